@@ -1,0 +1,59 @@
+"""The three terms of Eq. 7 as pure functions of tensors; all of them compute in float32.
+
+Shapes: B images, N patches, D features, C classes (background first), H,W pixels.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_LOG_ONE = -1e-6  # log scores above it count as it, so that log(1 - y) and its gradient stay finite
+
+
+def mce(log_scores: Tensor, labels: Tensor, background: str = "one") -> Tensor:
+    """Multi-label classification error of image scores: log_scores (B,C), labels (B,C-1) -> scalar (Eq. 3).
+
+    Mean over classes, then images. Works on log y and log(1 - y): a clamp on y gives a class that starts dead a
+    gradient of exactly zero. The background counts as present in every image, or is left out ("ignore").
+    """
+    log_y = log_scores.float().clamp(max=_LOG_ONE)
+    target = F.pad(labels.float(), (1, 0), value=1.0)
+    loss = -(target * log_y + (1 - target) * torch.log(-torch.expm1(log_y)))
+    return loss[:, 1:].mean() if background == "ignore" else loss.mean()
+
+
+def mce_clamped(scores: Tensor, labels: Tensor, background: str = "one") -> Tensor:
+    """ViT-PCM's form of Eq. 3: scores (B,C) clamped to [1e-7, 1 - 1e-7], 1e-7 added inside both logarithms."""
+    y = scores.float().clamp(1e-7, 1 - 1e-7)
+    target = F.pad(labels.float(), (1, 0), value=1.0)
+    loss = -(target * torch.log(y + 1e-7) + (1 - target) * torch.log(1 - y + 1e-7))
+    return loss[:, 1:].mean() if background == "ignore" else loss.mean()
+
+
+def pce(features: Tensor, scores: Tensor, epsilon: float, present: Tensor | None = None) -> Tensor:
+    """Patch contrastive error, summed over classes, mean over images: (B,N,D), (B,N,C) -> scalar (Eq. 4-6).
+
+    High patches of a class (score > epsilon) attract each other, high and low ones (score < 1 - epsilon) repel.
+    With unit vectors u the pair sums close: sum_{i != j} u_i.u_j = |sum u|^2 - n, so the cost is linear in patches and
+    no N x N matrix is built. `present` (B,C) 0/1 restricts the sum to the image's classes. A term without pairs is 0.
+    Thresholds carry no gradient: PCE moves the features, not the classifier.
+    """
+    u = F.normalize(features.float(), dim=-1)
+    z = scores.detach().float()
+    high, low = (z > epsilon).float(), (z < 1 - epsilon).float()
+    sum_high, sum_low = high.transpose(1, 2) @ u, low.transpose(1, 2) @ u  # (B,C,D)
+    n_high, n_low = high.sum(1), low.sum(1)  # (B,C)
+    positives, negatives = n_high * (n_high - 1), n_high * n_low  # ordered pairs
+    attract = (positives - (sum_high.square().sum(-1) - n_high)) / (2 * positives.clamp(min=1))
+    repel = (negatives + (sum_high * sum_low).sum(-1)) / (2 * negatives.clamp(min=1))
+    # Without pairs both numerators are 0 already, up to rounding; the comparison makes it exact.
+    loss = attract * (positives > 0) + repel * (negatives > 0)
+    if present is not None:
+        loss = loss * present
+    return loss.sum(1).mean()
+
+
+def segmentation(logits: Tensor, pseudo: Tensor) -> Tensor:
+    """Cross-entropy of decoder logits (B,C,H,W) with pseudo labels (B,H,W), 255 ignored; 0 where all is ignored."""
+    total = F.cross_entropy(logits.float(), pseudo, ignore_index=255, reduction="sum")
+    return total / (pseudo != 255).sum().clamp(min=1)

@@ -1,0 +1,142 @@
+"""Plain ViT encoder from timm, with position embeddings resampled for any input size and intermediate blocks.
+
+Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, P prefix tokens (class token), D features.
+"""
+
+from pathlib import Path
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from apc.config import Config
+from apc.model.pocket_vit import pocket_vit
+
+
+def resample_grid(grid: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
+    """Bicubic resampling of a position-embedding grid: (1,D,h,w) -> (1,D,h',w').
+
+    `keys` is Keys' kernel with a = -0.5, as TensorFlow (ViT-PCM) and timm have it; `torch` is plain torch's
+    a = -0.75, as DeiT and ToCo have it. They differ by up to a third of an embedding (method-spec, 0.9).
+    """
+    if tuple(grid.shape[-2:]) == tuple(size):
+        return grid
+    return F.interpolate(grid, size=size, mode="bicubic", align_corners=False, antialias=kernel == "keys")
+
+
+class Encoder(nn.Module):
+    """A ViT that returns the tokens after chosen blocks, its `taps`, counted from 1, and its output.
+
+    `open_from` is the first block that may learn; the blocks before it run without a graph, and their outputs can be
+    kept and handed back (see apc/features.py).
+    """
+
+    def __init__(self, vit: VisionTransformer, taps: tuple[int, ...], pos_embed: str) -> None:
+        super().__init__()
+        depth = len(vit.blocks)
+        if any(not 1 <= tap <= depth for tap in taps):
+            raise ValueError(f"decoder_blocks is {taps}; the encoder has the blocks 1 to {depth}")
+        self.vit, self.taps, self.kernel = vit, taps, pos_embed
+        self.depth, self.width, self.patch = depth, vit.embed_dim, vit.patch_embed.patch_size[0]
+        mean, std = vit.pretrained_cfg["mean"], vit.pretrained_cfg["std"]
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        self.open_last(0)
+
+    def open_last(self, count: int, learn: bool = True) -> None:
+        """Open the last `count` blocks and the final norm, or the whole encoder at count >= depth; the rest stays
+        closed for good. `learn=False` freezes the open part too, for the first epochs."""
+        self.open_from = max(self.depth - count, 0) + 1
+        self.vit.requires_grad_(learn and count >= self.depth)
+        if learn and count:
+            self.vit.blocks[self.open_from - 1 :].requires_grad_(True)
+            self.vit.norm.requires_grad_(True)
+
+    def grid(self, images: Tensor) -> tuple[int, int]:
+        """Patch grid (h,w) of a batch of images."""
+        h, w = images.shape[-2] // self.patch, images.shape[-1] // self.patch
+        if (h * self.patch, w * self.patch) != tuple(images.shape[-2:]):
+            raise ValueError(f"image_size is {tuple(images.shape[-2:])}; it must be a multiple of the patch, {self.patch}")
+        return h, w
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images in [0,1] (B,3,H,W) -> tokens with positions (B,P+N,D)."""
+        vit, (h, w) = self.vit, self.grid(images)
+        x = vit.patch_embed((images - self.mean) / self.std).reshape(len(images), h * w, self.width)
+        prefix = vit.num_prefix_tokens
+        assert prefix == (vit.cls_token is not None), "only plain ViTs with at most a class token are supported"
+        side = round((vit.pos_embed.shape[1] - prefix) ** 0.5)
+        grid = vit.pos_embed[:, prefix:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        x = x + resample_grid(grid, (h, w), self.kernel).flatten(2).transpose(1, 2)
+        if prefix:
+            x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(len(x), -1, -1), x], dim=1)
+        return vit.norm_pre(x)
+
+    def closed(self, images: Tensor) -> list[Tensor]:
+        """The blocks before `open_from`: images (B,3,H,W) -> tokens (B,P+N,D) after each tapped one of them, and last
+        the input of block `open_from`."""
+        with torch.set_grad_enabled(self.open_from == 1 and torch.is_grad_enabled()):
+            x, kept = self.embed(images), []
+            for number, block in enumerate(self.vit.blocks[: self.open_from - 1], start=1):
+                x = block(x)
+                if number in self.taps:
+                    kept.append(x)
+            return [*kept, x]
+
+    def forward(self, images: Tensor, closed: list[Tensor] | None = None) -> list[Tensor]:
+        """Images (B,3,H,W) -> patch tokens (B,N,D) after each of `taps`, and last the normalised output."""
+        *kept, x = self.closed(images) if closed is None else closed
+        for number, block in enumerate(self.vit.blocks[self.open_from - 1 :], start=self.open_from):
+            x = block(x)
+            if number in self.taps:
+                kept.append(x)
+        return [t[:, self.vit.num_prefix_tokens :] for t in (*kept, self.vit.norm(x))]
+
+
+def build_encoder(cfg: Config) -> Encoder:
+    """Encoder as the config names it, with its weights; ValueError where name, file or shapes do not fit."""
+    if cfg.encoder == "pocket":
+        vit = pocket_vit()
+    elif cfg.encoder in timm.list_models("*vit_*") + timm.list_models("deit*"):
+        vit = timm.create_model(cfg.encoder, num_classes=0, dynamic_img_size=True)
+    elif cfg.encoder.split(".")[0] in timm.list_models("*vit_*") + timm.list_models("deit*"):
+        vit = timm.create_model(cfg.encoder.split(".")[0], num_classes=0, dynamic_img_size=True)
+    else:
+        raise ValueError(f"encoder is {cfg.encoder!r}; it must be `pocket` or a plain ViT of timm, such as deit_tiny_patch16_224")
+    if cfg.weights:
+        _load_weights(vit, cfg.weights)
+    return Encoder(vit, cfg.decoder_blocks[:-1], cfg.pos_embed)  # F_out stands in for the last one
+
+
+def _load_weights(vit: VisionTransformer, weights: str) -> None:
+    if weights == "pocket":
+        from apc.pretrain import pretrained_state
+
+        state = pretrained_state()
+    else:
+        state = read_weights(weights)
+    state = {k: v for k, v in checkpoint_filter_fn(state, vit).items() if not k.startswith(("head.", "head_dist.", "fc_norm."))}
+    own = vit.state_dict()
+    wrong = sorted(k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape)
+    if wrong:
+        raise ValueError(f"{weights}: not weights of this encoder; {len(wrong)} tensors are missing, unknown or of another shape, first {wrong[0]}")
+    vit.load_state_dict(state)
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """Tensors of a .safetensors or torch file; nothing in it is ever executed."""
+    if not Path(path).is_file():
+        raise ValueError(f"weights: there is no file {path}; give a local .safetensors or .pth file")
+    try:
+        if path.endswith(".safetensors"):
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+        raise ValueError(f"weights: {path} cannot be read ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # torch raises pickle's own errors for a file that is not a checkpoint
+        raise ValueError(f"weights: {path} is not a weights file ({type(error).__name__})") from None
+    return state.get("model", state.get("state_dict", state))

@@ -1,0 +1,37 @@
+"""From patch scores and image labels to labels of pixels (paper, section 3.2, "Patch to Pixel").
+
+Shapes: B images, h,w patch grid, C classes (background first), H,W pixels.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def with_background(labels: Tensor) -> Tensor:
+    """Image labels (B,C-1) -> (B,C), the background present in every image."""
+    return F.pad(labels, (1, 0), value=1)
+
+
+def merge(scores: Tensor, labels: Tensor) -> Tensor:
+    """ViT-PCM's label merge: scores (B,C,h,w), labels (B,C) -> (B,C,h,w).
+
+    Absent classes vanish, each class map is divided by its own maximum, and the classes of a patch are made to sum to
+    one again (method-spec 1.3).
+    """
+    z = scores * labels[:, :, None, None]
+    z = z / z.amax((2, 3), keepdim=True).clamp(min=torch.finfo(z.dtype).tiny)
+    return z / z.sum(1, keepdim=True).clamp(min=torch.finfo(z.dtype).tiny)
+
+
+def pseudo_labels(scores: Tensor, labels: Tensor, rule: str = "argmax", threshold: float = 0.0) -> Tensor:
+    """Class of each patch among the image's own: scores (B,C,h,w), labels (B,C-1) -> (B,h,w), 255 below threshold."""
+    present = with_background(labels).to(scores.dtype)
+    z = merge(scores, present) if rule == "merge" else scores * present[:, :, None, None]
+    best, label = z.detach().max(1)
+    return label.masked_fill(best < threshold, 255) if threshold > 0 else label
+
+
+def patches_to_pixels(label: Tensor, size: tuple[int, int]) -> Tensor:
+    """Every pixel takes its patch's label: (B,h,w) -> (B,H,W)."""
+    return F.interpolate(label[:, None].float(), size=size, mode="nearest")[:, 0].long()
