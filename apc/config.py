@@ -176,7 +176,12 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
 
 def pocket() -> Config:
     """The embedded miniature of VOC: about a minute of one core a run."""
-    return Config()
+    return Config(
+        num_train=960, image_size=96, flip="both", encoder="pocket", weights="pocket", bilstm_residual=True, dropout=0.0,
+        decoder_blocks=(1, 2, 3), decoder_width=48, decoder_norm="layer", decoder_dropout=0.0, seg_stride=4,
+        epochs=10, frozen_epochs=0, unfreeze_blocks=3, lr=1.5e-3, beta2=0.98, schedule="cosine",
+        warmup_steps=30, grad_clip=1.0, crf="pocket",
+    )
 
 
 def folder() -> Config:

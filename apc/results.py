@@ -72,6 +72,17 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
+def require_writable(folder: Path) -> None:
+    """ValueError where files cannot be written below `folder`, before anything long has started."""
+    probe = folder / f".probe.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
 def save_run(runs: Path, row: Row) -> None:
     """Mark a run as finished by writing its row.json."""
     write_atomically(runs / row.run / "row.json", json.dumps(asdict(row), indent=1))

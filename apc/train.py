@@ -239,7 +239,7 @@ def _require_finite(loss: Tensor, terms: dict[str, Tensor], epoch: int, step: in
     if dist.is_initialized():
         dist.all_reduce(finite, dist.ReduceOp.MIN)
     if not finite:
-        named = ", ".join(f"{name} {float(term):g}" for name, term in terms.items())
+        named = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
         raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1}, step {step + 1}: {named}")
 
 

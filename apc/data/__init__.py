@@ -40,17 +40,17 @@ class Split:
 def load(cfg: Config, split: str) -> Split:
     """Split `train`, `val` or `test` as the config names it; training splits never open a mask."""
     size = cfg.image_size if split == "train" else cfg.scored_size
-    count = cfg.num_val if split != "train" else 0
-    made = _pocket(cfg, split, size, count) if cfg.dataset == "pocket" else _folder(cfg, split, size, count)
-    if split == "train" and cfg.num_train:
-        if cfg.num_train > len(made):
-            raise ValueError(f"num_train is {cfg.num_train}; the training list has {len(made)} images")
-        chosen = np.sort(np.random.default_rng([cfg.seed, 1]).permutation(len(made))[: cfg.num_train])
-        made = Split(
-            made.classes, [made.names[i] for i in chosen], made.labels[chosen], made.images[chosen],
-            photo=lambda i: made.photo(int(chosen[i])),
-        )
-    return made
+    return _pocket(cfg, split, size) if cfg.dataset == "pocket" else _folder(cfg, split, size)
+
+
+def _chosen(cfg: Config, split: str, count: int) -> list[int]:
+    """Numbers of the images used: `num_train` drawn with the seed, the first `num_val`."""
+    if split != "train":
+        return list(range(min(cfg.num_val or count, count)))
+    if cfg.num_train > count:
+        raise ValueError(f"num_train is {cfg.num_train}; the training list has {count} images")
+    order = np.random.default_rng([cfg.seed, 1]).permutation(count) if cfg.num_train else np.arange(count)
+    return sorted(int(i) for i in order[: cfg.num_train or count])
 
 
 def has_test(cfg: Config) -> bool:
@@ -70,20 +70,17 @@ def fingerprint(cfg: Config) -> str:
     return _fingerprint(cfg.dataset, cfg.data_seed, cfg.root, cfg.train_list, cfg.val_list)
 
 
-@functools.cache
-def _drawn(split: str, count: int, data_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    images, masks = zip(*(pocket.draw(split, i, data_seed) for i in range(count)), strict=True)
-    return np.stack(images), np.stack(masks)
+_draw = functools.cache(pocket.draw)
 
 
-def _pocket(cfg: Config, split: str, size: int, count: int) -> Split:
-    count = min(count, pocket.SIZES[split]) or pocket.SIZES[split]
-    images, masks = _drawn(split, count, cfg.data_seed)
-    labels = torch.zeros(count, len(pocket.CLASSES) - 1)
+def _pocket(cfg: Config, split: str, size: int) -> Split:
+    chosen = _chosen(cfg, split, pocket.SIZES[split])
+    images, masks = zip(*(_draw(split, i, cfg.data_seed) for i in chosen), strict=True)
+    labels = torch.zeros(len(chosen), len(pocket.CLASSES))
     for i, mask in enumerate(masks):
-        labels[i, [c - 1 for c in np.unique(mask) if c]] = 1
+        labels[i, torch.from_numpy(np.unique(mask)).long()] = 1
     made = Split(
-        pocket.CLASSES, [str(i) for i in range(count)], labels, torch.stack([squash(image, size) for image in images]),
+        pocket.CLASSES, [str(i) for i in chosen], labels[:, 1:], torch.stack([squash(image, size) for image in images]),
         photo=lambda i: images[i],
     )
     if split != "train":
@@ -91,13 +88,14 @@ def _pocket(cfg: Config, split: str, size: int, count: int) -> Split:
     return made
 
 
-def _folder(cfg: Config, split: str, size: int, count: int) -> Split:
+def _folder(cfg: Config, split: str, size: int) -> Split:
     if split == "test":
         raise ValueError("dataset folder has no test split; its splits are train and val")
     listing = folder.read_list(cfg.root, cfg.train_list if split == "train" else cfg.val_list)
-    names, labels = listing.names[: count or None], listing.labels[: count or None]
+    chosen = _chosen(cfg, split, len(listing.names))
+    names = [listing.names[i] for i in chosen]
     made = Split(
-        listing.classes, names, torch.tensor(labels, dtype=torch.float32),
+        listing.classes, names, torch.tensor([listing.labels[i] for i in chosen], dtype=torch.float32),
         torch.stack([squash(folder.read_image(cfg.root, name), size) for name in names]),
         photo=lambda i: folder.read_image(cfg.root, names[i]),
     )

@@ -30,7 +30,7 @@ def _log_mean_of_top(log_scores: Tensor, k: int, count: Tensor | None = None) ->
         return top.logsumexp(1) - math.log(top.shape[1])
     rank = torch.arange(top.shape[1], device=top.device).view(1, -1, 1)
     chosen = top.masked_fill(rank >= count.unsqueeze(1), -math.inf)
-    return chosen.logsumexp(1) - count.log()
+    return chosen.logsumexp(1) - count.to(top.dtype).log()
 
 
 def average(log_scores: Tensor) -> Tensor:

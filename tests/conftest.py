@@ -1,0 +1,54 @@
+"""Fixtures: the reference data where it is to be had, tiny configs, one thread."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from apc.config import Config, pocket
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """Real photographs, weights and golden files; tests that need them skip without."""
+    folder = os.environ.get("APC_REFERENCE", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("APC_REFERENCE is not set to the folder of the reference data")
+    return Path(folder)
+
+
+@pytest.fixture
+def tiny() -> Config:
+    """A run of a few seconds on the embedded data, from random weights."""
+    return replace(pocket(), weights="", num_train=32, num_val=8, batch_size=8, epochs=2, frozen_epochs=0, warmup_steps=0)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """A folder data set of 12 small drawn photographs, two classes, odd sizes."""
+    root, rng = tmp_path / "photos", np.random.default_rng(0)
+    (root / "images").mkdir(parents=True)
+    (root / "masks").mkdir()
+    (root / "classes.txt").write_text("red\nblue\n")
+    lines = ["image,labels"]
+    for i in range(12):
+        h, w = 40 + i, 60 - i
+        image, mask = rng.integers(90, 160, (h, w, 3), dtype=np.uint8), np.zeros((h, w), np.uint8)
+        found = ["red"] if i % 3 == 0 else ["blue"] if i % 3 == 1 else ["red", "blue"]
+        for name in found:
+            x = 5 if name == "red" else 30
+            image[8:28, x : x + 18] = (220, 20, 20) if name == "red" else (20, 20, 220)
+            mask[8:28, x : x + 18] = 1 if name == "red" else 2
+        mask[0] = 255
+        Image.fromarray(image).save(root / "images" / f"photo {i}.png")
+        Image.fromarray(mask).save(root / "masks" / f"photo {i}.png")
+        lines.append(f"photo {i}.png,{' '.join(found)}")
+    (root / "train.csv").write_text("\n".join([lines[0], *lines[1:9]]) + "\n")
+    (root / "val.csv").write_text("\n".join([lines[0], *lines[9:]]) + "\n")
+    return root

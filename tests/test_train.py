@@ -1,0 +1,174 @@
+"""The loop: same seed same numbers, resumed equals uninterrupted, two processes equal one, masks never matter."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from apc import data
+from apc.checkpoint import load_model
+from apc.config import Config, folder
+from apc.evaluate.segmentation import miou, score
+from apc.methods import build
+from apc.results import load_run
+from apc.train import identity, run, train
+
+
+def fit(cfg: Config, where: Path, **more: Any) -> tuple[torch.nn.Module, dict[str, Any]]:
+    torch.manual_seed(cfg.seed)
+    split, val = data.load(cfg, "train"), data.load(cfg, "val")
+    method = build(cfg, len(split.classes))
+    return method, train(method, cfg, split, val, folder=where, **more)
+
+
+def losses_of(trained: dict[str, Any]) -> list[float]:
+    return [epoch["loss"] for epoch in trained["curve"]]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tiny: Config, tmp_path: Path) -> None:
+    first, again = run(tiny, runs=tmp_path / "a"), run(tiny, runs=tmp_path / "b")
+    assert first.metrics == again.metrics
+    assert [e["loss"] for e in first.curve] == [e["loss"] for e in again.curve]
+    assert run(replace(tiny, seed=1), runs=tmp_path / "a").curve[0]["loss"] != first.curve[0]["loss"]
+
+
+def test_a_finished_run_is_returned_without_training_again(tiny: Config, tmp_path: Path) -> None:
+    first = run(tiny, runs=tmp_path)
+    heard: list[dict[str, float]] = []
+    assert run(tiny, runs=tmp_path, report=heard.append) == first
+    assert heard == []
+    assert not (tmp_path / first.run / "last.pt").exists()
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny: Config, tmp_path: Path, stop: int) -> None:
+    cfg = replace(tiny, epochs=3, frozen_epochs=1, unfreeze_blocks=1)
+    whole, _ = fit(cfg, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    def kill(numbers: dict[str, float]) -> None:
+        if numbers["epoch"] == stop:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(cfg, tmp_path / "parts", report=kill)
+    resumed, trained = fit(cfg, tmp_path / "parts")
+    assert [e["epoch"] for e in trained["curve"]] == [1, 2, 3]
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_a_damaged_training_state_starts_the_run_again(tiny: Config, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"torn")
+    assert len(losses_of(fit(tiny, tmp_path)[1])) == tiny.epochs
+
+
+def test_frozen_epochs_leave_the_encoder_alone_and_closed_blocks_never_move(tiny: Config, tmp_path: Path) -> None:
+    torch.manual_seed(tiny.seed)
+    fresh = build(tiny, 9).encoder.state_dict()
+    frozen, _ = fit(replace(tiny, frozen_epochs=2), tmp_path / "frozen")
+    opened, _ = fit(replace(tiny, frozen_epochs=1, unfreeze_blocks=1), tmp_path / "opened")
+    for name, value in fresh.items():
+        assert torch.equal(frozen.encoder.state_dict()[name], value), name
+        is_open = name.startswith(("vit.blocks.2", "vit.norm."))
+        assert torch.equal(opened.encoder.state_dict()[name], value) != is_open, name
+
+
+def test_remembered_features_of_closed_blocks_change_no_number(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = replace(tiny, unfreeze_blocks=1)
+    remembered = fit(cfg, tmp_path / "a")[1]
+    assert remembered["closed"] is not None
+    monkeypatch.setattr("apc.train.FEATURES_GIB", 0.0)
+    plain = fit(cfg, tmp_path / "b")[1]
+    assert plain["closed"] is None
+    np.testing.assert_allclose(losses_of(remembered), losses_of(plain), rtol=1e-5)
+
+
+KNOBS: dict[str, Any] = {"lambda1": 0.5, "lambda2": 0.5, "theta": 0.99, "k": 2, "epsilon": 0.55, "pooling": "average"}
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_every_searched_knob_changes_the_model(tiny: Config, tmp_path: Path, knob: str) -> None:
+    # a loose classifier, so that some patches pass both values of epsilon from the first step on
+    base = replace(tiny, lambda2=0.2, epsilon=0.51, epochs=1, lr=5e-3)
+    one, other = fit(base, tmp_path / "one")[0], fit(replace(base, **{knob: KNOBS[knob]}), tmp_path / "other")[0]
+    assert identity(base) != identity(replace(base, **{knob: KNOBS[knob]}))
+    assert any(not torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def folder_config(photographs: Path) -> Config:
+    return replace(
+        folder(), root=str(photographs), encoder="pocket", decoder_blocks=(1, 3), image_size=48, batch_size=4, epochs=2,
+        frozen_epochs=1, unfreeze_blocks=1, crf="pocket", eval_every=0,
+    )
+
+
+def test_garbage_masks_change_nothing_in_training(photographs: Path, tmp_path: Path) -> None:
+    cfg = folder_config(photographs)
+    before = losses_of(fit(cfg, tmp_path / "a")[1])
+    for mask in (photographs / "masks").iterdir():
+        mask.write_bytes(b"not a picture")
+    assert losses_of(fit(cfg, tmp_path / "b")[1]) == before
+
+
+def test_photographs_are_trained_on_scored_and_loaded_again(photographs: Path, tmp_path: Path) -> None:
+    cfg = folder_config(photographs)
+    row = run(cfg, runs=tmp_path)
+    assert {"miou", "miou_crf", "patch_miou", "patch_miou_crf", "labelled_miou", "pseudo_miou", "pseudo_miou_crf"} <= set(row.metrics)
+    assert row.classes == ["background", "red", "blue"] and row.config["root"] == "photos"
+    method, loaded, classes = load_model(tmp_path / row.run)
+    counts = score(method, data.load(loaded, "val"), loaded)
+    assert {name: miou(c.sum(0)) for name, c in counts.items()} == {k: v for k, v in row.metrics.items() if "miou" in k}
+    with np.load(tmp_path / row.run / "confusion.npz") as kept:
+        assert all((kept[name] == counts[name]).all() for name in counts)
+
+
+def test_without_masks_a_run_finishes_and_has_no_score(photographs: Path, tmp_path: Path) -> None:
+    for mask in (photographs / "masks").iterdir():
+        mask.unlink()
+    row = run(folder_config(photographs), runs=tmp_path)
+    assert not any("miou" in name for name in row.metrics) and load_run(tmp_path, row.run) == row
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_terms(tiny: Config, tmp_path: Path) -> None:
+    with pytest.raises(FloatingPointError, match=r"epoch 1, step \d+: mce .*seg"):
+        fit(replace(tiny, lr=100.0, lambda1=1e3, lambda2=0.0, schedule="constant", grad_clip=0.0, warmup_steps=0,
+                    optimizer="adam", epochs=1, num_train=64, batch_size=2), tmp_path)
+
+
+def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{where}/meet{world}", rank=rank, world_size=world)
+    row = run(cfg, runs=Path(where) / f"runs{world}")
+    if rank == 0:
+        Path(where, f"world{world}.json").write_text(json.dumps([row.metrics, [e["loss"] for e in row.curve]]))
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("lambda1", [0.02, 0.0])
+def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, lambda1: float) -> None:
+    # dropout draws from each process's own stream, so it is off; the rest must agree
+    cfg = replace(tiny, dropout=0.0, decoder_dropout=0.0, decoder_norm="layer", lambda1=lambda1, frozen_epochs=1)
+    for world in (1, 2):
+        mp.spawn(_worker, (world, cfg, str(tmp_path)), nprocs=world)
+    (one, one_losses), (two, two_losses) = (json.loads((tmp_path / f"world{w}.json").read_text()) for w in (1, 2))
+    # process 0 reports its own half of the loss, so losses agree roughly and weights closely
+    a, b = (load_model(next((tmp_path / f"runs{w}").glob("*/model.safetensors")).parent)[0] for w in (1, 2))
+    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-3, atol=2e-5, msg=name)
+    np.testing.assert_allclose(one_losses, two_losses, rtol=0.2)
+    assert one["miou"] == pytest.approx(two["miou"], abs=0.2)
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apc.train._world", lambda: (0, 3))
+    with pytest.raises(ValueError, match="batch_size is 8"):
+        fit(tiny, tmp_path)
