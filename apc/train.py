@@ -25,7 +25,7 @@ from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import foreground, iou, miou, score
 from apc.features import TRAIN, ClosedFeatures, gib_needed
 from apc.methods import build
-from apc.results import Row, load_run, run_id, save_run, write_atomically
+from apc.results import PROTOCOL, Row, load_run, run_id, save_run, write_atomically
 from apc.stamp import file_fingerprint, stamp
 
 Report = Callable[[dict[str, float]], None]
@@ -69,8 +69,11 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     totals = {protocol: matrices.sum(0) for protocol, matrices in counts.items()}
     metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
     metrics |= foreground(totals["miou"]) if metrics else {}
+    images = {"train": len(train_split), "val": len(val)}
     if data.has_test(cfg):
-        metrics["test_miou"] = miou(score(method, data.load(cfg, "test"), cfg, HEADLINE, device)["miou"].sum(0))
+        test = data.load(cfg, "test")
+        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, device)["miou"].sum(0))
+        images["test"] = len(test)
     metrics |= choices(method, val, device)
     scored = time.perf_counter() - start
 
@@ -82,7 +85,7 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
             data=data.fingerprint(cfg), weights=weights_fingerprint(cfg), weights_name=Path(cfg.weights).name,
             device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
             threads=torch.get_num_threads(), processes=_world()[1], selection="val",
-            images={"train": len(train_split), "val": len(val)},
+            images=images, protocol=PROTOCOL,
         ),
     )
     if _world()[0] == 0:

@@ -90,17 +90,22 @@ def _predictions(
     photo = split.photo(i) if any(p.crf for p in protocols) else None
     present = F.pad(split.labels[i], (1, 0), value=1.0)[:, None, None].numpy()
     full = {b: _resize(p, shape) for b, p in branches.items()}
-    made = {}
+    made: dict[str, np.ndarray] = {}
+    refined: dict[tuple[str, bytes], np.ndarray] = {}
     for p in protocols:
         probabilities = full[p.branch]
         if p.image_labels:
             probabilities = probabilities * present
             probabilities = probabilities / probabilities.sum(0).clip(1e-8)
+        labels = probabilities.argmax(0)
         if p.crf:
             assert photo is not None
-            made[p.name] = crf_labels(photo, probabilities, CRF[cfg.crf])
-        else:
-            made[p.name] = probabilities.argmax(0)
+            # Image labels that rule out no winning class leave the CRF, which sees the winners alone, as it was.
+            key = p.branch, np.unique(labels).tobytes()
+            if key not in refined:
+                refined[key] = crf_labels(photo, probabilities, CRF[cfg.crf])
+            labels = refined[key]
+        made[p.name] = labels
     return made
 
 

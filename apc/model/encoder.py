@@ -38,8 +38,6 @@ class Encoder(nn.Module):
     def __init__(self, vit: VisionTransformer, taps: tuple[int, ...], pos_embed: str) -> None:
         super().__init__()
         depth = len(vit.blocks)
-        if any(not 1 <= tap <= depth for tap in taps):
-            raise ValueError(f"decoder_blocks is {taps}; the encoder has the blocks 1 to {depth}")
         self.vit, self.taps, self.kernel = vit, taps, pos_embed
         self.depth, self.width, self.patch = depth, vit.embed_dim, vit.patch_embed.patch_size[0]
         mean, std = vit.pretrained_cfg["mean"], vit.pretrained_cfg["std"]
@@ -109,6 +107,8 @@ def build_encoder(cfg: Config) -> Encoder:
         raise ValueError(f"encoder is {cfg.encoder!r}; it must be `pocket` or a plain ViT of timm, such as deit_tiny_patch16_224")
     if cfg.weights:
         _load_weights(vit, cfg.weights)
+    if not 1 <= cfg.decoder_blocks[0] <= cfg.decoder_blocks[-1] <= len(vit.blocks):
+        raise ValueError(f"decoder_blocks is {cfg.decoder_blocks}; the encoder has the blocks 1 to {len(vit.blocks)}")
     return Encoder(vit, cfg.decoder_blocks[:-1], cfg.pos_embed)  # F_out stands in for the last one
 
 

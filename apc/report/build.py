@@ -1,0 +1,82 @@
+"""Rows of finished runs -> the page `ablation.md` with its tables and figures.
+
+The page is made from the rows below `results/` alone, so it can be rebuilt at any time, from partial results and on
+another machine; equal rows give an equal page.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+from apc.config import PRESETS
+from apc.report.catalogue import EXPERIMENTS, described
+from apc.report.claims import Judged, contradicted, summary_table
+from apc.report.section import remove_stale, section
+from apc.report.tables import METRICS
+from apc.results import write_atomically
+
+HOW_TO_READ = """\
+A cell is the mean ± the sample standard deviation over n runs that differ only in their seed, in percent of mIoU unless
+its column says otherwise; – is pending. *paper* is the printed value: it belongs to VOC 2012 with ViT-B/16 and comes
+without seeds, so on another data set compare order and differences, not levels. Differences between rows are paired by
+seed, with a 95 % Student t interval over seeds: it covers the chance of the seed, not the choice of images.
+
+A claim is **reproduced** when that interval lies above 0, **contradicted** when it lies below, *undecided* otherwise.
+If two rows were truly equal, one comparison in twenty would be judged wrongly; comparisons are not corrected for their
+number, and adding seeds until a verdict pleases breaks the rate. "About m more seeds" would decide with a chance of
+80 % if mean and spread stay as they are, which from few seeds is a rough guess.
+
+**Selection.** The paper tunes its settings on the validation masks that it reports. The rule used here stands under
+every table; where a data set has a test split, `test_miou` is scored on it, and nothing is chosen by it."""
+
+
+def build(reports: Path) -> Path:
+    """Write `<reports>/ablation.md`, tables/ and figures/ from `<reports>/results/`; returns the page's path."""
+    results = reports / "results"
+    found = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
+    body: list[str] = []
+    judged: list[Judged] = []
+    for name in dict.fromkeys([*EXPERIMENTS, *found]):
+        experiment = described(name)
+        body += [f"## {experiment.title}", experiment.about]
+        recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
+        for dataset in dict.fromkeys([*(_expected(recorded) if name in EXPERIMENTS else ()), *recorded]):
+            remove_stale(reports, name, dataset)
+            paragraphs, verdicts = section(experiment, dataset, reports)
+            body += paragraphs
+            judged += verdicts
+    page = reports / "ablation.md"
+    write_atomically(page, "\n\n".join([*_head(judged), *body]) + "\n")
+    return page
+
+
+def _expected(recorded: list[str]) -> list[str]:
+    """Data sets that stand on the page in any case: one for each preset; any photographs do for the preset `folder`."""
+    photographs = any(dataset not in PRESETS for dataset in recorded)
+    return [preset for preset in PRESETS if not (preset == "folder" and photographs)]
+
+
+def _head(judged: list[Judged]) -> list[str]:
+    """Title, how to read the page, and the verdicts of every data set."""
+    legend = "\n".join(f"- `{name}`: {meaning}" for name, meaning in METRICS.items())
+    text = [
+        "# Ablations of Adaptive Patch Contrast",
+        "Made by `apc report` from the rows below `results/`; do not edit.",
+        "## How to read this",
+        HOW_TO_READ,
+        f"<details><summary>What the columns measure</summary>\n\n{legend}\n\n</details>",
+        "## Verdicts",
+    ]
+    ran = [j for j in judged if j.verdict.outcome != "pending"]
+    if not ran:
+        return [*text, "None yet: no two rows of a claim have been run with a common seed."]
+    for place in dict.fromkeys(j.place for j in ran):
+        here = [j for j in ran if j.place == place]
+        count = Counter(j.verdict.outcome for j in here)
+        counted = ", ".join(f"{count[o]} {o}" for o in ("reproduced", "contradicted", "undecided"))
+        against = contradicted(here)
+        text.append(
+            f"**{place}**: {counted}, of {len(here)} comparisons."
+            + (f" **Contradicting the paper: {against}.**" if against else "")
+        )
+        text.append(summary_table([j for j in judged if j.place == place]))
+    return text

@@ -1,0 +1,149 @@
+"""Rows that may stand in one table: read, checked, and separated by everything that makes scores incomparable.
+
+Scores share a table only if they come from the same data and weights (fingerprints), the same selection rule and the
+same Config, but for the seed and the fields the table varies.  Runs of several commits or machines may share one, and
+the page says so: a commit seldom changes a number, and splitting by it would leave no table standing.
+"""
+
+import json
+import math
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apc.config import Config, to_dict
+from apc.results import Row, load_rows
+
+_NOT_COMPARED = ("seed", "root", "weights")  # the seed is averaged over; the two paths are compared by fingerprint
+_STAMPED = ("data", "weights", "selection", "protocol", "images")
+
+
+@dataclass
+class Group:
+    """Rows of one experiment on one data set that may be averaged and compared."""
+
+    rows: list[Row]
+    """Runs with scores, one for each label and seed."""
+    what: dict[str, str] = field(default_factory=dict)
+    """What sets the group apart from the others of its data set; empty for an only group."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of its numbers must be told."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of its rows, in order of first appearance."""
+        return list(dict.fromkeys(row.row for row in self.rows))
+
+    def scores(self, label: str, metric: str) -> dict[int, float]:
+        """Finite values of one metric by seed."""
+        found = {row.config.get("seed", 0): value_of(row, metric) for row in self.rows if row.row == label}
+        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+    def stamped(self, key: str) -> Counter[str]:
+        """How many rows carry each value of a stamp key."""
+        return Counter(str(row.stamp.get(key, "not stamped")) for row in self.rows)
+
+
+def value_of(row: Row, metric: str) -> float:
+    """One number of a row, NaN where it lacks it; `train_seconds` is Row.seconds["train"]."""
+    value = row.seconds.get("train") if metric == "train_seconds" else row.metrics.get(metric)
+    return float(value) if isinstance(value, int | float) else math.nan
+
+
+def read(path: Path) -> tuple[list[Row], list[str]]:
+    """Rows of one results file, and one sentence for each line or row that is damaged and left out."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            rows = load_rows(path)
+        except UnicodeDecodeError as error:
+            return [], [f"{path.name} is not a text file and was left out: {error}"]
+    problems = [str(w.message).replace(str(path), path.name) for w in caught]
+    sound = []
+    for row in rows:
+        kinds = {
+            "config": dict,
+            "metrics": dict,
+            "seconds": dict,
+            "stamp": dict,
+            "per_class": dict,
+            "curve": list,
+            "row": str,
+            "run": str,
+        }
+        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(row, name), kind)]
+        if wrong:
+            problems.append(
+                f"{path.name}, run {row.run}: {', '.join(wrong)} is not of the right kind; the row is left out"
+            )
+        else:
+            sound.append(row)
+    return sound, problems
+
+
+def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[Group]:
+    """Groups of comparable rows, the largest first; rows with an error are no part of any.
+
+    `knobs` are the Config fields the table varies; None lets any field differ between labels.  A field that differs
+    among the runs of one label is never a knob: the label would stand for two settings.
+    """
+    scored = [row for row in rows if not row.error]
+    configs = {id(row): to_dict(Config()) | row.config for row in scored}
+    names = sorted({name for config in configs.values() for name in config} - set(_NOT_COMPARED))
+    base = [n for n in names if (knobs is not None and n not in knobs) or _differs_within_a_label(n, scored, configs)]
+    keys = {
+        id(row): {s: _text(row.stamp.get(s)) for s in _STAMPED} | {n: _text(configs[id(row)].get(n)) for n in base}
+        for row in scored
+    }
+    by_key: dict[str, list[Row]] = defaultdict(list)
+    for row in scored:
+        by_key[json.dumps(keys[id(row)])].append(row)
+    members = sorted(by_key.values(), key=len, reverse=True)
+    found = {name: {keys[id(row)].get(name) for row in scored} for name in (*_STAMPED, *base)}
+    apart = [name for name, values in found.items() if len(values) > 1]
+    return [_group(rows, {name: keys[id(rows[0])][name] for name in apart}) for rows in members]
+
+
+def _differs_within_a_label(name: str, rows: list[Row], configs: dict[int, dict[str, Any]]) -> bool:
+    values: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        values[row.row].add(_text(configs[id(row)].get(name)))
+    return any(len(found) > 1 for found in values.values())
+
+
+def _group(rows: list[Row], what: dict[str, str]) -> Group:
+    """One group: the last run of each label and seed, and the notes on what it still mixes."""
+    notes = []
+    last: dict[tuple[str, int], Row] = {}
+    for row in rows:
+        place = (row.row, row.config.get("seed", 0))
+        if place in last:
+            notes.append(
+                f"`{row.row}`, seed {place[1]}, was recorded more than once; the last one (run {row.run}) counts."
+            )
+        last[place] = row
+    group = Group(list(last.values()), what, notes)
+    commits = group.stamped("commit")
+    if len(commits) > 1:
+        listed = ", ".join(f"{commit[:10]} ({n} run{'s' * (n > 1)})" for commit, n in commits.most_common())
+        notes.append(f"This table mixes runs of {len(commits)} commits: {listed}.")
+    dirty = sum(bool(row.stamp.get("dirty")) for row in group.rows)
+    if dirty:
+        notes.append(f"{dirty} of {len(group.rows)} runs were made with uncommitted changes in the working tree.")
+    for key in ("machine", "device", "torch"):
+        kinds = group.stamped(key)
+        if len(kinds) > 1:
+            notes.append(
+                f"The runs differ in {key}: {', '.join(sorted(kinds))}. The same seed may then give different numbers."
+            )
+    return group
+
+
+def _text(value: Any) -> str:
+    """A value as text that sets 1 and 1.0 equal, and lists and tuples."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "not stamped" if value is None else json.dumps(value, sort_keys=True).strip('"')
+    return f"{value:g}"

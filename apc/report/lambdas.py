@@ -1,0 +1,145 @@
+"""The staged search of section 4.1, read back from rows: lambda1 with lambda2 = 0, then lambda2 at the best lambda1."""
+
+import statistics
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from apc.report.groups import Group
+from apc.report.sweeps import Sweep
+from apc.report.tables import published
+
+_PAPER = published("figure5", "lambda1")["default"], published("figure5", "lambda2")["default"]
+PAPER = {"lambda1": _PAPER[0], "lambda2": _PAPER[1]}
+"""The paper's choice, (0.02, 0.01)."""
+
+Pair = tuple[float, float]
+
+
+@dataclass
+class Stages:
+    """Labels of the two stages and what each of them found best."""
+
+    labels: dict[Pair, str]
+    """(lambda1, lambda2) -> label, of every point with a score."""
+    best1: float | None
+    """Best lambda1 with lambda2 = 0."""
+    best2: float | None
+    """Best lambda2 at that lambda1."""
+    notes: list[str]
+
+    @property
+    def first(self) -> dict[float, str]:
+        """lambda1 -> label, of the points with lambda2 = 0."""
+        return {l1: label for (l1, l2), label in sorted(self.labels.items()) if l2 == 0}
+
+    @property
+    def second(self) -> dict[float, str]:
+        """lambda2 -> label, of the points with the best lambda1."""
+        return {l2: label for (l1, l2), label in sorted(self.labels.items()) if l1 == self.best1}
+
+    @property
+    def best(self) -> str:
+        """Label of the best setting, empty where there is none yet."""
+        return self.second.get(self.best2, "") if self.best2 is not None else ""
+
+    @property
+    def default(self) -> str:
+        """Label of the paper's setting, empty where it was not run."""
+        return self.labels.get(_PAPER, "")
+
+
+def stages(group: Group, chosen: Mapping[str, Any], failed: Collection[str] = ()) -> Stages:
+    """The two stages of a group; `chosen` is what best.toml holds and wins over the means of `miou` read here.
+
+    A setting of which a seed failed (`failed` labels) is not taken for the best, as in the search itself.
+    """
+    labels: dict[Pair, str] = {}
+    for row in group.rows:
+        labels.setdefault((float(row.config.get("lambda1", 0)), float(row.config.get("lambda2", 0))), row.row)
+    found = Stages(labels, None, None, [])
+    means = {
+        label: statistics.fmean(scores.values()) for label in labels.values() if (scores := group.scores(label, "miou"))
+    }
+    eligible = {label: mean for label, mean in means.items() if label not in failed}
+
+    def highest(points: dict[float, str]) -> float | None:
+        return max((v for v in points if points[v] in eligible), key=lambda v: eligible[points[v]], default=None)
+
+    found.best1 = highest(found.first)
+    found.best2 = highest(found.second) if len(found.second) > 1 else None  # lambda2 = 0 alone is no search
+    stored = _pair(chosen)
+    if stored in labels and stored != (found.best1, found.best2):
+        found.notes.append(
+            f"The search chose lambda1={stored[0]:g} lambda2={stored[1]:g} (best.toml), which stands here "
+            "as the best; by the means of `miou` in these rows it would be "
+            f"lambda1={_g(found.best1)} lambda2={_g(found.best2)}."
+        )
+        found.best1, found.best2 = stored
+    return found
+
+
+def _pair(chosen: Mapping[str, Any]) -> Pair:
+    try:
+        return float(chosen["lambda1"]), float(chosen["lambda2"])
+    except (KeyError, TypeError, ValueError):
+        return -1.0, -1.0  # no such point
+
+
+def _g(value: float | None) -> str:
+    return "–" if value is None else f"{value:g}"
+
+
+def sentences(found: Stages) -> list[str]:
+    """The best setting in words, with a warning where it lies at an end of the searched values."""
+    lines = list(found.notes)
+    if found.best:
+        lines.insert(
+            0,
+            f"**Best here: lambda1={_g(found.best1)}, lambda2={_g(found.best2)}; the paper's choice: "
+            f"lambda1={PAPER['lambda1']:g}, lambda2={PAPER['lambda2']:g}.**",
+        )
+    for name, best, points in (("lambda1", found.best1, found.first), ("lambda2", found.best2, found.second)):
+        if best is not None and len(points) > 1 and best in (min(points), max(points)):
+            end = "smallest" if best == min(points) else "largest"
+            further = "nothing lies below 0" if best == 0 else "values beyond it were not tried and may be better"
+            lines.append(
+                f"The best {name} = {best:g} is the {end} of the searched values, "
+                f"{min(points):g} to {max(points):g}: {further}."
+            )
+    if found.best1 is not None and found.best2 is None:
+        lines.insert(0, f"**Best lambda1 so far: {found.best1:g}. The second stage, lambda2, is pending.**")
+    if 0.0 in found.first:
+        lines.append(
+            "At lambda1 = 0 nothing trains the decoder, so its `miou` is that of random weights; "
+            "the patch branch (`patch_miou`) is what to read there."
+        )
+    if not found.default:
+        lines.append("The paper's setting (0.02, 0.01) has not been run in this group.")
+    return lines
+
+
+def panels(group: Group, found: Stages, place: str) -> list[Sweep]:
+    """Figure 5's two panels, decoder and patch branch; `place` is the data set's name."""
+
+    def lines(points: dict[float, str]) -> dict[str, dict[float, dict[int, float]]]:
+        return {m: {v: group.scores(label, m) for v, label in points.items()} for m in ("miou", "patch_miou")}
+
+    at = "best lambda1" if found.best1 is None else f"lambda1 = {found.best1:g}"
+    return [
+        Sweep(
+            "lambda1 (weight of the segmentation loss)",
+            f"{place}: lambda2 = 0",
+            lines(found.first),
+            PAPER["lambda1"],
+            found.best1,
+            "decoder not trained",
+        ),
+        Sweep(
+            "lambda2 (weight of the patch contrastive error)",
+            f"{place}: {at}",
+            lines(found.second),
+            PAPER["lambda2"],
+            found.best2,
+        ),
+    ]

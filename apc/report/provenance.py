@@ -1,0 +1,89 @@
+"""Where the numbers of a section come from, and which runs are in none of them."""
+
+from collections.abc import Collection
+
+from apc.config import Config, to_dict
+from apc.report import tables
+from apc.report.groups import Group
+from apc.results import Row
+
+SELECTION = {
+    "val": "`val`: settings are chosen by the validation masks that are also reported, as in the paper; "
+    "the score of a chosen setting is optimistic.",
+    "half": "`half`: settings are chosen on one half of the validation images and reported on the other.",
+    "image_labels": "`image_labels`: settings are chosen by image labels alone; no mask is opened for it.",
+}
+
+
+def provenance(group: Group, knobs: Collection[str]) -> list[str]:
+    """Where the numbers come from, and the run ids folded away."""
+
+    def all_of(key: str, name: str = "", code: bool = False) -> str:
+        values = [v or "none" for v in sorted(group.stamped(key)) if v != "not stamped"]
+        return f"{name or key} " + (", ".join(f"`{v}`" if code else v for v in values) or "not stamped")
+
+    seeds = sorted({row.config.get("seed", 0) for row in group.rows})
+    first = group.rows[0].stamp.get("images")
+    images = ", ".join(f"{n} {split}" for split, n in first.items()) if isinstance(first, dict) else "not stamped"
+    selection = " ".join(SELECTION.get(rule, f"{rule}.") for rule in sorted(group.stamped("selection")))
+    if tables.measured(group, ["test_miou"]):
+        selection += " The test split was not used for choosing anything; `test_miou` is free of that optimism."
+    dates = list(dict.fromkeys(sorted(str(row.stamp["time"])[:10] for row in group.rows if row.stamp.get("time"))))
+    hours = sum(sum(group.scores(label, "train_seconds").values()) for label in group.labels) / 3600
+    lines = [
+        f"runs: {len(group.rows)}, seeds {', '.join(map(str, seeds))}, {hours:.1f} hours of training in all"
+        + (f", finished {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}" if dates else ""),
+        f"settings held, where they differ from the defaults of `Config`: {_held(group, knobs)}",
+        f"{all_of('data', 'data fingerprint:', code=True)}; images: {images}; "
+        + all_of("weights", "encoder weights:", code=True),
+        f"selection rule: {selection}",
+        "; ".join(
+            all_of(key, f"{key}:")
+            for key in ("machine", "device", "threads", "processes", "launcher")
+            if any(row.stamp.get(key) for row in group.rows)
+        ),
+        "; ".join(
+            [all_of("commit", "commit:", code=True), *(all_of(key) for key in ("python", "torch", "timm", "ray"))]
+        ),
+    ]
+    ids = "\n".join(
+        f"- `{label}`: "
+        + ", ".join(f"seed {row.config.get('seed', 0)} `{row.run}`" for row in group.rows if row.row == label)
+        for label in group.labels
+    )
+    return [
+        "\n".join(f"- {line}" for line in lines),
+        f"<details><summary>Run ids ({len(group.rows)})</summary>\n\n{ids}\n\n</details>",
+    ]
+
+
+def _held(group: Group, knobs: Collection[str]) -> str:
+    """Config fields other than the table's knobs that all rows share and whose value is not the default."""
+    default = to_dict(Config())
+    shared = group.rows[0].config
+    held = [
+        f"{name} {value}"
+        for name, value in shared.items()
+        if name not in ("seed", "root", "weights", *knobs)
+        and value != default.get(name)
+        and all(row.config.get(name) == value for row in group.rows)
+    ]
+    return ", ".join(held) or "none"
+
+
+def failures(failed: list[Row]) -> list[str]:
+    if not failed:
+        return []
+    lines = [
+        f"- `{row.row}`, seed {row.config.get('seed', 0)} (run `{row.run}`): {' '.join(row.error.split())[:300]}"
+        for row in failed
+    ]
+    return [f"**{len(failed)} failed run{'s' * (len(failed) > 1)}, in no mean above:**\n\n" + "\n".join(lines)]
+
+
+def damages(problems: list[str]) -> list[str]:
+    return (
+        ["**Damaged and left out:**\n\n" + "\n".join(f"- {' '.join(problem.split())}" for problem in problems)]
+        if problems
+        else []
+    )

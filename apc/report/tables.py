@@ -1,0 +1,165 @@
+"""Rows -> numbers -> the shown table, as Markdown, CSV and LaTeX.  Every number of a page is formatted here.
+
+The CSV holds the plain numbers (one line for each label and metric), Markdown and LaTeX the table as shown.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apc.report.groups import Group
+from apc.report.statistics import Summary, paired, summary
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PENDING = "–"
+"""Stands wherever there is no number: never a blank, which could pass for one."""
+
+METRICS = {
+    "miou": "decoder, no image labels, single scale, no CRF: the headline",
+    "miou_crf": "the same after the dense CRF",
+    "test_miou": "as miou, on the test split that nothing was chosen on",
+    "patch_miou": "patch branch, no image labels, no CRF",
+    "patch_miou_crf": "the same after the dense CRF",
+    "labelled_miou": "decoder, given the image's labels: not comparable with miou",
+    "labelled_miou_crf": "the same after the dense CRF",
+    "pseudo_miou": "pseudo masks: patch branch, given the image's labels",
+    "pseudo_miou_crf": "the same after the dense CRF",
+    "mean_k": "patches that adaptive-K takes for a class present in the image; in a row of another pooling, would take",
+    "high_share": "share of (image, class) pairs with at least two patches above epsilon",
+    "precision": "of the pixels called foreground, the share that is (%)",
+    "recall": "of the foreground pixels, the share called so (%)",
+    "train_seconds": "wall seconds of training, scoring not counted",
+}
+"""Columns and what they measure; scores in percent."""
+
+
+def published(table: str, column: str = "miou") -> dict[str, float]:
+    """The paper's numbers of one table and column, by row."""
+    with open(Path(__file__).with_name("published.csv"), newline="") as file:
+        return {
+            r["row"]: float(r["value"]) for r in csv.DictReader(file) if (r["table"], r["column"]) == (table, column)
+        }
+
+
+def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], reference: str = "") -> "DataFrame":
+    """One line for each label and metric: n, mean, std, low, high, and the paired difference to `reference`."""
+    from pandas import DataFrame
+
+    lines = []
+    for label in labels:
+        for metric in metrics:
+            scores = group.scores(label, metric)
+            line = {"row": label, "metric": metric, **summary(scores.values())._asdict()}
+            if reference:
+                versus = paired(scores, group.scores(reference, metric)).summary
+                line |= {
+                    "reference": reference,
+                    "difference": versus.mean,
+                    "difference_low": versus.low,
+                    "difference_high": versus.high,
+                    "difference_n": versus.n,
+                }
+            lines.append(line)
+    return DataFrame(lines)
+
+
+def shown(
+    group: Group,
+    labels: Sequence[str],
+    metrics: Sequence[str],
+    reference: str = "",
+    printed: Mapping[str, float] | None = None,
+    marks: dict[str, str] | None = None,
+) -> "DataFrame":
+    """The table as people read it: label, n, mean ± std, difference to the reference, the paper's values, marks."""
+    from pandas import DataFrame
+
+    lines = []
+    for label in labels:
+        summaries = {m: summary(group.scores(label, m).values()) for m in metrics}
+        seeds = sum(row.row == label for row in group.rows)
+        line = {"row": label, "n": str(seeds) if seeds else PENDING}
+        line |= {m: mean_std(s, m, seeds) for m, s in summaries.items()}
+        if reference:
+            versus = paired(group.scores(label, "miou"), group.scores(reference, "miou")).summary
+            line[f"miou − {reference}"] = PENDING if label == reference else difference(versus)
+        if printed is not None:
+            line["paper"] = f"{printed[label]:.1f}" if label in printed else PENDING
+            if reference in printed:
+                ours = label in printed and label != reference
+                line[f"paper − {reference}"] = signed(printed[label] - printed[reference]) if ours else PENDING
+        if marks:
+            line["mark"] = marks.get(label, "")
+        lines.append(line)
+    return DataFrame(lines)
+
+
+def mean_std(s: Summary, metric: str = "miou", expected: int = 0) -> str:
+    """ "41.2 ± 2.0", without ± for one seed; n is added where fewer seeds have the metric than the row has."""
+    if s.n == 0:
+        return PENDING
+    digits = {"train_seconds": 0, "mean_k": 2, "high_share": 2}.get(metric, 1)
+    text = f"{s.mean:.{digits}f}" + (f" ± {s.std:.{digits}f}" if math.isfinite(s.std) else "")
+    return text if s.n >= expected else f"{text} (n={s.n})"
+
+
+def difference(s: Summary) -> str:
+    """ "+1.8 [-0.2, +3.8]": mean and t interval of paired differences."""
+    if s.n == 0:
+        return PENDING
+    return signed(s.mean) + (f" [{signed(s.low)}, {signed(s.high)}]" if math.isfinite(s.low) else "")
+
+
+def signed(value: float) -> str:
+    """A difference in points with its sign, the minus as wide as the plus."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def measured(group: Group, metrics: Iterable[str]) -> list[str]:
+    """Those of the metrics that at least one row has, so that a table has no empty columns."""
+    return [m for m in metrics if any(group.scores(label, m) for label in group.labels)]
+
+
+def markdown(frame: "DataFrame", left: bool = False) -> str:
+    """GitHub table; every cell is text as it stands, numbers to the right or, with `left`, all to the left."""
+    align = ["left", *["left" if left else "right"] * (len(frame.columns) - 1)]
+    if "mark" in frame.columns:
+        align[-1] = "left"
+    escaped = frame.map(lambda cell: str(cell).replace("|", "\\|")).rename(columns={"mark": ""})
+    return escaped.to_markdown(index=False, disable_numparse=True, colalign=align)
+
+
+def latex(frame: "DataFrame", caption: str, label: str) -> str:
+    """Table environment with booktabs rules."""
+    text = frame.to_latex(
+        index=False,
+        escape=True,
+        caption=_tex(caption),
+        label=f"tab:{label}",
+        column_format="l" + "r" * (len(frame.columns) - 1),
+    )
+    return text.replace("±", r"$\pm$").replace("–", "--").replace("−", "$-$")
+
+
+def _tex(text: str) -> str:
+    for sign in "&%$#_":
+        text = text.replace(sign, "\\" + sign)
+    return text
+
+
+def write(folder: Path, name: str, table: "DataFrame", plain: "DataFrame", caption: str, legend: str) -> list[Path]:
+    """Write one table as <name>.md, .tex (as shown) and .csv (plain numbers)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "md": f"**{caption}**\n\n{markdown(table)}\n\n{legend}\n",
+        "tex": latex(table, caption, name),
+        "csv": plain.to_csv(index=False, lineterminator="\n"),
+    }
+    paths = [folder / f"{name}.{ending}" for ending in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.write_text(text)
+    return paths

@@ -1,0 +1,128 @@
+"""Bad input: one sentence that names file or field and the choices, exit code 2, no traceback, nothing half-written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from apc.cli import main
+
+
+def flags(root: Path, *more: str) -> list[str]:
+    return [
+        "train", "folder", "--root", str(root), "--runs", str(root.parent / "runs"), "--encoder", "pocket",
+        "--decoder-blocks", "1", "3", "--image-size", "48", "--batch-size", "4", "--epochs", "1", "--frozen-epochs", "0",
+        "--device", "cpu", *more,
+    ]  # fmt: skip
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) -> None:
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and "Traceback" not in said.err
+    for part in told:
+        assert part in said.err, f"{part!r} is not in {said.err!r}"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--lamda1", "0.1"], ["--lamda1", "did you mean --lambda1"]),
+        (["--nonsense", "1"], ["--nonsense"]),
+        (["--pooling", "maximum"], ["maximum", "'average', 'max', 'top_k', 'adaptive_k'"]),
+        (["--theta", "1.5"], ["theta is 1.5", "between 0 and 1"]),
+        (["--epsilon", "0.4"], ["epsilon is 0.4", "between 0.5 and 1"]),
+        (["--lambda2", "-1"], ["lambda2"]),
+        (["--k", "0"], ["k is 0", "between 1"]),
+        (["--k", "six"], ["--k", "six"]),
+        (["--epochs", "2", "--frozen-epochs", "3"], ["frozen_epochs is 3", "epochs, which is 2"]),
+        (["--encoder", "resnet50"], ["encoder is 'resnet50'"]),
+        (["--decoder-blocks", "1", "9"], ["decoder_blocks", "blocks 1 to 3"]),
+        (["--image-size", "50"], ["image_size", "multiple of the patch"]),
+        (["--num-train", "99"], ["num_train is 99", "8 images"]),
+        (["--device", "cuda:7"], ["cuda:7", "choose from auto, cpu"]),
+        (["--weights", "absent.safetensors"], ["absent.safetensors"]),
+        (["--config", "absent.toml"], ["absent.toml"]),
+        (["--train-list", "absent.csv"], ["absent.csv", "no such file"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_flags(photographs: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: list[str]) -> None:
+    refused(flags(photographs, *words), capsys, *told)
+    assert not list((photographs.parent / "runs").glob("*/row.json"))
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:60])
+
+
+BREAK: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "an image that is cut": (lambda r: _cut(r / "images" / "photo 3.png"), ["photo 3.png", "cannot be decoded"]),
+    "an image that is text": (lambda r: (r / "images" / "photo 3.png").write_text("x"), ["photo 3.png", "cannot be decoded"]),
+    "an image that is absent": (lambda r: (r / "images" / "photo 3.png").unlink(), ["train.csv, line 5", "photo 3.png"]),
+    "an unknown label": (
+        lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,green\n"), ["line 2", "'green'", "red, blue"],
+    ),
+    "no label": (lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,\n"), ["line 2", "has no label"]),
+    "an image listed twice": (
+        lambda r: (r / "train.csv").write_text("image,labels\n" + "photo 1.png,red\n" * 2), ["'photo 1.png' is listed twice"],
+    ),
+    "a list without its columns": (lambda r: (r / "val.csv").write_text("file,class\na,b\n"), ["val.csv", "image,labels", "file,class"]),
+    "an empty list": (lambda r: (r / "val.csv").write_text("image,labels\n"), ["val.csv", "lists no image"]),
+    "a mask of another size": (
+        lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 9.png"), ["photo 9.png", "7x5", "51x49"],
+    ),
+    "a mask with an unknown class": (
+        lambda r: Image.new("L", (51, 49), 9).save(r / "masks" / "photo 9.png"), ["photo 9.png", "value 9", "0 to 2"],
+    ),
+    "no classes.txt": (lambda r: (r / "classes.txt").unlink(), ["classes.txt"]),
+    "a class twice": (lambda r: (r / "classes.txt").write_text("red\nred\n"), ["classes.txt", "no class twice"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BREAK)
+def test_broken_data(photographs: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    spoil, told = BREAK[name]
+    spoil(photographs)
+    refused(flags(photographs), capsys, *told)
+    assert not list((photographs.parent / "runs").glob("*/row.json"))
+
+
+def test_a_root_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(flags(tmp_path / "absent"), capsys, "absent", "no such folder")
+
+
+def test_weights_of_another_architecture(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = photographs.parent / "other.safetensors"
+    save_file({"blocks.0.norm1.weight": torch.zeros(7)}, weights)
+    refused(flags(photographs, "--weights", str(weights)), capsys, "other.safetensors", "not weights of this encoder")
+
+
+def test_weights_that_are_no_weights_are_never_unpickled(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("bad.safetensors", "bad.pth"):
+        weights = photographs.parent / name
+        weights.write_bytes(b"cos\nsystem\n(S'touch owned'\ntR.")
+        refused(flags(photographs, "--weights", str(weights)), capsys, name)
+    assert not Path("owned").exists()
+
+
+def test_a_folder_that_cannot_be_written(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photographs.parent / "runs").write_text("a file")
+    refused(flags(photographs), capsys, "runs", "cannot be written")
+
+
+def test_verbs_and_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(["trian"], capsys, "'trian'", "train, eval")
+    refused(["train", "vox"], capsys, "'vox'", "pocket, folder")
+    refused(["eval", str(tmp_path)], capsys, str(tmp_path), "config.toml is missing")
+    refused(["report", str(tmp_path)], capsys, "results", "no such folder")
+
+
+def test_a_config_file_with_a_slip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.toml").write_text("lambda_1 = 0.1\n")
+    refused(["train", "--config", str(tmp_path / "a.toml")], capsys, "a.toml", "'lambda_1'", "did you mean lambda1")
+    (tmp_path / "b.toml").write_text("lambda1 = \n")
+    refused(["train", "--config", str(tmp_path / "b.toml")], capsys, "b.toml", "not a TOML file")

@@ -1,0 +1,316 @@
+"""Rows to pages: exact statistics, honest verdicts, and a page that says what it mixes, misses and leaves out."""
+
+import math
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apc.config import Config, to_dict
+from apc.report import lambdas
+from apc.report.build import build
+from apc.report.groups import Group, read, separate
+from apc.report.statistics import paired, power, seeds_for, summary, t_quantile
+from apc.report.tables import PENDING, difference, mean_std, published
+from apc.report.verdicts import judge, judge_best, remark
+from apc.results import Row, run_id, save_rows
+
+STAMP: dict[str, Any] = {
+    "commit": "c0ffee123456", "dirty": False, "machine": "box", "device": "cpu", "python": "3.11", "torch": "2.15",
+    "data": "pocket-1", "weights": "w1", "selection": "val", "images": {"train": 960, "val": 256}, "time": "2026-11-22",
+}  # fmt: skip
+
+
+def a_row(label: str, seed: int, miou: float, more: dict[str, float] | None = None, **fields: Any) -> Row:
+    """A finished run; `fields` go to the stamp, to the row (error) or to the config, wherever they belong."""
+    stamp = STAMP | {k: fields.pop(k) for k in list(fields) if k in STAMP}
+    error = fields.pop("error", "")
+    config = to_dict(Config()) | {"seed": seed} | fields
+    return Row(
+        run=run_id(config, stamp["data"], label), row=label, config=config, seconds={"train": 60.0}, stamp=stamp,
+        metrics={} if error else {"miou": miou, "patch_miou": miou + 1} | (more or {}), error=error, experiment="x",
+        classes=["background", "ring"], per_class={"miou": [90.0, None if seed == 1 else miou]},
+        curve=[{"epoch": e, "mce": 1 / e, "loss": 2 / e} for e in (1, 2)],
+    )  # fmt: skip
+
+
+def pooling_rows(seeds: int = 3, **fields: Any) -> list[Row]:
+    base = {"average": 30.0, "max": 31.0, "top_k": 46.0, "adaptive_k": 41.0}
+    mean_k = {"average": 144.0, "max": 1.0, "top_k": 6.0, "adaptive_k": 5.8}
+    return [
+        a_row(
+            p, s, base[p] + s * (1 + len(p) / 10), {"miou_crf": base[p] + 5, "mean_k": mean_k[p]}, pooling=p, **fields
+        )
+        for p in base
+        for s in range(seeds)
+    ]
+
+
+def lambda_rows(points: list[tuple[float, float, float]], seeds: int = 2) -> list[Row]:
+    return [
+        a_row(f"lambda1={l1:g} lambda2={l2:g}", s, miou + 0.5 * s * (1 + l1), lambda1=l1, lambda2=l2)
+        for l1, l2, miou in points
+        for s in range(seeds)
+    ]
+
+
+def page(reports: Path, experiment: str, rows: list[Row]) -> str:
+    save_rows(reports / "results" / experiment / "pocket.jsonl", rows)
+    return build(reports).read_text()
+
+
+# --- statistics -----------------------------------------------------------------------------------
+
+
+def test_summary_of_1_2_3_is_the_hand_worked_one() -> None:
+    s = summary([1.0, 2.0, 3.0])
+    half = 4.302652729911275 / math.sqrt(3)  # t(0.975; 2) from a table: 4.3027
+    assert (s.n, s.mean, s.std) == (3, 2.0, 1.0)
+    assert s.low == pytest.approx(2 - half, abs=1e-9) and s.high == pytest.approx(2 + half, abs=1e-9)
+
+
+def test_one_value_has_a_mean_and_no_spread_and_none_has_nothing() -> None:
+    one, none = summary([5.0, math.nan]), summary([])
+    assert (one.n, one.mean) == (1, 5.0) and math.isnan(one.std) and math.isnan(one.low)
+    assert none.n == 0 and math.isnan(none.mean)
+
+
+def test_t_quantiles_are_those_of_the_tables() -> None:
+    assert t_quantile(1) == pytest.approx(12.7062, abs=1e-4)
+    assert t_quantile(4) == pytest.approx(2.7764, abs=1e-4)
+    assert t_quantile(4, level=0.99) == pytest.approx(4.6041, abs=1e-4)
+
+
+def test_paired_takes_common_seeds_only_and_counts_the_signs() -> None:
+    p = paired({0: 5.0, 1: 7.0, 2: 4.0, 9: 1.0}, {0: 4.0, 1: 4.0, 2: 5.0, 8: 1.0})
+    assert p.differences == {0: 1.0, 1: 3.0, 2: -1.0}
+    assert (p.summary.n, p.summary.mean, p.summary.std, p.agree) == (3, 1.0, 2.0, 2)
+
+
+def test_seeds_for_a_standardised_difference_are_those_of_the_power_tables() -> None:
+    assert [seeds_for(d) for d in (1.0, 0.8, 0.5)] == [10, 15, 34]  # paired t test, two-sided 5 %, power 80 %
+    assert seeds_for(-1.0) == 10 and seeds_for(0.0) is None and seeds_for(0.001) is None
+    assert power(1.0, 10) == pytest.approx(0.8031, abs=1e-4)
+
+
+# --- verdicts -------------------------------------------------------------------------------------
+
+
+def test_verdicts_of_clear_cases() -> None:
+    low = {0: 10.0, 1: 11.0, 2: 12.0}
+    high = {0: 20.0, 1: 21.5, 2: 22.0}
+    assert judge(high, low).outcome == "reproduced"
+    assert judge(low, high).outcome == "contradicted"
+    assert judge(high, {}).outcome == "pending"
+
+
+def test_an_open_difference_is_undecided_and_says_how_many_seeds_would_decide() -> None:
+    verdict = judge(
+        {0: 11.0, 1: 12.0, 2: 13.0}, {0: 10.0, 1: 10.0, 2: 14.0}
+    )  # differences 1, 2, -1: mean 2/3, std 1.53
+    assert verdict.outcome == "undecided" and verdict.more_seeds == 41  # d = 0.436 needs 44 in all
+    assert remark(verdict) == "2 of 3 seeds agree in sign; about 41 more seeds would decide"
+
+
+def test_one_seed_and_identical_rows_decide_nothing() -> None:
+    assert judge({0: 50.0}, {0: 10.0}).outcome == "undecided"
+    assert "one seed" in remark(judge({0: 50.0}, {0: 10.0}))
+    same = judge({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
+    assert (same.outcome, same.why) == ("undecided", "the two rows score the same")
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_of_truly_equal_rows_at_most_five_percent_get_a_verdict(seeds: int) -> None:
+    chance, draws = random.Random(seeds), 2000
+    drawn = [[{s: chance.gauss(0, 1) for s in range(seeds)} for _ in "ab"] for _ in range(draws)]
+    wrong = sum(judge(a, b).outcome != "undecided" for a, b in drawn)
+    assert wrong / draws <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / draws)  # 5 % and two standard errors of the count
+
+
+def test_of_a_truly_best_default_at_most_five_percent_are_called_beaten_though_it_has_many_rivals() -> None:
+    chance, draws = random.Random(1), 400
+    wrong = 0
+    for _ in range(draws):
+        points = {str(i): {s: chance.gauss(0, 1) for s in range(3)} for i in range(10)}
+        wrong += judge_best("0", points).outcome == "contradicted"
+    assert wrong / draws <= 0.05
+
+
+def test_the_best_of_several_is_judged_against_each_of_them() -> None:
+    points = {"0.02": {0: 40.0, 1: 41.0, 2: 42.1}, "0.1": {0: 30.0, 1: 31.2, 2: 32.0}, "1": {0: 10.0, 1: 11.1, 2: 12.0}}
+    assert judge_best("0.02", points).outcome == "reproduced"
+    worse = judge_best("0.1", points)
+    assert worse.outcome == "contradicted" and "beaten by 0.02" in worse.why
+    near = judge_best("0.02", points | {"0.03": {0: 40.5, 1: 40.0, 2: 42.0}})
+    assert near.outcome == "undecided" and "not told apart from 0.03" in near.why
+    assert judge_best("0.5", points).outcome == "pending"
+
+
+# --- the paper's numbers and their format ------------------------------------------------------------
+
+
+def test_published_numbers_are_the_papers() -> None:
+    assert published("table7") == {"average": 61.7, "max": 70.5, "top_k": 71.8, "adaptive_k": 72.3}
+    assert published("table8") == {"vit": 62.6, "hv_bilstm": 65.3, "crf": 68.6, "akp": 70.3, "pcl": 72.3}
+    assert published("table1")["1120"] == 72.0 and published("table1", "inference_seconds")["960"] == 483
+    assert published("table2", "pseudo_miou")["apc"] == 74.6 and len(published("table2", "pseudo_miou")) == 15
+    assert published("table3")["toco"] == 70.5 and published("table4")["apc"] == 45.7
+    assert published("table5", "hours")["voc_akp_pcl"] == 1.5 and published("table6")["vit_pcm"] == 69.3
+    assert published("table9", "intra_class") == {"with_pcl": 0.5664, "without_pcl": 0.7152}
+    assert lambdas.PAPER == {"lambda1": 0.02, "lambda2": 0.01}
+
+
+def test_a_cell_shows_mean_spread_and_a_smaller_n_and_never_a_blank() -> None:
+    assert mean_std(summary([40.0, 42.0])) == "41.0 ± 1.4"
+    assert mean_std(summary([40.0])) == "40.0" and mean_std(summary([])) == PENDING
+    assert mean_std(summary([40.0, 42.0]), expected=3) == "41.0 ± 1.4 (n=2)"
+    assert difference(summary([-1.0, -2.0, -3.0])) == "−2.0 [−4.5, +0.5]"
+
+
+# --- groups ---------------------------------------------------------------------------------------
+
+
+def test_rows_of_other_data_settings_or_selection_are_separated_and_commits_are_told() -> None:
+    rows = (
+        pooling_rows()
+        + pooling_rows(2, data="pocket-2")
+        + pooling_rows(1, epochs=3)
+        + pooling_rows(1, selection="half")
+    )
+    rows[0].stamp["commit"] = "0ther"
+    groups = separate(rows, ("pooling", "k", "theta"))
+    assert [len(g.rows) for g in groups] == [12, 8, 4, 4]
+    assert groups[1].what == {"data": "pocket-2", "selection": "val", "epochs": "15"}
+    assert "2 commits" in groups[0].notes[0] and groups[0].scores("max", "miou")[0] == 31.0
+    assert groups[1].notes == []
+
+
+def test_a_label_that_stands_for_two_settings_is_split() -> None:
+    rows = [a_row("adaptive_k", s, 40.0, k=k) for k in (6, 12) for s in range(2)]
+    assert [g.what for g in separate(rows, ("pooling", "k"))] == [{"k": "6"}, {"k": "12"}]
+
+
+def test_a_run_recorded_twice_counts_once() -> None:
+    (group,) = separate([a_row("max", 0, 30.0), a_row("max", 0, 31.0)])
+    assert group.scores("max", "miou") == {0: 31.0} and "more than once" in group.notes[0]
+
+
+def test_damaged_lines_cost_themselves_only(tmp_path: Path) -> None:
+    path = tmp_path / "pocket.jsonl"
+    save_rows(path, [a_row("max", 0, 30.0)])
+    path.write_text(
+        path.read_text() + '{"run": "half\n[]\n' + '{"run": "r9", "config": {}, "metrics": 3, "seconds": {}}\n'
+    )
+    rows, problems = read(path)
+    assert len(rows) == 1 and len(problems) == 3
+    assert "line 2" in problems[0] and "line 3" in problems[1] and "r9" in problems[2]
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def test_an_empty_page_names_the_commands_that_fill_it(tmp_path: Path) -> None:
+    text = build(tmp_path).read_text()
+    assert "### pocket: pending" in text and "\npython experiments/table7_pooling.py\n" in text
+    assert "python experiments/grid_lambda.py --preset folder --root PHOTOGRAPHS" in text and "None yet" in text
+
+
+POOLED = [*pooling_rows(), a_row("max", 7, 0.0, pooling="max", error="FloatingPointError: mce is nan")]
+
+
+@pytest.fixture(scope="module")
+def pooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report of Table 7 with three seeds and one failed run."""
+    reports = tmp_path_factory.mktemp("pooled")
+    page(reports, "table7_pooling", POOLED)
+    return reports
+
+
+def cells(text: str, label: str) -> list[str]:
+    """Cells of the first table line that starts with `label`."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {label} "))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_pooling_page_says_plainly_what_it_found(pooled: Path) -> None:
+    text = (pooled / "ablation.md").read_text()
+    expected = ["adaptive_k", "3", "43.0 ± 2.0", "46.0 ± 0.0", "44.0 ± 2.0"]  # seeds add 0, 2 and 4 to 41
+    assert cells(text, "adaptive_k")[:5] == expected and cells(text, "adaptive_k")[-2:] == ["72.3", "+1.8"]
+    assert "**The measurements contradict the paper here:**" in text and "adaptive-K beats top-K (`miou`)" in text
+    assert "The paper has another order: average < max < top_k < adaptive_k" in text and "nearly k of k" in text
+    assert "**1 failed run, in no mean above:**" in text and "mce is nan" in text
+    assert cells(text, "max")[1] == "3" and "runs: 12, seeds 0, 1, 2" in text
+    assert "c0ffee123456" in text and "`pocket-1`" in text and all(row.run in text for row in POOLED)
+    for kind in ("rows", "classes", "curves"):
+        assert f"(figures/table7_pooling.pocket.{kind}.png)" in text
+        assert (pooled / f"figures/table7_pooling.pocket.{kind}.png").stat().st_size > 1000
+    assert "\\toprule" in (pooled / "tables/table7_pooling.pocket.tex").read_text()
+    assert (pooled / "tables/table7_pooling.pocket.csv").read_text().startswith("row,metric,n,mean,std,low,high")
+
+
+def test_equal_rows_give_equal_bytes(pooled: Path, tmp_path: Path) -> None:
+    page(tmp_path, "table7_pooling", POOLED)
+    files = [path.relative_to(pooled) for path in pooled.rglob("*") if path.is_file()]
+    assert len(files) == 14 and all((pooled / f).read_bytes() == (tmp_path / f).read_bytes() for f in files)
+
+
+def test_mixed_data_stand_in_tables_of_their_own_and_rows_not_run_are_pending(tmp_path: Path) -> None:
+    other = [row for row in pooling_rows(2, data="pocket-2") if row.row != "average"]
+    text = page(tmp_path, "table7_pooling", pooling_rows() + other)
+    assert "2 groups that are neither averaged nor compared: they differ in `data`" in text
+    second = text.split("#### Group 2: data = pocket-2")[1]
+    assert cells(second, "average")[1:4] == [PENDING] * 3 and cells(second, "average")[-2] == "61.7"
+    assert (tmp_path / "tables/table7_pooling.pocket.2.md").is_file()
+    page(tmp_path, "table7_pooling", [])
+    assert not (tmp_path / "tables/table7_pooling.pocket.2.md").exists()  # no leftover passes for a result
+
+
+def test_the_lambda_page_shows_both_stages_and_a_best_on_the_boundary(tmp_path: Path) -> None:
+    rows = lambda_rows([(0, 0, 5), (0.02, 0, 40), (0.1, 0, 44), (0.1, 0.01, 45), (0.1, 0.05, 30), (0.02, 0.01, 41)])
+    text = page(tmp_path, "grid_lambda", rows)
+    assert "Stage 1: lambda1, with lambda2 = 0" in text and "Stage 2: lambda2, at lambda1 = 0.1" in text
+    assert "Best here: lambda1=0.1, lambda2=0.01; the paper's choice: lambda1=0.02, lambda2=0.01" in text
+    assert "The best lambda1 = 0.1 is the largest of the searched values" in text
+    assert "nothing trains the decoder" in text and (tmp_path / "figures/grid_lambda.pocket.sweeps.pdf").is_file()
+
+
+def test_what_the_search_chose_stands_as_the_best_and_a_failed_setting_never_does() -> None:
+    group = Group(lambda_rows([(0.02, 0, 40), (0.1, 0, 44)]))
+    assert lambdas.stages(group, {}).best1 == 0.1
+    assert lambdas.stages(group, {}, {"lambda1=0.1 lambda2=0"}).best1 == 0.02
+    chosen = lambdas.stages(group, {"lambda1": 0.02, "lambda2": 0.0})
+    assert chosen.best1 == 0.02 and "best.toml" in chosen.notes[0]
+
+
+def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> None:
+    rows = [a_row(f"theta={t / 100:g}", s, 30 + t / 10 + s, theta=t / 100) for t in range(100) for s in range(5)]
+    text = page(tmp_path, "joint", rows)
+    assert "no entry in apc/report/catalogue.py" in text and text.count("| theta=0.5 ") == 2 and "runs: 500" in text
+
+
+def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_marked(tmp_path: Path) -> None:
+    rows = [a_row(f"theta={t}", 0, 40 + t, theta=t) for t in (0.5, 0.9)]
+    results = tmp_path / "results/search_theta"
+    save_rows(results / "my cats.jsonl", rows)
+    save_rows(tmp_path / "results/table7_pooling/my cats.jsonl", pooling_rows(1))
+    (results / "my cats.best.toml").write_text("theta = 0.5\nk = 6\n")
+    text = build(tmp_path).read_text()
+    assert "apc search theta --preset folder --root 'my cats'" in text and "### my cats" in text
+    assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
+    assert "(tables/search_theta.my-cats.csv)" in text and (tmp_path / "tables/search_theta.my-cats.csv").is_file()
+    assert text.count("### folder: pending") == 1  # of grid_lambda; Table 7 has its photographs
+
+
+def test_reports_need_neither_torch_nor_ray_nor_optuna(tmp_path: Path) -> None:
+    save_rows(tmp_path / "results/table7_pooling/pocket.jsonl", pooling_rows())
+    code = (
+        "import sys; from pathlib import Path; from apc.report.build import build; light = set(sys.modules); "
+        "build(Path(sys.argv[1])); "
+        "assert not light & {'pandas', 'matplotlib', 'scipy'}, light; "
+        "assert not set(sys.modules) & {'torch', 'ray', 'optuna'}"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
