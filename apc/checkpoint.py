@@ -1,15 +1,18 @@
 """Files a run leaves: the state of training, whole or not at all, and the weights of the finished model."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from apc.config import Config, from_toml, to_dict
+from apc.methods import build
+from apc.model.encoder import misfits, read_weights
+from apc.model.method import Method
 from apc.results import write_atomically
 
 
@@ -34,7 +37,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def save_model(folder: Path, model: nn.Module, cfg: Config, classes: list[str]) -> None:
+def save_model(folder: Path, model: Method, cfg: Config, classes: list[str]) -> None:
     """Write model.safetensors, config.toml and classes.txt: all that scoring and prediction need."""
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".model.{os.getpid()}"
@@ -44,27 +47,17 @@ def save_model(folder: Path, model: nn.Module, cfg: Config, classes: list[str]) 
     write_atomically(folder / "config.toml", tomli_w.dumps(to_dict(cfg)))
 
 
-def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, Config, list[str]]:
+def load_model(folder: Path, device: str = "cpu") -> tuple[Method, Config, list[str]]:
     """Model, config and class names of a folder that save_model wrote; ValueError where it does not fit."""
-    from apc.methods import build
-    from apc.model.encoder import read_weights
-
     for name in ("config.toml", "classes.txt", "model.safetensors"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: not the folder of a finished run; {name} is missing")
     cfg = from_toml(folder / "config.toml")
     classes = (folder / "classes.txt").read_text().split("\n")[:-1]
-    model = build(_without_weights(cfg), len(classes))
+    model = build(replace(cfg, weights=""), len(classes))
     model.encoder.open_last(cfg.unfreeze_blocks)
     state, own = read_weights(str(folder / "model.safetensors")), model.state_dict()
-    wrong = sorted(k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape)
-    if wrong:
+    if wrong := misfits(state, own):
         raise ValueError(f"{folder}/model.safetensors: not of the architecture in config.toml, first at {wrong[0]}")
     model.load_state_dict(state)
     return model.to(device).eval(), cfg, classes
-
-
-def _without_weights(cfg: Config) -> Config:
-    from dataclasses import replace
-
-    return replace(cfg, weights="")

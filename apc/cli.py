@@ -58,7 +58,7 @@ def parse(function: Callable[..., Any], words: Sequence[str], prog: str) -> Any:
     heard = io.StringIO()
     try:
         with contextlib.redirect_stderr(heard):
-            return tyro.cli(function, args=list(words), prog=prog, description=function.__doc__, config=(tyro.conf.FlagConversionOff,))
+            return tyro.cli(function, args=list(words), prog=prog, config=(tyro.conf.FlagConversionOff,))
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
@@ -67,11 +67,13 @@ def parse(function: Callable[..., Any], words: Sequence[str], prog: str) -> Any:
 
 def _one_sentence(box: str) -> str:
     """tyro's framed message as one sentence."""
-    told = re.sub(r"\s+", " ", re.sub(r"[─-╿]+", " ", box)).split(" Argument helptext:")[0].split(" For full helptext")[0].strip()
+    told = re.sub(r"\s+", " ", re.sub(r"[─-╿]+", " ", box)).strip()
+    told = re.split(r" Argument helptext:| For full helptext", told)[0]
     unknown = re.search(r"[Uu]nrecognized options: (\S+?),? ", told + " ")
     if unknown:
         meant = re.search(r"Perhaps you meant: (--[\w-]+)", told)
-        return f"there is no flag {unknown[1]}" + (f"; did you mean {meant[1]}?" if meant else "; --help lists them all")
+        hint = f"did you mean {meant[1]}?" if meant else "--help lists them all"
+        return f"there is no flag {unknown[1]}; {hint}"
     return re.sub(r"^(Invalid choice|Value error|Missing value|Required options?) (?=[A-Zi])", "", told)
 
 
@@ -95,8 +97,9 @@ def device_of(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if name != "cpu" and not (re.fullmatch(r"cuda(:\d+)?", name) and int((name + ":0").split(":")[1]) < torch.cuda.device_count()):
-        raise ValueError(f"device is {name!r}; choose from auto, cpu{''.join(f', cuda:{i}' for i in range(torch.cuda.device_count()))}")
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if name not in ["cpu", *gpus] and not (name == "cuda" and gpus):
+        raise ValueError(f"device is {name!r}; choose from {', '.join(['auto', 'cpu', *gpus])}")
     return name
 
 
@@ -126,7 +129,8 @@ def _train(words: list[str]) -> None:
     require_writable(runs)
     torch.set_num_threads(threads)
     row = run(cfg, runs=runs.resolve(), device=device_of(device), report=_print_epoch)
-    print(f"\n{scores(row.metrics)}\n\n{runs / row.run}: weights, config and scores; score it again with `apc eval {runs / row.run}`")
+    kept = runs / row.run
+    print(f"\n{scores(row.metrics)}\n\n{kept}: weights, config and scores; score it again with `apc eval {kept}`")
 
 
 def _print_epoch(numbers: dict[str, float]) -> None:
@@ -137,8 +141,13 @@ def _print_epoch(numbers: dict[str, float]) -> None:
 
 def _eval(words: list[str]) -> None:
     def evaluate(
-        folder: Annotated[Path, _positional()], root: str = "", val_list: str = "", eval_size: int = 0, crf: str = "",
-        device: str = "auto", threads: int = 1,
+        folder: Annotated[Path, _positional()],
+        root: str = "",
+        val_list: str = "",
+        eval_size: int = 0,
+        crf: str = "",
+        device: str = "auto",
+        threads: int = 1,
     ) -> tuple[Path, dict[str, Any], str, int]:
         """Score a finished run again on its validation images, under every protocol.
 
@@ -167,13 +176,17 @@ def _eval(words: list[str]) -> None:
     cfg = from_dict(changes, trained, "apc eval")
     split = data.load(cfg, "val")
     if split.classes != classes:
-        raise ValueError(f"{cfg.root}/classes.txt: names {', '.join(split.classes[1:])}; the model knows {', '.join(classes[1:])}")
-    totals = {name: counts.sum(0) for name, counts in score(method, split, cfg, device=device_of(device)).items()}
+        theirs, ours = ", ".join(split.classes[1:]), ", ".join(classes[1:])
+        raise ValueError(f"{cfg.root}/classes.txt: names {theirs}; the model knows {ours}")
+    counts = score(method, split, cfg, device=device_of(device))
+    totals = {name: matrices.sum(0) for name, matrices in counts.items()}
     if not totals["miou"].any():
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
-    print(f"{len(split)} images, squashed to {cfg.scored_size} pixels\n\n{scores({k: miou(m) for k, m in totals.items()})}\n")
+    print(f"{len(split)} images, squashed to {cfg.scored_size} pixels\n")
+    print(f"{scores({name: miou(total) for name, total in totals.items()})}\n")
     for name, value in zip(classes, iou(totals["miou"]), strict=True):
-        print(f"  IoU of {name:20} {value:6.2f}" if value == value else f"  IoU of {name:20}      –  (not in the truth)")
+        shown = f"{value:6.2f}" if value == value else "     –  (not in the truth)"
+        print(f"  IoU of {name:20} {shown}")
 
 
 def scores(metrics: dict[str, float]) -> str:
@@ -209,7 +222,7 @@ def _report(words: list[str]) -> None:
 
     reports = Path(words[0] if words else "reports")
     if not (reports / "results").is_dir():
-        raise ValueError(f"{reports}/results: there is no such folder; run an experiment first, or name its --reports folder")
+        raise ValueError(f"{reports}/results: there is no such folder; run an experiment, or name its --reports folder")
     require_writable(reports)
     print(build(reports))
 
@@ -227,7 +240,11 @@ def _positional() -> Any:
 
 
 VERBS: dict[str, Callable[[list[str]], int | None]] = {
-    "train": _train, "eval": _eval, "search": _search, "status": _status, "report": _report,
+    "train": _train,
+    "eval": _eval,
+    "search": _search,
+    "status": _status,
+    "report": _report,
 }
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Outputs of the encoder's closed blocks, computed once per image and flip instead of once per step.
 
 With the paper's schedule seven of twelve blocks never learn and augmentation is a flip, so what they compute is the
-same in every epoch; a third of a training step's arithmetic is left out. Images go through one by one, so the numbers do
-not depend on which images share a batch, and a resumed run equals an uninterrupted one.
+same in every epoch; a third of a training step's arithmetic is left out. Images go through one by one, so the numbers
+do not depend on which images share a batch, and a resumed run equals an uninterrupted one.
 
 Shapes: B images, T tokens, D features.
 """
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from apc.model.encoder import Encoder
-
 
 TRAIN, VAL = 0, 1  # first part of a key; the image's number and, in training, its flips follow
 

@@ -25,6 +25,7 @@ from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import foreground, iou, miou, score
 from apc.features import TRAIN, ClosedFeatures, gib_needed
 from apc.methods import build
+from apc.model.method import Method
 from apc.results import PROTOCOL, Row, load_run, run_id, save_run, write_atomically
 from apc.stamp import file_fingerprint, stamp
 
@@ -89,7 +90,8 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
         ),
     )
     if _world()[0] == 0:
-        np.savez_compressed(runs / name / "confusion.npz", **{k: v.astype(np.int32) for k, v in counts.items()})
+        kept: dict[str, Any] = {protocol: matrices.astype(np.int32) for protocol, matrices in counts.items()}
+        np.savez_compressed(runs / name / "confusion.npz", **kept)
         save_model(runs / name, method, cfg, val.classes)
         save_run(runs, row)
         (runs / name / "last.pt").unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
@@ -99,7 +101,7 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
 
 
 def train(
-    method: nn.Module, cfg: Config, split: data.Split, val: data.Split, *, folder: Path, device: str = "cpu",
+    method: Method, cfg: Config, split: data.Split, val: data.Split, *, folder: Path, device: str = "cpu",
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train in place, resuming from `<folder>/last.pt`; returns `curve`, `seconds` and the `closed` features.
@@ -141,8 +143,9 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = (cfg.lr_frozen if frozen else cfg.lr) * _schedule(cfg, done, cfg.epochs * steps)
             with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
-                terms = step_module(batch, done / (cfg.epochs * steps), closed(batch["image"], keys) if closed else None)
-            loss = sum(method.weights[name] * term for name, term in terms.items())
+                kept = closed(batch["image"], keys) if closed else None
+                terms = step_module(batch, done / (cfg.epochs * steps), kept)
+            loss = torch.stack([method.weights[name] * term for name, term in terms.items()]).sum()
             _require_finite(loss, terms, epoch, step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -170,22 +173,20 @@ def train(
 
 
 @torch.no_grad()
-def choices(method: nn.Module, split: data.Split, device: str) -> dict[str, float]:
-    """Mean over batches of what pooling and PCE select on `split`; empty for methods that select nothing."""
-    if not hasattr(method, "choices"):
-        return {}
+def choices(method: Method, split: data.Split, device: str) -> dict[str, float]:
+    """What the method selects on the first 128 images of `split`, mean over batches; see Method.choices."""
     method.eval()
-    found = [
-        method.choices({"image": split.images[i : i + 32].to(device).float() / 255, "labels": split.labels[i : i + 32].to(device)})
-        for i in range(0, min(len(split), 128), 32)
-    ]
+    found = []
+    for part in torch.arange(len(split))[:128].split(32):
+        images = split.images[part].to(device).float() / 255
+        found.append(method.choices({"image": images, "labels": split.labels[part].to(device)}))
     return {name: float(np.mean([f[name] for f in found])) for name in found[0]}
 
 
 class _Terms(nn.Module):
     """The method's loss terms as a forward pass, which is what DistributedDataParallel wraps."""
 
-    def __init__(self, method: nn.Module) -> None:
+    def __init__(self, method: Method) -> None:
         super().__init__()
         self.method = method
 
@@ -202,7 +203,7 @@ def _world() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def _optimizer(method: nn.Module, cfg: Config) -> torch.optim.Optimizer:
+def _optimizer(method: Method, cfg: Config) -> torch.optim.Optimizer:
     kind = torch.optim.AdamW if cfg.optimizer == "adamw" else torch.optim.Adam
     learning = [p for p in method.parameters() if p.requires_grad]
     return kind(learning, lr=cfg.lr, betas=(0.9, cfg.beta2), weight_decay=cfg.weight_decay, fused=True)
@@ -224,14 +225,17 @@ def _batches(
         mine = order[start : start + cfg.batch_size][rank::world]
         made = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in mine]
         batch = {"image": torch.stack([image for image, _ in made]), "labels": split.labels[mine]}
-        keys = [(TRAIN, int(i), *flips) for i, (_, flips) in zip(mine, made, strict=True)]
+        keys: list[tuple[int, ...]] = [(TRAIN, int(i), *flips) for i, (_, flips) in zip(mine, made, strict=True)]
         yield {k: v.to(device) for k, v in batch.items()}, keys
 
 
-def _closed_features(method: nn.Module, cfg: Config, num_train: int, num_val: int, device: str) -> ClosedFeatures | None:
+def _closed_features(
+    method: Method, cfg: Config, num_train: int, num_val: int, device: str
+) -> ClosedFeatures | None:
     """Remember closed blocks' outputs where that is exact and fits; on a GPU, recomputing in batches is cheaper."""
     flips = {"none": 1, "horizontal": 2, "both": 4}[cfg.flip]
-    gib = gib_needed(method.encoder, num_train * flips, cfg.image_size) + gib_needed(method.encoder, num_val, cfg.scored_size)
+    gib = gib_needed(method.encoder, num_train * flips, cfg.image_size)
+    gib += gib_needed(method.encoder, num_val, cfg.scored_size)
     exact = method.encoder.open_from > 1 and not cfg.jitter
     return ClosedFeatures(method.encoder) if device == "cpu" and exact and gib <= FEATURES_GIB else None
 

@@ -49,7 +49,9 @@ def case(patches: int, classes: int = 21) -> tuple[Tensor, Tensor]:
     return torch.randn(1, patches, 192, generator=generator), logits.softmax(-1)
 
 
-def measure(function: Callable[[Tensor, Tensor], Tensor], features: Tensor, scores: Tensor, repeats: int) -> tuple[float, float, Tensor]:
+def measure(
+    function: Callable[[Tensor, Tensor], Tensor], features: Tensor, scores: Tensor, repeats: int
+) -> tuple[float, float, Tensor]:
     """Best wall seconds of forward and backward, value, gradient."""
     best, value, grad = float("inf"), 0.0, features
     for _ in range(repeats):
@@ -101,7 +103,7 @@ def main() -> None:
         assert abs(slow_value - fast_value) < 1e-4 and error < 1e-4
         ratios[name] = slow / fast
     one, four = largest(900), largest(3600)
-    print(f"largest tensor at 900 patches {one} numbers, at 3,600 {four}: times {four / one:.1f} for four times the patches")
+    print(f"largest tensor: {one} numbers at 900 patches, {four} at 3,600, times {four / one:.1f}")
     print(f"ratio {ratios['pair loop']:.0f} over the pair loop (wanted: at least 500)")
     print(f"ratio {ratios['full matrix']:.0f} over the full matrix (wanted: at least 20)")
 

@@ -42,14 +42,16 @@ def read_list(root: str, name: str) -> Listing:
     reader = csv.DictReader(_text(path).splitlines())
     missing = {"image", "labels"} - set(reader.fieldnames or [])
     if missing:
-        raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(reader.fieldnames or []) or 'none'}")
+        has = ",".join(reader.fieldnames or []) or "none"
+        raise ValueError(f"{path}: needs the columns image,labels; it has {has}")
     names: list[str] = []
     labels: list[list[int]] = []
     for line, row in enumerate(reader, start=2):
         image, found = row["image"] or "", (row["labels"] or "").split()
         unknown = [label for label in found if label not in classes[1:]]
         if unknown:
-            raise ValueError(f"{path}, line {line}: label {unknown[0]!r} is not in classes.txt; it has {', '.join(classes[1:])}")
+            has = ", ".join(classes[1:])
+            raise ValueError(f"{path}, line {line}: label {unknown[0]!r} is not in classes.txt; it has {has}")
         if not found:
             raise ValueError(f"{path}, line {line}: image {image!r} has no label")
         if not (Path(root) / "images" / image).is_file():
@@ -90,7 +92,8 @@ def read_mask(root: str, name: str, num_classes: int) -> np.ndarray | None:
         raise ValueError(f"{path}: the mask is {mask.shape[1]}x{mask.shape[0]}, its image {size[0]}x{size[1]}")
     strange = set(np.unique(mask)) - {*range(num_classes), 255}
     if strange:
-        raise ValueError(f"{path}: the mask has the value {min(strange)}; the classes are 0 to {num_classes - 1}, 255 is ignored")
+        known = f"the classes are 0 to {num_classes - 1}, 255 is ignored"
+        raise ValueError(f"{path}: the mask has the value {min(strange)}; {known}")
     return mask
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from apc.config import Config
@@ -16,6 +16,7 @@ from apc.data import Split
 from apc.evaluate.crf import CRF, crf_labels
 from apc.evaluate.protocol import PROTOCOLS, Protocol
 from apc.features import VAL, ClosedFeatures
+from apc.model.method import Method
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -49,7 +50,7 @@ def foreground(matrix: np.ndarray) -> dict[str, float]:
 
 @torch.no_grad()
 def score(
-    method: nn.Module, split: Split, cfg: Config, protocols: Sequence[Protocol] = PROTOCOLS, device: str = "cpu",
+    method: Method, split: Split, cfg: Config, protocols: Sequence[Protocol] = PROTOCOLS, device: str = "cpu",
     closed: ClosedFeatures | None = None,
 ) -> dict[str, np.ndarray]:
     """Confusion matrices (n,C,C) int64 by protocol name; zeros for photographs without a mask.
@@ -72,7 +73,8 @@ def score(
             truth = split.mask(i)
             if truth is None:
                 continue
-            for name, labels in _predictions(split, i, {b: p[n] for b, p in branches.items()}, truth.shape, cfg, protocols).items():
+            mine_only = {branch: probabilities[n] for branch, probabilities in branches.items()}
+            for name, labels in _predictions(split, i, mine_only, truth.shape, cfg, protocols).items():
                 counts[name][i] = confusion(truth, labels, num_classes)
     method.train(training)
     if world > 1:
@@ -84,7 +86,12 @@ def score(
 
 
 def _predictions(
-    split: Split, i: int, branches: dict[str, Tensor], shape: tuple[int, ...], cfg: Config, protocols: Sequence[Protocol]
+    split: Split,
+    i: int,
+    branches: dict[str, Tensor],
+    shape: tuple[int, ...],
+    cfg: Config,
+    protocols: Sequence[Protocol],
 ) -> dict[str, np.ndarray]:
     """Label maps (H,W) of one photograph by protocol name; branches are probabilities (C,S,S)."""
     photo = split.photo(i) if any(p.crf for p in protocols) else None

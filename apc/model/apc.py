@@ -12,19 +12,21 @@ from apc.config import Config
 from apc.model.bilstm import HVBiLSTM
 from apc.model.decoder import Decoder
 from apc.model.encoder import build_encoder
+from apc.model.method import Method
 from apc.model.pooling import adaptive_count, pool
 from apc.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
 
 
-class APC(nn.Module):
-    """The paper's method as a Method (apc/methods.py)."""
+class APC(Method):
+    """The paper's method."""
 
     def __init__(self, cfg: Config, num_classes: int) -> None:
         super().__init__()
         self.cfg = cfg
         self.encoder = build_encoder(cfg)
         width = self.encoder.width
-        self.bilstm = HVBiLSTM(width, dropout=cfg.dropout, residual=cfg.bilstm_residual) if cfg.bilstm else nn.Identity()
+        bilstm = HVBiLSTM(width, dropout=cfg.dropout, residual=cfg.bilstm_residual) if cfg.bilstm else nn.Identity()
+        self.bilstm: nn.Module = bilstm
         self.dropout = nn.Dropout(cfg.dropout)
         self.classifier = nn.Linear(width, num_classes, bias=False)  # W of Eq. 1
         nn.init.normal_(self.classifier.weight, std=0.05)
@@ -42,8 +44,10 @@ class APC(nn.Module):
         log_scores = self.classifier(self.dropout(f_out)).float().log_softmax(-1)  # Eq. 1
         return f_out, log_scores, [*blocks[:-1], out]
 
-    def loss_terms(self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Named, unweighted terms of Eq. 7; those of weight 0 are left out. `progress` runs from 0 to 1."""
+    def loss_terms(
+        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The terms of Eq. 7; those of weight 0 are left out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
         f_out, log_scores, blocks = self.branches(images, closed)
         image_scores = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
@@ -58,13 +62,14 @@ class APC(nn.Module):
         if cfg.lambda1 > 0:
             grid = self.encoder.grid(images)
             size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
-            target = pseudo_labels(scores.transpose(1, 2).unflatten(2, grid), labels, cfg.pseudo_label, cfg.pseudo_threshold)
+            patch_scores = scores.transpose(1, 2).unflatten(2, grid)
+            target = pseudo_labels(patch_scores, labels, cfg.pseudo_label, cfg.pseudo_threshold)
             logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
             terms["seg"] = losses.segmentation(logits, patches_to_pixels(target, size))
         return terms
 
     def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Class probabilities of every pixel by each branch, (B,C,H,W): `decoder`, and `patch` before any image label."""
+        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch` before any image label."""
         grid, size = self.encoder.grid(images), images.shape[-2:]
         _, log_scores, blocks = self.branches(images, closed)
         patch = log_scores.exp().transpose(1, 2).unflatten(2, grid)
@@ -75,10 +80,10 @@ class APC(nn.Module):
         }
 
     @torch.no_grad()
-    def choices(self, batch: dict[str, Tensor], closed: list[Tensor] | None = None) -> dict[str, float]:
+    def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """What pooling and PCE select on the image's own classes, background left out: `mean_k` patches a class by
         Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon."""
-        _, log_scores, _ = self.branches(batch["image"], closed)
+        _, log_scores, _ = self.branches(batch["image"])
         scores, present = log_scores.exp(), batch["labels"] > 0
         count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
         pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]

@@ -4,6 +4,7 @@ Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, P prefix tokens (
 """
 
 from pathlib import Path
+from typing import Any, cast
 
 import timm
 import torch
@@ -40,7 +41,10 @@ class Encoder(nn.Module):
         depth = len(vit.blocks)
         self.vit, self.taps, self.kernel = vit, taps, pos_embed
         self.depth, self.width, self.patch = depth, vit.embed_dim, vit.patch_embed.patch_size[0]
-        mean, std = vit.pretrained_cfg["mean"], vit.pretrained_cfg["std"]
+        pretrained: Any = vit.pretrained_cfg
+        mean, std = pretrained["mean"], pretrained["std"]
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
         self.open_last(0)
@@ -58,7 +62,8 @@ class Encoder(nn.Module):
         """Patch grid (h,w) of a batch of images."""
         h, w = images.shape[-2] // self.patch, images.shape[-1] // self.patch
         if (h * self.patch, w * self.patch) != tuple(images.shape[-2:]):
-            raise ValueError(f"image_size is {tuple(images.shape[-2:])}; it must be a multiple of the patch, {self.patch}")
+            size = tuple(images.shape[-2:])
+            raise ValueError(f"image_size is {size}; it must be a multiple of the patch, {self.patch}")
         return h, w
 
     def embed(self, images: Tensor) -> Tensor:
@@ -66,11 +71,11 @@ class Encoder(nn.Module):
         vit, (h, w) = self.vit, self.grid(images)
         x = vit.patch_embed((images - self.mean) / self.std).reshape(len(images), h * w, self.width)
         prefix = vit.num_prefix_tokens
-        assert prefix == (vit.cls_token is not None), "only plain ViTs with at most a class token are supported"
+        assert vit.pos_embed is not None and prefix == (vit.cls_token is not None), "only plain ViTs are supported"
         side = round((vit.pos_embed.shape[1] - prefix) ** 0.5)
         grid = vit.pos_embed[:, prefix:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
         x = x + resample_grid(grid, (h, w), self.kernel).flatten(2).transpose(1, 2)
-        if prefix:
+        if vit.cls_token is not None:
             x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(len(x), -1, -1), x], dim=1)
         return vit.norm_pre(x)
 
@@ -97,14 +102,14 @@ class Encoder(nn.Module):
 
 def build_encoder(cfg: Config) -> Encoder:
     """Encoder as the config names it, with its weights; ValueError where name, file or shapes do not fit."""
+    name = cfg.encoder.split(".")[0]  # behind the point stands a tag of timm's weights
     if cfg.encoder == "pocket":
         vit = pocket_vit()
-    elif cfg.encoder in timm.list_models("*vit_*") + timm.list_models("deit*"):
-        vit = timm.create_model(cfg.encoder, num_classes=0, dynamic_img_size=True)
-    elif cfg.encoder.split(".")[0] in timm.list_models("*vit_*") + timm.list_models("deit*"):
-        vit = timm.create_model(cfg.encoder.split(".")[0], num_classes=0, dynamic_img_size=True)
+    elif name in timm.list_models("vit_*") + timm.list_models("deit_*"):
+        vit = cast(VisionTransformer, timm.create_model(name, num_classes=0, dynamic_img_size=True))
     else:
-        raise ValueError(f"encoder is {cfg.encoder!r}; it must be `pocket` or a plain ViT of timm, such as deit_tiny_patch16_224")
+        known = "`pocket` or a plain ViT of timm, such as deit_tiny_patch16_224"
+        raise ValueError(f"encoder is {cfg.encoder!r}; it must be {known}")
     if cfg.weights:
         _load_weights(vit, cfg.weights)
     if not 1 <= cfg.decoder_blocks[0] <= cfg.decoder_blocks[-1] <= len(vit.blocks):
@@ -119,12 +124,19 @@ def _load_weights(vit: VisionTransformer, weights: str) -> None:
         state = pretrained_state()
     else:
         state = read_weights(weights)
-    state = {k: v for k, v in checkpoint_filter_fn(state, vit).items() if not k.startswith(("head.", "head_dist.", "fc_norm."))}
-    own = vit.state_dict()
-    wrong = sorted(k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape)
-    if wrong:
-        raise ValueError(f"{weights}: not weights of this encoder; {len(wrong)} tensors are missing, unknown or of another shape, first {wrong[0]}")
+    filtered = checkpoint_filter_fn(state, vit)
+    state = {k: v for k, v in filtered.items() if not k.startswith(("head.", "head_dist.", "fc_norm."))}
+    if wrong := misfits(state, vit.state_dict()):
+        count, first = len(wrong), wrong[0]
+        raise ValueError(f"{weights}: not weights of this encoder; {count} tensors do not fit, first {first}")
     vit.load_state_dict(state)
+
+
+def misfits(state: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
+    """Names of tensors that are missing in `state`, unknown to the model, or of another shape."""
+    return sorted(
+        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
+    )
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
