@@ -27,7 +27,7 @@ from apc.features import TRAIN, ClosedFeatures, gib_needed
 from apc.methods import build
 from apc.model.method import Method
 from apc.results import PROTOCOL, Row, load_run, run_id, save_run, write_atomically
-from apc.stamp import file_fingerprint, stamp
+from apc.stamp import commit, file_fingerprint, stamp
 
 Report = Callable[[dict[str, float]], None]
 FEATURES_GIB = 2.0  # memory a process may spend on the outputs of closed blocks
@@ -58,6 +58,7 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     name = identity(cfg)
     if stored := load_run(runs, name, to_dict(cfg)):
         return stored
+    commit()  # remembered now: the working tree may change while this trains
     train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
     if cfg.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,0 +1,107 @@
+"""Flags that all experiments share, and what a slip in one of them is answered with."""
+
+import argparse
+import difflib
+import socket
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, get_type_hints
+
+from apc.config import PRESETS, Config, default_of, fields_of
+
+
+class Parser(argparse.ArgumentParser):
+    """A slip is answered with one sentence, which names the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0] if "unrecognized" in message else ""
+        flags = [flag for action in self._actions for flag in action.option_strings]
+        close = difflib.get_close_matches(unknown.split("=")[0], flags, n=1)
+        hint = f"; did you mean {close[0]}?" if close else "; --help lists the flags" if unknown else ""
+        raise ValueError(f"{message}{hint}")
+
+
+def parser(
+    name: str, title: str, seeds: Mapping[str, int], minutes: Mapping[str, int], trials: int | None = None
+) -> Parser:
+    """Parser of an experiment; `trials` is the default number of Optuna trials, None for a plan of points."""
+    expected = "; ".join(f"about {m} minutes on {preset} with two cores" for preset, m in minutes.items())
+    parser = Parser(
+        prog=name, allow_abbrev=False, description=f"{title}{f' ({expected})' if expected else ''}.",
+        epilog="Finished runs are kept and never done again: after an interruption the same command goes on.",
+    )
+    what = parser.add_argument_group("what is trained").add_argument
+    what("--preset", choices=list(PRESETS), default="pocket", help="embedded data (default), or your own photographs")
+    what("--root", default="", metavar="DIR", help="the photographs: images/, masks/, train.csv, val.csv, classes.txt")
+    what("--weights", default="", metavar="FILE", help="encoder weights, a local .safetensors or .pth file")
+    what("--train-list", default="", metavar="CSV", help="list of training images below --root (default: train.csv)")
+    what("--config", default="", metavar="TOML", help="Config fields to start from, such as a best.toml")
+    what("--epochs", type=int, metavar="N", help="passes over the training images (default: the preset's)")
+    what("--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="any field; repeatable")
+    default = ", ".join(f"{count} on {preset}" for preset, count in seeds.items())
+    what("--seeds", default="", metavar="N", help=f"how many, or a list such as 0,3,4 (default: {default})")
+
+    how = parser.add_argument_group("how much").add_argument
+    if trials is not None:
+        how("--trials", type=int, default=trials, metavar="N", help=f"trials, earlier ones too (default: {trials})")
+    how("--smoke", action="store_true", help="the whole way in a minute or two, below RUNS/smoke; numbers mean nothing")
+    how("--dry-run", action="store_true", help="only list which runs are done and which are to do")
+
+    where = parser.add_argument_group("where").add_argument
+    where("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the run folders (default: runs)")
+    where("--reports", type=Path, metavar="DIR", help="folder of rows, tables and figures (default: reports)")
+    where("--address", metavar="ADDRESS", help="Ray cluster: auto on one of its nodes (default: this machine alone)")
+    where("--num-workers", type=int, default=1, metavar="N", help="processes a trial, data-parallel (default: 1)")
+    where("--cpus", type=int, default=1, metavar="N", help="CPUs, and torch threads, of each process (default: 1)")
+    where("--gpus", type=float, metavar="X", help="GPUs of each process (default: 1 where there are any)")
+    where("--max-concurrent", type=int, metavar="N", help="most trials side by side (default: as many as fit)")
+    where("--verbose", action="store_true", help="show Ray's own messages too")
+    return parser
+
+
+def seeds_of(text: str, default: int) -> list[int]:
+    """`3` -> 0, 1, 2; `0,3,4` -> those; empty -> the default number."""
+    try:
+        numbers = [int(part) for part in text.split(",")] if text else [default]
+    except ValueError:
+        numbers = []
+    listed = "," in text
+    if not numbers or min(numbers) < (0 if listed else 1) or len(set(numbers)) < len(numbers):
+        raise ValueError(f"--seeds is {text!r}; give how many, such as 3, or different seeds, such as 0,3,4")
+    return numbers if listed else list(range(numbers[0]))
+
+
+def override(text: str) -> tuple[str, Any]:
+    """`key=value` -> (key, value as the field's type has it)."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text}: write KEY=VALUE")
+    fields_of({key: value}, source="--set")
+    hint = get_type_hints(Config)[key]
+    if hint is str:
+        return key, value
+    try:
+        parsed = tomllib.loads(f"value = {f'[{value}]' if isinstance(default_of(key), tuple) else value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value  # a choice, or a slip that Config will name
+    return key, float(parsed) if hint is float and type(parsed) is int else parsed
+
+
+def check_address(address: str, timeout: float = 3.0) -> None:
+    """ValueError, soon, where nothing can be reached at `address`; Ray alone would try for minutes."""
+    if address == "auto":
+        return
+    where = address.removeprefix("ray://")
+    host, colon, port = where.rpartition(":")
+    if not (colon and host and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"--address {address}: give auto on a node of the cluster, or host:port of its head")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=timeout).close()
+    except OSError as error:
+        raise ValueError(f"--address {address}: no Ray cluster answers there ({error})") from None
+    if where != address:
+        raise ValueError(
+            f"--address {address}: Ray's client protocol does not carry a search; run this command on a node of the "
+            "cluster (ray submit, ray job submit) with --address auto"
+        )

@@ -1,0 +1,56 @@
+"""The command line as a user meets it: train, score again, ask for the state of things."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from test_bad_input import flags
+
+from apc.cli import base_config, main
+from apc.config import folder, pocket
+
+
+def scores_in(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^  (\w*miou\w*) +([\d.]+)  ", text, re.M))
+
+
+def test_what_train_prints_eval_prints_again(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(flags(photographs, "--crf", "pocket")) == 0
+    trained = capsys.readouterr().out
+    assert "epoch 1/1" in trained
+    (run,) = (photographs.parent / "runs").iterdir()
+    assert main(["eval", str(run), "--device", "cpu"]) == 0
+    evaluated = capsys.readouterr().out
+    assert scores_in(evaluated) == scores_in(trained) and len(scores_in(trained)) == 8
+    assert "IoU of red" in evaluated and "4 images, squashed to 48 pixels" in evaluated
+    assert main(["eval", str(run), "--eval-size", "64", "--crf", "none", "--device", "cpu"]) == 0
+    assert len(scores_in(capsys.readouterr().out)) == 4
+
+
+def test_eval_refuses_photographs_of_other_classes(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(flags(photographs)) == 0
+    (run,) = (photographs.parent / "runs").iterdir()
+    (photographs / "classes.txt").write_text("blue\nred\n")
+    assert main(["eval", str(run)]) == 2
+    assert "names blue, red; the model knows red, blue" in capsys.readouterr().err
+
+
+def test_photographs_of_any_kind_are_read(photographs: Path) -> None:
+    for number, mode in ((0, "L"), (1, "RGBA"), (2, "P"), (3, "CMYK")):
+        path = photographs / "images" / f"photo {number}.png"
+        image = Image.open(path).convert(mode)
+        image.save(path, format="TIFF" if mode == "CMYK" else "PNG")
+    assert main(flags(photographs)) == 0
+
+
+def test_presets_and_config_files_lie_under_the_flags(tmp_path: Path) -> None:
+    (tmp_path / "best.toml").write_text("lambda1 = 0.3\nk = 4\n")
+    cfg, rest = base_config(["folder", "--config", str(tmp_path / "best.toml"), "--k", "5"])
+    assert (cfg.lambda1, cfg.k, cfg.encoder) == (0.3, 4, folder().encoder) and rest == ["--k", "5"]
+    assert base_config([]) == (pocket(), [])
+
+
+def test_without_a_verb_the_verbs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2 and main(["--help"]) == 0
+    assert capsys.readouterr().out.count("apc train") == 4

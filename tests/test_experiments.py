@@ -1,0 +1,176 @@
+"""The scripts as a user meets them: flags, bad input, --dry-run, and the whole way under --smoke."""
+
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apc.config import from_dict, from_toml
+from apc.experiment import main, search_space
+from apc.flags import override, seeds_of
+from apc.results import load_rows
+from experiments import grid_lambda, table7_pooling
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
+
+
+def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], cwd=cwd, capture_output=True, text=True, timeout=400)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_told_at_once(script: str, tmp_path: Path) -> None:
+    began = time.process_time(), time.monotonic()
+    told = run(str(ROOT / "experiments" / f"{script}.py"), "--help", cwd=tmp_path)
+    assert time.monotonic() - began[1] < 3  # a second on a quiet machine
+    assert told.returncode == 0 and told.stderr == ""
+    for word in ("--preset", "--smoke", "--set KEY=VALUE", "the same\ncommand goes on"):
+        assert word in told.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_names_its_table_its_command_and_what_to_expect(script: str) -> None:
+    source = (ROOT / "experiments" / f"{script}.py").read_text()
+    head = source.split('"""')[1]
+    assert f"python experiments/{script}.py" in head and "minutes" in head and "Expect" in head
+
+
+BAD: list[tuple[str, str]] = [
+    ("--sedes 3", "did you mean --seeds?"),
+    ("--preset pockt", "choose from 'pocket', 'folder'"),
+    ("--set thteta=0.5", "did you mean theta?"),
+    ("--set theta=1.5", "theta is 1.5; it must lie between 0 and 1"),
+    ("--set theta=high", "theta is 'high'; it must be a number"),
+    ("--set k=0", "k is 0; it must lie between 1"),
+    ("--set epsilon=0.3", "epsilon is 0.3; it must lie between 0.5 and 1"),
+    ("--set mce=clampd", "did you mean clamped?"),
+    ("--set theta", "write KEY=VALUE"),
+    ("--set pooling=max", "varies it itself"),
+    ("--set seed=3", "use --seeds"),
+    ("--seeds many", "give how many"),
+    ("--seeds 0", "give how many"),
+    ("--config missing.toml", "missing.toml: there is no such file"),
+    ("--preset folder", "--root is missing"),
+    ("--root photographs", "add --preset folder"),
+    ("--preset folder --root nowhere", "nowhere"),
+    ("--num-workers 0", "--num-workers is 0"),
+    ("--address 127.0.0.1:1", "no Ray cluster answers there"),
+    ("--address ray://127.0.0.1:1", "no Ray cluster answers there"),
+    ("--runs taken/runs", "taken/runs: cannot be written"),
+    ("--reports taken", "taken: cannot be written"),
+]
+
+
+@pytest.mark.parametrize(("flags", "sentence"), BAD, ids=[flags for flags, _ in BAD])
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    flags: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
+    assert main(table7_pooling.EXPERIMENT, [*flags.split(), "--set", "weights="]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and len(told.err.splitlines()) == 1
+    assert told.err.startswith("table7_pooling: ") and sentence in told.err
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "taken"]
+
+
+def test_the_exit_code_reaches_the_shell_without_a_traceback(tmp_path: Path) -> None:
+    told = run(str(ROOT / "experiments" / "grid_lambda.py"), "--set", "theta=2", cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr == "grid_lambda: theta is 2.0; it must lie between 0 and 1\n"
+
+
+def test_an_override_is_read_as_its_field_wants_it() -> None:
+    assert override("lambda1=1") == ("lambda1", 1.0) and isinstance(override("lambda1=1")[1], float)
+    assert override("k=3") == ("k", 3)
+    assert override("bilstm=false") == ("bilstm", False)
+    assert override("weights=a=b.pth") == ("weights", "a=b.pth")
+    assert from_dict(dict([override("decoder_blocks=1,2")])).decoder_blocks == (1, 2)
+    assert from_dict(dict([override("mce=clamped")])).mce == "clamped"
+
+
+def test_seeds_are_a_number_or_a_list() -> None:
+    assert seeds_of("", 2) == [0, 1]
+    assert seeds_of("3", 5) == [0, 1, 2]
+    assert seeds_of("0,7", 5) == [0, 7]
+    with pytest.raises(ValueError, match="different seeds"):
+        seeds_of("1,1", 5)
+
+
+def test_a_dry_run_lists_the_runs_and_starts_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
+    assert main(grid_lambda.EXPERIMENT, ["--dry-run", "--seeds", "2", "--set", "weights=", *place]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("lambda1=0 lambda2=0 seed 0") and lines[0].startswith("to do")
+    assert lines[-1] == "0 runs done, 10 to do, and at most 14 more that depend on their scores"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert search_space([]) == 0
+    assert "lambdas, pooling, simple" in capsys.readouterr().out
+    assert search_space(["lambads"]) == 2
+    assert capsys.readouterr().err == "apc search: there is no search space 'lambads'; did you mean lambdas?\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_goes_the_whole_way_under_smoke(script: str, tmp_path: Path) -> None:
+    alone = shutil.copy(ROOT / "experiments" / f"{script}.py", tmp_path)  # as `ray submit` does
+    told = run(str(alone), "--smoke", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert told.stderr == ""
+    reports = tmp_path / "runs" / "smoke" / "reports"
+    rows = load_rows(reports / "results" / script / "pocket.jsonl")
+    labels = list(dict.fromkeys(row.row for row in rows))
+    assert {row.experiment for row in rows} == {script}
+    assert all(row.metrics["miou"] > 0 and row.stamp["commit"] for row in rows)
+    assert [(row.row, row.config["seed"]) for row in rows] == [(label, seed) for label in labels for seed in (0, 1)]
+    for label in labels:
+        assert label in (reports / "ablation.md").read_text()
+    assert f"done    {labels[0]} seed 0: miou" in told.stdout
+    if script == "grid_lambda":
+        text = (reports / "results" / script / "pocket.best.toml").read_text()
+        means = {label: sum(r.metrics["miou"] for r in rows if r.row == label) for label in labels}
+        second = [label for label in labels if not label.endswith("lambda2=0")]
+        winner = max(labels, key=lambda label: means[label])
+        chosen = tomllib.loads(text)
+        assert f"lambda1={chosen['lambda1']:g} lambda2={chosen['lambda2']:g}" == winner and second
+        assert from_toml(reports / "results" / script / "pocket.best.toml").num_train == 64
+    else:
+        assert labels == ["average", "max", "top_k", "adaptive_k"]
+    again = run(str(alone), "--smoke", cwd=tmp_path)
+    assert "done    " not in again.stdout and f"{len(rows)} runs are done already" in again.stdout
+    assert load_rows(reports / "results" / script / "pocket.jsonl") == rows
+
+
+@pytest.mark.slow
+def test_photographs_go_the_whole_way_under_smoke(photographs: Path, tmp_path: Path) -> None:
+    small: list[Any] = ["--set", "image_size=64", "--set", "crf=none", "--set", "batch_size=4", "--set", "num_train=8"]
+    words = ["--smoke", "--preset", "folder", "--root", "photos", *small, "--seeds", "1", "--set", "num_val=3"]
+    told = run(str(ROOT / "experiments" / "table7_pooling.py"), *words, cwd=photographs.parent)
+    assert told.returncode == 0, told.stderr
+    assert "no --weights" in told.stderr
+    (path,) = (photographs.parent / "runs" / "smoke" / "reports" / "results" / "table7_pooling").glob("*.jsonl")
+    rows = load_rows(path)
+    assert path.name == "photos.jsonl"
+    assert [row.row for row in rows] == ["average", "max", "top_k", "adaptive_k"]
+    assert {row.config["root"] for row in rows} == {"photos"}  # a name, not this machine's path
+    assert str(photographs.parent) not in path.read_text()
+
+
+@pytest.mark.slow
+def test_apc_search_goes_the_whole_way_under_smoke(tmp_path: Path) -> None:
+    told = run("-m", "apc", "search", "simple", "--smoke", "--set", "crf=none", "--max-concurrent", "1", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    rows = load_rows(tmp_path / "runs" / "smoke" / "reports" / "results" / "search_simple" / "pocket.jsonl")
+    assert [row.config["seed"] for row in rows] == [0, 1, 0, 1]
+    assert rows[0].row == "lambda1=0.02 lambda2=0.01 theta=0.9"
+    assert (tmp_path / "runs" / "smoke" / "search_simple.pocket.journal").is_file()

@@ -1,0 +1,361 @@
+"""The driver against the real training function on a tiny config: same numbers, failures, faults, bad input."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import search_spaces
+from apc import train
+from apc.config import Config, fields_of, from_dict, to_dict
+from apc.flags import check_address
+from apc.plans import points
+from apc.progress import Progress, Silent, status
+from apc.results import Row, load_rows, load_run, load_runs
+
+ROOT = Path(__file__).resolve().parent.parent
+TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
+
+
+@pytest.fixture(scope="session")
+def warm_ray() -> Iterator[None]:
+    """One Ray for all tests; search() uses a Ray that runs and leaves it running."""
+    from apc.search import ray  # imported there, after what it reads from the environment is set
+
+    ray.init(address="local", num_cpus=2, include_dashboard=True, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def tiny() -> Config:
+    """A run of a second or two."""
+    return Config(
+        num_train=8, num_val=4, batch_size=4, image_size=96, encoder="pocket", decoder_blocks=(1, 2, 3),
+        decoder_width=16, decoder_norm="layer", epochs=1, frozen_epochs=0, unfreeze_blocks=3, crf="none",
+        dropout=0.0, decoder_dropout=0.0,
+    )
+
+
+def stripped(row: Row) -> dict[str, Any]:
+    """What must be the same however a run was made: everything but times."""
+    curve = [{k: v for k, v in epoch.items() if k != "seconds"} for epoch in row.curve]
+    return {"run": row.run, "config": row.config, "metrics": row.metrics, "per_class": row.per_class, "curve": curve}
+
+
+class Notes(Silent):
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.starts: list[str] = []
+        self.epochs: list[float] = []
+
+    def started(self, run: str, name: str) -> None:
+        self.starts.append(name)
+
+    def reported(self, run: str, metrics: Any) -> None:
+        self.epochs.append(metrics["epoch"])
+
+
+def test_ray_gives_the_numbers_of_plain_python_and_nothing_twice(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
+    from apc.search import search
+
+    plain = [train.run(replace(tiny, theta=t), runs=tmp_path / "plain", device="cpu") for t in (0.5, 0.9)]
+    notes = Notes()
+    found = search(TWO, base=tiny, seeds=[0], runs=tmp_path / "ray", view=notes)
+    assert [point.label for point, _ in found] == ["low", "high"]
+    assert [stripped(rows[0]) for _, rows in found] == [stripped(row) for row in plain]
+    assert sorted(notes.starts) == ["high seed 0", "low seed 0"]
+    assert notes.epochs == [1.0, 1.0] * 2  # each run reports its epoch, then its final scores
+
+    again = Notes()
+    assert search(TWO, base=tiny, seeds=[0], runs=tmp_path / "ray", view=again) == found
+    assert again.starts == []
+
+
+def test_a_failing_run_is_recorded_with_its_reason_and_stops_no_other(
+    warm_ray: None, tiny: Config, tmp_path: Path
+) -> None:
+    from apc.search import search
+
+    plan = points({"good": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}, "fine": {"theta": 0.9}})
+    found = {point.label: rows[0] for point, rows in search(plan, base=tiny, seeds=[0], runs=tmp_path)}
+    assert found["bad"].error.startswith("ValueError: decoder_blocks")
+    assert found["bad"].metrics == {} and load_run(tmp_path, found["bad"].run) is None
+    assert found["good"].metrics["miou"] > 0 and found["fine"].metrics["miou"] > 0
+    told = status(tmp_path)
+    assert "2 finished, 1 failed" in told and "ValueError: decoder_blocks" in told and "(bad, seed 0)" in told
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
+    warm_ray: None, tiny: Config, tmp_path: Path
+) -> None:
+    from apc.search import search
+
+    long = replace(tiny, num_train=96, epochs=12)
+    undisturbed = train.run(long, runs=tmp_path / "plain", device="cpu")
+    runs, killed = tmp_path / "ray", []
+
+    def kill() -> None:
+        curve = runs / undisturbed.run / "curve.jsonl"
+        while not (curve.is_file() and len(curve.read_text().splitlines()) >= 3):
+            time.sleep(0.02)
+        for process in Path("/proc").iterdir():
+            try:
+                if process.name.isdigit() and (process / "cmdline").read_text().startswith("ray::ImplicitFunc.train"):
+                    killed.append(int(process.name))
+                    os.kill(killed[-1], signal.SIGKILL)
+            except (OSError, ProcessLookupError):
+                continue
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    notes = Notes()
+    ((_, (row,)),) = search(points([{"theta": long.theta}]), base=long, seeds=[0], runs=runs, view=notes)
+    assert killed
+    assert stripped(row) == stripped(undisturbed)
+    assert len(notes.starts) == 2
+    assert len(notes.epochs) < 2 * long.epochs  # epochs before the kill were not trained again
+
+
+@pytest.mark.slow
+def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
+    from apc.search import Resources, search
+
+    cfg = replace(tiny, num_train=16, epochs=2)
+    one = train.run(replace(cfg, theta=0.5), runs=tmp_path / "plain", device="cpu")
+    notes = Notes()
+    plan = points({"low": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}})
+    found = search(plan, base=cfg, seeds=[0], runs=tmp_path / "ray", resources=Resources(num_workers=2), view=notes)
+    (low,), (bad,) = (rows for _, rows in found)
+    assert low.stamp["processes"] == 2 and low.run == one.run
+    models = [load_file(tmp_path / where / one.run / "model.safetensors") for where in ("plain", "ray")]
+    apart = torch.cat([(models[0][name] - models[1][name]).flatten() for name in models[0]]).abs().mean()
+    assert apart < 1e-5
+    assert low.metrics["miou"] == pytest.approx(one.metrics["miou"], abs=0.5)
+    assert 2.0 in notes.epochs
+    assert bad.error.startswith("ValueError: decoder_blocks")
+
+
+def test_resources_that_can_never_be_met_are_refused_with_the_arithmetic(
+    warm_ray: None, tiny: Config, tmp_path: Path
+) -> None:
+    from apc.search import Resources, search
+
+    with pytest.raises(ValueError, match=r"asks for 6 CPUs \(3 processes with 2 each\) and there are 2"):
+        search(TWO, base=tiny, seeds=[0], runs=tmp_path, resources=Resources(num_workers=3, cpus_per_trial=2))
+    with pytest.raises(ValueError, match="asks for 1 GPUs .* and there are 0"):
+        search(TWO, base=tiny, seeds=[0], runs=tmp_path, resources=Resources(gpus_per_trial=1))
+    assert load_runs(tmp_path) == []
+
+
+def test_a_finished_search_does_not_start_ray(tiny: Config, tmp_path: Path) -> None:
+    for theta in (0.5, 0.9):
+        train.run(replace(tiny, theta=theta), runs=tmp_path, device="cpu")
+    code = f"""
+from pathlib import Path
+import ray
+from apc.config import from_dict
+from apc.plans import points
+from apc.search import search
+ray.init = None  # calling it would raise
+plan = points([{{"theta": 0.5}}, {{"theta": 0.9}}])
+print(len(search(plan, base=from_dict({to_dict(tiny)!r}), seeds=[0], runs=Path({str(tmp_path)!r}))))
+"""
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "2\n"
+
+
+def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
+    warm_ray: None, tiny: Config, tmp_path: Path
+) -> None:
+    import optuna
+
+    from apc.search import Resources, optuna_search
+    from search_spaces import simple
+
+    def ask(runs: Path, trials: int, **more: Any) -> list[dict[str, Any]]:
+        common: dict[str, Any] = {"name": "study", "base": tiny, "seeds": [0], "first": simple.FIRST} | more
+        found = optuna_search(
+            simple.space, runs=runs, trials=trials, resources=Resources(max_concurrent=1), **common
+        )
+        assert all(rows[0].metrics for _, rows in found)
+        return [point.values for point, _ in found]
+
+    whole = ask(tmp_path / "whole", 4)
+    assert whole[0] == simple.FIRST[0]
+    assert ask(tmp_path / "parts", 2) == whole[:2]
+    assert ask(tmp_path / "parts", 4) == whole
+    assert ask(tmp_path / "parts", 4, search_seed=0) == whole  # through already: nothing is added
+
+    journal = optuna.storages.journal.JournalFileBackend(str(tmp_path / "parts" / "study.journal"))
+    kept = optuna.load_study(study_name="study", storage=optuna.storages.JournalStorage(journal)).trials
+    assert [trial.params for trial in kept] == whole
+    scores = {row.config["lambda1"]: row.metrics["miou"] for row in load_runs(tmp_path / "parts")}
+    assert [trial.value for trial in kept] == [scores[values["lambda1"]] for values in whole]
+
+    with pytest.raises(ValueError, match=r"begun with other settings \(epochs was 1, is 2\)"):
+        ask(tmp_path / "parts", 5, base=replace(tiny, epochs=2))
+
+
+def test_a_space_with_a_misspelt_knob_is_refused_before_anything_starts(tiny: Config, tmp_path: Path) -> None:
+    from apc.search import optuna_search
+
+    with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
+        optuna_search(
+            lambda trial: {"lamda1": trial.suggest_float("lamda1", 0, 1)},
+            name="x", base=tiny, seeds=[0], runs=tmp_path, trials=1,
+        )  # fmt: skip
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", search_spaces.names())
+def test_every_key_of_every_space_is_a_config_field(name: str) -> None:
+    import optuna
+
+    module = search_spaces.load(name)
+    if hasattr(module, "PLAN"):
+        assert fields_of(dict.fromkeys(module.PLAN.knobs), name)
+        return
+    trial = optuna.create_study().ask()
+    returned = module.space(trial)
+    assert set(trial.params) <= set(returned)
+    for values in (returned, *module.FIRST):
+        Config(**values)
+
+
+def test_a_space_that_is_not_there_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="did you mean lambdas"):
+        search_spaces.load("lambads")
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers there"), ("ray://127.0.0.1:1", "no Ray cluster answers there"),
+        ("nowhere", "give auto on a node"), ("127.0.0.1:99999", "give auto on a node"),
+    ],
+)  # fmt: skip
+def test_an_address_with_nothing_behind_it_is_refused_soon(address: str, sentence: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=re.escape(address) + ".*" + sentence):
+        check_address(address)
+    assert time.monotonic() - began < 5
+
+
+def test_rays_client_protocol_is_refused_with_the_way_that_works() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with pytest.raises(ValueError, match="ray submit, ray job submit.*--address auto"):
+            check_address(f"ray://127.0.0.1:{server.getsockname()[1]}")
+
+
+def command(runs: Path, *more: str) -> list[str]:
+    """A search of some 20 seconds on two cores: 4 settings, 1 seed."""
+    small = ["num_train=64", "num_val=4", "weights=", "crf=none", "epochs=8", "warmup_steps=0"]
+    flags = [word for setting in small for word in ("--set", setting)]
+    place = ["--runs", str(runs), "--reports", str(runs / "reports"), "--seeds", "1"]
+    return [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *flags, *place, *more]
+
+
+def run_until(runs: Path, finished: int, stop: signal.Signals) -> tuple[int, str]:
+    """Start the search, stop it once `finished` runs are done; exit code and what it said last."""
+    process = subprocess.Popen(
+        command(runs), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=runs.parent
+    )
+    deadline = time.monotonic() + 180
+    while len(list(runs.glob("*/row.json"))) < finished:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_driver_loses_nothing_and_the_same_command_goes_on(stop: signal.Signals, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    results = runs / "reports" / "results" / "table7_pooling" / "pocket.jsonl"
+    code, errors = run_until(runs, 1, stop)
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*/row.json")}
+    assert 1 <= len(before) < 4
+    if stop == signal.SIGKILL:
+        assert code == -signal.SIGKILL
+    else:
+        assert code == 130
+        lines = errors.splitlines()
+        assert len(lines) == 1 and re.fullmatch(
+            r"interrupted: \d finished runs are kept; the same command goes on from there", lines[0]
+        )
+        assert len(results.read_text().splitlines()) == int(lines[0].split()[1]) >= 1
+    done = subprocess.run(command(runs), capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = load_rows(results)
+    assert [row.row for row in rows] == ["average", "max", "top_k", "adaptive_k"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # what was finished was not done again
+    fresh = [train.run(from_dict(row.config), runs=tmp_path / "plain", device="cpu") for row in rows]
+    assert [stripped(row) for row in rows] == [stripped(row) for row in fresh]
+
+
+class Page:
+    """A file that remembers what was written to it."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
+    page = Page()
+    view = Progress("title", "miou", file=page)  # type: ignore[arg-type]
+    view.known({"done": 0, "failed": 0, "running": 2, "waiting": 1, "later": 0})
+    view.begin(2)
+    view.started("t1", "a seed 0")
+    view.started("t2", "b seed 0")
+    view.reported("t1", {"epoch": 1, "epochs": 4, "loss": 0.5})
+    view.ended("t1", "a", [Row(run="x", config={"seed": 0}, metrics={"miou": 41.234}, seconds={})])
+    view.ended("t2", "b", [Row(run="y", config={"seed": 0}, metrics={}, seconds={}, error="FloatingPointError: nan")])
+    view.known({"done": 1, "failed": 1, "running": 0, "waiting": 1, "later": 2})
+    view.end()
+    assert page.text.splitlines() == ["done    a seed 0: miou 41.23, 0 s", "failed  b seed 0: FloatingPointError: nan"]
+    assert view.best() == "best so far a: miou 41.23 (1 seed)"
+    assert view.summary().startswith("1 of at most 5 runs done, 1 failed, 0 s so far")
+
+
+def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
+    view = Progress("title", file=Page())  # type: ignore[arg-type]
+    view.begin(2)
+    view.seconds = [50.0, 60.0, 70.0]
+    view.known({"done": 3, "failed": 0, "running": 0, "waiting": 4, "later": 2})
+    # known: 4 runs, 240 s of work +- 1.96 * 10 * sqrt(4 + 16/3); most: 6 runs, 360 s +- 1.96 * 10 * sqrt(6 + 36/3)
+    assert view.left() == "1:30 min to 3:42 min left"
+
+
+def test_status_tells_runs_in_progress_from_interrupted_ones(tmp_path: Path) -> None:
+    for name, age in (("new", 10.0), ("old", 4000.0)):
+        (tmp_path / name).mkdir()
+        curve = tmp_path / name / "curve.jsonl"
+        curve.write_text('{"epoch": 3, "seconds": 30.0}\n')
+        os.utime(curve, (time.time() - age,) * 2)
+    (tmp_path / "reports").mkdir()
+    lines = status(tmp_path).splitlines()
+    assert lines[0].endswith(": 0 finished, 1 in progress, 1 interrupted")
+    assert re.search(r"in progress new: epoch 3 ended \d+ s ago", lines[1])
+    assert re.search(r"interrupted old: epoch 3 ended 1:06 h ago", lines[2])
