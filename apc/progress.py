@@ -23,7 +23,7 @@ class View(Protocol):
     """What search.py tells while it runs; `run` is a run's id or a trial's."""
 
     def begin(self, slots: int) -> None:
-        """The search starts; `slots` runs fit side by side."""
+        """The search starts, or starts again after a crash of Ray's; `slots` runs fit side by side."""
 
     def started(self, run: str, name: str) -> None:
         """A run, or a further attempt of it, starts."""
@@ -73,7 +73,8 @@ class Progress:
         self.live: Live | None = None
 
     def begin(self, slots: int) -> None:
-        self.began, self.slots = time.monotonic(), slots
+        self.slots = slots
+        self.running.clear()  # of an attempt that crashed
         if self.console.is_terminal and self.live is None:
             from rich.live import Live
 
@@ -133,6 +134,8 @@ class Progress:
         total = sum(count(kind, 0) for kind in ("done", "failed", "running", "waiting", "later"))
         words = [f"{count('done', 0)} of {'at most ' if count('later', 0) else ''}{total} runs done"]
         words += [f"{count(kind, 0)} {kind}" for kind in ("running", "failed") if count(kind, 0)]
+        if count("waiting", 0) and not count("running", 0):
+            words.append("none running yet")
         words += [f"{duration(time.monotonic() - self.began)} so far"]
         if left := self.left():
             words.append(left)

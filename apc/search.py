@@ -9,6 +9,8 @@ import functools
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +39,7 @@ from ray.tune.search.optuna import OptunaSearch  # noqa: E402
 
 Space = Callable[[optuna.Trial], dict[str, Any] | None]
 
+JOIN_SECONDS = 20  # for a cluster to let a process join
 ATTEMPTS = 4  # of the driver: Ray's memory monitor, for one, ends a whole Tune run and not just a trial
 LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a trial's workers; Tune must ask something
 
@@ -117,12 +120,12 @@ def _drive(
             label="", configs=[], ids=[], runs=str(runs), threads=resources.cpus_per_trial,
             gpus=resources.gpus_per_trial or 0.0, num_workers=resources.num_workers, store=str(store / "train"),
         )
-        view.begin(slots)
         # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
         # launcher of several processes back, so there every trial proposed starts.
         most = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
         try:
             for attempt in range(1, ATTEMPTS + 1):
+                view.begin(slots)
                 try:
                     _tuner(make(task, most, view), resources, store, view).fit()
                     break
@@ -334,12 +337,16 @@ class DurableOptunaSearch(OptunaSearch):
 
     def _check_same(self) -> None:
         """A study goes on only with the settings it was begun with: its trials would not be comparable."""
-        now = {**to_dict(self.base), "seeds": self.seeds, "metric": self.metric, "search_seed": self.search_seed}
+        fields = {k: v for k, v in to_dict(self.base).items() if k not in ("root", "weights")}
+        now = fields | {"seeds": self.seeds, "metric": self.metric, "search_seed": self.search_seed}
         then = self.mirror.user_attrs.get("settings")
         if then is None:
             self.mirror.set_user_attr("settings", now)
+            self.mirror.set_user_attr("identity", identity(self.base))
             return
         changed = [f"{key} was {then.get(key)}, is {value}" for key, value in now.items() if then.get(key) != value]
+        if not changed and self.mirror.user_attrs["identity"] != identity(self.base):
+            changed = ["the contents of the data or the weights"]
         if changed:
             raise ValueError(
                 f"{self.runs / self._study_name}.journal: this study was begun with other settings "
@@ -418,6 +425,7 @@ def _session(resources: Resources) -> Iterator[None]:
         options["include_dashboard"] = resources.num_workers > 1
     else:
         check_address(address)
+        _probe(address)
         import apc
         import experiments
         import search_spaces
@@ -427,16 +435,24 @@ def _session(resources: Resources) -> Iterator[None]:
             "py_modules": [apc, search_spaces, experiments],  # `ray submit` copies the script alone
             "env_vars": {name: os.environ[name] for name in names if name in os.environ},
         }
-    try:
-        ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
-    except (ConnectionError, RuntimeError, TimeoutError) as error:
-        if address == "local":
-            raise
-        raise ValueError(f"--address {address}: no Ray cluster answers there ({str(error).splitlines()[0]})") from None
+    ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _probe(address: str) -> None:
+    """ValueError where a process of its own cannot join the cluster; in this one, ray.init would try for minutes."""
+    code = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50)"
+    try:
+        child = [sys.executable, "-c", code, address]
+        told = subprocess.run(child, capture_output=True, text=True, timeout=JOIN_SECONDS)
+        reason = (told.stderr.strip().splitlines() or ["no reason given"])[-1] if told.returncode else ""
+    except subprocess.TimeoutExpired:
+        reason = f"no answer in {JOIN_SECONDS} s"
+    if reason:
+        raise ValueError(f"--address {address}: no Ray cluster answers there ({reason})")
 
 
 @contextmanager

@@ -90,7 +90,8 @@ def test_a_failing_run_is_recorded_with_its_reason_and_stops_no_other(
 ) -> None:
     from apc.search import search
 
-    plan = points({"good": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}, "fine": {"theta": 0.9}})
+    settings: dict[str, dict[str, Any]] = {"good": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}}
+    plan = points(settings | {"fine": {"theta": 0.9}})
     found = {point.label: rows[0] for point, rows in search(plan, base=tiny, seeds=[0], runs=tmp_path)}
     assert found["bad"].error.startswith("ValueError: decoder_blocks")
     assert found["bad"].metrics == {} and load_run(tmp_path, found["bad"].run) is None
@@ -131,6 +132,30 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     assert len(notes.epochs) < 2 * long.epochs  # epochs before the kill were not trained again
 
 
+def test_a_crash_of_rays_own_loop_is_survived(
+    warm_ray: None, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apc import search
+
+    make, crashes = search._tuner, []
+
+    class Crash:
+        def __init__(self, searcher: Any) -> None:
+            self.searcher = searcher
+
+        def fit(self) -> None:
+            crashes.append(self.searcher.suggest("lost"))  # a trial is under way when it happens
+            raise RuntimeError("Caught unexpected exception: OutOfMemoryError")
+
+    def tuner(searcher: Any, *more: Any) -> Any:
+        return make(searcher, *more) if crashes else Crash(searcher)
+
+    monkeypatch.setattr(search, "_tuner", tuner)
+    found = search.search(TWO, base=tiny, seeds=[0], runs=tmp_path)
+    assert crashes[0]["label"] == "low"
+    assert [(point.label, rows[0].error) for point, rows in found] == [("low", ""), ("high", "")]
+
+
 @pytest.mark.slow
 def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
     from apc.search import Resources, search
@@ -138,7 +163,8 @@ def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Con
     cfg = replace(tiny, num_train=16, epochs=2)
     one = train.run(replace(cfg, theta=0.5), runs=tmp_path / "plain", device="cpu")
     notes = Notes()
-    plan = points({"low": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}})
+    settings: dict[str, dict[str, Any]] = {"low": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}}
+    plan = points(settings)
     found = search(plan, base=cfg, seeds=[0], runs=tmp_path / "ray", resources=Resources(num_workers=2), view=notes)
     (low,), (bad,) = (rows for _, rows in found)
     assert low.stamp["processes"] == 2 and low.run == one.run
@@ -336,7 +362,7 @@ def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
     view.end()
     assert page.text.splitlines() == ["done    a seed 0: miou 41.23, 0 s", "failed  b seed 0: FloatingPointError: nan"]
     assert view.best() == "best so far a: miou 41.23 (1 seed)"
-    assert view.summary().startswith("1 of at most 5 runs done, 1 failed, 0 s so far")
+    assert view.summary().startswith("1 of at most 5 runs done, 1 failed, none running yet, 0 s so far")
 
 
 def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
