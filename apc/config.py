@@ -133,6 +133,8 @@ class Config:
         hints = get_type_hints(Config)
         for f in fields(self):
             _check_type(f.name, getattr(self, f.name), hints[f.name])
+            if hints[f.name] is float:  # 1 and 1.0 are one setting and must have one identity
+                object.__setattr__(self, f.name, float(getattr(self, f.name)))
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if not (low <= value <= high):

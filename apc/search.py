@@ -6,60 +6,29 @@ snapshot of Ray's is ever read back.
 """
 
 import functools
-import logging
 import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apc import worker
-from apc.config import Config, from_dict, to_dict
-from apc.flags import check_address
-from apc.plans import Interrupted, Plan, Point, Result, Schedule, label_of, score
+from apc.config import Config, to_dict
+from apc.plans import Interrupted, Plan, Result, Schedule
 from apc.progress import Silent, View
-from apc.results import Row, load_run, write_atomically
-from apc.train import identity
+from apc.session import Resources, fit, quiet, session, sigterm_as_sigint
+from apc.studies import DurableOptunaSearch, Space
+from apc.train import check_processes, identity
+from apc.worker import ended_row
 
 worker.pin_environment()  # before ray is imported
 
-import optuna  # noqa: E402
-import ray  # noqa: E402
-from optuna.storages.journal import JournalFileBackend  # noqa: E402
-from optuna.trial import TrialState  # noqa: E402
 from ray import tune  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
-from ray.tune.search.optuna import OptunaSearch  # noqa: E402
 
-Space = Callable[[optuna.Trial], dict[str, Any] | None]
-
-JOIN_SECONDS = 20  # for a cluster to let a process join
 ATTEMPTS = 4  # of the driver: Ray's memory monitor, for one, ends a whole Tune run and not just a trial
 LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a trial's workers; Tune must ask something
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resources:
-    """Where trials run and what each takes."""
-
-    address: str | None = None
-    """Address of a Ray cluster (`auto` on one of its nodes); None starts Ray on this machine."""
-    num_workers: int = 1
-    """Processes a trial; one shares warm actors, several train data-parallel."""
-    cpus_per_trial: int = 1
-    """CPUs, and torch threads, of each process."""
-    gpus_per_trial: float | None = None
-    """GPUs of each process; None takes one where the cluster has any."""
-    max_concurrent: int | None = None
-    """Most trials side by side; None is as many as fit."""
-    verbose: bool = False
-    """Show Ray's own messages."""
 
 
 def search(
@@ -78,7 +47,7 @@ def search(
     if not schedule.through:
         make = functools.partial(PlanSearch, schedule)
         try:
-            _drive(make, lambda: schedule.through, resources, runs, view)
+            _drive(make, lambda: schedule.through, base, resources, runs, view)
         except KeyboardInterrupt:
             raise Interrupted(schedule.result()) from None
     return schedule.result()
@@ -102,20 +71,21 @@ def optuna_search(
     view.known(study.counts)
     if not study.through:
         try:
-            _drive(study.attach, lambda: study.through, resources, runs, view)
+            _drive(study.attach, lambda: study.through, base, resources, runs, view)
         except KeyboardInterrupt:
             raise Interrupted(study.result()) from None
     return study.result()
 
 
 def _drive(
-    make: Callable[[worker.Task, int, View], Searcher], through: Callable[[], bool],
+    make: Callable[[worker.Task, int, View], Searcher], through: Callable[[], bool], base: Config,
     resources: Resources, runs: Path, view: View,
 ) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
     store = runs / ".tune"
-    with _quiet(resources, store / "driver.log"), _session(resources), _sigterm_as_sigint():
-        resources, slots = _fit(resources)
+    with quiet(resources, store / "driver.log"), session(resources), sigterm_as_sigint():
+        resources, slots = fit(resources)
+        check_processes(base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
         task = worker.Task(
             label="", configs=[], ids=[], runs=str(runs), threads=resources.cpus_per_trial,
             gpus=resources.gpus_per_trial or 0.0, num_workers=resources.num_workers, store=str(store / "train"),
@@ -220,249 +190,8 @@ class PlanSearch(Searcher):
         return {}
 
 
-class DurableOptunaSearch(OptunaSearch):
-    """OptunaSearch whose study survives: it lives in memory; `<runs>/<name>.journal` mirrors its finished trials.
-
-    With external storage the stock class leaves a killed driver's trials open and cannot go on (ray issue 19274).
-    Scores are told from the rows of finished runs, so a half-trained value never is.
-    """
-
-    def __init__(
-        self, space: Space, *, name: str, base: Config, seeds: Sequence[int], runs: Path, trials: int,
-        first: Sequence[Mapping[str, Any]] = (), search_seed: int = 0, metric: str = "miou",
-    ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        for values in (_draw(space), *first):
-            from_dict(values, base, source=f"search space {name}")
-        super().__init__(space=space, metric=metric, mode="max", sampler=_sampler(search_seed, 0), study_name=name)
-        self._ot_study: optuna.Study  # type: ignore[assignment]
-        self.base, self.seeds, self.runs, self.budget, self.search_seed = base, list(seeds), runs, trials, search_seed
-        self.trials: dict[str, optuna.Trial] = {}
-        self.again: list[optuna.Trial] = []
-        self.task, self.most = worker.Task(), 1  # type: ignore[typeddict-item]
-        self.view: View = Silent()
-        runs.mkdir(parents=True, exist_ok=True)
-        self.mirror = optuna.create_study(
-            study_name=name, direction="maximize", load_if_exists=True,
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(runs / f"{name}.journal"))),
-        )
-        self._check_same()
-        self._ot_study.add_trials(self.mirror.trials)
-        for values in first:
-            self._ot_study.enqueue_trial(dict(values), skip_if_exists=True)
-
-    def attach(self, task: worker.Task, most: int, view: View) -> "DurableOptunaSearch":
-        """Give it a Tune run; trials that a crashed one had under way come first."""
-        self.task, self.most, self.view = task, most, view
-        self.again, self.trials = [*self.again, *self.trials.values()], {}
-        return self
-
-    @property
-    def ended(self) -> list[optuna.trial.FrozenTrial]:
-        return [trial for trial in self._ot_study.get_trials(deepcopy=False) if trial.state.is_finished()]
-
-    @property
-    def through(self) -> bool:
-        return len(self.ended) >= self.budget
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Runs done, failed, running and waiting."""
-        failed, seeds = sum(trial.state == TrialState.FAIL for trial in self.ended), len(self.seeds)
-        waiting = self.budget - len(self.ended) - len(self.trials)
-        parts = {"done": len(self.ended) - failed, "failed": failed, "running": len(self.trials), "waiting": waiting}
-        return {kind: number * seeds for kind, number in parts.items()}
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        while len(self.ended) + len(self.trials) < self.budget:
-            if len(self.trials) >= self.most:
-                return None
-            trial = self.again.pop(0) if self.again else self._ask(trial_id)
-            point, jobs = self._jobs(trial.user_attrs["values"])
-            if all(load_run(self.runs, run, to_dict(cfg)) for cfg, run in jobs):
-                self._tell(trial)  # finished earlier, under another study or in one that was killed
-                continue
-            self.trials[trial_id] = trial
-            self.view.known(self.counts)
-            configs, ids = [to_dict(cfg) for cfg, _ in jobs], [run for _, run in jobs]
-            return {**self.task, "label": point.label, "configs": configs, "ids": ids}
-        return Searcher.FINISHED
-
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        pass  # only finished runs count
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        trial = self.trials.pop(trial_id)
-        point, rows = self._tell(trial)
-        self.view.ended(trial_id, point.label, rows)
-        self.view.known(self.counts)
-
-    def result(self) -> Result:
-        """Settings of the finished trials, in the order proposed, with their rows."""
-        return [self._rows(trial.user_attrs["values"]) for trial in self.ended]
-
-    def save(self, checkpoint_path: str) -> None:
-        Path(checkpoint_path).touch()  # the run folders and the journal are the state
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def _ask(self, trial_id: str) -> optuna.Trial:
-        # A fresh sampler for every trial: what it proposes then depends on the seed, the trial's number and the
-        # history, and a search that was killed goes on as if it had not been.
-        self._ot_study.sampler = _sampler(self.search_seed, len(self._ot_study.get_trials(deepcopy=False)))
-        self._ot_trials.pop(trial_id, None)
-        values = super().suggest(trial_id)
-        trial = self._ot_trials.pop(trial_id)
-        trial.set_user_attr("values", values)
-        trial.set_user_attr("key", trial_id)
-        return trial
-
-    def _tell(self, trial: optuna.Trial) -> tuple[Point, list[Row]]:
-        point, rows = self._rows(trial.user_attrs["values"])
-        value = score(rows, str(self.metric))
-        self._ot_study.tell(trial, value, state=TrialState.FAIL if value is None else TrialState.COMPLETE)
-        kept = {old.user_attrs["key"] for old in self.mirror.get_trials(deepcopy=False)}
-        self.mirror.add_trials([new for new in self.ended if new.user_attrs["key"] not in kept])
-        return point, rows
-
-    def _jobs(self, values: Mapping[str, Any]) -> tuple[Point, list[tuple[Config, str]]]:
-        point = Point(label_of(values), dict(values))
-        configs = [replace(from_dict(values, self.base), seed=seed) for seed in self.seeds]
-        return point, [(cfg, identity(cfg)) for cfg in configs]
-
-    def _rows(self, values: Mapping[str, Any]) -> tuple[Point, list[Row]]:
-        point, jobs = self._jobs(values)
-        return point, [ended_row(self.runs, run, cfg) for cfg, run in jobs]
-
-    def _check_same(self) -> None:
-        """A study goes on only with the settings it was begun with: its trials would not be comparable."""
-        fields = {k: v for k, v in to_dict(self.base).items() if k not in ("root", "weights")}
-        now = fields | {"seeds": self.seeds, "metric": self.metric, "search_seed": self.search_seed}
-        then = self.mirror.user_attrs.get("settings")
-        if then is None:
-            self.mirror.set_user_attr("settings", now)
-            self.mirror.set_user_attr("identity", identity(self.base))
-            return
-        changed = [f"{key} was {then.get(key)}, is {value}" for key, value in now.items() if then.get(key) != value]
-        if not changed and self.mirror.user_attrs["identity"] != identity(self.base):
-            changed = ["the contents of the data or the weights"]
-        if changed:
-            raise ValueError(
-                f"{self.runs / self._study_name}.journal: this study was begun with other settings "
-                f"({'; '.join(changed)}); give --runs another folder or go back to its settings"
-            )
-
-
-def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
-
-
-def _draw(space: Space) -> dict[str, Any]:
-    """One setting of a define-by-run space."""
-    trial = optuna.create_study().ask()
-    returned = space(trial) or {}
-    return {**trial.params, **returned}
-
-
-def ended_row(runs: Path, run: str, cfg: Config) -> Row:
-    """Row of a run that ended: as stored, or, where it is not finished, one that says why it failed."""
-    if row := load_run(runs, run, to_dict(cfg)):
-        return row
-    if not (reason := worker.reason_of(runs, run)):
-        reason = "its process was lost before it could say why (killed, out of memory, or with its node)"
-        write_atomically(worker.note(runs, run), reason)
-    return Row(run=run, config=to_dict(cfg), metrics={}, seconds={}, error=reason)
-
-
 def _absolute(cfg: Config) -> Config:
     """Workers have working folders of their own."""
     root = str(Path(cfg.root).resolve()) if cfg.root else ""
     weights = str(Path(cfg.weights).resolve()) if Path(cfg.weights).suffix else cfg.weights
     return replace(cfg, root=root, weights=weights)
-
-
-def _fit(resources: Resources) -> tuple[Resources, int]:
-    """Resources with what was left open filled in, and how many trials fit side by side; ValueError where none does."""
-    have = ray.cluster_resources()
-    if resources.gpus_per_trial is None:
-        resources = replace(resources, gpus_per_trial=1.0 if have.get("GPU") else 0.0)
-    slots = resources.max_concurrent or 10**6
-    for kind, each in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial or 0)):
-        asked, there = each * resources.num_workers, have.get(kind, 0)
-        if asked > there:
-            raise ValueError(
-                f"a trial asks for {asked:g} {kind}s ({resources.num_workers} processes with {each:g} each) and there "
-                f"are {there:g}: it could never start; lower --num-workers or the {kind}s of each"
-            )
-        slots = min(slots, int(there / asked)) if asked else slots
-    return resources, slots
-
-
-@contextmanager
-def _quiet(resources: Resources, log: Path) -> Iterator[None]:
-    """Keep Ray's words off the terminal: why a run failed stands in its own folder, the rest in `log`."""
-    if resources.verbose:
-        yield
-        return
-    log.parent.mkdir(parents=True, exist_ok=True)
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with open(log, "a", buffering=1) as file, redirect_stdout(file):  # a dead worker is announced by print
-        yield
-
-
-@contextmanager
-def _session(resources: Resources) -> Iterator[None]:
-    """Ray, started here or joined; one that runs already in this process is used and left running."""
-    if ray.is_initialized():
-        yield
-        return
-    address = resources.address or "local"
-    options: dict[str, Any] = {"log_to_driver": resources.verbose}
-    if address == "local":
-        # Several processes a trial need the dashboard's State API: without it a killed trial keeps its resources.
-        options["include_dashboard"] = resources.num_workers > 1
-    else:
-        check_address(address)
-        _probe(address)
-        import apc
-        import experiments
-        import search_spaces
-
-        names = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
-        options["runtime_env"] = {
-            "py_modules": [apc, search_spaces, experiments],  # `ray submit` copies the script alone
-            "env_vars": {name: os.environ[name] for name in names if name in os.environ},
-        }
-    ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _probe(address: str) -> None:
-    """ValueError where a process of its own cannot join the cluster; in this one, ray.init would try for minutes."""
-    code = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50)"
-    try:
-        child = [sys.executable, "-c", code, address]
-        told = subprocess.run(child, capture_output=True, text=True, timeout=JOIN_SECONDS)
-        reason = (told.stderr.strip().splitlines() or ["no reason given"])[-1] if told.returncode else ""
-    except subprocess.TimeoutExpired:
-        reason = f"no answer in {JOIN_SECONDS} s"
-    if reason:
-        raise ValueError(f"--address {address}: no Ray cluster answers there ({reason})")
-
-
-@contextmanager
-def _sigterm_as_sigint() -> Iterator[None]:
-    """Let SIGTERM (a batch system, a container) end a search as cleanly as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -33,6 +33,14 @@ Report = Callable[[dict[str, float]], None]
 FEATURES_GIB = 2.0  # memory a process may spend on the outputs of closed blocks
 
 
+def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
+    """ValueError where a config cannot be trained by `world` processes."""
+    if cfg.batch_size % world:
+        raise ValueError(f"batch_size is {cfg.batch_size}; it must be a multiple of the {world} processes")
+    if world > 1 and cfg.decoder_norm == "batch" and not gpu:
+        raise ValueError("decoder_norm is batch; several processes on CPUs need decoder_norm layer")
+
+
 def identity(cfg: Config) -> str:
     """Identity of the run a config describes; reads the data's and the weights' fingerprints."""
     return run_id(to_dict(cfg), data.fingerprint(cfg), weights_fingerprint(cfg))
@@ -112,11 +120,8 @@ def train(
     at `lr` (method-spec 4, row 7). A non-finite loss raises FloatingPointError with its terms.
     """
     rank, world = _world()
-    if cfg.batch_size % world:
-        raise ValueError(f"batch_size is {cfg.batch_size}; it must be a multiple of the {world} processes")
+    check_processes(cfg, world, gpu=device != "cpu")
     if world > 1 and cfg.decoder_norm == "batch":
-        if device == "cpu":
-            raise ValueError("decoder_norm is batch; several CPU processes need decoder_norm layer")
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     method.encoder.open_last(cfg.unfreeze_blocks)
     closed = _closed_features(method, cfg, len(split), len(val), device)
@@ -159,7 +164,7 @@ def train(
         seconds["train"] += time.perf_counter() - wall
         seconds["train_cpu"] += time.process_time() - cpu
 
-        entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | {k: v / steps for k, v in sums.items()}
+        entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | _means(sums, steps)
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
             entry["miou"] = miou(score(method, val, cfg, HEADLINE, device, closed=closed)["miou"].sum(0))
         curve.append(entry)
@@ -203,6 +208,16 @@ def _parallel(module: nn.Module, world: int) -> nn.Module:
 
 def _world() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def _means(sums: dict[str, float], steps: int) -> dict[str, float]:
+    """Mean of each term over an epoch's steps and over all processes, each of which saw its share of every batch."""
+    means = torch.tensor([value / steps for value in sums.values()], dtype=torch.float64)
+    if dist.is_initialized():
+        means = means.to("cuda") if dist.get_backend() == "nccl" else means
+        dist.all_reduce(means)
+        means = means.cpu() / dist.get_world_size()
+    return dict(zip(sums, means.tolist(), strict=True))
 
 
 def _optimizer(method: Method, cfg: Config) -> torch.optim.Optimizer:

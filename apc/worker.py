@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypedDict
 
-from apc.config import Config, from_dict
-from apc.results import write_atomically
+from apc.config import Config, from_dict, to_dict
+from apc.results import Row, load_run, write_atomically
 
 Report = Callable[[dict[str, float]], None]
 
@@ -129,6 +129,16 @@ def note(runs: Path, run: str) -> Path:
 def reason_of(runs: Path, run: str) -> str:
     """Why a run failed, in one line; empty where its folder names no reason."""
     return (note(runs, run).read_text().splitlines() or [""])[0] if note(runs, run).is_file() else ""
+
+
+def ended_row(runs: Path, run: str, cfg: Config) -> Row:
+    """Row of a run that ended: as stored, or, where it is not finished, one that says why it failed."""
+    if row := load_run(runs, run, to_dict(cfg)):
+        return row
+    if not (reason := reason_of(runs, run)):
+        reason = "its process was lost before it could say why (killed, out of memory, or with its node)"
+        write_atomically(note(runs, run), reason)
+    return Row(run=run, config=to_dict(cfg), metrics={}, seconds={}, error=reason)
 
 
 def pin_environment() -> None:

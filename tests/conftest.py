@@ -26,7 +26,9 @@ def reference() -> Path:
 @pytest.fixture
 def tiny() -> Config:
     """A run of a few seconds on the embedded data, from random weights."""
-    return replace(pocket(), weights="", num_train=32, num_val=8, batch_size=8, epochs=2, frozen_epochs=0, warmup_steps=0)
+    return replace(
+        pocket(), weights="", num_train=32, num_val=8, batch_size=8, epochs=2, frozen_epochs=0, warmup_steps=0
+    )
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from apc.cli import main
 def flags(root: Path, *more: str) -> list[str]:
     return [
         "train", "folder", "--root", str(root), "--runs", str(root.parent / "runs"), "--encoder", "pocket",
-        "--decoder-blocks", "1", "3", "--image-size", "48", "--batch-size", "4", "--epochs", "1", "--frozen-epochs", "0",
-        "--device", "cpu", *more,
+        "--decoder-blocks", "1", "3", "--image-size", "48", "--batch-size", "4", "--epochs", "1",
+        "--frozen-epochs", "0", "--device", "cpu", *more,
     ]  # fmt: skip
 
 
@@ -61,16 +61,23 @@ def _cut(path: Path) -> None:
 
 BREAK: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "an image that is cut": (lambda r: _cut(r / "images" / "photo 3.png"), ["photo 3.png", "cannot be decoded"]),
-    "an image that is text": (lambda r: (r / "images" / "photo 3.png").write_text("x"), ["photo 3.png", "cannot be decoded"]),
-    "an image that is absent": (lambda r: (r / "images" / "photo 3.png").unlink(), ["train.csv, line 5", "photo 3.png"]),
+    "an image that is text": (
+        lambda r: (r / "images" / "photo 3.png").write_text("x"), ["photo 3.png", "cannot be decoded"],
+    ),
+    "an image that is absent": (
+        lambda r: (r / "images" / "photo 3.png").unlink(), ["train.csv, line 5", "photo 3.png"],
+    ),
     "an unknown label": (
         lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,green\n"), ["line 2", "'green'", "red, blue"],
     ),
     "no label": (lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,\n"), ["line 2", "has no label"]),
     "an image listed twice": (
-        lambda r: (r / "train.csv").write_text("image,labels\n" + "photo 1.png,red\n" * 2), ["'photo 1.png' is listed twice"],
+        lambda r: (r / "train.csv").write_text("image,labels\n" + "photo 1.png,red\n" * 2),
+        ["'photo 1.png' is listed twice"],
     ),
-    "a list without its columns": (lambda r: (r / "val.csv").write_text("file,class\na,b\n"), ["val.csv", "image,labels", "file,class"]),
+    "a list without its columns": (
+        lambda r: (r / "val.csv").write_text("file,class\na,b\n"), ["val.csv", "image,labels", "file,class"],
+    ),
     "an empty list": (lambda r: (r / "val.csv").write_text("image,labels\n"), ["val.csv", "lists no image"]),
     "a mask of another size": (
         lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 9.png"), ["photo 9.png", "7x5", "51x49"],

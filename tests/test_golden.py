@@ -28,7 +28,9 @@ def test_golden_scores(reference: Path) -> None:
     np.testing.assert_allclose(iou(total) / 100, np.where(total.sum(1) > 0, g["iou"], np.nan), rtol=1e-12)
     assert miou(total) / 100 == pytest.approx(float(g["miou"]), abs=1e-12)
     assert np.diag(total).sum() / total.sum() == pytest.approx(float(g["pAcc"]), abs=1e-12)
-    assert np.nanmean((np.diag(total) / total.sum(1).clip(1))[total.sum(1) > 0]) == pytest.approx(float(g["mAcc"]), abs=1e-12)
+    assert np.nanmean((np.diag(total) / total.sum(1).clip(1))[total.sum(1) > 0]) == pytest.approx(
+        float(g["mAcc"]), abs=1e-12
+    )
 
 
 def keras_lstm(lstm: nn.LSTM, g: dict[str, np.ndarray], side: str) -> None:
@@ -104,7 +106,9 @@ def test_golden_vit_of_toco_on_an_oblong_image(reference: Path) -> None:
 
 def _toco_matches(kind: type, state: dict[str, torch.Tensor], depth: int, heads: int, g: dict[str, np.ndarray]) -> bool:
     """The file does not say how many heads the toy has; exactly one number of heads can reproduce it."""
-    vit = kind(img_size=64, patch_size=16, embed_dim=24, depth=depth, num_heads=heads, num_classes=0, dynamic_img_size=True)
+    vit = kind(
+        img_size=64, patch_size=16, embed_dim=24, depth=depth, num_heads=heads, num_classes=0, dynamic_img_size=True
+    )
     vit.pretrained_cfg = {"mean": (0, 0, 0), "std": (1, 1, 1)}
     vit.load_state_dict({k: v for k, v in state.items() if not k.startswith("head")}, strict=True)
     encoder = Encoder(vit.eval(), (depth - 2,), "torch")

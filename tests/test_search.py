@@ -32,7 +32,7 @@ TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
 @pytest.fixture(scope="session")
 def warm_ray() -> Iterator[None]:
     """One Ray for all tests; search() uses a Ray that runs and leaves it running."""
-    from apc.search import ray  # imported there, after what it reads from the environment is set
+    from apc.session import ray  # imported there, after what it reads from the environment is set
 
     ray.init(address="local", num_cpus=2, include_dashboard=True, log_to_driver=False)
     yield

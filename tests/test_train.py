@@ -82,7 +82,9 @@ def test_frozen_epochs_leave_the_encoder_alone_and_closed_blocks_never_move(tiny
         assert torch.equal(opened.encoder.state_dict()[name], value) != is_open, name
 
 
-def test_remembered_features_of_closed_blocks_change_no_number(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remembered_features_of_closed_blocks_change_no_number(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cfg = replace(tiny, unfreeze_blocks=1)
     remembered = fit(cfg, tmp_path / "a")[1]
     assert remembered["closed"] is not None
@@ -101,13 +103,24 @@ def test_every_searched_knob_changes_the_model(tiny: Config, tmp_path: Path, kno
     base = replace(tiny, lambda2=0.2, epsilon=0.51, epochs=1, lr=5e-3)
     one, other = fit(base, tmp_path / "one")[0], fit(replace(base, **{knob: KNOBS[knob]}), tmp_path / "other")[0]
     assert identity(base) != identity(replace(base, **{knob: KNOBS[knob]}))
-    assert any(not torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+    assert any(
+        not torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
 
 
 def folder_config(photographs: Path) -> Config:
     return replace(
-        folder(), root=str(photographs), encoder="pocket", decoder_blocks=(1, 3), image_size=48, batch_size=4, epochs=2,
-        frozen_epochs=1, unfreeze_blocks=1, crf="pocket", eval_every=0,
+        folder(),
+        root=str(photographs),
+        encoder="pocket",
+        decoder_blocks=(1, 3),
+        image_size=48,
+        batch_size=4,
+        epochs=2,
+        frozen_epochs=1,
+        unfreeze_blocks=1,
+        crf="pocket",
+        eval_every=0,
     )
 
 
@@ -122,7 +135,15 @@ def test_garbage_masks_change_nothing_in_training(photographs: Path, tmp_path: P
 def test_photographs_are_trained_on_scored_and_loaded_again(photographs: Path, tmp_path: Path) -> None:
     cfg = folder_config(photographs)
     row = run(cfg, runs=tmp_path)
-    assert {"miou", "miou_crf", "patch_miou", "patch_miou_crf", "labelled_miou", "pseudo_miou", "pseudo_miou_crf"} <= set(row.metrics)
+    assert {
+        "miou",
+        "miou_crf",
+        "patch_miou",
+        "patch_miou_crf",
+        "labelled_miou",
+        "pseudo_miou",
+        "pseudo_miou_crf",
+    } <= set(row.metrics)
     assert row.classes == ["background", "red", "blue"] and row.config["root"] == "photos"
     method, loaded, classes = load_model(tmp_path / row.run)
     counts = score(method, data.load(loaded, "val"), loaded)
@@ -140,8 +161,22 @@ def test_without_masks_a_run_finishes_and_has_no_score(photographs: Path, tmp_pa
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_terms(tiny: Config, tmp_path: Path) -> None:
     with pytest.raises(FloatingPointError, match=r"epoch 1, step \d+: mce .*seg"):
-        fit(replace(tiny, lr=100.0, lambda1=1e3, lambda2=0.0, schedule="constant", grad_clip=0.0, warmup_steps=0,
-                    optimizer="adam", epochs=1, num_train=64, batch_size=2), tmp_path)
+        fit(
+            replace(
+                tiny,
+                lr=100.0,
+                lambda1=1e3,
+                lambda2=0.0,
+                schedule="constant",
+                grad_clip=0.0,
+                warmup_steps=0,
+                optimizer="adam",
+                epochs=1,
+                num_train=64,
+                batch_size=2,
+            ),
+            tmp_path,
+        )
 
 
 def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
@@ -160,15 +195,16 @@ def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, lamb
     for world in (1, 2):
         mp.spawn(_worker, (world, cfg, str(tmp_path)), nprocs=world)
     (one, one_losses), (two, two_losses) = (json.loads((tmp_path / f"world{w}.json").read_text()) for w in (1, 2))
-    # process 0 reports its own half of the loss, so losses agree roughly and weights closely
     a, b = (load_model(next((tmp_path / f"runs{w}").glob("*/model.safetensors")).parent)[0] for w in (1, 2))
     for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
         torch.testing.assert_close(x, y, rtol=1e-3, atol=2e-5, msg=name)
-    np.testing.assert_allclose(one_losses, two_losses, rtol=0.2)
+    np.testing.assert_allclose(one_losses, two_losses, rtol=1e-3)
     assert one["miou"] == pytest.approx(two["miou"], abs=0.2)
 
 
-def test_a_batch_that_processes_cannot_share_is_refused(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_processes_cannot_share_is_refused(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("apc.train._world", lambda: (0, 3))
     with pytest.raises(ValueError, match="batch_size is 8"):
         fit(tiny, tmp_path)
