@@ -35,11 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return VERBS[words[0]](words[1:]) or 0
     except ValueError as error:
         return fail(str(error))
-    except FloatingPointError as error:
-        return fail(f"{error}; try a lower learning rate or smaller lambdas")
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
+        return fail(f"{error.filename or 'a file'}: {error.strerror or error}; the same command goes on where it was")
+    except FloatingPointError as error:
+        return fail(f"{error}; try a lower learning rate or smaller lambdas")
     except KeyboardInterrupt:
         print("stopped; the same command goes on where it was", file=sys.stderr)
         return 130
@@ -126,6 +128,8 @@ def _train(words: list[str]) -> None:
     from apc.results import require_writable
     from apc.train import run
 
+    if not cfg.weights:
+        print("no --weights: the encoder starts from random numbers", flush=True)
     require_writable(runs)
     torch.set_num_threads(threads)
     row = run(cfg, runs=runs.resolve(), device=device_of(device), report=_print_epoch)
@@ -211,20 +215,37 @@ def _search(words: list[str]) -> int | None:
 
 
 def _status(words: list[str]) -> None:
-    from apc.progress import status
+    def status(runs: Annotated[Path, _positional()] = Path("runs")) -> Path:
+        """What is finished, under way and failed below a folder of runs.
 
-    print(status(Path(words[0] if words else "runs")))
+        Args:
+            runs: Folder that keeps the runs.
+        """
+        return runs
+
+    folder = parse(status, words, "apc status")
+    from apc import progress
+
+    print(progress.status(folder))
 
 
 def _report(words: list[str]) -> None:
+    def report(reports: Annotated[Path, _positional()] = Path("reports")) -> Path:
+        """Build ablation.md, tables and figures from the rows below REPORTS/results; trains nothing.
+
+        Args:
+            reports: Folder of the report.
+        """
+        return reports
+
+    folder = parse(report, words, "apc report")
     from apc.report.build import build
     from apc.results import require_writable
 
-    reports = Path(words[0] if words else "reports")
-    if not (reports / "results").is_dir():
-        raise ValueError(f"{reports}/results: there is no such folder; run an experiment, or name its --reports folder")
-    require_writable(reports)
-    print(build(reports))
+    if not (folder / "results").is_dir():
+        raise ValueError(f"{folder}/results: there is no such folder; run an experiment, or name its --reports folder")
+    require_writable(folder)
+    print(build(folder))
 
 
 def _unnamed() -> Any:

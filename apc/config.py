@@ -164,7 +164,10 @@ _RANGES: list[tuple[str, float, float]] = [
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
-    if get_origin(hint) is Literal:
+    if get_origin(hint) is tuple:
+        if not isinstance(value, tuple) or any(isinstance(v, bool) or not isinstance(v, int) for v in value):
+            raise ValueError(f"{name} is {value!r}; it must be whole numbers, such as 3 6 9 12")
+    elif get_origin(hint) is Literal:
         if value not in get_args(hint):
             close = difflib.get_close_matches(str(value), [str(c) for c in get_args(hint)], n=1)
             meant = f" (did you mean {close[0]}?)" if close else ""

@@ -41,7 +41,8 @@ def pce(features: Tensor, scores: Tensor, epsilon: float, present: Tensor | None
     u = F.normalize(features.float(), dim=-1)
     z = scores.detach().float()
     high, low = (z > epsilon).float(), (z < 1 - epsilon).float()
-    sum_high, sum_low = high.transpose(1, 2) @ u, low.transpose(1, 2) @ u  # (B,C,D)
+    with torch.autocast(features.device.type, enabled=False):  # |sum u|^2 - n cancels; bf16 would lose it
+        sum_high, sum_low = high.transpose(1, 2) @ u, low.transpose(1, 2) @ u  # (B,C,D)
     n_high, n_low = high.sum(1), low.sum(1)  # (B,C)
     positives, negatives = n_high * (n_high - 1), n_high * n_low  # ordered pairs
     attract = (positives - (sum_high.square().sum(-1) - n_high)) / (2 * positives.clamp(min=1))

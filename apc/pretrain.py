@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -49,22 +50,29 @@ def fingerprint() -> str:
     return "pocket-" + hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
 
 
+def path() -> Path:
+    """File that keeps the weights, below APC_CACHE or ~/.cache/apc."""
+    return Path(os.environ.get("APC_CACHE") or Path.home() / ".cache" / "apc") / f"{fingerprint()}.safetensors"
+
+
 def pretrained_state() -> dict[str, Tensor]:
     """Weights for pocket_vit(): read from the cache folder (APC_CACHE, or ~/.cache/apc), trained first where missing.
 
     Processes that ask at the same time wait for the first one instead of training the same weights again.
     """
-    folder = Path(os.environ.get("APC_CACHE") or Path.home() / ".cache" / "apc")
-    path = folder / f"{fingerprint()}.safetensors"
-    if not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(path.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
-            if not path.is_file():
-                part = path.with_suffix(f".{os.getpid()}")
-                save_file(pretrain(), part)
-                os.replace(part, path)
-    return load_file(path)
+    file = path()
+    try:
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with open(file.with_suffix(".lock"), "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
+                if not file.is_file():
+                    part = file.with_suffix(f".{os.getpid()}")
+                    save_file(pretrain(), part)
+                    os.replace(part, file)
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{file}: cannot be written or read ({error}); set APC_CACHE to another folder") from None
 
 
 def pretrain() -> dict[str, Tensor]:

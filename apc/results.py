@@ -16,7 +16,7 @@ from typing import Any
 from apc.config import Config, to_dict
 
 PROTOCOL = 1
-"""Version of the scoring rules; raise it when a metric's meaning changes, so that old runs are not reused."""
+"""Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
 
 _PATHS = ("root", "weights")  # their contents' fingerprints stand in the identity instead
 

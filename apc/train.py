@@ -4,10 +4,12 @@ Everything random is drawn from (seed, epoch, image), so a resumed run equals an
 processes changes neither the order of the images nor their augmentation.
 """
 
+import fcntl
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,15 @@ def weights_fingerprint(cfg: Config) -> str:
     return file_fingerprint(cfg.weights) if cfg.weights else ""
 
 
+def _contents(cfg: Config) -> str:
+    """Hash of the weights' file; the embedded pre-training may differ in its last digits between machines."""
+    if cfg.weights == "pocket":
+        from apc import pretrain
+
+        return file_fingerprint(str(pretrain.path()))
+    return weights_fingerprint(cfg)
+
+
 def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
@@ -67,14 +78,56 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     if stored := load_run(runs, name, to_dict(cfg)):
         return stored
     commit()  # remembered now: the working tree may change while this trains
+    method, train_split, val = prepare(cfg)
+    with _alone(runs / name):
+        if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
+            return stored
+        row = _train_and_score(method.to(device), cfg, train_split, val, runs / name, device, report)
+    if report:
+        report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
+    return row
+
+
+def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
+    """Untrained method, training and validation split; ValueError for whatever of them the config cannot have.
+
+    Every image and every validation mask is read here, so that a broken one is named before hours are spent.
+    """
     train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
+    for i in range(len(val)):
+        val.mask(i)
     if cfg.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 8 % of a small step
     torch.manual_seed(cfg.seed)
-    method = build(cfg, len(val.classes)).to(device)
-    trained = train(method, cfg, train_split, val, folder=runs / name, device=device, report=report)
+    return build(cfg, len(val.classes)), train_split, val
 
+
+def preflight(cfg: Config) -> bool:
+    """Read and build all that a run needs, train nothing; ValueError as `prepare`. Whether any image can be scored."""
+    _, _, val = prepare(cfg)
+    return any(val.mask(i) is not None for i in range(len(val)))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, so that two drivers train a run once. The system frees it when its holder dies."""
+    rank, world = _world()
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        if rank == 0:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        if world > 1:
+            dist.barrier()
+        yield
+
+
+def _train_and_score(
+    method: Method, cfg: Config, train_split: data.Split, val: data.Split, folder: Path, device: str,
+    report: Report | None,
+) -> Row:
+    trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
     start = time.perf_counter()
     counts = score(method, val, cfg, device=device, closed=trained["closed"])
     totals = {protocol: matrices.sum(0) for protocol, matrices in counts.items()}
@@ -89,11 +142,12 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     scored = time.perf_counter() - start
 
     row = Row(
-        run=name, config=_without_paths(cfg), metrics=metrics,
+        run=folder.name, config=_without_paths(cfg), metrics=metrics,
         seconds=trained["seconds"] | {"eval": scored}, classes=val.classes, curve=trained["curve"],
         per_class={p: [None if math.isnan(v) else round(v, 4) for v in iou(m)] for p, m in totals.items()},
         stamp=stamp(
             data=data.fingerprint(cfg), weights=weights_fingerprint(cfg), weights_name=Path(cfg.weights).name,
+            weights_contents=_contents(cfg),
             device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
             threads=torch.get_num_threads(), processes=_world()[1], selection="val",
             images=images, protocol=PROTOCOL,
@@ -101,12 +155,10 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     )
     if _world()[0] == 0:
         kept: dict[str, Any] = {protocol: matrices.astype(np.int32) for protocol, matrices in counts.items()}
-        np.savez_compressed(runs / name / "confusion.npz", **kept)
-        save_model(runs / name, method, cfg, val.classes)
-        save_run(runs, row)
-        (runs / name / "last.pt").unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
-    if report:
-        report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **metrics})
+        np.savez_compressed(folder / "confusion.npz", **kept)
+        save_model(folder, method, cfg, val.classes)
+        save_run(folder.parent, row)
+        (folder / "last.pt").unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
     return row
 
 
@@ -127,6 +179,8 @@ def train(
     closed = _closed_features(method, cfg, len(split), len(val), device)
     steps = max(len(split) // cfg.batch_size, 1)
     state = load_state(folder / "last.pt")
+    if state and state.get("config") != _without_paths(cfg):
+        state = None  # of an older version whose defaults were others
     first, curve = (int(state["epoch"]) + 1, state["curve"]) if state else (0, [])
     seconds = state["seconds"] if state else {"train": 0.0, "train_cpu": 0.0}
     if state:
@@ -166,12 +220,13 @@ def train(
 
         entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | _means(sums, steps)
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
-            entry["miou"] = miou(score(method, val, cfg, HEADLINE, device, closed=closed)["miou"].sum(0))
+            total = score(method, val, cfg, HEADLINE, device, closed=closed)["miou"].sum(0)
+            entry |= {"miou": miou(total)} if total.any() else {}
         curve.append(entry)
         if rank == 0:
             save_state(folder / "last.pt", {
-                "epoch": epoch, "model": method.state_dict(), "optimizer": optimizer.state_dict(), "curve": curve,
-                "seconds": seconds,
+                "config": _without_paths(cfg), "epoch": epoch, "model": method.state_dict(),
+                "optimizer": optimizer.state_dict(), "curve": curve, "seconds": seconds,
             })
             write_atomically(folder / "curve.jsonl", "".join(json.dumps(e) + "\n" for e in curve))
         if report:

@@ -27,6 +27,11 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) ->
         assert part in said.err, f"{part!r} is not in {said.err!r}"
 
 
+def left_below(runs: Path) -> list[Path]:
+    """Files that a refused command has left."""
+    return [path for path in runs.rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -41,7 +46,10 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) ->
         (["--epochs", "2", "--frozen-epochs", "3"], ["frozen_epochs is 3", "epochs, which is 2"]),
         (["--encoder", "resnet50"], ["encoder is 'resnet50'"]),
         (["--decoder-blocks", "1", "9"], ["decoder_blocks", "blocks 1 to 3"]),
-        (["--image-size", "50"], ["image_size", "multiple of the patch"]),
+        (["--image-size", "50"], ["image_size is 50", "multiple of the encoder's patch, 8"]),
+        (["--eval-size", "50"], ["eval_size is 50", "multiple of the encoder's patch, 8"]),
+        (["--num-val", "99"], ["num_val is 99", "4 images"]),
+        (["--encoder", "deit_tiny_distilled_patch16_224"], ["encoder", "no plain ViT"]),
         (["--num-train", "99"], ["num_train is 99", "8 images"]),
         (["--device", "cuda:7"], ["cuda:7", "choose from auto, cpu"]),
         (["--weights", "absent.safetensors"], ["absent.safetensors"]),
@@ -52,7 +60,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) ->
 )
 def test_flags(photographs: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: list[str]) -> None:
     refused(flags(photographs, *words), capsys, *told)
-    assert not list((photographs.parent / "runs").glob("*/row.json"))
+    assert left_below(photographs.parent / "runs") == []
 
 
 def _cut(path: Path) -> None:
@@ -95,7 +103,7 @@ def test_broken_data(photographs: Path, capsys: pytest.CaptureFixture[str], name
     spoil, told = BREAK[name]
     spoil(photographs)
     refused(flags(photographs), capsys, *told)
-    assert not list((photographs.parent / "runs").glob("*/row.json"))
+    assert left_below(photographs.parent / "runs") == []
 
 
 def test_a_root_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,8 +136,17 @@ def test_verbs_and_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     refused(["report", str(tmp_path)], capsys, "results", "no such folder")
 
 
+def test_help_of_a_verb_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for verb in ("train", "eval", "status", "report"):
+        with pytest.raises(SystemExit) as stop:
+            main([verb, "--help"])
+        assert stop.value.code == 0 and f"usage: apc {verb}" in capsys.readouterr().out
+
+
 def test_a_config_file_with_a_slip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.toml").write_text("lambda_1 = 0.1\n")
     refused(["train", "--config", str(tmp_path / "a.toml")], capsys, "a.toml", "'lambda_1'", "did you mean lambda1")
+    (tmp_path / "c.toml").write_text("decoder_blocks = 3\n")
+    refused(["train", "--config", str(tmp_path / "c.toml")], capsys, "decoder_blocks is 3", "whole numbers")
     (tmp_path / "b.toml").write_text("lambda1 = \n")
     refused(["train", "--config", str(tmp_path / "b.toml")], capsys, "b.toml", "not a TOML file")

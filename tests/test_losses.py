@@ -90,6 +90,13 @@ def test_pce_builds_nothing_that_grows_with_the_square_of_patches() -> None:
     assert largest == 4096 * 4
 
 
+def test_pce_stays_in_float32_under_autocast() -> None:
+    features, scores = random_case()
+    plain = losses.pce(features.float(), scores.float(), 0.85)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert losses.pce(features.float(), scores.float(), 0.85).item() == plain.item()
+
+
 def test_mce_equals_torch_bce_where_no_score_is_extreme() -> None:
     y = torch.rand(5, 4).clamp(0.01, 0.99)
     labels = torch.randint(0, 2, (5, 3)).float()

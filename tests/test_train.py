@@ -66,6 +66,34 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny: Config, tmp_
         assert torch.equal(a, b), name
 
 
+def test_the_state_of_another_config_is_not_resumed(tiny: Config, tmp_path: Path) -> None:
+    def stop(numbers: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny, tmp_path, report=stop)
+    other = replace(tiny, lr=tiny.lr / 2)
+    assert losses_of(fit(other, tmp_path)[1]) == losses_of(fit(other, tmp_path / "fresh")[1])
+
+
+def test_two_drivers_that_want_a_run_train_it_once(tiny: Config, tmp_path: Path) -> None:
+    context = mp.get_context("spawn")
+    said = context.Queue()
+    both = [context.Process(target=_run_and_count, args=(tiny, tmp_path, said)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert sorted(said.get(timeout=5) for _ in both) == [0, tiny.epochs + 1]  # one reported, the other waited
+
+
+def _run_and_count(cfg: Config, runs: Path, said: Any) -> None:
+    torch.set_num_threads(1)
+    heard: list[dict[str, float]] = []
+    run(cfg, runs=runs, report=heard.append)
+    said.put(len(heard))
+
+
 def test_a_damaged_training_state_starts_the_run_again(tiny: Config, tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"torn")
     assert len(losses_of(fit(tiny, tmp_path)[1])) == tiny.epochs
@@ -155,7 +183,7 @@ def test_photographs_are_trained_on_scored_and_loaded_again(photographs: Path, t
 def test_without_masks_a_run_finishes_and_has_no_score(photographs: Path, tmp_path: Path) -> None:
     for mask in (photographs / "masks").iterdir():
         mask.unlink()
-    row = run(folder_config(photographs), runs=tmp_path)
+    row = run(replace(folder_config(photographs), eval_every=1), runs=tmp_path)
     assert not any("miou" in name for name in row.metrics) and load_run(tmp_path, row.run) == row
 
 

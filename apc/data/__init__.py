@@ -46,7 +46,9 @@ def load(cfg: Config, split: str) -> Split:
 def _chosen(cfg: Config, split: str, count: int) -> list[int]:
     """Numbers of the images used: `num_train` drawn with the seed, the first `num_val`."""
     if split != "train":
-        return list(range(min(cfg.num_val or count, count)))
+        if cfg.num_val > count:
+            raise ValueError(f"num_val is {cfg.num_val}; the {split} list has {count} images")
+        return list(range(cfg.num_val or count))
     if cfg.num_train > count:
         raise ValueError(f"num_train is {cfg.num_train}; the training list has {count} images")
     order = np.random.default_rng([cfg.seed, 1]).permutation(count) if cfg.num_train else np.arange(count)

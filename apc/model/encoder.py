@@ -61,9 +61,7 @@ class Encoder(nn.Module):
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Patch grid (h,w) of a batch of images."""
         h, w = images.shape[-2] // self.patch, images.shape[-1] // self.patch
-        if (h * self.patch, w * self.patch) != tuple(images.shape[-2:]):
-            size = tuple(images.shape[-2:])
-            raise ValueError(f"image_size is {size}; it must be a multiple of the patch, {self.patch}")
+        assert (h * self.patch, w * self.patch) == tuple(images.shape[-2:]), "image sizes are multiples of the patch"
         return h, w
 
     def embed(self, images: Tensor) -> Tensor:
@@ -71,7 +69,7 @@ class Encoder(nn.Module):
         vit, (h, w) = self.vit, self.grid(images)
         x = vit.patch_embed((images - self.mean) / self.std).reshape(len(images), h * w, self.width)
         prefix = vit.num_prefix_tokens
-        assert vit.pos_embed is not None and prefix == (vit.cls_token is not None), "only plain ViTs are supported"
+        assert vit.pos_embed is not None
         side = round((vit.pos_embed.shape[1] - prefix) ** 0.5)
         grid = vit.pos_embed[:, prefix:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
         x = x + resample_grid(grid, (h, w), self.kernel).flatten(2).transpose(1, 2)
@@ -110,6 +108,12 @@ def build_encoder(cfg: Config) -> Encoder:
     else:
         known = "`pocket` or a plain ViT of timm, such as deit_tiny_patch16_224"
         raise ValueError(f"encoder is {cfg.encoder!r}; it must be {known}")
+    if vit.pos_embed is None or vit.num_prefix_tokens != (vit.cls_token is not None):
+        raise ValueError(f"encoder is {cfg.encoder!r}; it is no plain ViT with learned positions and one class token")
+    patch = vit.patch_embed.patch_size[0]
+    for field, size in (("image_size", cfg.image_size), ("eval_size", cfg.eval_size)):
+        if size % patch:
+            raise ValueError(f"{field} is {size}; it must be a multiple of the encoder's patch, {patch}")
     if cfg.weights:
         _load_weights(vit, cfg.weights)
     if not 1 <= cfg.decoder_blocks[0] <= cfg.decoder_blocks[-1] <= len(vit.blocks):
