@@ -7,21 +7,18 @@ import argparse
 import logging
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import PRESETS, Config, from_dict, from_toml, to_dict
-from apc.flags import check_address, override, parser, seeds_of
-from apc.plans import Interrupted, Plan, Result, Schedule, best
-from apc.results import require_writable, save_rows, write_atomically
+from apc.config import PRESETS, from_dict, to_dict
+from apc.flags import check_address, config_of, parser, seeds_of
+from apc.plans import Interrupted, Plan, Result, Schedule, Space, Staged, best, draw
+from apc.results import Row, load_rows, require_writable, save_rows, write_atomically
 
 if TYPE_CHECKING:
     from apc.search import Resources
-
-SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
-"""Settings of a smoke run: the whole way, and numbers that mean nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +31,7 @@ class Experiment:
     """What it is, in a line."""
     plan: Plan | None = None
     """Points to run; None where `space` is searched with Optuna."""
-    space: Callable[[Any], dict[str, Any] | None] | None = None
+    space: Space | None = None
     """Define-by-run space."""
     first: tuple[dict[str, Any], ...] = ()
     """Settings of the space that are tried before the sampler's own."""
@@ -53,7 +50,7 @@ class Experiment:
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
-    """Run an experiment from the command line; returns the exit code: 0, 1 (nothing finished), 2 (bad input), 130."""
+    """Run an experiment from the command line; returns the exit code: 0, 1 (a run failed), 2 (bad input), 130."""
     try:
         args = parser(
             experiment.name, experiment.title, experiment.seeds, experiment.minutes,
@@ -98,7 +95,7 @@ class _Run:
         self.runs: Path = args.runs / "smoke" if args.smoke else args.runs
         self.reports: Path = args.reports or (self.runs / "reports" if args.smoke else Path("reports"))
         self.plan = experiment.smoke_plan if args.smoke and experiment.smoke_plan else experiment.plan
-        self.base = self._config()
+        self.base = config_of(args, self._knobs())
         self.seeds = seeds_of(args.seeds, 2 if args.smoke else experiment.seeds[args.preset])
         self.trials = 2 if args.smoke else getattr(args, "trials", 0)
         self.dataset = Path(self.base.root).resolve().name if self.base.dataset == "folder" else self.base.dataset
@@ -107,7 +104,7 @@ class _Run:
                 raise ValueError(f"--{flag.replace('_', '-')} is {value}; it must be at least 1")
 
     def go(self) -> int:
-        """Check, search, write, report."""
+        """Check, search, write, report; 1 where a run failed, after everything else is written."""
         schedule = self._schedule() if self.plan else None  # reads the data: a bad folder ends here
         if self.args.dry_run:
             return self._show(schedule)
@@ -126,29 +123,14 @@ class _Run:
             total = sum(len(rows) for _, rows in result)
             print(f"{len(failed)} of {total} runs failed; the same command tries them again")
         print(f"{page}: tables and figures; {self._rows_file()}: the rows")
-        return 0 if any(row.metrics for _, rows in result for row in rows) else 1
+        return 1 if failed else 0
 
-    def _config(self) -> Config:
-        args = self.args
-        cfg = from_toml(args.config, PRESETS[args.preset]()) if args.config else PRESETS[args.preset]()
-        given = {"root": args.root, "weights": args.weights, "train_list": args.train_list}
-        cfg = from_dict({name: value for name, value in given.items() if value}, cfg)
-        if args.smoke:
-            small = dict(SMOKE) if cfg.dataset == "folder" else SMOKE | {"weights": "", "num_train": 64}
-            cfg = from_dict(small, cfg)
-        values = dict(override(text) for text in args.overrides)
-        values |= {"epochs": args.epochs} if args.epochs is not None else {}
-        taken = set(values) & {*(self.plan.knobs if self.plan else ()), "seed"}
-        if taken:
-            name = taken.pop()
-            instead = "use --seeds" if name == "seed" else "this experiment varies it itself"
-            raise ValueError(f"--set {name}: {instead}")
-        cfg = from_dict(values, cfg, source="--set")
-        if cfg.dataset == "folder" and not cfg.root:
-            raise ValueError("--root is missing: --preset folder needs the folder of the photographs")
-        if cfg.dataset == "pocket" and cfg.root:
-            raise ValueError(f"--root is {cfg.root}, but pocket data lies in no folder; add --preset folder")
-        return cfg
+    def _knobs(self) -> set[str]:
+        """Fields the experiment varies itself."""
+        if self.plan:
+            return set(self.plan.knobs)
+        assert self.experiment.space is not None
+        return {key for values in (draw(self.experiment.space), *self.experiment.first) for key in values}
 
     def _schedule(self) -> Schedule:
         from apc.train import identity
@@ -164,13 +146,17 @@ class _Run:
         require_writable(self.reports)
 
     def _prepare(self) -> None:
-        """The tiny ViT's pre-training, once for all runs, before the clock of the first one starts."""
-        if self.base.weights == "pocket":
-            from apc.pretrain import pretrained_state
+        """Open all data and build the model once: what is bad is refused here and not by a worker.
 
-            logging.basicConfig(format="%(message)s")
-            logging.getLogger("apc").setLevel(logging.INFO)
-            pretrained_state()
+        This also pre-trains the tiny ViT, once for all runs, before the clock of the first one starts.
+        """
+        from apc.train import preflight
+
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("apc").setLevel(logging.INFO)
+        masked = preflight(self.base)
+        if not masked and (self.experiment.chooses or isinstance(self.plan, Staged)):
+            raise ValueError(f"{self.dataset}: no validation image has a mask, so there is nothing to choose by")
         if self.base.dataset == "folder" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
 
@@ -199,34 +185,38 @@ class _Run:
 
         name, metric = self.experiment.name, self.experiment.metric
         common: dict[str, Any] = {
-            "base": self.base, "seeds": self.seeds, "runs": self.runs, "metric": metric, "resources": self._resources(),
+            "base": self.base, "seeds": self.seeds, "runs": self.runs, "resources": self._resources(),
             "view": Progress(f"{name} on {self.dataset}", metric),
         }
         if self.plan:
             return search(self.plan, **common)
         space, first = self.experiment.space, self.experiment.first
         assert space is not None
-        return optuna_search(space, name=f"{name}.{self.dataset}", first=first, trials=self.trials, **common)
+        return optuna_search(
+            space, name=f"{name}.{self.dataset}", first=first, trials=self.trials, metric=metric, **common
+        )
 
     def _interrupted(self, result: Result) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C."""
         done = sum(not row.error for _, rows in result for row in rows)
         if done:
-            self._write(result)
+            self._write(result, complete=False)
         print(f"interrupted: {done} finished runs are kept; the same command goes on from there", file=sys.stderr)
         return 130
 
     def _rows_file(self) -> Path:
         return self.reports / "results" / self.experiment.name / f"{self.dataset}.jsonl"
 
-    def _write(self, result: Result) -> Path:
-        """Rows, best.toml and the report; returns the report's page."""
+    def _write(self, result: Result, complete: bool = True) -> Path:
+        """Rows beside those of earlier calls, best.toml of a complete search, the report; returns the report's page."""
         from apc.report.build import build
 
         name = self.experiment.name
         rows = [replace(row, experiment=name, row=point.label) for point, rows in result for row in rows]
-        save_rows(self._rows_file(), rows)
-        if self.experiment.chooses:
+        earlier = load_rows(self._rows_file()) if self._rows_file().is_file() else []
+        proposed = [point.label for point in self.plan.next([])] if self.plan else []
+        save_rows(self._rows_file(), merged(earlier, rows, proposed))
+        if complete and self.experiment.chooses:
             self._write_best(result)
         return build(self.reports)
 
@@ -236,7 +226,6 @@ class _Run:
         path = self._rows_file().with_suffix(".best.toml")
         winner = best(result, self.experiment.metric)
         if winner is None:
-            path.unlink(missing_ok=True)
             return
         # Files and folders are of one machine, the seed is of one run: `apc train --config` takes them from its flags.
         cfg = to_dict(from_dict(winner.values, self.base))
@@ -254,7 +243,8 @@ class _Run:
             values = [row.metrics[metric] for row in rows if metric in row.metrics]
             spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
             cell = f"{statistics.fmean(values):6.2f}{spread} ({len(values)})" if values else "     –"
-            bad = f"  {len(rows) - len(values)} failed" if len(values) < len(rows) else ""
+            failed = sum(bool(row.error) for row in rows)
+            bad = f"  {failed} failed" if failed else ""
             lines.append(f"{point.label:<{width}}  {cell}{bad}{'  best' if point == winner else ''}")
         return lines
 
@@ -272,3 +262,16 @@ class _Run:
         later = f", and at most {counts['later']} more that depend on their scores" if counts["later"] else ""
         print(f"{counts['done']} runs done, {counts['waiting']} to do{later}")
         return 0
+
+
+def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = ()) -> list[Row]:
+    """Rows of earlier calls and of this one, by label and seed; `labels` come first, the others as they appear.
+
+    A run of both is taken from this call, unless it failed now and did not then: its score still holds.
+    """
+    scored = {row.run for row in earlier if not row.error}
+    new = [row for row in new if not (row.error and row.run in scored)]
+    again = {row.run for row in new}
+    rank = {label: i for i, label in enumerate(dict.fromkeys([*labels, *(row.row for row in (*new, *earlier))]))}
+    rows = [*(row for row in earlier if row.run not in again), *new]
+    return sorted(rows, key=lambda row: (rank[row.row], row.config["seed"]))

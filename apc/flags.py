@@ -4,11 +4,14 @@ import argparse
 import difflib
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
-from apc.config import PRESETS, Config, default_of, fields_of
+from apc.config import PRESETS, Config, default_of, fields_of, from_dict, from_toml
+
+SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
+"""Settings of a smoke run: the whole way, and numbers that mean nothing."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -86,6 +89,29 @@ def override(text: str) -> tuple[str, Any]:
     except tomllib.TOMLDecodeError:
         parsed = value  # a choice, or a slip that Config will name
     return key, float(parsed) if hint is float and type(parsed) is int else parsed
+
+
+def config_of(args: argparse.Namespace, knobs: Collection[str]) -> Config:
+    """Config that the flags describe; `knobs` are what the experiment varies itself and a flag must not fix."""
+    cfg = from_toml(args.config, PRESETS[args.preset]()) if args.config else PRESETS[args.preset]()
+    given = {"root": args.root, "weights": args.weights, "train_list": args.train_list}
+    cfg = from_dict({name: value for name, value in given.items() if value}, cfg)
+    if args.smoke:
+        small = dict(SMOKE) if cfg.dataset == "folder" else SMOKE | {"weights": "", "num_train": 64}
+        cfg = from_dict(small, cfg)
+    values = dict(override(text) for text in args.overrides)
+    values |= {"epochs": args.epochs} if args.epochs is not None else {}
+    taken = set(values) & {*knobs, "seed"}
+    if taken:
+        name = taken.pop()
+        instead = "use --seeds" if name == "seed" else "this experiment varies it itself"
+        raise ValueError(f"--set {name}: {instead}")
+    cfg = from_dict(values, cfg, source="--set")
+    if cfg.dataset == "folder" and not cfg.root:
+        raise ValueError("--root is missing: --preset folder needs the folder of the photographs")
+    if cfg.dataset == "pocket" and cfg.root:
+        raise ValueError(f"--root is {cfg.root}, but pocket data lies in no folder; add --preset folder")
+    return cfg
 
 
 def check_address(address: str, timeout: float = 3.0) -> None:

@@ -12,10 +12,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from apc.config import Config, from_dict, to_dict
 from apc.results import Row, load_run
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+Space = Callable[["Trial"], dict[str, Any] | None]
+"""Define-by-run Optuna space: suggests values and may return the whole setting."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,16 @@ class Plan(Protocol):
 def label_of(values: Mapping[str, Any]) -> str:
     """`lambda1=0.02 lambda2=0.01`"""
     return " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())
+
+
+def draw(space: Space) -> dict[str, Any]:
+    """One setting of a define-by-run space, always the same one; of a space with branches it shows one branch."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    returned = space(trial) or {}
+    return {**trial.params, **returned}
 
 
 def score(rows: Sequence[Row], metric: str) -> float | None:

@@ -1,6 +1,7 @@
 """What a person sees of a search: one quiet live view in a terminal, plain lines elsewhere; and `apc status`."""
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -207,7 +208,7 @@ def duration(seconds: float) -> str:
 
 
 def status(runs: Path, metric: str = "miou") -> str:
-    """What stands in a folder of runs, from its files alone: finished, in progress, interrupted, failed, the best."""
+    """A folder of runs by its files alone: finished, in progress, interrupted, failed, the best of each data set."""
     if not runs.is_dir():
         raise ValueError(f"{runs}: there is no such folder; name the one that --runs of the search named")
     rows = load_runs(runs)
@@ -219,10 +220,13 @@ def status(runs: Path, metric: str = "miou") -> str:
             counts[kind] += 1
             lines.append(f"  {kind:<12}{text}")
     head = f"{runs}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished")
-    scored = [row for row in rows if metric in row.metrics]
-    if scored:
-        top = max(scored, key=lambda row: row.metrics[metric])
-        lines.append(f"  {'best':<12}{top.run}: {metric} {top.metrics[metric]:.2f}{_what(runs / top.run)}")
+    best: dict[str, Row] = {}  # scores of different data sets say nothing about each other
+    for row in sorted(rows, key=lambda row: row.metrics.get(metric, -math.inf)):
+        if metric in row.metrics:
+            best[row.config.get("root") or row.config["dataset"]] = row
+    for dataset, row in sorted(best.items()):
+        text = f"{row.run}: {metric} {row.metrics[metric]:.2f} on {dataset}{_what(runs / row.run)}"
+        lines.append(f"  {'best':<12}{text}")
     return "\n".join([head, *lines])
 
 

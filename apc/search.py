@@ -15,10 +15,10 @@ from typing import Any
 
 from apc import worker
 from apc.config import Config, to_dict
-from apc.plans import Interrupted, Plan, Result, Schedule
+from apc.plans import Interrupted, Plan, Result, Schedule, Space
 from apc.progress import Silent, View
 from apc.session import Resources, fit, quiet, session, sigterm_as_sigint
-from apc.studies import DurableOptunaSearch, Space
+from apc.studies import DurableOptunaSearch
 from apc.train import check_processes, identity
 from apc.worker import ended_row
 
@@ -33,7 +33,7 @@ LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a tr
 
 def search(
     plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, resources: Resources = Resources(),
-    metric: str = "miou", view: View | None = None,
+    view: View | None = None,
 ) -> Result:
     """Run every point of `plan` with every seed and return the points, in the order proposed, with their rows.
 

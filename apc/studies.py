@@ -1,13 +1,13 @@
 """Optuna as a Tune searcher whose study survives whatever is killed."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apc import worker
 from apc.config import Config, from_dict, to_dict
-from apc.plans import Point, Result, label_of, score
+from apc.plans import Point, Result, Space, draw, label_of, score
 from apc.progress import Silent, View
 from apc.results import Row, load_run
 from apc.train import identity
@@ -20,8 +20,6 @@ from optuna.storages.journal import JournalFileBackend  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 from ray.tune.search.optuna import OptunaSearch  # noqa: E402
-
-Space = Callable[[optuna.Trial], dict[str, Any] | None]
 
 
 class DurableOptunaSearch(OptunaSearch):
@@ -36,7 +34,7 @@ class DurableOptunaSearch(OptunaSearch):
         first: Sequence[Mapping[str, Any]] = (), search_seed: int = 0, metric: str = "miou",
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        for values in (_draw(space), *first):
+        for values in (draw(space), *first):
             from_dict(values, base, source=f"search space {name}")
         super().__init__(space=space, metric=metric, mode="max", sampler=_sampler(search_seed, 0), study_name=name)
         self._ot_study: optuna.Study  # type: ignore[assignment]
@@ -160,10 +158,3 @@ class DurableOptunaSearch(OptunaSearch):
 
 def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     return optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
-
-
-def _draw(space: Space) -> dict[str, Any]:
-    """One setting of a define-by-run space."""
-    trial = optuna.create_study().ask()
-    returned = space(trial) or {}
-    return {**trial.params, **returned}

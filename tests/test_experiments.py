@@ -5,15 +5,23 @@ import subprocess
 import sys
 import time
 import tomllib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
 
-from apc.config import from_dict, from_toml
-from apc.experiment import main, search_space
+import apc.experiment
+from apc.config import from_dict, from_toml, pocket, to_dict
+from apc.experiment import main, merged, search_space
 from apc.flags import override, seeds_of
-from apc.results import load_rows
+from apc.plans import Interrupted
+from apc.results import Row, load_rows, save_rows, save_run
+from apc.train import identity
 from experiments import grid_lambda, table7_pooling
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +50,7 @@ def test_a_script_names_its_table_its_command_and_what_to_expect(script: str) ->
     assert f"python experiments/{script}.py" in head and "minutes" in head and "Expect" in head
 
 
+FEW = "--set num_train=16 --set num_val=2"
 BAD: list[tuple[str, str]] = [
     ("--sedes 3", "did you mean --seeds?"),
     ("--preset pockt", "choose from 'pocket', 'folder'"),
@@ -65,6 +74,10 @@ BAD: list[tuple[str, str]] = [
     ("--address ray://127.0.0.1:1", "no Ray cluster answers there"),
     ("--runs taken/runs", "taken/runs: cannot be written"),
     ("--reports taken", "taken: cannot be written"),
+    (f"{FEW} --set encoder=resnet50", "encoder is 'resnet50'"),
+    (f"{FEW} --set decoder_blocks=1,9", "decoder_blocks is (1, 9)"),
+    (f"{FEW} --set image_size=50", "image_size is 50"),
+    ("--set num_train=99999", "num_train is 99999; the training list has 1600 images"),
 ]
 
 
@@ -74,11 +87,73 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("")
-    assert main(table7_pooling.EXPERIMENT, [*flags.split(), "--set", "weights="]) == 2
+    refused([*flags.split(), "--set", "weights="], sentence, tmp_path, monkeypatch, capsys)
+
+
+PHOTOS = "--preset folder --root photos --set encoder=pocket --set decoder_blocks=1,3 --set image_size=48"
+BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    "an image that cannot be decoded": (
+        lambda r: (r / "images" / "photo 3.png").write_text("x"), "", "photo 3.png: the image cannot be decoded",
+    ),
+    "a mask of another size": (
+        lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 11.png"), "", "photo 11.png: the mask is 7x5",
+    ),
+    "a mask with an unknown class": (
+        lambda r: Image.new("L", (49, 51), 9).save(r / "masks" / "photo 11.png"), "", "the mask has the value 9",
+    ),
+    "weights of another architecture": (
+        lambda r: save_file({"blocks.0.norm1.weight": torch.zeros(7)}, r.parent / "other.safetensors"),
+        "--weights other.safetensors", "not weights of this encoder",
+    ),
+    "a label that is no class": (
+        lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,green\n"), "", "label 'green' is not in",
+    ),
+    "no timm encoder": (lambda r: None, "--set encoder=resnet50", "encoder is 'resnet50'"),
+    "more images than there are": (lambda r: None, "--set num_train=99", "num_train is 99; the training list has 8"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_bad_photographs_and_weights_are_refused_before_ray_starts(
+    name: str, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photographs.parent)
+    spoil, more, sentence = BROKEN[name]
+    spoil(photographs)
+    refused([*PHOTOS.split(), *more.split()], sentence, photographs.parent, monkeypatch, capsys)
+
+
+def refused(
+    flags: list[str], sentence: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    experiment: apc.experiment.Experiment = table7_pooling.EXPERIMENT,
+) -> None:
+    """Bad input: exit code 2, one line, no file, and no search begun."""
+    monkeypatch.setattr(apc.experiment._Run, "_search", lambda run: pytest.fail("the search has begun"))
+    before = sorted(path for path in place.rglob("*") if path.is_file())
+    assert main(experiment, flags) == 2
     told = capsys.readouterr()
     assert told.out == "" and len(told.err.splitlines()) == 1
-    assert told.err.startswith("table7_pooling: ") and sentence in told.err
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / "taken"]
+    assert told.err.startswith(f"{experiment.name}: ") and sentence in told.err
+    assert sorted(path for path in place.rglob("*") if path.is_file()) == before
+
+
+def test_a_search_without_masks_is_refused_and_a_table_is_not(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photographs.parent)
+    shutil.rmtree(photographs / "masks")
+    sentence = "photos: no validation image has a mask, so there is nothing to choose by"
+    refused(PHOTOS.split(), sentence, photographs.parent, monkeypatch, capsys, grid_lambda.EXPERIMENT)
+
+    def unscored(run: apc.experiment._Run) -> list[Any]:
+        assert run.plan
+        row = Row(run="a", config=to_dict(run.base), metrics={}, seconds={})
+        return [(point, [row]) for point in run.plan.next([])]
+
+    monkeypatch.setattr(apc.experiment._Run, "_search", unscored)
+    assert main(table7_pooling.EXPERIMENT, PHOTOS.split()) == 0
+    told = capsys.readouterr().out
+    assert "adaptive_k       –\n" in told and "failed" not in told
 
 
 def test_the_exit_code_reaches_the_shell_without_a_traceback(tmp_path: Path) -> None:
@@ -118,6 +193,93 @@ def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureF
     assert "lambdas, pooling, simple" in capsys.readouterr().out
     assert search_space(["lambads"]) == 2
     assert capsys.readouterr().err == "apc search: there is no search space 'lambads'; did you mean lambdas?\n"
+
+
+def test_a_knob_that_an_optuna_space_draws_cannot_be_set(capsys: pytest.CaptureFixture[str]) -> None:
+    assert search_space(["simple", "--set", "theta=0.5"]) == 2
+    assert capsys.readouterr().err == "search_simple: --set theta: this experiment varies it itself\n"
+
+
+def test_a_space_is_checked_when_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import search_spaces
+
+    monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(tmp_path)])
+    for name, space in (
+        ("slip", "def space(trial):\n    return {'lamda1': trial.suggest_float('lamda1', 0, 1)}\n"),
+        ("wrong", "FIRST = ({'theta': 2.0},)\ndef space(trial):\n    trial.suggest_float('theta', 0.5, 0.9)\n"),
+    ):
+        (tmp_path / f"{name}.py").write_text(space)
+    with pytest.raises(ValueError, match="search_spaces/slip.py: there is no field 'lamda1'; did you mean lambda1"):
+        search_spaces.load("slip")
+    with pytest.raises(ValueError, match="theta is 2.0"):
+        search_spaces.load("wrong")
+
+
+def made(label: str, seed: int, miou: float = 0.0, run: str = "", error: str = "") -> Row:
+    metrics = {} if error else {"miou": miou}
+    return Row(run=run or f"{label}{seed}", config={"seed": seed}, metrics=metrics, seconds={}, row=label, error=error)
+
+
+def test_rows_of_earlier_calls_stay_and_a_failure_replaces_no_score() -> None:
+    earlier = [made("a", 0, 1.0), made("a", 1, 2.0), made("b", 0, 3.0), made("b", 1, error="lost"), made("z", 0, 4.0)]
+    new = [made("b", 1, 5.0), made("b", 0, error="lost"), made("a", 0, 6.0), made("a", 1, 7.0, run="other epochs")]
+    assert [(row.row, row.config["seed"], row.metrics.get("miou")) for row in merged(earlier, new, ["a", "b"])] == [
+        ("a", 0, 6.0), ("a", 1, 2.0), ("a", 1, 7.0), ("b", 0, 3.0), ("b", 1, 5.0), ("z", 0, 4.0),
+    ]  # fmt: skip
+
+
+def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = ["average", "max", "top_k", "adaptive_k"]
+    committed = [made(label, seed, 40.0, run=f"old {label} {seed}") for label in labels for seed in range(5)]
+    file = Path("reports/results/table7_pooling/pocket.jsonl")
+    save_rows(file, committed)
+    base = replace(pocket(), weights="")
+    for label in labels[1:]:
+        cfg = from_dict({"pooling": label}, base)
+        row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 50.0}, seconds={})
+        save_run(Path("runs"), row)
+    monkeypatch.setattr(apc.experiment._Run, "_prepare", lambda run: None)
+
+    def interrupted(run: apc.experiment._Run) -> list[Any]:
+        raise Interrupted(run._schedule().result())
+
+    words = ["--seeds", "1", "--set", "weights="]
+    monkeypatch.setattr(apc.experiment._Run, "_search", interrupted)
+    assert main(table7_pooling.EXPERIMENT, words) == 130
+    rows = load_rows(file)
+    assert len(rows) == 23 and all(old in rows for old in committed)
+    assert list(dict.fromkeys(row.row for row in rows)) == labels
+
+    def failed(run: apc.experiment._Run) -> list[Any]:
+        (point, *_) = run._schedule().plan.next([])
+        lost = Row(run="lost", config=to_dict(base), metrics={}, seconds={}, error="FloatingPointError: nan")
+        return [(point, [lost]), *run._schedule().result()]
+
+    monkeypatch.setattr(apc.experiment._Run, "_search", failed)
+    assert main(table7_pooling.EXPERIMENT, words) == 1
+    assert [row.error for row in load_rows(file) if row.run == "lost"] == ["FloatingPointError: nan"]
+    assert len(load_rows(file)) == 24
+
+
+def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    best = Path("reports/results/grid_lambda/pocket.best.toml")
+    best.parent.mkdir(parents=True)
+    best.write_text("lambda1 = 0.1\n")
+    cfg = replace(pocket(), weights="", lambda1=0.0, lambda2=0.0)
+    save_run(Path("runs"), Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 9.0}, seconds={}))
+    monkeypatch.setattr(apc.experiment._Run, "_prepare", lambda run: None)
+
+    def interrupted(run: apc.experiment._Run) -> list[Any]:
+        raise Interrupted(run._schedule().result())
+
+    monkeypatch.setattr(apc.experiment._Run, "_search", interrupted)
+    assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--set", "weights="]) == 130
+    assert best.read_text() == "lambda1 = 0.1\n"
+    assert len(load_rows(best.with_name("pocket.jsonl"))) == 1
 
 
 @pytest.mark.slow

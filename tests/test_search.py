@@ -23,7 +23,7 @@ from apc.config import Config, fields_of, from_dict, to_dict
 from apc.flags import check_address
 from apc.plans import points
 from apc.progress import Progress, Silent, status
-from apc.results import Row, load_rows, load_run, load_runs
+from apc.results import Row, load_rows, load_run, load_runs, save_run
 
 ROOT = Path(__file__).resolve().parent.parent
 TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
@@ -385,3 +385,14 @@ def test_status_tells_runs_in_progress_from_interrupted_ones(tmp_path: Path) -> 
     assert lines[0].endswith(": 0 finished, 1 in progress, 1 interrupted")
     assert re.search(r"in progress new: epoch 3 ended \d+ s ago", lines[1])
     assert re.search(r"interrupted old: epoch 3 ended 1:06 h ago", lines[2])
+
+
+def test_status_names_the_best_of_each_data_set(tmp_path: Path) -> None:
+    drawn, photos = {"dataset": "pocket", "root": ""}, {"dataset": "folder", "root": "photos"}
+    scores: list[tuple[str, dict[str, Any], float]] = [("a", drawn, 40.0), ("b", drawn, 45.0), ("c", photos, 60.0)]
+    for run, config, miou in scores:
+        save_run(tmp_path, Row(run=run, config=config, metrics={"miou": miou}, seconds={}))
+    save_run(tmp_path, Row(run="d", config=photos | {"root": "unscored"}, metrics={}, seconds={}))
+    assert status(tmp_path).splitlines()[1:] == [
+        "  best        c: miou 60.00 on photos", "  best        b: miou 45.00 on pocket",
+    ]  # fmt: skip
