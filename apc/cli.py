@@ -126,7 +126,7 @@ def _train(words: list[str]) -> None:
     import torch
 
     from apc.results import require_writable
-    from apc.train import run
+    from apc.run import run
 
     if not cfg.weights:
         print("no --weights: the encoder starts from random numbers", flush=True)

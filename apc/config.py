@@ -238,6 +238,11 @@ def to_dict(cfg: Config) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(cfg).items()}
 
 
+def without_paths(cfg: Config) -> dict[str, Any]:
+    """Config as rows and training states keep it: folders and files by their last name only."""
+    return to_dict(cfg) | {"root": Path(cfg.root).name, "weights": Path(cfg.weights).name}
+
+
 def default_of(name: str) -> Any:
     """Default of one field."""
     (value,) = [f.default for f in fields(Config) if f.name == name]

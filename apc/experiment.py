@@ -133,7 +133,7 @@ class _Run:
         return {key for values in (draw(self.experiment.space), *self.experiment.first) for key in values}
 
     def _schedule(self) -> Schedule:
-        from apc.train import identity
+        from apc.run import identity
 
         assert self.plan is not None
         return Schedule(self.plan, base=self.base, seeds=self.seeds, runs=self.runs, identify=identity)
@@ -150,7 +150,7 @@ class _Run:
 
         This also pre-trains the tiny ViT, once for all runs, before the clock of the first one starts.
         """
-        from apc.train import preflight
+        from apc.run import preflight
 
         logging.basicConfig(format="%(message)s")
         logging.getLogger("apc").setLevel(logging.INFO)

@@ -209,7 +209,7 @@ class Job:
 class Schedule:
     """Which runs of a plan are done, under way and still to start; the next stage opens when the last one is whole.
 
-    `identify` gives a run's id (apc.train.identity). A run that is finished in `runs` is taken from there.
+    `identify` gives a run's id (apc.run.identity). A run that is finished in `runs` is taken from there.
     """
 
     def __init__(

@@ -17,9 +17,10 @@ from apc import worker
 from apc.config import Config, to_dict
 from apc.plans import Interrupted, Plan, Result, Schedule, Space
 from apc.progress import Silent, View
+from apc.run import identity
 from apc.session import Resources, fit, quiet, session, sigterm_as_sigint
 from apc.studies import DurableOptunaSearch
-from apc.train import check_processes, identity
+from apc.train import check_processes
 from apc.worker import ended_row
 
 worker.pin_environment()  # before ray is imported

@@ -10,7 +10,7 @@ from apc.config import Config, from_dict, to_dict
 from apc.plans import Point, Result, Space, draw, label_of, score
 from apc.progress import Silent, View
 from apc.results import Row, load_run
-from apc.train import identity
+from apc.run import identity
 from apc.worker import ended_row
 
 worker.pin_environment()  # before ray is imported

@@ -113,10 +113,10 @@ def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: 
     """Train one run with a fixed number of threads, whatever process this is."""
     import torch
 
-    from apc import train
+    from apc.run import run
 
     torch.set_num_threads(threads)
-    train.run(cfg, runs=runs, device=device, report=report)
+    run(cfg, runs=runs, device=device, report=report)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 

@@ -34,10 +34,10 @@ def plain(cfg: Config, runs: Path) -> None:
     """One training in this process."""
     import torch
 
-    from apc import train
+    from apc.run import run
 
     torch.set_num_threads(1)
-    train.run(cfg, runs=runs)
+    run(cfg, runs=runs)
 
 
 def in_plain_python(trials: int, processes: int, runs: Path) -> float:

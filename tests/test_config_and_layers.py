@@ -72,7 +72,7 @@ def imported_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import apc.train, apc.methods", {"ray", "optuna"}),
+        ("import apc.run, apc.methods", {"ray", "optuna"}),
         ("import apc.report.build", {"torch", "ray", "optuna"}),
         ("import apc.cli", {"torch", "timm", "ray", "optuna", "pandas", "matplotlib", "tyro"}),
         ("import apc.progress, apc.results, apc.plans", {"torch", "ray", "optuna"}),

@@ -21,7 +21,7 @@ from apc.experiment import main, merged, search_space
 from apc.flags import override, seeds_of
 from apc.plans import Interrupted
 from apc.results import Row, load_rows, save_rows, save_run
-from apc.train import identity
+from apc.run import identity
 from experiments import grid_lambda, table7_pooling
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,12 +18,12 @@ import torch
 from safetensors.torch import load_file
 
 import search_spaces
-from apc import train
 from apc.config import Config, fields_of, from_dict, to_dict
 from apc.flags import check_address
 from apc.plans import points
 from apc.progress import Progress, Silent, status
 from apc.results import Row, load_rows, load_run, load_runs, save_run
+from apc.run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
@@ -72,7 +72,7 @@ class Notes(Silent):
 def test_ray_gives_the_numbers_of_plain_python_and_nothing_twice(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
     from apc.search import search
 
-    plain = [train.run(replace(tiny, theta=t), runs=tmp_path / "plain", device="cpu") for t in (0.5, 0.9)]
+    plain = [run(replace(tiny, theta=t), runs=tmp_path / "plain", device="cpu") for t in (0.5, 0.9)]
     notes = Notes()
     found = search(TWO, base=tiny, seeds=[0], runs=tmp_path / "ray", view=notes)
     assert [point.label for point, _ in found] == ["low", "high"]
@@ -107,7 +107,7 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     from apc.search import search
 
     long = replace(tiny, num_train=96, epochs=12)
-    undisturbed = train.run(long, runs=tmp_path / "plain", device="cpu")
+    undisturbed = run(long, runs=tmp_path / "plain", device="cpu")
     runs, killed = tmp_path / "ray", []
 
     def kill() -> None:
@@ -161,7 +161,7 @@ def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Con
     from apc.search import Resources, search
 
     cfg = replace(tiny, num_train=16, epochs=2)
-    one = train.run(replace(cfg, theta=0.5), runs=tmp_path / "plain", device="cpu")
+    one = run(replace(cfg, theta=0.5), runs=tmp_path / "plain", device="cpu")
     notes = Notes()
     settings: dict[str, dict[str, Any]] = {"low": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}}
     plan = points(settings)
@@ -190,7 +190,7 @@ def test_resources_that_can_never_be_met_are_refused_with_the_arithmetic(
 
 def test_a_finished_search_does_not_start_ray(tiny: Config, tmp_path: Path) -> None:
     for theta in (0.5, 0.9):
-        train.run(replace(tiny, theta=theta), runs=tmp_path, device="cpu")
+        run(replace(tiny, theta=theta), runs=tmp_path, device="cpu")
     code = f"""
 from pathlib import Path
 import ray
@@ -331,7 +331,7 @@ def test_a_stopped_driver_loses_nothing_and_the_same_command_goes_on(stop: signa
     rows = load_rows(results)
     assert [row.row for row in rows] == ["average", "max", "top_k", "adaptive_k"]
     assert {path: path.stat().st_mtime_ns for path in before} == before  # what was finished was not done again
-    fresh = [train.run(from_dict(row.config), runs=tmp_path / "plain", device="cpu") for row in rows]
+    fresh = [run(from_dict(row.config), runs=tmp_path / "plain", device="cpu") for row in rows]
     assert [stripped(row) for row in rows] == [stripped(row) for row in fresh]
 
 
@@ -390,8 +390,8 @@ def test_status_tells_runs_in_progress_from_interrupted_ones(tmp_path: Path) -> 
 def test_status_names_the_best_of_each_data_set(tmp_path: Path) -> None:
     drawn, photos = {"dataset": "pocket", "root": ""}, {"dataset": "folder", "root": "photos"}
     scores: list[tuple[str, dict[str, Any], float]] = [("a", drawn, 40.0), ("b", drawn, 45.0), ("c", photos, 60.0)]
-    for run, config, miou in scores:
-        save_run(tmp_path, Row(run=run, config=config, metrics={"miou": miou}, seconds={}))
+    for name, config, miou in scores:
+        save_run(tmp_path, Row(run=name, config=config, metrics={"miou": miou}, seconds={}))
     save_run(tmp_path, Row(run="d", config=photos | {"root": "unscored"}, metrics={}, seconds={}))
     assert status(tmp_path).splitlines()[1:] == [
         "  best        c: miou 60.00 on photos", "  best        b: miou 45.00 on pocket",

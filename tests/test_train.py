@@ -17,7 +17,8 @@ from apc.config import Config, folder
 from apc.evaluate.segmentation import miou, score
 from apc.methods import build
 from apc.results import load_run
-from apc.train import identity, run, train
+from apc.run import identity, run
+from apc.train import train
 
 
 def fit(cfg: Config, where: Path, **more: Any) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -233,6 +234,6 @@ def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, lamb
 def test_a_batch_that_processes_cannot_share_is_refused(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apc.train._world", lambda: (0, 3))
+    monkeypatch.setattr("apc.train.processes", lambda: (0, 3))
     with pytest.raises(ValueError, match="batch_size is 8"):
         fit(tiny, tmp_path)

@@ -1,0 +1,154 @@
+"""One run, from a config to its row: its identity, what it needs, training, scoring, the files it leaves."""
+
+import fcntl
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from apc import data
+from apc.checkpoint import save_model
+from apc.config import Config, to_dict, without_paths
+from apc.evaluate.protocol import HEADLINE
+from apc.evaluate.segmentation import foreground, iou, miou, score
+from apc.methods import build
+from apc.model.method import Method
+from apc.results import PROTOCOL, Row, load_run, run_id, save_run
+from apc.stamp import commit, file_fingerprint, stamp
+from apc.train import Report, processes, train
+
+
+def identity(cfg: Config) -> str:
+    """Identity of the run a config describes; reads the data's and the weights' fingerprints."""
+    return run_id(to_dict(cfg), data.fingerprint(cfg), weights_fingerprint(cfg))
+
+
+def weights_fingerprint(cfg: Config) -> str:
+    """Hash of the encoder's weights; ValueError where the file is not there."""
+    if cfg.weights == "pocket":
+        from apc import pretrain
+
+        return pretrain.fingerprint()
+    if cfg.weights and not Path(cfg.weights).is_file():
+        raise ValueError(f"weights: there is no file {cfg.weights}; give a local .safetensors or .pth file")
+    return file_fingerprint(cfg.weights) if cfg.weights else ""
+
+
+def _contents(cfg: Config) -> str:
+    """Hash of the weights' file; the embedded pre-training may differ in its last digits between machines."""
+    if cfg.weights == "pocket":
+        from apc import pretrain
+
+        return file_fingerprint(str(pretrain.path()))
+    return weights_fingerprint(cfg)
+
+
+def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None) -> Row:
+    """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
+
+    Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
+    process 0 writes and every process returns the row.
+    """
+    name = identity(cfg)
+    if stored := load_run(runs, name, to_dict(cfg)):
+        return stored
+    commit()  # remembered now: the working tree may change while this trains
+    method, train_split, val = prepare(cfg)
+    with _alone(runs / name):
+        if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
+            return stored
+        row = _train_and_score(method.to(device), cfg, train_split, val, runs / name, device, report)
+    if report:
+        report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
+    return row
+
+
+def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
+    """Untrained method, training and validation split; ValueError for whatever of them the config cannot have.
+
+    Every image and every validation mask is read here, so that a broken one is named before hours are spent.
+    """
+    train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
+    for i in range(len(val)):
+        val.mask(i)
+    if cfg.deterministic:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 8 % of a small step
+    torch.manual_seed(cfg.seed)
+    return build(cfg, len(val.classes)), train_split, val
+
+
+def preflight(cfg: Config) -> bool:
+    """Read and build all that a run needs, train nothing; ValueError as `prepare`. Whether any image can be scored."""
+    _, _, val = prepare(cfg)
+    return any(val.mask(i) is not None for i in range(len(val)))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run's folder, so that two drivers train a run once. The system frees it when its holder dies."""
+    rank, world = processes()
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        if rank == 0:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        if world > 1:
+            dist.barrier()
+        yield
+
+
+def _train_and_score(
+    method: Method, cfg: Config, train_split: data.Split, val: data.Split, folder: Path, device: str,
+    report: Report | None,
+) -> Row:
+    trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
+    start = time.perf_counter()
+    counts = score(method, val, cfg, device=device, closed=trained["closed"])
+    totals = {protocol: matrices.sum(0) for protocol, matrices in counts.items()}
+    metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
+    metrics |= foreground(totals["miou"]) if metrics else {}
+    images = {"train": len(train_split), "val": len(val)}
+    if data.has_test(cfg):
+        test = data.load(cfg, "test")
+        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, device)["miou"].sum(0))
+        images["test"] = len(test)
+    metrics |= _choices(method, val, device)
+    scored = time.perf_counter() - start
+
+    row = Row(
+        run=folder.name, config=without_paths(cfg), metrics=metrics,
+        seconds=trained["seconds"] | {"eval": scored}, classes=val.classes, curve=trained["curve"],
+        per_class={p: [None if math.isnan(v) else round(v, 4) for v in iou(m)] for p, m in totals.items()},
+        stamp=stamp(
+            data=data.fingerprint(cfg), weights=weights_fingerprint(cfg), weights_name=Path(cfg.weights).name,
+            weights_contents=_contents(cfg),
+            device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+            threads=torch.get_num_threads(), processes=processes()[1], selection="val",
+            images=images, protocol=PROTOCOL,
+        ),
+    )
+    if processes()[0] == 0:
+        kept: dict[str, Any] = {protocol: matrices.astype(np.int32) for protocol, matrices in counts.items()}
+        np.savez_compressed(folder / "confusion.npz", **kept)
+        save_model(folder, method, cfg, val.classes)
+        save_run(folder.parent, row)
+        (folder / "last.pt").unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
+    return row
+
+
+@torch.no_grad()
+def _choices(method: Method, split: data.Split, device: str) -> dict[str, float]:
+    """What the method selects on the first 128 images of `split`, mean over batches; see Method.choices."""
+    method.eval()
+    found = []
+    for part in torch.arange(len(split))[:128].split(32):
+        images = split.images[part].to(device).float() / 255
+        found.append(method.choices({"image": images, "labels": split.labels[part].to(device)}))
+    return {name: float(np.mean([f[name] for f in found])) for name in found[0]}
