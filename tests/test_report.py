@@ -4,14 +4,18 @@ import math
 import random
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from apc.config import Config, to_dict
+from apc.config import Config, folder, pocket, to_dict
 from apc.report import lambdas
 from apc.report.build import build
+from apc.report.catalogue import EXPERIMENTS, described
+from apc.report.command import command
 from apc.report.groups import Group, read, separate
 from apc.report.statistics import paired, power, seeds_for, summary, t_quantile
 from apc.report.tables import PENDING, difference, mean_std, published
@@ -112,7 +116,7 @@ def test_an_open_difference_is_undecided_and_says_how_many_seeds_would_decide() 
         {0: 11.0, 1: 12.0, 2: 13.0}, {0: 10.0, 1: 10.0, 2: 14.0}
     )  # differences 1, 2, -1: mean 2/3, std 1.53
     assert verdict.outcome == "undecided" and verdict.more_seeds == 41  # d = 0.436 needs 44 in all
-    assert remark(verdict) == "2 of 3 seeds agree in sign; about 41 more seeds would decide"
+    assert remark(verdict) == "2 of 3 seeds agree in sign with the mean; about 41 more seeds would decide"
 
 
 def test_one_seed_and_identical_rows_decide_nothing() -> None:
@@ -239,7 +243,8 @@ def test_the_pooling_page_says_plainly_what_it_found(pooled: Path) -> None:
     text = (pooled / "ablation.md").read_text()
     expected = ["adaptive_k", "3", "43.0 ± 2.0", "46.0 ± 0.0", "44.0 ± 2.0"]  # seeds add 0, 2 and 4 to 41
     assert cells(text, "adaptive_k")[:5] == expected and cells(text, "adaptive_k")[-2:] == ["72.3", "+1.8"]
-    assert "**The measurements contradict the paper here:**" in text and "adaptive-K beats top-K (`miou`)" in text
+    assert "**Contradicted by the measurements here:** adaptive-K beats top-K (`miou`)" in text
+    assert "2 reproduced, 1 contradicted, 1 undecided, of 4 claims by `miou`. **Contradicted: adaptive-K beats" in text
     assert "The paper has another order: average < max < top_k < adaptive_k" in text and "nearly k of k" in text
     assert "**1 failed run, in no mean above:**" in text and "mce is nan" in text
     assert cells(text, "max")[1] == "3" and "runs: 12, seeds 0, 1, 2" in text
@@ -272,17 +277,31 @@ def test_the_lambda_page_shows_both_stages_and_a_best_on_the_boundary(tmp_path: 
     rows = lambda_rows([(0, 0, 5), (0.02, 0, 40), (0.1, 0, 44), (0.1, 0.01, 45), (0.1, 0.05, 30), (0.02, 0.01, 41)])
     text = page(tmp_path, "grid_lambda", rows)
     assert "Stage 1: lambda1, with lambda2 = 0" in text and "Stage 2: lambda2, at lambda1 = 0.1" in text
-    assert "Best here: lambda1=0.1, lambda2=0.01; the paper's choice: lambda1=0.02, lambda2=0.01" in text
+    assert "Best here, by the mean of `miou`: lambda1=0.1 lambda2=0.01; the paper's choice: lambda1=0.02" in text
     assert "The best lambda1 = 0.1 is the largest of the searched values" in text
     assert "nothing trains the decoder" in text and (tmp_path / "figures/grid_lambda.pocket.sweeps.pdf").is_file()
 
 
-def test_what_the_search_chose_stands_as_the_best_and_a_failed_setting_never_does() -> None:
+def test_a_best_outside_the_stages_leaves_them_as_they_were_run(tmp_path: Path) -> None:
+    rows = lambda_rows([(0.02, 0, 40), (0.1, 0, 44), (0.1, 0.01, 45), (0.1, 0.05, 43), (0.02, 0.01, 47)])
+    found = lambdas.stages(Group(rows), {"lambda1": 0.02, "lambda2": 0.01})
+    assert (found.best1, found.best2, found.best) == (0.1, 0.01, "lambda1=0.02 lambda2=0.01")
+    results = tmp_path / "results/grid_lambda"
+    save_rows(results / "pocket.jsonl", rows)
+    (results / "pocket.best.toml").write_text("lambda1 = 0.02\nlambda2 = 0.01\n")
+    text = build(tmp_path).read_text()
+    stage2 = text.split("**Stage 2: lambda2, at lambda1 = 0.1**")[1]
+    assert cells(stage2, "lambda1=0.1 lambda2=0.01")[-1] == "best of stage 2" and "lambda2=0.05 " in stage2
+    assert cells(stage2, "lambda1=0.02 lambda2=0.01")[-1] == "best here and paper's choice"
+    assert "**Best here, by the mean of `miou`: lambda1=0.02 lambda2=0.01;" in text
+    assert "The two stages lead to lambda1=0.1 lambda2=0.01" in text
+
+
+def test_without_best_toml_the_stages_lead_to_the_best_and_a_failed_setting_never_is_it() -> None:
     group = Group(lambda_rows([(0.02, 0, 40), (0.1, 0, 44)]))
     assert lambdas.stages(group, {}).best1 == 0.1
     assert lambdas.stages(group, {}, {"lambda1=0.1 lambda2=0"}).best1 == 0.02
-    chosen = lambdas.stages(group, {"lambda1": 0.02, "lambda2": 0.0})
-    assert chosen.best1 == 0.02 and "best.toml" in chosen.notes[0]
+    assert lambdas.stages(group, {"lambda1": 0.5, "lambda2": 0.0}).best == ""  # a best.toml of other points
 
 
 def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> None:
@@ -292,7 +311,7 @@ def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> No
 
 
 def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_marked(tmp_path: Path) -> None:
-    rows = [a_row(f"theta={t}", 0, 40 + t, theta=t) for t in (0.5, 0.9)]
+    rows = [a_row(f"theta={t}", 0, 40 + t, theta=t, dataset="folder") for t in (0.5, 0.9)]
     results = tmp_path / "results/search_theta"
     save_rows(results / "my cats.jsonl", rows)
     save_rows(tmp_path / "results/table7_pooling/my cats.jsonl", pooling_rows(1))
@@ -302,6 +321,44 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/search_theta.my-cats.csv)" in text and (tmp_path / "tables/search_theta.my-cats.csv").is_file()
     assert text.count("### folder: pending") == 1  # of grid_lambda; Table 7 has its photographs
+
+
+def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
+    table7 = EXPERIMENTS["table7_pooling"]
+
+    def made(seeds: Sequence[int], cfg: Config) -> list[Row]:
+        values = {name: value for name, value in to_dict(cfg).items() if name != "seed"}
+        return [a_row("max", seed, 30.0, **values) for seed in seeds]
+
+    usual = made(range(5), replace(pocket(), pooling="max"))
+    assert command(table7, "pocket", usual) == "python experiments/table7_pooling.py --seeds 5"
+    rows = made((0, 3), replace(folder(), root="/data/cats", train_list="train_small.csv", epochs=6, jitter=0.1))
+    for row in rows:
+        row.stamp["weights_name"] = "deit tiny.safetensors"
+    assert command(table7, "cats", rows) == (
+        "python experiments/table7_pooling.py --preset folder --root cats --weights 'deit tiny.safetensors' "
+        "--train-list train_small.csv --epochs 6 --set jitter=0.1 --seeds 0,3"
+    )
+    assert command(table7, "pocket", made([0], replace(pocket(), pooling="max", k=9))).endswith("--set k=9 --seeds 1")
+    assert command(described("search_simple"), "pocket", usual[:1]) == "apc search simple --seeds 1"
+    assert command(described("joint"), "pocket", usual) == ""
+
+
+def test_the_page_says_what_the_data_is_what_is_held_and_what_single_seeds_scored(pooled: Path) -> None:
+    text = (pooled / "ablation.md").read_text()
+    assert "drawn miniature of VOC" in text and "only `test_miou` is untouched by tuning" in text
+    assert "settings held: k 6, theta 0.9, lambda1 0.02, lambda2 0.01, epsilon 0.85; other fields" in text
+    assert "Algorithm 1 takes 5.80 patches on average of at most 6" in text
+    assert cells(text, "max")[-1] == "ref." and "| 41.0 43.0 45.0 |" in text  # adaptive_k, seeds 0, 1 and 2
+    details = (pooled / "tables/table7_pooling.pocket.csv").read_text()
+    assert "adaptive_k,miou,3," in details and "0:41 1:43 2:45" in details
+    assert "differs much between seeds" not in text
+
+
+def test_a_wide_spread_is_told_seed_by_seed(tmp_path: Path) -> None:
+    text = page(tmp_path, "joint", [a_row("theta=0.9", s, v) for s, v in enumerate((48.7, 47.3, 30.8))])
+    assert "`theta=0.9` 42.3 (n = 3, single seeds: 48.7 47.3 30.8)" in text
+    assert "Made by the experiment `joint`." in text and "experiments/joint.py" not in text
 
 
 def test_reports_need_neither_torch_nor_ray_nor_optuna(tmp_path: Path) -> None:

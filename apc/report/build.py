@@ -9,21 +9,23 @@ from pathlib import Path
 
 from apc.config import PRESETS
 from apc.report.catalogue import EXPERIMENTS, described
-from apc.report.claims import Judged, contradicted, summary_table
+from apc.report.claims import HEADLINE, Judged, contradicted, summary_table
 from apc.report.section import remove_stale, section
 from apc.report.tables import METRICS
 from apc.results import write_atomically
 
 HOW_TO_READ = """\
 A cell is the mean ± the sample standard deviation over n runs that differ only in their seed, in percent of mIoU unless
-its column says otherwise; – is pending. *paper* is the printed value: it belongs to VOC 2012 with ViT-B/16 and comes
-without seeds, so on another data set compare order and differences, not levels. Differences between rows are paired by
-seed, with a 95 % Student t interval over seeds: it covers the chance of the seed, not the choice of images.
+its column says otherwise; – is not run or not printed, "ref." the row that the others are compared with. *paper* is the
+printed value: it belongs to VOC 2012 with ViT-B/16 and comes without seeds, so on another data set compare order and
+differences, not levels. Differences between rows are paired by seed, with a 95 % Student t interval over seeds: it
+covers the chance of the seed, not the choice of images.
 
 A claim is **reproduced** when that interval lies above 0, **contradicted** when it lies below, *undecided* otherwise.
-If two rows were truly equal, one comparison in twenty would be judged wrongly; comparisons are not corrected for their
-number, and adding seeds until a verdict pleases breaks the rate. "About m more seeds" would decide with a chance of
-80 % if mean and spread stay as they are, which from few seeds is a rough guess.
+It counts once, by `miou`; a verdict in another column is of the same runs scored otherwise and no further evidence.
+If two rows were truly equal, one claim in twenty would be judged wrongly; claims are not corrected for their number,
+and adding seeds until a verdict pleases breaks the rate. "About m more seeds" would decide with a chance of 80 % if
+mean and spread stay as they are, which from few seeds is a rough guess.
 
 **Selection.** The paper tunes its settings on the validation masks that it reports. The rule used here stands under
 every table; where a data set has a test split, `test_miou` is scored on it, and nothing is chosen by it."""
@@ -70,13 +72,14 @@ def _head(judged: list[Judged]) -> list[str]:
     if not ran:
         return [*text, "None yet: no two rows of a claim have been run with a common seed."]
     for place in dict.fromkeys(j.place for j in ran):
-        here = [j for j in ran if j.place == place]
+        here = [j for j in ran if j.place == place and j.metric == HEADLINE]
         count = Counter(j.verdict.outcome for j in here)
         counted = ", ".join(f"{count[o]} {o}" for o in ("reproduced", "contradicted", "undecided"))
         against = contradicted(here)
         text.append(
-            f"**{place}**: {counted}, of {len(here)} comparisons."
-            + (f" **Contradicting the paper: {against}.**" if against else "")
+            f"**{place}**: {counted}, of {len(here)} claims by `{HEADLINE}`."
+            + (f" **Contradicted: {against}.**" if against else "")
+            + " The other columns are the same runs scored otherwise."
         )
         text.append(summary_table([j for j in judged if j.place == place]))
     return text

@@ -1,10 +1,8 @@
 """What the page knows of each experiment: a new one is one entry of EXPERIMENTS; one without gets a plain table."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from apc.config import PRESETS
 from apc.report.tables import published
 
 _SCORES = ("miou", "miou_crf", "test_miou", "patch_miou", "patch_miou_crf")
@@ -61,19 +59,6 @@ class Experiment:
     """Shown as the two stages of the search for lambda1 and lambda2."""
     figures: tuple[str, ...] = ()
     """Of "rows", "classes", "curves", "sweeps"."""
-
-    def command(self, dataset: str) -> str:
-        """Shell command that runs what is missing on one data set."""
-        script = f"python experiments/{self.name}.py"
-        if self.name.startswith("search_"):
-            script = f"apc search {self.name.removeprefix('search_')}"
-        if dataset == "pocket":
-            return script
-        if dataset in PRESETS and dataset != "folder":
-            return f"{script} --preset {dataset}"
-        # Photographs are recorded under the name of their folder.
-        root = "PHOTOGRAPHS" if dataset == "folder" else shlex.quote(dataset)
-        return f"{script} --preset folder --root {root} --weights WEIGHTS"
 
 
 def _pooling_claim(text: str, better: str, worse: str) -> Claim:

@@ -9,6 +9,9 @@ from apc.report.groups import Group
 from apc.report.lambdas import PAPER, Stages
 from apc.report.verdicts import Verdict, judge, judge_best, remark
 
+HEADLINE = "miou"
+"""The metric whose verdicts are counted; the others score the same runs otherwise."""
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -37,13 +40,14 @@ def judge_group(experiment: Experiment, group: Group, place: str, stages: Stages
             )
     if stages is None:
         return
+    best1 = tables.PENDING if stages.best1 is None else f"{stages.best1:g}"
     for name, points, held in (
         ("lambda1", stages.first, "with lambda2 = 0"),
-        ("lambda2", stages.second, f"at our best lambda1 = {stages.best1}"),
+        ("lambda2", stages.second, f"at our best lambda1 = {best1}"),
     ):
         verdict = judge_best(f"{PAPER[name]:g}", {f"{v:g}": group.scores(label, "miou") for v, label in points.items()})
         text = f"{name} = {PAPER[name]:g} is the best of the searched values, {held}"
-        yield Judged(place, experiment.title, text, "miou", "Figure 5, no number", verdict)
+        yield Judged(place, experiment.title, text, "miou", "no number (Figure 5)", verdict)
 
 
 def verdict_table(judged: list[Judged]) -> list[str]:
@@ -66,7 +70,7 @@ def verdict_table(judged: list[Judged]) -> list[str]:
     against = contradicted(judged)
     return [
         tables.markdown(frame, left=True),
-        *([f"**The measurements contradict the paper here:** {against}."] if against else []),
+        *([f"**Contradicted by the measurements here:** {against}."] if against else []),
     ]
 
 

@@ -7,13 +7,10 @@ the same bytes.
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from apc.report.plotting import COLOURS, MARKERS, empty, legend_below, save
 from apc.report.statistics import summary
-
-if TYPE_CHECKING:
-    pass
 
 Seeds = Mapping[int, float]
 """Score by seed."""
@@ -111,7 +108,7 @@ def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
         for k in dict.fromkeys(k for epoch in epochs for k in epoch)
         if k not in ("epoch", "epochs", "seconds", "final", "lr")
     ]
-    keys = sorted(keys, key=lambda k: "miou" in k)[:6]
+    keys = sorted(keys, key=lambda k: ("miou" in k, k == "loss"))[:6]
     if not keys:
         return None
     columns = 2 if len(keys) == 4 else min(len(keys), 3)

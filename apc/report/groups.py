@@ -19,6 +19,7 @@ from apc.results import Row, load_rows
 
 _NOT_COMPARED = ("seed", "root", "weights")  # the seed is averaged over; the two paths are compared by fingerprint
 _STAMPED = ("data", "weights", "selection", "protocol", "images")
+_IMPLIED = {"protocol": 1}  # the first rows bear it in their run id alone
 
 
 @dataclass
@@ -95,7 +96,7 @@ def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[
     names = sorted({name for config in configs.values() for name in config} - set(_NOT_COMPARED))
     base = [n for n in names if (knobs is not None and n not in knobs) or _differs_within_a_label(n, scored, configs)]
     keys = {
-        id(row): {s: _text(row.stamp.get(s)) for s in _STAMPED} | {n: _text(configs[id(row)].get(n)) for n in base}
+        id(row): {s: _text((_IMPLIED | row.stamp).get(s)) for s in _STAMPED} | {n: _text(configs[id(row)].get(n)) for n in base}
         for row in scored
     }
     by_key: dict[str, list[Row]] = defaultdict(list)

@@ -23,10 +23,11 @@ class Stages:
     labels: dict[Pair, str]
     """(lambda1, lambda2) -> label, of every point with a score."""
     best1: float | None
-    """Best lambda1 with lambda2 = 0."""
+    """Best lambda1 with lambda2 = 0, by the means of `miou`."""
     best2: float | None
     """Best lambda2 at that lambda1."""
-    notes: list[str]
+    chosen: Pair | None = None
+    """What best.toml holds: the best of all points, those run outside the stages included; None without it."""
 
     @property
     def first(self) -> dict[float, str]:
@@ -39,9 +40,14 @@ class Stages:
         return {l2: label for (l1, l2), label in sorted(self.labels.items()) if l1 == self.best1}
 
     @property
-    def best(self) -> str:
-        """Label of the best setting, empty where there is none yet."""
+    def last(self) -> str:
+        """Label of the setting that the stages lead to, empty where there is none yet."""
         return self.second.get(self.best2, "") if self.best2 is not None else ""
+
+    @property
+    def best(self) -> str:
+        """Label of the best setting: what the search chose or, without best.toml, what the stages lead to."""
+        return self.labels[self.chosen] if self.chosen else self.last
 
     @property
     def default(self) -> str:
@@ -50,14 +56,14 @@ class Stages:
 
 
 def stages(group: Group, chosen: Mapping[str, Any], failed: Collection[str] = ()) -> Stages:
-    """The two stages of a group; `chosen` is what best.toml holds and wins over the means of `miou` read here.
+    """The two stages of a group, from its means of `miou`; `chosen` is what best.toml holds.
 
     A setting of which a seed failed (`failed` labels) is not taken for the best, as in the search itself.
     """
     labels: dict[Pair, str] = {}
     for row in group.rows:
         labels.setdefault((float(row.config.get("lambda1", 0)), float(row.config.get("lambda2", 0))), row.row)
-    found = Stages(labels, None, None, [])
+    found = Stages(labels, None, None)
     means = {
         label: statistics.fmean(scores.values()) for label in labels.values() if (scores := group.scores(label, "miou"))
     }
@@ -69,13 +75,7 @@ def stages(group: Group, chosen: Mapping[str, Any], failed: Collection[str] = ()
     found.best1 = highest(found.first)
     found.best2 = highest(found.second) if len(found.second) > 1 else None  # lambda2 = 0 alone is no search
     stored = _pair(chosen)
-    if stored in labels and stored != (found.best1, found.best2):
-        found.notes.append(
-            f"The search chose lambda1={stored[0]:g} lambda2={stored[1]:g} (best.toml), which stands here "
-            "as the best; by the means of `miou` in these rows it would be "
-            f"lambda1={_g(found.best1)} lambda2={_g(found.best2)}."
-        )
-        found.best1, found.best2 = stored
+    found.chosen = stored if stored in labels else None
     return found
 
 
@@ -86,18 +86,19 @@ def _pair(chosen: Mapping[str, Any]) -> Pair:
         return -1.0, -1.0  # no such point
 
 
-def _g(value: float | None) -> str:
-    return "–" if value is None else f"{value:g}"
+def _named(pair: Pair) -> str:
+    return f"lambda1={pair[0]:g} lambda2={pair[1]:g}"
 
 
 def sentences(found: Stages) -> list[str]:
     """The best setting in words, with a warning where it lies at an end of the searched values."""
-    lines = list(found.notes)
+    lines = []
     if found.best:
-        lines.insert(
-            0,
-            f"**Best here: lambda1={_g(found.best1)}, lambda2={_g(found.best2)}; the paper's choice: "
-            f"lambda1={PAPER['lambda1']:g}, lambda2={PAPER['lambda2']:g}.**",
+        lines.append(f"**Best here, by the mean of `miou`: {found.best}; the paper's choice: {_named(_PAPER)}.**")
+    if found.last and found.best != found.last:
+        lines.append(
+            f"The two stages lead to {found.last}; {found.best} is what best.toml holds, chosen among all settings, "
+            "the paper's included."
         )
     for name, best, points in (("lambda1", found.best1, found.first), ("lambda2", found.best2, found.second)):
         if best is not None and len(points) > 1 and best in (min(points), max(points)):

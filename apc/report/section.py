@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 from apc.report import figures, lambdas, tables
 from apc.report.catalogue import Experiment
 from apc.report.claims import Judged, judge_group, verdict_table
+from apc.report.command import command
 from apc.report.groups import Group, read, separate
-from apc.report.provenance import damages, failures, provenance
-from apc.report.statistics import summary
+from apc.report.provenance import about_data, damages, failures, provenance
 from apc.report.sweeps import sweeps
+from apc.report.words import plain_words
 
 
 @dataclass
@@ -31,14 +32,19 @@ class Part:
 def section(experiment: Experiment, dataset: str, reports: Path) -> tuple[list[str], list[Judged]]:
     """Markdown paragraphs of one experiment on one data set, its files written, and its verdicts."""
     path = reports / "results" / experiment.name / f"{dataset}.jsonl"
-    todo = f"```\n{experiment.command(dataset)}\n```"
     if not path.is_file():
-        return [f"### {dataset}: pending", "No run is recorded. This command fills it:", todo], []
+        todo = _code([command(experiment, dataset)])
+        return [
+            f"### {dataset}: pending",
+            about_data(dataset, []),
+            "No run is recorded. This command fills it:",
+            todo,
+        ], []
     rows, problems = read(path)
     chosen, more = _chosen(path.with_suffix(".best.toml"))
     groups = separate(rows, experiment.knobs)
     failed = [row for row in rows if row.error]
-    text = [f"### {dataset}"]
+    text = [f"### {dataset}", about_data(dataset, rows)]
     if len(groups) > 1:
         differ = ", ".join(f"`{name}`" for name in groups[0].what)
         apart = f"These runs fall into {len(groups)} groups that are neither averaged nor compared"
@@ -55,7 +61,16 @@ def section(experiment: Experiment, dataset: str, reports: Path) -> tuple[list[s
         text += paragraphs
         judged += verdicts
     text += failures(failed) + damages([*problems, *more])
-    return [*text, "Made, continued or completed by:", todo], judged
+    # The command of an only group takes in the failed seeds, which it tries again.
+    sources = [rows] if len(groups) < 2 else [group.rows for group in groups]
+    commands = [line for part in sources if (line := command(experiment, dataset, part))]
+    if commands:
+        return [*text, "Made, continued or completed by:", _code(commands)], judged
+    return [*text, f"Made by the experiment `{experiment.name}`."], judged
+
+
+def _code(lines: Iterable[str]) -> str:
+    return "```\n" + "\n".join(dict.fromkeys(lines)) + "\n```"
 
 
 def remove_stale(reports: Path, experiment: str, dataset: str) -> None:
@@ -79,7 +94,7 @@ def _group(
     for part in _staged_parts(stages) if stages else [_whole(experiment, group, chosen)]:
         text += _tables(experiment, group, part, f"{name}{part.suffix}", place, reports)
     text += ["\n".join(f"- {line}" for line in lambdas.sentences(stages))] if stages else []
-    text += _plain_words(experiment, group)
+    text += plain_words(experiment, group)
     text += _figures(experiment, group, stages, name, place, reports)
     text += verdict_table(judged)
     return [*text, *provenance(group, experiment.knobs or ())], judged
@@ -97,23 +112,33 @@ def _whole(experiment: Experiment, group: Group, chosen: Mapping[str, Any] | Non
 
 
 def _staged_parts(stages: lambdas.Stages) -> list[Part]:
-    marks = {stages.best: "best here", stages.default: "paper's choice"}
-    if stages.best == stages.default:
-        marks = {stages.best: "best here and paper's choice"}
+    marks = _marks(
+        (stages.best, "best here"),
+        (stages.last if stages.last != stages.best else "", "best of stage 2"),
+        (stages.default, "paper's choice"),
+    )
     first, second = list(stages.first.values()), list(stages.second.values())
     best1 = stages.labels.get((stages.best1 or 0.0, 0.0), "") if stages.best1 is not None else ""
     paper1 = stages.labels.get((lambdas.PAPER["lambda1"], 0.0), "")
-    stage1 = {best1: "best", paper1: "paper's lambda1"} if best1 != paper1 else {best1: "best and paper's lambda1"}
+    stage1 = _marks((best1, "best of stage 1"), (paper1, "paper's lambda1"))
     parts = [Part("", "**Stage 1: lambda1, with lambda2 = 0**", first, paper1, stage1)]
     if stages.best1 is not None and len(second) > 1:
         parts.append(Part(".lambda2", f"**Stage 2: lambda2, at lambda1 = {stages.best1:g}**", second, best1, marks))
-    if stages.best and stages.default and stages.best != stages.default:
-        parts.append(
-            Part(
-                ".best", "**The best setting beside the paper's**", [stages.best, stages.default], stages.default, marks
-            )
-        )
+    finals = list(dict.fromkeys(label for label in (stages.best, stages.last, stages.default) if label))
+    if stages.default and len(finals) > 1:
+        heading = "**The best setting beside the paper's**"
+        if stages.best != stages.last:
+            heading = "**The best setting, where the stages lead, and the paper's**"
+        parts.append(Part(".best", heading, finals, stages.default, marks))
     return [part for part in parts if part.labels]
+
+
+def _marks(*named: tuple[str, str]) -> dict[str, str]:
+    """Label -> its marks in one cell; a label may have several, and an empty one stands for none."""
+    found: dict[str, list[str]] = {}
+    for label, mark in named:
+        found.setdefault(label, []).append(mark)
+    return {label: " and ".join(marks) for label, marks in found.items() if label}
 
 
 def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: str, reports: Path) -> list[str]:
@@ -121,7 +146,7 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
     caption = f"{experiment.title} ({place}){'; ' + part.heading.strip('*') if part.heading else ''}"
     legend = (
         "Percent, mean ± sample standard deviation over n seeds; differences are paired by seed, with 95 % t "
-        f"intervals; {tables.PENDING} is pending."
+        f"intervals; {tables.PENDING} is not run or not printed; seeds: `miou` of the single runs, by seed."
     )
     text = [part.heading] if part.heading else []
     for suffix, wanted in (("", experiment.columns), (".details", experiment.details)):
@@ -131,7 +156,13 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
         main = suffix == ""
         reference = part.reference if main else ""
         frame = tables.shown(
-            group, part.labels, metrics, reference, experiment.printed if main else None, part.marks if main else None
+            group,
+            part.labels,
+            metrics,
+            reference,
+            experiment.printed if main else None,
+            part.marks if main else None,
+            single=not main,
         )
         plain = tables.numbers(group, part.labels, metrics, part.reference)
         tables.write(reports / "tables", name + suffix, frame, plain, caption, legend)
@@ -139,37 +170,6 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
         text.append(table if main else f"<details><summary>More columns</summary>\n\n{table}\n\n</details>")
     links = " · ".join(f"[{ending}](tables/{name}.{ending})" for ending in ("csv", "tex", "md"))
     return [*text, f"<sub>This table as {links}</sub>"]
-
-
-def _plain_words(experiment: Experiment, group: Group) -> list[str]:
-    """The measured order beside the paper's, and how many patches adaptive-K really took."""
-    text = []
-    printed = experiment.printed
-    if printed:
-        means = {
-            label: summary(group.scores(label, "miou").values()).mean
-            for label in experiment.rows
-            if group.scores(label, "miou")
-        }
-        ours = " < ".join(sorted(means, key=lambda label: means[label]))
-        theirs = " < ".join(sorted(means, key=lambda label: printed[label]))
-        same = "The paper has the same order" if ours == theirs else "The paper has another order"
-        text.append(f"Order of the means of `miou`: {ours}. {same}: {theirs}.")
-    for label in experiment.rows:
-        configs = [row.config for row in group.rows if row.row == label and row.config.get("pooling") == "adaptive_k"]
-        taken = summary(group.scores(label, "mean_k").values()).mean
-        if not configs or taken != taken:
-            continue
-        most = float(configs[0].get("k", 1))
-        line = f"`{label}` pooled {taken:.2f} patches on average of at most {most:g}, on classes present in the image."
-        if taken > 0.9 * most:
-            line += (
-                " That is nearly k of k: it worked almost as top-K pooling and could hardly score differently from it."
-            )
-        elif taken < 1 + 0.1 * (most - 1):
-            line += " That is nearly one: it worked almost as max pooling and could hardly score differently from it."
-        text.append(line)
-    return text
 
 
 def _figures(
@@ -196,7 +196,7 @@ def _figures(
             title = "Score over the two weights: mean, one standard deviation, single seeds"
             path = sweeps(lambdas.panels(group, stages, place), names, path)
         elif kind == "rows":
-            title = "Rows of the table beside the paper's values: mean, one standard deviation, single seeds"
+            title = "Rows beside the paper's values, each on its own axis: mean, one standard deviation, single seeds"
             every = _whole(experiment, group).labels
             scores = {
                 m: {label: group.scores(label, m) for label in every}
@@ -210,7 +210,7 @@ def _figures(
             scores_of = {label: _by_class(group, label) for label in labels}
             path = figures.by_class(scores_of, names["miou"], path) if any(scores_of.values()) else None
         else:
-            title = "Training curves: thick the mean over seeds, thin each seed"
+            title = "Training curves of the losses (image classes, patch contrast, segmentation): mean and seeds"
             path = figures.curves(
                 {label: [row.curve for row in group.rows if row.row == label] for label in labels}, path
             )

@@ -53,6 +53,7 @@ def sweeps(panels: Sequence[Sweep], names: Mapping[str, str], path: Path) -> Pat
                 xytext=(7, 4),
                 fontsize=7,
                 color="#444444",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
             )
         if panel.best is not None and main.get(panel.best):
             ax.plot(
@@ -64,7 +65,7 @@ def sweeps(panels: Sequence[Sweep], names: Mapping[str, str], path: Path) -> Pat
                 markeredgecolor="black",
                 markeredgewidth=0.7,
                 linestyle="none",
-                label="best here",
+                label="best mean here",
                 zorder=5,
             )
     axes[0].set_ylabel("mIoU (%)")

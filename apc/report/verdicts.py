@@ -94,13 +94,13 @@ def _mean(verdict: Verdict) -> float:
 
 
 def remark(verdict: Verdict) -> str:
-    """What stands behind the interval: how many seeds, how many agree in sign, and how many more would decide."""
+    """What stands behind the interval: how many seeds agree in sign with the mean, and how many more would decide."""
     n = verdict.difference.summary.n
     if n == 0:
         return verdict.why or "not run yet"
     parts = [verdict.why] if verdict.why else []
     if n > 1 and verdict.difference.summary.mean:
-        parts.append(f"{verdict.difference.agree} of {n} seeds agree in sign")
+        parts.append(f"{verdict.difference.agree} of {n} seeds agree in sign with the mean")
     if verdict.outcome == "undecided" and n == 1:
         parts.append("run at least three")
     elif verdict.outcome == "undecided" and verdict.more_seeds:
