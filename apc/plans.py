@@ -254,6 +254,12 @@ class Schedule:
             self.rows[run] = row
             self._advance()
 
+    def collect(self) -> None:
+        """Take the rows of runs that ended unnoticed: a driver may be stopped between a run's end and its report."""
+        for job in (job for _, jobs in self.stage for job in jobs if job.run not in self.rows):
+            if row := load_run(self.runs, job.run, to_dict(job.config)):
+                self.rows[job.run] = row
+
     def requeue(self) -> None:
         """Put runs that were under way back, after the driver lost sight of them."""
         self.waiting.extendleft(reversed(self.running.values()))

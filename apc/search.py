@@ -50,6 +50,7 @@ def search(
         try:
             _drive(make, lambda: schedule.through, base, resources, runs, view)
         except KeyboardInterrupt:
+            schedule.collect()
             raise Interrupted(schedule.result()) from None
     return schedule.result()
 

@@ -178,3 +178,12 @@ def test_runs_that_were_under_way_come_first_after_a_crash_of_the_driver(tmp_pat
     todo.requeue()
     again = todo.take()
     assert lost == again
+
+
+def test_a_run_that_ended_while_the_driver_was_stopped_is_in_its_result(tmp_path: Path) -> None:
+    todo = schedule(points([{"theta": 0.5}, {"theta": 0.9}]), tmp_path, seeds=(0,))
+    job = todo.take()
+    assert job and todo.result() == []
+    save_run(tmp_path, row(job.config, 33.0))
+    todo.collect()
+    assert [[r.metrics["miou"] for r in rows] for _, rows in todo.result()] == [[33.0]]

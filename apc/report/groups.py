@@ -96,7 +96,8 @@ def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[
     names = sorted({name for config in configs.values() for name in config} - set(_NOT_COMPARED))
     base = [n for n in names if (knobs is not None and n not in knobs) or _differs_within_a_label(n, scored, configs)]
     keys = {
-        id(row): {s: _text((_IMPLIED | row.stamp).get(s)) for s in _STAMPED} | {n: _text(configs[id(row)].get(n)) for n in base}
+        id(row): {s: _text((_IMPLIED | row.stamp).get(s)) for s in _STAMPED}
+        | {n: _text(configs[id(row)].get(n)) for n in base}
         for row in scored
     }
     by_key: dict[str, list[Row]] = defaultdict(list)
