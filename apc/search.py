@@ -186,7 +186,7 @@ class PlanSearch(Searcher):
         Path(checkpoint_path).touch()  # the run folders are the state
 
     def restore(self, checkpoint_path: str) -> None:
-        raise NotImplementedError("a search goes on from its run folders, not from Tune's snapshots")
+        raise AssertionError("a search goes on from its run folders, not from Tune's snapshots")
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
