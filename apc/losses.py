@@ -7,18 +7,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_LOG_ONE = -1e-6  # log scores above it count as it, so that log(1 - y) and its gradient stay finite
 
+def mce(log_y: Tensor, log_rest: Tensor, labels: Tensor, background: str = "one") -> Tensor:
+    """Multi-label classification error: log y and log(1 - y) (B,C), labels (B,C-1) -> scalar (Eq. 3).
 
-def mce(log_scores: Tensor, labels: Tensor, background: str = "one") -> Tensor:
-    """Multi-label classification error of image scores: log_scores (B,C), labels (B,C-1) -> scalar (Eq. 3).
-
-    Mean over classes, then images. Works on log y and log(1 - y): a clamp on y gives a class that starts dead a
-    gradient of exactly zero. The background counts as present in every image, or is left out ("ignore").
+    Mean over classes, then images. Both logs come from `pool`: a clamp on y gives a class that starts dead, or an
+    absent one that starts certain, a gradient of exactly zero. The background counts as present in every image, or is
+    left out ("ignore").
     """
-    log_y = log_scores.float().clamp(max=_LOG_ONE)
     target = F.pad(labels.float(), (1, 0), value=1.0)
-    loss = -(target * log_y + (1 - target) * torch.log(-torch.expm1(log_y)))
+    loss = -torch.where(target > 0, log_y.float(), log_rest.float())
     return loss[:, 1:].mean() if background == "ignore" else loss.mean()
 
 

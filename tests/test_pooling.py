@@ -6,12 +6,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from apc.model.pooling import adaptive_count, adaptive_k, average, maximum, pool, top_k
+from apc.model.pooling import adaptive_count, pool
 
 
 def log_scores(images: int = 3, patches: int = 40, classes: int = 5, spread: float = 3.0, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return (spread * torch.randn(images, patches, classes, generator=generator, dtype=torch.float64)).log_softmax(-1)
+
+
+def average(z: Tensor) -> Tensor:
+    return pool(z, "average")[0]
+
+
+def maximum(z: Tensor) -> Tensor:
+    return pool(z, "max")[0]
+
+
+def top_k(z: Tensor, k: int) -> Tensor:
+    return pool(z, "top_k", k)[0]
+
+
+def adaptive_k(z: Tensor, k: int, theta: float) -> Tensor:
+    return pool(z, "adaptive_k", k, theta)[0]
 
 
 def algorithm_1(scores: Tensor, k: int, theta: float) -> tuple[Tensor, Tensor]:
@@ -83,10 +99,20 @@ def test_the_gradient_of_the_mean_is_spread_evenly_over_the_chosen_patches() -> 
 
 def test_a_class_whose_scores_have_all_but_vanished_still_gets_a_gradient() -> None:
     logits = torch.tensor([[[0.0, -80.0]] * 4], requires_grad=True)
-    pool(logits.log_softmax(-1), "adaptive_k", 3, 0.9)[0, 1].backward()
+    pool(logits.log_softmax(-1), "adaptive_k", 3, 0.9)[0][0, 1].backward()
     assert logits.grad is not None and logits.grad[..., 1].sum().item() == pytest.approx(1.0, abs=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["average", "max", "top_k", "adaptive_k"])
 def test_images_with_fewer_patches_than_k_are_pooled_over_what_they_have(pooling: str) -> None:
-    assert math.isfinite(pool(log_scores(patches=2), pooling, 6, 0.9).sum())
+    log_y, log_rest = pool(log_scores(patches=2), pooling, 6, 0.9)
+    assert math.isfinite(log_y.sum()) and math.isfinite(log_rest.sum())
+
+
+@pytest.mark.parametrize("pooling", ["average", "max", "top_k", "adaptive_k"])
+def test_the_second_result_is_the_log_of_one_minus_y(pooling: str) -> None:
+    log_y, log_rest = pool(log_scores(), pooling, 6, 0.9)
+    torch.testing.assert_close(log_rest.exp(), 1 - log_y.exp())
+    certain = torch.tensor([[[0.0, -50.0, -60.0]] * 3], dtype=torch.float64).log_softmax(-1)
+    log_y, log_rest = pool(certain, pooling, 6, 0.9)
+    assert log_y[0, 0].item() == 0 and log_rest[0, 0].item() == pytest.approx(-50, abs=1e-3)

@@ -50,11 +50,11 @@ class APC(Method):
         """The terms of Eq. 7; those of weight 0 are left out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
         f_out, log_scores, blocks = self.branches(images, closed)
-        image_scores = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
+        log_y, log_rest = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
         if cfg.mce == "clamped":
-            terms = {"mce": losses.mce_clamped(image_scores.exp(), labels, cfg.background_label)}
+            terms = {"mce": losses.mce_clamped(log_y.exp(), labels, cfg.background_label)}
         else:
-            terms = {"mce": losses.mce(image_scores, labels, cfg.background_label)}
+            terms = {"mce": losses.mce(log_y, log_rest, labels, cfg.background_label)}
         scores = log_scores.detach().exp()
         if cfg.lambda2 > 0:
             present = with_background(labels) if cfg.pce_classes == "present" else None

@@ -1,7 +1,7 @@
 """From patch scores to image scores (paper, section 3.3 and Table 7).
 
-Shapes: B images, N patches, C classes. Everything works on log scores, so that a class whose scores have
-all but vanished still gets a gradient: log_scores (B,N,C) -> log of the image score (B,C).
+Shapes: B images, N patches, C classes. Everything works on log scores, so that a class whose scores have all but
+vanished still gets a gradient; and beside log y goes log(1 - y), so that one whose scores are all but 1 gets it too.
 """
 
 import math
@@ -18,48 +18,38 @@ def adaptive_count(scores: Tensor, k: int, theta: float) -> Tensor:
     Compared by product, which needs no division by a vanishing mean. theta >= 1 is max, theta <= 0.5 is top-k: the
     ratio of two running means cannot fall below (i-1)/i.
     """
-    top = scores.detach().topk(min(k, scores.shape[1]), dim=1).values
+    return _accepted(scores.detach().topk(min(k, scores.shape[1]), dim=1).values, theta)
+
+
+def _accepted(top: Tensor, theta: float) -> Tensor:
     means = top.cumsum(1) / torch.arange(1, top.shape[1] + 1, device=top.device).view(1, -1, 1)
     accepted = means[:, 1:] > theta * means[:, :-1]
     return 1 + accepted.int().cumprod(1).sum(1)
 
 
-def _log_mean_of_top(log_scores: Tensor, k: int, count: Tensor | None = None) -> Tensor:
-    top = log_scores.topk(min(k, log_scores.shape[1]), dim=1).values
-    if count is None:
-        return top.logsumexp(1) - math.log(top.shape[1])
-    rank = torch.arange(top.shape[1], device=top.device).view(1, -1, 1)
-    chosen = top.masked_fill(rank >= count.unsqueeze(1), -math.inf)
-    return chosen.logsumexp(1) - count.to(top.dtype).log()
+def pool(log_scores: Tensor, pooling: str, k: int = 1, theta: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Image scores y by name of the pooling: log patch scores (B,N,C) -> log y and log(1 - y), each (B,C) (Eq. 2).
 
-
-def average(log_scores: Tensor) -> Tensor:
-    """Mean over all patches."""
-    return log_scores.logsumexp(1) - math.log(log_scores.shape[1])
-
-
-def maximum(log_scores: Tensor) -> Tensor:
-    """The best patch alone (GMP of ViT-PCM)."""
-    return log_scores.amax(1)
-
-
-def top_k(log_scores: Tensor, k: int) -> Tensor:
-    """Mean of the k best patches of each class (Eq. 2 with a fixed k)."""
-    return _log_mean_of_top(log_scores, k)
-
-
-def adaptive_k(log_scores: Tensor, k: int, theta: float) -> Tensor:
-    """Mean of the patches that Algorithm 1 selects, at most k of them (Eq. 2). The choice carries no gradient."""
-    return _log_mean_of_top(log_scores, k, adaptive_count(log_scores.exp(), k, theta))
-
-
-def pool(log_scores: Tensor, pooling: str, k: int, theta: float) -> Tensor:
-    """Image log scores by name: (B,N,C) -> (B,C)."""
+    `average` is the mean of all patches, `max` the best one of each class (GMP of ViT-PCM), `top_k` the mean of the k
+    best, `adaptive_k` that of those Algorithm 1 takes. The choice of patches carries no gradient. 1 - y of a class is
+    what the other classes score on its patches, summed, which is exact however near y is to 1.
+    """
+    images, patches, classes = log_scores.shape
     if pooling == "average":
-        return average(log_scores)
-    if pooling == "max":
-        return maximum(log_scores)
-    if pooling == "top_k":
-        return top_k(log_scores, k)
-    assert pooling == "adaptive_k"
-    return adaptive_k(log_scores, k, theta)
+        means = _log_mean(log_scores).unsqueeze(1).expand(-1, classes, -1)
+    else:
+        top = log_scores.topk(min(1 if pooling == "max" else k, patches), dim=1)
+        count = _accepted(top.values.detach().exp(), theta) if pooling == "adaptive_k" else None
+        rows = torch.arange(images, device=top.indices.device).view(-1, 1, 1)
+        means = _log_mean(log_scores[rows, top.indices], count)  # (B,C,C): of each class's patches, all scores
+    own = torch.eye(classes, dtype=torch.bool, device=means.device)
+    return means.diagonal(dim1=1, dim2=2), means.masked_fill(own, -math.inf).logsumexp(-1)
+
+
+def _log_mean(logs: Tensor, count: Tensor | None = None) -> Tensor:
+    """Log of the mean over dimension 1, (B,K,...) -> (B,...); with `count` (B,C), of the first `count` of a class."""
+    if count is None:
+        return logs.logsumexp(1) - math.log(logs.shape[1])
+    rank = torch.arange(logs.shape[1], device=logs.device).view(1, -1, 1)
+    refused = (rank >= count.unsqueeze(1)).unsqueeze(-1)
+    return logs.masked_fill(refused, -math.inf).logsumexp(1) - count.unsqueeze(-1).to(logs.dtype).log()
