@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from test_bad_input import flags
 
-from apc.cli import base_config, main
+from apc.cli import main
 from apc.config import folder, pocket
+from apc.verbs import base_config
 
 
 def scores_in(text: str) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""One file a verb, each with `command(words)`; here is what they share. Heavy imports are local to the verb's function."""
+
+import contextlib
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from apc.config import PRESETS, Config, from_toml
+
+
+def parse(function: Callable[..., Any], words: Sequence[str], prog: str) -> Any:
+    """Call `function` with flags made from its signature (tyro); a slip becomes a ValueError of one sentence."""
+    import tyro
+
+    heard = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(heard):
+            return tyro.cli(function, args=list(words), prog=prog, config=(tyro.conf.FlagConversionOff,))
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise ValueError(_one_sentence(heard.getvalue())) from None
+
+
+def _one_sentence(box: str) -> str:
+    """tyro's framed message as one sentence."""
+    told = re.sub(r"\s+", " ", re.sub(r"[─-╿]+", " ", box)).strip()
+    told = re.split(r" Argument helptext:| For full helptext", told)[0]
+    unknown = re.search(r"[Uu]nrecognized options: (\S+?),? ", told + " ")
+    if unknown:
+        meant = re.search(r"Perhaps you meant: (--[\w-]+)", told)
+        hint = f"did you mean {meant[1]}?" if meant else "--help lists them all"
+        return f"there is no flag {unknown[1]}; {hint}"
+    return re.sub(r"^(Invalid choice|Value error|Missing value|Required options?) (?=[A-Zi])", "", told)
+
+
+def base_config(words: list[str]) -> tuple[Config, list[str]]:
+    """Preset and --config taken off the front of the flags: what the other flags change, and those flags."""
+    preset = words[0] if words and not words[0].startswith("-") else "pocket"
+    if preset not in PRESETS:
+        raise ValueError(f"there is no preset {preset!r}; choose from {', '.join(PRESETS)}")
+    cfg, rest = PRESETS[preset](), words[1:] if words and words[0] == preset else list(words)
+    if "--config" in rest:
+        at = rest.index("--config")
+        if at + 1 == len(rest):
+            raise ValueError("--config needs the name of a TOML file, such as best.toml")
+        cfg, rest = from_toml(rest[at + 1], cfg), rest[:at] + rest[at + 2 :]
+    return cfg, rest
+
+
+def device_of(name: str) -> str:
+    """A torch device: `auto` is a GPU where there is one."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if name not in ["cpu", *gpus] and not (name == "cuda" and gpus):
+        raise ValueError(f"device is {name!r}; choose from {', '.join(['auto', 'cpu', *gpus])}")
+    return name
+
+
+def scores(metrics: dict[str, float]) -> str:
+    """Scores as lines for a terminal, each with what its name means."""
+    meaning = {
+        "miou": "decoder, no image labels", "patch_miou": "patch branch, no image labels",
+        "labelled_miou": "decoder, image labels given", "pseudo_miou": "patch branch, image labels given",
+        "test_miou": "decoder, no image labels, untouched test split",
+    }
+    lines = []
+    for name, value in metrics.items():
+        plain = name.removesuffix("_crf")
+        told = meaning.get(plain, "") + (", dense CRF" if name != plain else "")
+        lines.append(f"  {name:18} {value:6.2f}  {told}".rstrip())
+    return "\n".join(lines)
+
+
+def unnamed() -> Any:
+    """Mark of a parameter whose fields are flags without a prefix."""
+    import tyro
+
+    return tyro.conf.arg(name="")
+
+
+def positional() -> Any:
+    """Mark of a parameter that is given without a flag."""
+    import tyro
+
+    return tyro.conf.Positional

@@ -1,0 +1,25 @@
+"""`apc report`: the pages from the rows."""
+
+from pathlib import Path
+from typing import Annotated
+
+from apc.verbs import parse, positional
+
+
+def command(words: list[str]) -> None:
+    def report(reports: Annotated[Path, positional()] = Path("reports")) -> Path:
+        """Build ablation.md, tables and figures from the rows below REPORTS/results; trains nothing.
+
+        Args:
+            reports: Folder of the report.
+        """
+        return reports
+
+    folder = parse(report, words, "apc report")
+    from apc.report.build import build
+    from apc.results import require_writable
+
+    if not (folder / "results").is_dir():
+        raise ValueError(f"{folder}/results: there is no such folder; run an experiment, or name its --reports folder")
+    require_writable(folder)
+    print(build(folder))
