@@ -18,10 +18,14 @@ Pooling = Literal["average", "max", "top_k", "adaptive_k"]
 @dataclass(frozen=True, kw_only=True)
 class Config:
     # --- data -------------------------------------------------------------------------------------
-    dataset: Literal["pocket", "folder"] = "pocket"
-    """Data set: `pocket` is drawn from a seed, `folder` is your own photographs."""
+    dataset: Literal["pocket", "folder", "voc", "coco"] = "pocket"
+    """Data set: `pocket` is drawn from a seed, `folder` is your own photographs, `voc` and `coco` are the paper's."""
     root: str = ""
-    """Folder of a data set on disk (images/, masks/, train.csv, val.csv, classes.txt)."""
+    """Folder of a data set on disk: your photographs, or what `apc data prepare` made."""
+    label_source: Literal["annotations", "masks"] = "annotations"
+    """Where VOC's image labels come from: the objects of Annotations/*.xml, or the masks as ViT-PCM takes them."""
+    coco_images: Literal["all", "annotated", "unoccluded"] = "annotated"
+    """COCO images used: all 82,783/40,504; those with an object, 82,081/40,137; or 81,477/39,884 of them."""
     train_list: str = "train.csv"
     """List of training images below `root`, with the columns image,labels."""
     val_list: str = "val.csv"
@@ -102,6 +106,8 @@ class Config:
     """Last encoder blocks that learn after the frozen epochs; the encoder's depth opens everything."""
     batch_size: int = 16
     """Images a step over all processes together (paper, section 4.1)."""
+    micro_batch: int = 0
+    """Images a process holds in memory at once; fewer than its share adds gradients up. 0 is its whole share."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Optimiser."""
     lr_frozen: float = 1e-3
@@ -157,7 +163,7 @@ _RANGES: list[tuple[str, float, float]] = [
     ("dropout", 0, 0.95), ("decoder_dropout", 0, 0.95), ("k", 1, 4096), ("theta", 0, 1), ("decoder_width", 1, 4096),
     ("lambda1", 0, 1000), ("lambda2", 0, 1000), ("epsilon", 0.5, 1), ("pseudo_threshold", 0, 1), ("seg_stride", 1, 64),
     ("seed", 0, 2**31), ("data_seed", 0, 2**31), ("epochs", 1, 100000), ("frozen_epochs", 0, 100000),
-    ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("lr_frozen", 0, 100), ("lr", 0, 100),
+    ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("micro_batch", 0, 65536), ("lr_frozen", 0, 100), ("lr", 0, 100),
     ("beta2", 0, 0.999999), ("weight_decay", 0, 100), ("warmup_steps", 0, _INF), ("grad_clip", 0, _INF),
     ("eval_every", 0, 100000),
 ]  # epsilon < 0.5 would put one patch into both sets of Eq. 6
@@ -203,7 +209,19 @@ def folder() -> Config:
     )
 
 
-PRESETS = {"pocket": pocket, "folder": folder}
+def voc() -> Config:
+    """PASCAL VOC 2012 as the paper trains it: ViT-B/16 at 384, scored at 960 (section 4.1)."""
+    return Config(
+        dataset="voc", encoder="vit_base_patch16_384.augreg_in21k_ft_in1k", weights="timm", eval_size=960, amp="bf16",
+    )
+
+
+def coco() -> Config:
+    """COCO 2014 with VOC's schedule; the paper names no other."""
+    return replace(voc(), dataset="coco")
+
+
+PRESETS = {"pocket": pocket, "folder": folder, "voc": voc, "coco": coco}
 
 
 def fields_of(values: Mapping[str, Any], source: str) -> dict[str, Any]:
