@@ -163,8 +163,8 @@ _RANGES: list[tuple[str, float, float]] = [
     ("dropout", 0, 0.95), ("decoder_dropout", 0, 0.95), ("k", 1, 4096), ("theta", 0, 1), ("decoder_width", 1, 4096),
     ("lambda1", 0, 1000), ("lambda2", 0, 1000), ("epsilon", 0.5, 1), ("pseudo_threshold", 0, 1), ("seg_stride", 1, 64),
     ("seed", 0, 2**31), ("data_seed", 0, 2**31), ("epochs", 1, 100000), ("frozen_epochs", 0, 100000),
-    ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("micro_batch", 0, 65536), ("lr_frozen", 0, 100), ("lr", 0, 100),
-    ("beta2", 0, 0.999999), ("weight_decay", 0, 100), ("warmup_steps", 0, _INF), ("grad_clip", 0, _INF),
+    ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("micro_batch", 0, 65536), ("lr_frozen", 0, 100),
+    ("lr", 0, 100), ("beta2", 0, 0.999999), ("weight_decay", 0, 100), ("warmup_steps", 0, _INF), ("grad_clip", 0, _INF),
     ("eval_every", 0, 100000),
 ]  # epsilon < 0.5 would put one patch into both sets of Eq. 6
 

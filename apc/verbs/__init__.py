@@ -1,4 +1,4 @@
-"""One file a verb, each with `command(words)`; here is what they share. Heavy imports are local to the verb's function."""
+"""One file a verb, each with `command(words)`; what they share is here. Heavy imports stand inside the functions."""
 
 import contextlib
 import io
