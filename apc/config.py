@@ -196,7 +196,7 @@ def pocket() -> Config:
     return Config(
         num_train=960, image_size=96, flip="both", encoder="pocket", weights="pocket", bilstm_residual=True,
         dropout=0.0, decoder_blocks=(1, 2, 3), decoder_width=48, decoder_norm="layer", decoder_dropout=0.0,
-        seg_stride=4, epochs=8, frozen_epochs=1, unfreeze_blocks=2, lr_frozen=5e-3, lr=2e-3, beta2=0.98,
+        seg_stride=4, epochs=10, frozen_epochs=1, unfreeze_blocks=2, lr_frozen=5e-3, lr=2e-3, beta2=0.98,
         schedule="cosine", grad_clip=1.0, crf="pocket",
     )
 
