@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from apc.config import Config, from_toml, to_dict
 from apc.methods import build
-from apc.model.encoder import misfits, read_weights
 from apc.model.method import Method
+from apc.model.weights import misfits, read_weights
 from apc.results import write_atomically
 
 

@@ -18,35 +18,16 @@ from apc.config import Config, to_dict, without_paths
 from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import foreground, iou, miou, score
 from apc.methods import build
+from apc.model import weights
 from apc.model.method import Method
 from apc.results import PROTOCOL, Row, load_run, run_id, save_run
-from apc.stamp import commit, file_fingerprint, stamp
+from apc.stamp import commit, stamp
 from apc.train import Report, processes, train
 
 
 def identity(cfg: Config) -> str:
     """Identity of the run a config describes; reads the data's and the weights' fingerprints."""
-    return run_id(to_dict(cfg), data.fingerprint(cfg), weights_fingerprint(cfg))
-
-
-def weights_fingerprint(cfg: Config) -> str:
-    """Hash of the encoder's weights; ValueError where the file is not there."""
-    if cfg.weights == "pocket":
-        from apc import pretrain
-
-        return pretrain.fingerprint()
-    if cfg.weights and not Path(cfg.weights).is_file():
-        raise ValueError(f"weights: there is no file {cfg.weights}; give a local .safetensors or .pth file")
-    return file_fingerprint(cfg.weights) if cfg.weights else ""
-
-
-def _contents(cfg: Config) -> str:
-    """Hash of the weights' file; the embedded pre-training may differ in its last digits between machines."""
-    if cfg.weights == "pocket":
-        from apc import pretrain
-
-        return file_fingerprint(str(pretrain.path()))
-    return weights_fingerprint(cfg)
+    return run_id(to_dict(cfg), data.fingerprint(cfg), weights.fingerprint(cfg))
 
 
 def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None) -> Row:
@@ -127,8 +108,8 @@ def _train_and_score(
         seconds=trained["seconds"] | {"eval": scored}, classes=val.classes, curve=trained["curve"],
         per_class={p: [None if math.isnan(v) else round(v, 4) for v in iou(m)] for p, m in totals.items()},
         stamp=stamp(
-            data=data.fingerprint(cfg), weights=weights_fingerprint(cfg), weights_name=Path(cfg.weights).name,
-            weights_contents=_contents(cfg),
+            data=data.fingerprint(cfg), weights=weights.fingerprint(cfg), weights_name=Path(cfg.weights).name,
+            weights_contents=weights.contents(cfg),
             device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
             threads=torch.get_num_threads(), processes=processes()[1], selection="val",
             images=images, protocol=PROTOCOL,

@@ -8,6 +8,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from apc import data
-from apc.checkpoint import load_state, save_state
+from apc.checkpoint import load_state, save_model, save_state
 from apc.config import Config, without_paths
 from apc.data.transforms import augment
 from apc.evaluate.protocol import HEADLINE
@@ -75,30 +76,29 @@ def train(
         torch.manual_seed(int(np.random.default_rng([cfg.seed, 2, epoch, rank]).integers(2**31)))
         method.train()
         wall, cpu = time.perf_counter(), time.process_time()
-        sums: dict[str, float] = {}
-        for step, (batch, keys) in enumerate(_batches(split, cfg, epoch, rank, world, device)):
+        sums: dict[str, Tensor] = {}
+        for step, parts in enumerate(_batches(split, cfg, epoch, rank, world, device)):
             done = epoch * steps + step
             for group in optimizer.param_groups:
                 group["lr"] = (cfg.lr_frozen if frozen else cfg.lr) * _schedule(cfg, done, cfg.epochs * steps)
-            with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
-                kept = closed(batch["image"], keys) if closed else None
-                terms = step_module(batch, done / (cfg.epochs * steps), kept)
-            loss = torch.stack([method.weights[name] * term for name, term in terms.items()]).sum()
-            _require_finite(loss, terms, epoch, step)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            terms = _gradients(step_module, parts, method.weights, done / (cfg.epochs * steps), cfg, device, closed)
+            _require_finite(terms, epoch, step)
             if cfg.grad_clip:
                 nn.utils.clip_grad_norm_(method.parameters(), cfg.grad_clip)
             optimizer.step()
-            for name, term in (terms | {"loss": loss}).items():
-                sums[name] = sums.get(name, 0.0) + float(term.detach())
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + term.double()
+        means = _means(sums, steps)
         seconds["train"] += time.perf_counter() - wall
         seconds["train_cpu"] += time.process_time() - cpu
 
-        entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | _means(sums, steps)
+        entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | means
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
             total = score(method, val, cfg, HEADLINE, device, closed=closed)["miou"].sum(0)
             entry |= {"miou": miou(total)} if total.any() else {}
+            if rank == 0 and entry.get("miou", -1.0) > max((e.get("miou", -1.0) for e in curve), default=-1.0):
+                save_model(folder / "best", method, cfg, val.classes)
         curve.append(entry)
         if rank == 0:
             save_state(folder / "last.pt", {
@@ -109,6 +109,31 @@ def train(
         if report:
             report({"epochs": float(cfg.epochs), **entry})
     return {"curve": curve, "seconds": seconds, "closed": closed}
+
+
+Part = tuple[dict[str, Tensor], list[tuple[int, ...]]]  # images of a step, and what identifies them after augmentation
+
+
+def _gradients(
+    module: nn.Module, parts: list[Part], weights: dict[str, float], progress: float, cfg: Config, device: str,
+    closed: ClosedFeatures | None,
+) -> dict[str, Tensor]:
+    """Add the gradients of a step's parts up; the step's loss terms and `loss`, means over its images."""
+    images = sum(len(keys) for _, keys in parts)
+    sums: dict[str, Tensor] = {}
+    for number, (batch, keys) in enumerate(parts):
+        last = number + 1 == len(parts)  # processes exchange their gradients once a step
+        waiting = nullcontext() if last or not isinstance(module, DistributedDataParallel) else module.no_sync()
+        with waiting:
+            with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
+                kept = closed(batch["image"], keys) if closed else None
+                terms = module(batch, progress, kept)
+            share = len(keys) / images
+            loss = share * torch.stack([weights[name] * term for name, term in terms.items()]).sum()
+            loss.backward()
+        for name, term in (terms | {"loss": loss / share}).items():
+            sums[name] = sums.get(name, 0.0) + share * term.detach()
+    return sums
 
 
 class _Terms(nn.Module):
@@ -132,13 +157,12 @@ def processes() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def _means(sums: dict[str, float], steps: int) -> dict[str, float]:
+def _means(sums: dict[str, Tensor], steps: int) -> dict[str, float]:
     """Mean of each term over an epoch's steps and over all processes, each of which saw its share of every batch."""
-    means = torch.tensor([value / steps for value in sums.values()], dtype=torch.float64)
+    means = torch.stack(list(sums.values())) / steps
     if dist.is_initialized():
-        means = means.to("cuda") if dist.get_backend() == "nccl" else means
         dist.all_reduce(means)
-        means = means.cpu() / dist.get_world_size()
+        means = means / dist.get_world_size()
     return dict(zip(sums, means.tolist(), strict=True))
 
 
@@ -157,15 +181,23 @@ def _schedule(cfg: Config, step: int, steps: int) -> float:
 
 def _batches(
     split: data.Split, cfg: Config, epoch: int, rank: int, world: int, device: str
-) -> Iterator[tuple[dict[str, Tensor], list[tuple[int, ...]]]]:
-    """This process's share of every batch of an epoch, and what identifies its images after augmentation."""
+) -> Iterator[list[Part]]:
+    """This process's share of every batch of an epoch, in the parts it holds in memory at once."""
     order = np.random.default_rng([cfg.seed, 3, epoch]).permutation(len(split))
     for start in range(0, max(len(split) - cfg.batch_size, 0) + 1, cfg.batch_size):
         mine = order[start : start + cfg.batch_size][rank::world]
         made = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in mine]
-        batch = {"image": torch.stack([image for image, _ in made]), "labels": split.labels[mine]}
-        keys: list[tuple[int, ...]] = [(TRAIN, int(i), *flips) for i, (_, flips) in zip(mine, made, strict=True)]
-        yield {k: v.to(device) for k, v in batch.items()}, keys
+        size = cfg.micro_batch or len(mine)
+        yield [
+            (
+                {
+                    "image": torch.stack([image for image, _ in made[at : at + size]]).to(device),
+                    "labels": split.labels[mine[at : at + size]].to(device),
+                },
+                [(TRAIN, int(i), *flips) for i, (_, flips) in zip(mine[at:], made[at : at + size], strict=False)],
+            )
+            for at in range(0, len(mine), size)
+        ]
 
 
 def _closed_features(
@@ -179,11 +211,11 @@ def _closed_features(
     return ClosedFeatures(method.encoder, capacity) if device == "cpu" and exact and gib <= FEATURES_GIB else None
 
 
-def _require_finite(loss: Tensor, terms: dict[str, Tensor], epoch: int, step: int) -> None:
+def _require_finite(terms: dict[str, Tensor], epoch: int, step: int) -> None:
     """Stop every process at once where any process's loss is not finite."""
-    finite = torch.isfinite(loss.detach()).float()
+    finite = torch.isfinite(terms["loss"]).float()
     if dist.is_initialized():
         dist.all_reduce(finite, dist.ReduceOp.MIN)
     if not finite:
-        named = ", ".join(f"{name} {float(term.detach()):g}" for name, term in terms.items())
+        named = ", ".join(f"{name} {float(term):g}" for name, term in terms.items() if name != "loss")
         raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1}, step {step + 1}: {named}")

@@ -231,6 +231,23 @@ def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, lamb
     assert one["miou"] == pytest.approx(two["miou"], abs=0.2)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny: Config, tmp_path: Path, size: int) -> None:
+    whole, first = fit(tiny, tmp_path / "whole")
+    parts, second = fit(replace(tiny, micro_batch=size), tmp_path / "parts")
+    assert losses_of(second) == pytest.approx(losses_of(first), rel=1e-4)
+    for name, p in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], p, rtol=1e-2, atol=2e-4, msg=name)
+
+
+def test_the_best_scored_epoch_is_kept_beside_the_last(tiny: Config, tmp_path: Path) -> None:
+    _, trained = fit(replace(tiny, epochs=3, eval_every=1), tmp_path)
+    scores = [e["miou"] for e in trained["curve"] if "miou" in e]
+    best, cfg, classes = load_model(tmp_path / "best")
+    val = data.load(cfg, "val")
+    assert miou(score(best, val, cfg)["miou"].sum(0)) == pytest.approx(max(scores))
+
+
 def test_a_batch_that_processes_cannot_share_is_refused(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

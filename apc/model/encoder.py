@@ -3,19 +3,17 @@
 Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, P prefix tokens (class token), D features.
 """
 
-from pathlib import Path
 from typing import Any, cast
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from apc.config import Config
 from apc.model.pocket_vit import pocket_vit
+from apc.model.weights import load_into
 
 
 def resample_grid(grid: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
@@ -115,44 +113,7 @@ def build_encoder(cfg: Config) -> Encoder:
         if size % patch:
             raise ValueError(f"{field} is {size}; it must be a multiple of the encoder's patch, {patch}")
     if cfg.weights:
-        _load_weights(vit, cfg.weights)
+        load_into(vit, cfg)
     if not 1 <= cfg.decoder_blocks[0] <= cfg.decoder_blocks[-1] <= len(vit.blocks):
         raise ValueError(f"decoder_blocks is {cfg.decoder_blocks}; the encoder has the blocks 1 to {len(vit.blocks)}")
     return Encoder(vit, cfg.decoder_blocks[:-1], cfg.pos_embed)  # F_out stands in for the last one
-
-
-def _load_weights(vit: VisionTransformer, weights: str) -> None:
-    if weights == "pocket":
-        from apc.pretrain import pretrained_state
-
-        state = pretrained_state()
-    else:
-        state = read_weights(weights)
-    filtered = checkpoint_filter_fn(state, vit)
-    state = {k: v for k, v in filtered.items() if not k.startswith(("head.", "head_dist.", "fc_norm."))}
-    if wrong := misfits(state, vit.state_dict()):
-        count, first = len(wrong), wrong[0]
-        raise ValueError(f"{weights}: not weights of this encoder; {count} tensors do not fit, first {first}")
-    vit.load_state_dict(state)
-
-
-def misfits(state: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
-    """Names of tensors that are missing in `state`, unknown to the model, or of another shape."""
-    return sorted(
-        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
-    )
-
-
-def read_weights(path: str) -> dict[str, Tensor]:
-    """Tensors of a .safetensors or torch file; nothing in it is ever executed."""
-    if not Path(path).is_file():
-        raise ValueError(f"weights: there is no file {path}; give a local .safetensors or .pth file")
-    try:
-        if path.endswith(".safetensors"):
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
-        raise ValueError(f"weights: {path} cannot be read ({str(error).splitlines()[0]})") from None
-    except Exception as error:  # torch raises pickle's own errors for a file that is not a checkpoint
-        raise ValueError(f"weights: {path} is not a weights file ({type(error).__name__})") from None
-    return state.get("model", state.get("state_dict", state))
