@@ -35,6 +35,12 @@ class HVBiLSTM(nn.Module):
                         nn.init.ones_(p.data[hidden : 2 * hidden])  # torch orders the gates i, f, g, o
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda or not torch.is_autocast_enabled(x.device.type):
+            return self._read(x)
+        with torch.autocast(x.device.type, enabled=False):  # few CPUs have an LSTM in bfloat16
+            return self._read(x.float())
+
+    def _read(self, x: Tensor) -> Tensor:
         b, h, w, d = x.shape
         y = self.dropout(x)
         rows, _ = self.horizontal(y.reshape(b * h, w, d))

@@ -3,7 +3,9 @@
 A file is only ever read as tensors: nothing in it is executed.
 """
 
+import difflib
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import timm
 import torch
@@ -88,23 +90,27 @@ def read_weights(path: str) -> dict[str, Tensor]:
 
 def _from_hub(encoder: str) -> Path:
     """timm's weights of an encoder from the hub's cache, downloaded once."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.utils import HfHubHTTPError
 
-    known = timm.get_pretrained_cfg(encoder, allow_unregistered=False)
+    try:
+        known = timm.get_pretrained_cfg(encoder)
+    except RuntimeError:  # a tag the architecture lacks
+        known = None
     if known is None or not known.hf_hub_id:
-        tags = ", ".join(timm.list_pretrained(f"{encoder.split('.')[0]}*")) or "none"
-        raise ValueError(f"encoder is {encoder!r}; timm has no weights of that name, it has {tags}")
+        name = encoder.split(".")[0]
+        tags = timm.list_pretrained(f"{name}.*") or difflib.get_close_matches(name, timm.list_pretrained(), n=3)
+        raise ValueError(f"encoder is {encoder!r}; timm has no weights of that name, it has {', '.join(tags)}")
     repo = known.hf_hub_id if "/" in known.hf_hub_id else f"timm/{encoder}"
-    try:
-        return Path(hf_hub_download(repo, "model.safetensors", local_files_only=True))
-    except Exception:  # not in the cache: ask the network, which may not be there
-        pass
-    try:
+    cached = try_to_load_from_cache(repo, "model.safetensors")
+    if isinstance(cached, str):
+        return Path(cached)
+    try:  # one question first: without a network the download would ask again for half a minute
+        urlopen(Request(hf_hub_url(repo, "model.safetensors"), method="HEAD"), timeout=10).close()
         print(f"fetching the weights of {encoder}", flush=True)
         return Path(hf_hub_download(repo, "model.safetensors"))
-    except (HfHubHTTPError, OSError, ValueError) as error:
+    except (HfHubHTTPError, OSError) as error:
         raise ValueError(
-            f"weights of {encoder} are not on this machine and cannot be fetched ({type(error).__name__}): download "
+            f"weights of {encoder} are not on this machine and cannot be fetched ({error}): download "
             f"model.safetensors of {repo} from the Hugging Face hub elsewhere and name it with --weights FILE"
         ) from None

@@ -1,0 +1,50 @@
+"""Where an encoder's weights come from, and what is said where they cannot be had."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from apc.config import Config, voc
+from apc.model import weights
+from apc.model.encoder import build_encoder
+from apc.model.pocket_vit import pocket_vit
+from apc.run import run
+
+
+def test_without_network_or_file_one_sentence_says_what_to_fetch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_network(*args: Any, **more: Any) -> None:
+        raise OSError("no route")
+
+    monkeypatch.setattr(weights, "urlopen", no_network)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
+    told = r"no route.*model\.safetensors of timm/vit_base_patch16_384\.augreg_in21k_ft_in1k.*--weights FILE"
+    with pytest.raises(ValueError, match=told):
+        weights.weights_file(voc())
+
+
+def test_a_tag_that_timm_lacks_is_answered_with_those_it_has() -> None:
+    with pytest.raises(ValueError, match=r"orig_in21k_ft_in1k"):
+        weights.weights_file(replace(voc(), encoder="vit_base_patch16_384.augreg_in22k"))
+
+
+def test_weights_on_disk_are_loaded_and_known_by_their_contents(tiny: Config, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    state = pocket_vit().state_dict()
+    save_file(state, tmp_path / "a.safetensors")
+    save_file(state, tmp_path / "b.safetensors")
+    a, b = (replace(tiny, weights=str(tmp_path / name)) for name in ("a.safetensors", "b.safetensors"))
+    assert weights.fingerprint(a) == weights.fingerprint(b) != weights.fingerprint(tiny) == ""
+    torch.testing.assert_close(build_encoder(a).vit.state_dict()["pos_embed"], state["pos_embed"])
+
+
+def test_bf16_trains_on_a_cpu_and_is_close_to_float32(tiny: Config, tmp_path: Path) -> None:
+    plain, half = (run(replace(tiny, amp=amp), runs=tmp_path) for amp in ("none", "bf16"))
+    assert plain.run != half.run
+    assert half.curve[0]["loss"] != plain.curve[0]["loss"]
+    assert half.curve[0]["loss"] == pytest.approx(plain.curve[0]["loss"], rel=0.05)
