@@ -113,7 +113,7 @@ def test_a_root_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_weights_of_another_architecture(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     weights = photographs.parent / "other.safetensors"
     save_file({"blocks.0.norm1.weight": torch.zeros(7)}, weights)
-    refused(flags(photographs, "--weights", str(weights)), capsys, "other.safetensors", "not weights of this encoder")
+    refused(flags(photographs, "--weights", str(weights)), capsys, "other.safetensors", "not weights of pocket")
 
 
 def test_weights_that_are_no_weights_are_never_unpickled(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
