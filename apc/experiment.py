@@ -40,7 +40,7 @@ class Experiment:
     smoke_plan: Plan | None = None
     """Small plan for `--smoke`; None runs the whole plan at smoke settings."""
     seeds: Mapping[str, int] = field(default_factory=lambda: {"pocket": 3, "folder": 3})
-    """Seeds by preset."""
+    """Seeds by preset; 3 for one that is not named."""
     metric: str = "miou"
     """Score a search chooses by."""
     chooses: bool = False
@@ -96,7 +96,7 @@ class _Run:
         self.reports: Path = args.reports or (self.runs / "reports" if args.smoke else Path("reports"))
         self.plan = experiment.smoke_plan if args.smoke and experiment.smoke_plan else experiment.plan
         self.base = config_of(args, self._knobs())
-        self.seeds = seeds_of(args.seeds, 2 if args.smoke else experiment.seeds[args.preset])
+        self.seeds = seeds_of(args.seeds, 2 if args.smoke else experiment.seeds.get(args.preset, 3))
         self.trials = 2 if args.smoke else getattr(args, "trials", 0)
         self.dataset = Path(self.base.root).resolve().name if self.base.dataset == "folder" else self.base.dataset
         for flag in ("num_workers", "cpus", "max_concurrent", "trials"):
@@ -157,7 +157,7 @@ class _Run:
         masked = preflight(self.base)
         if not masked and (self.experiment.chooses or isinstance(self.plan, Staged)):
             raise ValueError(f"{self.dataset}: no validation image has a mask, so there is nothing to choose by")
-        if self.base.dataset == "folder" and not self.base.weights:
+        if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
 
     def _announce(self, schedule: Schedule | None) -> None:

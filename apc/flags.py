@@ -35,9 +35,10 @@ def parser(
         epilog="Finished runs are kept and never done again: after an interruption the same command goes on.",
     )
     what = parser.add_argument_group("what is trained").add_argument
-    what("--preset", choices=list(PRESETS), default="pocket", help="embedded data (default), or your own photographs")
-    what("--root", default="", metavar="DIR", help="the photographs: images/, masks/, train.csv, val.csv, classes.txt")
-    what("--weights", default="", metavar="FILE", help="encoder weights, a local .safetensors or .pth file")
+    what("--preset", choices=list(PRESETS), default="pocket", help="embedded data (default), photographs, VOC, COCO")
+    photographs = "images/, masks/, train.csv, val.csv, classes.txt, or what `apc data prepare` made"
+    what("--root", default="", metavar="DIR", help=f"the images: {photographs}")
+    what("--weights", default="", metavar="FILE", help="encoder weights: a .safetensors or .pth file, or timm")
     what("--train-list", default="", metavar="CSV", help="list of training images below --root (default: train.csv)")
     what("--config", default="", metavar="TOML", help="Config fields to start from, such as a best.toml")
     what("--epochs", type=int, metavar="N", help="passes over the training images (default: the preset's)")
@@ -97,7 +98,7 @@ def config_of(args: argparse.Namespace, knobs: Collection[str]) -> Config:
     given = {"root": args.root, "weights": args.weights, "train_list": args.train_list}
     cfg = from_dict({name: value for name, value in given.items() if value}, cfg)
     if args.smoke:
-        small = dict(SMOKE) if cfg.dataset == "folder" else SMOKE | {"weights": "", "num_train": 64}
+        small = SMOKE | {"weights": "", "num_train": 64} if cfg.dataset == "pocket" else dict(SMOKE)
         cfg = from_dict(small, cfg)
     values = dict(override(text) for text in args.overrides)
     values |= {"epochs": args.epochs} if args.epochs is not None else {}
@@ -107,8 +108,8 @@ def config_of(args: argparse.Namespace, knobs: Collection[str]) -> Config:
         instead = "use --seeds" if name == "seed" else "this experiment varies it itself"
         raise ValueError(f"--set {name}: {instead}")
     cfg = from_dict(values, cfg, source="--set")
-    if cfg.dataset == "folder" and not cfg.root:
-        raise ValueError("--root is missing: --preset folder needs the folder of the photographs")
+    if cfg.dataset != "pocket" and not cfg.root:
+        raise ValueError(f"--root is missing: --preset {args.preset} needs the folder of its images")
     if cfg.dataset == "pocket" and cfg.root:
         raise ValueError(f"--root is {cfg.root}, but pocket data lies in no folder; add --preset folder")
     return cfg

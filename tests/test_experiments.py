@@ -103,7 +103,7 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     ),
     "weights of another architecture": (
         lambda r: save_file({"blocks.0.norm1.weight": torch.zeros(7)}, r.parent / "other.safetensors"),
-        "--weights other.safetensors", "not weights of this encoder",
+        "--weights other.safetensors", "not weights of",
     ),
     "a label that is no class": (
         lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,green\n"), "", "label 'green' is not in",

@@ -320,7 +320,7 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     assert "apc search theta --preset folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/search_theta.my-cats.csv)" in text and (tmp_path / "tables/search_theta.my-cats.csv").is_file()
-    assert text.count("### folder: pending") == 1  # of grid_lambda; Table 7 has its photographs
+    assert text.count("### folder: pending") == 2  # not of Table 7, which has its photographs
 
 
 def test_the_printed_command_is_the_one_that_made_the_rows() -> None:

@@ -41,7 +41,8 @@ def build(reports: Path) -> Path:
         experiment = described(name)
         body += [f"## {experiment.title}", experiment.about]
         recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
-        for dataset in dict.fromkeys([*(_expected(recorded) if name in EXPERIMENTS else ()), *recorded]):
+        expected = _expected(experiment.presets, recorded) if name in EXPERIMENTS else []
+        for dataset in dict.fromkeys([*expected, *recorded]):
             remove_stale(reports, name, dataset)
             paragraphs, verdicts = section(experiment, dataset, reports)
             body += paragraphs
@@ -51,10 +52,10 @@ def build(reports: Path) -> Path:
     return page
 
 
-def _expected(recorded: list[str]) -> list[str]:
+def _expected(presets: tuple[str, ...], recorded: list[str]) -> list[str]:
     """Data sets that stand on the page in any case: one for each preset; any photographs do for the preset `folder`."""
     photographs = any(dataset not in PRESETS for dataset in recorded)
-    return [preset for preset in PRESETS if not (preset == "folder" and photographs)]
+    return [preset for preset in presets if not (preset == "folder" and photographs)]
 
 
 def _head(judged: list[Judged]) -> list[str]:

@@ -59,6 +59,8 @@ class Experiment:
     """Shown as the two stages of the search for lambda1 and lambda2."""
     figures: tuple[str, ...] = ()
     """Of "rows", "classes", "curves", "sweeps"."""
+    presets: tuple[str, ...] = ("pocket", "folder")
+    """Those that stand on the page before anything was run."""
 
 
 def _pooling_claim(text: str, better: str, worse: str) -> Claim:
@@ -107,6 +109,15 @@ _LISTED = [
             _pooling_claim("max pooling beats average pooling", "max", "average"),
         ),
         figures=("rows", "classes", "curves"),
+    ),
+    Experiment(
+        name="paper_setting",
+        title="The paper's setting and schedule",
+        about="Adaptive-K with the paper's theta, K, epsilon and lambdas and the preset's whole schedule: what a user "
+        "gets who changes nothing.",
+        knobs=(),
+        figures=("classes", "curves"),
+        presets=("folder",),
     ),
 ]
 EXPERIMENTS = {experiment.name: experiment for experiment in _LISTED}
