@@ -6,8 +6,11 @@ from importlib import import_module
 
 USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervised segmentation from image labels
 
+  apc data prepare|check|cache voc|coco|folder --root DIR   make a data set ready, check it, decode it ahead
   apc train [pocket|folder] [flags]   train one setting and score it; `apc train --help` lists every knob
   apc eval RUN_FOLDER [flags]         score a finished run again: another size, another CRF, other photographs
+  apc predict RUN_FOLDER IMAGES... --out DIR   masks, overlays, heat maps and a contact sheet of your photographs
+  apc export RUN_FOLDER --out DIR     weights, config, class names and a model card, to give away
   apc search SPACE [flags]            search a space of search_spaces/ with Ray Tune and Optuna
   apc status [RUNS]                   what is finished, under way and failed below a runs folder
   apc report [REPORTS]                build ablation.md, tables and figures from the rows below reports/results
@@ -49,8 +52,11 @@ def fail(sentence: str) -> int:
 
 
 VERBS = {
+    "data": "data",
     "train": "train",
     "eval": "evaluate",
+    "predict": "predict",
+    "export": "export",
     "search": "search",
     "status": "status",
     "report": "report",

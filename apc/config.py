@@ -21,13 +21,13 @@ class Config:
     dataset: Literal["pocket", "folder", "voc", "coco"] = "pocket"
     """Data set: `pocket` is drawn from a seed, `folder` is your own photographs, `voc` and `coco` are the paper's."""
     root: str = ""
-    """Folder of a data set on disk: your photographs, or what `apc data prepare` made."""
+    """Folder of a data set on disk: your photographs, or the one that `apc data prepare` was given."""
     label_source: Literal["annotations", "masks"] = "annotations"
-    """Where VOC's image labels come from: the objects of Annotations/*.xml, or the masks as ViT-PCM takes them."""
-    coco_images: Literal["all", "annotated", "unoccluded"] = "annotated"
-    """COCO images used: all 82,783/40,504; those with an object, 82,081/40,137; or 81,477/39,884 of them."""
+    """Image labels of voc and coco: the annotated objects, or what has a pixel in the mask (ViT-PCM)."""
+    coco_images: Literal["all", "annotated", "vit_pcm"] = "annotated"
+    """COCO images used: all, 82,783/40,504; with an object, 82,081/40,137; as ViT-PCM sieves them, 81,477/39,884."""
     train_list: str = "train.csv"
-    """List of training images below `root`, with the columns image,labels."""
+    """List of training images below `root`, with the columns image,labels; for voc and coco below ROOT/apc."""
     val_list: str = "val.csv"
     """List of validation images below `root`."""
     data_seed: int = 0
@@ -132,7 +132,7 @@ class Config:
     # --- scoring ----------------------------------------------------------------------------------
     eval_every: int = 0
     """Epochs between scorings on the validation set while training; 0 scores at the end only."""
-    crf: Literal["none", "vit_pcm", "afa", "toco", "pocket"] = "vit_pcm"
+    crf: Literal["none", "vit_pcm", "afa", "toco", "toco_cam", "irn", "deeplab", "pocket"] = "vit_pcm"
     """Parameters of the dense CRF in the *_crf scores; `none` leaves those scores out."""
 
     def __post_init__(self) -> None:

@@ -6,19 +6,27 @@ Shapes: S side of the resized image, H,W the photograph's own pixels, C classes 
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from apc.config import Config
-from apc.data import folder, pocket
+from apc.data import cache, folder, pocket, prepared
+from apc.data.images import Images, Lazy, decode, decoded, require_whole
+from apc.data.masks import read_mask
+from apc.data.prepared import Entry
 from apc.data.transforms import squash
+
+PREPARED = ("voc", "coco")
+"""Data sets that `apc data prepare` makes ready."""
 
 
 @dataclass
 class Split:
-    """One split of a data set, its images resized and held in memory."""
+    """One split of a data set."""
 
     classes: list[str]
     """Class names, background first."""
@@ -26,12 +34,14 @@ class Split:
     """File name or number of each image."""
     labels: Tensor
     """Image labels, (n, C-1), 0 or 1."""
-    images: Tensor
-    """Resized images, (n,3,S,S) uint8."""
+    images: Images
+    """Resized images, (n,3,S,S) uint8: in memory, in a cache, or decoded when asked for."""
     photo: Callable[[int], np.ndarray]
     """Image i at its own size, (H,W,3) uint8."""
     mask: Callable[[int], np.ndarray | None] = field(default=lambda i: None)
     """Truth of image i at its own size, (H,W) uint8, 255 = ignore; None where there is none."""
+    verified: bool = False
+    """Whether every file was read whole when the data set was prepared."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -40,7 +50,11 @@ class Split:
 def load(cfg: Config, split: str) -> Split:
     """Split `train`, `val` or `test` as the config names it; training splits never open a mask."""
     size = cfg.image_size if split == "train" else cfg.scored_size
-    return _pocket(cfg, split, size) if cfg.dataset == "pocket" else _folder(cfg, split, size)
+    if cfg.dataset == "pocket":
+        return _pocket(cfg, split, size)
+    if split == "test":
+        raise ValueError(f"dataset {cfg.dataset} has no test split; its splits are train and val")
+    return _folder(cfg, split, size) if cfg.dataset == "folder" else _prepared(cfg, split, size)
 
 
 def _chosen(cfg: Config, split: str, count: int) -> list[int]:
@@ -64,12 +78,54 @@ def has_test(cfg: Config) -> bool:
 def _fingerprint(dataset: str, data_seed: int, root: str, train_list: str, val_list: str) -> str:
     if dataset == "pocket":
         return f"pocket-{pocket.VERSION}-{data_seed}"
-    return folder.fingerprint(root, [train_list, val_list])
+    lists = [train_list, val_list]
+    return folder.fingerprint(root, lists) if dataset == "folder" else prepared.fingerprint(root, dataset, lists)
 
 
 def fingerprint(cfg: Config) -> str:
-    """What the data is: drawn data by version and seed, files by a hash of their contents."""
+    """What the data is: drawn data by version and seed, your files by a hash of their contents, VOC and COCO by a hash
+    of their prepared lists, which hold the hashes of the contents."""
     return _fingerprint(cfg.dataset, cfg.data_seed, cfg.root, cfg.train_list, cfg.val_list)
+
+
+def provenance(cfg: Config) -> dict[str, Any]:
+    """What a row's stamp must say of the data beside its fingerprint: which part of it, and whether it was whole."""
+    if cfg.dataset not in PREPARED:
+        return {}
+    told = prepared.manifest(cfg.root, cfg.dataset)
+    subsets = [cfg.coco_images] if cfg.dataset == "coco" else ["train_aug", "val"]
+    whole = all(told["whole"][subset] for subset in subsets)
+    lists = (cfg.train_list, cfg.val_list) == ("train.csv", "val.csv")
+    return {"subset": " ".join(subsets), "label_source": cfg.label_source, "whole": whole and lists}
+
+
+def files(dataset: str, root: str, name: str) -> cache.Files:
+    """All images of one list, for their cache."""
+    base = prepared.folder_of(root, dataset) / "cache" / Path(name).stem
+    again = f"apc data cache {dataset} --root {root} --lists {name}"
+    if dataset == "folder":
+        names = folder.read_list(root, name).names
+        paths = [Path(root) / "images" / n for n in names]
+        stats = [path.stat() for path in paths]
+        keys = [f"{n} {s.st_size} {s.st_mtime_ns}" for n, s in zip(names, stats, strict=True)]
+    else:
+        entries = _entries(root, dataset, name)
+        paths = [Path(root) / entry.image for entry in entries]
+        keys = [f"{entry.image} {entry.image_hash}" for entry in entries]
+    return cache.Files(paths, keys, base, again)
+
+
+def _images(cfg: Config, name: str, size: int, rows: list[int]) -> Images:
+    """The images `rows` of a list, from its cache where there is one."""
+    listed = files(cfg.dataset, cfg.root, name)
+    kept = cache.find(listed, size)
+    if kept is not None:
+        return cache.cached(kept, rows)
+    images = decoded([listed.paths[i] for i in rows], size)
+    if isinstance(images, Lazy) and cfg.dataset == "folder":
+        for i in rows:
+            require_whole(listed.paths[i])
+    return images
 
 
 _draw = functools.cache(pocket.draw)
@@ -91,16 +147,43 @@ def _pocket(cfg: Config, split: str, size: int) -> Split:
 
 
 def _folder(cfg: Config, split: str, size: int) -> Split:
-    if split == "test":
-        raise ValueError("dataset folder has no test split; its splits are train and val")
-    listing = folder.read_list(cfg.root, cfg.train_list if split == "train" else cfg.val_list)
+    name = cfg.train_list if split == "train" else cfg.val_list
+    listing = folder.read_list(cfg.root, name)
     chosen = _chosen(cfg, split, len(listing.names))
     names = [listing.names[i] for i in chosen]
     made = Split(
         listing.classes, names, torch.tensor([listing.labels[i] for i in chosen], dtype=torch.float32),
-        torch.stack([squash(folder.read_image(cfg.root, name), size) for name in names]),
-        photo=lambda i: folder.read_image(cfg.root, names[i]),
+        _images(cfg, name, size, chosen), photo=lambda i: folder.read_image(cfg.root, names[i]),
     )
     if split != "train":
         made.mask = lambda i: folder.read_mask(cfg.root, names[i], len(listing.classes))
+    return made
+
+
+def _entries(root: str, dataset: str, name: str) -> list[Entry]:
+    path = prepared.folder_of(root, dataset) / name
+    return _parsed(root, dataset, name, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(root: str, dataset: str, name: str, changed: int) -> list[Entry]:
+    return prepared.read_entries(root, dataset, name)
+
+
+def _prepared(cfg: Config, split: str, size: int) -> Split:
+    root, name = Path(cfg.root), cfg.train_list if split == "train" else cfg.val_list
+    classes, listed = prepared.read_classes(cfg.root, cfg.dataset), _entries(cfg.root, cfg.dataset, name)
+    used = [i for i, entry in enumerate(listed) if cfg.dataset != "coco" or cfg.coco_images in entry.subsets.split()]
+    if not used:
+        raise ValueError(f"coco_images is {cfg.coco_images}; {name} has no such image")
+    rows = [used[i] for i in _chosen(cfg, split, len(used))]
+    entries = [listed[i] for i in rows]
+    prepared.require_unchanged(cfg.root, cfg.dataset, entries)
+    made = Split(
+        classes, [Path(entry.image).name for entry in entries],
+        torch.from_numpy(prepared.labels_of(entries, classes, cfg.label_source)), _images(cfg, name, size, rows),
+        photo=lambda i: decode(root / entries[i].image), verified=True,
+    )
+    if split != "train":
+        made.mask = lambda i: read_mask(root / entries[i].mask, (entries[i].height, entries[i].width), len(classes))
     return made

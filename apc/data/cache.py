@@ -1,0 +1,115 @@
+"""Decoded images in one file, so that training waits for no JPEG: `apc data cache`. It changes no number.
+
+`<list>-<side>.npy` holds the squashed images of a list, (n,S,S,3) uint8, and is read as a memory map. A JSON file
+beside it says what it was made of (the hashes of the contents; for photographs of your own name, size and time of each
+file) and has a checksum for each image.
+
+Shapes: S side of the resized image.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+from torch import Tensor
+
+from apc.data.images import Lazy, decode
+from apc.data.loader import each
+from apc.data.prepared import hash_of
+from apc.data.transforms import squash
+from apc.results import require_writable, write_atomically
+
+VERSION = 1
+"""Raise it when decoding or resizing changes a pixel."""
+SAMPLED = 16  # images whose checksum is compared when a cache is opened; `apc data check` compares all
+
+
+class Files(NamedTuple):
+    """The images of one list, and where their cache stands."""
+
+    paths: list[Path]
+    keys: list[str]
+    """What identifies each image's contents."""
+    cache: Path
+    """Folder and first part of the name."""
+    again: str
+    """The command that makes the cache."""
+
+    def file(self, size: int) -> Path:
+        """The cache at one size."""
+        return self.cache.with_name(f"{self.cache.name}-{size}.npy")
+
+    def key(self, size: int) -> str:
+        """What a cache of these images at one size is made of."""
+        return hash_of(json.dumps([VERSION, size, self.keys]).encode())
+
+
+def build(files: Files, size: int) -> Path:
+    """Decode a list's images over all cores into its cache; what is there already stays if it is whole."""
+    file = files.file(size)
+    try:
+        if find(files, size) is not None:
+            return file
+    except ValueError:
+        pass  # stale or damaged: made again
+    require_writable(file.parent)
+    file.with_suffix(".json").unlink(missing_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        kept = open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(files.paths), size, size, 3))
+
+        def make(i: int) -> int:
+            kept[i] = squash(decode(files.paths[i]), size).permute(1, 2, 0).numpy()
+            return zlib.crc32(kept[i])
+
+        sums = each(list(range(len(files.paths))), make, f"{file.name}, {kept.nbytes / 2**30:.1f} GiB")
+        kept.flush()
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+    write_atomically(file.with_suffix(".json"), json.dumps({"key": files.key(size), "sums": sums}))
+    return file
+
+
+def find(files: Files, size: int) -> np.ndarray | None:
+    """The cached images (n,S,S,3), None where there is no cache; ValueError where it is stale or damaged."""
+    file = files.file(size)
+    if not file.is_file() or not file.with_suffix(".json").is_file():
+        return None
+    again = f"make it again with `{files.again} --image-size {size}`, or delete it"
+    try:
+        told = json.loads(file.with_suffix(".json").read_text())
+        key, sums = told["key"], told["sums"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{file.with_suffix('.json')}: damaged; {again}") from None
+    if key != files.key(size):
+        raise ValueError(f"{file}: made of other images than those of the list; {again}")
+    count = len(files.paths)
+    try:
+        images = np.load(file, mmap_mode="r")
+        whole = images.shape == (count, size, size, 3) and images.dtype == np.uint8 and len(sums) == count
+    except (OSError, ValueError, EOFError):
+        whole = False
+    if not whole or broken(images, sums, range(0, count, max(count // SAMPLED, 1))):
+        raise ValueError(f"{file}: damaged; {again}")
+    return images
+
+
+def broken(images: np.ndarray, sums: list[int], which: Sequence[int]) -> list[int]:
+    """Those of the images `which` whose pixels are not those that were written."""
+    return [i for i in which if zlib.crc32(images[i]) != sums[i]]
+
+
+def cached(images: np.ndarray, rows: list[int]) -> Lazy:
+    """The images `rows` of a cache."""
+
+    def read(i: int) -> Tensor:
+        return torch.from_numpy(np.array(images[rows[i]])).permute(2, 0, 1)
+
+    return Lazy(read, len(rows))

@@ -1,0 +1,146 @@
+"""Photographs from files, whatever camera or program wrote them, and the images a split hands out.
+
+Shapes: B images, S side of the resized image, H,W the photograph's own pixels.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torchvision.io import decode_jpeg
+
+from apc.data.loader import cores, prefetch
+from apc.data.transforms import squash
+
+IN_MEMORY = 2**30
+"""Bytes of resized images a split holds in memory; more are decoded when they are asked for."""
+
+
+class Images(Protocol):
+    """Resized images by number: a tensor in memory, a memory map, or files that are decoded when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: int | list[int] | Tensor, /) -> Tensor:
+        """Image `which`, (3,S,S) uint8, or several of them, (B,3,S,S) uint8."""
+
+
+class Lazy:
+    """Images made one by one when they are asked for; several threads may ask at once."""
+
+    def __init__(self, make: Callable[[int], Tensor], count: int) -> None:
+        self.make, self.count = make, count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, which: int | list[int] | Tensor, /) -> Tensor:
+        if np.ndim(which) == 0:
+            assert 0 <= int(which) < self.count, f"image {which} of {self.count}"  # type: ignore[arg-type]
+            return self.make(int(which))  # type: ignore[arg-type]
+        numbers = [int(i) for i in which]  # type: ignore[union-attr]
+        return torch.stack([self[i] for i in numbers])
+
+
+def decoded(paths: Sequence[Path], size: int) -> Images:
+    """Images of files, squashed to S = `size`: decoded now where they fit into IN_MEMORY, else when asked for."""
+    lazy = Lazy(lambda i: squash(decode(paths[i]), size), len(paths))
+    if len(paths) * 3 * size**2 > IN_MEMORY:
+        return lazy
+    kept = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
+    for i, image in enumerate(prefetch(range(len(paths)), lazy.make, min(cores(), len(paths)))):
+        kept[i] = image
+    return kept
+
+
+def decode(path: Path) -> np.ndarray:
+    """A photograph as (H,W,3) uint8; ValueError names the file that cannot be decoded.
+
+    It is turned as its EXIF says. 16-bit grey is scaled to 8 bits, what is transparent becomes white, CMYK and the
+    like are converted as Pillow does; of an animation the first picture is taken.
+    """
+    try:
+        data = path.read_bytes()
+        if (pixels := _plain_jpeg(data)) is not None:
+            return pixels
+        with Image.open(io.BytesIO(data)) as image:
+            return np.array(_rgb(ImageOps.exif_transpose(image)))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such image") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{path}: the image cannot be decoded (of no format that Pillow knows)") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise whatever they like for a damaged file
+        raise ValueError(f"{path}: the image cannot be decoded ({error})") from None
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width that `decode` gives, from the file's header alone where that tells; ValueError as `decode`."""
+    try:
+        with Image.open(path) as image:
+            if image.format == "TIFF":  # Pillow turns these itself, when it loads them
+                image.load()
+            elif _turned(image) >= 5:  # by a quarter
+                return image.size
+            return image.size[::-1]
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such image") from None
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path}: the image cannot be decoded ({error})") from None
+
+
+def require_whole(path: Path) -> None:
+    """ValueError where a photograph looks truncated: a look at both ends, and decoding where that leaves a doubt."""
+    size_of(path)
+    with open(path, "rb") as file:
+        file.seek(-min(12, path.stat().st_size), 2)
+        end = file.read()
+    if not end.endswith((b"\xff\xd9", b"IEND\xaeB`\x82")):  # phones write more after a JPEG's end
+        decode(path)
+
+
+def _turned(image: Image.Image) -> int:
+    """EXIF's orientation, 0 for an image that is upright."""
+    orientation = int(image.getexif().get(0x0112, 1))
+    return orientation if 2 <= orientation <= 8 else 0
+
+
+def _plain_jpeg(data: bytes) -> np.ndarray | None:
+    """Pixels of an upright colour JPEG from torchvision: Pillow's own, by the same library and a fifth sooner.
+
+    None where there is any doubt: Pillow knows more formats, and says what is wrong with a file.
+    """
+    head = data[: 1 << 16]
+    if not head.startswith(b"\xff\xd8\xff") or b"Orientation" in head:  # as XMP says it
+        return None
+    if b"Exif\0" in head:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.format != "JPEG" or _turned(image):
+                return None
+    try:
+        pixels = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+    except RuntimeError:  # built without libjpeg, or a damaged file
+        return None
+    return pixels.permute(1, 2, 0).numpy() if len(pixels) == 3 else None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits a channel")
+    if image.mode.startswith("I"):  # Pillow's own conversion would clip at 255
+        grey = np.asarray(image).astype(np.int64)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError("its pixels have more than 16 bits; save it with 8 or 16 bits a channel")
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,148 @@
+"""PASCAL VOC 2012 with SBD's further images, as everybody trains on it: train_aug 10,582, val 1,449.
+
+train_aug = (SBD train and val, and VOC train) without VOC val. Masks of VOC's own images are VOC's, the others' are
+SBD's .mat files, converted. Image labels come from Annotations/*.xml, objects marked difficult included, which is what
+the usual label files hold; or from the masks.
+"""
+
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+
+from apc.data.masks import made_of, write_mask
+from apc.data.prepared import Entry, attempt, folder_of, hash_of, look_at, save
+
+CLASSES = (
+    "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
+    "pottedplant sheep sofa train tvmonitor"
+).split()
+EXPECTED = {"train_aug": 10582, "train": 1464, "val": 1449}
+"""Images of the whole data set by subset; `train` is VOC's own part of train_aug."""
+SPLITS = {"train": "train_aug", "val": "val"}
+"""What each list holds."""
+VOC = ("VOCdevkit/VOC2012", "VOC2012", ".")
+SBD = ("benchmark_RELEASE/dataset", "SBD", "SBD/benchmark_RELEASE/dataset", ".")
+
+
+class _Image(NamedTuple):
+    name: str
+    subsets: list[str]
+    mat: Path | None
+    """SBD's mask; None where VOC has one."""
+
+
+def prepare(root: Path, *, partial: bool = False) -> None:
+    """Write lists and masks below ROOT/apc/voc; ValueError where files are missing or damaged, or the counts differ.
+
+    With `partial` other counts than EXPECTED, even VOC without SBD, are taken, and the manifest says so.
+    """
+    voc = _find(root, VOC, "ImageSets/Segmentation/val.txt")
+    if voc is None:
+        raise ValueError(f"{root}: there is no VOCdevkit/VOC2012 below it; unpack VOC 2012 there, or add --download")
+    sbd = _find(root, SBD, "cls")
+    if sbd is None and not partial:
+        raise ValueError(
+            f"{root}: there is no SBD (benchmark_RELEASE/dataset) below it; unpack it there, add --download, "
+            "or take VOC's own images alone with --partial"
+        )
+    train, val = (_names(voc / "ImageSets" / "Segmentation" / f"{split}.txt") for split in ("train", "val"))
+    further = _names(sbd / "train.txt") | _names(sbd / "val.txt") if sbd else set()
+    train_aug = (further | train) - val
+    found = {"train_aug": len(train_aug), "train": len(train & train_aug), "val": len(val)}
+    if found != EXPECTED and not partial:
+        differ = ", ".join(f"{name} has {count} images, not {EXPECTED[name]}" for name, count in found.items())
+        raise ValueError(f"{root}: not the whole of VOC 2012 and SBD: {differ}; --partial takes it as it is")
+
+    images = [_Image(name, ["train_aug", "train"], None) for name in train_aug & train]
+    if sbd:
+        images += [_Image(name, ["train_aug"], sbd / "cls" / f"{name}.mat") for name in train_aug - train]
+    images += [_Image(name, ["val"], None) for name in val]
+    images.sort()
+    masks = folder_of(root, "voc") / "masks"
+    entries = attempt(images, lambda image: _entry(root, voc, masks, image), "VOC 2012")
+    lists = {split: [e for e in entries if subset in e.subsets.split()] for split, subset in SPLITS.items()}
+    whole = {name: count == EXPECTED[name] for name, count in found.items()}
+    save(root, "voc", CLASSES, lists, whole)
+
+
+def download(root: Path) -> None:
+    """Fetch VOC 2012 and SBD from their official archives into ROOT, what is not there yet (3.5 GB)."""
+    from torchvision.datasets import SBDataset, VOCSegmentation
+
+    part = root / "download.part"  # so that a half-unpacked tree never looks whole
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        if _find(root, VOC, "ImageSets/Segmentation/val.txt") is None:
+            VOCSegmentation(str(part), year="2012", image_set="val", download=True)
+            (part / "VOCdevkit").rename(root / "VOCdevkit")
+        if _find(root, SBD, "cls") is None:
+            for folder in [path for path in part.iterdir() if path.is_dir()]:  # torchvision moves into them
+                shutil.rmtree(folder)
+            SBDataset(str(part), image_set="val", mode="segmentation", download=True)  # train_noval's link is dead
+            (root / "SBD").mkdir()
+            for name in ("train.txt", "val.txt", "inst", "img", "cls"):  # the last one marks it whole
+                (part / name).rename(root / "SBD" / name)
+        shutil.rmtree(part)
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{root}: VOC 2012 or SBD cannot be downloaded ({error})") from None
+
+
+def _find(root: Path, places: tuple[str, ...], mark: str) -> Path | None:
+    return next((root / place for place in places if (root / place / mark).exists()), None)
+
+
+def _names(path: Path) -> set[str]:
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such list")
+    names = path.read_text().split()
+    if not names:
+        raise ValueError(f"{path}: lists no image")
+    if len(set(names)) != len(names):
+        raise ValueError(f"{path}: image {next(n for n in names if names.count(n) > 1)!r} is listed twice")
+    return set(names)
+
+
+def _entry(root: Path, voc: Path, masks: Path, image: _Image) -> Entry:
+    path = voc / "JPEGImages" / f"{image.name}.jpg"
+    mask = voc / "SegmentationClass" / f"{image.name}.png"
+    if not path.is_file():  # said first: without it the annotation is missing too
+        raise ValueError(f"{path}: there is no such image")
+    if image.mat:
+        mask = masks / f"{image.name}.png"
+        _convert(image.mat, mask)
+    labels = objects_of(voc / "Annotations" / f"{image.name}.xml")
+    return look_at(root, path.relative_to(root).as_posix(), mask, CLASSES, labels, lambda *_: image.subsets)
+
+
+def objects_of(path: Path) -> set[str]:
+    """Classes of the objects in an annotation, those marked difficult included."""
+    try:
+        found = [element.findtext("name", "") for element in ElementTree.parse(path).getroot().findall("object")]
+    except OSError:
+        raise ValueError(f"{path}: there is no such file") from None
+    except ElementTree.ParseError as error:
+        raise ValueError(f"{path}: not XML ({error})") from None
+    if not found:
+        raise ValueError(f"{path}: has no object")
+    if unknown := set(found) - set(CLASSES[1:]):
+        raise ValueError(f"{path}: object {min(unknown)!r} is none of VOC's 20 classes")
+    return set(found)
+
+
+def _convert(mat: Path, mask: Path) -> None:
+    """SBD's mask as PNG, where it has not been made of this file before."""
+    from scipy.io import loadmat
+
+    if not mat.is_file():
+        raise ValueError(f"{mat}: there is no such file")
+    data = hash_of(mat.read_bytes())
+    if made_of(mask) == data:
+        return
+    try:
+        pixels = loadmat(mat)["GTcls"][0, 0]["Segmentation"].astype(np.uint8)
+    except Exception as error:  # scipy raises whatever it likes for a damaged file
+        raise ValueError(f"{mat}: not one of SBD's masks ({error})") from None
+    write_mask(mask, pixels, data)
