@@ -58,6 +58,8 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Method, Config, list[
     model.encoder.open_last(cfg.unfreeze_blocks)
     state, own = read_weights(str(folder / "model.safetensors")), model.state_dict()
     if wrong := misfits(state, own):
-        raise ValueError(f"{folder}/model.safetensors: not of the architecture in config.toml, first at {wrong[0]}")
+        sizes = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (state, own)]
+        told = f"config.toml with the {len(classes)} classes of classes.txt: {wrong[0]} is {sizes[0]}, not {sizes[1]}"
+        raise ValueError(f"{folder}/model.safetensors: not of the architecture in {told}")
     model.load_state_dict(state)
     return model.to(device).eval(), cfg, classes

@@ -25,7 +25,7 @@ def test_what_train_prints_eval_prints_again(photographs: Path, capsys: pytest.C
     evaluated = capsys.readouterr().out
     assert scores_in(evaluated) == scores_in(trained) and len(scores_in(trained)) == 8
     assert "IoU of red" in evaluated and "4 images, squashed to 48 pixels" in evaluated
-    assert main(["eval", str(run), "--eval-size", "64", "--crf", "none", "--device", "cpu"]) == 0
+    assert main(["eval", str(run), "--sizes", "64", "--crf", "none", "--device", "cpu"]) == 0
     assert len(scores_in(capsys.readouterr().out)) == 4
 
 

@@ -1,16 +1,29 @@
-"""mIoU, protocols and the CRF on cases small enough to work by hand."""
+"""mIoU, protocols and inference on cases small enough to work by hand."""
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
+from torch import multiprocessing as mp
 
+from apc import data
 from apc.config import Config, pocket
 from apc.data import Split
-from apc.evaluate.crf import CRF, crf_labels, dense_crf
-from apc.evaluate.segmentation import confusion, foreground, iou, miou, score
+from apc.data.transforms import squash
+from apc.evaluate import inference
+from apc.evaluate.crf import CRF, CRFParameters, Refined, crf_labels, refine
+from apc.evaluate.inference import Cost, LabelMap, Showing, showings
+from apc.evaluate.protocol import HEADLINE, PROTOCOLS, Protocol, combinations, parse
+from apc.evaluate.segmentation import confusion, foreground, iou, miou, pixel_accuracy, score
+from apc.methods import build
 
 
 def test_confusion_counts_truth_by_row_and_drops_ignored_pixels() -> None:
@@ -35,6 +48,11 @@ def test_miou_agrees_with_torchmetrics() -> None:
     assert miou(total) == pytest.approx(100 * oracle.item(), abs=1e-3)
 
 
+def test_pixel_accuracy_is_the_share_of_pixels_that_are_right() -> None:
+    assert pixel_accuracy(np.array([[5, 1, 0], [2, 3, 1], [0, 0, 4]])) == pytest.approx(75)
+    assert np.isnan(pixel_accuracy(np.zeros((2, 2), int)))
+
+
 def test_foreground_precision_and_recall_count_the_right_class_only() -> None:
     matrix = np.array([[5, 1, 0], [2, 3, 1], [0, 0, 4]])
     assert foreground(matrix) == {"precision": pytest.approx(100 * 7 / 9), "recall": pytest.approx(70)}
@@ -46,6 +64,7 @@ class Fixed(nn.Module):
     def __init__(self, decoder: Tensor, patch: Tensor) -> None:
         super().__init__()
         self.made = {"decoder": decoder, "patch": patch}
+        self.encoder = SimpleNamespace(patch=8)
 
     def predict(self, images: Tensor, closed: None = None) -> dict[str, Tensor]:
         return {b: p.expand(len(images), -1, -1, -1) for b, p in self.made.items()}
@@ -90,25 +109,241 @@ def test_photographs_without_a_mask_count_nothing(split: Split) -> None:
     assert counts["miou"][0].sum() == 256 and counts["miou"][1].sum() == 0
 
 
-def test_the_crf_moves_a_boundary_to_the_edge_of_the_object() -> None:
-    truth = np.zeros((40, 40), int)
-    truth[:, 20:] = 1
-    image = np.where(truth[..., None] == 1, 200, 40).repeat(3, 2).astype(np.uint8)
-    p = np.full((3, 40, 40), 0.05, np.float32)
-    p[0, :, :16], p[1, :, 16:] = 0.7, 0.7  # four columns too far
-    p /= p.sum(0)
-    before = (p.argmax(0) == truth).mean()
-    assert before == 0.9 and (crf_labels(image, p, CRF["pocket"]) == truth).mean() > 0.96
+EVERY = combinations(
+    sizes=(0, 64, 960), keep_aspect=(False, True), scales=((), (1.0,), (0.5, 1.0), (0.5, 0.75, 1.0, 1.25, 1.5)),
+    crf=("", "own", *CRF),
+)  # fmt: skip
 
 
-def test_the_crf_on_the_winning_classes_gives_the_labels_of_the_crf_on_all() -> None:
+def test_the_names_that_stand_in_rows_stay() -> None:
+    assert [p.name for p in PROTOCOLS] == [
+        "miou", "miou_crf", "patch_miou", "patch_miou_crf",
+        "labelled_miou", "labelled_miou_crf", "pseudo_miou", "pseudo_miou_crf",
+    ]  # fmt: skip
+    assert [p.name for p in HEADLINE] == ["miou"]
+
+
+def test_a_name_tells_its_protocol_and_no_two_protocols_share_one() -> None:
+    assert len({p.name for p in EVERY}) == len(EVERY) == 4 * 3 * 2 * 4 * 9
+    assert all(parse(p.name) == p for p in EVERY)
+    assert parse("miou_960_keep_ms_crf").name == "miou_960_keep_ms_crf"
+    ours = Protocol("patch", True, 640, True, (0.5, 1.5), "vit_pcm")
+    assert ours.name == "pseudo_miou_640_keep_ms_50_150_crf_vit_pcm" and parse(ours.name) == ours
+
+
+def test_a_protocol_is_told_in_words() -> None:
+    assert parse("miou").meaning == "decoder, no image labels"
+    told = "patch branch, image labels given, long side 960 pixels, aspect kept, mean over the scales 0.5 1 and flips"
+    assert parse("pseudo_miou_960_keep_ms_50_100_crf_afa").meaning == f"{told}, dense CRF (afa)"
+
+
+@pytest.mark.parametrize("name", ["test_miou", "miou_", "miou_keep_960", "miou_crf_ms", "miou_crf_best", "miou_0"])
+def test_other_words_name_no_protocol(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name!r} names no protocol|crf is '(best|ms)'"):
+        parse(name)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 0.5), (0.5, 0.5), (0.333,), (0.01, 1.0), (9.0,)])
+def test_scales_that_a_name_could_not_tell_are_refused(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="multi_scale is"):
+        Protocol(scales=scales)
+
+
+def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:
+    cfg = replace(pocket(), image_size=96)
+    assert showings(parse("miou"), cfg, 16) == [Showing(96, False, False)]
+    sides = [s.side for s in showings(parse("miou_80_ms_50_100"), cfg, 16)]
+    assert sides == [48, 48, 80, 80]  # 40 lies between two multiples; each is shown plain and flipped
+    with pytest.raises(ValueError, match="sizes has 100; .* multiples of the encoder's patch, 16"):
+        showings(parse("miou_100"), cfg, 16)
+
+
+class Looking(nn.Module):
+    """A method that judges each pixel by its own colours, and remembers what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = SimpleNamespace(patch=8)
+        self.seen: list[Tensor] = []
+
+    def predict(self, images: Tensor, closed: None = None) -> dict[str, Tensor]:
+        self.seen += list(images)
+        return {"decoder": (8 * images).softmax(1), "patch": (-8 * images).softmax(1)}
+
+
+@pytest.fixture
+def wide() -> Split:
+    """Two photographs of 40 x 64 pixels, coloured smoothly, with masks of three classes."""
     rng = np.random.default_rng(0)
-    image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
-    p = rng.dirichlet(np.ones(8) * 0.2, (6, 8)).astype(np.float32).repeat(8, 0).repeat(8, 1).transpose(2, 0, 1)
-    same = crf_labels(image, p, CRF["vit_pcm"]) == dense_crf(image, p, CRF["vit_pcm"]).argmax(0)
-    assert same.mean() >= 0.999
+    photos = [
+        squash(rng.integers(0, 255, (5, 8, 3), dtype=np.uint8), 64).permute(1, 2, 0).numpy()[:40].copy() for _ in "ab"
+    ]
+    masks = [rng.integers(0, 3, (40, 64)).astype(np.uint8) for _ in "ab"]
+    images = torch.stack([squash(photo, 96) for photo in photos])
+    names = ["background", "a", "b"]
+    return Split(names, ["x", "y"], torch.ones(2, 2), images, lambda i: photos[i], lambda i: masks[i])
 
 
-def test_one_winning_class_needs_no_crf() -> None:
-    p = np.stack([np.full((5, 5), 0.9), np.full((5, 5), 0.1)]).astype(np.float32)
-    assert (crf_labels(np.zeros((5, 5, 3), np.uint8), p, CRF["toco"]) == 0).all()
+def shown(method: Looking) -> list[tuple[tuple[int, ...], bytes]]:
+    return [(tuple(image.shape[1:]), image.numpy().tobytes()) for image in method.seen]
+
+
+def test_one_pass_gives_every_protocol_its_own_score_and_shows_nothing_twice(wide: Split) -> None:
+    cfg = replace(pocket(), image_size=96)
+    names = "miou miou_crf miou_48 miou_48_ms_50_100 miou_96_ms_50_100 patch_miou_96 miou_48_keep miou_96_crf_toco"
+    protocols = [parse(name) for name in names.split()]
+    method = Looking()
+    together = score(method, wide, cfg, protocols)
+    # squares of 24 and 48 and 96, plain and flipped, and 48 with its aspect kept; two photographs each
+    assert len(shown(method)) == len(set(shown(method))) == 2 * (3 * 2 + 1)
+    for p in protocols:
+        assert (score(Looking(), wide, cfg, [p])[p.name] == together[p.name]).all(), p.name
+    assert (together["patch_miou_96"] == score(Looking(), wide, cfg, [parse("patch_miou")])["patch_miou"]).all()
+
+
+def test_a_crf_that_protocols_share_runs_once_and_those_of_a_photograph_run_together(
+    wide: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = []
+
+    def counting(image: np.ndarray, many: list[np.ndarray], p: CRFParameters) -> list[Refined]:
+        ran.append((p, len(many)))
+        return refine(image, many, p)
+
+    monkeypatch.setattr("apc.evaluate.crf.refine", counting)
+    names = "miou_crf labelled_miou_crf miou_crf_toco patch_miou_crf miou_48_crf miou_96_crf"
+    # all classes are among the image labels, so they rule out none; 96 is the run's own size
+    score(Looking(), wide, replace(pocket(), image_size=96), [parse(name) for name in names.split()])
+    assert ran == [(CRF["pocket"], 3), (CRF["toco"], 1)] * 2
+
+
+def test_aspect_kept_is_rounded_to_the_patch(wide: Split) -> None:
+    method = Looking()
+    score(method, wide, pocket(), [parse("miou_32_keep"), parse("miou_48")])
+    assert {tuple(image.shape) for image in method.seen} == {(3, 24, 32), (3, 48, 48)}  # 20 is 2.5 patches
+
+
+def test_a_flipped_image_s_prediction_is_flipped_back_before_the_mean(split: Split) -> None:
+    for p in (halves(0, 1), halves(1, 0)):  # says the same whatever it is shown
+        made: list[LabelMap] = []
+        only = [parse("miou_8_ms_100")]
+        score(Fixed(p, p), split, replace(pocket(), crf="none"), only, keep=made.append, keep_protocols=only)
+        # plain and flipped contradict each other everywhere, so the mean has no preference and 0 comes first
+        assert (made[0].labels == 0).all()
+
+
+def test_the_multi_scale_score_is_that_of_the_mean_of_probabilities(wide: Split) -> None:
+    made: list[LabelMap] = []
+    only = [parse("miou_96_ms_50_100")]
+    score(Looking(), wide, pocket(), only, keep=made.append, keep_protocols=only)
+    total = torch.zeros(3, 40, 64)
+    for side in (48, 96):
+        for flip in (False, True):
+            image = squash(wide.photo(0), side).float()[None] / 255
+            p = Looking().predict(image.flip(-1) if flip else image)["decoder"]
+            p = p.flip(-1) if flip else p
+            total += nn.functional.interpolate(p, size=(40, 64), mode="bilinear", align_corners=False)[0]
+    assert (made[0].labels == total.argmax(0).numpy()).mean() > 0.999
+
+
+def test_photographs_without_a_mask_are_kept_at_their_own_size(split: Split) -> None:
+    made: list[LabelMap] = []
+    score(
+        Fixed(halves(0, 1), halves(0, 1)), split, replace(pocket(), crf="none"), [], keep=made.append,
+        keep_protocols=HEADLINE,
+    )  # fmt: skip
+    assert [(m.i, m.protocol.name, m.labels.shape, m.labels.dtype) for m in made] == [
+        (0, "miou", (16, 16), np.uint8), (1, "miou", (16, 16), np.uint8),
+    ]  # fmt: skip
+
+
+def test_crf_processes_change_no_number_and_what_they_cost_is_told(wide: Split) -> None:
+    cfg, cost = replace(pocket(), image_size=96), Cost()
+    alone = score(Looking(), wide, cfg)
+    together = score(Looking(), wide, cfg, crf_workers=2, cost=cost)
+    assert all((alone[name] == together[name]).all() for name in alone) and len(alone) == 8
+    assert cost.images == {Showing(96, False, False): 2} and cost.seconds[Showing(96, False, False)] > 0
+    assert len(cost.crf_seconds[parse("miou_crf")]) == 2 and min(cost.crf_seconds[parse("miou_crf")]) > 0
+
+
+def test_the_network_is_a_bounded_number_of_crfs_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting: list[Future[list[Refined]]] = []
+    most = 0
+
+    class Slow:
+        """Processes that finish a CRF when its labels are asked for and not before."""
+
+        def __init__(self, workers: int) -> None: ...
+        def __enter__(self) -> "Slow":
+            return self
+
+        def __exit__(self, *_: Any) -> None: ...
+        def submit(self, image: np.ndarray, many: list[np.ndarray], p: CRFParameters) -> Future[list[Refined]]:
+            nonlocal most
+            done: Future[list[Refined]] = Future()
+            plain: Callable[..., list[Refined]] = done.result
+
+            def result(timeout: float | None = None) -> list[Refined]:
+                if not done.done():
+                    waiting.remove(done)
+                    done.set_result([Refined(p.argmax(0).astype(np.uint8), 0.0) for p in many])
+                return plain(timeout)
+
+            done.result = result  # type: ignore[method-assign]
+            waiting.append(done)
+            most = max(most, len(waiting))
+            return done
+
+    monkeypatch.setattr(inference, "CRFPool", Slow)
+    photo, mask = np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8)
+    split = Split(
+        ["background", "a", "b"], [str(i) for i in range(40)], torch.ones(40, 2),
+        torch.zeros(40, 3, 8, 8, dtype=torch.uint8), lambda i: photo, lambda i: mask,
+    )  # fmt: skip
+    counts = score(Fixed(halves(0, 1), halves(0, 1)), split, pocket(), [parse("miou_crf")], crf_workers=2)
+    assert most == 4 * 2 + 1 and not waiting and counts["miou_crf"].sum() == 40 * 256
+
+
+def test_under_bf16_probabilities_are_float32_and_sum_to_one(tiny: Config) -> None:
+    torch.manual_seed(0)
+    method = build(tiny, 3).eval()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        branches = method.predict(torch.rand(2, 3, 48, 64))
+    for p in branches.values():
+        assert p.dtype == torch.float32 and (p.sum(1) - 1).abs().max() < 1e-5
+
+
+def test_scoring_leaves_a_method_as_it_was(split: Split) -> None:
+    method = Fixed(halves(0, 1), halves(0, 1)).train()
+    score(method, split, replace(pocket(), crf="none"), HEADLINE)
+    assert method.training
+
+
+def _scoring(rank: int, world: int, cfg: Config, where: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{where}/meet{world}", rank=rank, world_size=world)
+    torch.manual_seed(0)
+    val = data.load(cfg, "val")
+    counts = score(build(cfg, len(val.classes)), val, cfg, [parse("miou"), parse("patch_miou_48_crf")])
+    np.savez(Path(where) / f"{world}of{rank}.npz", **counts)  # type: ignore[arg-type]
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_sum_the_confusion_matrices_of_one(tiny: Config, tmp_path: Path) -> None:
+    cfg = replace(tiny, num_val=5)  # an odd number, so that the shares differ
+    for world in (1, 2):
+        mp.spawn(_scoring, (world, cfg, str(tmp_path)), nprocs=world)
+    one, two, other = (np.load(tmp_path / f"{name}.npz") for name in ("1of0", "2of0", "2of1"))
+    for name in ("miou", "patch_miou_48_crf"):
+        assert one[name].shape == (5, 9, 9) and (one[name].sum((1, 2)) > 0).all()
+        assert (one[name] == two[name]).all() and (one[name] == other[name]).all()
+
+
+def test_the_crf_of_a_protocol_is_the_crf_of_its_probabilities(wide: Split) -> None:
+    made: list[LabelMap] = []
+    only = [parse("miou_crf_toco")]
+    score(Looking(), wide, replace(pocket(), image_size=96), only, keep=made.append, keep_protocols=only)
+    p = Looking().predict(wide.images[:1].float() / 255)["decoder"]
+    own = nn.functional.interpolate(p, size=(40, 64), mode="bilinear", align_corners=False)[0].numpy()
+    assert (made[0].labels == crf_labels(wide.photo(0), own, CRF["toco"])).mean() > 0.999

@@ -3,19 +3,19 @@
 Shapes: n photographs, C classes, H,W a photograph's own pixels.
 """
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
-from torch.nn import functional as F
 
 from apc.config import Config
 from apc.data import Split
-from apc.evaluate.crf import CRF, crf_labels
-from apc.evaluate.protocol import PROTOCOLS, Protocol
-from apc.features import VAL, ClosedFeatures
+from apc.evaluate.inference import Cost, LabelMap, label_maps
+from apc.evaluate.protocol import PROTOCOLS, RUNS_OWN, Protocol
+from apc.features import ClosedFeatures
 from apc.model.method import Method
 
 
@@ -39,6 +39,11 @@ def miou(matrix: np.ndarray) -> float:
     return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
 
+def pixel_accuracy(matrix: np.ndarray) -> float:
+    """Percent of the truth's pixels that have the right class; NaN where there is no truth at all."""
+    return float(100 * np.trace(matrix) / matrix.sum()) if matrix.any() else float("nan")
+
+
 def foreground(matrix: np.ndarray) -> dict[str, float]:
     """Precision and recall in percent of foreground pixels whose class is right: too much or too little?"""
     hits = np.diag(matrix)[1:].sum()
@@ -48,74 +53,53 @@ def foreground(matrix: np.ndarray) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
 def score(
     method: Method, split: Split, cfg: Config, protocols: Sequence[Protocol] = PROTOCOLS, device: str = "cpu",
-    closed: ClosedFeatures | None = None,
+    closed: ClosedFeatures | None = None, *, crf_workers: int = 0, cost: Cost | None = None,
+    progress: Callable[[int], None] | None = None, keep: Callable[[LabelMap], None] | None = None,
+    keep_protocols: Sequence[Protocol] = (),
 ) -> dict[str, np.ndarray]:
-    """Confusion matrices (n,C,C) int64 by protocol name; zeros for photographs without a mask.
+    """Confusion matrices (n,C,C) int32 by protocol name; zeros for photographs without a mask, which are left out.
 
     Under torch.distributed every process scores its share of the photographs and all get the whole result.
+    `crf_workers` processes run the CRF, 0 runs it here. `progress` hears how many photographs the network is done
+    with. `keep` is given every label map of `keep_protocols`, those of photographs without a mask too.
     """
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     num_classes = len(split.classes)
-    protocols = [p for p in protocols if not (p.crf and cfg.crf == "none")]
-    counts = {p.name: np.zeros((len(split), num_classes, num_classes), np.int64) for p in protocols}
+    scored = [p for p in protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
+    counts = {p.name: np.zeros((len(split), num_classes, num_classes), np.int32) for p in scored}
+    mask = functools.lru_cache(maxsize=256)(split.mask)  # a photograph's label maps come at about the same time
+    seen = 0
+
+    def size(i: int) -> tuple[int, ...] | None:
+        nonlocal seen
+        if progress:
+            progress(seen)
+        seen += 1
+        truth = mask(i)
+        return truth.shape if truth is not None else split.photo(i).shape[:2] if keep else None
+
     training, mine = method.training, range(rank, len(split), world)
     method.eval()
-    for start in range(0, len(mine), 16):
-        indices = list(mine[start : start + 16])
-        images = split.images[indices].to(device).float() / 255
-        kept = closed(images, [(VAL, i) for i in indices]) if closed else None
-        with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
-            branches = method.predict(images, kept)
-        for n, i in enumerate(indices):
-            truth = split.mask(i)
-            if truth is None:
-                continue
-            mine_only = {branch: probabilities[n] for branch, probabilities in branches.items()}
-            for name, labels in _predictions(split, i, mine_only, truth.shape, cfg, protocols).items():
-                counts[name][i] = confusion(truth, labels, num_classes)
+    every = list(dict.fromkeys([*scored, *keep_protocols]))
+    made = label_maps(
+        method, split, cfg, every, device=device, wanted=size, indices=mine, closed=closed, crf_workers=crf_workers,
+        cost=cost,
+    )
+    with contextlib.closing(made):
+        for found in made:
+            truth = mask(found.i)
+            if truth is not None and found.protocol in scored:
+                counts[found.protocol.name][found.i] = confusion(truth, found.labels, num_classes)
+            if keep and found.protocol in keep_protocols:
+                keep(found)
     method.train(training)
+    if progress:
+        progress(seen)
     if world > 1:
         for name in counts:
             total = torch.from_numpy(counts[name]).to(device)
             dist.all_reduce(total)
             counts[name] = total.cpu().numpy()
     return counts
-
-
-def _predictions(
-    split: Split,
-    i: int,
-    branches: dict[str, Tensor],
-    shape: tuple[int, ...],
-    cfg: Config,
-    protocols: Sequence[Protocol],
-) -> dict[str, np.ndarray]:
-    """Label maps (H,W) of one photograph by protocol name; branches are probabilities (C,S,S)."""
-    photo = split.photo(i) if any(p.crf for p in protocols) else None
-    present = F.pad(split.labels[i], (1, 0), value=1.0)[:, None, None].numpy()
-    full = {b: _resize(p, shape) for b, p in branches.items()}
-    made: dict[str, np.ndarray] = {}
-    refined: dict[tuple[str, bytes], np.ndarray] = {}
-    for p in protocols:
-        probabilities = full[p.branch]
-        if p.image_labels:
-            probabilities = probabilities * present
-            probabilities = probabilities / probabilities.sum(0).clip(1e-8)
-        labels = probabilities.argmax(0)
-        if p.crf:
-            assert photo is not None
-            # Image labels that rule out no winning class leave the CRF, which sees the winners alone, as it was.
-            key = p.branch, np.unique(labels).tobytes()
-            if key not in refined:
-                refined[key] = crf_labels(photo, probabilities, CRF[cfg.crf])
-            labels = refined[key]
-        made[p.name] = labels
-    return made
-
-
-def _resize(probabilities: Tensor, shape: tuple[int, ...]) -> np.ndarray:
-    resized = F.interpolate(probabilities[None].float(), size=shape, mode="bilinear", align_corners=False)
-    return resized[0].cpu().numpy()

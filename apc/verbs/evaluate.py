@@ -1,56 +1,199 @@
-"""`apc eval`: a finished run scored again."""
+"""`apc eval`: a checkpoint scored, under every protocol that the flags name, in one pass over the photographs."""
 
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from apc.verbs import device_of, parse, positional, scores
+from apc.evaluate.crf import cores
+from apc.evaluate.protocol import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
+from apc.verbs import device_of, parse, positional
+
+PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal
+
+
+@dataclass
+class Given:
+    """The flags."""
+
+    checkpoint: Path
+    changes: dict[str, Any]
+    protocols: list[Protocol]
+    out: Path | None
+    submission: Path | None
+    crf_workers: int
+    device: str
+    threads: int
 
 
 def command(words: list[str]) -> None:
     def evaluate(
-        folder: Annotated[Path, positional()],
+        checkpoint: Annotated[Path, positional()],
         root: str = "",
         val_list: str = "",
-        eval_size: int = 0,
-        crf: str = "",
+        sizes: tuple[int, ...] = (),
+        aspect: tuple[Literal["squash", "keep"], ...] = ("squash",),
+        multi_scale: tuple[float, ...] | None = None,
+        branches: tuple[Literal["decoder", "patch"], ...] = ("decoder", "patch"),
+        image_labels: tuple[Literal["without", "with"], ...] = ("without", "with"),
+        crf: tuple[str, ...] = (RUNS_OWN,),
+        crf_workers: int = cores(),
+        out: Path | None = None,
+        export_submission: Path | None = None,
         device: str = "auto",
         threads: int = 1,
-    ) -> tuple[Path, dict[str, Any], str, int]:
-        """Score a finished run again on its validation images, under every protocol.
+    ) -> Given:
+        """Score a checkpoint on validation images. Flags that take several values multiply: every combination is a
+        protocol with a name of its own, and what they share is computed once.
 
         Args:
-            folder: Folder of a finished run, below runs/.
+            checkpoint: Folder of a finished run, its best/, or what `apc export` wrote.
             root: Folder of other photographs; default: the run's own.
-            val_list: Another list of validation images.
-            eval_size: Side in pixels of the images; default: as trained.
-            crf: Parameters of the dense CRF: none, vit_pcm, afa, toco or pocket; default: the run's own.
+            val_list: Another list of validation images; a .txt of bare names, as VOC's test.txt, can only be submitted.
+            sizes: Sides in pixels of what the network is shown, such as 640 800 960 1120; default: the run's own.
+            aspect: squash to a square, or keep the aspect with the size as the long side.
+            multi_scale: Add the mean of the probabilities over these scales, plain and flipped; no number: 0.5 to 1.5.
+            branches: Outputs that are scored.
+            image_labels: Whether the image labels of the scored images are given; with them it is a pseudo mask.
+            crf: Dense CRFs beside the plain score: none, own (the run's), vit_pcm, afa, toco, toco_cam, irn, deeplab, pocket.
+            crf_workers: Processes that run the CRF while the network goes on; 0 runs it in between.
+            out: Write scores, seconds and stamp to this .json file, and the images' confusion matrices beside it.
+            export_submission: Write masks and archive for the VOC test server below this folder; no truth is needed.
             device: auto, cpu, cuda or cuda:N.
             threads: Threads torch may use on the CPU.
-        """
-        given = {"root": root, "val_list": val_list, "eval_size": eval_size, "crf": crf}
-        return folder, {k: v for k, v in given.items() if v}, device, threads
+        """  # noqa: E501
+        scales = [()] if multi_scale is None else [(), multi_scale or DEFAULT_SCALES]
+        protocols = combinations(
+            [b for b in BRANCHES if b in branches], [given == "with" for given in image_labels], sizes or (0,),
+            [kept == "keep" for kept in aspect], scales, ["", *(name for name in crf if name != "none")],
+        )
+        changes = {"root": root, "val_list": val_list, "eval_size": sizes[0] if sizes and "squash" in aspect else 0}
+        kept = {k: v for k, v in changes.items() if v}
+        return Given(checkpoint, kept, protocols, out, export_submission, crf_workers, device, threads)
 
-    folder, changes, device, threads = parse(evaluate, words, "apc eval")
+    given = parse(evaluate, words, "apc eval")
+    _check(given)
+    _evaluate(given, device_of(given.device))
+
+
+def _check(given: Given) -> None:
+    """ValueError for what can be known before anything is loaded."""
+    if not given.protocols:
+        raise ValueError("branches, image_labels and aspect need one value at least")
+    if given.crf_workers < 0 or given.threads < 1:
+        raise ValueError(f"crf_workers is {given.crf_workers}, threads {given.threads}; give 0 and 1 at least")
+    if given.out and (given.out.suffix != ".json" or given.out.is_dir()):
+        raise ValueError(f"out is {given.out}; give the name of a .json file")
+    if given.submission and all(p.image_labels for p in given.protocols):
+        raise ValueError("export_submission: image_labels is with; the VOC server scores masks made without")
+
+
+def _evaluate(given: Given, device: str) -> None:
     import torch
 
     from apc import data
     from apc.checkpoint import load_model
-    from apc.config import from_dict
-    from apc.evaluate.segmentation import iou, miou, score
+    from apc.config import from_dict, without_paths
+    from apc.evaluate.inference import Cost, showings
+    from apc.evaluate.outcome import class_table, outcome, save, table
+    from apc.evaluate.segmentation import score
+    from apc.evaluate.submission import BELOW, submission, unlabelled
+    from apc.results import require_writable
+    from apc.stamp import file_fingerprint, stamp
 
-    torch.set_num_threads(threads)
-    method, trained, classes = load_model(folder, device_of(device))
-    cfg = from_dict(changes, trained, "apc eval")
-    split = data.load(cfg, "val")
+    torch.set_num_threads(given.threads)
+    method, trained, classes = load_model(given.checkpoint, device)
+    cfg, patch = from_dict(given.changes, trained, "apc eval"), method.encoder.patch
+    protocols = [p for p in given.protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
+    for p in protocols:
+        showings(p, cfg, patch)
+    for folder in (given.out and given.out.parent, given.submission):
+        if folder:
+            require_writable(folder)
+    split = unlabelled(cfg, classes) if cfg.val_list.endswith(".txt") else data.load(cfg, "val")
     if split.classes != classes:
         theirs, ours = ", ".join(split.classes[1:]), ", ".join(classes[1:])
-        raise ValueError(f"{cfg.root}/classes.txt: names {theirs}; the model knows {ours}")
-    counts = score(method, split, cfg, device=device_of(device))
-    totals = {name: matrices.sum(0) for name, matrices in counts.items()}
-    if not totals["miou"].any():
+        raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
+    masked = any(split.mask(i) is not None for i in range(len(split)))
+    if not masked and (given.out or not given.submission):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
-    print(f"{len(split)} images, squashed to {cfg.scored_size} pixels\n")
-    print(f"{scores({name: miou(total) for name, total in totals.items()})}\n")
-    for name, value in zip(classes, iou(totals["miou"]), strict=True):
-        shown = f"{value:6.2f}" if value == value else "     –  (not in the truth)"
-        print(f"  IoU of {name:20} {shown}")
+    submitted = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch][-1:]
+    kept = submission(given.submission, split.names, classes) if given.submission else nullcontext()
+
+    cost, before = Cost(), _resident_gib()
+    try:
+        with kept as keep, _shown(len(split)) as progress:
+            counts = score(
+                method, split, cfg, protocols if masked else [], device, crf_workers=given.crf_workers, cost=cost,
+                progress=progress, keep=keep, keep_protocols=submitted if keep else [],
+            )
+    except BrokenProcessPool:
+        raise ValueError(f"crf_workers is {given.crf_workers}; one was killed, perhaps for memory") from None
+    except torch.OutOfMemoryError:
+        raise ValueError(f"device {device}: its memory is too small for these sizes; give smaller ones") from None
+    grown = _resident_gib() - before
+    print(f"{len(split)} images, {_how(protocols, cfg.scored_size)}\n")
+    if masked:
+        found = outcome(counts, protocols, cost, cfg, patch, classes)
+        print(f"{table(found)}\n\n{class_table(found)}\n")
+        gpu = device.startswith("cuda")
+        on_cpu = f"memory: the process's max RSS grew by {grown:.2f} GiB (CPU)"
+        print("memory is the most that torch held on the GPU" if gpu else on_cpu)
+        if given.out:
+            told = stamp(
+                val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)), **data.provenance(cfg),
+                model=file_fingerprint(str(given.checkpoint / "model.safetensors")), images=len(split),
+                device=torch.cuda.get_device_name(device) if gpu else "cpu", threads=given.threads,
+                crf_workers=given.crf_workers,
+            )
+            save(given.out, {
+                "checkpoint": given.checkpoint.name, "config": without_paths(cfg), "classes": classes,
+                "protocols": found, "rss_growth_gib": None if gpu else grown, "stamp": told,
+            }, counts)
+            print(f"{given.out}: scores with their stamp; {given.out.with_suffix('.npz').name}: matrices by image")
+    if given.submission:
+        archive = given.submission / f"{BELOW.name}.tar.gz"
+        print(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")
+
+
+def _how(protocols: list[Protocol], runs_own: int) -> str:
+    """What the network was shown, in words."""
+    told = []
+    for keep, words in ((False, "squashed to"), (True, "aspect kept with a long side of")):
+        sizes = dict.fromkeys(str(p.size or runs_own) for p in protocols if p.keep_aspect == keep)
+        told += [f"{words} {', '.join(sizes)} pixels"] if sizes else []
+    return " and ".join(told)
+
+
+def _resident_gib() -> float:
+    """The most memory this process has had so far, in GiB; macOS counts bytes, Linux KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+
+
+@contextmanager
+def _shown(total: int) -> Iterator[Callable[[int], None]]:
+    """Progress on stderr: a bar on a terminal, else a line now and then."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("photographs", total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    start = last = time.monotonic()
+
+    def line(done: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last > PLAIN_SECONDS and done:
+            last, left = now, (now - start) * (total - done) / done
+            print(f"{done} of {total} photographs, about {left:.0f} s left", file=sys.stderr, flush=True)
+
+    yield line

@@ -1,0 +1,160 @@
+"""The CRF: its parameter sets, the winning classes alone, and processes that work, fail and end as they should."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import numpy as np
+import pytest
+
+from apc.config import Config
+from apc.evaluate.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
+
+
+def scene(seed: int = 0, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    """A noisy image (32,40,3) and blocks of probabilities (C,32,40)."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 255, (32, 40, 3), dtype=np.uint8)
+    p = rng.dirichlet(np.ones(classes) * 0.3, (4, 5)).astype(np.float32)
+    return image, p.repeat(8, 0).repeat(8, 1).transpose(2, 0, 1)
+
+
+def test_the_crf_moves_a_boundary_to_the_edge_of_the_object() -> None:
+    truth = np.zeros((40, 40), int)
+    truth[:, 20:] = 1
+    image = np.where(truth[..., None] == 1, 200, 40).repeat(3, 2).astype(np.uint8)
+    p = np.full((3, 40, 40), 0.05, np.float32)
+    p[0, :, :16], p[1, :, 16:] = 0.7, 0.7  # four columns too far
+    p /= p.sum(0)
+    before = (p.argmax(0) == truth).mean()
+    assert before == 0.9 and (crf_labels(image, p, CRF["pocket"]) == truth).mean() > 0.96
+
+
+def test_the_crf_on_the_winning_classes_gives_the_labels_of_the_crf_on_all() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    p = rng.dirichlet(np.ones(8) * 0.2, (6, 8)).astype(np.float32).repeat(8, 0).repeat(8, 1).transpose(2, 0, 1)
+    same = crf_labels(image, p, CRF["vit_pcm"]) == dense_crf(image, p, CRF["vit_pcm"]).argmax(0)
+    assert same.mean() >= 0.999
+
+
+def test_crfs_that_share_their_kernels_give_what_each_gives_alone() -> None:
+    image, two = scene(0, classes=2)
+    many = [two, scene(1, classes=3)[1], two[::-1], scene(2, classes=7)[1], 0.4 * two[:1]]
+    for together, p in zip(crf_labels_of_all(image, many, CRF["afa"]), many, strict=True):
+        assert (together == crf_labels(image, p, CRF["afa"])).all()
+    for p in many[:4]:  # with the probabilities of as many classes as there are, and no slot left over
+        assert (crf_labels(image, p, CRF["afa"]) == dense_crf(image, p, CRF["afa"]).argmax(0)).mean() > 0.999
+
+
+def test_one_winning_class_needs_no_crf() -> None:
+    p = np.stack([np.full((5, 5), 0.9), np.full((5, 5), 0.1)]).astype(np.float32)
+    assert (crf_labels(np.zeros((5, 5, 3), np.uint8), p, CRF["toco"]) == 0).all()
+
+
+def test_the_parameter_sets_are_those_of_the_method_specification_and_all_are_choices_of_the_config() -> None:
+    assert {name: tuple(p)[:6] for name, p in CRF.items() if name != "pocket"} == {
+        "vit_pcm": (10, 3, 1, 4, 67, 3), "afa": (10, 3, 3, 4, 64, 5), "toco": (10, 1, 1, 4, 121, 5),
+        "toco_cam": (10, 3, 3, 4, 36, 3), "irn": (10, 3, 3, 10, 50, 5), "deeplab": (10, 3, 3, 10, 80, 13),
+    }  # fmt: skip
+    assert set(get_args(get_type_hints(Config)["crf"])) == {"none", *CRF}
+
+
+def test_golden_irns_two_crfs_one_of_labels_and_one_of_probabilities(reference: Path) -> None:
+    with np.load(reference / "golden" / "dense_crf.npz") as g:
+        labels = g["label_in"]
+        sure = (labels == np.arange(labels.max() + 1)[:, None, None]).astype(np.float32)
+        assert (crf_labels(g["image"], sure, CRF["irn"]) == g["label_crf"]).all()
+        np.testing.assert_allclose(dense_crf(g["image"], g["prob"], CRF["deeplab"]), g["q_irn_style"], atol=1e-6)
+
+
+def test_processes_give_the_labels_that_this_process_gives() -> None:
+    scenes = [scene(seed) for seed in range(3)]
+    with CRFPool(2) as pool:
+        futures = [pool.submit(image, [p], CRF["pocket"]) for image, p in scenes]
+        made = [refined for f in futures for refined in f.result(timeout=60)]
+    for (image, p), refined in zip(scenes, made, strict=True):
+        assert refined.seconds > 0 and (refined.labels == crf_labels(image, p, CRF["pocket"])).all()
+
+
+def test_an_error_in_a_process_is_raised_here() -> None:
+    image, p = scene()
+    with CRFPool(1) as pool, pytest.raises(ValueError, match="."):
+        pool.submit(image[:7], [p], CRF["pocket"]).result(timeout=60)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended but was not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def gone(pids: list[int], seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids) and time.monotonic() < end:
+        time.sleep(0.05)
+    return not any(alive(pid) for pid in pids)
+
+
+def children() -> list[int]:
+    return [int(p) for task in Path("/proc/self/task").iterdir() for p in (task / "children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+def test_an_interrupt_leaves_no_process_and_waits_for_none() -> None:
+    hours = CRF["vit_pcm"]._replace(steps=10**9)
+    before = set(children())
+    with pytest.raises(KeyboardInterrupt), CRFPool(2) as pool:
+        image, p = scene()
+        pool.submit(image, [p], CRF["pocket"]).result(timeout=60)
+        under_way = [pool.submit(image, [p], hours) for _ in range(8)]
+        while not under_way[1].running():
+            time.sleep(0.05)
+        time.sleep(1.0)  # until the second process, too, is at work
+        started = [pid for pid in set(children()) - before if "resource_tracker" not in _command(pid)]
+        assert len(started) == 2
+        start = time.monotonic()
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < 20 and gone(started)
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+_PARENT = """
+import os, time
+import numpy as np
+from apc.evaluate.crf import CRF, CRFPool
+
+if __name__ == "__main__":
+    with CRFPool(1) as pool:
+        p = np.random.default_rng(0).dirichlet(np.ones(3), (20, 20)).astype(np.float32).transpose(2, 0, 1)
+        pool.submit(np.zeros((20, 20, 3), np.uint8), [p], CRF["pocket"]).result()
+        print(*pool._executor._processes, flush=True)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
+def test_processes_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(_PARENT)
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    parent = subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], stdout=subprocess.PIPE, text=True, env=env)
+    assert parent.stdout
+    workers = [int(pid) for pid in parent.stdout.readline().split()]
+    assert workers and all(alive(pid) for pid in workers)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    assert gone(workers)
+
+
+def test_importing_the_crf_imports_no_torch() -> None:
+    told = "import sys, apc.evaluate.crf, apc.evaluate.protocol; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True).stdout.strip() == "False"

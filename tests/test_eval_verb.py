@@ -1,0 +1,239 @@
+"""`apc eval`: what it prints, writes and refuses."""
+
+import json
+import shutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from test_bad_input import left_below, refused
+from test_cli import scores_in
+
+from apc.checkpoint import save_model
+from apc.cli import main
+from apc.config import Config, folder
+from apc.data.voc import CLASSES
+from apc.evaluate.protocol import DEFAULT_SCALES, combinations, parse
+from apc.evaluate.segmentation import iou, miou
+from apc.methods import build
+from apc.results import write_atomically
+
+HERE = ["--device", "cpu", "--crf-workers", "0"]
+
+
+def checkpoint(root: Path, where: Path, classes: list[str], **fields: str | int) -> Path:
+    """An untrained model as a finished run leaves it."""
+    cfg: Config = replace(
+        folder(), root=str(root), encoder="pocket", decoder_blocks=(1, 3), image_size=48, decoder_width=16,
+        crf="pocket", **fields,
+    )  # type: ignore[arg-type]  # fmt: skip
+    torch.manual_seed(0)
+    save_model(where, build(cfg, len(classes)), cfg, classes)
+    return where
+
+
+@pytest.fixture
+def run(photographs: Path, tmp_path: Path) -> Path:
+    return checkpoint(photographs, tmp_path / "run", ["background", "red", "blue"])
+
+
+def test_every_combination_is_scored_in_one_pass_and_written_with_its_stamp(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "new" / "scores.json"
+    words = ["--sizes", "48", "64", "--aspect", "squash", "keep", "--multi-scale", "--crf", "own", "toco"]
+    assert main(["eval", str(run), *words, *HERE, "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    wanted = combinations(
+        sizes=(48, 64), keep_aspect=(False, True), scales=((), DEFAULT_SCALES), crf=("", "own", "toco")
+    )
+    told = json.loads(out.read_text())
+    assert list(told["protocols"]) == [p.name for p in wanted] and len(wanted) == 4 * 2 * 2 * 2 * 3
+    assert list(scores_in(said)) == [p.name for p in wanted]
+    assert "4 images, squashed to 48, 64 pixels and aspect kept with a long side of 48, 64 pixels" in said
+    assert "max RSS grew by" in said and "probabilities averaged" in said
+    with np.load(out.with_suffix(".npz")) as kept:
+        for name, found in told["protocols"].items():
+            total = kept[name].sum(0)
+            assert (total == np.array(found["confusion"])).all() and total.sum() > 0
+            assert found["miou"] == pytest.approx(miou(total)) and found["meaning"] == parse(name).meaning
+            assert list(found["iou"].values()) == pytest.approx(iou(total).tolist())
+            assert found["seconds"] > 0 and (found["crf_seconds"] is not None) == ("crf" in name)
+    assert told["protocols"]["miou_64_keep_ms_crf"]["crf_parameters"]["bi_xy"] == 20  # the run's own is `pocket`
+    assert told["protocols"]["miou_48"]["protocol"]["size"] == 48
+    assert {"commit", "machine", "torch", "val_data", "model", "device", "threads", "images"} <= told["stamp"].keys()
+    assert str(tmp_path) not in json.dumps({k: v for k, v in told.items() if k != "config"})
+
+
+def test_what_one_pass_over_all_says_each_says_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(run), "--sizes", "48", "64", *HERE]) == 0
+    together = scores_in(capsys.readouterr().out)
+    assert main(["eval", str(run), "--sizes", "64", "--branches", "patch", "--image-labels", "with", *HERE]) == 0
+    alone = scores_in(capsys.readouterr().out)
+    assert list(alone) == ["pseudo_miou_64", "pseudo_miou_64_crf"] and len(together) == 16
+    assert all(together[name] == value for name, value in alone.items())
+
+
+def test_crf_processes_print_the_same(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", str(run), "--device", "cpu", "--crf-workers", "2"]) == 0
+    spread = scores_in(capsys.readouterr().out)
+    assert main(["eval", str(run), *HERE]) == 0
+    assert spread == scores_in(capsys.readouterr().out) and len(spread) == 8
+
+
+def test_the_best_folder_of_a_run_is_a_checkpoint_too(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(run, run / "best")
+    assert main(["eval", str(run / "best"), *HERE, "--crf", "none"]) == 0
+    assert len(scores_in(capsys.readouterr().out)) == 4
+
+
+def test_without_a_terminal_a_line_of_progress_comes_now_and_then(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apc.verbs.evaluate.PLAIN_SECONDS", 0.0)
+    assert main(["eval", str(run), *HERE, "--crf", "none"]) == 0
+    said = capsys.readouterr()
+    assert "4 of 4 photographs, about 0 s left" in said.err and "photographs, about" not in said.out
+
+
+def test_a_class_that_is_nowhere_in_the_truth_has_no_iou(
+    run: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (photographs / "masks").iterdir():
+        mask = np.asarray(Image.open(path)).copy()
+        mask[mask == 2] = 0
+        Image.fromarray(mask).save(path)
+    assert main(["eval", str(run), *HERE]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "IoU of blue" in line]
+    assert line.split()[3:] == ["–", "–", "(not", "in", "the", "truth)"]
+
+
+@pytest.fixture
+def devkit(tmp_path: Path) -> Path:
+    """A VOC devkit's test images: a bare list, no masks."""
+    root, rng = tmp_path / "voc", np.random.default_rng(0)
+    voc = root / "VOCdevkit" / "VOC2012"
+    (voc / "JPEGImages").mkdir(parents=True)
+    (voc / "ImageSets" / "Segmentation").mkdir(parents=True)
+    names = ["2008_000006", "2008_000011"]
+    for i, name in enumerate(names):
+        image = rng.integers(0, 255, (40 + i, 60, 3), dtype=np.uint8)
+        Image.fromarray(image).save(voc / "JPEGImages" / f"{name}.jpg")
+    (voc / "ImageSets" / "Segmentation" / "test.txt").write_text("\n".join(names) + "\n")
+    return root
+
+
+TEST_LIST = ["--val-list", "VOCdevkit/VOC2012/ImageSets/Segmentation/test.txt"]
+
+
+def test_the_test_server_gets_its_folder_and_archive(
+    devkit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, out = checkpoint(devkit, tmp_path / "run", CLASSES), tmp_path / "submission"
+    for _ in range(2):  # the second one replaces the first
+        assert main(["eval", str(trained), *TEST_LIST, "--export-submission", str(out), *HERE]) == 0
+        assert "2 masks (miou_crf)" in capsys.readouterr().out
+    below = out / "results" / "VOC2012" / "Segmentation" / "comp6_test_cls"
+    assert sorted(p.name for p in below.iterdir()) == ["2008_000006.png", "2008_000011.png"]
+    with Image.open(below / "2008_000006.png") as mask:
+        assert mask.size == (60, 40)
+    with Image.open(below / "2008_000011.png") as mask:
+        assert (mask.mode, mask.size) == ("P", (60, 41)) and np.asarray(mask).max() <= 20
+        assert mask.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+    with tarfile.open(out / "comp6_test_cls.tar.gz") as tar:
+        files = [m.name for m in tar.getmembers() if m.isfile()]
+    assert sorted(files) == [f"results/VOC2012/Segmentation/comp6_test_cls/2008_0000{n}.png" for n in ("06", "11")]
+    assert sorted(p.name for p in out.iterdir()) == ["comp6_test_cls.tar.gz", "results"]
+
+
+def test_a_submission_that_breaks_off_leaves_nothing(
+    devkit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained, out = checkpoint(devkit, tmp_path / "run", CLASSES), tmp_path / "submission"
+    image = devkit / "VOCdevkit" / "VOC2012" / "JPEGImages" / "2008_000011.jpg"
+    image.write_bytes(image.read_bytes()[:200])
+    words = ["eval", str(trained), *TEST_LIST, "--export-submission", str(out), *HERE]
+    refused(words, capsys, "2008_000011.jpg", "cannot be decoded")
+    assert left_below(out) == []
+    image.unlink()
+    refused(words, capsys, "test.txt", "no image 2008_000011.jpg")
+
+
+def _save(run: Path, name: str, text: str) -> None:
+    write_atomically(run / name, text)
+
+
+def _other(run: Path, old: str, new: str) -> None:
+    _save(run, "config.toml", (run / "config.toml").read_text().replace(old, new))
+
+
+SPOIL: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
+    "no weights": (lambda r: (r / "model.safetensors").unlink(), [], ["model.safetensors is missing"]),
+    "cut weights": (
+        lambda r: (r / "model.safetensors").write_bytes((r / "model.safetensors").read_bytes()[:999]), [],
+        ["model.safetensors", "cannot be read"],
+    ),
+    "another architecture": (
+        lambda r: _other(r, "decoder_width = 16", "decoder_width = 8"), [],
+        ["model.safetensors", "not of the architecture", "decoder."],
+    ),
+    "an unknown encoder": (
+        lambda r: _other(r, 'encoder = "pocket"', 'encoder = "resnet50"'), [], ["encoder is 'resnet50'"],
+    ),
+    "another number of classes": (
+        lambda r: _save(r, "classes.txt", "background\nred\n"), [],
+        ["model.safetensors", "the 2 classes of classes.txt", "is (3, 64), not (2, 64)"],
+    ),
+    "classes of other names": (
+        lambda r: _save(r, "classes.txt", "background\nred\ngreen\n"), [],
+        ["names red, blue; the model knows red, green"],
+    ),
+    "a config with a slip": (lambda r: _other(r, "lambda1", "lamda1"), [], ["config.toml", "'lamda1'", "lambda1?"]),
+    "a device that is not there": (lambda r: None, ["--device", "cuda:9"], ["device is 'cuda:9'", "auto, cpu"]),
+    "a size off the patch": (lambda r: None, ["--sizes", "48", "50"], ["sizes has 50", "multiples", "8"]),
+    "a size that is no number": (lambda r: None, ["--sizes", "big"], ["--sizes", "big"]),
+    "a negative size": (lambda r: None, ["--sizes", "-48"], ["sizes has -48"]),
+    "scales that fall": (lambda r: None, ["--multi-scale", "1", "0.5"], ["multi_scale is (1.0, 0.5)", "rising"]),
+    "an unknown CRF": (lambda r: None, ["--crf", "tco"], ["crf is 'tco'", "vit_pcm, afa, toco"]),
+    "an unknown aspect": (lambda r: None, ["--aspect", "wide"], ["wide", "'squash', 'keep'"]),
+    "no branch": (lambda r: None, ["--branches"], ["branches"]),
+    "fewer than no processes": (lambda r: None, ["--crf-workers", "-1"], ["crf_workers is -1"]),
+    "an output that is no JSON": (lambda r: None, ["--out", "scores.csv"], ["out is scores.csv", ".json"]),
+    "an output that cannot be written": (
+        lambda r: _save(r.parent, "file", "x"), ["--out", "{}/file/scores.json"], ["file", "cannot be written"],
+    ),
+    "a submission that cannot be written": (
+        lambda r: _save(r.parent, "file", "x"), ["--export-submission", "{}/file"], ["file", "cannot be written"],
+    ),
+    "a submission of other classes": (
+        lambda r: None, ["--export-submission", "{}/sent"], ["export_submission", "VOC's classes", "red, blue"],
+    ),
+    "a submission with image labels": (
+        lambda r: None, ["--export-submission", "{}/sent", "--image-labels", "with"], ["image_labels is with"],
+    ),
+    "an old flag": (lambda r: None, ["--eval-size", "48"], ["--eval-size"]),
+    "a list that is not there": (lambda r: None, ["--val-list", "absent.csv"], ["absent.csv", "no such file"]),
+    "names that are not there": (lambda r: None, ["--val-list", "absent.txt"], ["absent.txt", "no such list"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOIL)
+def test_bad_input(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    spoil, words, told = SPOIL[name]
+    spoil(run)
+    before = left_below(tmp_path)
+    device = [] if "--device" in words else ["--device", "cpu"]
+    refused(["eval", str(run), *device, *(word.format(tmp_path) for word in words)], capsys, *told)
+    assert left_below(tmp_path) == before
+
+
+def test_without_a_mask_there_is_nothing_to_score(
+    run: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(photographs / "masks")
+    refused(["eval", str(run), *HERE], capsys, "no validation image has a mask")
