@@ -1,5 +1,6 @@
 """`apc train`: one setting, trained and scored."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def command(words: list[str]) -> None:
     cfg, runs, device, threads = parse(train, rest, "apc train")
     import torch
 
+    from apc.evaluate.crf import cores
     from apc.results import require_writable
     from apc.run import run
 
@@ -34,9 +36,32 @@ def command(words: list[str]) -> None:
         print("no --weights: the encoder starts from random numbers", flush=True)
     require_writable(runs)
     torch.set_num_threads(threads)
-    row = run(cfg, runs=runs.resolve(), device=device_of(device), report=_print_epoch)
-    kept = runs / row.run
-    print(f"\n{scores(row.metrics)}\n\n{kept}: weights, config and scores; score it again with `apc eval {kept}`")
+    row = run(cfg, runs=runs.resolve(), device=device_of(device), report=_print_epoch, crf_workers=cores())
+    print(f"\n{scores(row.metrics)}\n\n{_next(cfg, runs / row.run)}")
+
+
+def _next(cfg: Config, kept: Path) -> str:
+    """What could not be scored for lack of masks, the run's folder, and what can be done with it."""
+    import numpy as np
+
+    with np.load(kept / "confusion.npz") as counts:
+        scored = counts["miou"].any((1, 2))
+    lines, run = [], shlex.quote(str(kept))
+    photographs = shlex.quote(f"{cfg.root}/images") if cfg.dataset == "folder" else "photos/"
+    commands = {
+        f"apc eval {run}": "score it again, under other protocols",
+        f"apc predict {run} {photographs} --out predictions": "masks and pictures of photographs",
+        f"apc export {run} --out model": "weights and a model card, to give away",
+    }
+    if not scored.any():
+        del commands[f"apc eval {run}"]
+        where = f" below {cfg.root}/masks" if cfg.dataset == "folder" else ""
+        lines = [f"no validation image has a mask{where}, so there is no mIoU: look at what it finds", ""]
+    elif not scored.all():
+        lines = [f"{(~scored).sum()} of {len(scored)} validation images have no mask; the scores are of the others", ""]
+    wide = max(map(len, commands))
+    lines += [f"{kept}: weights, config and scores"]
+    return "\n".join([*lines, *(f"  {command:{wide}}  # {told}" for command, told in commands.items())])
 
 
 def _print_epoch(numbers: dict[str, float]) -> None:

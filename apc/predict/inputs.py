@@ -1,0 +1,138 @@
+"""What is to be predicted: photographs from files and folders, a name for each one's outputs, image labels."""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif",
+    ".heic", ".heif",
+}  # fmt: skip
+"""Files of these kinds are photographs where a folder is given; one that cannot be read is named, never passed over."""
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """One image to predict."""
+
+    path: Path
+    relative: str
+    """Its path below the folder that was given, or its file name."""
+    name: str
+    """Name of its outputs, without suffix; two photographs never share one, whatever the case of letters."""
+
+
+def gather(given: Sequence[Path], out: Path) -> list[Photograph]:
+    """Photographs of files and folders, subfolders included, each once and in the order given.
+
+    Left out are hidden files, files of other kinds and what lies below `out`. The folder of a data set (classes.txt
+    beside images/) means its images/. ValueError names what is missing or is no image; only headers are read.
+    """
+    if not given:
+        raise ValueError("images: none is named; give photographs, or folders of them, behind the checkpoint")
+    found: dict[Path, str] = {}
+    for place in given:
+        if not place.exists():
+            raise ValueError(f"{place}: there is no such file or folder")
+        if place.is_file():
+            found.setdefault(place, place.name)
+            continue
+        top = place / "images" if (place / "classes.txt").is_file() and (place / "images").is_dir() else place
+        for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
+            relative = path.relative_to(top)
+            if not any(part.startswith(".") for part in relative.parts):
+                found.setdefault(path, relative.as_posix())
+    once: dict[Path, tuple[Path, str]] = {}
+    for path, name in found.items():
+        once.setdefault(path.resolve(), (path, name))
+    kept = [both for real, both in once.items() if not real.is_relative_to(out.resolve())]
+    if not kept:
+        raise ValueError(f"{', '.join(map(str, given))}: there is no photograph; {_few(sorted(SUFFIXES), 4)} are read")
+    if wrong := _unreadable(path for path, _ in kept):
+        raise ValueError(f"{len(wrong)} of {len(kept)} files are no images that can be read: {_few(wrong)}")
+    names = _names([(path, Path(relative)) for path, relative in kept])
+    return [Photograph(path, relative, name) for (path, relative), name in zip(kept, names, strict=True)]
+
+
+def _few(words: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
+
+
+def _unreadable(paths: Iterable[Path]) -> list[str]:
+    """The files whose first bytes tell no image, each with why. No pixel is decoded, so thousands take seconds."""
+    wrong = []
+    for path in paths:
+        try:
+            Image.open(path).close()
+        except Image.UnidentifiedImageError:
+            wrong.append(f"{path} (no image, or of a kind that Pillow lacks)")
+        except Exception as error:  # decoders raise whatever they like
+            wrong.append(f"{path} ({error})")
+    return wrong
+
+
+def _names(files: Sequence[tuple[Path, Path]]) -> list[str]:
+    """A name for each (path, relative path): without its suffix, with it where two share that, with its folder's name
+    where they still do, and numbered at last."""
+    names = [relative.with_suffix("").as_posix() for _, relative in files]
+    for closer in (lambda p, r: r, lambda p, r: p.resolve().parents[len(r.parts) - 1].name / r):
+        shared = Counter(name.casefold() for name in names)
+        names = [
+            Path(closer(path, relative)).as_posix() if shared[name.casefold()] > 1 else name
+            for name, (path, relative) in zip(names, files, strict=True)
+        ]
+    taken: set[str] = set()
+    for i, name in enumerate(names):
+        number = 2
+        while names[i].casefold() in taken:
+            names[i], number = f"{name} ({number})", number + 1
+        taken.add(names[i].casefold())
+    return names
+
+
+def image_labels(given: str, classes: list[str], photographs: Sequence[Photograph]) -> dict[str, list[str]]:
+    """Classes that each photograph may show, by its output's name, background left out; empty where nothing is given.
+
+    `given` are class names for all of them, or a CSV file with the columns image,labels, where `image` is the path
+    below the folder that was given, or the file name.
+    """
+    if not given:
+        return {}
+    if not given.lower().endswith(".csv"):
+        same = _class_names(given, classes, "labels")
+        return {photograph.name: same for photograph in photographs}
+    listed = _read(Path(given), classes)
+    found = {p.name: listed.get(p.relative, listed.get(p.path.name)) for p in photographs}
+    if absent := [p.relative for p in photographs if found[p.name] is None]:
+        raise ValueError(f"{given}: has no line for {len(absent)} of {len(photographs)} photographs: {_few(absent)}")
+    return {name: labels for name, labels in found.items() if labels is not None}
+
+
+def _read(path: Path, classes: list[str]) -> dict[str, list[str]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError:
+        raise ValueError(f"labels: there is no file {path}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file") from None
+    reader = csv.DictReader(text.splitlines())
+    columns = reader.fieldnames or []
+    if not {"image", "labels"} <= set(columns):
+        raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(columns) or 'none'}")
+    lines = ((row, f"{path}, line {number}") for number, row in enumerate(reader, start=2))
+    return {row["image"] or "": _class_names(row["labels"] or "", classes, where) for row, where in lines}
+
+
+def _class_names(text: str, classes: list[str], where: str) -> list[str]:
+    """Class names separated by spaces or commas."""
+    names = text.replace(",", " ").split()
+    if not names:
+        raise ValueError(f"{where}: no label is given; name at least one of {', '.join(classes[1:])}")
+    if unknown := [name for name in names if name not in classes[1:]]:
+        raise ValueError(f"{where}: {unknown[0]!r} is not a class of this model; it has {', '.join(classes[1:])}")
+    return names

@@ -1,0 +1,147 @@
+"""`apc export`: a folder that can be given away, and the way from photographs to it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors import safe_open
+from test_bad_input import flags, refused
+from test_cli import scores_in
+
+from apc.card import at_best_epoch, model_card
+from apc.cli import main
+from apc.results import Row, load_run
+from apc.verbs.export import FILES
+
+
+@pytest.fixture
+def run(photographs: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A run on photographs, trained for two epochs and scored after the first."""
+    assert main([*flags(photographs, "--crf", "none"), "--epochs", "2", "--eval-every", "1"]) == 0
+    (made,) = (photographs.parent / "runs").iterdir()
+    told = capsys.readouterr().out
+    for verb in ("eval", "predict", "export"):
+        assert f"apc {verb} {made}" in told
+    return made
+
+
+def test_an_exported_model_predicts_and_scores_as_the_run_does(
+    run: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    assert main(["export", str(run), "--out", str(model)]) == 0
+    assert {p.name for p in model.iterdir()} == FILES
+    for place, out in ((run, "a"), (model, "b")):
+        words = [str(place), str(photographs), "--out", str(tmp_path / out), "--only", "masks", "--device", "cpu"]
+        assert main(["predict", *words]) == 0
+    masks = [sorted((p.name, p.read_bytes()) for p in (tmp_path / out / "masks").iterdir()) for out in "ab"]
+    assert masks[0] == masks[1] and len(masks[0]) == 12
+    scores = []
+    for place in (run, model):
+        capsys.readouterr()
+        assert main(["eval", str(place), "--root", str(photographs), "--device", "cpu"]) == 0
+        scores.append(scores_in(capsys.readouterr().out))
+    assert scores[0] == scores[1] and scores[0]["miou"] == f"{load_row(run).metrics['miou']:.2f}"
+
+
+def load_row(run: Path) -> Row:
+    row = load_run(run.parent, run.name)
+    assert row is not None
+    return row
+
+
+def test_a_hub_reads_the_model_card(run: Path, tmp_path: Path) -> None:
+    yaml, hub = pytest.importorskip("yaml"), pytest.importorskip("huggingface_hub")
+    assert main(["export", str(run), "--out", str(tmp_path / "model"), "--license", "cc-by-4.0"]) == 0
+    text = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    front = yaml.safe_load(text.split("---\n")[1])
+    assert front["license"] == "cc-by-4.0" and front["pipeline_tag"] == "image-segmentation"
+    row = load_row(run)
+    results = hub.ModelCard(text).data.eval_results
+    told = {result.metric_name.split(":")[0]: result.metric_value for result in results}
+    assert told == {name: round(value, 2) for name, value in row.metrics.items() if name.endswith("miou")}
+    assert results[0].dataset_name == "photos" and results[0].dataset_revision == row.stamp["data"]
+    for word in (row.stamp["commit"], row.stamp["torch"], row.stamp["machine"], "seed 0", "red, blue", row.run):
+        assert word in text
+    assert all(len(line) <= 120 or line.startswith("|") for line in text.splitlines())
+
+
+def test_no_path_of_the_machine_is_in_an_export(run: Path, photographs: Path, tmp_path: Path) -> None:
+    lists = f'train_list = "{photographs}/train.csv"'
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace('train_list = "train.csv"', lists))
+    assert str(photographs) in config.read_text()
+    assert main(["export", str(run), "--out", str(tmp_path / "model")]) == 0
+    for path in (tmp_path / "model").iterdir():
+        if path.suffix != ".safetensors":
+            assert not re.search(r"(?<![\w.>])/\w+/\w+", path.read_text(encoding="utf-8")), path
+    with safe_open(tmp_path / "model" / "model.safetensors", "pt") as weights:
+        assert not (weights.metadata() or {}).get("path")
+    assert str(photographs).encode() not in (tmp_path / "model" / "model.safetensors").read_bytes()
+
+
+def test_the_best_epoch_is_exported_with_its_own_score(run: Path, tmp_path: Path) -> None:
+    assert main(["export", str(run / "best"), "--out", str(tmp_path / "best model")]) == 0
+    text = (tmp_path / "best model" / "README.md").read_text(encoding="utf-8")
+    row, epoch = at_best_epoch(load_row(run))
+    assert epoch == 1 and "epoch 1 of 2" in text and f"| `miou` | {row.metrics['miou']:.2f} |" in text
+    assert "patch_miou" not in text
+
+
+def test_a_foreign_folder_is_left_alone_and_an_earlier_export_is_replaced(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model"
+    assert main(["export", str(run), "--out", str(model)]) == 0
+    (model / "README.md").write_text("an older card")
+    assert main(["export", str(run), "--out", str(model)]) == 0
+    assert "an older card" not in (model / "README.md").read_text(encoding="utf-8")
+    (model / "notes.txt").write_text("mine")
+    capsys.readouterr()
+    refused(["export", str(run), "--out", str(model)], capsys, "model", "did not write")
+    refused(["export", str(run), "--out", str(run)], capsys, "did not write")
+    assert (model / "notes.txt").read_text() == "mine" and (run / "row.json").is_file()
+    (tmp_path / "file").write_text("x")
+    refused(["export", str(run), "--out", str(tmp_path / "file")], capsys, "file")
+    refused(["export", str(run), "--out", str(tmp_path / "file" / "below")], capsys, "file", "cannot be written")
+    refused(["export", str(model), "--out", str(tmp_path / "again")], capsys, "no row.json")
+    refused(["export", str(tmp_path), "--out", str(tmp_path / "again")], capsys, "config.toml is missing")
+    assert not (tmp_path / "again").exists() and not list(tmp_path.glob(".model*"))
+
+
+def test_a_run_that_cannot_be_scored_says_so_and_is_exported_all_the_same(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for mask in (photographs / "masks").iterdir():
+        mask.unlink()
+    assert main(flags(photographs)) == 0
+    told = capsys.readouterr().out
+    assert "no validation image has a mask" in told and f"{photographs}/masks" in told
+    (run,) = (photographs.parent / "runs").iterdir()
+    assert main(["export", str(run), "--out", str(tmp_path / "model")]) == 0
+    text = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    assert "nothing could be scored" in text and "model-index" not in text
+
+
+def test_scores_of_some_photographs_say_of_how_many(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (photographs / "masks" / "photo 9.png").unlink()
+    assert main(flags(photographs, "--crf", "none")) == 0
+    assert "1 of 4 validation images have no mask" in capsys.readouterr().out
+
+
+def test_photographs_to_masks_in_three_commands(run: Path, photographs: Path, tmp_path: Path) -> None:
+    assert main(["export", str(run), "--out", str(tmp_path / "model")]) == 0
+    new = tmp_path / "new"
+    new.mkdir()
+    Image.new("RGB", (90, 70), (200, 30, 30)).save(new / "mine.jpg")
+    assert main(["predict", str(tmp_path / "model"), str(new / "mine.jpg"), "--out", str(tmp_path / "out")]) == 0
+    with Image.open(tmp_path / "out" / "masks" / "mine.png") as mask:
+        assert mask.size == (90, 70)
+
+
+def test_a_card_of_a_row_of_an_older_version_is_made_too(run: Path) -> None:
+    row = load_row(run)
+    older = Row(**json.loads(json.dumps(vars(row))) | {"stamp": {}})
+    assert "fingerprint `unknown`" in model_card(older, "model")
