@@ -15,6 +15,7 @@ import torch.distributed as dist
 from apc import data
 from apc.checkpoint import save_model
 from apc.config import Config, to_dict, without_paths
+from apc.data.transforms import as_floats
 from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import foreground, iou, miou, score
 from apc.methods import build
@@ -30,11 +31,13 @@ def identity(cfg: Config) -> str:
     return run_id(to_dict(cfg), data.fingerprint(cfg), weights.fingerprint(cfg))
 
 
-def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None) -> Row:
+def run(
+    cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None, crf_workers: int = 0
+) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
-    process 0 writes and every process returns the row.
+    process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring.
     """
     name = identity(cfg)
     if stored := load_run(runs, name, to_dict(cfg)):
@@ -44,7 +47,7 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     with _alone(runs / name):
         if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
             return stored
-        row = _train_and_score(method.to(device), cfg, train_split, val, runs / name, device, report)
+        row = _train_and_score(method.to(device), cfg, train_split, val, runs / name, device, report, crf_workers)
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
@@ -53,10 +56,11 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
 def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
     """Untrained method, training and validation split; ValueError for whatever of them the config cannot have.
 
-    Every image and every validation mask is read here, so that a broken one is named before hours are spent.
+    Images and validation masks that nothing has read before are read here, so that a broken one is named before hours
+    are spent; of VOC and COCO `apc data prepare` has read all.
     """
     train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
-    for i in range(len(val)):
+    for i in range(0 if val.verified else len(val)):
         val.mask(i)
     if cfg.deterministic:
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -87,11 +91,11 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _train_and_score(
     method: Method, cfg: Config, train_split: data.Split, val: data.Split, folder: Path, device: str,
-    report: Report | None,
+    report: Report | None, crf_workers: int,
 ) -> Row:
     trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
     start = time.perf_counter()
-    counts = score(method, val, cfg, device=device, closed=trained["closed"])
+    counts = score(method, val, cfg, device=device, closed=trained["closed"], crf_workers=crf_workers)
     totals = {protocol: matrices.sum(0) for protocol, matrices in counts.items()}
     metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
     metrics |= foreground(totals["miou"]) if metrics else {}
@@ -112,7 +116,7 @@ def _train_and_score(
             weights_contents=weights.contents(cfg),
             device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
             threads=torch.get_num_threads(), processes=processes()[1], selection="val",
-            images=images, protocol=PROTOCOL,
+            images=images, protocol=PROTOCOL, **data.provenance(cfg),
         ),
     )
     if processes()[0] == 0:
@@ -130,6 +134,6 @@ def _choices(method: Method, split: data.Split, device: str) -> dict[str, float]
     method.eval()
     found = []
     for part in torch.arange(len(split))[:128].split(32):
-        images = split.images[part].to(device).float() / 255
+        images = as_floats(split.images[part], device)
         found.append(method.choices({"image": images, "labels": split.labels[part].to(device)}))
     return {name: float(np.mean([f[name] for f in found])) for name in found[0]}

@@ -21,7 +21,8 @@ from torch.nn.parallel import DistributedDataParallel
 from apc import data
 from apc.checkpoint import load_state, save_model, save_state
 from apc.config import Config, without_paths
-from apc.data.transforms import augment
+from apc.data.loader import cores, prefetch
+from apc.data.transforms import as_floats, augment, stack
 from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import miou, score
 from apc.features import TRAIN, VAL, ClosedFeatures, gib_needed
@@ -184,19 +185,26 @@ def _batches(
 ) -> Iterator[list[Part]]:
     """This process's share of every batch of an epoch, in the parts it holds in memory at once."""
     order = np.random.default_rng([cfg.seed, 3, epoch]).permutation(len(split))
-    for start in range(0, max(len(split) - cfg.batch_size, 0) + 1, cfg.batch_size):
-        mine = order[start : start + cfg.batch_size][rank::world]
-        made = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in mine]
-        size = cfg.micro_batch or len(mine)
+    starts = range(0, max(len(split) - cfg.batch_size, 0) + 1, cfg.batch_size)
+    shares = [order[start : start + cfg.batch_size][rank::world] for start in starts]
+    size = cfg.micro_batch or cfg.batch_size
+
+    def made(share: np.ndarray) -> list[Part]:
+        done = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in share]
+        parts = []
+        for at in range(0, len(share), size):
+            images, flips = zip(*done[at : at + size], strict=True)
+            here = share[at : at + size]
+            keys = [(TRAIN, int(i), *flip) for i, flip in zip(here, flips, strict=True)]
+            parts.append(({"image": stack(list(images)), "labels": split.labels[here]}, keys))
+        return parts
+
+    # Images in memory are ready sooner than a thread; files are decoded while the network computes.
+    threads = 0 if device == "cpu" and isinstance(split.images, Tensor) else min(cores(), 8)
+    for parts in prefetch(shares, made, threads):
         yield [
-            (
-                {
-                    "image": torch.stack([image for image, _ in made[at : at + size]]).to(device),
-                    "labels": split.labels[mine[at : at + size]].to(device),
-                },
-                [(TRAIN, int(i), *flips) for i, (_, flips) in zip(mine[at:], made[at : at + size], strict=False)],
-            )
-            for at in range(0, len(mine), size)
+            ({"image": as_floats(batch["image"], device), "labels": batch["labels"].to(device)}, keys)
+            for batch, keys in parts
         ]
 
 
