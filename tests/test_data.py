@@ -249,12 +249,12 @@ def test_the_fingerprint_of_prepared_data_changes_with_any_file_and_reads_none(t
     assert data.prepared.fingerprint(str(root), "voc", ["train.csv", "val.csv"]) != before
 
 
-def test_the_fingerprint_of_photographs_is_the_hash_it_always_was(photographs: Path) -> None:
+def test_the_fingerprint_of_photographs_is_a_hash_of_contents_and_of_how_they_are_read(photographs: Path) -> None:
     (photographs / "train.csv").write_text("image,labels\nphoto 0.png,red\n")
     (photographs / "val.csv").write_text("image,labels\nphoto 1.png,blue\n")
     for i, name in enumerate(("images/photo 0.png", "masks/photo 0.png", "images/photo 1.png", "masks/photo 1.png")):
         (photographs / name).write_bytes(bytes([i]))
-    contents = b"background\nred\nblue"
+    contents = photos.READING.encode() + b"\nbackground\nred\nblue"
     contents += b"image,labels\nphoto 0.png,red\n" b"\0" b"image,labels\nphoto 1.png,blue\n" b"\2\3"
     expected = hashlib.sha256(contents).hexdigest()[:12]  # masks of training images are never read
     assert photos.fingerprint(str(photographs), ["train.csv", "val.csv"]) == expected
