@@ -1,6 +1,7 @@
 """Photographs of any kind, images in memory, in a cache or decoded when asked for, and work done ahead in order."""
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -222,6 +223,13 @@ def test_an_interrupted_cache_leaves_nothing(photographs: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         cache.build(data.files("folder", str(photographs), "train.csv"), 48)
     assert [path for path in (photographs / "apc").rglob("*") if path.is_file()] == []
+
+    monkeypatch.undo()
+    killed = photographs / "apc" / "folder" / "cache" / ".train-48.npy.99"
+    killed.touch()
+    os.utime(killed, (0, 0))
+    cache.build(data.files("folder", str(photographs), "train.csv"), 48)
+    assert not killed.exists()
 
 
 def test_the_cache_of_voc_is_known_by_the_contents_of_its_images(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ Shapes: S side of the resized image.
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,9 @@ def build(files: Files, size: int) -> Path:
         pass  # stale or damaged: made again
     require_writable(file.parent)
     file.with_suffix(".json").unlink(missing_ok=True)
+    for left in file.parent.glob(f".{file.name}.*"):  # gigabytes of a build that was killed
+        if time.time() - left.stat().st_mtime > 3600:
+            left.unlink(missing_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         kept = open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(files.paths), size, size, 3))
