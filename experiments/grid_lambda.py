@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
     ),
     seeds={"pocket": 3, "folder": 1},
     chooses=True,
-    minutes={"pocket": 16},
+    minutes={"pocket": 17},
 )
 
 if __name__ == "__main__":
