@@ -21,11 +21,11 @@ from torch.nn.parallel import DistributedDataParallel
 from apc import data
 from apc.checkpoint import load_state, save_model, save_state
 from apc.config import Config, without_paths
-from apc.data.loader import cores, prefetch
 from apc.data.transforms import as_floats, augment, stack
 from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import miou, score
 from apc.features import TRAIN, VAL, ClosedFeatures, gib_needed
+from apc.loader import cores, prefetch
 from apc.model.method import Method
 from apc.results import write_atomically
 

@@ -21,8 +21,8 @@ from apc.data import cache, images
 from apc.data import folder as photos
 from apc.data import voc as voc_data
 from apc.data.images import Lazy, decode, require_whole, size_of
-from apc.data.loader import each, prefetch
 from apc.data.transforms import as_floats, augment, resize, squash, stack
+from apc.loader import each, prefetch
 
 
 @pytest.fixture
@@ -339,6 +339,6 @@ def test_an_error_comes_in_its_turn() -> None:
 
 
 def test_long_work_tells_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apc.data.loader.BEAT", 0.0)
+    monkeypatch.setattr("apc.loader.BEAT", 0.0)
     assert each([1, 2, 3], lambda job: 2 * job, "doubling") == [2, 4, 6]
     assert "doubling: 2 of 3" in capsys.readouterr().err

@@ -95,10 +95,10 @@ def test_the_best_folder_of_a_run_is_a_checkpoint_too(run: Path, capsys: pytest.
 def test_without_a_terminal_a_line_of_progress_comes_now_and_then(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apc.verbs.evaluate.PLAIN_SECONDS", 0.0)
+    monkeypatch.setattr("apc.loader.BEAT", 0.0)
     assert main(["eval", str(run), *HERE, "--crf", "none"]) == 0
     said = capsys.readouterr()
-    assert "4 of 4 photographs, about 0 s left" in said.err and "photographs, about" not in said.out
+    assert "photographs: 4 of 4, about 0 s left" in said.err and "about 0 s" not in said.out
 
 
 def test_a_class_that_is_nowhere_in_the_truth_has_no_iou(

@@ -240,12 +240,20 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny: Config, tmp_pat
         torch.testing.assert_close(parts.state_dict()[name], p, rtol=1e-2, atol=2e-4, msg=name)
 
 
-def test_the_best_scored_epoch_is_kept_beside_the_last(tiny: Config, tmp_path: Path) -> None:
-    _, trained = fit(replace(tiny, epochs=3, eval_every=1), tmp_path)
-    scores = [e["miou"] for e in trained["curve"] if "miou" in e]
-    best, cfg, classes = load_model(tmp_path / "best")
-    val = data.load(cfg, "val")
-    assert miou(score(best, val, cfg)["miou"].sum(0)) == pytest.approx(max(scores))
+def test_the_best_epoch_that_was_scored_is_kept_beside_the_last(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores, weights = iter([30.0, 20.0]), []
+
+    def keep(numbers: dict[str, float]) -> None:
+        state = torch.load(tmp_path / "last.pt", weights_only=True)["model"]
+        weights.append(state["classifier.weight"].clone())
+
+    monkeypatch.setattr("apc.train.miou", lambda matrix: next(scores))
+    fit(replace(tiny, epochs=3, eval_every=1), tmp_path, report=keep)
+    best = load_model(tmp_path / "best")[0].state_dict()["classifier.weight"]
+    torch.testing.assert_close(best, weights[0], rtol=0, atol=0)
+    assert not torch.equal(best, weights[1])
 
 
 def test_a_batch_that_processes_cannot_share_is_refused(

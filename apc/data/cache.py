@@ -21,9 +21,9 @@ from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from apc.data.images import Lazy, decode
-from apc.data.loader import each
 from apc.data.prepared import hash_of
 from apc.data.transforms import squash
+from apc.loader import each
 from apc.results import require_writable, write_atomically
 
 VERSION = 1

@@ -13,8 +13,8 @@ import numpy as np
 from apc import data
 from apc.data import cache, folder, prepared
 from apc.data.images import decode
-from apc.data.loader import each
 from apc.data.masks import read_mask
+from apc.loader import each
 
 
 class _File(NamedTuple):

@@ -14,8 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import decode_jpeg
 
-from apc.data.loader import cores, prefetch
 from apc.data.transforms import squash
+from apc.loader import cores, prefetch
 
 IN_MEMORY = 2**30
 """Bytes of resized images a split holds in memory; more are decoded when they are asked for."""

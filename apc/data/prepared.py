@@ -22,8 +22,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from apc.data.images import decode
-from apc.data.loader import each
 from apc.data.masks import read_mask, values_in
+from apc.loader import each
 from apc.results import write_atomically
 
 Job = TypeVar("Job")

@@ -168,8 +168,3 @@ def _end_with(held: Connection) -> None:
         held.recv_bytes()
     except (EOFError, OSError):
         os._exit(1)
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

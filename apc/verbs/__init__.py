@@ -63,16 +63,10 @@ def device_of(name: str) -> str:
 
 def scores(metrics: dict[str, float]) -> str:
     """Scores as lines for a terminal, each with what its name means."""
-    meaning = {
-        "miou": "decoder, no image labels", "patch_miou": "patch branch, no image labels",
-        "labelled_miou": "decoder, image labels given", "pseudo_miou": "patch branch, image labels given",
-        "test_miou": "decoder, no image labels, untouched test split",
-    }
-    lines = []
-    for name, value in metrics.items():
-        plain = name.removesuffix("_crf")
-        told = meaning.get(plain, "") + (", dense CRF" if name != plain else "")
-        lines.append(f"  {name:18} {value:6.2f}  {told}".rstrip())
+    from apc.evaluate.protocol import PROTOCOLS
+
+    meaning = {p.name: p.meaning for p in PROTOCOLS} | {"test_miou": "decoder, no image labels, untouched test split"}
+    lines = [f"  {name:18} {value:6.2f}  {meaning.get(name, '')}".rstrip() for name, value in metrics.items()]
     return "\n".join(lines)
 
 

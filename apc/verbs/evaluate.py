@@ -2,19 +2,15 @@
 
 import resource
 import sys
-import time
-from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from apc.evaluate.crf import cores
 from apc.evaluate.protocol import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
+from apc.loader import cores, progress
 from apc.verbs import device_of, parse, positional
-
-PLAIN_SECONDS = 30.0  # between lines of progress where there is no terminal
 
 
 @dataclass
@@ -127,10 +123,10 @@ def _evaluate(given: Given, device: str) -> None:
 
     cost, before = Cost(), _resident_gib()
     try:
-        with kept as keep, _shown(len(split)) as progress:
+        with kept as keep, progress("photographs", len(split)) as done:
             counts = score(
                 method, split, cfg, protocols if masked else [], device, crf_workers=given.crf_workers, cost=cost,
-                progress=progress, keep=keep, keep_protocols=submitted if keep else [],
+                progress=done, keep=keep, keep_protocols=submitted if keep else [],
             )
     except BrokenProcessPool:
         raise ValueError(f"crf_workers is {given.crf_workers}; one was killed, perhaps for memory") from None
@@ -173,27 +169,3 @@ def _how(protocols: list[Protocol], runs_own: int) -> str:
 def _resident_gib() -> float:
     """The most memory this process has had so far, in GiB; macOS counts bytes, Linux KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
-
-
-@contextmanager
-def _shown(total: int) -> Iterator[Callable[[int], None]]:
-    """Progress on stderr: a bar on a terminal, else a line now and then."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("photographs", total=total)
-            yield lambda done: bar.update(task, completed=done)
-        return
-    start = last = time.monotonic()
-
-    def line(done: int) -> None:
-        nonlocal last
-        if (now := time.monotonic()) - last > PLAIN_SECONDS and done:
-            last, left = now, (now - start) * (total - done) / done
-            print(f"{done} of {total} photographs, about {left:.0f} s left", file=sys.stderr, flush=True)
-
-    yield line

@@ -28,7 +28,7 @@ def command(words: list[str]) -> None:
     cfg, runs, device, threads = parse(train, rest, "apc train")
     import torch
 
-    from apc.evaluate.crf import cores
+    from apc.loader import cores
     from apc.results import require_writable
     from apc.run import run
 

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -48,40 +49,33 @@ def prefetch(
 
 def each(jobs: list[Job], make: Callable[[Job], Made], label: str) -> list[Made]:
     """`make` of every job over all cores, with a progress bar, or a line now and then where there is no terminal."""
-    made = []
-    with _progress(label, len(jobs)) as advance:
+    made: list[Made] = []
+    with progress(label, len(jobs)) as done:
         for result in prefetch(jobs, make, cores()):
             made.append(result)
-            advance()
+            done(len(made))
     return made
 
 
-class _progress:
-    """`with _progress(label, total) as advance`: a bar on stderr, or plain lines."""
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """`with progress(label, total) as done`, and `done(n)` now and then: a bar on stderr, or a line every BEAT."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __init__(self, label: str, total: int) -> None:
-        self.label, self.total, self.done, self.told = label, total, 0, time.monotonic()
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+    start = last = time.monotonic()
 
-    def __enter__(self) -> Callable[[], None]:
-        self.bar = None
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    def line(done: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last > BEAT and done:
+            last, left = now, (now - start) * (total - done) / done
+            print(f"{label}: {done} of {total}, about {left:.0f} s left", file=sys.stderr, flush=True)
 
-            columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self.bar.start()
-            self.task = self.bar.add_task(self.label, total=self.total)
-        return self._advance
-
-    def _advance(self) -> None:
-        self.done += 1
-        if self.bar:
-            self.bar.advance(self.task)
-        elif time.monotonic() - self.told > BEAT:
-            self.told = time.monotonic()
-            print(f"{self.label}: {self.done} of {self.total}", file=sys.stderr, flush=True)
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar:
-            self.bar.stop()
+    yield line
