@@ -114,13 +114,16 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
         curve = runs / undisturbed.run / "curve.jsonl"
         while not (curve.is_file() and len(curve.read_text().splitlines()) >= 3):
             time.sleep(0.02)
-        for process in Path("/proc").iterdir():
-            try:
-                if process.name.isdigit() and (process / "cmdline").read_text().startswith("ray::ImplicitFunc.train"):
-                    killed.append(int(process.name))
-                    os.kill(killed[-1], signal.SIGKILL)
-            except (OSError, ProcessLookupError):
-                continue
+        # Between two reports the actor is called otherwise for a moment, so one look may miss it.
+        while not killed and not (runs / undisturbed.run / "row.json").is_file():
+            for process in Path("/proc").iterdir():
+                try:
+                    named = process.name.isdigit() and (process / "cmdline").read_text()
+                    if named and named.startswith("ray::ImplicitFunc.train"):
+                        killed.append(int(process.name))
+                        os.kill(killed[-1], signal.SIGKILL)
+                except (OSError, ProcessLookupError):
+                    continue
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
