@@ -5,17 +5,17 @@ Imports are local where they are heavy: `--help`, a typo and `--dry-run` must no
 
 import argparse
 import logging
-import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import PRESETS, from_dict, to_dict
-from apc.flags import check_address, config_of, parser, seeds_of
-from apc.plans import Interrupted, Plan, Result, Schedule, Space, Staged, best, draw
-from apc.results import Row, load_rows, require_writable, save_rows, write_atomically
+from apc import leave, spaces
+from apc.config import PRESETS
+from apc.flags import check_address, config_of, how_of, parser, seeds_of
+from apc.plans import Interrupted, Plan, Result, Schedule, Staged, points
+from apc.results import require_writable
 
 if TYPE_CHECKING:
     from apc.search import Resources
@@ -30,9 +30,11 @@ class Experiment:
     title: str
     """What it is, in a line."""
     plan: Plan | None = None
-    """Points to run; None where `space` is searched with Optuna."""
-    space: Space | None = None
+    """Points to run; None where `draw` is searched with Optuna."""
+    draw: spaces.Draw | None = None
     """Define-by-run space."""
+    space: spaces.Space | None = None
+    """The same as data, where it is."""
     first: tuple[dict[str, Any], ...] = ()
     """Settings of the space that are tried before the sampler's own."""
     trials: int = 20
@@ -41,6 +43,8 @@ class Experiment:
     """Small plan for `--smoke`; None runs the whole plan at smoke settings."""
     seeds: Mapping[str, int] = field(default_factory=lambda: {"pocket": 3, "folder": 3})
     """Seeds by preset; 3 for one that is not named."""
+    own_seeds: tuple[int, ...] = ()
+    """Seeds of one step of a longer experiment, which `--seeds` does not change."""
     metric: str = "miou"
     """Score a search chooses by."""
     chooses: bool = False
@@ -49,16 +53,34 @@ class Experiment:
     """Minutes to expect on two cores, by preset."""
 
 
+Step = Experiment | Callable[[Path, str], Experiment]
+"""One step of an experiment; a function makes it of the results folder and the data set: what earlier steps left."""
+
+
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
     """Run an experiment from the command line; returns the exit code: 0, 1 (a run failed), 2 (bad input), 130."""
+    return in_turn([experiment], argv)
+
+
+def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
+    """Run steps one after another under one command line, that of the first; returns the exit code as `main`."""
+    first = steps[0]
+    assert isinstance(first, Experiment)
     try:
         args = parser(
-            experiment.name, experiment.title, experiment.seeds, experiment.minutes,
-            trials=experiment.trials if experiment.space else None,
+            first.name, first.title, first.seeds, first.minutes,
+            trials=first.trials if first.draw else None, objectives=first.metric,
         ).parse_args(argv)
-        return _Run(experiment, args).go()
+        run = _Run(first, args)
+        code = run.go()
+        for step in steps[1:]:
+            if code:
+                break
+            run = _Run(step if isinstance(step, Experiment) else step(run.reports / "results", run.dataset), args)
+            code = run.go()
+        return code
     except ValueError as error:
-        print(f"{experiment.name}: {error}", file=sys.stderr)
+        print(f"{first.name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted before anything was started", file=sys.stderr)
@@ -66,7 +88,7 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
 
 
 def search_space(words: Sequence[str]) -> int:
-    """`apc search NAME [flags]`: search a module of search_spaces, its PLAN or its `space`; returns the exit code."""
+    """`apc search NAME [flags]`: search a module of search_spaces; returns the exit code."""
     import search_spaces
 
     if not words or words[0] in ("-h", "--help"):
@@ -78,11 +100,12 @@ def search_space(words: Sequence[str]) -> int:
     except ValueError as error:
         print(f"apc search: {error}", file=sys.stderr)
         return 2
-    plan, space = getattr(module, "PLAN", None), getattr(module, "space", None)
+    plan = getattr(module, "PLAN", None)
     title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
     experiment = Experiment(
-        name=f"search_{name}", title=title, plan=plan, space=space, first=tuple(getattr(module, "FIRST", ())),
-        chooses=True, seeds=dict.fromkeys(PRESETS, 1),
+        name=f"search_{name}", title=title, plan=plan, draw=None if plan else search_spaces.draw_of(module),
+        space=getattr(module, "SPACE", None), first=tuple(getattr(module, "FIRST", ())), chooses=True,
+        seeds=dict.fromkeys(PRESETS, 1),
     )
     return main(experiment, flags)
 
@@ -94,14 +117,32 @@ class _Run:
         self.experiment, self.args = experiment, args
         self.runs: Path = args.runs / "smoke" if args.smoke else args.runs
         self.reports: Path = args.reports or (self.runs / "reports" if args.smoke else Path("reports"))
-        self.plan = experiment.smoke_plan if args.smoke and experiment.smoke_plan else experiment.plan
-        self.base = config_of(args, self._knobs())
-        self.seeds = seeds_of(args.seeds, 2 if args.smoke else experiment.seeds.get(args.preset, 3))
-        self.trials = 2 if args.smoke else getattr(args, "trials", 0)
-        self.dataset = Path(self.base.root).resolve().name if self.base.dataset == "folder" else self.base.dataset
         for flag in ("num_workers", "cpus", "max_concurrent", "trials"):
             if (value := getattr(args, flag, None)) is not None and value < 1:
                 raise ValueError(f"--{flag.replace('_', '-')} is {value}; it must be at least 1")
+        self.plan = experiment.smoke_plan if args.smoke and experiment.smoke_plan else experiment.plan
+        self.base = config_of(args, self._knobs())
+        own = experiment.own_seeds[:2] if args.smoke else experiment.own_seeds
+        self.seeds = list(own) or seeds_of(args.seeds, 2 if args.smoke else experiment.seeds.get(args.preset, 3))
+        self.how: spaces.How | None = None
+        self.metrics: tuple[str, ...] = (experiment.metric,)
+        if experiment.draw:
+            self._searched()
+        self.dataset = Path(self.base.root).resolve().name if self.base.dataset == "folder" else self.base.dataset
+
+    def _searched(self) -> None:
+        """Take the flags of a search; a grid of a space is a plan."""
+        from apc.evaluate.protocol import scores_of
+
+        self.how = how_of(self.args, [*scores_of(self.base), *spaces.LOWER_IS_BETTER])
+        self.metrics = self.how.objectives
+        if self.args.smoke:
+            self.how = replace(self.how, trials=2)
+        if self.how.sampler == "grid":
+            if self.experiment.space is None:
+                raise ValueError("--sampler grid needs a space that is data, a SPACE; this one is a function")
+            settings = spaces.grid(self.experiment.space, self.args.grid_points)
+            self.plan = points(settings[:2] if self.args.smoke else settings)
 
     def go(self) -> int:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
@@ -118,7 +159,7 @@ class _Run:
             return self._interrupted(stop.result)
         page = self._write(result)
         failed = [row for _, rows in result for row in rows if row.error]
-        print("\n".join(["", *self._table(result)]))
+        print("\n".join(["", *leave.table(result, self.metrics, self.experiment.chooses)]))
         if failed:
             total = sum(len(rows) for _, rows in result)
             print(f"{len(failed)} of {total} runs failed; the same command tries them again")
@@ -129,8 +170,10 @@ class _Run:
         """Fields the experiment varies itself."""
         if self.plan:
             return set(self.plan.knobs)
-        assert self.experiment.space is not None
-        return {key for values in (draw(self.experiment.space), *self.experiment.first) for key in values}
+        assert self.experiment.draw is not None
+        base = PRESETS[self.args.preset]()
+        drawn = spaces.draws(self.experiment.draw, base, self.experiment.name)
+        return {key for values in (*drawn, *self.experiment.first) for key in values}
 
     def _schedule(self) -> Schedule:
         from apc.run import identity
@@ -183,18 +226,16 @@ class _Run:
         from apc.progress import Progress
         from apc.search import optuna_search, search
 
-        name, metric = self.experiment.name, self.experiment.metric
+        name = self.experiment.name
         common: dict[str, Any] = {
             "base": self.base, "seeds": self.seeds, "runs": self.runs, "resources": self._resources(),
-            "view": Progress(f"{name} on {self.dataset}", metric),
+            "view": Progress(f"{name} on {self.dataset}", self.metrics[0]),
         }
         if self.plan:
             return search(self.plan, **common)
-        space, first = self.experiment.space, self.experiment.first
-        assert space is not None
-        return optuna_search(
-            space, name=f"{name}.{self.dataset}", first=first, trials=self.trials, metric=metric, **common
-        )
+        draw, first = self.experiment.draw, self.experiment.first
+        assert draw is not None and self.how is not None
+        return optuna_search(draw, name=f"{name}.{self.dataset}", first=first, how=self.how, **common)
 
     def _interrupted(self, result: Result) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C."""
@@ -211,47 +252,24 @@ class _Run:
         """Rows beside those of earlier calls, best.toml of a complete search, the report; returns the report's page."""
         from apc.report.build import build
 
-        name = self.experiment.name
-        rows = [replace(row, experiment=name, row=point.label) for point, rows in result for row in rows]
-        earlier = load_rows(self._rows_file()) if self._rows_file().is_file() else []
-        proposed = [point.label for point in self.plan.next([])] if self.plan else []
-        save_rows(self._rows_file(), merged(earlier, rows, proposed))
-        if complete and self.experiment.chooses:
-            self._write_best(result)
+        name, path = self.experiment.name, self._rows_file()
+        proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
+        leave.leave_rows(path, name, result, proposed, self.metrics[0])
+        if self.experiment.chooses:
+            leave.leave_trials(path, result, list(dict.fromkeys(k for point, _ in result for k in point.values)))
+            winner = leave.winner_of(result, self.metrics[0])
+            if complete and winner:
+                seeds = ", ".join(map(str, self.seeds))
+                told = f"Best of {name} on {self.dataset} by the mean {self.metrics[0]} of seeds {seeds}."
+                leave.leave_best(path.with_suffix(".best.toml"), winner, self.base, told)
         return build(self.reports)
-
-    def _write_best(self, result: Result) -> None:
-        import tomli_w
-
-        path = self._rows_file().with_suffix(".best.toml")
-        winner = best(result, self.experiment.metric)
-        if winner is None:
-            return
-        # Files and folders are of one machine, the seed is of one run: `apc train --config` takes them from its flags.
-        cfg = to_dict(from_dict(winner.values, self.base))
-        kept = {k: v for k, v in cfg.items() if k not in ("root", "seed") and not (k == "weights" and Path(v).suffix)}
-        how = f"the mean {self.experiment.metric} of seeds {', '.join(map(str, self.seeds))}"
-        head = f"# Best of {self.experiment.name} on {self.dataset} by {how}.\n"
-        write_atomically(path, head + tomli_w.dumps(kept))
-
-    def _table(self, result: Result) -> list[str]:
-        """Mean, spread and number of seeds of every point; the best marked where the experiment is a search."""
-        metric, width = self.experiment.metric, max(len(point.label) for point, _ in result)
-        winner = best(result, metric) if self.experiment.chooses else None
-        lines = [f"{'':<{width}}  {metric}, mean ± standard deviation (seeds)"]
-        for point, rows in result:
-            values = [row.metrics[metric] for row in rows if metric in row.metrics]
-            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            cell = f"{statistics.fmean(values):6.2f}{spread} ({len(values)})" if values else "     –"
-            failed = sum(bool(row.error) for row in rows)
-            bad = f"  {failed} failed" if failed else ""
-            lines.append(f"{point.label:<{width}}  {cell}{bad}{'  best' if point == winner else ''}")
-        return lines
 
     def _show(self, schedule: Schedule | None) -> int:
         """`--dry-run`"""
         if schedule is None:
-            print(f"an Optuna search of {self.trials} trials, each with seeds {', '.join(map(str, self.seeds))}")
+            assert self.how is not None
+            seeds = ", ".join(map(str, self.seeds))
+            print(f"an Optuna search ({self.how.sampler}) of {self.how.trials} trials, each with seeds {seeds}")
             return 0
         for point, rows in schedule.result():
             for row in rows:
@@ -263,15 +281,3 @@ class _Run:
         print(f"{counts['done']} runs done, {counts['waiting']} to do{later}")
         return 0
 
-
-def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = ()) -> list[Row]:
-    """Rows of earlier calls and of this one, by label and seed; `labels` come first, the others as they appear.
-
-    A run of both is taken from this call, unless it failed now and did not then: its score still holds.
-    """
-    scored = {row.run for row in earlier if not row.error}
-    new = [row for row in new if not (row.error and row.run in scored)]
-    again = {row.run for row in new}
-    rank = {label: i for i, label in enumerate(dict.fromkeys([*labels, *(row.row for row in (*new, *earlier))]))}
-    rows = [*(row for row in earlier if row.run not in again), *new]
-    return sorted(rows, key=lambda row: (rank[row.row], row.config["seed"]))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from apc.config import PRESETS, Config, default_of, fields_of, from_dict, from_toml
+from apc.spaces import SAMPLERS, STOPPERS, How
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
@@ -26,7 +27,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser(
-    name: str, title: str, seeds: Mapping[str, int], minutes: Mapping[str, int], trials: int | None = None
+    name: str, title: str, seeds: Mapping[str, int], minutes: Mapping[str, int], trials: int | None = None,
+    objectives: str = "miou",
 ) -> Parser:
     """Parser of an experiment; `trials` is the default number of Optuna trials, None for a plan of points."""
     expected = "; ".join(f"about {m} minutes on {preset} with two cores" for preset, m in minutes.items())
@@ -47,11 +49,11 @@ def parser(
     what("--seeds", default="", metavar="N", help=f"how many, or a list such as 0,3,4 (default: {default})")
 
     how = parser.add_argument_group("how much").add_argument
-    if trials is not None:
-        how("--trials", type=int, default=trials, metavar="N", help=f"trials, earlier ones too (default: {trials})")
     how("--smoke", action="store_true", help="the whole way in a minute or two, below RUNS/smoke; numbers mean nothing")
     how("--dry-run", action="store_true", help="only list which runs are done and which are to do")
 
+    if trials is not None:
+        _search_flags(parser, trials, objectives)
     where = parser.add_argument_group("where").add_argument
     where("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the run folders (default: runs)")
     where("--reports", type=Path, metavar="DIR", help="folder of rows, tables and figures (default: reports)")
@@ -62,6 +64,38 @@ def parser(
     where("--max-concurrent", type=int, metavar="N", help="most trials side by side (default: as many as fit)")
     where("--verbose", action="store_true", help="show Ray's own messages too")
     return parser
+
+
+def _search_flags(parser: Parser, trials: int, objectives: str) -> None:
+    search = parser.add_argument_group("how it is searched").add_argument
+    search("--trials", type=int, default=trials, metavar="N", help=f"trials, earlier ones too (default: {trials})")
+    search("--hours", type=float, default=0.0, metavar="H", help="start no trial after H hours of this call")
+    search("--gpu-hours", type=float, default=0.0, metavar="H", help="start no trial after H GPU-hours of its trials")
+    search("--sampler", choices=SAMPLERS, default="tpe", help="how settings are proposed (default: tpe)")
+    search("--grid-points", type=int, default=3, metavar="N", help="values of a number in --sampler grid (default: 3)")
+    scores = f"score to raise, or two for a Pareto front, such as miou,train_seconds (default: {objectives})"
+    search("--objectives", default=objectives, metavar="SCORES", help=scores)
+    give_up = "give bad trials up after a part of their epochs; needs --set eval_every=1 (default: none)"
+    search("--stop-early", choices=STOPPERS, default="none", help=give_up)
+    search("--warm-start", type=Path, metavar="DIR", help="earlier, finished runs to learn from, such as runs")
+    search("--search-seed", type=int, default=0, metavar="N", help="seed of the search itself (default: 0)")
+
+
+def how_of(args: argparse.Namespace, reported: Collection[str]) -> How:
+    """How the flags say a space is searched; `reported` are the scores that a run will have."""
+    objectives = tuple(args.objectives.split(","))
+    for name in objectives:
+        if name not in reported:
+            raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")
+    if args.warm_start and not args.warm_start.is_dir():
+        raise ValueError(f"--warm-start {args.warm_start}: there is no such folder")
+    if args.grid_points < 2:
+        raise ValueError(f"--grid-points is {args.grid_points}; it must be at least 2")
+    return How(
+        trials=args.trials, sampler=args.sampler, objectives=objectives, stop_early=args.stop_early,
+        search_seed=args.search_seed, hours=args.hours, gpu_hours=args.gpu_hours,
+        warm_start=args.warm_start.resolve() if args.warm_start else None,
+    )
 
 
 def seeds_of(text: str, default: int) -> list[int]:

@@ -12,16 +12,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from apc.config import Config, from_dict, to_dict
 from apc.results import Row, load_run
-
-if TYPE_CHECKING:
-    from optuna import Trial
-
-Space = Callable[["Trial"], dict[str, Any] | None]
-"""Define-by-run Optuna space: suggests values and may return the whole setting."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +66,9 @@ def label_of(values: Mapping[str, Any]) -> str:
     return " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())
 
 
-def draw(space: Space) -> dict[str, Any]:
-    """One setting of a define-by-run space, always the same one; of a space with branches it shows one branch."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
-    returned = space(trial) or {}
-    return {**trial.params, **returned}
-
-
 def score(rows: Sequence[Row], metric: str) -> float | None:
     """Mean of `metric` over a point's seeds; None where a run failed, since such a setting cannot be recommended."""
-    values = [row.metrics.get(metric, math.nan) for row in rows]
+    values = [row.value(metric) for row in rows]
     return statistics.fmean(values) if values and all(math.isfinite(v) for v in values) else None
 
 
@@ -204,6 +188,14 @@ class Job:
     point: Point
     config: Config
     run: str
+
+    @property
+    def configs(self) -> list[Config]:
+        return [self.config]
+
+    @property
+    def ids(self) -> list[str]:
+        return [self.run]
 
 
 class Schedule:

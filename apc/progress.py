@@ -23,8 +23,8 @@ BEAT = 30.0  # seconds between lines that only say that it goes on, where there 
 class View(Protocol):
     """What search.py tells while it runs; `run` is a run's id or a trial's."""
 
-    def begin(self, slots: int) -> None:
-        """The search starts, or starts again after a crash of Ray's; `slots` runs fit side by side."""
+    def begin(self, slots: int, gpus: float) -> None:
+        """The search starts, or starts again after a crash of Ray's; `slots` trials at once, each on `gpus`."""
 
     def started(self, run: str, name: str) -> None:
         """A run, or a further attempt of it, starts."""
@@ -36,7 +36,7 @@ class View(Protocol):
         """A run ended, or all seeds of a trial did."""
 
     def known(self, counts: Mapping[str, int]) -> None:
-        """Runs done, failed, running and waiting, and how many more, `later`, the plan may add at most."""
+        """Runs done, failed, stopped early, running and waiting, and how many more, `later`, a plan may add at most."""
 
     def tick(self) -> None:
         """Time has passed."""
@@ -66,15 +66,15 @@ class Progress:
         # A log has no width; a line is never broken there.
         self.console = Console(file=file or sys.stdout, highlight=False, soft_wrap=True)
         self.began = self.beat = time.monotonic()
-        self.slots = 1
+        self.slots, self.gpus, self.gpu_seconds = 1, 0.0, 0.0
         self.running: dict[str, _Running] = {}
         self.seconds: list[float] = []
         self.scores: dict[str, list[float]] = {}
         self.counts: dict[str, int] = {}
         self.live: Live | None = None
 
-    def begin(self, slots: int) -> None:
-        self.slots = slots
+    def begin(self, slots: int, gpus: float) -> None:
+        self.slots, self.gpus = slots, gpus
         self.running.clear()  # of an attempt that crashed
         if self.console.is_terminal and self.live is None:
             from rich.live import Live
@@ -98,10 +98,12 @@ class Progress:
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
         task = self.running.pop(run, None)
         taken = time.monotonic() - task.since if task else 0.0
+        self.gpu_seconds += self.gpus * taken
         for row in rows:
             name = f"{label} seed {row.config['seed']}"
-            if row.error:
-                self.console.print(f"failed  {name}: {row.error}", markup=False)
+            if row.error or row.stopped:
+                told = f"failed  {name}: {row.error}" if row.error else f"stopped {name}: {row.stopped}"
+                self.console.print(told, markup=False)
                 continue
             self.scores.setdefault(label, []).append(row.metrics.get(self.metric, float("nan")))
             self.console.print(f"done    {name}: {self._score(row)}, {duration(taken / len(rows))}", markup=False)
@@ -132,22 +134,28 @@ class Progress:
     def summary(self) -> str:
         """How far the search is, in one line."""
         count = self.counts.get
-        total = sum(count(kind, 0) for kind in ("done", "failed", "running", "waiting", "later"))
+        total = sum(count(kind, 0) for kind in ("done", "failed", "stopped", "running", "waiting", "later"))
         words = [f"{count('done', 0)} of {'at most ' if count('later', 0) else ''}{total} runs done"]
-        words += [f"{count(kind, 0)} {kind}" for kind in ("running", "failed") if count(kind, 0)]
+        words += [f"{count(kind, 0)} {kind}" for kind in ("running", "failed", "stopped") if count(kind, 0)]
         if count("waiting", 0) and not count("running", 0):
             words.append("none running yet")
         words += [f"{duration(time.monotonic() - self.began)} so far"]
         if left := self.left():
-            words.append(left)
+            low, high = left
+            span = f"{duration(low)} to {duration(high)}" if high - low > 1 else f"about {duration(high)}"
+            words.append(f"{span} left")
+        if self.gpus:
+            use = self.gpus * self.slots / 3600
+            hours = f"{self.gpu_seconds / 3600:.2f} GPU-hours spent"
+            words.append(f"{hours}, {use * left[0]:.2f} to {use * left[1]:.2f} left" if left else hours)
         return ", ".join(words)
 
-    def left(self) -> str:
-        """Time to go: with a 95 % interval once two runs have ended; empty while nothing is known."""
+    def left(self) -> tuple[float, float] | None:
+        """Seconds to go, an interval of 95 % once two runs have ended; None while nothing is known."""
         now, count = time.monotonic(), len(self.seconds)
         shares = [(now - task.since) / task.share for task in self.running.values() if task.share > 0]
         if not (self.seconds or shares):
-            return ""
+            return None
         mean = statistics.fmean(self.seconds or shares)
         deviation = statistics.stdev(self.seconds) if count > 1 else 0.0
         known = self.counts.get("waiting", 0) + sum(
@@ -156,8 +164,7 @@ class Progress:
         most = known + self.counts.get("later", 0)
         # A sum of n further durations varies by their own spread and by how well `count` of them show the mean.
         width = [1.96 * deviation * (n + n**2 / max(count, 1)) ** 0.5 for n in (known, most)]
-        low, high = max(known * mean - width[0], 0) / self.slots, (most * mean + width[1]) / self.slots
-        return f"{duration(low)} to {duration(high)} left" if high - low > 1 else f"about {duration(high)} left"
+        return max(known * mean - width[0], 0) / self.slots, (most * mean + width[1]) / self.slots
 
     def best(self) -> str:
         """Best setting so far by the mean over the seeds it has."""
@@ -188,7 +195,7 @@ class Progress:
 class Silent:
     """A view for tests and notebooks: nothing is printed."""
 
-    def begin(self, slots: int) -> None: ...
+    def begin(self, slots: int, gpus: float) -> None: ...
     def started(self, run: str, name: str) -> None: ...
     def reported(self, run: str, metrics: Mapping[str, float]) -> None: ...
     def ended(self, run: str, label: str, rows: list[Row]) -> None: ...
@@ -208,12 +215,12 @@ def duration(seconds: float) -> str:
 
 
 def status(runs: Path, metric: str = "miou") -> str:
-    """A folder of runs by its files alone: finished, in progress, interrupted, failed, the best of each data set."""
+    """A folder of runs by its files alone: finished, in progress, interrupted, stopped early, failed, the best ones."""
     if not runs.is_dir():
         raise ValueError(f"{runs}: there is no such folder; name the one that --runs of the search named")
     rows = load_runs(runs)
     finished = {row.run for row in rows}
-    lines, counts = [], {"finished": len(rows), "in progress": 0, "interrupted": 0, "failed": 0}
+    lines, counts = [], {"finished": len(rows), "in progress": 0, "interrupted": 0, "stopped": 0, "failed": 0}
     for folder in sorted(path for path in runs.iterdir() if path.is_dir() and path.name not in finished):
         kind, text = _unfinished(folder)
         if kind:
@@ -235,6 +242,8 @@ def _unfinished(folder: Path) -> tuple[str, str]:
     error, curve, state = folder / "error.txt", folder / "curve.jsonl", folder / "last.pt"
     if error.is_file():
         return "failed", f"{folder.name}: {(error.read_text().splitlines() or ['?'])[0]}{_what(folder)}"
+    if (stopped := folder / "stopped.txt").is_file():
+        return "stopped", f"{folder.name}: {stopped.read_text()}{_what(folder)}"
     marks = [path for path in (folder / "task.json", curve, state) if path.is_file()]
     if not marks:
         return "", ""

@@ -6,6 +6,7 @@ when it is there. An experiment's rows are one JSON line each in `reports/result
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterable
@@ -47,6 +48,14 @@ class Row:
     """Label of the row in that table; the seeds of one setting share it."""
     error: str = ""
     """Why a run failed; a failed run has no metrics."""
+    stopped: str = ""
+    """When and by which rule a run was given up early; such a run has a curve and no metrics."""
+
+    def value(self, name: str) -> float:
+        """A score, or seconds as `train_seconds`; NaN where the row lacks it."""
+        kind = name.removesuffix("_seconds")
+        found = self.metrics.get(name) if kind == name else self.seconds.get(kind)
+        return float(found) if isinstance(found, int | float) else math.nan
 
 
 def run_id(config: dict[str, Any], data: str, weights: str) -> str:

@@ -17,7 +17,7 @@ from apc.checkpoint import save_model
 from apc.config import Config, to_dict, without_paths
 from apc.data.transforms import as_floats
 from apc.evaluate.protocol import HEADLINE
-from apc.evaluate.segmentation import foreground, iou, miou, score
+from apc.evaluate.segmentation import foreground, halves, iou, miou, score
 from apc.methods import build
 from apc.model import weights
 from apc.model.method import Method
@@ -98,7 +98,7 @@ def _train_and_score(
     counts = score(method, val, cfg, device=device, closed=trained["closed"], crf_workers=crf_workers)
     totals = {protocol: matrices.sum(0) for protocol, matrices in counts.items()}
     metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
-    metrics |= foreground(totals["miou"]) if metrics else {}
+    metrics |= foreground(totals["miou"]) | halves(counts["miou"]) if metrics else {}
     images = {"train": len(train_split), "val": len(val)}
     if data.has_test(cfg):
         test = data.load(cfg, "test")

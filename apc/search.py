@@ -15,17 +15,20 @@ from typing import Any
 
 from apc import worker
 from apc.config import Config, to_dict
-from apc.plans import Interrupted, Plan, Result, Schedule, Space
+from apc.plans import Interrupted, Job, Plan, Result, Schedule
 from apc.progress import Silent, View
+from apc.results import Row
 from apc.run import identity
 from apc.session import Resources, fit, quiet, session, sigterm_as_sigint
-from apc.studies import DurableOptunaSearch
+from apc.spaces import Draw, How
+from apc.studies import Study, Trial
 from apc.train import check_processes
 from apc.worker import ended_row
 
 worker.pin_environment()  # before ray is imported
 
 from ray import tune  # noqa: E402
+from ray.tune.schedulers import FIFOScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
 ATTEMPTS = 4  # of the driver: Ray's memory monitor, for one, ends a whole Tune run and not just a trial
@@ -56,31 +59,30 @@ def search(
 
 
 def optuna_search(
-    space: Space, *, name: str, base: Config, seeds: Sequence[int], runs: Path, trials: int,
-    first: Sequence[Mapping[str, Any]] = (), search_seed: int = 0, resources: Resources = Resources(),
-    metric: str = "miou", view: View | None = None,
+    space: Draw, *, name: str, base: Config, seeds: Sequence[int], runs: Path, how: How,
+    first: Sequence[Mapping[str, Any]] = (), resources: Resources = Resources(), view: View | None = None,
 ) -> Result:
-    """Search a define-by-run space with Optuna's TPE until the study `name` below `runs` has `trials` trials.
+    """Search a define-by-run space with Optuna until the study `name` below `runs` has used up what `how` allows.
 
     A trial is a setting with all its seeds, scored by their mean. `first` are settings tried before the sampler's own.
-    A trial's setting depends on `search_seed`, its number and the trials finished before it, and on nothing else.
+    With one trial at a time a setting depends on the search's seed and the trials before it, and on nothing else.
     """
+    if how.stop_early != "none" and resources.num_workers > 1:
+        raise ValueError(f"--stop-early {how.stop_early} works with one process a trial, not {resources.num_workers}")
     runs, view = runs.resolve(), view or Silent()
-    study = DurableOptunaSearch(
-        space, name=name, base=_absolute(base), seeds=seeds, runs=runs, trials=trials, first=first,
-        search_seed=search_seed, metric=metric,
-    )
+    study = Study(space, name=name, base=_absolute(base), seeds=seeds, runs=runs, how=how, first=first)
     view.known(study.counts)
     if not study.through:
         try:
-            _drive(study.attach, lambda: study.through, base, resources, runs, view)
+            make = functools.partial(StudySearch, study)
+            _drive(make, lambda: study.through, base, resources, runs, view)
         except KeyboardInterrupt:
             raise Interrupted(study.result()) from None
     return study.result()
 
 
 def _drive(
-    make: Callable[[worker.Task, int, View], Searcher], through: Callable[[], bool], base: Config,
+    make: Callable[[worker.Task, int, View], "DriverSearch"], through: Callable[[], bool], base: Config,
     resources: Resources, runs: Path, view: View,
 ) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
@@ -97,7 +99,7 @@ def _drive(
         most = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
         try:
             for attempt in range(1, ATTEMPTS + 1):
-                view.begin(slots)
+                view.begin(slots, task["gpus"] * task["num_workers"])
                 try:
                     _tuner(make(task, most, view), resources, store, view).fit()
                     break
@@ -110,7 +112,7 @@ def _drive(
         raise KeyboardInterrupt  # Tune answers SIGINT by returning as if all were done
 
 
-def _tuner(searcher: Searcher, resources: Resources, store: Path, view: View) -> tune.Tuner:
+def _tuner(searcher: "DriverSearch", resources: Resources, store: Path, view: View) -> tune.Tuner:
     cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0
     if resources.num_workers == 1:
         trainable = tune.with_resources(worker.in_process, {"CPU": cpus} | ({"GPU": gpus} if gpus else {}))
@@ -120,7 +122,7 @@ def _tuner(searcher: Searcher, resources: Resources, store: Path, view: View) ->
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=_trial_id,
-            trial_name_creator=_trial_id,
+            trial_name_creator=_trial_id, scheduler=_GiveUp(searcher),
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%d-%H%M%S-") + str(os.getpid()), storage_path=str(store), verbose=0,
@@ -156,37 +158,84 @@ class _Watch(tune.Callback):
         return {}  # Tune pickles its callbacks for a restore that is never made; a view holds a terminal
 
 
-class PlanSearch(Searcher):
-    """Tune's side of a Schedule: hands out its runs, waits at the end of a stage, takes rows from the run folders."""
+class DriverSearch(Searcher):
+    """Tune's side of a plan or a study: hands out what is to train, and takes rows from the run folders."""
 
-    def __init__(self, schedule: Schedule, task: worker.Task, most: int, view: View) -> None:
+    def __init__(self, source: Schedule | Study, task: worker.Task, most: int, view: View) -> None:
         super().__init__()
-        schedule.requeue()
-        self.schedule, self.task, self.most, self.view = schedule, task, most, view
+        source.requeue()
+        self.source, self.task, self.most, self.view = source, task, most, view
         self.trials: dict[str, Any] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        if self.schedule.through:
-            return Searcher.FINISHED
-        job = self.schedule.take() if len(self.trials) < self.most else None
+        job = self.source.take() if len(self.trials) < self.most else None
         if job is None:
-            return None  # the stage's last runs are under way
+            return Searcher.FINISHED if self.source.through else None  # the last runs of a stage may be under way
         self.trials[trial_id] = job
-        self.view.known(self.schedule.counts)
-        return {**self.task, "label": job.point.label, "configs": [to_dict(job.config)], "ids": [job.run]}
+        self.view.known(self.source.counts)
+        return {**self.task, "label": job.point.label, "configs": [to_dict(cfg) for cfg in job.configs], "ids": job.ids}
+
+    def give_up(self, trial_id: str) -> bool:
+        """Whether a trial that just reported is to be stopped."""
+        return False
+
+    def end(self, job: Any) -> list[Row]:
+        """Take the rows of a job whose trial ended, however it ended."""
+        raise AssertionError("PlanSearch and StudySearch define end")
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         job = self.trials.pop(trial_id)
-        row = ended_row(self.schedule.runs, job.run, job.config)
-        self.schedule.finish(job.run, row)
-        self.view.ended(trial_id, job.point.label, [row])
-        self.view.known(self.schedule.counts)
+        self.view.ended(trial_id, job.point.label, self.end(job))
+        self.view.known(self.source.counts)
 
     def save(self, checkpoint_path: str) -> None:
-        Path(checkpoint_path).touch()  # the run folders are the state
+        Path(checkpoint_path).touch()  # the run folders, and a study's journal, are the state
 
     def restore(self, checkpoint_path: str) -> None:
         raise AssertionError("a search goes on from its run folders, not from Tune's snapshots")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class PlanSearch(DriverSearch):
+    """Runs of a plan; waits at the end of a stage."""
+
+    source: Schedule
+
+    def end(self, job: Job) -> list[Row]:
+        row = ended_row(self.source.runs, job.run, job.config)
+        self.source.finish(job.run, row)
+        return [row]
+
+
+class StudySearch(DriverSearch):
+    """Trials of an Optuna study, each with all its seeds."""
+
+    source: Study
+
+    def __init__(self, source: Study, task: worker.Task, most: int, view: View) -> None:
+        super().__init__(source, task, most, view)
+        source.gpus = task["gpus"] * task["num_workers"]
+        if source.how.gpu_hours and not source.gpus:
+            raise ValueError(f"--gpu-hours is {source.how.gpu_hours:g}, but the trials of this search have no GPU")
+
+    def give_up(self, trial_id: str) -> bool:
+        return trial_id in self.trials and self.source.stop(self.trials[trial_id])
+
+    def end(self, job: Trial) -> list[Row]:
+        return self.source.finish(job)
+
+
+class _GiveUp(FIFOScheduler):
+    """Stops the trials that the study gives up; Tune's own ASHA would forget its rungs when the driver is killed."""
+
+    def __init__(self, searcher: DriverSearch) -> None:
+        super().__init__()
+        self.searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        return self.STOP if self.searcher.give_up(trial.trial_id) else self.CONTINUE
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -1,160 +1,275 @@
-"""Optuna as a Tune searcher whose study survives whatever is killed."""
+"""An Optuna study over trained runs that survives whatever is killed. Ray is not needed: apc/search.py drives it.
 
+The journal `<runs>/<name>.journal` is the study, trials under way included, and opens in optuna-dashboard; scores are
+told from the rows of finished runs, so a half-trained value never is. Every trial is drawn by a fresh sampler seeded
+with (search seed, number of the trial): with one trial at a time a search proposes the same settings with Ray and
+without, killed in between or not.
+"""
+
+import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from apc import worker
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from apc import spaces
 from apc.config import Config, from_dict, to_dict
-from apc.plans import Point, Result, Space, draw, label_of, score
-from apc.progress import Silent, View
-from apc.results import Row, load_run
+from apc.plans import Point, Result, label_of, score
+from apc.results import Row, load_run, load_runs, write_atomically
 from apc.run import identity
+from apc.samplers import PRUNERS, STARTUP, sampler
+from apc.spaces import LOWER_IS_BETTER, How
 from apc.worker import ended_row
 
-worker.pin_environment()  # before ray is imported
 
-import optuna  # noqa: E402
-from optuna.storages.journal import JournalFileBackend  # noqa: E402
-from optuna.trial import TrialState  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
-from ray.tune.search.optuna import OptunaSearch  # noqa: E402
+@dataclass
+class Trial:
+    """One setting under way, with all its seeds."""
+
+    point: Point
+    configs: list[Config]
+    ids: list[str]
+    optuna: optuna.Trial
+    stopped: int = 0
+    """Epoch at which it was given up; 0 while it was not."""
+    known: set[int] = field(default_factory=set)
+    """Epochs whose scores the study has."""
 
 
-class DurableOptunaSearch(OptunaSearch):
-    """OptunaSearch whose study survives: it lives in memory; `<runs>/<name>.journal` mirrors its finished trials.
-
-    With external storage the stock class leaves a killed driver's trials open and cannot go on (ray issue 19274).
-    Scores are told from the rows of finished runs, so a half-trained value never is.
-    """
+class Study:
+    """Proposes settings and takes their rows; see this module's docstring."""
 
     def __init__(
-        self, space: Space, *, name: str, base: Config, seeds: Sequence[int], runs: Path, trials: int,
-        first: Sequence[Mapping[str, Any]] = (), search_seed: int = 0, metric: str = "miou",
+        self, space: spaces.Draw, *, name: str, base: Config, seeds: Sequence[int], runs: Path, how: How,
+        first: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        for values in (draw(space), *first):
-            from_dict(values, base, source=f"search space {name}")
-        super().__init__(space=space, metric=metric, mode="max", sampler=_sampler(search_seed, 0), study_name=name)
-        self._ot_study: optuna.Study  # type: ignore[assignment]
-        self.base, self.seeds, self.runs, self.budget, self.search_seed = base, list(seeds), runs, trials, search_seed
-        self.trials: dict[str, optuna.Trial] = {}
-        self.again: list[optuna.Trial] = []
-        self.task, self.most = worker.Task(), 1  # type: ignore[typeddict-item]
-        self.view: View = Silent()
-        runs.mkdir(parents=True, exist_ok=True)
-        self.mirror = optuna.create_study(
-            study_name=name, direction="maximize", load_if_exists=True,
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(runs / f"{name}.journal"))),
-        )
-        self._check_same()
-        self._ot_study.add_trials(self.mirror.trials)
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         for values in first:
-            self._ot_study.enqueue_trial(dict(values), skip_if_exists=True)
-
-    def attach(self, task: worker.Task, most: int, view: View) -> "DurableOptunaSearch":
-        """Give it a Tune run; trials that a crashed one had under way come first."""
-        self.task, self.most, self.view = task, most, view
-        self.again, self.trials = [*self.again, *self.trials.values()], {}
-        return self
+            from_dict(values, base, source=f"search space {name}")
+        described = spaces.describe(space, base, f"search space {name}")
+        if how.stop_early != "none" and not base.eval_every:
+            raise ValueError(f"--stop-early {how.stop_early} needs scores while training; add --set eval_every=1")
+        self.space, self.name, self.base, self.seeds, self.runs, self.how = space, name, base, list(seeds), runs, how
+        self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
+        self.began = time.monotonic()
+        self.running: list[Trial] = []
+        self.again: list[optuna.Trial] = []
+        self.path = runs / f"{name}.journal"
+        runs.mkdir(parents=True, exist_ok=True)
+        _drop_torn_line(self.path)
+        self.study = optuna.create_study(
+            study_name=name, load_if_exists=True, pruner=PRUNERS[how.stop_early](base.epochs),
+            directions=["minimize" if o in LOWER_IS_BETTER else "maximize" for o in how.objectives],
+            storage=optuna.storages.JournalStorage(JournalFileBackend(str(self.path))),
+        )
+        begun = "settings" in self.study.user_attrs
+        self._check_same(described)
+        if not begun:
+            self._warm_start()
+            for values in first:
+                self.study.enqueue_trial(dict(values), skip_if_exists=True)
+        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self.again.append(optuna.trial.Trial(self.study, trial._trial_id))
 
     @property
-    def ended(self) -> list[optuna.trial.FrozenTrial]:
-        return [trial for trial in self._ot_study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    def ended(self) -> list[FrozenTrial]:
+        """Trials of this study that ended, in the order proposed; earlier results that it started with left out."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [t for t in trials if t.state.is_finished() and "warm" not in t.user_attrs]
+
+    @property
+    def spent(self) -> bool:
+        """Whether the hours are used up: what is under way ends, nothing is started."""
+        hours = (time.monotonic() - self.began) / 3600
+        return bool(
+            (self.how.hours and hours >= self.how.hours)
+            or (self.how.gpu_hours and self.gpu_hours >= self.how.gpu_hours)
+        )
+
+    @property
+    def gpu_hours(self) -> float:
+        """GPU-hours of the trials that ended, as their rows have them."""
+        seconds = [row.seconds for _, rows in self.result() for row in rows]
+        return self.gpus * sum(s.get("train", 0.0) + s.get("eval", 0.0) for s in seconds) / 3600
 
     @property
     def through(self) -> bool:
-        return len(self.ended) >= self.budget
+        return len(self.ended) >= self.how.trials or (self.spent and not self.running)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Runs done, failed, running and waiting."""
-        failed, seeds = sum(trial.state == TrialState.FAIL for trial in self.ended), len(self.seeds)
-        waiting = self.budget - len(self.ended) - len(self.trials)
-        parts = {"done": len(self.ended) - failed, "failed": failed, "running": len(self.trials), "waiting": waiting}
+        """Runs done, failed, stopped early, running and waiting."""
+        states, seeds = [trial.state for trial in self.ended], len(self.seeds)
+        failed, stopped = states.count(TrialState.FAIL), states.count(TrialState.PRUNED)
+        waiting = max(self.how.trials - len(states) - len(self.running), 0)
+        parts = {"done": len(states) - failed - stopped, "failed": failed, "stopped": stopped}
+        parts |= {"running": len(self.running), "waiting": waiting}
         return {kind: number * seeds for kind, number in parts.items()}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        while len(self.ended) + len(self.trials) < self.budget:
-            if len(self.trials) >= self.most:
-                return None
-            trial = self.again.pop(0) if self.again else self._ask(trial_id)
-            point, jobs = self._jobs(trial.user_attrs["values"])
-            if all(load_run(self.runs, run, to_dict(cfg)) for cfg, run in jobs):
-                self._tell(trial)  # finished earlier, under another study or in one that was killed
+    def take(self) -> Trial | None:
+        """The next setting that has something to train; None while the last ones are under way or all is done."""
+        while len(self.ended) + len(self.running) < self.how.trials and not self.spent:
+            trial = self._trial(self.again.pop(0) if self.again else None)
+            self.running.append(trial)
+            if not all(load_run(self.runs, *pair) for pair in self._stored(trial)):
+                return trial
+            self.finish(trial)  # trained earlier, under another study or in one that was killed
+        return None
+
+    def requeue(self) -> None:
+        """Put trials that were under way back, after the driver lost sight of them."""
+        self.again, self.running = [*self.again, *(trial.optuna for trial in self.running)], []
+
+    def stop(self, trial: Trial) -> bool:
+        """Tell the study what the trial's first seed scored so far; whether it is to be given up.
+
+        The scores are read from the run's own curve: a trial that was killed and goes on loses none of them.
+        """
+        if self.how.stop_early == "none" or trial.stopped or load_run(self.runs, trial.ids[0]):
+            return False
+        for entry in _curve(self.runs / trial.ids[0]):
+            epoch, value = int(entry["epoch"]), entry.get(self.how.objectives[0])
+            if value is None or epoch in trial.known:
                 continue
-            self.trials[trial_id] = trial
-            self.view.known(self.counts)
-            configs, ids = [to_dict(cfg) for cfg, _ in jobs], [run for _, run in jobs]
-            return {**self.task, "label": point.label, "configs": configs, "ids": ids}
-        return Searcher.FINISHED
+            trial.known.add(epoch)
+            trial.optuna.report(value, epoch)
+            if trial.optuna.should_prune():
+                trial.stopped = epoch
+                return True
+        return False
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        pass  # only finished runs count
-
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        trial = self.trials.pop(trial_id)
-        point, rows = self._tell(trial)
-        self.view.ended(trial_id, point.label, rows)
-        self.view.known(self.counts)
+    def finish(self, trial: Trial) -> list[Row]:
+        """Tell the study how a trial ended; its rows."""
+        self.running.remove(trial)
+        if trial.stopped:
+            said = f"stopped early after epoch {trial.stopped} of {self.base.epochs} ({self.how.stop_early})"
+            write_atomically(self.runs / trial.ids[0] / "stopped.txt", said)
+            self.study.tell(trial.optuna, state=TrialState.PRUNED)
+            return self._rows(trial)
+        rows = self._rows(trial)
+        values = [score(rows, name) for name in self.how.objectives]
+        if any(value is None for value in values):
+            trial.optuna.set_user_attr("error", next((row.error for row in rows if row.error), "a score is missing"))
+            self.study.tell(trial.optuna, state=TrialState.FAIL)
+        else:
+            self.study.tell(trial.optuna, [value for value in values if value is not None])
+        return rows
 
     def result(self) -> Result:
-        """Settings of the finished trials, in the order proposed, with their rows."""
-        return [self._rows(trial.user_attrs["values"]) for trial in self.ended]
+        """Settings of the trials that ended, in the order proposed, with their rows."""
+        found = [self._of(trial) for trial in self.ended if "values" in trial.user_attrs]
+        return [(trial.point, self._rows(trial)) for trial in found]
 
-    def save(self, checkpoint_path: str) -> None:
-        Path(checkpoint_path).touch()  # the run folders and the journal are the state
+    def _trial(self, begun: optuna.Trial | None) -> Trial:
+        """A new trial, or one that was under way when its driver was killed; it may lack its setting."""
+        number = begun.number if begun else len(self.study.get_trials(deepcopy=False, states=STARTUP))
+        self.study.sampler = sampler(self.how.sampler, self.how.search_seed, number)
+        asked = begun or self.study.ask()
+        if "values" not in asked.user_attrs:
+            asked.set_user_attr("values", self.space(asked))
+        return self._of(asked)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def _ask(self, trial_id: str) -> optuna.Trial:
-        # A fresh sampler for every trial: what it proposes then depends on the seed, the trial's number and the
-        # history, and a search that was killed goes on as if it had not been.
-        self._ot_study.sampler = _sampler(self.search_seed, len(self._ot_study.get_trials(deepcopy=False)))
-        self._ot_trials.pop(trial_id, None)
-        values = super().suggest(trial_id)
-        trial = self._ot_trials.pop(trial_id)
-        trial.set_user_attr("values", values)
-        trial.set_user_attr("key", trial_id)
-        return trial
-
-    def _tell(self, trial: optuna.Trial) -> tuple[Point, list[Row]]:
-        point, rows = self._rows(trial.user_attrs["values"])
-        value = score(rows, str(self.metric))
-        self._ot_study.tell(trial, value, state=TrialState.FAIL if value is None else TrialState.COMPLETE)
-        kept = {old.user_attrs["key"] for old in self.mirror.get_trials(deepcopy=False)}
-        self.mirror.add_trials([new for new in self.ended if new.user_attrs["key"] not in kept])
-        return point, rows
-
-    def _jobs(self, values: Mapping[str, Any]) -> tuple[Point, list[tuple[Config, str]]]:
-        point = Point(label_of(values), dict(values))
+    def _of(self, trial: Any) -> Trial:
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in trial.user_attrs["values"].items()}
         configs = [replace(from_dict(values, self.base), seed=seed) for seed in self.seeds]
-        return point, [(cfg, identity(cfg)) for cfg in configs]
+        return Trial(Point(label_of(values), values), configs, [identity(cfg) for cfg in configs], trial)
 
-    def _rows(self, values: Mapping[str, Any]) -> tuple[Point, list[Row]]:
-        point, jobs = self._jobs(values)
-        return point, [ended_row(self.runs, run, cfg) for cfg, run in jobs]
+    def _stored(self, trial: Trial) -> list[tuple[str, dict[str, Any]]]:
+        return [(run, to_dict(cfg)) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
 
-    def _check_same(self) -> None:
+    def _rows(self, trial: Trial) -> list[Row]:
+        """Rows of the seeds that ended; of one that was given up, what it left."""
+        given_up = self.runs / trial.ids[0] / "stopped.txt"
+        if given_up.is_file() and not load_run(self.runs, trial.ids[0]):
+            curve = _curve(given_up.parent)
+            seconds = {"train": curve[-1]["seconds"]} if curve else {}
+            config = to_dict(trial.configs[0])
+            said = given_up.read_text()
+            return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=said)]
+        return [ended_row(self.runs, run, cfg) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
+
+    def _warm_start(self) -> None:
+        """Add what earlier runs of the same base config say about settings of the space."""
+        if self.how.warm_start is None:
+            return
+        settings: dict[str, list[Row]] = {}
+        for row in load_runs(self.how.warm_start):
+            if values := self._within(row):
+                settings.setdefault(json.dumps(values, sort_keys=True), []).append(row)
+        for text, rows in settings.items():
+            values = json.loads(text)
+            told = [score(rows, name) for name in self.how.objectives]
+            asked = optuna.trial.FixedTrial(values)
+            self.space(asked)
+            if None not in told:
+                self.study.add_trial(optuna.trial.create_trial(
+                    params=asked.params, distributions=asked.distributions, values=told,  # type: ignore[arg-type]
+                    user_attrs={"values": values, "warm": [row.run for row in rows]},
+                ))
+        warm = [trial for trial in self.study.get_trials(deepcopy=False) if "warm" in trial.user_attrs]
+        if not warm:
+            raise ValueError(
+                f"--warm-start {self.how.warm_start}: none of its finished runs has this search's base config and data "
+                "and a setting of its space"
+            )
+
+    def _within(self, row: Row) -> dict[str, Any] | None:
+        """The row's setting of the space, or None where it is of another base config, of other data or outside."""
+        try:
+            cfg = replace(from_dict(row.config), root=self.base.root, weights=self.base.weights)
+        except ValueError:
+            return None
+        if row.error or identity(cfg) != row.run:
+            return None
+        config = to_dict(cfg)
+        asked = optuna.trial.FixedTrial(config)
+        try:
+            values = self.space(asked)
+        except ValueError:
+            return None
+        inside = all(
+            kind._contains(kind.to_internal_repr(asked.params[name])) for name, kind in asked.distributions.items()
+        )
+        same = to_dict(replace(from_dict(values, self.base), seed=cfg.seed)) == config
+        return values if inside and same else None
+
+    def _check_same(self, described: dict[str, str]) -> None:
         """A study goes on only with the settings it was begun with: its trials would not be comparable."""
         fields = {k: v for k, v in to_dict(self.base).items() if k not in ("root", "weights")}
-        now = fields | {"seeds": self.seeds, "metric": self.metric, "search_seed": self.search_seed}
-        then = self.mirror.user_attrs.get("settings")
+        told = {"seeds": self.seeds, "objectives": list(self.how.objectives), "search_seed": self.how.search_seed}
+        told |= {"sampler": self.how.sampler, "stop_early": self.how.stop_early}
+        now = fields | told | {f"space of {name}": text for name, text in described.items()}
+        then = self.study.user_attrs.get("settings")
         if then is None:
-            self.mirror.set_user_attr("settings", now)
-            self.mirror.set_user_attr("identity", identity(self.base))
+            self.study.set_user_attr("identity", identity(self.base))
+            self.study.set_user_attr("settings", now)
             return
-        changed = [f"{key} was {then.get(key)}, is {value}" for key, value in now.items() if then.get(key) != value]
-        if not changed and self.mirror.user_attrs["identity"] != identity(self.base):
+        changed = [
+            f"{key} was {then.get(key, 'absent')}, is {now.get(key, 'absent')}"
+            for key in dict.fromkeys([*now, *then]) if then.get(key) != now.get(key)
+        ]  # fmt: skip
+        if not changed and self.study.user_attrs["identity"] != identity(self.base):
             changed = ["the contents of the data or the weights"]
         if changed:
             raise ValueError(
-                f"{self.runs / self._study_name}.journal: this study was begun with other settings "
-                f"({'; '.join(changed)}); give --runs another folder or go back to its settings"
+                f"{self.path}: this study was begun with other settings ({'; '.join(changed)}); "
+                "give --runs another folder or go back to its settings"
             )
 
 
-def _sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
+def _curve(folder: Path) -> list[dict[str, float]]:
+    """Epochs a run has finished, as its own log has them."""
+    path = folder / "curve.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a kill left half-written: whatever is appended behind it would damage the journal."""
+    if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):
+        with open(path, "r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)

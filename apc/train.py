@@ -23,7 +23,7 @@ from apc.checkpoint import load_state, save_model, save_state
 from apc.config import Config, without_paths
 from apc.data.transforms import as_floats, augment, stack
 from apc.evaluate.protocol import HEADLINE
-from apc.evaluate.segmentation import miou, score
+from apc.evaluate.segmentation import halves, miou, score
 from apc.features import TRAIN, VAL, ClosedFeatures, gib_needed
 from apc.loader import cores, prefetch
 from apc.model.method import Method
@@ -96,8 +96,8 @@ def train(
 
         entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | means
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
-            total = score(method, val, cfg, HEADLINE, device, closed=closed)["miou"].sum(0)
-            entry |= {"miou": miou(total)} if total.any() else {}
+            counts = score(method, val, cfg, HEADLINE, device, closed=closed)["miou"]
+            entry |= {"miou": miou(counts.sum(0))} | halves(counts) if counts.any() else {}
             if rank == 0 and entry.get("miou", -1.0) > max((e.get("miou", -1.0) for e in curve), default=-1.0):
                 save_model(folder / "best", method, cfg, val.classes)
         curve.append(entry)

@@ -95,6 +95,7 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
         failure = note(Path(task["runs"]), run)
         if rank == 0:
             failure.unlink(missing_ok=True)
+            failure.with_name("stopped.txt").unlink(missing_ok=True)
             # only `apc status` reads this: it names the setting of a run that has no row yet
             setting = {"label": task["label"], "seed": values["seed"]}
             write_atomically(failure.with_name("task.json"), json.dumps(setting))

@@ -1,17 +1,21 @@
-"""What can be searched, as plain data: one module a question, with a PLAN (points, a grid, stages) or a `space`.
+"""What can be searched, as plain data: one module a question, found by `apc search NAME`. A module has one of
 
-`space(trial)` is a define-by-run Optuna space; FIRST, beside it, lists settings to try before the sampler's own. To add
-a space, put a module here: `apc search NAME` finds it. When it is loaded, its keys and values are checked against
-Config; of a `space` these are FIRST and one setting drawn from it, so a further branch is checked when it is tried.
+    PLAN           points, a grid, or stages (apc/plans.py): everything in it is run
+    SPACE          knobs with ranges and conditions (apc/spaces.py), searched with Optuna
+    space(trial)   a define-by-run Optuna space that returns the setting, where data does not say it
+
+and beside the last two, if it likes, FIRST: settings to try before the sampler's own. To add a space, put a module
+here. It is checked against Config when it is loaded: data knob by knob, a function in 64 settings drawn from it.
 """
 
 import difflib
+import functools
 import importlib
 import pkgutil
 from types import ModuleType
 
-from apc.config import from_dict
-from apc.plans import draw
+from apc import spaces
+from apc.config import Config, from_dict
 
 
 def names() -> list[str]:
@@ -26,9 +30,23 @@ def load(name: str) -> ModuleType:
         meant = f"did you mean {close[0]}?" if close else f"choose from {', '.join(names())}"
         raise ValueError(f"there is no search space {name!r}; {meant}")
     module = importlib.import_module(f"search_spaces.{name}")
-    if not (hasattr(module, "PLAN") or hasattr(module, "space")):
-        raise ValueError(f"search_spaces/{name}.py has neither a PLAN nor a function space(trial)")
-    if not hasattr(module, "PLAN"):  # a plan checks itself as it is written
-        for values in (draw(module.space), *getattr(module, "FIRST", ())):
-            from_dict(values, source=f"search_spaces/{name}.py")
+    check(module, f"search_spaces/{name}.py")
     return module
+
+
+def check(module: ModuleType, source: str) -> None:
+    """ValueError naming `source` where a module is no search space or something in it does not fit Config."""
+    if not any(hasattr(module, kind) for kind in ("PLAN", "SPACE", "space")):
+        raise ValueError(f"{source} has neither a PLAN nor a SPACE nor a function space(trial)")
+    if hasattr(module, "PLAN"):
+        return  # a plan checks itself as it is written
+    if hasattr(module, "SPACE"):
+        spaces.check(module.SPACE, source)
+    spaces.draws(draw_of(module), Config(), source)
+    for values in getattr(module, "FIRST", ()):
+        from_dict(values, source=source)
+
+
+def draw_of(module: ModuleType) -> spaces.Draw:
+    """The define-by-run function of a module with a SPACE or a function."""
+    return functools.partial(spaces.suggest, module.SPACE) if hasattr(module, "SPACE") else module.space

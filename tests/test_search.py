@@ -21,9 +21,10 @@ import search_spaces
 from apc.config import Config, fields_of, from_dict, to_dict
 from apc.flags import check_address
 from apc.plans import points
-from apc.progress import Progress, Silent, status
+from apc.progress import Progress, Silent, duration, status
 from apc.results import Row, load_rows, load_run, load_runs, save_run
 from apc.run import run
+from apc.spaces import How
 
 ROOT = Path(__file__).resolve().parent.parent
 TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
@@ -216,10 +217,10 @@ def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
     from search_spaces import simple
 
     def ask(runs: Path, trials: int, **more: Any) -> list[dict[str, Any]]:
+        how = How(trials=trials, search_seed=more.pop("search_seed", 0))
         common: dict[str, Any] = {"name": "study", "base": tiny, "seeds": [0], "first": simple.FIRST} | more
-        found = optuna_search(
-            simple.space, runs=runs, trials=trials, resources=Resources(max_concurrent=1), **common
-        )
+        draw = search_spaces.draw_of(simple)
+        found = optuna_search(draw, runs=runs, how=how, resources=Resources(max_concurrent=1), **common)
         assert all(rows[0].metrics for _, rows in found)
         return [point.values for point, _ in found]
 
@@ -245,24 +246,16 @@ def test_a_space_with_a_misspelt_knob_is_refused_before_anything_starts(tiny: Co
     with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
         optuna_search(
             lambda trial: {"lamda1": trial.suggest_float("lamda1", 0, 1)},
-            name="x", base=tiny, seeds=[0], runs=tmp_path, trials=1,
+            name="x", base=tiny, seeds=[0], runs=tmp_path, how=How(trials=1),
         )  # fmt: skip
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", search_spaces.names())
 def test_every_key_of_every_space_is_a_config_field(name: str) -> None:
-    import optuna
-
-    module = search_spaces.load(name)
-    if hasattr(module, "PLAN"):
-        assert fields_of(dict.fromkeys(module.PLAN.knobs), name)
-        return
-    trial = optuna.create_study().ask()
-    returned = module.space(trial)
-    assert set(trial.params) <= set(returned)
-    for values in (returned, *module.FIRST):
-        Config(**values)
+    module = search_spaces.load(name)  # which checks it
+    knobs = module.PLAN.knobs if hasattr(module, "PLAN") else module.SPACE
+    assert fields_of(dict.fromkeys(knobs), name)
 
 
 def test_a_space_that_is_not_there_is_answered_with_the_nearest() -> None:
@@ -355,7 +348,7 @@ def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
     page = Page()
     view = Progress("title", "miou", file=page)  # type: ignore[arg-type]
     view.known({"done": 0, "failed": 0, "running": 2, "waiting": 1, "later": 0})
-    view.begin(2)
+    view.begin(2, 0.0)
     view.started("t1", "a seed 0")
     view.started("t2", "b seed 0")
     view.reported("t1", {"epoch": 1, "epochs": 4, "loss": 0.5})
@@ -370,11 +363,13 @@ def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
 
 def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
     view = Progress("title", file=Page())  # type: ignore[arg-type]
-    view.begin(2)
+    view.begin(2, 0.0)
     view.seconds = [50.0, 60.0, 70.0]
     view.known({"done": 3, "failed": 0, "running": 0, "waiting": 4, "later": 2})
     # known: 4 runs, 240 s of work +- 1.96 * 10 * sqrt(4 + 16/3); most: 6 runs, 360 s +- 1.96 * 10 * sqrt(6 + 36/3)
-    assert view.left() == "1:30 min to 3:42 min left"
+    left = view.left()
+    assert left and (duration(left[0]), duration(left[1])) == ("1:30 min", "3:42 min")
+    assert view.summary().endswith("1:30 min to 3:42 min left")
 
 
 def test_status_tells_runs_in_progress_from_interrupted_ones(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from apc.config import Config
 from apc.evaluate.crf import CRF
 
 BRANCHES = ("decoder", "patch")
@@ -118,5 +119,11 @@ def combinations(
 
 
 PROTOCOLS = combinations()
+def scores_of(cfg: Config) -> list[str]:
+    """Scores in percent that a run of this config will have, if its validation images have masks."""
+    own = [p.name for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
+    return [*own, "tune_miou", "held_miou", "precision", "recall", *(["test_miou"] if cfg.dataset == "pocket" else [])]
+
+
 HEADLINE = PROTOCOLS[:1]
 """`miou`: the decoder, no image labels, one scale, no CRF."""

@@ -40,18 +40,12 @@ class Group:
 
     def scores(self, label: str, metric: str) -> dict[int, float]:
         """Finite values of one metric by seed."""
-        found = {row.config.get("seed", 0): value_of(row, metric) for row in self.rows if row.row == label}
+        found = {row.config.get("seed", 0): row.value(metric) for row in self.rows if row.row == label}
         return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
     def stamped(self, key: str) -> Counter[str]:
         """How many rows carry each value of a stamp key."""
         return Counter(str(row.stamp.get(key, "not stamped")) for row in self.rows)
-
-
-def value_of(row: Row, metric: str) -> float:
-    """One number of a row, NaN where it lacks it; `train_seconds` is Row.seconds["train"]."""
-    value = row.seconds.get("train") if metric == "train_seconds" else row.metrics.get(metric)
-    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def read(path: Path) -> tuple[list[Row], list[str]]:
@@ -86,12 +80,12 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
 
 
 def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[Group]:
-    """Groups of comparable rows, the largest first; rows with an error are no part of any.
+    """Groups of comparable rows, the largest first; rows that failed or were given up are no part of any.
 
     `knobs` are the Config fields the table varies; None lets any field differ between labels.  A field that differs
     among the runs of one label is never a knob: the label would stand for two settings.
     """
-    scored = [row for row in rows if not row.error]
+    scored = [row for row in rows if not (row.error or row.stopped)]
     configs = {id(row): to_dict(Config()) | row.config for row in scored}
     names = sorted({name for config in configs.values() for name in config} - set(_NOT_COMPARED))
     base = [n for n in names if (knobs is not None and n not in knobs) or _differs_within_a_label(n, scored, configs)]

@@ -1,0 +1,105 @@
+"""The files an experiment leaves below `<reports>/results/<experiment>/`: rows, trials as a table, best.toml."""
+
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from apc.config import Config, from_dict, to_dict
+from apc.plans import Point, Result, score
+from apc.results import Row, load_rows, save_rows, write_atomically
+from apc.spaces import LOWER_IS_BETTER
+
+HALVES = {"tune_miou", "held_miou"}
+
+
+def leave_rows(path: Path, experiment: str, result: Result, labels: Sequence[str], metric: str) -> None:
+    """Write the rows beside those of earlier calls, with the rule by which settings are chosen in their stamp."""
+    selection = {"selection": "half"} if metric in HALVES else {}
+    rows = [
+        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (selection if row.stamp else {}))
+        for point, rows in result for row in rows
+    ]  # fmt: skip
+    save_rows(path, merged(load_rows(path) if path.is_file() else [], rows, labels))
+
+
+def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = ()) -> list[Row]:
+    """Rows of earlier calls and of this one, by label and seed; `labels` come first, the others as they appear.
+
+    A run of both is taken from this call, unless it failed now and did not then: its score still holds.
+    """
+    scored = {row.run for row in earlier if not row.error}
+    new = [row for row in new if not (row.error and row.run in scored)]
+    again = {row.run for row in new}
+    rank = {label: i for i, label in enumerate(dict.fromkeys([*labels, *(row.row for row in (*new, *earlier))]))}
+    rows = [*(row for row in earlier if row.run not in again), *new]
+    return sorted(rows, key=lambda row: (rank[row.row], row.config["seed"]))
+
+
+def leave_trials(path: Path, result: Result, knobs: Sequence[str]) -> None:
+    """Write `<path>.trials.csv` and `.parquet`: a line a run, in the order proposed."""
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    for number, (point, rows) in enumerate(result, start=1):
+        for row in rows:
+            state = "failed" if row.error else "stopped" if row.stopped else "done"
+            setting = {name: point.values.get(name) for name in knobs}
+            seconds = {f"{name}_seconds": value for name, value in row.seconds.items()}
+            told = {"state": state, "reason": row.error or row.stopped, "epochs": len(row.curve), "run": row.run}
+            lines.append({"trial": number, **setting, "seed": row.config["seed"], **told, **row.metrics, **seconds})
+    frame = pd.DataFrame(lines)
+    write_atomically(path.with_suffix(".trials.csv"), frame.to_csv(index=False))
+    part = path.with_name(f".{path.stem}.{os.getpid()}.parquet")
+    frame.to_parquet(part, index=False)
+    os.replace(part, path.with_suffix(".trials.parquet"))
+
+
+def leave_best(path: Path, winner: Point, base: Config, how: str) -> None:
+    """Write the winner's config as TOML for `apc train --config`, without what is one machine's or one run's."""
+    import tomli_w
+
+    cfg = to_dict(from_dict(winner.values, base))
+    kept = {k: v for k, v in cfg.items() if k not in ("root", "seed") and not (k == "weights" and Path(v).suffix)}
+    write_atomically(path, f"# {how}\n" + tomli_w.dumps(kept))
+
+
+def winner_of(result: Result, metric: str) -> Point | None:
+    """Point with the best mean of `metric`; the one proposed first where two are level, None where none has a score."""
+    scored = [(point, mean) for point, rows in result if (mean := score(rows, metric)) is not None]
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return max(scored, key=lambda pair: sign * pair[1])[0] if scored else None
+
+
+def front(result: Result, metrics: Sequence[str]) -> list[Point]:
+    """Points of the Pareto front: those that no other point beats in one score without losing in another."""
+    signs = [-1 if metric in LOWER_IS_BETTER else 1 for metric in metrics]
+    scored = []
+    for point, rows in result:
+        values = [score(rows, metric) for metric in metrics]
+        if None not in values:
+            scored.append((point, [sign * (value or 0.0) for sign, value in zip(signs, values, strict=True)]))
+    return [
+        point for point, mine in scored
+        if not any(all(b >= a for a, b in zip(mine, other, strict=True)) and other != mine for _, other in scored)
+    ]  # fmt: skip
+
+
+def table(result: Result, metrics: Sequence[str], chooses: bool) -> list[str]:
+    """Lines for a terminal: mean, spread and number of seeds of every point; the chosen ones marked in a search."""
+    width = max((len(point.label) for point, _ in result), default=0)
+    chosen = front(result, metrics) if len(metrics) > 1 else [winner_of(result, metrics[0])]
+    mark = "  front" if len(metrics) > 1 else "  best"
+    lines = [f"{'':<{width}}  {', '.join(metrics)}, mean ± standard deviation (seeds)"]
+    for point, rows in result:
+        cells = []
+        for metric in metrics:
+            values = [value for row in rows if (value := row.value(metric)) == value]
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):6.2f}{spread} ({len(values)})" if values else "     –")
+        failed, stopped = sum(bool(row.error) for row in rows), sum(bool(row.stopped) for row in rows)
+        bad = (f"  {failed} failed" if failed else "") + ("  stopped early" if stopped else "")
+        lines.append(f"{point.label:<{width}}  {'  '.join(cells)}{bad}{mark if chooses and point in chosen else ''}")
+    return lines

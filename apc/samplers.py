@@ -1,0 +1,45 @@
+"""Optuna's samplers and pruners by the names a command gives them."""
+
+from collections.abc import Callable
+
+from optuna import pruners, samplers
+from optuna.trial import TrialState
+
+STARTUP = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+"""States of trials that were asked for; settings that wait to be tried first have none of them."""
+
+SAMPLERS: dict[str, Callable[[int, int], samplers.BaseSampler]] = {
+    "tpe": lambda seed, own: samplers.TPESampler(seed=own),
+    "gp": lambda seed, own: samplers.GPSampler(seed=own, independent_sampler=samplers.TPESampler(seed=own)),
+    "cmaes": lambda seed, own: samplers.CmaEsSampler(
+        seed=own, independent_sampler=samplers.TPESampler(seed=own), warn_independent_sampling=False
+    ),
+    "nsga2": lambda seed, own: samplers.NSGAIISampler(seed=own, population_size=10),
+    "random": lambda seed, own: samplers.RandomSampler(seed=own),
+    "qmc": lambda seed, own: samplers.QMCSampler(
+        seed=seed, scramble=True, independent_sampler=samplers.RandomSampler(seed=own),
+        warn_independent_sampling=False, warn_asynchronous_seeding=False,
+    ),
+}  # fmt: skip
+"""Name -> sampler of (the search's seed, the trial's own). Where a knob exists in some settings only, gp and cmaes draw
+it as tpe does, qmc at random; a population of nsga2 is 10 settings, since a trial here is minutes of training."""
+
+PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
+    "none": lambda epochs: pruners.NopPruner(),
+    "asha": lambda epochs: pruners.SuccessiveHalvingPruner(min_resource=max(epochs // 9, 1), reduction_factor=3),
+    "median": lambda epochs: pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=epochs // 4),
+}
+"""Name -> pruner for trials of so many epochs: asha keeps the best third at a ninth and at a third of the epochs,
+median gives up what lies below the median of the trials before it, from a quarter of the epochs on."""
+
+SINGLE = ("cmaes",)
+"""Samplers for one objective only."""
+
+
+def sampler(name: str, seed: int, number: int) -> samplers.BaseSampler:
+    """Sampler for trial `number` of a search with this seed: what it proposes depends on both and on the trials so far.
+
+    The quasi-random sequence is one for the whole search, so its seed does not change from trial to trial.
+    """
+    assert name in SAMPLERS
+    return SAMPLERS[name](seed % 2**32, (seed * 1_000_003 + number) % 2**32)
