@@ -1,8 +1,10 @@
 """Optuna's samplers and pruners by the names a command gives them."""
 
+import warnings
 from collections.abc import Callable
 
 from optuna import pruners, samplers
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import TrialState
 
 STARTUP = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -42,4 +44,6 @@ def sampler(name: str, seed: int, number: int) -> samplers.BaseSampler:
     The quasi-random sequence is one for the whole search, so its seed does not change from trial to trial.
     """
     assert name in SAMPLERS
-    return SAMPLERS[name](seed % 2**32, (seed * 1_000_003 + number) % 2**32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return SAMPLERS[name](seed % 2**32, (seed * 1_000_003 + number) % 2**32)

@@ -128,7 +128,7 @@ def check(space: Space, source: str) -> None:
                 raise ValueError(f"{place} has step {knob.step:g}; a step is above 0 and without log")
             ends = (knob.low, knob.high)
         for value in ends:
-            from_dict({name: value}, source=source)
+            fits({name: value}, Config(), source)
         for other, wanted in knob.when.items():
             if other not in list(space)[:at]:
                 close = difflib.get_close_matches(other, list(space)[:at], n=1)
@@ -140,6 +140,15 @@ def check(space: Space, source: str) -> None:
                     if value not in on.values:
                         told = ", ".join(map(str, on.values))
                         raise ValueError(f"{place} depends on {other} = {value}, which is none of its values: {told}")
+
+
+def fits(values: Mapping[str, Any], base: Config, source: str) -> None:
+    """ValueError naming `source` where values do not make a Config."""
+    fields_of(values, source)
+    try:
+        from_dict(values, base)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
 
 
 def holds(when: When, values: Mapping[str, Any]) -> bool:
@@ -227,6 +236,6 @@ def _drawn(draw: Draw, base: Config, source: str, count: int) -> list[tuple[dict
             raise ValueError(f"{source}: space(trial) fails ({type(error).__name__}: {error})") from None
         if not isinstance(values, dict):
             raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
-        from_dict(values, base, source=source)
+        fits(values, base, source)
         found.append((values, {name: repr(kind) for name, kind in trial.distributions.items()}))
     return found

@@ -8,6 +8,7 @@ without, killed in between or not.
 
 import json
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -229,7 +230,9 @@ class Study:
         config = to_dict(cfg)
         asked = optuna.trial.FixedTrial(config)
         try:
-            values = self.space(asked)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a value outside its range is what is looked for
+                values = self.space(asked)
         except ValueError:
             return None
         inside = all(

@@ -15,7 +15,7 @@ import pkgutil
 from types import ModuleType
 
 from apc import spaces
-from apc.config import Config, from_dict
+from apc.config import Config
 
 
 def names() -> list[str]:
@@ -44,7 +44,7 @@ def check(module: ModuleType, source: str) -> None:
         spaces.check(module.SPACE, source)
     spaces.draws(draw_of(module), Config(), source)
     for values in getattr(module, "FIRST", ()):
-        from_dict(values, source=source)
+        spaces.fits(values, Config(), source)
 
 
 def draw_of(module: ModuleType) -> spaces.Draw:
