@@ -46,8 +46,8 @@ class Config:
     """Strength of random brightness, contrast and saturation changes; 0 is off."""
 
     # --- model ------------------------------------------------------------------------------------
-    method: Literal["apc"] = "apc"
-    """Which method is trained."""
+    method: Literal["apc", "vit_pcm", "afa", "toco"] = "apc"
+    """Which method is trained: the paper's, or one it is compared with in Table 6."""
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
     """A plain ViT by its timm name, or `pocket` for the tiny ViT of the embedded data."""
     weights: str = ""
@@ -118,8 +118,10 @@ class Config:
     """Adam's decay of the squared gradient."""
     weight_decay: float = 0.0
     """Weight decay."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Course of the learning rate; `cosine` falls to 3 % at the end of the run."""
+    schedule: Literal["constant", "cosine", "poly"] = "constant"
+    """Course of the learning rate: `cosine` falls to 3 % at the end of the run, `poly` to 0 (AFA, ToCo)."""
+    poly_power: float = 0.9
+    """Exponent of the `poly` schedule: 0.9 in ToCo, 1 in AFA."""
     warmup_steps: int = 0
     """Steps over which the learning rate rises to its value."""
     grad_clip: float = 0.0
@@ -165,7 +167,7 @@ _RANGES: list[tuple[str, float, float]] = [
     ("seed", 0, 2**31), ("data_seed", 0, 2**31), ("epochs", 1, 100000), ("frozen_epochs", 0, 100000),
     ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("micro_batch", 0, 65536), ("lr_frozen", 0, 100),
     ("lr", 0, 100), ("beta2", 0, 0.999999), ("weight_decay", 0, 100), ("warmup_steps", 0, _INF), ("grad_clip", 0, _INF),
-    ("eval_every", 0, 100000),
+    ("eval_every", 0, 100000), ("poly_power", 0, 10),
 ]  # epsilon < 0.5 would put one patch into both sets of Eq. 6
 
 

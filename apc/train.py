@@ -65,29 +65,33 @@ def train(
     if state:
         method.load_state_dict(state["model"])
 
-    optimizer: torch.optim.Optimizer | None = None
     for epoch in range(first, cfg.epochs):
+        wall, cpu = time.perf_counter(), time.process_time()
         frozen = epoch < cfg.frozen_epochs
-        if optimizer is None or epoch == cfg.frozen_epochs:
+        starts = epoch == first or method.stage(epoch) != method.stage(epoch - 1)
+        if starts:
             method.encoder.open_last(cfg.unfreeze_blocks, learn=not frozen)
+        method.begin(epoch, split, device)
+        if starts:
             optimizer = _optimizer(method, cfg)
-            if state and epoch == first and first != cfg.frozen_epochs:
+            if state and epoch == first and method.stage(first) == method.stage(first - 1):
                 optimizer.load_state_dict(state["optimizer"])
             step_module = _parallel(_Terms(method), world)
         torch.manual_seed(int(np.random.default_rng([cfg.seed, 2, epoch, rank]).integers(2**31)))
         method.train()
-        wall, cpu = time.perf_counter(), time.process_time()
         sums: dict[str, Tensor] = {}
         for step, parts in enumerate(_batches(split, cfg, epoch, rank, world, device)):
             done = epoch * steps + step
+            lr = (cfg.lr_frozen if frozen else cfg.lr) * _schedule(cfg, done, cfg.epochs * steps)
             for group in optimizer.param_groups:
-                group["lr"] = (cfg.lr_frozen if frozen else cfg.lr) * _schedule(cfg, done, cfg.epochs * steps)
+                group["lr"] = lr * group["scale"]
             optimizer.zero_grad(set_to_none=True)
             terms = _gradients(step_module, parts, method.weights, done / (cfg.epochs * steps), cfg, device, closed)
             _require_finite(terms, epoch, step)
             if cfg.grad_clip:
                 nn.utils.clip_grad_norm_(method.parameters(), cfg.grad_clip)
             optimizer.step()
+            method.stepped()
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0.0) + term.double()
         means = _means(sums, steps)
@@ -169,12 +173,15 @@ def _means(sums: dict[str, Tensor], steps: int) -> dict[str, float]:
 
 def _optimizer(method: Method, cfg: Config) -> torch.optim.Optimizer:
     kind = torch.optim.AdamW if cfg.optimizer == "adamw" else torch.optim.Adam
-    learning = [p for p in method.parameters() if p.requires_grad]
-    return kind(learning, lr=cfg.lr, betas=(0.9, cfg.beta2), weight_decay=cfg.weight_decay, fused=True)
+    return kind(method.groups(), lr=cfg.lr, betas=(0.9, cfg.beta2), weight_decay=cfg.weight_decay, fused=True)
 
 
 def _schedule(cfg: Config, step: int, steps: int) -> float:
-    """Share of the learning rate at a step: warm-up, then constant or a cosine down to 3 %."""
+    """Share of the learning rate at a step: warm-up, then constant, a cosine down to 3 %, or a power down to 0."""
+    if cfg.schedule == "poly":  # its two pieces do not join (method-spec 0.10)
+        if step < cfg.warmup_steps:
+            return 1 - (1 - step / cfg.warmup_steps) * (1 - 1e-6)
+        return (1 - step / steps) ** cfg.poly_power
     warm = min(1.0, (step + 1) / cfg.warmup_steps) if cfg.warmup_steps else 1.0
     course = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * step / steps)) if cfg.schedule == "cosine" else 1.0
     return warm * course
@@ -203,7 +210,10 @@ def _batches(
     threads = 0 if device == "cpu" and isinstance(split.images, Tensor) else min(cores(), 8)
     for parts in prefetch(shares, made, threads):
         yield [
-            ({"image": as_floats(batch["image"], device), "labels": batch["labels"].to(device)}, keys)
+            ({
+                "image": as_floats(batch["image"], device), "labels": batch["labels"].to(device),
+                "index": torch.tensor([key[1:] for key in keys]),
+            }, keys)
             for batch, keys in parts
         ]
 

@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 
 import apc.experiment
 from apc.config import from_dict, from_toml, pocket, to_dict
-from apc.experiment import main, merged, search_space
+from apc.experiment import main, search_space
 from apc.flags import override, seeds_of
+from apc.leave import merged
 from apc.plans import Interrupted
 from apc.results import Row, load_rows, save_rows, save_run
 from apc.run import identity

@@ -8,12 +8,14 @@ import torch
 from torch import nn
 
 from apc import losses
+from apc.config import Config
 from apc.evaluate.crf import CRFParameters, dense_crf
 from apc.evaluate.segmentation import confusion, iou, miou
 from apc.model.bilstm import HVBiLSTM
 from apc.model.encoder import Encoder, resample_grid
 from apc.model.pooling import pool
 from apc.pseudo_labels import merge
+from apc.train import _schedule
 
 
 def golden(reference: Path, name: str) -> dict[str, np.ndarray]:
@@ -124,3 +126,11 @@ def test_golden_dense_crf(reference: Path, name: str) -> None:
     ours = dense_crf(g["image"], g["prob"], CRFParameters(int(steps), *rest))
     np.testing.assert_allclose(ours, g[f"q_{name}"], atol=1e-6)
     np.testing.assert_array_equal(ours.argmax(0), g[f"q_{name}"].argmax(0))
+
+
+def test_the_poly_schedule_is_that_of_afa_and_toco(reference: Path) -> None:
+    g = golden(reference, "poly_lr")
+    for name, power in (("toco", 0.9), ("afa", 1.0)):
+        cfg = Config(schedule="poly", poly_power=power, warmup_steps=1500)
+        ours = [6e-5 * _schedule(cfg, int(step), 20000) for step in g["steps"]]
+        np.testing.assert_allclose(ours, g[name][:, 0], rtol=1e-6)

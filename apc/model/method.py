@@ -3,8 +3,12 @@
 Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D features.
 """
 
+from typing import Any
+
 from torch import Tensor, nn
 
+from apc.config import Config
+from apc.data import Split
 from apc.model.encoder import Encoder
 
 
@@ -14,6 +18,7 @@ class Method(nn.Module):
     `closed` is what `encoder.closed(images)` gave, tensors (B,T,D), where the caller has kept it; see apc/features.py.
     """
 
+    cfg: Config
     encoder: Encoder
     weights: dict[str, float]
     """Weight of each named term in the total loss."""
@@ -21,13 +26,31 @@ class Method(nn.Module):
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Named, unweighted scalars of a batch {"image": (B,3,H,W) in [0,1], "labels": (B,C-1)}; `progress` runs from
-        0 to 1 over the training."""
+        """Named, unweighted scalars of a batch {"image": (B,3,H,W) in [0,1], "labels": (B,C-1), "index": (B,3)}.
+
+        A row of `index` is the image's number in the training split and whether it was flipped left to right and
+        upside down. `progress` runs from 0 to 1 over the training.
+        """
         raise AssertionError("a method defines loss_terms")
 
     def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
         """Class probabilities of every pixel (B,C,H,W) by branch; `decoder` at least."""
         raise AssertionError("a method defines predict")
+
+    def stage(self, epoch: int) -> int:
+        """Number of the stage an epoch (from 0) belongs to; the optimiser starts afresh with each."""
+        return int(epoch >= self.cfg.frozen_epochs)
+
+    def begin(self, epoch: int, split: Split, device: str) -> None:
+        """Called before every epoch, in a resumed run too: what a method makes from all training images at once, or
+        opens and closes to learning."""
+
+    def groups(self) -> list[dict[str, Any]]:
+        """What learns now, in the optimiser's groups; `scale` multiplies a group's learning rate."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad], "scale": 1.0}]
+
+    def stepped(self) -> None:
+        """Called after every step of the optimiser: moving averages of weights."""
 
     def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """What the method selects by itself on a batch, as numbers for the report; nothing by default."""
