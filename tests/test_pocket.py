@@ -2,14 +2,17 @@
 
 import logging
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from apc import pretrain
+from apc import config, data, pretrain
+from apc.data import drawn as miniature
 from apc.data import pocket
+from apc.data.check import check as look
 from apc.model.pocket_vit import pocket_vit
 
 
@@ -163,3 +166,24 @@ def test_two_processes_that_ask_at_once_train_once(short: Path) -> None:
     assert [process.exitcode for process in pair] == [0, 0]
     assert sum("took" in messages.get(timeout=5) for _ in range(2)) == 1
     assert messages.empty()
+
+
+def test_the_miniature_is_written_as_photographs_that_read_back_as_drawn(tmp_path: Path) -> None:
+    root = tmp_path / "mini"
+    miniature.write(root, {"train": 6, "val": 4})
+    summary, problems = look("folder", str(root), ["train.csv", "val.csv"])
+    assert not problems and "6 images" in summary
+    ours = data.load(config.Config(dataset="folder", root=str(root), image_size=96, encoder="pocket"), "val")
+    theirs = data.load(replace(config.pocket(), num_val=4), "val")
+    assert ours.classes == theirs.classes and torch.equal(ours.labels, theirs.labels)
+    assert torch.equal(ours.images[torch.arange(4)], theirs.images[torch.arange(4)])
+    assert all((ours.mask(i) == theirs.mask(i)).all() for i in range(4))
+
+
+def test_the_miniature_is_not_drawn_over_other_files(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(ValueError, match="give a new or an empty folder"):
+        miniature.write(tmp_path, {"train": 2, "val": 2})
+    with pytest.raises(ValueError, match="num_val is 900; it must lie between 1 and 256"):
+        miniature.write(tmp_path / "new", {"train": 2, "val": 900})
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

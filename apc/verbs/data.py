@@ -1,4 +1,4 @@
-"""`apc data`: prepare VOC and COCO, check what is there, decode images ahead of training."""
+"""`apc data`: prepare VOC and COCO, check what is there, decode images ahead of training, draw the miniature."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ USAGE = """apc data: the paper's data sets and your own photographs, ready for t
   apc data prepare voc|coco --root DIR        lists, masks and labels below DIR/apc; the originals stay as they are
   apc data check voc|coco|folder --root DIR   read every file to its end; exit code 2 where something is wrong
   apc data cache voc|coco|folder --root DIR   decode the training images once, so that training waits for no JPEG
+  apc data draw --root DIR                    the embedded miniature as a folder of photographs, to try things on
 """
 
 
@@ -120,6 +121,27 @@ def _cache(words: list[str]) -> None:
         print(f"{file}: {len(files.paths)} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
 
 
+def _draw(words: list[str]) -> None:
+    def draw(root: Path, num_train: int = 240, num_val: int = 48, data_seed: int = 0) -> tuple[Path, int, int, int]:
+        """Draw the embedded miniature of VOC as a folder of photographs with labels and masks.
+
+        Args:
+            root: A new or an empty folder.
+            num_train: Training images.
+            num_val: Validation images.
+            data_seed: Seed of the drawn data.
+        """
+        return root, num_train, num_val, data_seed
+
+    root, num_train, num_val, data_seed = parse(draw, words, "apc data draw")
+    from apc.data import drawn
+
+    drawn.write(root, {"train": num_train, "val": num_val}, data_seed)
+    print(f"{root}: {num_train} training and {num_val} validation images of {len(drawn.pocket.KINDS)} classes")
+    print(f"  apc data check folder --root {root}")
+    print(f"  apc train pocket --dataset folder --root {root} --num-train 0")
+
+
 def _switch() -> Any:
     """Mark of a flag without a value."""
     import tyro
@@ -133,4 +155,4 @@ def _name(problems: Sequence[str]) -> None:
         print(f"  {problem}")
 
 
-ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache}
+ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache, "draw": _draw}
