@@ -207,7 +207,7 @@ def test_a_space_is_checked_when_it_is_loaded(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(tmp_path)])
     for name, space in (
         ("slip", "def space(trial):\n    return {'lamda1': trial.suggest_float('lamda1', 0, 1)}\n"),
-        ("wrong", "FIRST = ({'theta': 2.0},)\ndef space(trial):\n    return {'theta': trial.suggest_float('theta', 0, 1)}\n"),
+        ("wrong", "FIRST = ({'theta': 2.0},)\ndef space(t):\n    return {'theta': t.suggest_float('theta', 0, 1)}\n"),
     ):
         (tmp_path / f"{name}.py").write_text(space)
     with pytest.raises(ValueError, match="search_spaces/slip.py: there is no field 'lamda1'; did you mean lambda1"):
