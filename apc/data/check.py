@@ -139,9 +139,8 @@ def _counts(
     lines += ["", f"{'images with':{width}} " + " ".join(f"{name:>10}" for name in lists)]
     for c, label in enumerate(classes[1:]):
         lines.append(f"{label:{width}} " + " ".join(f"{labels[name][:, c].sum():10}" for name in lists))
-    empty = [f"note: {name} has no image of {label}" for name in lists
-             for c, label in enumerate(classes[1:]) if not labels[name][:, c].any()]  # fmt: skip
-    return [*lines, "", *empty]
+    missing = {name: [label for c, label in enumerate(classes[1:]) if not labels[name][:, c].any()] for name in lists}
+    return [*lines, "", *(f"note: {name} has no image of {', '.join(none)}" for name, none in missing.items() if none)]
 
 
 def _twins(listed: dict[str, list[_File]], seen: dict[Path, _Seen]) -> list[str]:
