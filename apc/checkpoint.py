@@ -7,24 +7,24 @@ from typing import Any
 
 import tomli_w
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from apc.config import Config, from_toml, to_dict
 from apc.methods import build
 from apc.model.method import Method
 from apc.model.weights import misfits, read_weights
-from apc.results import write_atomically
+from apc.results import whole, write_atomically
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
     """Write a training state (tensors and plain values) so that a crash leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(part, "wb") as file:
-        torch.save(state, file)
+    with whole(path) as part, open(part, "wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # behind which torch hides a full disk
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
@@ -39,22 +39,29 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 def save_model(folder: Path, model: Method, cfg: Config, classes: list[str]) -> None:
     """Write model.safetensors, config.toml and classes.txt: all that scoring and prediction need."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f".model.{os.getpid()}"
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
-    os.replace(part, folder / "model.safetensors")
+    with whole(folder / "model.safetensors") as part:
+        part.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}))
     write_atomically(folder / "classes.txt", "\n".join(classes) + "\n")
     write_atomically(folder / "config.toml", tomli_w.dumps(to_dict(cfg)))
 
 
 def load_model(folder: Path, device: str = "cpu") -> tuple[Method, Config, list[str]]:
-    """Model, config and class names of a folder that save_model wrote; ValueError where it does not fit."""
+    """Model, config and class names of a folder that save_model wrote; ValueError, with the file, where it is none."""
     for name in ("config.toml", "classes.txt", "model.safetensors"):
         if not (folder / name).is_file():
             raise ValueError(f"{folder}: not the folder of a finished run; {name} is missing")
-    cfg = from_toml(folder / "config.toml")
-    classes = (folder / "classes.txt").read_text().split("\n")[:-1]
-    model = build(replace(cfg, weights=""), len(classes))
+    try:
+        classes = (folder / "classes.txt").read_text().splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{folder}/classes.txt: not a text file in UTF-8") from None
+    if len(classes) < 2:
+        raise ValueError(f"{folder}/classes.txt: names {len(classes)} classes; it needs the background and one more")
+    try:
+        cfg = from_toml(folder / "config.toml")
+        model = build(replace(cfg, weights="", deeplab_weights=""), len(classes))
+    except ValueError as error:
+        told = str(error).removeprefix(f"{folder}/config.toml: ")
+        raise ValueError(f"{folder}/config.toml: {told}") from None
     model.encoder.open_last(cfg.unfreeze_blocks)
     state, own = read_weights(str(folder / "model.safetensors")), model.state_dict()
     if wrong := misfits(state, own):

@@ -49,7 +49,7 @@ class Config:
     method: Literal["apc", "vit_pcm", "afa", "toco"] = "apc"
     """Which method is trained: the paper's, or one it is compared with in Table 6."""
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
-    """A plain ViT by its timm name, or `pocket` for the tiny ViT of the embedded data."""
+    """A plain ViT by its timm name, `pocket` for the tiny ViT of the embedded data, or `mit_b1`, AFA's own."""
     weights: str = ""
     """Encoder weights: a local .safetensors or .pth file, `pocket` for the embedded pre-training, or empty."""
     pos_embed: Literal["keys", "torch"] = "keys"
@@ -74,6 +74,10 @@ class Config:
     """Normalisation in the decoder; `layer` where a process sees few images."""
     decoder_dropout: float = 0.1
     """Dropout before the decoder's last layer, as a share."""
+    deeplab: Literal["small", "vit", "resnet50", "resnet101"] = "small"
+    """Network of vit_pcm's second stage: a small one, a copy of the encoder with a DeepLab head, or torchvision's."""
+    deeplab_weights: str = ""
+    """ImageNet weights of resnet50 or resnet101: a local .safetensors or .pth file, or empty."""
 
     # --- losses -----------------------------------------------------------------------------------
     lambda1: float = 0.02
@@ -102,6 +106,8 @@ class Config:
     """Passes over the training images, the frozen ones included (paper, section 4.1)."""
     frozen_epochs: int = 2
     """First epochs, in which the encoder does not learn (ViT-PCM; the paper's first two epochs)."""
+    stage2_epochs: int = 0
+    """Last epochs, in which vit_pcm's DeepLab learns from pseudo masks; 0 leaves that second stage out."""
     unfreeze_blocks: int = 5
     """Last encoder blocks that learn after the frozen epochs; the encoder's depth opens everything."""
     batch_size: int = 16
@@ -165,6 +171,7 @@ _RANGES: list[tuple[str, float, float]] = [
     ("dropout", 0, 0.95), ("decoder_dropout", 0, 0.95), ("k", 1, 4096), ("theta", 0, 1), ("decoder_width", 1, 4096),
     ("lambda1", 0, 1000), ("lambda2", 0, 1000), ("epsilon", 0.5, 1), ("pseudo_threshold", 0, 1), ("seg_stride", 1, 64),
     ("seed", 0, 2**31), ("data_seed", 0, 2**31), ("epochs", 1, 100000), ("frozen_epochs", 0, 100000),
+    ("stage2_epochs", 0, 100000),
     ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("micro_batch", 0, 65536), ("lr_frozen", 0, 100),
     ("lr", 0, 100), ("beta2", 0, 0.999999), ("weight_decay", 0, 100), ("warmup_steps", 0, _INF), ("grad_clip", 0, _INF),
     ("eval_every", 0, 100000), ("poly_power", 0, 10),
@@ -248,7 +255,7 @@ def from_toml(path: str | Path, base: Config | None = None) -> Config:
         values = tomllib.loads(Path(path).read_text())
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such file") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a TOML file ({error})") from None
     return from_dict(values, base, source=str(path))
 
@@ -260,7 +267,7 @@ def to_dict(cfg: Config) -> dict[str, Any]:
 
 def without_paths(cfg: Config) -> dict[str, Any]:
     """Config as rows and training states keep it: folders and files by their last name only."""
-    return to_dict(cfg) | {"root": Path(cfg.root).name, "weights": Path(cfg.weights).name}
+    return to_dict(cfg) | {name: Path(getattr(cfg, name)).name for name in ("root", "weights", "deeplab_weights")}
 
 
 def default_of(name: str) -> Any:

@@ -9,7 +9,8 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from apc.config import Config, to_dict
 PROTOCOL = 1
 """Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
 
-_PATHS = ("root", "weights")  # their contents' fingerprints stand in the identity instead
+_PATHS = ("root", "weights", "deeplab_weights")  # their contents' fingerprints stand in the identity instead
 
 
 @dataclass(kw_only=True)
@@ -70,15 +71,27 @@ def run_id(config: dict[str, Any], data: str, weights: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, sees the old one or the new one and nothing between."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A name to write to, which becomes `path` at the end and is removed where anything fails, so that a reader, or a
+    crash, sees the old file or the new one and nothing between. Of a full disk the OSError names `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(part, "w") as file:
+    try:
+        yield part
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with whole(path) as part, open(part, "w") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
 
 
 def require_writable(folder: Path) -> None:

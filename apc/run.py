@@ -2,6 +2,7 @@
 
 import fcntl
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +37,7 @@ def run(
 ) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
+    `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in miou.
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring.
     """
@@ -84,6 +86,8 @@ def _alone(folder: Path) -> Iterator[None]:
         if rank == 0:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
+            for part in folder.glob(".last.pt.*"):  # a process was killed, or the disk was full, while it was written
+                part.unlink(missing_ok=True)
         if world > 1:
             dist.barrier()
         yield
@@ -116,13 +120,15 @@ def _train_and_score(
             weights_contents=weights.contents(cfg),
             device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
             threads=torch.get_num_threads(), processes=processes()[1], selection="val",
-            images=images, protocol=PROTOCOL, **data.provenance(cfg),
+            images=images, protocol=PROTOCOL, peak_gib=round(trained["peak_gib"], 3), **data.provenance(cfg),
         ),
     )
     if processes()[0] == 0:
         kept: dict[str, Any] = {protocol: matrices.astype(np.int32) for protocol, matrices in counts.items()}
         np.savez_compressed(folder / "confusion.npz", **kept)
         save_model(folder, method, cfg, val.classes)
+        if "miou" in metrics and metrics["miou"] >= max((e.get("miou", -1.0) for e in row.curve), default=-1.0):
+            shutil.rmtree(folder / "best", ignore_errors=True)  # no earlier epoch beat the finished model
         save_run(folder.parent, row)
         (folder / "last.pt").unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
     return row

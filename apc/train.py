@@ -26,6 +26,7 @@ from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import halves, miou, score
 from apc.features import TRAIN, VAL, ClosedFeatures, gib_needed
 from apc.loader import cores, prefetch
+from apc.memory import peak_gib, restart
 from apc.model.method import Method
 from apc.results import write_atomically
 
@@ -45,10 +46,11 @@ def train(
     method: Method, cfg: Config, split: data.Split, val: data.Split, *, folder: Path, device: str = "cpu",
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train in place, resuming from `<folder>/last.pt`; returns `curve`, `seconds` and the `closed` features.
+    """Train in place, resuming from `<folder>/last.pt`; returns `curve`, `seconds`, `peak_gib` and `closed` features.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
-    at `lr` (method-spec 4, row 7). A non-finite loss raises FloatingPointError with its terms.
+    at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far; run() removes it where the finished
+    model is as good. A non-finite loss raises FloatingPointError with its terms.
     """
     rank, world = processes()
     check_processes(cfg, world, gpu=device != "cpu")
@@ -62,11 +64,13 @@ def train(
         state = None  # of an older version whose defaults were others
     first, curve = (int(state["epoch"]) + 1, state["curve"]) if state else (0, [])
     seconds = state["seconds"] if state else {"train": 0.0, "train_cpu": 0.0}
+    peak = state.get("peak_gib", 0.0) if state else 0.0
     if state:
         method.load_state_dict(state["model"])
 
     for epoch in range(first, cfg.epochs):
         wall, cpu = time.perf_counter(), time.process_time()
+        restart(device)
         frozen = epoch < cfg.frozen_epochs
         starts = epoch == first or method.stage(epoch) != method.stage(epoch - 1)
         if starts:
@@ -82,7 +86,8 @@ def train(
         sums: dict[str, Tensor] = {}
         for step, parts in enumerate(_batches(split, cfg, epoch, rank, world, device)):
             done = epoch * steps + step
-            lr = (cfg.lr_frozen if frozen else cfg.lr) * _schedule(cfg, done, cfg.epochs * steps)
+            start, end = method.course(epoch)
+            lr = (cfg.lr_frozen if frozen else cfg.lr) * _schedule(cfg, done - start * steps, (end - start) * steps)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["scale"]
             optimizer.zero_grad(set_to_none=True)
@@ -97,6 +102,7 @@ def train(
         means = _means(sums, steps)
         seconds["train"] += time.perf_counter() - wall
         seconds["train_cpu"] += time.process_time() - cpu
+        peak = max(peak, peak_gib(device))
 
         entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | means
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
@@ -108,12 +114,12 @@ def train(
         if rank == 0:
             save_state(folder / "last.pt", {
                 "config": without_paths(cfg), "epoch": epoch, "model": method.state_dict(),
-                "optimizer": optimizer.state_dict(), "curve": curve, "seconds": seconds,
+                "optimizer": optimizer.state_dict(), "curve": curve, "seconds": seconds, "peak_gib": peak,
             })
             write_atomically(folder / "curve.jsonl", "".join(json.dumps(e) + "\n" for e in curve))
         if report:
             report({"epochs": float(cfg.epochs), **entry})
-    return {"curve": curve, "seconds": seconds, "closed": closed}
+    return {"curve": curve, "seconds": seconds, "peak_gib": peak, "closed": closed}
 
 
 Part = tuple[dict[str, Tensor], list[tuple[int, ...]]]  # images of a step, and what identifies them after augmentation

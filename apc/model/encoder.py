@@ -88,23 +88,31 @@ class Encoder(nn.Module):
 
     def forward(self, images: Tensor, closed: list[Tensor] | None = None) -> list[Tensor]:
         """Images (B,3,H,W) -> patch tokens (B,N,D) after each of `taps`, and last the normalised output."""
+        return [t[:, self.vit.num_prefix_tokens :] for t in self.tokens(images, closed)]
+
+    def tokens(self, images: Tensor, closed: list[Tensor] | None = None) -> list[Tensor]:
+        """As `forward`, with the class token in front: (B,P+N,D)."""
         *kept, x = self.closed(images) if closed is None else closed
         for number, block in enumerate(self.vit.blocks[self.open_from - 1 :], start=self.open_from):
             x = block(x)
             if number in self.taps:
                 kept.append(x)
-        return [t[:, self.vit.num_prefix_tokens :] for t in (*kept, self.vit.norm(x))]
+        return [*kept, self.vit.norm(x)]
 
 
 def build_encoder(cfg: Config) -> Encoder:
     """Encoder as the config names it, with its weights; ValueError where name, file or shapes do not fit."""
+    if cfg.encoder == "mit_b1":
+        from apc.baselines.mit import build_mit  # it builds on this module
+
+        return build_mit(cfg)
     name = cfg.encoder.split(".")[0]  # behind the point stands a tag of timm's weights
     if cfg.encoder == "pocket":
         vit = pocket_vit()
     elif name in timm.list_models("vit_*") + timm.list_models("deit_*"):
         vit = cast(VisionTransformer, timm.create_model(name, num_classes=0, dynamic_img_size=True))
     else:
-        known = "`pocket` or a plain ViT of timm, such as deit_tiny_patch16_224"
+        known = "`pocket`, `mit_b1`, or a plain ViT of timm, such as deit_tiny_patch16_224"
         raise ValueError(f"encoder is {cfg.encoder!r}; it must be {known}")
     if vit.pos_embed is None or vit.num_prefix_tokens != (vit.cls_token is not None):
         raise ValueError(f"encoder is {cfg.encoder!r}; it is no plain ViT with learned positions and one class token")

@@ -41,6 +41,10 @@ class Method(nn.Module):
         """Number of the stage an epoch (from 0) belongs to; the optimiser starts afresh with each."""
         return int(epoch >= self.cfg.frozen_epochs)
 
+    def course(self, epoch: int) -> tuple[int, int]:
+        """First epoch of the learning rate's course that an epoch belongs to, and the first behind it."""
+        return 0, self.cfg.epochs
+
     def begin(self, epoch: int, split: Split, device: str) -> None:
         """Called before every epoch, in a resumed run too: what a method makes from all training images at once, or
         opens and closes to learning."""

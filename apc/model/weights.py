@@ -37,13 +37,20 @@ def weights_file(cfg: Config) -> Path | None:
 
 
 def fingerprint(cfg: Config) -> str:
-    """What the weights are: a hash of their file, or the recipe of the embedded pre-training; empty without weights."""
+    """What the weights are: a hash of their file, or the recipe of the embedded pre-training; empty without weights.
+    Behind a plus sign stands the hash of `deeplab_weights`, where there are any."""
+    second = ""
+    if cfg.deeplab_weights:
+        if not Path(cfg.deeplab_weights).is_file():
+            told = "give a local .safetensors or .pth file"
+            raise ValueError(f"deeplab_weights: there is no file {cfg.deeplab_weights}; {told}")
+        second = f"+{file_fingerprint(cfg.deeplab_weights)}"
     if cfg.weights == "pocket":
         from apc import pretrain
 
-        return pretrain.fingerprint()
+        return pretrain.fingerprint() + second
     path = weights_file(cfg)
-    return file_fingerprint(str(path)) if path else ""
+    return (file_fingerprint(str(path)) if path else "") + second
 
 
 def contents(cfg: Config) -> str:

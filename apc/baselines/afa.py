@@ -1,0 +1,201 @@
+"""Affinity from Attention (Ru et al., CVPR 2022): class activation maps, refined along the affinity of patches that the
+encoder's attention learns, teach a decoder in the same training (method-spec, section 2).
+
+Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
+"""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from apc import losses
+from apc.baselines import affinity as pairs
+from apc.baselines.cam import cam_probabilities, multi_scale_cam, refined_label
+from apc.baselines.mit import WIDTHS, MiTEncoder, SegFormerHead
+from apc.baselines.refine import PAR
+from apc.config import Config
+from apc.data import Split
+from apc.model.decoder import Decoder
+from apc.model.encoder import build_encoder
+from apc.model.method import Method
+
+SCALES = (1.0, 0.5, 1.5)
+"""Multiples of the image's size at which its CAM is taken; the affinity that propagates it is the largest one's."""
+HIGH, LOW = 0.55, 0.35
+"""Background levels: objects stand above the first for sure, below the second is background for sure."""
+BACKGROUND = 0.45
+"""Background level of the `patch` branch, which leaves no pixel unknown: halfway between the two."""
+HEADS = 10.0
+"""Learning rate of classifier, affinity head and decoder over the encoder's."""
+DILATIONS = (1, 2, 4, 8, 12, 24)
+"""PAR's, for crops of 512 pixels; smaller images leave out what lies beyond a twentieth of their side."""
+
+
+class Timing(NamedTuple):
+    """When what begins, as shares of the training: the paper's iterations over their total; and PAR's steps."""
+
+    start: float
+    """Decoder and affinity begin to learn; before, the classifier learns alone."""
+    decoder: float
+    """The decoder's labels come from CAMs propagated along the affinity."""
+    affinity: float
+    """The affinity's labels do so too; 1 is never."""
+    par_steps: int
+
+
+VOC = Timing(2_000 / 20_000, 6_000 / 20_000, 1.0, 10)
+COCO = Timing(5_000 / 80_000, 15_000 / 80_000, 15_000 / 80_000, 15)
+
+
+class AFA(Method):
+    """AFA on MiT-B1, as published, or on a plain ViT, whose last two blocks' attention gives the affinity."""
+
+    def __init__(self, cfg: Config, num_classes: int) -> None:
+        super().__init__()
+        if cfg.unfreeze_blocks < pairs.BLOCKS:
+            needed = f"afa teaches the attention of the last blocks, so it must be {pairs.BLOCKS} or more"
+            raise ValueError(f"unfreeze_blocks is {cfg.unfreeze_blocks}; {needed}")
+        self.cfg = cfg
+        self.encoder = encoder = build_encoder(cfg)
+        if cfg.image_size % (2 * encoder.patch):
+            needed = f"afa sees images at half their size too, so it must be a multiple of {2 * encoder.patch}"
+            raise ValueError(f"image_size is {cfg.image_size}; {needed}")
+        self.classifier = nn.Linear(encoder.width, num_classes - 1, bias=False)
+        blocks = self._blocks()
+        # Unscaled, as in MiT, a small plain ViT's logits start the sigmoid flat, and it learns slowly or not at all.
+        scale = 1.0 if isinstance(encoder, MiTEncoder) else blocks[-1].attn.scale
+        self.affinity = pairs.AffinityHead(blocks[-1].attn.num_heads, scale)
+        size, norm, dropout = cfg.decoder_width, cfg.decoder_norm, cfg.decoder_dropout
+        if isinstance(encoder, MiTEncoder):
+            widths = [WIDTHS[stage - 1] for stage in (*encoder.taps, len(WIDTHS))]
+            self.decoder: nn.Module = SegFormerHead(widths, size, num_classes, norm, dropout)
+        else:
+            self.decoder = Decoder(len(encoder.taps) + 1, encoder.width, size, num_classes, norm, dropout)
+        self.timing = COCO if cfg.dataset == "coco" else VOC
+        self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 20 * d <= cfg.image_size), self.timing.par_steps)
+        self.radius = max(round(cfg.image_size / encoder.patch / 4), 1)  # 8 patches of the 32 of a 512-pixel crop
+        self.weights = {"cls": 1.0, "seg": 0.1, "aff": 0.1}
+
+    def _blocks(self) -> Any:
+        vit: Any = self.encoder.vit
+        return vit.stages[-1].blocks if isinstance(self.encoder, MiTEncoder) else vit.blocks
+
+    def cam(self, tokens: Tensor, images: Tensor) -> Tensor:
+        """The encoder's output (B,N,D) for images (B,3,H,W) -> raw class activation maps (B,C-1,h,w)."""
+        return self.classifier(tokens).transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
+
+    def decode(self, outputs: list[Tensor], images: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the encoder gave for images (B,3,H,W) -> class logits (B,C,*size)."""
+        encoder = self.encoder
+        grids = encoder.grids(images) if isinstance(encoder, MiTEncoder) else [encoder.grid(images)] * len(outputs)
+        logits = self.decoder([t.unflatten(1, grid) for t, grid in zip(outputs, grids, strict=True)])
+        return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+
+    def loss_terms(
+        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """`cls` of the classifier on max-pooled tokens; `seg` of the decoder and `aff` of the attention against labels
+        made from the CAMs, which are 0 in the first share of the training."""
+        cfg, images, labels = self.cfg, batch["image"], batch["labels"]
+        with pairs.listening(self._blocks()) as heard:
+            outputs = self.encoder(images, closed)
+        image_scores = self.classifier(outputs[-1].amax(1)).float()
+        terms = {"cls": F.multilabel_soft_margin_loss(image_scores, labels.float())}
+        if progress <= self.timing.start:
+            return terms | {"seg": image_scores.new_zeros(()), "aff": image_scores.new_zeros(())}
+        affinity = self.affinity(heard, self.encoder.vit.num_prefix_tokens)
+        for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
+        size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
+        target = F.interpolate(for_decoder[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
+        terms["seg"] = losses.balanced_segmentation(self.decode(outputs, images, size), target)
+        grid = self.encoder.grid(images)
+        label = pairs.affinity_label(for_affinity, grid, pairs.window(grid, self.radius, images.device))
+        return terms | {"aff": pairs.affinity_loss(affinity, label)}
+
+    @torch.no_grad()
+    def targets(self, images: Tensor, labels: Tensor, cam: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+        """Labels of pixels (B,H,W), 255 where unknown, for the decoder and for the affinity.
+
+        `cam` (B,C-1,h,w) is the one of this step's own forward pass, which is not computed again. Only the plain
+        images at the largest scale give their attention for propagation.
+        """
+        count, propagates = len(images), progress > self.timing.decoder
+        flows: list[tuple[tuple[int, int], Tensor]] = []
+
+        def maps(shown: Tensor) -> Tensor:
+            """CAMs of images and behind them their mirror images, all at one scale."""
+            if shown.shape[-2:] == images.shape[-2:]:
+                return torch.cat([cam.detach(), self.cam(self.encoder(shown[count:])[-1], shown)])
+            with pairs.listening(self._blocks()) as heard:
+                made = self.cam(self.encoder(shown)[-1], shown)
+            if propagates and shown.shape[-1] > images.shape[-1]:
+                grid = self.encoder.grid(shown)
+                affinity = self.affinity([t[:count] for t in heard], self.encoder.vit.num_prefix_tokens)
+                flows.append((grid, pairs.transition(affinity, pairs.window(grid, self.radius, images.device))))
+            return made
+
+        cams = multi_scale_cam(maps, images, SCALES)
+        with torch.autocast(images.device.type, enabled=False):
+            plain = along = None
+            if not propagates or progress <= self.timing.affinity:
+                plain = refined_label(self.par, images, cams, labels, HIGH, LOW)
+            if propagates:
+                ((grid, flow),) = flows
+                small = F.interpolate(cams.float(), size=grid, mode="bilinear", align_corners=False)
+                along = pairs.label_along(self.par, images, small, labels, flow, HIGH, LOW)
+        for_decoder, for_affinity = plain if along is None else along, along if plain is None else plain
+        assert for_decoder is not None and for_affinity is not None
+        return for_decoder, for_affinity
+
+    def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
+        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's before any image label."""
+        size = (images.shape[-2], images.shape[-1])
+        outputs = self.encoder(images, closed)
+        cam = F.interpolate(self.cam(outputs[-1], images), size=size, mode="bilinear", align_corners=False)
+        return {
+            "decoder": self.decode(outputs, images, size).softmax(1), "patch": cam_probabilities(cam, BACKGROUND)
+        }
+
+    def begin(self, epoch: int, split: Split, device: str) -> None:
+        """Close the encoder's norms: they have learning rate 0 in the published training."""
+        for module in self.encoder.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.requires_grad_(False)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The encoder's weights, and the heads' at ten times their learning rate."""
+        heads = [*self.classifier.parameters(), *self.affinity.parameters(), *self.decoder.parameters()]
+        encoder = [p for p in self.encoder.parameters() if p.requires_grad]
+        return [{"params": p, "scale": s} for p, s in ((encoder, 1.0), (heads, HEADS)) if p]
+
+
+def afa(dataset: str = "voc") -> Config:
+    """The published settings on VOC, 20,000 iterations of 4 crops, or on COCO, 80,000 of 8, in whole epochs.
+
+    `weights` names the file of MiT-B1, which the user has; see mit.py. Ours differs in how images come to their size:
+    squashed to 512 pixels and mirrored, not scaled at random and cropped.
+    """
+    cfg = Config(
+        dataset="voc", method="afa", encoder="mit_b1", image_size=512, decoder_blocks=(1, 2, 3, 4), epochs=8,
+        frozen_epochs=0, unfreeze_blocks=8, batch_size=4, optimizer="adamw", lr=6e-5, weight_decay=0.01,
+        schedule="poly", poly_power=1.0, warmup_steps=1500, crf="afa",
+    )
+    return cfg if dataset == "voc" else replace(cfg, dataset="coco", batch_size=8)
+
+
+def afa_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
+    """Fields that turn APC's settings on small data into AFA's in the published proportions: optimiser and schedule,
+    warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay.
+
+    `num_train` is the size of the training split where `base` does not name one. On the embedded data the learning rate
+    is the best of 2e-4, 5e-4, 1e-3, 2e-3 and 4e-3 by the CAM after 4 epochs of the classifier alone (one seed).
+    """
+    steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
+    return {
+        "method": "afa", "frozen_epochs": 0, "unfreeze_blocks": 1000, "optimizer": "adamw", "weight_decay": 0.01,
+        "lr": 2e-3 if base.encoder == "pocket" else 6e-5, "beta2": 0.999, "schedule": "poly", "poly_power": 1.0,
+        "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
+    }

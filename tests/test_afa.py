@@ -1,0 +1,312 @@
+"""AFA: affinity, propagation and refined labels against the official numbers and by hand, and its training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from apc.baselines.cam import multi_scale_cam, refined_label
+from apc.baselines.refine import PAR
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from apc import data
+from apc.baselines import afa as module
+from apc.baselines import affinity as pairs
+from apc.baselines.afa import AFA, HIGH, LOW, SCALES, VOC, afa, afa_pocket
+from apc.config import Config
+from apc.methods import build
+from apc.run import run
+
+DILATIONS = (1, 2, 4, 8, 12, 24)
+
+
+def golden(reference: Path, name: str) -> dict[str, Tensor]:
+    with np.load(reference / "golden" / f"{name}.npz", allow_pickle=False) as file:
+        return {key: torch.from_numpy(np.asarray(file[key])) for key in file}
+
+
+def test_golden_affinity_label_window_and_loss(reference: Path) -> None:
+    g = golden(reference, "afa_aff_loss")
+    near = pairs.window((10, 10), int(g["radius"]))
+    assert torch.equal(near, g["radius_mask"].bool())
+    pixels = g["cam_label_small"].long().repeat_interleave(16, 1).repeat_interleave(16, 2)
+    assert list(pixels.shape) == g["cam_label_shape"].tolist()
+    label = pairs.affinity_label(pixels, (10, 10), near)
+    assert torch.equal(label.long(), g["aff_label"].long())
+    assert ((label == 1).sum() + 1, (label == 0).sum() + 1) == (g["pos_count"], g["neg_count"])
+    affinity = g["aff_pred"].requires_grad_()
+    loss = pairs.affinity_loss(affinity, label)
+    loss.backward()
+    assert loss.item() == pytest.approx(g["loss"].item(), abs=1e-6)
+    torch.testing.assert_close(affinity.grad, g["grad"], rtol=1e-5, atol=0)
+    everywhere = pairs.affinity_label(pixels, (10, 10), torch.ones_like(near))
+    assert pairs.affinity_loss(affinity, everywhere).item() == pytest.approx(g["loss_nomask"].item(), abs=1e-6)
+
+
+@pytest.mark.parametrize("background", [LOW, HIGH])
+def test_golden_propagation(reference: Path, background: float) -> None:
+    g = golden(reference, "afa_propagate")
+    cam, (image, foreground) = torch.zeros(2, 20, 10, 10), g["present_fg"].T
+    cam[image, foreground] = g["valid_cam_present"]
+    flow = pairs.transition(g["aff_pred"], g["radius_mask"].bool())
+    made = pairs.propagate(cam, g["cls_label"], flow, background)
+    image, channel = g["out_index"].T
+    torch.testing.assert_close(made[image, channel], g[f"prop_{background:g}"], rtol=0, atol=1e-6)
+    made[image, channel] = 0
+    assert not made.any()  # all other classes are absent
+
+
+def test_golden_refinement_of_propagated_scores(reference: Path) -> None:
+    g = golden(reference, "afa_refine_cams_cls")
+    top, bottom, left, right = g["img_box"][0].tolist()
+    inside = (slice(None), slice(None), slice(top, bottom), slice(left, right))
+    made = torch.zeros(1, 3, 48, 40)
+    made[inside] = pairs.refine_scores(PAR(DILATIONS, 10), g["images"][inside], g["cams_present"][None][inside])
+    torch.testing.assert_close(made[0], g["refined_present"], rtol=0, atol=1e-5)
+
+
+def test_golden_refined_label_at_afas_two_levels(reference: Path) -> None:
+    g = golden(reference, "refine_label")
+    assert g["thre_afa"].tolist() == [HIGH, LOW]
+    cam, (image, foreground) = torch.zeros(2, 20, 64, 64), g["present"].T
+    cam[image, foreground] = g["present_cams"]
+    made = refined_label(PAR(DILATIONS, 10), g["images"], cam, g["cls_label"], HIGH, LOW)
+    for label, expected, (top, bottom, left, right) in zip(made, g["refined_afa"], g["img_box"].tolist(), strict=True):
+        boxed = torch.full_like(label, 255)
+        boxed[top:bottom, left:right] = label[top:bottom, left:right]
+        assert (boxed == expected).float().mean() > 0.999  # but for ties
+
+
+def test_the_window_is_a_square_around_each_patch_cut_off_at_the_border() -> None:
+    near = pairs.window((2, 3), 1).int()
+    assert near.tolist() == [
+        [1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 1],
+        [1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 1],
+    ]
+
+
+def test_the_affinity_loss_of_four_known_pairs_by_hand() -> None:
+    affinity = torch.tensor([[[0.9, 0.2], [0.4, 0.7]]])
+    label = torch.tensor([[[1, 0], [255, 1]]], dtype=torch.uint8)
+    expected = 0.5 * (0.1 + 0.3) / 3 + 0.5 * 0.2 / 2  # 2 alike and 1 unlike, one added to both counts
+    assert pairs.affinity_loss(affinity, label).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("value", [0, 3, 255])
+def test_a_batch_of_one_label_has_a_finite_loss_and_gradient(value: int) -> None:
+    affinity = torch.rand(2, 16, 16, requires_grad=True)
+    pixels = torch.full((2, 32, 32), value)
+    loss = pairs.affinity_loss(affinity, pairs.affinity_label(pixels, (4, 4), pairs.window((4, 4), 1)))
+    loss.backward()
+    assert affinity.grad is not None and torch.isfinite(affinity.grad).all() and torch.isfinite(loss)
+    assert (loss.item() == 0) == (value == 255)
+
+
+def test_the_affinity_head_equals_a_convolution_of_the_stacked_symmetric_logits() -> None:
+    torch.manual_seed(0)
+    head = pairs.AffinityHead(3)
+    nn.init.constant_(head.bias, 0.3)
+    heard = [torch.randn(2, 3, 7, 5) for _ in range(4)]
+    logits = torch.cat([heard[0] @ heard[1].mT, heard[2] @ heard[3].mT], dim=1)[:, :, 1:, 1:]
+    expected = F.conv2d(logits + logits.mT, head.weight, head.bias[None])[:, 0].sigmoid()
+    made = head(heard, prefix=1)
+    torch.testing.assert_close(made, expected)
+    torch.testing.assert_close(made, made.mT)
+
+
+def test_listening_hears_queries_and_keys_of_the_last_two_blocks_and_leaves_no_trace(tiny: Config) -> None:
+    method, images = method_of(tiny).eval(), torch.rand(2, 3, 96, 96)
+    before = method.encoder(images)[-1]
+    vit, inputs = method.encoder.vit, []
+    watch = [b.attn.register_forward_pre_hook(lambda _, args: inputs.append(args[0])) for b in vit.blocks]
+    with pairs.listening(vit.blocks) as heard:
+        assert torch.equal(method.encoder(images)[-1], before)
+    for hook in watch:
+        hook.remove()
+    expected = []
+    for block, x in zip(vit.blocks[-2:], inputs[-2:], strict=True):
+        qkv = block.attn.qkv(x).view(2, 144, 3, 2, 32).permute(2, 0, 3, 1, 4)
+        expected += [qkv[0], qkv[1]]
+    for mine, theirs in zip(heard, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    method.encoder(images)
+    assert len(heard) == 4
+
+
+def test_patches_without_neighbours_keep_their_classes_shares() -> None:
+    torch.manual_seed(0)
+    cam, labels = torch.rand(1, 2, 3, 3), torch.tensor([[1, 0]])
+    flow = pairs.transition(torch.ones(1, 9, 9), torch.eye(9).bool())
+    made = pairs.propagate(cam, labels, flow, 0.5)
+    shares = torch.stack([torch.full((3, 3), 0.5), cam[0, 0]]).softmax(0) / 1.1  # columns are divided by 1 + 0.1
+    torch.testing.assert_close(made[0, :2], shares)
+    assert not made[0, 2].any()
+
+
+def test_labels_of_a_batch_equal_those_of_its_images_one_by_one() -> None:
+    torch.manual_seed(0)
+    par, labels = PAR((1, 2), 3), torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
+    images, cam = torch.rand(3, 3, 32, 32), torch.rand(3, 3, 4, 4)
+    flow = pairs.transition(torch.rand(3, 16, 16), pairs.window((4, 4), 1))
+    made = pairs.label_along(par, images, cam, labels, flow, HIGH, LOW)
+    for i in range(3):
+        one = slice(i, i + 1)
+        alone = pairs.label_along(par, images[one], cam[one], labels[one], flow[one], HIGH, LOW)
+        assert torch.equal(made[one], alone)
+    assert set(made[0].unique().tolist()) <= {0, 1, 3, 255} and {1, 3} & set(made[0].unique().tolist())
+    assert not made[1].any()  # an image without classes is background
+
+
+def test_objects_are_where_the_strict_level_finds_them_and_background_where_both_do() -> None:
+    """A CAM of three plateaus: above both levels, between them, below both; no affinity, a refinement that does
+    nothing."""
+    cam = torch.tensor([0.9, 0.45, 0.1]).repeat_interleave(4).expand(1, 1, 4, 12)
+    flow = pairs.transition(torch.ones(1, 48, 48), torch.eye(48).bool())
+
+    def nothing(images: Tensor, scores: Tensor) -> Tensor:
+        return scores
+
+    made = pairs.label_along(nothing, torch.rand(1, 3, 16, 48), cam, torch.tensor([[1]]), flow, HIGH, LOW)
+    assert [made[0, 8, x].item() for x in (8, 24, 40)] == [1, 255, 0]
+
+
+def method_of(cfg: Config, num_classes: int = 7) -> AFA:
+    torch.manual_seed(0)
+    method = build(replace(cfg, **afa_pocket(cfg)), num_classes)
+    assert isinstance(method, AFA)
+    method.encoder.open_last(method.cfg.unfreeze_blocks)
+    return method
+
+
+def shown_batch(size: int = 96) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    labels = torch.zeros(2, 6)
+    labels[0, 2] = labels[1, 0] = labels[1, 5] = 1
+    images = F.interpolate(torch.rand(2, 3, 6, 6), size=(size, size), mode="bilinear")
+    return {"image": images, "labels": labels, "index": torch.zeros(2, 3, dtype=torch.long)}
+
+
+def test_the_classifier_learns_alone_in_the_first_tenth(tiny: Config) -> None:
+    method, shown = method_of(tiny), shown_batch()
+    early, late = method.loss_terms(shown, 0.1), method.loss_terms(shown, 0.101)
+    assert early["seg"] == 0 and early["aff"] == 0 and late["seg"] > 0 and late["aff"] > 0
+    pooled = method.encoder(shown["image"])[-1].amax(1) @ method.classifier.weight.T
+    expected = F.multilabel_soft_margin_loss(pooled, shown["labels"])
+    assert early["cls"].item() == pytest.approx(expected.item()) == late["cls"].item()
+
+
+def test_the_affinity_loss_teaches_the_attention_of_the_last_two_blocks(tiny: Config) -> None:
+    method = method_of(tiny)
+    method.loss_terms(shown_batch(), 0.2)["aff"].backward()
+    for block in method.encoder.vit.blocks[-2:]:
+        q_and_k = block.attn.qkv.weight.grad
+        assert q_and_k is not None and q_and_k[:128].abs().sum() > 0
+    assert method.encoder.vit.blocks[-1].attn.qkv.weight.grad[128:].abs().sum() == 0  # its values lead nowhere
+    assert method.affinity.weight.grad is not None and method.classifier.weight.grad is None
+
+
+def test_labels_come_from_cams_at_three_scales_and_then_from_propagated_ones(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, shown = method_of(tiny).eval(), shown_batch()
+    images, labels = shown["image"], shown["labels"]
+    own = method.cam(method.encoder(images)[-1], images)
+    with torch.no_grad():
+        cams = multi_scale_cam(lambda x: method.cam(method.encoder(x)[-1], x), images, SCALES)
+        plain = refined_label(method.par, images, cams, labels, HIGH, LOW)
+    decoder, affinity = method.targets(images, labels, own, VOC.decoder)
+    assert torch.equal(decoder, plain) and torch.equal(affinity, plain)
+
+    with torch.no_grad(), pairs.listening(method.encoder.vit.blocks) as heard:
+        method.encoder(F.interpolate(images, scale_factor=1.5, mode="bilinear", align_corners=False))
+    flow = pairs.transition(method.affinity(heard), pairs.window((18, 18), 3))  # 3 of 12 patches, as 8 of 32
+    small = F.interpolate(cams, size=(18, 18), mode="bilinear", align_corners=False)
+    along = pairs.label_along(method.par, images, small, labels, flow, HIGH, LOW)
+    decoder, affinity = method.targets(images, labels, own, VOC.decoder + 0.01)
+    assert torch.equal(decoder, along) and torch.equal(affinity, plain) and not torch.equal(along, plain)
+    monkeypatch.setattr(method, "timing", module.COCO)
+    decoder, affinity = method.targets(images, labels, own, module.COCO.affinity + 0.01)
+    assert torch.equal(decoder, along) and torch.equal(affinity, along)
+
+
+@pytest.mark.parametrize("present", [0.0, 1.0])
+@pytest.mark.parametrize("progress", [0.2, 0.9])
+def test_images_of_no_class_and_of_all_have_finite_losses(tiny: Config, present: float, progress: float) -> None:
+    method, shown = method_of(tiny), shown_batch()
+    shown["labels"] = torch.full((2, 6), present)
+    terms = method.loss_terms(shown, progress)
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(torch.isfinite(term) for term in terms.values())
+    assert all(torch.isfinite(p.grad).all() for p in method.parameters() if p.grad is not None)
+
+
+def test_losses_in_bf16_are_near_those_in_float32(tiny: Config) -> None:
+    method, shown = method_of(tiny).eval(), shown_batch()
+    exact = method.loss_terms(shown, 0.9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = method.loss_terms(shown, 0.9)
+    for name, term in exact.items():
+        assert rough[name].dtype == torch.float32
+        assert rough[name].item() == pytest.approx(term.item(), rel=0.1)
+
+
+def test_the_encoders_norms_do_not_learn_and_the_heads_learn_ten_times_as_fast(tiny: Config) -> None:
+    method, cfg = method_of(tiny), replace(tiny, num_train=16)
+    method.begin(0, data.load(cfg, "train"), "cpu")
+    encoder, heads = method.groups()
+    assert (encoder["scale"], heads["scale"]) == (1.0, 10.0)
+    norms = [p for m in method.encoder.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()]
+    assert norms and not any(p.requires_grad for p in norms)
+    sizes = [sum(p.numel() for p in group["params"]) for group in (encoder, heads)]
+    assert sum(sizes) + sum(p.numel() for p in norms) == sum(p.numel() for p in method.parameters())
+
+
+def test_both_branches_give_probabilities_of_every_pixel(tiny: Config) -> None:
+    branches = method_of(tiny).eval().predict(torch.rand(2, 3, 48, 96))
+    assert branches.keys() == {"decoder", "patch"}
+    for probabilities in branches.values():
+        assert probabilities.shape == (2, 7, 48, 96)
+        torch.testing.assert_close(probabilities.sum(1), torch.ones(2, 48, 96))
+
+
+def test_two_epochs_on_the_embedded_data_train_all_three_losses_and_score_both_branches(
+    tiny: Config, tmp_path: Path
+) -> None:
+    row = run(replace(tiny, **afa_pocket(tiny)), runs=tmp_path)
+    first, last = row.curve
+    assert first["cls"] > last["cls"] > 0 and last["seg"] > 0 and last["aff"] > 0
+    assert {"miou", "pseudo_miou"} <= row.metrics.keys()
+
+
+def test_the_published_network_computes_its_three_losses_on_mit() -> None:
+    cfg = replace(afa(), image_size=64, decoder_width=16, dataset="folder")
+    torch.manual_seed(0)
+    method = build(cfg, 7)
+    method.encoder.open_last(cfg.unfreeze_blocks)
+    terms = method.loss_terms(shown_batch(64), 0.9)
+    torch.stack(list(terms.values())).sum().backward()
+    assert all(torch.isfinite(term) and term > 0 for term in terms.values())
+    q = method.encoder.vit.get_submodule("stages.3.blocks.1.attn.q").weight
+    assert isinstance(q, Tensor) and q.grad is not None and q.grad.abs().sum() > 0
+    with torch.no_grad():
+        assert method.eval().predict(torch.rand(1, 3, 64, 96))["decoder"].shape == (1, 7, 64, 96)
+
+
+def test_presets_hold_the_published_settings_and_their_proportions(tiny: Config) -> None:
+    cfg = afa()
+    assert (cfg.image_size, cfg.batch_size, cfg.lr, cfg.weight_decay, cfg.poly_power) == (512, 4, 6e-5, 0.01, 1.0)
+    assert 7 < 20_000 * 4 / 10_582 <= cfg.epochs == 8 and afa("coco").batch_size == 8
+    assert 7 < 80_000 * 8 / 82_081 <= afa("coco").epochs
+    base = replace(tiny, num_train=800, batch_size=8, epochs=20)
+    assert afa_pocket(base)["warmup_steps"] == 150  # of 2,000 steps, as 1,500 of 20,000
+    assert replace(base, **afa_pocket(base)).epochs == 20
+
+
+@pytest.mark.parametrize("changes, said", [
+    ({"unfreeze_blocks": 1}, "unfreeze_blocks is 1"), ({"image_size": 104, "eval_size": 96}, "a multiple of 16"),
+])
+def test_what_afa_cannot_train_is_said_before_it_starts(tiny: Config, changes: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        build(replace(tiny, **(afa_pocket(tiny) | changes)), 7)
