@@ -13,6 +13,7 @@ USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervis
   apc export RUN_FOLDER --out DIR     weights, config, class names and a model card, to give away
   apc search SPACE [flags]            search a space of search_spaces/ with Ray Tune and Optuna
   apc status [RUNS]                   what is finished, under way and failed below a runs folder
+  apc doctor [flags]                  what would fail on this machine or a cluster, before anything long starts
   apc report [REPORTS]                build ablation.md, tables and figures from the rows below reports/results
 
   python experiments/grid_lambda.py   the paper's lambda search (section 4.1, Figure 5)
@@ -37,12 +38,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
-        return fail(f"{error.filename or 'a file'}: {error.strerror or error}; the same command goes on where it was")
+        return fail(f"{error.filename or 'a file'}: {error.strerror or error}; {_again(words[0])}")
     except FloatingPointError as error:
         return fail(f"{error}; try a lower learning rate or smaller lambdas")
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
+        print(f"stopped; {_again(words[0])}", file=sys.stderr)
         return 130
+
+
+def _again(verb: str) -> str:
+    """What becomes of work that was stopped."""
+    return "nothing was written" if verb in ("eval", "export") else "the same command goes on where it was"
 
 
 def fail(sentence: str) -> int:
@@ -59,6 +65,7 @@ VERBS = {
     "export": "export",
     "search": "search",
     "status": "status",
+    "doctor": "doctor",
     "report": "report",
 }
 """Verbs, each with its module in apc/verbs/."""

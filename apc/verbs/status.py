@@ -1,5 +1,6 @@
 """`apc status`: what is finished, under way and failed."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +8,13 @@ from apc.verbs import parse, positional
 
 
 def command(words: list[str]) -> None:
-    def status(runs: Annotated[Path, positional()] = Path("runs")) -> Path:
+    usual = Path(os.environ.get("APC_RUNS", "runs"))
+
+    def status(runs: Annotated[Path, positional()] = usual) -> Path:
         """What is finished, under way and failed below a folder of runs.
 
         Args:
-            runs: Folder that keeps the runs.
+            runs: Folder that keeps the runs (default: $APC_RUNS, or runs).
         """
         return runs
 
