@@ -5,6 +5,7 @@ Imports are local where they are heavy: `--help`, a typo and `--dry-run` must no
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc import leave, spaces
-from apc.config import PRESETS
-from apc.flags import check_address, config_of, how_of, parser, seeds_of
+from apc.config import PRESETS, Config
+from apc.expected import Hours, hours
+from apc.flags import check_address, check_trackers, config_of, how_of, parser, seeds_of
 from apc.plans import Interrupted, Plan, Result, Schedule, Staged, points
-from apc.results import require_writable
+from apc.results import load_runs, require_writable
 
 if TYPE_CHECKING:
     from apc.search import Resources
@@ -29,8 +31,8 @@ class Experiment:
     """Name of the script, of the folder of its rows and of its entry in the report."""
     title: str
     """What it is, in a line."""
-    plan: Plan | None = None
-    """Points to run; None where `draw` is searched with Optuna."""
+    plan: Plan | Callable[[Config], Plan] | None = None
+    """Points to run, or a function that makes them of the base setting; None where `draw` is searched with Optuna."""
     draw: spaces.Draw | None = None
     """Define-by-run space."""
     space: spaces.Space | None = None
@@ -49,6 +51,8 @@ class Experiment:
     """Score a search chooses by."""
     chooses: bool = False
     """Whether it is a search, which ends with a best.toml."""
+    measure: Callable[[Result, Path], Result] | None = None
+    """What is measured on finished runs, whose folders lie below the path: the rows of the table, made of theirs."""
     minutes: Mapping[str, int] = field(default_factory=dict)
     """Minutes to expect on two cores, by preset."""
 
@@ -81,6 +85,10 @@ def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
         return code
     except ValueError as error:
         print(f"{first.name}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
+        said = f"{error.filename or 'a file'}: {error.strerror or error}; the same command goes on where it was"
+        print(f"{first.name}: {said}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted before anything was started", file=sys.stderr)
@@ -116,12 +124,19 @@ class _Run:
     def __init__(self, experiment: Experiment, args: argparse.Namespace) -> None:
         self.experiment, self.args = experiment, args
         self.runs: Path = args.runs / "smoke" if args.smoke else args.runs
-        self.reports: Path = args.reports or (self.runs / "reports" if args.smoke else Path("reports"))
+        usual = Path(os.environ.get("APC_REPORTS", "reports"))
+        self.reports: Path = args.reports or (self.runs / "reports" if args.smoke else usual)
         for flag in ("num_workers", "cpus", "max_concurrent", "trials"):
             if (value := getattr(args, flag, None)) is not None and value < 1:
                 raise ValueError(f"--{flag.replace('_', '-')} is {value}; it must be at least 1")
-        self.plan = experiment.smoke_plan if args.smoke and experiment.smoke_plan else experiment.plan
+        if args.retries < 0:
+            raise ValueError(f"--retries is {args.retries}; it cannot be below 0")
+        check_trackers(args.log)
+        plan = experiment.smoke_plan if args.smoke and experiment.smoke_plan else experiment.plan
+        self.plan: Plan | None = plan(PRESETS[args.preset]()) if callable(plan) else plan
         self.base = config_of(args, self._knobs())
+        if callable(plan):
+            self.plan = plan(self.base)
         own = experiment.own_seeds[:2] if args.smoke else experiment.own_seeds
         self.seeds = list(own) or seeds_of(args.seeds, 2 if args.smoke else experiment.seeds.get(args.preset, 3))
         self.how: spaces.How | None = None
@@ -157,17 +172,27 @@ class _Run:
             result = self._search()
         except Interrupted as stop:
             return self._interrupted(stop.result)
+        if self.experiment.measure:
+            try:
+                result = self.experiment.measure(result, self.runs)
+            except KeyboardInterrupt:
+                return self._interrupted(result)
         page = self._write(result)
         failed = [row for _, rows in result for row in rows if row.error]
         print("\n".join(["", *leave.table(result, self.metrics, self.experiment.chooses)]))
         if failed:
             total = sum(len(rows) for _, rows in result)
-            print(f"{len(failed)} of {total} runs failed; the same command tries them again")
+            again = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
+            print(f"{len(failed)} of {total} runs failed; {again}")
+        if (curves := self.runs / ".tune").is_dir():
+            print(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         print(f"{page}: tables and figures; {self._rows_file()}: the rows")
         return 1 if failed else 0
 
     def _knobs(self) -> set[str]:
         """Fields the experiment varies itself."""
+        if self.plan and callable(self.experiment.plan):  # what only some points set follows from the base
+            return set.intersection(*(set(point.values) for point in self.plan.next([])))
         if self.plan:
             return set(self.plan.knobs)
         assert self.experiment.draw is not None
@@ -219,23 +244,25 @@ class _Run:
         args = self.args
         return Resources(
             address=args.address, num_workers=args.num_workers, cpus_per_trial=args.cpus, gpus_per_trial=args.gpus,
-            max_concurrent=args.max_concurrent, verbose=args.verbose,
+            max_concurrent=args.max_concurrent, retries=args.retries, trackers=tuple(args.log), verbose=args.verbose,
         )
 
     def _search(self) -> Result:
         from apc.progress import Progress
         from apc.search import optuna_search, search
 
-        name = self.experiment.name
+        name = f"{self.experiment.name}.{self.dataset}"
+        shown = "miou" if self.experiment.measure else self.metrics[0]  # what is measured later is not known yet
         common: dict[str, Any] = {
+            "name": name,
             "base": self.base, "seeds": self.seeds, "runs": self.runs, "resources": self._resources(),
-            "view": Progress(f"{name} on {self.dataset}", self.metrics[0]),
+            "view": Progress(f"{self.experiment.name} on {self.dataset}", shown),
         }
         if self.plan:
             return search(self.plan, **common)
         draw, first = self.experiment.draw, self.experiment.first
         assert draw is not None and self.how is not None
-        return optuna_search(draw, name=f"{name}.{self.dataset}", first=first, how=self.how, **common)
+        return optuna_search(draw, first=first, how=self.how, **common)
 
     def _interrupted(self, result: Result) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C."""
@@ -255,6 +282,7 @@ class _Run:
         name, path = self.experiment.name, self._rows_file()
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
         leave.leave_rows(path, name, result, proposed, self.metrics[0])
+        leave.leave_images(path.with_suffix(".images.npz"), self.runs, [row for _, rows in result for row in rows])
         if self.experiment.chooses:
             leave.leave_trials(path, result, list(dict.fromkeys(k for point, _ in result for k in point.values)))
             winner = leave.winner_of(result, self.metrics[0])
@@ -263,6 +291,12 @@ class _Run:
                 told = f"Best of {name} on {self.dataset} by the mean {self.metrics[0]} of seeds {seeds}."
                 leave.leave_best(path.with_suffix(".best.toml"), winner, self.base, told)
         return build(self.reports)
+
+    def expected(self, schedule: Schedule, todo: Sequence[Config]) -> Hours | None:
+        """Hours of one process that runs of the schedule will take; None where nothing tells."""
+        minutes = self.experiment.minutes.get(self.args.preset)
+        most = schedule.plan.most * len(self.seeds)
+        return hours(todo, load_runs(self.runs), 2 * minutes / most if minutes and most else None)
 
     def _show(self, schedule: Schedule | None) -> int:
         """`--dry-run`"""
@@ -276,6 +310,8 @@ class _Run:
                 print(f"done   {row.run}  {point.label} seed {row.config['seed']}")
         for job in schedule.waiting:
             print(f"to do  {job.run}  {job.point.label} seed {job.config.seed}")
+        if expected := self.expected(schedule, [job.config for job in schedule.waiting]):
+            print(f"about {expected} of one process for the runs to do")
         counts = schedule.counts
         later = f", and at most {counts['later']} more that depend on their scores" if counts["later"] else ""
         print(f"{counts['done']} runs done, {counts['waiting']} to do{later}")

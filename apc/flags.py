@@ -2,9 +2,11 @@
 
 import argparse
 import difflib
+import os
 import socket
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
@@ -13,6 +15,9 @@ from apc.spaces import SAMPLERS, STOPPERS, How
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
+
+TRACKERS = ("mlflow", "wandb")
+"""Names of --log, which are those of their packages too."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,9 +33,10 @@ class Parser(argparse.ArgumentParser):
 
 def parser(
     name: str, title: str, seeds: Mapping[str, int], minutes: Mapping[str, int], trials: int | None = None,
-    objectives: str = "miou",
+    objectives: str = "miou", *, trains: bool = True,
 ) -> Parser:
-    """Parser of an experiment; `trials` is the default number of Optuna trials, None for a plan of points."""
+    """Parser of an experiment; `trials` is the default number of Optuna trials, None for a plan of points. One that
+    `trains` nothing, but draws runs that are there, needs no place to train."""
     expected = "; ".join(f"about {m} minutes on {preset} with two cores" for preset, m in minutes.items())
     parser = Parser(
         prog=name, allow_abbrev=False, description=f"{title}{f' ({expected})' if expected else ''}.",
@@ -55,13 +61,23 @@ def parser(
     if trials is not None:
         _search_flags(parser, trials, objectives)
     where = parser.add_argument_group("where").add_argument
-    where("--runs", type=Path, default=Path("runs"), metavar="DIR", help="folder of the run folders (default: runs)")
-    where("--reports", type=Path, metavar="DIR", help="folder of rows, tables and figures (default: reports)")
-    where("--address", metavar="ADDRESS", help="Ray cluster: auto on one of its nodes (default: this machine alone)")
+    runs, address = os.environ.get("APC_RUNS"), os.environ.get("APC_ADDRESS")
+    folder = "folder of the run folders (default: $APC_RUNS, or runs)"
+    where("--runs", type=Path, default=Path(runs or "runs"), metavar="DIR", help=folder)
+    tables = "rows, tables and figures (default: $APC_REPORTS, or reports)"
+    where("--reports", type=Path, metavar="DIR", help=tables)
+    if not trains:
+        return parser
+    cluster = "Ray cluster: auto on one of its nodes, or local (default: $APC_ADDRESS, or local: this machine alone)"
+    where("--address", default=address, metavar="ADDRESS", help=cluster)
     where("--num-workers", type=int, default=1, metavar="N", help="processes a trial, data-parallel (default: 1)")
     where("--cpus", type=int, default=1, metavar="N", help="CPUs, and torch threads, of each process (default: 1)")
     where("--gpus", type=float, metavar="X", help="GPUs of each process (default: 1 where there are any)")
     where("--max-concurrent", type=int, metavar="N", help="most trials side by side (default: as many as fit)")
+    again = "times a trial that fails or loses its process is tried again, from its last epoch (default: 1)"
+    where("--retries", type=int, default=1, metavar="N", help=again)
+    tell = "tell a tracker too, through Ray's callback; repeatable (TensorBoard files are always below RUNS/.tune)"
+    where("--log", action="append", default=[], choices=TRACKERS, help=tell)
     where("--verbose", action="store_true", help="show Ray's own messages too")
     return parser
 
@@ -149,9 +165,16 @@ def config_of(args: argparse.Namespace, knobs: Collection[str]) -> Config:
     return cfg
 
 
+def check_trackers(names: Sequence[str]) -> None:
+    """ValueError where the package of a tracker is missing."""
+    for name in names:
+        if find_spec(name) is None:
+            raise ValueError(f"--log {name}: the package {name} is not installed; run `pip install {name}`")
+
+
 def check_address(address: str, timeout: float = 3.0) -> None:
     """ValueError, soon, where nothing can be reached at `address`; Ray alone would try for minutes."""
-    if address == "auto":
+    if address in ("auto", "local"):
         return
     where = address.removeprefix("ray://")
     host, colon, port = where.rpartition(":")

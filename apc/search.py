@@ -8,27 +8,27 @@ snapshot of Ray's is ever read back.
 import functools
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from apc import worker
+from apc import callbacks, spaces, worker
 from apc.config import Config, to_dict
 from apc.plans import Interrupted, Job, Plan, Result, Schedule
 from apc.progress import Silent, View
 from apc.results import Row
 from apc.run import identity
-from apc.session import Resources, fit, quiet, session, sigterm_as_sigint
+from apc.session import Resources, alone, fit, quiet, session, sigterm_as_sigint
 from apc.spaces import Draw, How
 from apc.studies import Study, Trial
 from apc.train import check_processes
-from apc.worker import ended_row
+from apc.worker import STORAGE, StorageFault, ended_row, reason_of, storage_fault
 
 worker.pin_environment()  # before ray is imported
 
 from ray import tune  # noqa: E402
-from ray.tune.schedulers import FIFOScheduler  # noqa: E402
 from ray.tune.search import Searcher  # noqa: E402
 
 ATTEMPTS = 4  # of the driver: Ray's memory monitor, for one, ends a whole Tune run and not just a trial
@@ -36,13 +36,14 @@ LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a tr
 
 
 def search(
-    plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, resources: Resources = Resources(),
-    view: View | None = None,
+    plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, name: str = "apc",
+    resources: Resources = Resources(), view: View | None = None,
 ) -> Result:
     """Run every point of `plan` with every seed and return the points, in the order proposed, with their rows.
 
-    A run that fails twice stands in its point's rows with `error` set. Interrupted on Ctrl-C or SIGTERM, when
-    everything finished so far is in `runs`.
+    A run that fails as often as `resources` allow stands in its point's rows with `error` set. Interrupted on Ctrl-C or
+    SIGTERM, when everything finished so far is in `runs`; ValueError where nothing more can be written there. `name` is
+    what trackers call the search.
     """
     runs = runs.resolve()
     schedule = Schedule(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
@@ -51,7 +52,7 @@ def search(
     if not schedule.through:
         make = functools.partial(PlanSearch, schedule)
         try:
-            _drive(make, lambda: schedule.through, base, resources, runs, view)
+            _drive(make, lambda: schedule.through, name, base, resources, runs, view)
         except KeyboardInterrupt:
             schedule.collect()
             raise Interrupted(schedule.result()) from None
@@ -70,19 +71,36 @@ def optuna_search(
     if how.stop_early != "none" and resources.num_workers > 1:
         raise ValueError(f"--stop-early {how.stop_early} works with one process a trial, not {resources.num_workers}")
     runs, view = runs.resolve(), view or Silent()
-    study = Study(space, name=name, base=_absolute(base), seeds=seeds, runs=runs, how=how, first=first)
-    view.known(study.counts)
-    if not study.through:
-        try:
-            make = functools.partial(StudySearch, study)
-            _drive(make, lambda: study.through, base, resources, runs, view)
-        except KeyboardInterrupt:
-            raise Interrupted(study.result()) from None
-    return study.result()
+    spaces.describe(space, base, f"search space {name}")  # nothing is written for one that is wrong
+    with alone(runs, name):
+        study = Study(space, name=name, base=_absolute(base), seeds=seeds, runs=runs, how=how, first=first)
+        view.known(study.counts)
+        if not study.through:
+            try:
+                make = functools.partial(StudySearch, study)
+                _drive(make, lambda: study.through, name, base, resources, runs, view)
+            except KeyboardInterrupt:
+                raise Interrupted(study.result()) from None
+        return study.result()
 
 
 def _drive(
-    make: Callable[[worker.Task, int, View], "DriverSearch"], through: Callable[[], bool], base: Config,
+    make: Callable[[worker.Task, int, View], "DriverSearch"], through: Callable[[], bool], name: str, base: Config,
+    resources: Resources, runs: Path, view: View,
+) -> None:
+    """Train until `through`; ValueError, once, where nothing more can be written."""
+    try:
+        _attempts(make, through, name, base, resources, runs, view)
+    except ValueError:
+        raise
+    except Exception:
+        if fault := storage_fault(runs):
+            raise StorageFault(runs, fault) from None
+        raise
+
+
+def _attempts(
+    make: Callable[[worker.Task, int, View], "DriverSearch"], through: Callable[[], bool], name: str, base: Config,
     resources: Resources, runs: Path, view: View,
 ) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
@@ -100,11 +118,14 @@ def _drive(
         try:
             for attempt in range(1, ATTEMPTS + 1):
                 view.begin(slots, task["gpus"] * task["num_workers"])
+                searcher = make(task, most, view)
                 try:
-                    _tuner(make(task, most, view), resources, store, view).fit()
+                    _tuner(searcher, resources, store, name, view).fit()
                     break
                 except (RuntimeError, tune.TuneError):
-                    if attempt == ATTEMPTS or through():
+                    if searcher.fault:
+                        raise StorageFault(runs, searcher.fault) from None
+                    if attempt == ATTEMPTS or through() or storage_fault(runs):
                         raise
         finally:
             view.end()
@@ -112,7 +133,7 @@ def _drive(
         raise KeyboardInterrupt  # Tune answers SIGINT by returning as if all were done
 
 
-def _tuner(searcher: "DriverSearch", resources: Resources, store: Path, view: View) -> tune.Tuner:
+def _tuner(searcher: "DriverSearch", resources: Resources, store: Path, name: str, view: View) -> tune.Tuner:
     cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0
     if resources.num_workers == 1:
         trainable = tune.with_resources(worker.in_process, {"CPU": cpus} | ({"GPU": gpus} if gpus else {}))
@@ -121,41 +142,19 @@ def _tuner(searcher: "DriverSearch", resources: Resources, store: Path, view: Vi
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=_trial_id,
-            trial_name_creator=_trial_id, scheduler=_GiveUp(searcher),
+            search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=callbacks.folder_of,
+            trial_name_creator=_trial_id, scheduler=callbacks.GiveUp(searcher),
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%d-%H%M%S-") + str(os.getpid()), storage_path=str(store), verbose=0,
-            failure_config=tune.FailureConfig(max_failures=1), callbacks=[_Watch(view)],
+            failure_config=tune.FailureConfig(max_failures=resources.retries),
+            callbacks=[callbacks.Watch(view, searcher), *callbacks.trackers(resources.trackers, name, store.parent)],
         ),
     )
 
 
 def _trial_id(trial: Any) -> str:
     return str(trial.trial_id)
-
-
-class _Watch(tune.Callback):
-    """Passes what trials do on to the view."""
-
-    def __init__(self, view: View) -> None:
-        self.view = view
-
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        seeds = [config["seed"] for config in trial.config["configs"]]
-        name = f"{trial.config['label']} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-        self.view.started(trial.trial_id, name)
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        self.view.reported(trial.trial_id, result)
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        self.view.tick()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles its callbacks for a restore that is never made; a view holds a terminal
 
 
 class DriverSearch(Searcher):
@@ -166,9 +165,12 @@ class DriverSearch(Searcher):
         source.requeue()
         self.source, self.task, self.most, self.view = source, task, most, view
         self.trials: dict[str, Any] = {}
+        self.fault = ""
+        """Why nothing more can be written; empty while it can."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
-        job = self.source.take() if len(self.trials) < self.most else None
+        with self._writing():
+            job = self.source.take() if len(self.trials) < self.most else None
         if job is None:
             return Searcher.FINISHED if self.source.through else None  # the last runs of a stage may be under way
         self.trials[trial_id] = job
@@ -184,9 +186,30 @@ class DriverSearch(Searcher):
         raise AssertionError("PlanSearch and StudySearch define end")
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if error:
+            self.failed(trial_id)
         job = self.trials.pop(trial_id)
-        self.view.ended(trial_id, job.point.label, self.end(job))
+        with self._writing():
+            rows = self.end(job)
+        self.view.ended(trial_id, job.point.label, rows)
         self.view.known(self.source.counts)
+
+    def failed(self, trial_id: str) -> None:
+        """End the whole search where a trial failed because nothing more can be written: all others would as well."""
+        runs, ids = Path(self.task["runs"]), self.trials[trial_id].ids
+        said = [text for run in ids for text in STORAGE if text in reason_of(runs, run)]
+        self.fault = (said or [storage_fault(runs)])[0]
+        if self.fault:
+            raise OSError(self.fault)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Remember why a row or the study could not be written: Tune wraps the error."""
+        try:
+            yield
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+            raise
 
     def save(self, checkpoint_path: str) -> None:
         Path(checkpoint_path).touch()  # the run folders, and a study's journal, are the state
@@ -225,20 +248,6 @@ class StudySearch(DriverSearch):
 
     def end(self, job: Trial) -> list[Row]:
         return self.source.finish(job)
-
-
-class _GiveUp(FIFOScheduler):
-    """Stops the trials that the study gives up; Tune's own ASHA would forget its rungs when the driver is killed."""
-
-    def __init__(self, searcher: DriverSearch) -> None:
-        super().__init__()
-        self.searcher = searcher
-
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        return self.STOP if self.searcher.give_up(trial.trial_id) else self.CONTINUE
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
 
 
 def _absolute(cfg: Config) -> Config:

@@ -63,11 +63,7 @@ class Study:
         self.path = runs / f"{name}.journal"
         runs.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(self.path)
-        self.study = optuna.create_study(
-            study_name=name, load_if_exists=True, pruner=PRUNERS[how.stop_early](base.epochs),
-            directions=["minimize" if o in LOWER_IS_BETTER else "maximize" for o in how.objectives],
-            storage=optuna.storages.JournalStorage(JournalFileBackend(str(self.path))),
-        )
+        self.study = self._opened()
         begun = "settings" in self.study.user_attrs
         self._check_same(described)
         if not begun:
@@ -76,6 +72,23 @@ class Study:
                 self.study.enqueue_trial(dict(values), skip_if_exists=True)
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.again.append(optuna.trial.Trial(self.study, trial._trial_id))
+
+    def _opened(self) -> optuna.Study:
+        """The study as its journal has it, to which nothing is added yet, or a new one."""
+        pruner = PRUNERS[self.how.stop_early](self.base.epochs)
+        try:
+            storage = optuna.storages.JournalStorage(JournalFileBackend(str(self.path)))
+            if self.name in optuna.get_all_study_names(storage):
+                return optuna.load_study(study_name=self.name, storage=storage, pruner=pruner)
+            return optuna.create_study(
+                study_name=self.name, storage=storage, pruner=pruner,
+                directions=["minimize" if o in LOWER_IS_BETTER else "maximize" for o in self.how.objectives],
+            )
+        except (ValueError, KeyError) as error:
+            instead = "move it away: a new study finds the finished runs and trains none again"
+            raise ValueError(
+                f"{self.path}: the journal is damaged ({type(error).__name__}: {error}); {instead}"
+            ) from None
 
     @property
     def ended(self) -> list[FrozenTrial]:
@@ -243,7 +256,7 @@ class Study:
 
     def _check_same(self, described: dict[str, str]) -> None:
         """A study goes on only with the settings it was begun with: its trials would not be comparable."""
-        fields = {k: v for k, v in to_dict(self.base).items() if k not in ("root", "weights")}
+        fields = {k: v for k, v in to_dict(self.base).items() if k not in ("root", "weights", "deeplab_weights")}
         told = {"seeds": self.seeds, "objectives": list(self.how.objectives), "search_seed": self.how.search_seed}
         told |= {"sampler": self.how.sampler, "stop_early": self.how.stop_early}
         now = fields | told | {f"space of {name}": text for name, text in described.items()}
@@ -252,6 +265,7 @@ class Study:
             self.study.set_user_attr("identity", identity(self.base))
             self.study.set_user_attr("settings", now)
             return
+        then = {k: v for k, v in to_dict(Config()).items() if k in fields} | then  # a later version may add fields
         changed = [
             f"{key} was {then.get(key, 'absent')}, is {now.get(key, 'absent')}"
             for key in dict.fromkeys([*now, *then]) if then.get(key) != now.get(key)

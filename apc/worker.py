@@ -6,10 +6,12 @@ trial and pays where a trial has more than one GPU or takes hours. Neither needs
 holds last.pt and row.json, so a trial that is started again goes on from its last epoch by itself.
 """
 
+import errno
 import json
 import os
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,6 +19,9 @@ from apc.config import Config, from_dict, to_dict
 from apc.results import Row, load_run, write_atomically
 
 Report = Callable[[dict[str, float]], None]
+STORAGE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+"""What the system says where nothing more can be written."""
+PROBE = 2**22  # bytes: a run whose state is larger tells of a full disk itself
 
 
 class Task(TypedDict):
@@ -105,8 +110,8 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
-            reason = f"{type(error).__name__}: {error}"
-            write_atomically(failure, f"{reason}\n\n{traceback.format_exc()}")
+            with suppress(OSError):  # on a full disk, for one; the driver looks for that itself
+                write_atomically(failure, f"{_reason(error)}\n\n{traceback.format_exc()}")
             raise
 
 
@@ -120,6 +125,42 @@ def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: 
     run(cfg, runs=runs, device=device, report=report)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
+
+
+def _reason(error: BaseException) -> str:
+    """An error in a line; a full disk by that name, which torch.save hides behind words of its own."""
+    link: BaseException | None = error
+    while link:
+        if isinstance(link, OSError) and link.strerror in STORAGE:
+            return f"OSError: {link.strerror}"
+        link = link.__cause__ or link.__context__
+    return f"{type(error).__name__}: {error}"
+
+
+def storage_fault(runs: Path) -> str:
+    """Why nothing more can be written below `runs`; empty where it can."""
+    probe = runs / f".probe.{os.getpid()}"
+    try:
+        with open(probe, "wb") as file:
+            file.write(bytes(PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+        return ""
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+class StorageFault(ValueError):
+    """Nothing more can be written where the runs lie."""
+
+    def __init__(self, runs: Path, fault: str) -> None:
+        super().__init__(
+            f"{runs}: cannot be written any more ({fault}); what is finished is kept, and once there is room the same "
+            "command goes on"
+        )
 
 
 def note(runs: Path, run: str) -> Path:
@@ -149,6 +190,7 @@ def pin_environment() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 nothing but our own view is printed
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_memory_monitor_refresh_ms": "0",  # its kill would end the whole Tune run; the system's ends one trial
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # seconds until a finished trial of several processes is noticed
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without a score is no error
     }.items():

@@ -1,0 +1,119 @@
+"""What Ray Tune tells while it trains, passed on: to the view, to the study, to MLflow and to W&B."""
+
+import os
+import re
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from apc import worker
+from apc.progress import View
+
+worker.pin_environment()  # before ray is imported
+
+from ray import tune  # noqa: E402
+from ray.tune.schedulers import FIFOScheduler  # noqa: E402
+
+if TYPE_CHECKING:
+    from ray.tune.logger import LoggerCallback
+
+
+class Judge(Protocol):
+    """The part of a search that looks at trials while they run."""
+
+    def give_up(self, trial_id: str) -> bool:
+        """Whether a trial that just reported is to be stopped."""
+
+    def failed(self, trial_id: str) -> None:
+        """An attempt of a trial failed and Tune will try it again; OSError where that is of no use."""
+
+
+class Watch(tune.Callback):
+    """Passes what trials do on to the view, and failed attempts to the search."""
+
+    def __init__(self, view: View, judge: Judge) -> None:
+        self.view, self.judge = view, judge
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.view.started(trial.trial_id, name_of(trial.config))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        self.view.reported(trial.trial_id, result)
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.judge.failed(trial.trial_id)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.view.tick()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks for a restore that is never made; a view holds a terminal
+
+
+class GiveUp(FIFOScheduler):
+    """Stops the trials that the study gives up; Tune's own ASHA would forget its rungs when the driver is killed."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__()
+        self.judge = judge
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        return self.STOP if self.judge.give_up(trial.trial_id) else self.CONTINUE
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+def name_of(task: worker.Task) -> str:
+    """A trial in words: `lambda1=0.02 lambda2=0.01 seed 0`."""
+    seeds = [config["seed"] for config in task["configs"]]
+    return f"{task['label']} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def folder_of(trial: Any) -> str:
+    """Name of a trial's folder below `.tune`, which is what TensorBoard calls its curves."""
+    return f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', name_of(trial.config))[:80]}.{trial.trial_id}"
+
+
+def trackers(names: Sequence[str], title: str, runs: Path) -> list["LoggerCallback"]:
+    """Ray's own callbacks for MLflow and W&B, a run a trial, with the trained fields as its parameters.
+
+    MLflow writes where MLFLOW_TRACKING_URI says, else into `<runs>/mlflow.db`; W&B takes WANDB_PROJECT, WANDB_MODE and
+    the key it was logged in with.
+    """
+    made: list[LoggerCallback] = []
+    for name in names:
+        assert find_spec(name), "apc.flags.check_trackers has looked"
+        if name == "mlflow":
+            from ray.air.integrations.mlflow import MLflowLoggerCallback
+
+            place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs / 'mlflow.db'}"
+            made.append(_with_fields(MLflowLoggerCallback)(tracking_uri=place, experiment_name=title))
+        else:
+            from ray.air.integrations.wandb import WandbLoggerCallback
+
+            project = os.environ.get("WANDB_PROJECT") or "apc"
+            made.append(_with_fields(WandbLoggerCallback)(project=project, group=title))
+    return made
+
+
+def _with_fields(callback: type[Any]) -> type[Any]:
+    """A tracker that is told the fields of the trial's config instead of the task, which is a list of whole configs."""
+
+    class Tracker(callback):
+        def log_trial_start(self, trial: Any) -> None:
+            task = trial.config
+            trial.config = {**task["configs"][0], "label": task["label"], "runs": ", ".join(task["ids"])}
+            trial.config["seed"] = ", ".join(str(config["seed"]) for config in task["configs"])
+            try:
+                super().log_trial_start(trial)
+            finally:
+                trial.config = task
+
+        def __getstate__(self) -> dict[str, Any]:
+            return {}
+
+    return Tracker

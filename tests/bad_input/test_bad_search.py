@@ -1,0 +1,181 @@
+"""Bad input to a search: one sentence, exit code 2, before Ray starts, and nothing of what was there is touched."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+from refusal import refused
+
+import apc.experiment
+import search_spaces
+from apc.config import Config
+from apc.flags import config_of, how_of, parser
+from apc.session import alone
+from apc.studies import Study
+from search_spaces import simple
+
+NAME = "search_simple.pocket"
+TINY = ["num_train=16", "num_val=4", "weights=", "crf=none", "epochs=1", "frozen_epochs=0", "warmup_steps=0"]
+FLAGS = [word for setting in TINY for word in ("--set", setting)] + ["--seeds", "1", "--trials", "5"]
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Ray would take ten seconds, and none of this may come as far."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("apc.session.ray.init", lambda *more, **options: pytest.fail("Ray was started"))
+
+
+def begun(runs: Path) -> Study:
+    """The study that `apc search simple` with FLAGS has begun, one trial of it asked for."""
+    args = parser("simple", "", {}, {}, trials=5).parse_args(FLAGS)
+    draw = search_spaces.draw_of(simple)
+    how = how_of(args, ["miou"])
+    study = Study(draw, name=NAME, base=config_of(args, set()), seeds=[0], runs=runs, how=how, first=simple.FIRST)
+    assert study.take()
+    return study
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.stat().st_size}
+
+
+CHANGED: dict[str, tuple[list[str], list[str]]] = {
+    "the base config": (["--set", "lr=0.5"], ["begun with other settings", "lr was 0.002, is 0.5", "--runs"]),
+    "the epochs": (["--epochs", "3"], ["epochs was 1, is 3"]),
+    "the seeds": (["--seeds", "2"], ["seeds was [0], is [0, 1]"]),
+    "the sampler": (["--sampler", "random"], ["sampler was tpe, is random"]),
+    "the search's seed": (["--search-seed", "7"], ["search_seed was 0, is 7"]),
+    "the objective": (["--objectives", "patch_miou"], ["objectives was ['miou'], is ['patch_miou']"]),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_a_search_that_goes_on_with_something_changed_is_told_what(
+    what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more, told = CHANGED[what]
+    path = begun(tmp_path / "runs").path
+    before = contents(tmp_path)
+    refused(["search", "simple", *FLAGS, *more], capsys, path.name, *told)
+    assert contents(tmp_path) == before
+
+
+def test_a_search_that_goes_on_with_a_changed_space_is_told_which_knob(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun(tmp_path / "runs")
+    before = contents(tmp_path)
+    narrower = dict(simple.SPACE) | {"theta": type(simple.SPACE["theta"])(0.5, 0.8)}  # type: ignore[arg-type]
+    monkeypatch.setattr(simple, "SPACE", narrower)
+    refused(["search", "simple", *FLAGS], capsys, "space of theta was FloatDistribution", "high=0.8")
+    assert contents(tmp_path) == before
+
+
+def test_a_study_begun_before_a_field_was_added_goes_on(tmp_path: Path) -> None:
+    study = begun(tmp_path)
+    settings = dict(study.study.user_attrs["settings"])
+    assert settings.pop("amp") == Config().amp
+    study.study.set_user_attr("settings", settings)
+    assert begun(tmp_path).study.user_attrs["settings"] == settings
+
+
+def test_a_journal_that_is_damaged_in_its_middle_is_named_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = begun(tmp_path / "runs").path
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:2], b"\x00\x00not a line\n", *lines[2:]]))
+    before = contents(tmp_path)
+    refused(["search", "simple", *FLAGS], capsys, path.name, "damaged", "finished runs")
+    assert contents(tmp_path) == before
+
+
+def test_a_study_that_another_search_works_on_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun(tmp_path / "runs")
+    with open(tmp_path / "runs" / f".{NAME}.lock", "w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        refused(["search", "simple", *FLAGS], capsys, f"{NAME}.journal", "another search works on this study")
+
+
+def test_locks_that_a_killed_driver_left_stop_nobody(tmp_path: Path) -> None:
+    study = begun(tmp_path)
+    (tmp_path / f".{NAME}.lock").touch()
+    left = tmp_path / f"{NAME}.journal.lock"
+    os.symlink(study.path, left)  # as Optuna holds it while it writes
+    with alone(tmp_path, NAME):
+        assert not left.is_symlink()
+        study.study.set_user_attr("written", True)  # at once; Optuna alone would wait for half a minute
+
+
+BROKEN: dict[str, tuple[str, list[str]]] = {
+    "an unknown knob": ("SPACE = {'lamda1': Real(0.0, 1.0)}", ["no field 'lamda1'", "did you mean lambda1"]),
+    "an unknown choice": ("SPACE = {'pooling': Choice(('max', 'topk'))}", ["'topk'", "did you mean top_k"]),
+    "a range upside down": ("SPACE = {'theta': Real(0.9, 0.5)}", ["theta runs from 0.9 to 0.5", "upside down"]),
+    "a function's range upside down": (
+        "def space(t):\n    return {'theta': t.suggest_float('theta', 0.9, 0.5)}", ["space(trial) fails", "ValueError"],
+    ),
+    "a condition on a knob that is not in the space": (
+        "SPACE = {'k': Whole(2, 5, when={'pooling': ('top_k',)})}", ["k depends on pooling, which is no knob above it"],
+    ),
+    "a plan with an unknown knob": ("PLAN = grid({'lamda1': [0.1]})", ["no field 'lamda1'", "did you mean lambda1"]),
+    "no space at all": ("SPICE = {}", ["neither a PLAN nor a SPACE"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_space_with_a_slip_is_one_sentence_of_the_command(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, told = BROKEN[what]
+    folder = tmp_path / "more_spaces"
+    folder.mkdir()
+    name = f"spoilt{list(BROKEN).index(what)}"
+    (folder / f"{name}.py").write_text(
+        f"from apc.plans import grid\nfrom apc.spaces import Choice, Real, Whole\n{source}\n"
+    )
+    monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(folder)])
+    refused(["search", name, *FLAGS], capsys, *told)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--objectives", "miuo"], ["--objectives miuo", "no run reports it", "miou"]),
+        (["--objectives", "miou,seconds"], ["--objectives seconds", "train_seconds"]),
+        (["--retries", "-1"], ["--retries is -1"]),
+        (["--trials", "0"], ["--trials is 0"]),
+        (["--sampler", "bohb"], ["bohb", "'tpe'"]),
+        (["--stop-early", "asha"], ["--stop-early asha", "eval_every=1"]),
+        (["--log", "comet"], ["comet", "'mlflow', 'wandb'"]),
+        (["--warm-start", "absent"], ["--warm-start absent", "no such folder"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_a_flag_with_a_slip(
+    words: list[str], told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused(["search", "simple", *FLAGS, *words], capsys, *told)
+    assert contents(tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_a_tracker_that_is_not_installed_is_told_with_the_command_that_installs_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("apc.flags.find_spec", lambda package: None)
+    refused(["search", "simple", *FLAGS, "--log", name], capsys, f"--log {name}", f"pip install {name}")
+    assert contents(tmp_path) == {}
+
+
+def test_a_disk_that_fills_up_while_the_report_is_written_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(run: object) -> None:
+        raise OSError(28, os.strerror(28), "reports/results")
+
+    monkeypatch.setattr(apc.experiment._Run, "_search", full)
+    told = "reports/results: No space left on device; the same command goes on"
+    refused(["search", "simple", *FLAGS], capsys, told)

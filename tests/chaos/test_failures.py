@@ -1,0 +1,257 @@
+"""Trials that raise, go NaN, run out of memory or lose their process; a disk that fills up; what trackers are told."""
+
+import os
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import search_spaces
+from apc import spaces, worker
+from apc.config import Config
+from apc.plans import points
+from apc.progress import Silent, status
+from apc.results import Row, load_runs
+from apc.spaces import How
+from apc.studies import Study
+from search_spaces import joint
+
+TINY = Config(
+    num_train=8, num_val=4, batch_size=4, image_size=96, encoder="pocket", decoder_blocks=(1, 2, 3), decoder_width=16,
+    decoder_norm="layer", epochs=2, frozen_epochs=0, unfreeze_blocks=3, crf="none", dropout=0.0, decoder_dropout=0.0,
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm_ray() -> Iterator[None]:
+    """One Ray for this module's searches."""
+    from apc.session import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+def spoilt(monkeypatch: pytest.MonkeyPatch, log: Path, spoil: Callable[[str, int], None]) -> None:
+    """Let `spoil(label, attempt)` go before each training; each attempt leaves its label in `log`.
+
+    What is defined in here Ray sends to its workers as it is.
+    """
+
+    def train(task: worker.Task) -> None:
+        import os
+
+        import torch
+
+        import apc.run
+        from apc.worker import in_process
+
+        torch.manual_seed(0)
+        with open(log, "a") as file:
+            file.write(task["label"] + "\n")
+        number = log.read_text().splitlines().count(task["label"])
+        whole = apc.run.run
+
+        def run(*words: Any, **more: Any) -> Any:
+            spoil(task["label"], number)
+            return whole(*words, **more)
+
+        apc.run.run = run  # type: ignore[assignment]
+        try:
+            in_process(task)
+        finally:
+            apc.run.run = whole
+            os.sync()
+
+    monkeypatch.setattr(worker, "in_process", train)
+
+
+@pytest.mark.slow
+def test_a_trial_is_tried_again_as_often_as_told_and_then_recorded_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apc.search import Resources, search
+
+    def spoil(label: str, attempt: int) -> None:
+        if label == "flaky" and attempt < 3:
+            raise RuntimeError(f"attempt {attempt}")
+
+    plan, log = points({"flaky": {"theta": 0.5}, "other": {"theta": 0.9}}), tmp_path / "log"
+    spoilt(monkeypatch, log, spoil)
+    found = {}
+    for retries in (2, 0):
+        log.write_text("")
+        runs = tmp_path / str(retries)
+        result = search(plan, base=TINY, seeds=[0], runs=runs, resources=Resources(retries=retries, max_concurrent=1))
+        (flaky,), (other,) = (rows for _, rows in result)
+        assert other.metrics["miou"] > 0 and not other.error
+        found[retries] = (flaky.error, log.read_text().splitlines().count("flaky"))
+    assert found == {2: ("", 3), 0: ("RuntimeError: attempt 1", 1)}
+
+
+@pytest.mark.slow
+def test_whatever_ends_a_trial_is_recorded_and_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from apc.search import Resources, search
+
+    def spoil(label: str, attempt: int) -> None:
+        import os
+        import signal
+
+        if label == "killed":  # as the system does where memory runs out
+            os.kill(os.getpid(), signal.SIGKILL)
+        if label == "memory":
+            raise MemoryError("512 GiB are asked for")
+
+    settings: dict[str, dict[str, Any]] = {
+        "killed": {"theta": 0.5}, "nan": {"lr": 100.0, "weight_decay": 100.0, "optimizer": "adamw"},
+        "memory": {"theta": 0.6}, "good": {"theta": 0.9},
+    }  # fmt: skip
+    log = tmp_path / "log"
+    spoilt(monkeypatch, log, spoil)
+    result = search(points(settings), base=TINY, seeds=[0], runs=tmp_path / "runs", resources=Resources(retries=1))
+    errors = {point.label: rows[0].error for point, rows in result}
+    assert errors["killed"].startswith("its process was lost") and "out of memory" in errors["killed"]
+    assert errors["nan"].startswith("FloatingPointError: the loss is not finite in epoch")
+    assert errors["memory"] == "MemoryError: 512 GiB are asked for"
+    assert errors["good"] == ""
+    assert sorted(log.read_text().split()) == sorted(["good", *["killed", "nan", "memory"] * 2])
+    told = status(tmp_path / "runs")
+    assert "1 finished, 3 failed" in told and all(error in told for error in errors.values())
+
+    curves = {folder.name: scalars(folder) for folder in (tmp_path / "runs" / ".tune").glob("*/*/") if folder.is_dir()}
+    (name,) = [name for name in curves if name.startswith("good_seed_0.")]
+    (row,) = result[3][1]
+    assert curves[name]["ray/tune/loss"] == pytest.approx([entry["loss"] for entry in row.curve])
+    assert curves[name]["ray/tune/miou"] == pytest.approx([row.metrics["miou"]])
+    assert curves[name]["ray/tune/epoch"] == [1, 2, 2]
+
+
+def scalars(folder: Path) -> dict[str, list[float]]:
+    """Curves of a trial's TensorBoard files, by tag."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found: dict[str, list[float]] = {}
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            (size,) = struct.unpack_from("<Q", content, at)  # a record: size, its checksum, the event, its checksum
+            event = Event.FromString(content[at + 12 : at + 12 + size])
+            at += 16 + size
+            for value in event.summary.value:
+                found.setdefault(value.tag, []).append(value.simple_value)
+    return found
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 24 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a small disk can be mounted by root on Linux alone")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+class Fill(Silent):
+    """Fills the disk as soon as one run has ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def ended(self, run: str, label: str, rows: list[Row]) -> None:
+        with open(self.folder / "filler", "ab", buffering=0) as file:
+            for size in (2**20, 2**12, 1):
+                try:
+                    while file.write(bytes(size)):
+                        pass
+                except OSError:
+                    continue
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["plan", "study"])
+def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_finished(
+    kind: str, small_disk: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from apc.search import Resources, optuna_search, search
+
+    runs = small_disk / "runs"
+    plan = points({"a": {"theta": 0.5}, "b": {"theta": 0.9}, "c": {"theta": 0.7}})
+
+    def go(view: Silent) -> Any:
+        common: dict[str, Any] = {
+            "base": TINY, "seeds": [0], "runs": runs, "resources": Resources(max_concurrent=1), "view": view,
+        }
+        if kind == "plan":
+            return search(plan, **common)
+        draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
+        return optuna_search(draw, name="study", how=How(trials=3), first=joint.FIRST, **common)
+
+    with pytest.raises(ValueError, match=r"runs: cannot be written any more \(No space left on device\)") as caught:
+        go(Fill(small_disk))
+    assert str(caught.value).count("\n") == 0 and "the same command goes on" in str(caught.value)
+    assert "Traceback" not in "".join(capfd.readouterr())
+    (first,) = load_runs(runs)
+    row = runs / first.run / "row.json"
+    before = row.stat().st_mtime_ns
+    (small_disk / "filler").unlink()
+    rows = [rows[0] for _, rows in go(Silent())]
+    assert [row.error for row in rows] == ["", "", ""] and rows[0].run == first.run
+    assert row.stat().st_mtime_ns == before
+
+
+def test_an_error_in_the_middle_of_a_row_names_the_full_disk() -> None:
+    try:
+        try:
+            raise OSError(28, os.strerror(28))
+        except OSError:
+            raise RuntimeError("unexpected pos 704 vs 598")  # noqa: B904  # as torch.save does
+    except RuntimeError as error:
+        assert worker._reason(error) == "OSError: No space left on device"
+    assert worker._reason(ValueError("k is 0")) == "ValueError: k is 0"
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "gp"])
+def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
+    sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trainings are left out: a made-up score by the setting stands in for them."""
+    from apc.search import Resources, optuna_search
+
+    def fake(values: dict[str, Any], run: str, runs: Path) -> None:
+        import math
+
+        from apc.results import Row, save_run
+
+        miou = 50 - 5 * abs(math.log10(values["lambda1"]) + 1) - values["k"] - 20 * abs(values["theta"] - 0.7)
+        save_run(runs, Row(run=run, config=values, metrics={"miou": miou}, seconds={}))
+
+    def train(task: worker.Task) -> None:
+        from pathlib import Path
+
+        from ray import tune
+
+        for values, run in zip(task["configs"], task["ids"], strict=True):
+            fake(values, run, Path(task["runs"]))
+        tune.report({"epoch": 1.0})
+
+    monkeypatch.setattr(worker, "in_process", train)
+    draw: spaces.Draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
+    how = How(trials=16, sampler=sampler, search_seed=5)
+    common: dict[str, Any] = {"name": "study", "base": replace(TINY, epochs=1), "seeds": [0, 1], "how": how}
+    found = optuna_search(draw, runs=tmp_path / "ray", resources=Resources(max_concurrent=1), **common)
+
+    study = Study(draw, runs=tmp_path / "plain", **common)
+    while trial := study.take():
+        for cfg, run in zip(trial.configs, trial.ids, strict=True):
+            fake(worker.to_dict(cfg), run, study.runs)
+        study.finish(trial)
+    assert [point.values for point, _ in found] == [point.values for point, _ in study.result()]
+    assert len({point.key for point, _ in found}) > 12
+    assert [trial.value for trial in study.ended] == [(rows[0].metrics["miou"]) for _, rows in found]

@@ -1,0 +1,236 @@
+"""Kills at random, seeded moments: of the worker process, of the trial and of the driver. The table stays the same."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import search_spaces
+from apc.config import Config
+from apc.flags import config_of, how_of, parser
+from apc.leave import leave_trials
+from apc.results import Row, load_rows
+from apc.run import run
+from apc.studies import Study
+from search_spaces import joint
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "search_joint.pocket"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """What is killed, so many seconds after so many epochs in all have begun."""
+
+    kind: str
+    epochs: int
+    seconds: float
+
+
+def kills(seed: int, kinds: dict[str, int], epochs: int) -> list[Kill]:
+    """Kills at random moments over a search of so many epochs; of the driver, some right after its start."""
+    rng = random.Random(seed)
+    wanted = [kind for kind, count in kinds.items() for _ in range(count)]
+    rng.shuffle(wanted)
+    moments = sorted(rng.randint(2, epochs - 4) for _ in wanted)
+    found: list[Kill] = []
+    for kind, at in zip(wanted, moments, strict=True):
+        if kind == "driver" and found and found[-1].kind == "driver":
+            found.append(Kill(kind, found[-1].epochs, rng.uniform(0, 15)))  # while it starts
+        else:
+            found.append(Kill(kind, at, rng.uniform(0, 0.4)))
+    return found
+
+
+@dataclass
+class Chaos:
+    """A search in a process of its own, and what is done to it."""
+
+    folder: Path
+    flags: list[str]
+    starts: int = 0
+    finished: dict[Path, int] = field(default_factory=dict)
+    """row.json files with the time of their first sight."""
+    family: dict[int, str] = field(default_factory=dict)
+    """Process id -> start time of every process that a driver has had."""
+
+    @property
+    def epochs(self) -> list[tuple[str, int]]:
+        """(run, epoch) of every epoch that was begun."""
+        log = self.folder / "epochs.log"
+        words = [line.split() for line in log.read_text().splitlines()] if log.is_file() else []
+        return [(name, int(epoch)) for name, epoch in words]
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        self.starts += 1
+        command = [sys.executable, str(ROOT / "tests" / "chaos" / "driver.py"), "joint", *self.flags]
+        with open(self.folder / "said.txt", "a") as said:
+            environment = os.environ | {"APC_CHAOS": str(self.folder)}
+            return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=said, stderr=said)
+
+    def look(self) -> None:
+        for path in (self.folder / "runs").glob("*/row.json"):
+            self.finished.setdefault(path, path.stat().st_mtime_ns)
+
+    def workers(self, driver: int) -> list[int]:
+        """Processes below a driver that train; all below it are remembered."""
+        parents = {int(path.name): stat_of(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()}
+        found = {driver}
+        while more := {pid for pid, stat in parents.items() if stat and stat[0] in found} - found:
+            found |= more
+        self.family |= {pid: stat[1] for pid in found if (stat := parents.get(pid))}
+        return [pid for pid in found if name_of(pid).startswith("ray::ImplicitFunc")]
+
+    def wait(self, driver: "subprocess.Popen[bytes]", until: Any, what: str) -> None:
+        deadline = time.monotonic() + 300
+        while not until():
+            self.look()
+            assert driver.poll() is None, f"the search ended before {what}: {self.said()}"
+            assert time.monotonic() < deadline, f"waited in vain for {what}: {self.said()}"
+            time.sleep(0.02)
+
+    def said(self) -> str:
+        return (self.folder / "said.txt").read_text()[-3000:]
+
+    def go(self, plan: list[Kill]) -> None:
+        driver = self.start()
+        try:
+            for kill in plan:
+                self.wait(driver, lambda at=kill.epochs: len(set(self.epochs)) >= at, f"epoch {kill.epochs}")
+                time.sleep(kill.seconds)
+                driver = self.kill(kill, driver)
+            code = driver.wait(timeout=600)
+            assert code == 0, self.said()
+        finally:
+            self.workers(driver.pid)
+            driver.kill()
+            driver.wait()
+            self.sweep()
+        self.look()
+
+    def kill(self, kill: Kill, driver: "subprocess.Popen[bytes]") -> "subprocess.Popen[bytes]":
+        if kill.kind == "worker":
+            found: list[int] = []
+
+            def seen() -> bool:
+                found[:] = self.workers(driver.pid)
+                return bool(found)
+
+            self.wait(driver, seen, "a worker process to kill")
+            os.kill(found[0], signal.SIGKILL)
+        elif kill.kind == "trial":
+            order = self.folder / "raise"
+            order.touch()
+            self.wait(driver, lambda: not order.exists(), "the trial to raise")
+        else:
+            self.workers(driver.pid)
+            driver.kill()
+            driver.wait()
+            return self.start()
+        return driver
+
+    def sweep(self) -> None:
+        """End what a killed driver has left behind and Ray has not ended by itself."""
+        deadline = time.monotonic() + 20
+        while left := [pid for pid, began in self.family.items() if (stat := stat_of(pid)) and stat[1] == began]:
+            if time.monotonic() > deadline:
+                for pid in left:
+                    os.kill(pid, signal.SIGKILL)
+                return
+            time.sleep(0.2)
+
+
+def stat_of(pid: int) -> tuple[int, str] | None:
+    """Parent and start time of a process; None where there is none, or a dead one that nobody has buried."""
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if words[0] == "Z" else (int(words[1]), words[19])
+
+
+def name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def undisturbed(runs: Path, base: Config, flags: list[str]) -> Study:
+    """The same search in plain Python, without Ray."""
+    how = how_of(arguments(flags), ["miou"])
+    draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
+    study = Study(draw, name=NAME, base=base, seeds=[0], runs=runs, how=how, first=joint.FIRST)
+    while trial := study.take():
+        for cfg in trial.configs:
+            run(cfg, runs=runs, device="cpu")
+        study.finish(trial)
+    return study
+
+
+def arguments(flags: list[str]) -> Any:
+    return parser("joint", "", {}, {}, trials=1).parse_args(flags)
+
+
+def compared(path: Path) -> bytes:
+    """The table without its seconds."""
+    frame = pd.read_csv(path, dtype=str)
+    return frame[[name for name in frame.columns if not name.endswith("_seconds")]].to_csv(index=False).encode()
+
+
+def survive(tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epochs: int, images: int) -> None:
+    settings = [f"num_train={images}", "num_val=8", "weights=", "crf=none", f"epochs={epochs}", "warmup_steps=0"]
+    settings += ["batch_size=8", "frozen_epochs=0"]
+    flags = [word for setting in settings for word in ("--set", setting)]
+    flags += ["--trials", str(trials), "--seeds", "1", "--max-concurrent", "1", "--retries", str(sum(kinds.values()))]
+    chaos = Chaos(tmp_path, [*flags, "--runs", "runs", "--reports", "reports"])
+    plan = kills(seed, kinds, trials * epochs)
+    began = time.monotonic()
+    chaos.go(plan)
+    took = time.monotonic() - began
+
+    study = undisturbed(tmp_path / "plain", config_of(arguments(flags), set()), flags)
+    leave_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
+    results = tmp_path / "reports" / "results" / "search_joint"
+    assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")
+    rows = {row.run: scores(row) for _, (row,) in study.result()}
+    assert {row.run: scores(row) for row in load_rows(results / "pocket.jsonl")} == rows
+    assert len(rows) == trials
+
+    begun = chaos.epochs
+    for name in rows:  # each epoch in turn, one of them again after a kill in its middle
+        own = [epoch for run_of, epoch in begun if run_of == name]
+        assert own[0] == 0 and own[-1] == epochs - 1
+        assert all(later - earlier in (0, 1) for earlier, later in zip(own, own[1:], strict=False)), (name, own)
+    assert len(begun) <= trials * epochs + len(plan)
+    assert chaos.finished == {path: path.stat().st_mtime_ns for path in chaos.finished}  # none was written again
+    assert {path.parent.name for path in chaos.finished} == set(rows)
+    counts = Counter(kill.kind for kill in plan)
+    print(f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {trials} runs of {epochs} epochs: "
+          f"{len(begun) - trials * epochs} epochs again, tables equal, {took:.0f} s")
+
+
+def scores(row: Row) -> dict[str, Any]:
+    curve = [{name: value for name, value in entry.items() if name != "seconds"} for entry in row.curve]
+    return {"metrics": row.metrics, "per_class": row.per_class, "curve": curve}
+
+
+@pytest.mark.slow
+def test_a_search_survives_a_kill_of_its_worker_of_its_trial_and_of_its_driver(tmp_path: Path) -> None:
+    survive(tmp_path, {"worker": 1, "trial": 1, "driver": 1}, seed=0, trials=3, epochs=6, images=32)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+def test_a_search_survives_twenty_kills(tmp_path: Path) -> None:
+    seed = int(os.environ.get("APC_CHAOS_SEED", "0"))
+    survive(tmp_path, {"worker": 7, "trial": 6, "driver": 7}, seed=seed, trials=10, epochs=10, images=48)
