@@ -1,11 +1,13 @@
-"""The files an experiment leaves below `<reports>/results/<experiment>/`: rows, trials as a table, best.toml."""
+"""The files an experiment leaves in `<reports>/results/<experiment>/`: rows, counts by image, trials, best.toml."""
 
 import os
 import statistics
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
 from apc.plans import Point, Result, score
@@ -36,6 +38,31 @@ def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = (
     rank = {label: i for i, label in enumerate(dict.fromkeys([*labels, *(row.row for row in (*new, *earlier))]))}
     rows = [*(row for row in earlier if row.run not in again), *new]
     return sorted(rows, key=lambda row: (rank[row.row], row.config["seed"]))
+
+
+def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
+    """Write what each photograph scored in each run to `path` (.npz), beside what is there: run -> counts (n,3,C).
+
+    The three are the pixels of a class that are right, that the truth has and that were called so, by the headline
+    protocol: the mIoU of any choice of photographs follows from their sums. Runs whose folder has no confusion.npz,
+    such as those of another machine, keep what was written of them before.
+    """
+    import numpy as np
+
+    kept: dict[str, Any] = {}
+    with suppress(OSError, ValueError, BadZipFile), np.load(path) as stored:
+        kept = {run: stored[run] for run in stored.files}
+    for row in rows:
+        with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(runs / row.run / "confusion.npz") as counts:
+            matrices = counts["miou"]
+            right = np.diagonal(matrices, axis1=1, axis2=2)
+            tallies = np.stack([right, matrices.sum(2), matrices.sum(1)], axis=1)
+            kept[row.run] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
+    if kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+        np.savez_compressed(part, **kept)
+        os.replace(part, path)
 
 
 def leave_trials(path: Path, result: Result, knobs: Sequence[str]) -> None:

@@ -14,6 +14,9 @@ def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) ->
 
     Folder and weights stand by their names alone: where they lie is of one machine.
     """
+    half = [row for row in rows if row.stamp.get("selection") == "half"]
+    if experiment.script and (half or not rows):  # its seeds are its own; a search called by hand is `apc search`
+        return shlex.join(["python", f"experiments/{experiment.script}.py"])
     if experiment.name.startswith("search_"):
         words = ["apc", "search", experiment.name.removeprefix("search_")]
     elif experiment.name in EXPERIMENTS:
@@ -35,7 +38,7 @@ def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) ->
     for name, value in unusual.items():
         # What a label names is a knob of the experiment, which --set would refuse, even if all rows here share it.
         named = any(f"{name}=" in row.row or str(value) == row.row for row in rows)
-        if not named and name not in ("dataset", "root", "weights", "seed"):
+        if not named and name not in ("dataset", "root", "weights", "seed", *experiment.sets):
             words += ["--set", f"{name}={_written(value)}"]
     return shlex.join([*words, "--seeds", _seeds(rows)])
 

@@ -9,13 +9,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from apc.report.plotting import COLOURS, MARKERS, empty, legend_below, save
+from apc.report.plotting import COLOURS, MARKERS, empty, legend_below, once, save
 from apc.report.statistics import summary
 
+_TERMS = {
+    "mce": "mce: image classes",
+    "pce": "pce: patch contrast",
+    "seg": "seg: decoder on pseudo labels",
+    "loss": "loss: weighted sum",
+}
 Seeds = Mapping[int, float]
 """Score by seed."""
 
 
+@once
 def rows_beside_paper(
     scores: Mapping[str, Mapping[str, Seeds]],
     names: Mapping[str, str],
@@ -70,6 +77,7 @@ def rows_beside_paper(
     return save(figure, path)
 
 
+@once
 def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, path: Path) -> Path:
     """IoU of each class: row -> class -> one value a seed; mean and standard deviation, classes from top to bottom."""
     classes = list(dict.fromkeys(name for rows in scores.values() for name in rows))
@@ -100,6 +108,7 @@ def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, p
     return save(figure, path)
 
 
+@once
 def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path) -> Path | None:
     """Training curves, row -> runs -> epochs: a panel for each loss term and score, thick the mean, thin each seed."""
     epochs = [epoch for curves_of in runs.values() for curve in curves_of for epoch in curve]
@@ -132,7 +141,7 @@ def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
                 linewidth=1.5,
                 label=label,
             )
-        ax.set_title(key, fontsize=9)
+        ax.set_title(_TERMS.get(key, key), fontsize=9)
         ax.set_xlabel("epoch")
         ax.set_ylabel("mIoU (%)" if "miou" in key else "loss, before its weight" if key != "loss" else "weighted sum")
         ax.locator_params(axis="x", integer=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import Config, to_dict
+from apc.report.efficiency import completed
+from apc.report.images import Images, Interval
 from apc.results import Row, load_rows
 
 _NOT_COMPARED = ("seed", "root", "weights")  # the seed is averaged over; the two paths are compared by fingerprint
@@ -32,6 +34,8 @@ class Group:
     """What sets the group apart from the others of its data set; empty for an only group."""
     notes: list[str] = field(default_factory=list)
     """What a reader of its numbers must be told."""
+    images: Images = field(default_factory=Images, repr=False)
+    """What each image scored in each run, where it was kept."""
 
     @property
     def labels(self) -> list[str]:
@@ -42,6 +46,12 @@ class Group:
         """Finite values of one metric by seed."""
         found = {row.config.get("seed", 0): row.value(metric) for row in self.rows if row.row == label}
         return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+    def over_images(self, a: str, b: str, metric: str) -> Interval | None:
+        """Bootstrap interval over images of label `a` minus label `b`, over the seeds of both; None without counts."""
+        runs = [{row.config.get("seed", 0): row.run for row in self.rows if row.row == label} for label in (a, b)]
+        common = sorted(set(runs[0]) & set(runs[1]))
+        return self.images.difference([runs[0][s] for s in common], [runs[1][s] for s in common], metric)
 
     def stamped(self, key: str) -> Counter[str]:
         """How many rows carry each value of a stamp key."""
@@ -66,17 +76,33 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
             "stamp": dict,
             "per_class": dict,
             "curve": list,
+            "classes": list,
             "row": str,
             "run": str,
+            "error": str,
+            "stopped": str,
         }
         wrong = [name for name, kind in kinds.items() if not isinstance(getattr(row, name), kind)]
+        wrong = wrong or _inside(row)
         if wrong:
             problems.append(
                 f"{path.name}, run {row.run}: {', '.join(wrong)} is not of the right kind; the row is left out"
             )
         else:
-            sound.append(row)
+            sound.append(completed(row))
     return sound, problems
+
+
+def _inside(row: Row) -> list[str]:
+    """Parts of a row of the right kinds that hold something that no run leaves there."""
+    kinds = {
+        "config's seed": isinstance(row.config.get("seed", 0), int),
+        "metrics": all(isinstance(value, int | float) for value in row.metrics.values()),
+        "seconds": all(isinstance(value, int | float) for value in row.seconds.values()),
+        "per_class": all(isinstance(values, list) for values in row.per_class.values()),
+        "curve": all(isinstance(epoch, dict) for epoch in row.curve),
+    }
+    return [name for name, right in kinds.items() if not right]
 
 
 def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[Group]:

@@ -23,11 +23,13 @@ class Stages:
     labels: dict[Pair, str]
     """(lambda1, lambda2) -> label, of every point with a score."""
     best1: float | None
-    """Best lambda1 with lambda2 = 0, by the means of `miou`."""
+    """Best lambda1 with lambda2 = 0, by the means of `metric`."""
     best2: float | None
     """Best lambda2 at that lambda1."""
     chosen: Pair | None = None
     """What best.toml holds: the best of all points, those run outside the stages included; None without it."""
+    metric: str = "miou"
+    """By which the stages choose."""
 
     @property
     def first(self) -> dict[float, str]:
@@ -55,17 +57,17 @@ class Stages:
         return self.labels.get(_PAPER, "")
 
 
-def stages(group: Group, chosen: Mapping[str, Any], failed: Collection[str] = ()) -> Stages:
-    """The two stages of a group, from its means of `miou`; `chosen` is what best.toml holds.
+def stages(group: Group, chosen: Mapping[str, Any], failed: Collection[str] = (), metric: str = "miou") -> Stages:
+    """The two stages of a group, from its means of `metric`; `chosen` is what best.toml holds.
 
     A setting of which a seed failed (`failed` labels) is not taken for the best, as in the search itself.
     """
     labels: dict[Pair, str] = {}
     for row in group.rows:
         labels.setdefault((float(row.config.get("lambda1", 0)), float(row.config.get("lambda2", 0))), row.row)
-    found = Stages(labels, None, None)
+    found = Stages(labels, None, None, metric=metric)
     means = {
-        label: statistics.fmean(scores.values()) for label in labels.values() if (scores := group.scores(label, "miou"))
+        label: statistics.fmean(scores.values()) for label in labels.values() if (scores := group.scores(label, metric))
     }
     eligible = {label: mean for label, mean in means.items() if label not in failed}
 
@@ -94,7 +96,8 @@ def sentences(found: Stages) -> list[str]:
     """The best setting in words, with a warning where it lies at an end of the searched values."""
     lines = []
     if found.best:
-        lines.append(f"**Best here, by the mean of `miou`: {found.best}; the paper's choice: {_named(_PAPER)}.**")
+        paper = _named(_PAPER)
+        lines.append(f"**Best here, by the mean of `{found.metric}`: {found.best}; the paper's choice: {paper}.**")
     if found.last and found.best != found.last:
         lines.append(
             f"The two stages lead to {found.last}; {found.best} is what best.toml holds, chosen among all settings, "
@@ -112,7 +115,7 @@ def sentences(found: Stages) -> list[str]:
         lines.insert(0, f"**Best lambda1 so far: {found.best1:g}. The second stage, lambda2, is pending.**")
     if 0.0 in found.first:
         lines.append(
-            "At lambda1 = 0 nothing trains the decoder, so its `miou` is that of random weights; "
+            f"At lambda1 = 0 nothing trains the decoder, so its `{found.metric}` is that of random weights; "
             "the patch branch (`patch_miou`) is what to read there."
         )
     if not found.default:
@@ -124,7 +127,7 @@ def panels(group: Group, found: Stages, place: str) -> list[Sweep]:
     """Figure 5's two panels, decoder and patch branch; `place` is the data set's name."""
 
     def lines(points: dict[float, str]) -> dict[str, dict[float, dict[int, float]]]:
-        return {m: {v: group.scores(label, m) for v, label in points.items()} for m in ("miou", "patch_miou")}
+        return {m: {v: group.scores(label, m) for v, label in points.items()} for m in (found.metric, "patch_miou")}
 
     at = "best lambda1" if found.best1 is None else f"lambda1 = {found.best1:g}"
     return [

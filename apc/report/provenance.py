@@ -93,7 +93,8 @@ def _held(group: Group, knobs: Collection[str]) -> str:
         for name, value in shared.items()
         if name not in ("seed", "root", "weights", *METHOD, *knobs) and value != default.get(name)
     ]
-    return f"{', '.join(main)}; other fields that differ from the defaults of `Config`: {', '.join(others) or 'none'}"
+    told = ", ".join(main) or "none of the searched knobs"
+    return f"{told}; other fields that differ from the defaults of `Config`: {', '.join(others) or 'none'}"
 
 
 def failures(failed: list[Row]) -> list[str]:

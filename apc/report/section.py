@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from apc.report import figures, lambdas, tables
+from apc.report import comparison, images, lambdas, searches, tables
 from apc.report.catalogue import Experiment
 from apc.report.claims import Judged, judge_group, verdict_table
 from apc.report.command import command
+from apc.report.drawn import pictures
 from apc.report.groups import Group, read, separate
 from apc.report.provenance import about_data, damages, failures, provenance
-from apc.report.sweeps import sweeps
 from apc.report.words import plain_words
+from apc.results import Row
 
 
 @dataclass
@@ -42,6 +43,7 @@ def section(experiment: Experiment, dataset: str, reports: Path) -> tuple[list[s
         ], []
     rows, problems = read(path)
     chosen, more = _chosen(path.with_suffix(".best.toml"))
+    counts, torn = images.read(path.with_suffix(".images.npz"))
     groups = separate(rows, experiment.knobs)
     failed = [row for row in rows if row.error]
     text = [f"### {dataset}", about_data(dataset, rows)]
@@ -57,10 +59,16 @@ def section(experiment: Experiment, dataset: str, reports: Path) -> tuple[list[s
         place = " · ".join([dataset, *(f"{k} {v}" for k, v in group.what.items())])
         if len(groups) > 1:
             text.append(f"#### Group {number}: {', '.join(f'{k} = {v}' for k, v in group.what.items())}")
-        paragraphs, verdicts = _group(experiment, group, name, place, chosen, {row.row for row in failed}, reports)
+        group.images = counts
+        # runs that failed or were stopped early have no group of their own: they stand with the first
+        ended = [row for row in rows if number == 1 or not (row.error or row.stopped)]
+        paragraphs, verdicts = _group(experiment, group, name, place, chosen, ended, dataset, reports)
         text += paragraphs
         judged += verdicts
-    text += failures(failed) + damages([*problems, *more])
+    if path.with_suffix(".trials.csv").is_file():
+        stem = f"results/{experiment.name}/{dataset}.trials".replace(" ", "%20")
+        text.append(f"<sub>All trials as [csv]({stem}.csv) · [parquet]({stem}.parquet)</sub>")
+    text += failures(failed) + damages([*problems, *more, *torn])
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [rows] if len(groups) < 2 else [group.rows for group in groups]
     commands = [line for part in sources if (line := command(experiment, dataset, part))]
@@ -73,11 +81,12 @@ def _code(lines: Iterable[str]) -> str:
     return "```\n" + "\n".join(dict.fromkeys(lines)) + "\n```"
 
 
-def remove_stale(reports: Path, experiment: str, dataset: str) -> None:
-    """Remove the files of an earlier page: of a group that is gone none may stay behind as a result."""
+def remove_stale(reports: Path, experiment: str, dataset: str, page: str) -> None:
+    """Remove tables and figures that `page` does not name: of a group that is gone none may stay behind as a result."""
     for folder in ("tables", "figures"):
         for path in (reports / folder).glob(f"{_file_name(experiment, dataset)}.*"):
-            path.unlink()
+            if f"{folder}/{path.name.replace('.details.', '.')}" not in page:
+                path.unlink()
 
 
 def _file_name(experiment: str, dataset: str) -> str:
@@ -86,16 +95,29 @@ def _file_name(experiment: str, dataset: str) -> str:
 
 
 def _group(
-    experiment: Experiment, group: Group, name: str, place: str, chosen: dict[str, Any], failed: set[str], reports: Path
+    experiment: Experiment, group: Group, name: str, place: str, chosen: dict[str, Any], rows: list[Row], dataset: str,
+    reports: Path,
 ) -> tuple[list[str], list[Judged]]:
-    stages = lambdas.stages(group, chosen, failed) if experiment.staged else None
+    """Paragraphs and verdicts of one group; `rows` are those of the file, failed and stopped ones among them."""
+    failed = {row.row for row in rows if row.error}
+    stages = lambdas.stages(group, chosen, failed, experiment.metric) if experiment.staged else None
     judged = list(judge_group(experiment, group, place, stages))
+    found = searches.trials(group, rows, experiment.metric) if experiment.search else []
+    races = comparison.races(experiment, dataset, reports)
+    whole = _whole(experiment, group, chosen)
     text = [f"> **Mind:** {note}" for note in group.notes]
-    for part in _staged_parts(stages) if stages else [_whole(experiment, group, chosen)]:
+    if experiment.search:
+        paper = stages.default if stages else experiment.reference
+        said = searches.sentences(found, experiment.metric, paper)
+        said += [] if stages else searches.at_an_end(experiment.name, found)  # stages say it themselves
+        text.append("\n".join(f"- {line}" for line in said))
+    for part in _parts(stages, whole, found):
         text += _tables(experiment, group, part, f"{name}{part.suffix}", place, reports)
     text += ["\n".join(f"- {line}" for line in lambdas.sentences(stages))] if stages else []
-    text += plain_words(experiment, group)
-    text += _figures(experiment, group, stages, name, place, reports)
+    text += [*searches.importance_table(found), *searches.pruned_table(found, rows)]
+    text += [] if experiment.search else plain_words(experiment, group)
+    text += comparison.compared(races, group.rows)
+    text += pictures(experiment, group, stages, found, races, whole.labels, name, place, reports)
     text += verdict_table(judged)
     return [*text, *provenance(group, experiment.knobs or ())], judged
 
@@ -109,6 +131,26 @@ def _whole(experiment: Experiment, group: Group, chosen: Mapping[str, Any] | Non
         if chosen and all(row.config.get(name, value) == value for name, value in chosen.items() if name != "weights")
     }
     return Part("", "", labels, experiment.reference if experiment.reference in labels else "", best)
+
+
+def _parts(stages: lambdas.Stages | None, whole: Part, found: list[searches.Trial]) -> list[Part]:
+    """The tables of a group: the two stages, the best of a search, or all rows."""
+    if stages:
+        return _staged_parts(stages)
+    return [_ten_best(whole, found)] if found else [whole]
+
+
+def _ten_best(whole: Part, found: list[searches.Trial]) -> Part:
+    """The best settings of a search, best first; the others stand in its figures and in trials.csv."""
+    done = searches.complete(found)
+    labels = [trial.label for trial in done[: searches.BEST]]
+    if whole.reference in [trial.label for trial in done] and whole.reference not in labels:
+        labels.append(whole.reference)
+    marks = {label: mark for label, mark in whole.marks.items() if label in labels}
+    if whole.reference:
+        marks[whole.reference] = " and ".join(filter(None, (marks.get(whole.reference, ""), "paper's setting")))
+    heading = f"**The {min(searches.BEST, len(done))} best of {len(done)} settings**" if len(done) > 1 else ""
+    return Part("", heading, labels, "", marks)
 
 
 def _staged_parts(stages: lambdas.Stages) -> list[Part]:
@@ -146,7 +188,8 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
     caption = f"{experiment.title} ({place}){'; ' + part.heading.strip('*') if part.heading else ''}"
     legend = (
         "Percent, mean ± sample standard deviation over n seeds; differences are paired by seed, with 95 % t "
-        f"intervals; {tables.PENDING} is not run or not printed; seeds: `miou` of the single runs, by seed."
+        f"intervals; over images: bootstrap interval of the same difference; {tables.PENDING} is not run or not "
+        f"printed; seeds: `{experiment.metric}` of the single runs, by seed."
     )
     text = [part.heading] if part.heading else []
     for suffix, wanted in (("", experiment.columns), (".details", experiment.details)):
@@ -163,6 +206,7 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
             experiment.printed if main else None,
             part.marks if main else None,
             single=not main,
+            main=experiment.metric,
         )
         plain = tables.numbers(group, part.labels, metrics, part.reference)
         tables.write(reports / "tables", name + suffix, frame, plain, caption, legend)
@@ -170,64 +214,6 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
         text.append(table if main else f"<details><summary>More columns</summary>\n\n{table}\n\n</details>")
     links = " · ".join(f"[{ending}](tables/{name}.{ending})" for ending in ("csv", "tex", "md"))
     return [*text, f"<sub>This table as {links}</sub>"]
-
-
-def _figures(
-    experiment: Experiment, group: Group, stages: lambdas.Stages | None, name: str, place: str, reports: Path
-) -> list[str]:
-    """The experiment's figures, written and shown inline."""
-    labels = [label for label in _whole(experiment, group).labels if group.scores(label, "miou")]
-    if stages:
-        labels = list(
-            dict.fromkeys(
-                label for label in (stages.best, stages.default, stages.labels.get((stages.best1 or 0.0, 0.0))) if label
-            )
-        )
-    names = {
-        "miou": "decoder (miou)",
-        "miou_crf": "decoder + CRF (miou_crf)",
-        "patch_miou": "patch branch (patch_miou)",
-    }
-    text = []
-    for kind in experiment.figures if labels else ():
-        path: Path | None = reports / "figures" / f"{name}.{kind}"
-        assert path is not None
-        if kind == "sweeps" and stages:
-            title = "Score over the two weights: mean, one standard deviation, single seeds"
-            path = sweeps(lambdas.panels(group, stages, place), names, path)
-        elif kind == "rows":
-            title = "Rows beside the paper's values, each on its own axis: mean, one standard deviation, single seeds"
-            every = _whole(experiment, group).labels
-            scores = {
-                m: {label: group.scores(label, m) for label in every}
-                for m in tables.measured(group, ("miou", "miou_crf"))
-            }
-            path = figures.rows_beside_paper(
-                scores, names, experiment.printed or {}, f"here ({place})", "paper (VOC 2012 val)", path
-            )
-        elif kind == "classes":
-            title = "IoU of each class: mean and one standard deviation over seeds"
-            scores_of = {label: _by_class(group, label) for label in labels}
-            path = figures.by_class(scores_of, names["miou"], path) if any(scores_of.values()) else None
-        else:
-            title = "Training curves of the losses (image classes, patch contrast, segmentation): mean and seeds"
-            path = figures.curves(
-                {label: [row.curve for row in group.rows if row.row == label] for label in labels}, path
-            )
-        if path:
-            text.append(f"![{title}](figures/{path.name})\n\n<sub>{title}. [PDF](figures/{path.stem}.pdf)</sub>")
-    return text
-
-
-def _by_class(group: Group, label: str) -> dict[str, list[float]]:
-    """Class name -> IoU of each seed, classes absent from the ground truth left out."""
-    found: dict[str, list[float]] = {}
-    for row in group.rows:
-        if row.row == label:
-            for name, value in zip(row.classes, row.per_class.get("miou", []), strict=False):
-                if value is not None:
-                    found.setdefault(name, []).append(value)
-    return found
 
 
 def _chosen(path: Path) -> tuple[dict[str, Any], list[str]]:

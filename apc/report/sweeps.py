@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from apc.report.plotting import COLOURS, MARKERS, empty, legend_below, save
+from apc.report.plotting import COLOURS, MARKERS, empty, legend_below, once, save
 from apc.report.statistics import summary
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Sweep(NamedTuple):
     """Remark at the main line's point for the value 0."""
 
 
+@once
 def sweeps(panels: Sequence[Sweep], names: Mapping[str, str], path: Path) -> Path:
     """Panels side by side: mean over seeds with a band of one standard deviation, and every seed as a faint point."""
     figure, axes = empty(7, 3.3, 1, len(panels), sharey=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apc.report.groups import Group
+from apc.report.images import Interval
 from apc.report.statistics import Summary, paired, summary
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ REFERENCE = "ref."
 METRICS = {
     "miou": "decoder, no image labels, single scale, no CRF: the headline",
     "miou_crf": "the same after the dense CRF",
+    "tune_miou": "as miou, on every second validation image: a search that judges itself honestly chooses by these",
+    "held_miou": "as miou, on the other validation images, which such a search never sees",
     "test_miou": "as miou, on the test split that nothing was chosen on",
     "patch_miou": "patch branch, no image labels, no CRF",
     "patch_miou_crf": "the same after the dense CRF",
@@ -36,9 +39,26 @@ METRICS = {
     "precision": "of the pixels called foreground, the share that is (%)",
     "recall": "of the foreground pixels, the share called so (%)",
     "train_seconds": "wall seconds of training, scoring not counted; runs side by side slow each other",
-    "seeds": "miou of the single runs, in the order of their seeds",
+    "to_95_seconds": "training until `miou` first reaches 95 % of the run's own final one, scoring not counted",
+    "images_per_second": "training images a second over the whole schedule",
+    "peak_gib": "GiB held at most: by torch on a GPU, by the process with its libraries on a CPU",
+    "network_seconds": "wall seconds of the network for one photograph",
+    "crf_seconds": "seconds of one core of the dense CRF for one photograph",
+    "ladder_miou": "the score that the paper's row stands for: `miou` above its CRF row, `miou_crf` from there on",
+    "train_pseudo_miou": "pseudo masks of the training images: patch branch, given the image's labels",
+    "train_pseudo_miou_crf": "the same after the dense CRF",
+    "train_labelled_miou": "the same masks made by the decoder",
+    "train_labelled_miou_crf": "the same after the dense CRF",
+    "intra_cosine": "1 - cos of an object's patches to their class's mean, averaged over classes, in hundredths",
+    "inter_cosine": "1 - cos of the means of two object classes, averaged over pairs, in hundredths",
+    "background_cosine": "1 - cos of the means of an object class and the background, averaged, in hundredths",
+    "seeds": "the score of the single runs that its table compares by, in the order of their seeds",
+    "over images": "the difference beside it, its interval over the choice of images",
 }
 """Columns and what they measure; scores in percent."""
+_DIGITS = {"train_seconds": 0, "to_95_seconds": 0, "mean_k": 2, "high_share": 2, "peak_gib": 2} | dict.fromkeys(
+    ("network_seconds", "crf_seconds"), 3
+)
 
 
 def published(table: str, column: str = "miou") -> dict[str, float]:
@@ -50,7 +70,10 @@ def published(table: str, column: str = "miou") -> dict[str, float]:
 
 
 def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], reference: str = "") -> "DataFrame":
-    """One line for each label and metric: n, mean, std, low, high, the paired difference to `reference`, the seeds."""
+    """One line for each label and metric: n, mean, std, low, high, the paired difference to `reference`, the seeds.
+
+    `difference_low` and `_high` are the ends of the interval over seeds, `images_low` and `_high` of that over images.
+    """
     from pandas import DataFrame
 
     lines = []
@@ -67,6 +90,11 @@ def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], referen
                     "difference_high": versus.high,
                     "difference_n": versus.n,
                 }
+                if group.images.counts:
+                    over = group.over_images(label, reference, metric) if label != reference else None
+                    line |= {"images_low": over.low, "images_high": over.high} if over else dict.fromkeys(
+                        ("images_low", "images_high"), math.nan
+                    )
             line["seeds"] = " ".join(f"{seed}:{value:.6g}" for seed, value in sorted(scores.items()))
             lines.append(line)
     return DataFrame(lines)
@@ -80,10 +108,11 @@ def shown(
     printed: Mapping[str, float] | None = None,
     marks: dict[str, str] | None = None,
     single: bool = False,
+    main: str = "miou",
 ) -> "DataFrame":
     """The table as people read it: label, n, mean ± std, difference to the reference, the paper's values, marks.
 
-    With `single` its last column, `seeds`, lists the `miou` of every run.
+    Differences are of the metric `main`. With `single` the last column, `seeds`, lists the `main` of every run.
     """
     from pandas import DataFrame
 
@@ -94,8 +123,11 @@ def shown(
         line = {"row": label, "n": str(seeds) if seeds else PENDING}
         line |= {m: mean_std(s, m, seeds) for m, s in summaries.items()}
         if reference:
-            versus = paired(group.scores(label, "miou"), group.scores(reference, "miou")).summary
-            line[f"miou − {reference}"] = REFERENCE if label == reference else difference(versus)
+            versus = paired(group.scores(label, main), group.scores(reference, main)).summary
+            line[f"{main} − {reference}"] = REFERENCE if label == reference else difference(versus)
+            if any(group.over_images(other, reference, main) for other in labels if other != reference):
+                over = group.over_images(label, reference, main)
+                line["over images"] = REFERENCE if label == reference else interval(over)
         if printed is not None:
             line["paper"] = f"{printed[label]:.1f}" if label in printed else PENDING
             if reference in printed:
@@ -104,21 +136,26 @@ def shown(
         if marks:
             line["mark"] = marks.get(label, "")
         if single:
-            line["seeds"] = single_values(group, label) or PENDING
+            line["seeds"] = single_values(group, label, main) or PENDING
         lines.append(line)
     return DataFrame(lines)
 
 
-def single_values(group: Group, label: str) -> str:
-    """ "48.7 47.3": `miou` of the runs of a row, in the order of their seeds."""
-    return " ".join(f"{value:.1f}" for _, value in sorted(group.scores(label, "miou").items()))
+def single_values(group: Group, label: str, metric: str = "miou") -> str:
+    """ "48.7 47.3": the metric of the runs of a row, in the order of their seeds."""
+    return " ".join(f"{value:.1f}" for _, value in sorted(group.scores(label, metric).items()))
+
+
+def interval(over: Interval | None) -> str:
+    """ "[-0.2, +3.8]": an interval over images."""
+    return f"[{signed(over.low)}, {signed(over.high)}]" if over else PENDING
 
 
 def mean_std(s: Summary, metric: str = "miou", expected: int = 0) -> str:
     """ "41.2 ± 2.0", without ± for one seed; n is added where fewer seeds have the metric than the row has."""
     if s.n == 0:
         return PENDING
-    digits = {"train_seconds": 0, "mean_k": 2, "high_share": 2}.get(metric, 1)
+    digits = _DIGITS.get(metric, 1)
     text = f"{s.mean:.{digits}f}" + (f" ± {s.std:.{digits}f}" if math.isfinite(s.std) else "")
     return text if s.n >= expected else f"{text} (n={s.n})"
 

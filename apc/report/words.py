@@ -15,14 +15,14 @@ def plain_words(experiment: Experiment, group: Group) -> list[str]:
     printed = experiment.printed
     if printed:
         means = {
-            label: summary(group.scores(label, "miou").values()).mean
+            label: summary(group.scores(label, experiment.metric).values()).mean
             for label in experiment.rows
-            if group.scores(label, "miou")
+            if label in printed and group.scores(label, experiment.metric)
         }
         ours = " < ".join(sorted(means, key=lambda label: means[label]))
         theirs = " < ".join(sorted(means, key=lambda label: printed[label]))
         same = "The paper has the same order" if ours == theirs else "The paper has another order"
-        text.append(f"Order of the means of `miou`: {ours}. {same}: {theirs}.")
+        text.append(f"Order of the means of `{experiment.metric}`: {ours}. {same}: {theirs}.")
     wide = {label: s for label in group.labels if (s := summary(group.scores(label, "miou").values())).std > WIDE}
     if wide:
         listed = "; ".join(

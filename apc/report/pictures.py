@@ -1,0 +1,147 @@
+"""Figures 6 and 7: what networks see, drawn of arrays, and the sections of the page that show it. No torch.
+
+Shapes: H,W a photograph's own pixels, h,w patch grid.
+"""
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.report import plotting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy import ndarray
+
+COLUMN = 1.42
+"""Inches of a panel: five of them fill a page's width."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of a picture."""
+
+    title: str
+    photo: "ndarray | None" = None
+    """(H,W,3) uint8: what is shown, or what a mask lies on."""
+    labels: "ndarray | None" = None
+    """Class numbers (H,W) over the photograph, in VOC's colours."""
+    heat: "ndarray | None" = None
+    """Scores 0 to 1 of the patches (h,w)."""
+    outline: "ndarray | None" = None
+    """Where the truth has the class, (H,W) bool, as a line."""
+
+
+def file_name(name: str, dataset: str) -> str:
+    """First part of the names of a picture's files, fit for a link."""
+    return re.sub(r"[^\w.-]+", "-", f"{name}.{dataset}")
+
+
+def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, int] | None = None) -> Path:
+    """Panels row by row, each row under its name, as `path`.png and .pdf; `colours` are classes of the legend.
+
+    Heat maps bring the scale of their colours.
+    """
+    import numpy as np
+
+    columns = max(len(panels) for panels in rows.values())
+    shapes = [next(p.photo for p in panels if p.photo is not None).shape for panels in rows.values()]
+    heights = [min(max(shape[0] / shape[1], 0.6), 1.4) for shape in shapes]
+    tall = COLUMN * sum(heights) + 0.22 * len(rows) + 0.55
+    ratios = {"gridspec_kw": {"height_ratios": heights}}
+    figure, axes = plotting.empty(COLUMN * columns + 0.3, tall, len(rows), columns, **ratios)
+    scale = None
+    for row, (name, panels) in enumerate(rows.items()):
+        for column in range(columns):
+            ax = axes[row * columns + column]
+            ax.set_axis_off()
+            if column < len(panels):
+                scale = _panel(ax, panels[column]) or scale
+        first = axes[row * columns]
+        first.text(-0.04, 0.5, name, transform=first.transAxes, rotation=90, va="center", ha="right", fontsize=8)
+    if scale is not None:
+        bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.01)
+        bar.set_label("score of the class (softmax over the classes of a patch)", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    if colours:
+        from matplotlib.patches import Patch
+
+        handles = [Patch(color=np.array(_palette()[c]) / 255, label=name) for name, c in colours.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    return plotting.save(figure, path)
+
+
+def _panel(ax: "Axes", panel: Panel) -> Any:
+    """Draw one panel; the image whose colours need a scale, where it has any."""
+    ax.set_title(panel.title, fontsize=8, pad=3)
+    if panel.heat is not None:
+        size = panel.photo.shape if panel.photo is not None else panel.heat.shape
+        image = ax.imshow(panel.heat, vmin=0, vmax=1, cmap="viridis", extent=(0, size[1], size[0], 0), aspect="equal",
+                          interpolation="nearest")  # fmt: skip
+        _outline(ax, panel, "white")
+        return image
+    assert panel.photo is not None
+    ax.imshow(panel.photo if panel.labels is None else _painted(panel.photo, panel.labels), interpolation="bilinear")
+    _outline(ax, panel, "white")
+    return None
+
+
+def _outline(ax: "Axes", panel: Panel, colour: str) -> None:
+    if panel.outline is not None and panel.outline.any() and not panel.outline.all():
+        ax.contour(panel.outline.astype(float), levels=[0.5], colors=["black", colour][:1], linewidths=1.6)
+        ax.contour(panel.outline.astype(float), levels=[0.5], colors=colour, linewidths=0.8)
+
+
+def _painted(photo: "ndarray", labels: "ndarray") -> "ndarray":
+    """Classes in two thirds of their colour over a grey photograph; 255, which is not scored, in white."""
+    import numpy as np
+
+    grey = photo.mean(-1, keepdims=True).repeat(3, -1)
+    colours = np.asarray(_palette(), dtype=float)[labels]
+    colours[labels == 255] = 255
+    mixed = np.where((labels > 0)[..., None], grey / 3 + 2 * colours / 3, 0.6 * grey + 60)
+    return mixed.astype(np.uint8)
+
+
+def _palette() -> "list[list[int]]":
+    """VOC's 256 colours."""
+    from apc.data import masks
+
+    flat = list(masks.palette())
+    return [flat[i : i + 3] for i in range(0, len(flat), 3)]
+
+
+def section(name: str, dataset: str, reports: Path) -> list[str]:
+    """Markdown paragraphs of one picture on one data set: the figure, what it shows, and where it comes from."""
+    path = reports / "results" / name / f"{dataset}.json"
+    figure = file_name(name, dataset)
+    try:
+        told = json.loads(path.read_text())
+        runs = ", ".join(f"{label} `{run}`" for label, run in told["runs"].items())
+        images = ", ".join(f"{image} ({label})" for label, image in told["images"].items())
+        at = told["stamp"]["commit"] + (", changed since" if told["stamp"]["dirty"] else "")
+        lines = [
+            f"<sub>Runs, seed {told['seed']}: {runs}. Images: {told['rule']}: {images}. Drawn at commit {at}, on "
+            f"{told['stamp']['machine']}. [PDF](figures/{figure}.pdf)</sub>",
+            f"Made by:\n\n```\n{told['command']}\n```",
+        ]
+        shown = told["shown"]
+    except FileNotFoundError:
+        make = f"python experiments/{name}.py" + (
+            " --preset folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
+        )
+        return [f"### {dataset}: pending", f"Nothing is drawn. This command does it:\n\n```\n{make}\n```"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"### {dataset}", f"> **Damaged:** `{path.name}` of {name} is left out ({type(error).__name__})."]
+    if not (reports / "figures" / f"{figure}.png").is_file():
+        return [f"### {dataset}", f"> **Missing:** `figures/{figure}.png`; draw it again.", *lines[1:]]
+    return [f"### {dataset}", shown, f"![{name} on {dataset}](figures/{figure}.png)", *lines]
+
+
+def short(name: str, width: int = 22) -> str:
+    """A file name that fits above a panel."""
+    return textwrap.shorten(Path(name).stem, width, placeholder="…")
