@@ -10,14 +10,9 @@ final one, for which every epoch is scored (scoring counts in neither). Runs sid
 Expect the schedule to take the same time within 10 % in all rows, a little more with patch contrast.
 """  # noqa: E501
 
-from typing import Any
-
 from apc.experiment import Experiment, main
 from apc.plans import points
-from search_spaces.components import AKP, APC, BASELINE
-
-SCORED: dict[str, Any] = {"eval_every": 1}
-"""The time to a share of the final score is read from a score an epoch."""
+from search_spaces.components import AKP, APC, BASELINE, SCORED
 
 EXPERIMENT = Experiment(
     name="table5_efficiency",

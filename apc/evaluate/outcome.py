@@ -4,7 +4,6 @@ Shapes: n photographs, C classes.
 """
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +16,7 @@ from apc.evaluate.crf import CRF
 from apc.evaluate.inference import Cost, showings
 from apc.evaluate.protocol import RUNS_OWN, Protocol
 from apc.evaluate.segmentation import iou, miou, pixel_accuracy
-from apc.results import write_atomically
+from apc.results import whole, write_atomically
 
 
 def outcome(
@@ -74,9 +73,8 @@ def class_table(found: dict[str, dict[str, Any]], most: int = 6) -> str:
 
 def save(path: Path, told: dict[str, Any], counts: dict[str, np.ndarray]) -> None:
     """Write the JSON file, and beside it, as .npz, the confusion matrices (n,C,C) of the photographs by protocol."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     kept: dict[str, Any] = dict(counts)
-    with open(part, "wb") as file:
-        np.savez_compressed(file, **kept)
-    os.replace(part, path.with_suffix(".npz"))
-    write_atomically(path, json.dumps(told, indent=1) + "\n")
+    with whole(path.with_suffix(".npz")) as part:
+        with open(part, "wb") as file:
+            np.savez_compressed(file, **kept)
+        write_atomically(path, json.dumps(told, indent=1) + "\n")

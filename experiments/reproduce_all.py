@@ -1,0 +1,144 @@
+"""Every table and figure of the paper, one script after the other; runs that several share are trained once.
+
+    python experiments/reproduce_all.py --dry-run
+    python experiments/reproduce_all.py
+    python experiments/reproduce_all.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+
+A run is its setting, seed, data and code, so a later script finds what an earlier one has trained: Table 7's adaptive-K
+row, Table 8's last row and the paper's point of Figures 4 and 5 are one run. Tables 5 and 6, which report times, train
+one run at a time unless --max-concurrent says otherwise; all other flags go to every script. `--dry-run` tells for each
+what is done and what is to do, and the hours to expect. About 300 minutes on the embedded data with two cores.
+Expect failed runs to stop nothing: the exit code is 1 in the end and the same command tries them again.
+"""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+import experiments
+from apc.expected import Hours
+from apc.experiment import Experiment, Step, _Run, in_turn
+from apc.flags import Parser, parser
+from apc.loader import cores
+
+NAME = "reproduce_all"
+ORDER = (
+    "table7_pooling", "table8_components", "table9_cosine", "grid_lambda", "figure4_theta_epsilon", "table1_image_size",
+    "table5_efficiency", "table6_peers", "table2_pseudo_masks", "search_joint",
+)  # fmt: skip
+"""Scripts in this order, then any others."""
+TIMED = ("table5_efficiency", "table6_peers")
+"""Scripts whose rows are times."""
+UNASKED = ("paper_setting", "search_joint")
+"""Scripts for no table of the paper: only where --only names them."""
+
+
+def names() -> list[str]:
+    """All scripts that are experiments, in the order they are run."""
+    there = [module.name for module in pkgutil.iter_modules(experiments.__path__) if module.name != NAME]
+    return [name for name in (*ORDER, *sorted(set(there) - set(ORDER))) if name in there]
+
+
+def steps_of(module: ModuleType) -> list[Step]:
+    """The steps of a script, none where it is no experiment."""
+    if hasattr(module, "JOINT"):
+        return [module.JOINT, module.STAGED, module.judged]
+    return [module.EXPERIMENT] if hasattr(module, "EXPERIMENT") else []
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the scripts in turn; returns 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parser().parse_args(words)
+        chosen = args.only or [name for name in names() if name not in UNASKED]
+        loaded = {name: steps_of(importlib.import_module(f"experiments.{name}")) for name in chosen}
+        words = _without_only(words)
+        if args.dry_run:
+            return _tell({name: steps for name, steps in loaded.items() if steps}, args, words)
+    except ValueError as error:
+        print(f"{NAME}: {error}", file=sys.stderr)
+        return 2
+    failed = 0
+    for name, steps in loaded.items():
+        if not steps:
+            continue
+        print(f"\n== {name}", flush=True)
+        code = in_turn(steps, [*words, *_alone(name, args)])
+        if code > 1:
+            return code
+        failed |= code
+    return failed
+
+
+def _parser() -> Parser:
+    made = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 300})
+    made.add_argument("--only", action="append", choices=names(), metavar="NAME", help="this script; repeatable")
+    for action in made._actions:
+        if action.dest == "seeds":
+            action.help = "how many, or a list such as 0,3,4 (default: each script's own)"
+    return made
+
+
+def _without_only(words: list[str]) -> list[str]:
+    kept = [word for word in words if not word.startswith("--only=")]
+    while "--only" in kept:
+        at = kept.index("--only")
+        del kept[at : at + 2]
+    return kept
+
+
+def _alone(name: str, args: argparse.Namespace) -> list[str]:
+    """Runs side by side slow each other, so times are taken one run at a time."""
+    return ["--max-concurrent", "1"] if name in TIMED and args.max_concurrent is None else []
+
+
+def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[str]) -> int:
+    """What is done and what is to do, a run that several scripts share counted with the first; and the hours."""
+    width = max(map(len, loaded))
+    print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
+    known: set[str] = set()
+    total: Hours | None = Hours(0.0, 0.0, 0.0)
+    runs = 0
+    for name, steps in loaded.items():
+        mine = [*words, *_alone(name, args)]
+        side = 1 if _alone(name, args) else args.max_concurrent or max(cores() // (args.cpus * args.num_workers), 1)
+        for step in steps:
+            if not isinstance(step, Experiment):
+                print(f"{'':<{width}}  and a comparison of what the searches choose")
+                continue
+            run = _Run(step, _arguments(step, steps, mine))
+            if run.plan is None:
+                assert run.how is not None
+                print(f"{step.name:<{width}}  a search of {run.how.trials} trials")
+                continue
+            schedule = run._schedule()
+            todo = [job for job in schedule.waiting if job.run not in known]
+            shared, later = len(schedule.waiting) - len(todo), schedule.counts["later"]
+            known |= {job.run for job in todo}
+            expected = run.expected(schedule, [job.config for job in todo])
+            wall = Hours(*(each / side for each in expected)) if expected else None
+            total = Hours(*(a + b for a, b in zip(total, wall, strict=True))) if total and wall else None
+            runs += len(todo)
+            more = f", and at most {later} more runs" if later else ""
+            counts = f"{schedule.counts['done']:>5} {len(todo):>6} {shared:>7}"
+            print(f"{step.name:<{width}}  {counts}  {wall or 'unknown'}{more}")
+    print(f"\n{runs} runs to do, about {total or 'an unknown number of hours'}")
+    return 0
+
+
+def _arguments(step: Experiment, steps: list[Step], words: list[str]) -> argparse.Namespace:
+    """A script's flags, as `in_turn` reads them: those of its first step."""
+    first = steps[0]
+    assert isinstance(first, Experiment)
+    return parser(
+        step.name, step.title, step.seeds, step.minutes, trials=first.trials if first.draw else None,
+        objectives=first.metric,
+    ).parse_args(words)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
