@@ -11,6 +11,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import nn
@@ -38,7 +39,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    amp = "bf16" if args.device != "cpu" else "none"
+    amp: Literal["none", "bf16"] = "bf16" if args.device != "cpu" else "none"
     cfg = replace(voc(), encoder=args.encoder, weights="", image_size=args.size, amp=amp)
     method = build(cfg, 21).to(args.device).train()
     method.encoder.open_last(cfg.unfreeze_blocks)

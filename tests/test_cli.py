@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from test_bad_input import flags
+from refusal import flags
 
 from apc.cli import main
 from apc.config import folder, pocket

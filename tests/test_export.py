@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from refusal import flags, refused
 from safetensors import safe_open
-from test_bad_input import flags, refused
 from test_cli import scores_in
 
 from apc.card import at_best_epoch, model_card
@@ -83,11 +83,17 @@ def test_no_path_of_the_machine_is_in_an_export(run: Path, photographs: Path, tm
     assert str(photographs).encode() not in (tmp_path / "model" / "model.safetensors").read_bytes()
 
 
-def test_the_best_epoch_is_exported_with_its_own_score(run: Path, tmp_path: Path) -> None:
+def test_the_best_epoch_is_exported_with_its_own_score(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apc.train.miou", lambda matrix: 98.7654)  # the first epoch is the best
+    assert main([*flags(photographs, "--crf", "none"), "--epochs", "2", "--eval-every", "1"]) == 0
+    (run,) = (photographs.parent / "runs").iterdir()
     assert main(["export", str(run / "best"), "--out", str(tmp_path / "best model")]) == 0
     text = (tmp_path / "best model" / "README.md").read_text(encoding="utf-8")
-    row, epoch = at_best_epoch(load_row(run))
-    assert epoch == 1 and "epoch 1 of 2" in text and f"| `miou` | {row.metrics['miou']:.2f} |" in text
+    _, epoch = at_best_epoch(load_row(run))
+    assert epoch == 1 and "epoch 1 of 2" in text and "| `miou` | 98.77 |" in text
+    assert load_row(run).metrics["miou"] < 98
     assert "patch_miou" not in text
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_bad_input import left_below, refused
+from refusal import left_below, refused
 
 from apc.checkpoint import save_model
 from apc.cli import main
@@ -305,16 +305,6 @@ def test_what_is_not_there_or_no_image_is_named_before_anything_is_written(
     for i in (3, 5):
         (photographs / "images" / f"photo {i}.png").write_text("no image")
     refused(["predict", str(model), str(photographs), *out], capsys, "2 of 12", "photo 3.png", "photo 5.png")
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_checkpoint_that_does_not_fit_its_own_classes_is_refused(
-    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(model, tmp_path / "run")
-    (tmp_path / "run" / "classes.txt").write_text("background\nred\nblue\ngreen\n")
-    words = ["predict", str(tmp_path / "run"), str(photographs), "--out", str(tmp_path / "out")]
-    refused(words, capsys, "model.safetensors", "not of the architecture")
     assert not (tmp_path / "out").exists()
 
 

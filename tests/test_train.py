@@ -259,6 +259,17 @@ def test_the_best_epoch_that_was_scored_is_kept_beside_the_last(
     assert not torch.equal(best, weights[1])
 
 
+@pytest.mark.parametrize(("earlier", "final", "kept"), [(30.0, 20.0, True), (30.0, 30.0, False), (20.0, 30.0, False)])
+def test_best_stays_only_where_an_earlier_epoch_beat_the_finished_model(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: float, final: float, kept: bool
+) -> None:
+    monkeypatch.setattr("apc.train.miou", lambda matrix: earlier)
+    monkeypatch.setattr("apc.run.miou", lambda matrix: final)
+    row = run(replace(tiny, num_train=16, epochs=2, eval_every=1), runs=tmp_path)
+    assert (row.metrics["miou"], row.curve[0]["miou"]) == (final, earlier)
+    assert (tmp_path / row.run / "best").is_dir() == kept and (tmp_path / row.run / "model.safetensors").is_file()
+
+
 def test_a_batch_that_processes_cannot_share_is_refused(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,8 @@ def _save(picture: Image.Image, path: Path, **options: Any) -> None:
     try:
         picture.save(part, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
         os.replace(part, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         part.unlink(missing_ok=True)
 

@@ -88,8 +88,11 @@ class Summary:
     def write(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write it anew, whole."""
         part = self.path.with_name(f".{os.getpid()}.part")
-        self._append(part, "w", [dict(zip(self.columns, self.columns, strict=True)), *rows])
-        os.replace(part, self.path)
+        try:
+            self._append(part, "w", [dict(zip(self.columns, self.columns, strict=True)), *rows])
+            os.replace(part, self.path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a line."""

@@ -44,7 +44,6 @@ def command(words: list[str]) -> None:
     part = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         save_model(part, method, _public(cfg), classes)
-        shutil.copymode(part / "config.toml", part / "model.safetensors")  # safetensors writes for its owner alone
         (part / "README.md").write_text(model_card(row, out.name, license, epoch), encoding="utf-8")
         _replace(out, part)
     finally:
@@ -66,7 +65,7 @@ def _replace(out: Path, part: Path) -> None:
         os.rename(out, old)
     try:
         os.rename(part, out)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         if old.exists():
             os.rename(old, out)
         raise

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from test_bad_input import flags, left_below, refused
+from refusal import flags, left_below, refused
 from trees import make_coco, make_voc
 
 from apc.cli import main
@@ -34,6 +34,12 @@ FOLDER: Cases = {
     "a truncated JPEG": (lambda r: cut(as_jpeg(r, 3)), ["photo 3.png", "cannot be decoded", "truncated"]),
     "a JPEG that lacks its last bytes": (lambda r: cut(as_jpeg(r, 3), 0.9), ["photo 3.png", "cannot be decoded"]),
     "a broken JPEG": (lambda r: as_jpeg(r, 3).write_bytes(b"\xff\xd8\xff\xe0" + bytes(99)), ["photo 3.png", "decoded"]),
+    "an image that is text": (
+        lambda r: (r / "images" / "photo 3.png").write_text("x"), ["photo 3.png", "cannot be decoded"],
+    ),
+    "an image that is absent": (
+        lambda r: (r / "images" / "photo 3.png").unlink(), ["train.csv, line 5", "photo 3.png"],
+    ),
     "a mask of another size": (
         lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 9.png"), ["masks/photo 9.png", "7x5", "51x49"],
     ),
@@ -51,6 +57,9 @@ FOLDER: Cases = {
         lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,blue green\n"),
         ["train.csv, line 2", "'green'", "classes.txt", "red, blue"],
     ),
+    "no label": (lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,\n"), ["line 2", "has no label"]),
+    "no classes.txt": (lambda r: (r / "classes.txt").unlink(), ["classes.txt"]),
+    "a class twice": (lambda r: (r / "classes.txt").write_text("red\nred\n"), ["classes.txt", "no class twice"]),
     "a class name with a space": (
         lambda r: (r / "classes.txt").write_text("red\nlight blue\n"),
         ["classes.txt, line 2", "'light blue'", "light_blue"],

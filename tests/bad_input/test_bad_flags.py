@@ -1,35 +1,13 @@
-"""Bad input: one sentence that names file or field and the choices, exit code 2, no traceback, nothing half-written."""
+"""Bad flags, config files and weights: one sentence that names the field and the choices, nothing half-written."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
+from refusal import flags, left_below, refused
 from safetensors.torch import save_file
 
 from apc.cli import main
-
-
-def flags(root: Path, *more: str) -> list[str]:
-    return [
-        "train", "folder", "--root", str(root), "--runs", str(root.parent / "runs"), "--encoder", "pocket",
-        "--decoder-blocks", "1", "3", "--image-size", "48", "--batch-size", "4", "--epochs", "1",
-        "--frozen-epochs", "0", "--device", "cpu", *more,
-    ]  # fmt: skip
-
-
-def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) -> None:
-    assert main(words) == 2
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 1 and "Traceback" not in said.err
-    for part in told:
-        assert part in said.err, f"{part!r} is not in {said.err!r}"
-
-
-def left_below(runs: Path) -> list[Path]:
-    """Files that a refused command has left."""
-    return [path for path in runs.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize(
@@ -60,49 +38,6 @@ def left_below(runs: Path) -> list[Path]:
 )
 def test_flags(photographs: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: list[str]) -> None:
     refused(flags(photographs, *words), capsys, *told)
-    assert left_below(photographs.parent / "runs") == []
-
-
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:60])
-
-
-BREAK: dict[str, tuple[Callable[[Path], object], list[str]]] = {
-    "an image that is cut": (lambda r: _cut(r / "images" / "photo 3.png"), ["photo 3.png", "cannot be decoded"]),
-    "an image that is text": (
-        lambda r: (r / "images" / "photo 3.png").write_text("x"), ["photo 3.png", "cannot be decoded"],
-    ),
-    "an image that is absent": (
-        lambda r: (r / "images" / "photo 3.png").unlink(), ["train.csv, line 5", "photo 3.png"],
-    ),
-    "an unknown label": (
-        lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,green\n"), ["line 2", "'green'", "red, blue"],
-    ),
-    "no label": (lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,\n"), ["line 2", "has no label"]),
-    "an image listed twice": (
-        lambda r: (r / "train.csv").write_text("image,labels\n" + "photo 1.png,red\n" * 2),
-        ["'photo 1.png' is listed twice"],
-    ),
-    "a list without its columns": (
-        lambda r: (r / "val.csv").write_text("file,class\na,b\n"), ["val.csv", "image,labels", "file,class"],
-    ),
-    "an empty list": (lambda r: (r / "val.csv").write_text("image,labels\n"), ["val.csv", "lists no image"]),
-    "a mask of another size": (
-        lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 9.png"), ["photo 9.png", "7x5", "51x49"],
-    ),
-    "a mask with an unknown class": (
-        lambda r: Image.new("L", (51, 49), 9).save(r / "masks" / "photo 9.png"), ["photo 9.png", "value 9", "0 to 2"],
-    ),
-    "no classes.txt": (lambda r: (r / "classes.txt").unlink(), ["classes.txt"]),
-    "a class twice": (lambda r: (r / "classes.txt").write_text("red\nred\n"), ["classes.txt", "no class twice"]),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", BREAK)
-def test_broken_data(photographs: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    spoil, told = BREAK[name]
-    spoil(photographs)
-    refused(flags(photographs), capsys, *told)
     assert left_below(photographs.parent / "runs") == []
 
 

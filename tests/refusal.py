@@ -1,0 +1,30 @@
+"""What the tests of bad input share: a short training command, and what a refusal looks like."""
+
+from pathlib import Path
+
+import pytest
+
+from apc.cli import main
+
+
+def flags(root: Path, *more: str) -> list[str]:
+    """`apc train` on a folder of photographs, in seconds."""
+    return [
+        "train", "folder", "--root", str(root), "--runs", str(root.parent / "runs"), "--encoder", "pocket",
+        "--decoder-blocks", "1", "3", "--image-size", "48", "--batch-size", "4", "--epochs", "1",
+        "--frozen-epochs", "0", "--device", "cpu", *more,
+    ]  # fmt: skip
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) -> None:
+    """Exit code 2 and one sentence, which contains all of `told`."""
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1 and "Traceback" not in said.err
+    for part in told:
+        assert part in said.err, f"{part!r} is not in {said.err!r}"
+
+
+def left_below(runs: Path) -> list[Path]:
+    """Files that a refused command has left."""
+    return [path for path in runs.rglob("*") if path.is_file()]
