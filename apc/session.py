@@ -121,7 +121,12 @@ def session(resources: Resources, same_versions: bool = True) -> Iterator[None]:
             "py_modules": [str(Path(str(package.__file__)).parent) for package in (apc, search_spaces, experiments)],
             "env_vars": {name: os.environ[name] for name in names if name in os.environ},
         }
-    ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
+    try:
+        ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
+    except ValueError:
+        raise
+    except Exception as error:  # Ray has no better name for a machine that is too busy
+        raise ValueError(f"Ray did not start ({' '.join(str(error).split())}); the same command tries again") from None
     try:
         if same_versions and address != "local":
             require_same_versions()

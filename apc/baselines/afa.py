@@ -188,7 +188,8 @@ def afa(dataset: str = "voc") -> Config:
 
 def afa_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
     """Fields that turn APC's settings on small data into AFA's in the published proportions: optimiser and schedule,
-    warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay.
+    warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay,
+    and so does the learning rate of new layers; the encoder's is a tenth of it, as published.
 
     `num_train` is the size of the training split where `base` does not name one. On the embedded data the learning rate
     is the best of 2e-4, 5e-4, 1e-3, 2e-3 and 4e-3 by the CAM after 4 epochs of the classifier alone (one seed).
@@ -196,6 +197,6 @@ def afa_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
     steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
     return {
         "method": "afa", "frozen_epochs": 0, "unfreeze_blocks": 1000, "optimizer": "adamw", "weight_decay": 0.01,
-        "lr": 2e-3 if base.encoder == "pocket" else 6e-5, "beta2": 0.999, "schedule": "poly", "poly_power": 1.0,
+        "lr": base.lr_frozen / HEADS, "beta2": 0.999, "schedule": "poly", "poly_power": 1.0,
         "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
     }

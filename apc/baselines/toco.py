@@ -224,13 +224,14 @@ def toco(dataset: str = "voc") -> Config:
 
 def toco_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
     """Fields that turn APC's settings on small data into ToCo's, in the published proportions: its optimiser and
-    schedule, its warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay.
+    schedule, its warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay,
+    and so does the learning rate of new layers; the encoder's is a tenth of it, as published.
 
     `num_train` is the size of the training split where `base` does not name one.
     """
     steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
     return {
         "method": "toco", "frozen_epochs": 0, "unfreeze_blocks": 1000, "optimizer": "adamw", "weight_decay": 0.01,
-        "lr": 2e-3 if base.encoder == "pocket" else 6e-5, "beta2": 0.999, "schedule": "poly", "poly_power": 0.9,
+        "lr": base.lr_frozen / HEADS, "beta2": 0.999, "schedule": "poly", "poly_power": 0.9,
         "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
     }
