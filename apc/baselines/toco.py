@@ -224,8 +224,8 @@ def toco(dataset: str = "voc") -> Config:
 
 def toco_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
     """Fields that turn APC's settings on small data into ToCo's, in the published proportions: its optimiser and
-    schedule, its warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay,
-    and so does the learning rate of new layers; the encoder's is a tenth of it, as published.
+    schedule, its warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay, and so does
+    the learning rate of new layers; the encoder's is a tenth of it, as published.
 
     `num_train` is the size of the training split where `base` does not name one.
     """
