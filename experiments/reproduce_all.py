@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import experiments
+from apc.call import Call
 from apc.expected import Hours
-from apc.experiment import Experiment, Step, _Run, in_turn
+from apc.experiment import Experiment, Step, in_turn
 from apc.flags import Parser, parser
 from apc.loader import cores
 
@@ -110,7 +111,7 @@ def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[s
             if not isinstance(step, Experiment):
                 print(f"{'':<{width}}  and a comparison of what the searches choose")
                 continue
-            run = _Run(step, _arguments(step, steps, mine))
+            run = Call(step, _arguments(step, steps, mine))
             if run.plan is None:
                 assert run.how is not None
                 print(f"{step.name:<{width}}  a search of {run.how.trials} trials")

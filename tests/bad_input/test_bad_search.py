@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from refusal import refused
 
-import apc.experiment
+import apc.call
 import search_spaces
 from apc.config import Config
 from apc.flags import config_of, how_of, parser
@@ -176,6 +176,6 @@ def test_a_disk_that_fills_up_while_the_report_is_written_is_one_sentence(
     def full(run: object) -> None:
         raise OSError(28, os.strerror(28), "reports/results")
 
-    monkeypatch.setattr(apc.experiment._Run, "_search", full)
+    monkeypatch.setattr(apc.call.Call, "_search", full)
     told = "reports/results: No space left on device; the same command goes on"
     refused(["search", "simple", *FLAGS], capsys, told)
