@@ -1,5 +1,7 @@
 """The most memory that a stretch of work held: torch's on a GPU, the whole process's on a CPU. Imports no torch."""
 
+import ctypes
+import gc
 import resource
 import sys
 from contextlib import suppress
@@ -15,12 +17,16 @@ def restart(device: str) -> None:
 
         torch.cuda.reset_peak_memory_stats(device)
     else:
+        gc.collect()
+        with suppress(OSError, AttributeError):  # what earlier runs of this process freed goes back to the system
+            ctypes.CDLL(None).malloc_trim(0)
         with suppress(OSError):
             (_PROCESS / "clear_refs").write_text("5")
 
 
 def peak_gib(device: str) -> float:
-    """The peak since `restart`, in GiB. A process on a CPU holds its libraries too, most of a GiB with torch."""
+    """The peak since `restart`, in GiB. A process on a CPU holds its libraries too, most of a GiB with torch, and
+    what earlier runs in it keep: for numbers to compare, one run a process or a GPU."""
     if device.startswith("cuda"):
         import torch
 

@@ -69,7 +69,8 @@ def _draw(picture: Picture, args: argparse.Namespace, words: list[str]) -> int:
     reports: Path = args.reports or (runs / "reports" if args.smoke else usual)
     found = find(picture.settings, base, runs)
     missing = [f"{label} ({folder.name})" for label, folder in found.items() if not (folder / "row.json").is_file()]
-    make = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), "--seeds", str(base.seed + 1)])
+    seeds = ["--seeds", str(base.seed + 1)]
+    make = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
     if args.dry_run:
         for label, folder in found.items():
             print(f"{'done ' if (folder / 'row.json').is_file() else 'to do'}  {folder.name}  {label}")

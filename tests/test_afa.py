@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from apc.baselines.cam import multi_scale_cam, refined_label
-from apc.baselines.refine import PAR
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,6 +13,8 @@ from apc import data
 from apc.baselines import afa as module
 from apc.baselines import affinity as pairs
 from apc.baselines.afa import AFA, HIGH, LOW, SCALES, VOC, afa, afa_pocket
+from apc.baselines.cam import multi_scale_cam, refined_label
+from apc.baselines.refine import PAR
 from apc.config import Config
 from apc.methods import build
 from apc.run import run

@@ -5,7 +5,6 @@ Shapes: H,W a photograph's own pixels, h,w patch grid.
 
 import json
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy import ndarray
 
+RGB = tuple[float, float, float]
+"""A colour, each part from 0 to 1."""
 COLUMN = 1.42
 """Inches of a panel: five of them fill a page's width."""
 
@@ -27,11 +28,9 @@ class Panel:
 
     title: str
     photo: "ndarray | None" = None
-    """(H,W,3) uint8: what is shown, or what a mask lies on."""
-    labels: "ndarray | None" = None
-    """Class numbers (H,W) over the photograph, in VOC's colours."""
+    """What is shown, (H,W,3) uint8; behind patch scores it gives their extent alone."""
     heat: "ndarray | None" = None
-    """Scores 0 to 1 of the patches (h,w)."""
+    """Scores 0 to 1 of the patches, (h,w)."""
     outline: "ndarray | None" = None
     """Where the truth has the class, (H,W) bool, as a line."""
 
@@ -41,13 +40,11 @@ def file_name(name: str, dataset: str) -> str:
     return re.sub(r"[^\w.-]+", "-", f"{name}.{dataset}")
 
 
-def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, int] | None = None) -> Path:
-    """Panels row by row, each row under its name, as `path`.png and .pdf; `colours` are classes of the legend.
+def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, RGB] | None = None) -> Path:
+    """Panels row by row, each row beside its name, as `path`.png and .pdf; `colours` are the legend's classes.
 
-    Heat maps bring the scale of their colours.
+    Patch scores bring the scale of their colours.
     """
-    import numpy as np
-
     columns = max(len(panels) for panels in rows.values())
     shapes = [next(p.photo for p in panels if p.photo is not None).shape for panels in rows.values()]
     heights = [min(max(shape[0] / shape[1], 0.6), 1.4) for shape in shapes]
@@ -70,7 +67,7 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, 
     if colours:
         from matplotlib.patches import Patch
 
-        handles = [Patch(color=np.array(_palette()[c]) / 255, label=name) for name, c in colours.items()]
+        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return plotting.save(figure, path)
 
@@ -82,37 +79,19 @@ def _panel(ax: "Axes", panel: Panel) -> Any:
         size = panel.photo.shape if panel.photo is not None else panel.heat.shape
         image = ax.imshow(panel.heat, vmin=0, vmax=1, cmap="viridis", extent=(0, size[1], size[0], 0), aspect="equal",
                           interpolation="nearest")  # fmt: skip
-        _outline(ax, panel, "white")
+        _outline(ax, panel)
         return image
     assert panel.photo is not None
-    ax.imshow(panel.photo if panel.labels is None else _painted(panel.photo, panel.labels), interpolation="bilinear")
-    _outline(ax, panel, "white")
+    ax.imshow(panel.photo)
+    _outline(ax, panel)
     return None
 
 
-def _outline(ax: "Axes", panel: Panel, colour: str) -> None:
+def _outline(ax: "Axes", panel: Panel) -> None:
+    """White on black, to be seen on any colour."""
     if panel.outline is not None and panel.outline.any() and not panel.outline.all():
-        ax.contour(panel.outline.astype(float), levels=[0.5], colors=["black", colour][:1], linewidths=1.6)
-        ax.contour(panel.outline.astype(float), levels=[0.5], colors=colour, linewidths=0.8)
-
-
-def _painted(photo: "ndarray", labels: "ndarray") -> "ndarray":
-    """Classes in two thirds of their colour over a grey photograph; 255, which is not scored, in white."""
-    import numpy as np
-
-    grey = photo.mean(-1, keepdims=True).repeat(3, -1)
-    colours = np.asarray(_palette(), dtype=float)[labels]
-    colours[labels == 255] = 255
-    mixed = np.where((labels > 0)[..., None], grey / 3 + 2 * colours / 3, 0.6 * grey + 60)
-    return mixed.astype(np.uint8)
-
-
-def _palette() -> "list[list[int]]":
-    """VOC's 256 colours."""
-    from apc.data import masks
-
-    flat = list(masks.palette())
-    return [flat[i : i + 3] for i in range(0, len(flat), 3)]
+        for colour, width in (("black", 1.8), ("white", 0.8)):
+            ax.contour(panel.outline.astype(float), levels=[0.5], colors=colour, linewidths=width)
 
 
 def section(name: str, dataset: str, reports: Path) -> list[str]:
@@ -140,8 +119,3 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
     if not (reports / "figures" / f"{figure}.png").is_file():
         return [f"### {dataset}", f"> **Missing:** `figures/{figure}.png`; draw it again.", *lines[1:]]
     return [f"### {dataset}", shown, f"![{name} on {dataset}](figures/{figure}.png)", *lines]
-
-
-def short(name: str, width: int = 22) -> str:
-    """A file name that fits above a panel."""
-    return textwrap.shorten(Path(name).stem, width, placeholder="…")

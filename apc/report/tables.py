@@ -41,7 +41,8 @@ METRICS = {
     "train_seconds": "wall seconds of training, scoring not counted; runs side by side slow each other",
     "to_95_seconds": "training until `miou` first reaches 95 % of the run's own final one, scoring not counted",
     "images_per_second": "training images a second over the whole schedule",
-    "peak_gib": "GiB held at most: by torch on a GPU, by the process with its libraries on a CPU",
+    "peak_gib": "GiB held at most: by torch on a GPU, by the process on a CPU, with its libraries and what "
+    "earlier runs in it keep",
     "network_seconds": "wall seconds of the network for one photograph",
     "crf_seconds": "seconds of one core of the dense CRF for one photograph",
     "ladder_miou": "the score that the paper's row stands for: `miou` above its CRF row, `miou_crf` from there on",

@@ -1,0 +1,82 @@
+"""Figure 7: masks beside each other: truth, max pooling, adaptive-K pooling and the whole method.
+
+    python experiments/figure7_qualitative.py
+    python experiments/figure7_qualitative.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+
+Nothing is trained: the runs are Table 8's rows 2, 4 and 5 of one seed, and where one is missing the command is named
+that makes it. Each row is one validation image, the first of its class; the masks are the decoder's, without image
+labels and without CRF (`miou`), and above each stands its IoU, the mean over the classes in that image's truth. Half a
+minute. Expect max pooling to miss most of a thing, and to see little of a difference between the other two.
+"""  # noqa: E501
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.pictured import Picture, main
+from apc.report.pictures import Panel, draw
+from search_spaces.components import AKP, APC, BASELINE
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from apc.config import Config
+
+
+def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Path) -> dict[str, Any]:
+    """Draw the rows; tells each image's IoU under each run."""
+    import numpy as np
+
+    from apc import data
+    from apc.evaluate.segmentation import confusion, miou
+    from apc.predict.pictures import painted, palette
+
+    split = data.load(base, "val")
+    made = {label: masks(folder, base, list(chosen.values())) for label, folder in runs.items()}
+    rows, scores, seen = {}, {}, set()
+    for name, i in chosen.items():
+        photo, truth = split.photo(i), split.mask(i)
+        assert truth is not None
+        size = photo.shape[1], photo.shape[0]
+        panels = [Panel("photograph", photo), Panel("truth", np.asarray(painted(photo, truth, size)))]
+        scores[name] = {label: miou(confusion(truth, found[i], len(split.classes))) for label, found in made.items()}
+        for label, found in made.items():
+            title = f"{label}: {scores[name][label]:.0f}"
+            panels.append(Panel(title, np.asarray(painted(photo, found[i], size))))
+            seen |= set(np.unique(found[i]).tolist())
+        rows[name], seen = panels, seen | set(np.unique(truth).tolist())
+    names = [c for c in sorted(seen) if 0 < c < len(split.classes)]
+    draw(rows, path, {split.classes[c]: tuple((palette()[c] / 255).tolist()) for c in names})
+    told = "Masks of the decoder without image labels and without CRF; above each its IoU in percent, the mean over "
+    told += "the classes in that image's truth."
+    return {"shown": told, "miou": {name: {k: round(v, 2) for k, v in by.items()} for name, by in scores.items()}}
+
+
+def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.ndarray]":
+    """Label maps (H,W) of validation images by their number, as the headline scores them."""
+    from contextlib import closing
+
+    from apc import data
+    from apc.checkpoint import load_model
+    from apc.evaluate.inference import label_maps
+    from apc.evaluate.protocol import HEADLINE
+    from apc.verbs import device_of
+
+    device = device_of("auto")
+    method, _, _ = load_model(folder, device)
+    split = data.load(base, "val")
+    found = label_maps(method, split, base, HEADLINE, device=device, wanted=lambda i: split.photo(i).shape[:2],
+                       indices=numbers)  # fmt: skip
+    with closing(found):
+        return {each.i: each.labels for each in found}
+
+
+PICTURE = Picture(
+    name="figure7_qualitative",
+    title="Figure 7: masks of three settings",
+    settings={"max pooling": BASELINE, "adaptive-K": AKP, "APC": APC},
+    script="table8_components",
+    show=show,
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(PICTURE))
