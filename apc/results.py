@@ -40,7 +40,7 @@ class Row:
     classes: list[str] = field(default_factory=list)
     """Class names, background first."""
     curve: list[dict[str, float]] = field(default_factory=list)
-    """One dict an epoch: epoch, seconds (training only, so far), loss terms, scores where they were taken."""
+    """One dict an epoch: epoch, wall and processor seconds of training so far, loss terms, scores where taken."""
     stamp: dict[str, Any] = field(default_factory=dict)
     """What the numbers depend on: commit, versions, machine, data; see apc/stamp.py."""
     experiment: str = ""

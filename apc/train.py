@@ -104,7 +104,8 @@ def train(
         seconds["train_cpu"] += time.process_time() - cpu
         peak = max(peak, peak_gib(device))
 
-        entry = {"epoch": epoch + 1, "seconds": round(seconds["train"], 3)} | means
+        spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
+        entry = {"epoch": epoch + 1} | spent | means
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
             counts = score(method, val, cfg, HEADLINE, device, closed=closed)["miou"]
             entry |= {"miou": miou(counts.sum(0))} | halves(counts) if counts.any() else {}

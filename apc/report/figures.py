@@ -115,7 +115,7 @@ def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
     keys = [
         k
         for k in dict.fromkeys(k for epoch in epochs for k in epoch)
-        if k not in ("epoch", "epochs", "seconds", "final", "lr")
+        if k not in ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr")
     ]
     keys = sorted(keys, key=lambda k: ("miou" in k, k == "loss"))[:6]
     if not keys:

@@ -39,8 +39,10 @@ METRICS = {
     "precision": "of the pixels called foreground, the share that is (%)",
     "recall": "of the foreground pixels, the share called so (%)",
     "train_seconds": "wall seconds of training, scoring not counted; runs side by side slow each other",
+    "train_cpu_seconds": "processor seconds of training on a CPU, scoring not counted",
     "to_95_seconds": "training until `miou` first reaches 95 % of the run's own final one, scoring not counted",
-    "images_per_second": "training images a second over the whole schedule",
+    "to_95_cpu_seconds": "the same in processor seconds of a CPU",
+    "images_per_second": "training images a second over the whole schedule, a processor second on a CPU",
     "peak_gib": "GiB held at most: by torch on a GPU, by the process on a CPU, with its libraries and what "
     "earlier runs in it keep",
     "network_seconds": "wall seconds of the network for one photograph",
@@ -57,8 +59,10 @@ METRICS = {
     "over images": "the difference beside it, its interval over the choice of images",
 }
 """Columns and what they measure; scores in percent."""
-_DIGITS = {"train_seconds": 0, "to_95_seconds": 0, "mean_k": 2, "high_share": 2, "peak_gib": 2} | dict.fromkeys(
-    ("network_seconds", "crf_seconds"), 3
+_DIGITS = (
+    dict.fromkeys(("train_seconds", "train_cpu_seconds", "to_95_seconds", "to_95_cpu_seconds"), 0)
+    | dict.fromkeys(("mean_k", "high_share", "peak_gib"), 2)
+    | dict.fromkeys(("network_seconds", "crf_seconds"), 3)
 )
 
 
