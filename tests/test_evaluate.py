@@ -1,6 +1,6 @@
 """mIoU, protocols and inference on cases small enough to work by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -64,9 +64,11 @@ class Fixed(nn.Module):
     def __init__(self, decoder: Tensor, patch: Tensor) -> None:
         super().__init__()
         self.made = {"decoder": decoder, "patch": patch}
-        self.encoder = SimpleNamespace(patch=8)
+        self.encoder, self.merges = SimpleNamespace(patch=8), False
 
-    def predict(self, images: Tensor, closed: None = None) -> dict[str, Tensor]:
+    def predict(
+        self, images: Tensor, closed: None = None, wanted: Collection[str] = ()
+    ) -> dict[str, Tensor]:
         return {b: p.expand(len(images), -1, -1, -1) for b, p in self.made.items()}
 
 
@@ -163,10 +165,12 @@ class Looking(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = SimpleNamespace(patch=8)
+        self.encoder, self.merges = SimpleNamespace(patch=8), False
         self.seen: list[Tensor] = []
 
-    def predict(self, images: Tensor, closed: None = None) -> dict[str, Tensor]:
+    def predict(
+        self, images: Tensor, closed: None = None, wanted: Collection[str] = ()
+    ) -> dict[str, Tensor]:
         self.seen += list(images)
         return {"decoder": (8 * images).softmax(1), "patch": (-8 * images).softmax(1)}
 
@@ -347,3 +351,17 @@ def test_the_crf_of_a_protocol_is_the_crf_of_its_probabilities(wide: Split) -> N
     p = Looking().predict(wide.images[:1].float() / 255)["decoder"]
     own = nn.functional.interpolate(p, size=(40, 64), mode="bilinear", align_corners=False)[0].numpy()
     assert (made[0].labels == crf_labels(wide.photo(0), own, CRF["toco"])).mean() > 0.999
+
+
+def test_pseudo_masks_of_a_method_that_merges_labels_scale_each_class_to_its_own_maximum(split: Split) -> None:
+    patch = torch.tensor([0.6, 0.3, 0.1]).view(1, 3, 1, 1).repeat(1, 1, 8, 8)
+    patch[0, :, :, :4] = torch.tensor([0.5, 0.4, 0.1]).view(3, 1, 1)  # class a's maximum, where the background wins
+    method, found = Fixed(halves(0, 1), patch), {}
+    for method.merges in (False, True):
+        maps = inference.label_maps(
+            method, split, replace(pocket(), crf="none"), [Protocol("patch", True), Protocol("patch", False)],
+            wanted=lambda i: (8, 8), indices=[0],
+        )  # fmt: skip
+        found[method.merges] = {m.protocol.image_labels: m.labels for m in maps}
+    assert (found[False][True] == 0).all() and (found[True][False] == 0).all()
+    assert (found[True][True][:, :4] == 1).all() and (found[True][True][:, 4:] == 0).all()

@@ -90,6 +90,7 @@ def test_golden_balanced_segmentation_and_no_division_by_zero(reference: Path) -
 
 def test_a_class_whose_map_is_negative_everywhere_wins_no_pixel() -> None:
     cam = torch.stack([torch.linspace(-1, 2, 16).view(4, 4), torch.linspace(-3, -1, 16).view(4, 4)])[None]
-    found = cam_probabilities(cam, 0.45)
+    scaled = multi_scale_cam(lambda x: cam.expand(len(x), -1, -1, -1), torch.rand(1, 3, 4, 4), (1.0,))
+    found = cam_probabilities(scaled, 0.45)
     torch.testing.assert_close(found.sum(1), torch.ones(1, 4, 4))
     assert set(found.argmax(1).unique().tolist()) == {0, 1} and (found[:, 2] == 0).all()

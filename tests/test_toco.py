@@ -9,8 +9,9 @@ import torch
 from test_refine import boxed, tensors
 
 from apc.baselines.affinity import affinity_label
+from apc.baselines.cam import cam_probabilities, multi_scale_cam
 from apc.baselines.contrast import class_contrast, cut_out, draw_crops, object_levels, patch_contrast, zoomed
-from apc.baselines.toco import MOMENTUM, ToCo, toco, toco_pocket
+from apc.baselines.toco import MOMENTUM, SCALES, ToCo, toco, toco_pocket
 from apc.config import Config
 from apc.methods import build
 from apc.run import run
@@ -130,8 +131,21 @@ def test_heads_learn_ten_times_as_fast_and_every_weight_is_in_one_group(small: C
     assert id(method.encoder.vit.pos_embed) not in listed
 
 
+def test_its_maps_are_those_over_scales_and_made_only_where_they_are_wanted(small: Config) -> None:
+    method = build(small, 9).eval()
+    assert isinstance(method, ToCo) and small.pos_embed == "torch"
+    with torch.no_grad():
+        images = torch.rand(2, 3, 40, 56)  # 5 and 7 patches: half of them is no whole number
+        found = method.predict(images)
+        cam = multi_scale_cam(lambda x: method.cams(*method.tokens(x)[:2], x)[:, :8], images, SCALES, 8)
+        assert set(method.predict(images, wanted=("decoder",))) == {"decoder"}
+    torch.testing.assert_close(found["patch"], cam_probabilities(cam, 0.5))
+
+
 def test_the_published_settings_are_a_config_and_an_odd_size_is_refused() -> None:
     assert toco().image_size == 448 and toco("coco").batch_size == 8
+    published = ToCo(replace(toco(), encoder="pocket", weights="", decoder_blocks=(1, 2, 3)), 21)
+    assert published.par.reach == 24
     with pytest.raises(ValueError, match="image_size is 72; toco sees images at half their size"):
         ToCo(Config(method="toco", encoder="pocket", decoder_blocks=(1, 2, 3), image_size=72), 9)
 

@@ -148,7 +148,13 @@ def test_what_view_2_must_say_is_what_an_equivariant_network_says(monkeypatch: p
     monkeypatch.setattr(module, "merge", lambda scores, labels: scores)
     torch.manual_seed(1)
     method.loss_terms({"image": images, "labels": torch.ones(8, 2)}, 0.5)
+    recoloured = caught.pop()
+    caught.clear()
+    monkeypatch.setattr(module, "COLOUR", 0.0)
+    torch.manual_seed(1)
+    method.loss_terms({"image": images, "labels": torch.ones(8, 2)}, 0.5)
     target, told = caught
+    assert not torch.allclose(told, recoloured, atol=0.01)  # else the views differ in colour
     apart = (target - told).abs().mean((1, 2, 3))
     assert apart.max() < 0.08  # aligned corners shift a map by up to half a patch at its border
     for wrong in (target.flip(-1), target.flip(-2), target.mT, target.roll(1, 0)):
@@ -206,7 +212,7 @@ def test_a_run_resumed_in_either_stage_equals_an_uninterrupted_one(
 ) -> None:
     cfg = replace(staged, deeplab=deeplab, epochs=4, stage2_epochs=2)
     whole, trained = fit(cfg, tmp_path / "whole")
-    terms = [set(e) - {"epoch", "seconds", "loss"} for e in trained["curve"]]
+    terms = [set(e) - {"epoch", "seconds", "cpu_seconds", "loss"} for e in trained["curve"]]
     assert terms == 2 * [{"mce", "et", "reg"}] + 2 * [{"seg"}]
     for stop in (2, 3):  # before the second stage, so that it starts in the new process, and in its midst
 

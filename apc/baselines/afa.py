@@ -4,6 +4,7 @@ encoder's attention learns, teach a decoder in the same training (method-spec, s
 Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.model.decoder import Decoder
 from apc.model.encoder import build_encoder
-from apc.model.method import Method
+from apc.model.method import BRANCHES, Method
 
 SCALES = (1.0, 0.5, 1.5)
 """Multiples of the image's size at which its CAM is taken; the affinity that propagates it is the largest one's."""
@@ -150,14 +151,24 @@ class AFA(Method):
         assert for_decoder is not None and for_affinity is not None
         return for_decoder, for_affinity
 
-    def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's before any image label."""
-        size = (images.shape[-2], images.shape[-1])
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
+        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
+        any image label, without propagation and PAR."""
         outputs = self.encoder(images, closed)
-        cam = F.interpolate(self.cam(outputs[-1], images), size=size, mode="bilinear", align_corners=False)
-        return {
-            "decoder": self.decode(outputs, images, size).softmax(1), "patch": cam_probabilities(cam, BACKGROUND)
-        }
+        found = {"decoder": self.decode(outputs, images, (images.shape[-2], images.shape[-1])).softmax(1)}
+        if "patch" in wanted:
+            cam = self.cam(outputs[-1], images)
+
+            def maps(shown: Tensor) -> Tensor:
+                known = shown.shape[-2:] == images.shape[-2:]
+                made = self.cam(self.encoder(shown[len(images) :] if known else shown)[-1], shown)
+                return torch.cat([cam, made]) if known else made
+
+            scored = multi_scale_cam(maps, images, SCALES, self.encoder.patch)
+            found["patch"] = cam_probabilities(scored, BACKGROUND)
+        return found
 
     def begin(self, epoch: int, split: Split, device: str) -> None:
         """Close the encoder's norms: they have learning rate 0 in the published training."""

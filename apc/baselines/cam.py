@@ -17,16 +17,17 @@ Maps = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def multi_scale_cam(maps: Maps, images: Tensor, scales: tuple[float, ...]) -> Tensor:
+def multi_scale_cam(maps: Maps, images: Tensor, scales: tuple[float, ...], unit: int = 1) -> Tensor:
     """Maps of images (B,3,H,W) in [0,1] over several scales and mirrored: (B,n,H,W), each from 0 to nearly 1.
 
-    The larger of a map and its mirror image's, without its negative part, is summed over the scales.
+    The larger of a map and its mirror image's, without its negative part, is summed over the scales. Sides are brought
+    to multiples of `unit`, the encoder's patch, for images of any size.
     """
     size, total = images.shape[-2:], torch.zeros((), device=images.device)
     for scale in scales:
         shown = images
         if scale != 1:
-            resized = (int(scale * size[0]), int(scale * size[1]))
+            resized = tuple(max(int(scale * side / unit), 1) * unit for side in size)
             shown = F.interpolate(images, size=resized, mode="bilinear", align_corners=False)
         made = F.interpolate(
             maps(torch.cat([shown, shown.flip(-1)])).float(), size=size, mode="bilinear", align_corners=False
@@ -65,11 +66,10 @@ def refined_label(par: PAR, images: Tensor, cam: Tensor, labels: Tensor, high: f
 
 
 def cam_probabilities(cam: Tensor, background: float) -> Tensor:
-    """Raw CAMs (B,C-1,H,W) -> class probabilities (B,C,H,W) before any image label, the background a constant.
+    """CAMs in [0,1] (B,C-1,H,W) -> class probabilities (B,C,H,W) before any image label, the background a constant.
 
-    Every map that is positive somewhere is scaled to 1 there, as where image labels are given; one that is negative
-    everywhere belongs to a class that the classifier does not see, and stays 0.
+    Every map that is positive somewhere reaches 1 there, as where image labels are given; one that is negative
+    everywhere belongs to a class that the classifier does not see, and is 0.
     """
-    positive = cam.float().relu()
-    scores = F.pad(positive / (positive.amax((2, 3), keepdim=True) + 1e-5), (0, 0, 0, 0, 1, 0), value=background)
+    scores = F.pad(cam.float(), (0, 0, 0, 0, 1, 0), value=background)
     return scores / scores.sum(1, keepdim=True)

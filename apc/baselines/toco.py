@@ -2,14 +2,16 @@
 of an earlier block, and uncertain regions by the class tokens of crops (method-spec, section 3).
 
 Differences from the official code: images are squashed and not cropped at random, so no image is padded, and the two
-slips that concern padding and flips of the padded box cannot occur; the views of the class token differ by `jitter` and
-not by blur and grey; the dense-energy loss is left out, as the specification recommends. Where the encoder has no class
-token, as the tiny ViT of the embedded data, the mean of its patch tokens stands in.
+slips that concern padding and flips of the padded box cannot occur; the views of the class token differ by brightness,
+contrast and saturation and not by blur and grey; the dense-energy loss is left out, as the specification recommends.
+Pixels are normalised as the encoder's pre-training was, where the official code always has ImageNet's mean. Where the
+encoder has no class token, as the tiny ViT of the embedded data, the mean of its patch tokens stands in.
 
 Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
 """
 
 import copy
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -34,7 +36,7 @@ from apc.baselines.views import recolour
 from apc.config import Config, voc
 from apc.data import Split
 from apc.model.encoder import build_encoder
-from apc.model.method import Method
+from apc.model.method import BRANCHES, Method
 
 SCALES = (1.0, 0.5, 1.5)
 """Multiples of the image's size at which its CAMs are taken."""
@@ -44,10 +46,12 @@ MOMENTUM = 0.9
 """Of the averaged projection head, which follows the learning one at every step."""
 CROPS, CROP, ZOOM = 8, 96 / 448, 0.4
 """Local crops, their side as a share of the image's, and the least area of the second whole view."""
+COLOUR = 0.4
+"""Change of colour of views and crops where the loader changes none: they must differ from the image, as published."""
 NEGATIVE = 0.2
 """A crop shows background if its mean level of object lies at most here."""
 DILATIONS = (1, 2, 4, 8, 12, 24)
-"""PAR's, for crops of 448 pixels; smaller images leave out what lies beyond a twentieth of their side."""
+"""PAR's, for crops of 448 pixels; smaller images leave out what lies farther out, as a share of their side."""
 
 
 class Setting(NamedTuple):
@@ -63,12 +67,12 @@ class Setting(NamedTuple):
     low: float
     """CAM levels of objects and of background."""
     temperature: float
+    background: float
+    """CAM level of the background in the `patch` branch, which leaves no pixel unknown."""
 
 
-VOC = Setting(-1.0, 2_000 / 20_000, -1.0, 0.7, 0.25, 0.5)
-COCO = Setting(12_000 / 80_000, 8_000 / 80_000, 12_000 / 80_000, 0.65, 0.25, 1.0)
-BACKGROUND = 0.45
-"""Background level of the `patch` branch, which leaves no pixel unknown: about halfway between the two."""
+VOC = Setting(-1.0, 2_000 / 20_000, -1.0, 0.7, 0.25, 0.5, 0.5)
+COCO = Setting(12_000 / 80_000, 8_000 / 80_000, 12_000 / 80_000, 0.65, 0.25, 1.0, 0.45)
 
 
 class LargeFOV(nn.Sequential):
@@ -102,7 +106,7 @@ class ToCo(Method):
         self.head = ProjectionHead(width)
         self.slow = copy.deepcopy(self.head).requires_grad_(False)
         self.setting = COCO if cfg.dataset == "coco" else VOC
-        self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 20 * d <= cfg.image_size))
+        self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 448 * d <= DILATIONS[-1] * cfg.image_size))
         self.crop = max(round(CROP * grid), 2) * encoder.patch
         self.weights = {"cls": 1.0, "aux": 1.0, "ptc": 0.2, "ctc": 0.5, "seg": 0.1}
 
@@ -156,7 +160,7 @@ class ToCo(Method):
             made = self.cams(new_early, new_last, new)
             return torch.cat([self.cams(early, last, images), made]) if known else made
 
-        return multi_scale_cam(maps, images, SCALES)
+        return multi_scale_cam(maps, images, SCALES, self.encoder.patch)
 
     def _patches(self, tokens: Tensor, early_cam: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         grid = self.encoder.grid(images)
@@ -171,8 +175,7 @@ class ToCo(Method):
         corners = draw_crops(levels, self.crop, CROPS)
         shows = cut_out(levels[:, None], corners, self.crop).mean((2, 3, 4)) > NEGATIVE
         parts, locals_ = zoomed(images, ZOOM), cut_out(images, corners, self.crop).flatten(0, 1)
-        if self.cfg.jitter:
-            parts, locals_ = recolour(parts, self.cfg.jitter), recolour(locals_, self.cfg.jitter)
+        parts, locals_ = (recolour(each, self.cfg.jitter or COLOUR) for each in (parts, locals_))
         wholes = torch.stack([token, self.tokens(parts)[2]], 1)  # (B,2,D)
         crops = self.tokens(locals_)[2].unflatten(0, (len(images), CROPS))
         with torch.no_grad():
@@ -185,13 +188,17 @@ class ToCo(Method):
         tokens = last.transpose(1, 2).unflatten(2, self.encoder.grid(images))
         return F.interpolate(self.decoder(tokens).float(), size=size, mode="bilinear", align_corners=False)
 
-    def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's before any image label."""
-        size = (images.shape[-2], images.shape[-1])
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
+        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
+        any image label."""
         early, last, _ = self.tokens(images, closed)
-        cam, _ = self.cams(early, last, images).chunk(2, dim=1)
-        cam = F.interpolate(cam, size=size, mode="bilinear", align_corners=False)
-        return {"decoder": self._decoded(last, images, size).softmax(1), "patch": cam_probabilities(cam, BACKGROUND)}
+        found = {"decoder": self._decoded(last, images, (images.shape[-2], images.shape[-1])).softmax(1)}
+        if "patch" in wanted:
+            cam, _ = self._seen(images, early, last).chunk(2, dim=1)
+            found["patch"] = cam_probabilities(cam, self.setting.background)
+        return found
 
     def begin(self, epoch: int, split: Split, device: str) -> None:
         """Close the position embeddings, which are not trained."""
@@ -231,7 +238,7 @@ def toco_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
     """
     steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
     return {
-        "method": "toco", "frozen_epochs": 0, "unfreeze_blocks": 1000, "optimizer": "adamw", "weight_decay": 0.01,
-        "lr": base.lr_frozen / HEADS, "beta2": 0.999, "schedule": "poly", "poly_power": 0.9,
-        "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
+        "method": "toco", "pos_embed": "torch", "frozen_epochs": 0, "unfreeze_blocks": 1000,
+        "optimizer": "adamw", "weight_decay": 0.01, "lr": base.lr_frozen / HEADS, "beta2": 0.999,
+        "schedule": "poly", "poly_power": 0.9, "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
     }

@@ -6,8 +6,9 @@ all training images are made, and a DeepLab learns from nothing but them for the
 
 Image labels are the same that all methods get, never taken from masks, as the official code takes them. Other
 differences: a flip is drawn where the loader draws it, so view 1 is never transposed, only the tiles of view 2 are;
-colour changes are those of `jitter`, without hue and grey; the encoder has no dropout of its own; maps are brought to
-pixels with align_corners off, as for all methods.
+colours change in brightness, contrast and saturation, not in hue and to grey, and in view 1 only where `jitter` says
+so; the encoder has no dropout of its own; maps are brought to pixels with align_corners off, as for all methods; and
+DeepLab learns with the first stage's optimiser and rate and not with SGD.
 
 Shapes: B images, T tiles of view 2 (apc/baselines/views.py), S side of square training images, h,w patch grid,
 N = h*w patches, D features, C classes (background is class 0).
@@ -15,6 +16,7 @@ N = h*w patches, D features, C classes (background is class 0).
 
 import zlib
 from collections import deque
+from collections.abc import Collection
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -36,16 +38,18 @@ from apc.evaluate.inference import BATCH_PIXELS
 from apc.loader import cores, progress
 from apc.model.bilstm import HVBiLSTM
 from apc.model.encoder import build_encoder
-from apc.model.method import Method
+from apc.model.method import BRANCHES, Method
 from apc.pseudo_labels import merge, patches_to_pixels, with_background
 
 REGULARISATION = 0.01
 """Weight of the classifier's squared weights (method-spec 1.2.3)."""
+COLOUR = 0.6
+"""Change of colour between the two views where the loader changes none: they must differ, as published."""
 
 
 def vit_pcm() -> Config:
-    """The published settings (method-spec 1.4 and 1.5) on VOC: 80 epochs, then a DeepLab for 19, which is
-    deeplab-pytorch's 20,000 steps of 10 images. `deeplab_weights` is yours to name."""
+    """The published settings (method-spec 1.4 and 1.5) on VOC: 80 epochs, then a DeepLab for 19, which see as many
+    images as deeplab-pytorch's 20,000 steps of 10. `deeplab_weights` is yours to name."""
     return replace(
         voc(), method="vit_pcm", encoder="vit_base_patch16_384.orig_in21k_ft_in1k", flip="both", jitter=0.6,
         pooling="max", mce="clamped", epochs=99, frozen_epochs=1, stage2_epochs=19, batch_size=64,
@@ -55,12 +59,12 @@ def vit_pcm() -> Config:
 
 def vit_pcm_pocket(base: Config) -> dict[str, Any]:
     """What turns `base`, a setting of the embedded or a folder data set, into ViT-PCM: its first stage takes as many
-    epochs as `base` has, and the DeepLab a quarter of that on top, as published (19 to 80), but six where `base` has
-    them. On fewer than four the miniature's DeepLab calls everything background."""
+    epochs as `base` has, one of them frozen, and the DeepLab a quarter of that on top, as published (19 to 80), but six
+    where `base` has them. On fewer than four the miniature's DeepLab calls everything background."""
     second = max(round(base.epochs * 19 / 80), min(base.epochs, 6))
     return {
         "method": "vit_pcm", "pooling": "max", "mce": "clamped", "epochs": base.epochs + second,
-        "stage2_epochs": second, "deeplab": "vit",
+        "frozen_epochs": min(base.frozen_epochs, 1), "stage2_epochs": second, "deeplab": "vit",
     }
 
 
@@ -72,6 +76,8 @@ def cce(target: Tensor, scores: Tensor) -> Tensor:
 
 class ViTPCM(Method):
     """Patch classes by max pooling, then a DeepLab; `stage` 0 has the encoder frozen, 1 has it open, 2 is DeepLab's."""
+
+    merges = True
 
     def __init__(self, cfg: Config, num_classes: int) -> None:
         super().__init__()
@@ -115,7 +121,7 @@ class ViTPCM(Method):
         view = draw_view(len(images), grid[0])
         target = self._target(tokens.detach(), scores.detach(), labels, view)
         tiles = seen(images, view, images.shape[-1] // 2)
-        shown = mosaic(recolour(tiles, self.cfg.jitter) if self.cfg.jitter else tiles)
+        shown = mosaic(recolour(tiles, self.cfg.jitter or COLOUR))
         told = cut(self.patch_scores(self.encoder(shown)[-1], grid))
         return {
             "mce": losses.mce_clamped(pooled, labels, self.cfg.background_label),
@@ -148,7 +154,9 @@ class ViTPCM(Method):
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         return losses.segmentation(logits, patches_to_pixels(target, size))
 
-    def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
         """Pixel probabilities (B,C,H,W): `patch` before any image label, and as `decoder` DeepLab's, or the same ones
         as long as no DeepLab has learnt. DeepLab is shown the images at the scale it learns at."""
         size = images.shape[-2:]

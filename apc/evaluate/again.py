@@ -1,5 +1,5 @@
 """Finished runs measured again, from their checkpoints and without training: Table 1's sizes, Table 2's pseudo masks,
-Table 9's distances. What is measured once is kept beside the run, in `<run>/measured/<name>.json`.
+Table 6's scales, Table 9's distances. What is measured once is kept beside the run, in `<run>/measured/<name>.json`.
 """
 
 import json
@@ -16,7 +16,7 @@ from apc.checkpoint import load_model
 from apc.config import Config
 from apc.data import Split
 from apc.evaluate.inference import Cost
-from apc.evaluate.protocol import Protocol
+from apc.evaluate.protocol import DEFAULT_SCALES, Protocol
 from apc.evaluate.segmentation import iou, miou, score
 from apc.loader import cores
 from apc.memory import peak_gib, restart
@@ -90,6 +90,13 @@ def at_size(size: int) -> Measure:
         }
 
     return measure
+
+
+def multi_scale(method: Method, cfg: Config, device: str) -> dict[str, Any]:
+    """Scores of the decoder as the mean over scales and flips, with and without the CRF (Table 6)."""
+    crfs = ["", "own"] if cfg.crf != "none" else [""]
+    protocols = [Protocol(scales=DEFAULT_SCALES, crf=crf) for crf in crfs]
+    return {"metrics": _scores(score(method, data.load(cfg, "val"), cfg, protocols, device, crf_workers=cores()))}
 
 
 def pseudo_masks_of_train(method: Method, cfg: Config, device: str) -> dict[str, Any]:

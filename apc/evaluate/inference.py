@@ -7,7 +7,7 @@ Shapes: B images, C classes, h,w what the network is shown, H,W a photograph's o
 import functools
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from apc.evaluate.crf import CRF, CRFPool, Refined
 from apc.evaluate.protocol import RUNS_OWN, Protocol
 from apc.features import VAL, ClosedFeatures
 from apc.model.method import Method
+from apc.pseudo_labels import merge, with_background
 
 BATCH_PIXELS = 16 * 384**2
 """Pixels the network is shown at once, in at most 16 images: two images of 960 pixels, one of 1120."""
@@ -95,16 +96,17 @@ def label_maps(
     showing = [showing for passes in means for showing in passes]
     group = min(max(BATCH_PIXELS // showing[0].side ** 2, 1), 16) if len(showing) == 1 else 1
     read = functools.lru_cache(maxsize=group)(split.photo)
+    needed = {p.branch for p in protocols}
     with CRFPool(crf_workers) as pool:
         waiting: deque[_Waiting] = deque()
         for start in range(0, len(indices), group):
             sizes = {i: size for i in indices[start : start + group] if (size := wanted(i))}
-            shown = functools.partial(_forward, method, split, cfg, list(sizes), read, device, closed, cost)
+            shown = functools.partial(_forward, method, split, cfg, list(sizes), read, device, closed, cost, needed)
             crfs: dict[int, list[_CRF]] = {i: [] for i in sizes}
             left = dict.fromkeys(sizes, len(means))
-            for i, passes, mean in _averaged(list(means), shown, sizes, {p.branch for p in protocols}):
+            for i, passes, mean in _averaged(list(means), shown, sizes, needed):
                 mine = [p for p in plan if plan[p] == passes]
-                for p, found in _labelled(mean, split.labels[i], passes, mine):
+                for p, found in _labelled(mean, split.labels[i], passes, mine, method.merges):
                     if isinstance(found, _CRF):
                         crfs[i].append(found)
                     else:
@@ -139,7 +141,7 @@ def _averaged(
 
 def _forward(
     method: Method, split: Split, cfg: Config, indices: list[int], read: Callable[[int], np.ndarray], device: str,
-    closed: ClosedFeatures | None, cost: Cost, showing: Showing,
+    closed: ClosedFeatures | None, cost: Cost, wanted: Collection[str], showing: Showing,
 ) -> Iterator[tuple[int, Branches]]:
     """Probabilities (C,h,w) of each photograph by branch; those of one shape go through the network together."""
     batches: list[tuple[list[int], Tensor]] = []
@@ -159,7 +161,7 @@ def _forward(
         images = as_floats(images, device)
         kept = closed(images, [(VAL, i) for i in same]) if closed and runs_own else None
         with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
-            branches = method.predict(images, kept)
+            branches = method.predict(images, kept, wanted)
         if gpu:
             torch.cuda.synchronize(device)
             peak = torch.cuda.max_memory_allocated(device) / 2**30
@@ -208,7 +210,7 @@ class _Waiting(NamedTuple):
 
 
 def _labelled(
-    branches: Branches, image_labels: Tensor, passes: Passes, protocols: Sequence[Protocol]
+    branches: Branches, image_labels: Tensor, passes: Passes, protocols: Sequence[Protocol], merges: bool
 ) -> Iterator[tuple[Protocol, "np.ndarray | _CRF"]]:
     """By protocol, the labels (H,W) uint8 of a photograph, or the CRF that will make them."""
 
@@ -216,7 +218,8 @@ def _labelled(
     def won(branch: str, labelled: bool) -> tuple[Tensor, Tensor]:
         p = branches[branch]
         if labelled:
-            p = p * F.pad(image_labels, (1, 0), value=1.0).to(p)[:, None, None]
+            present = with_background(image_labels[None]).to(p)
+            p = merge(p[None], present)[0] if merges and branch == "patch" else p * present[0, :, None, None]
             p = p / p.sum(0).clip(1e-8)
         return p, p.max(0).indices  # the first of equals, and four times faster than argmax
 

@@ -3,6 +3,8 @@
 Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -12,7 +14,7 @@ from apc.config import Config
 from apc.model.bilstm import HVBiLSTM
 from apc.model.decoder import Decoder
 from apc.model.encoder import build_encoder
-from apc.model.method import Method
+from apc.model.method import BRANCHES, Method
 from apc.model.pooling import adaptive_count, pool
 from apc.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
 
@@ -68,7 +70,9 @@ class APC(Method):
             terms["seg"] = losses.segmentation(logits, patches_to_pixels(target, size))
         return terms
 
-    def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch` before any image label."""
         grid, size = self.encoder.grid(images), images.shape[-2:]
         _, log_scores, blocks = self.branches(images, closed)

@@ -3,6 +3,7 @@
 Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D features.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from apc.config import Config
 from apc.data import Split
 from apc.model.encoder import Encoder
+
+BRANCHES = ("decoder", "patch")
+"""What a method may predict from: its decoder, and its patch scores or class activation maps."""
 
 
 class Method(nn.Module):
@@ -22,6 +26,8 @@ class Method(nn.Module):
     encoder: Encoder
     weights: dict[str, float]
     """Weight of each named term in the total loss."""
+    merges = False
+    """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
@@ -33,8 +39,10 @@ class Method(nn.Module):
         """
         raise AssertionError("a method defines loss_terms")
 
-    def predict(self, images: Tensor, closed: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Class probabilities of every pixel (B,C,H,W) by branch; `decoder` at least."""
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
+        """Class probabilities of every pixel (B,C,H,W) by branch; those `wanted` at least, of the branches it has."""
         raise AssertionError("a method defines predict")
 
     def stage(self, epoch: int) -> int:

@@ -213,7 +213,7 @@ _LISTED = [
         + ". `baseline` is APC with max pooling and without PCL; ViT-PCM's time is that of its two stages.",
         sets=("eval_every",),
         rows=("baseline", "vit_pcm", "afa", "toco", "apc"),
-        columns=("miou", "miou_crf", "test_miou", *_COSTS),
+        columns=("miou", "miou_crf", "miou_ms", "miou_ms_crf", "test_miou", *_COSTS),
         reference="apc",
         printed=published("table6"),
         claims=tuple(_peer(row) for row in ("vit_pcm", "afa", "toco")),

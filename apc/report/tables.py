@@ -27,6 +27,8 @@ METRICS = {
     "tune_miou": "as miou, on every second validation image: a search that judges itself honestly chooses by these",
     "held_miou": "as miou, on the other validation images, which such a search never sees",
     "test_miou": "as miou, on the test split that nothing was chosen on",
+    "miou_ms": "decoder, no image labels, mean over the scales 0.5 to 1.5 and flips",
+    "miou_ms_crf": "the same after the dense CRF",
     "patch_miou": "patch branch, no image labels, no CRF",
     "patch_miou_crf": "the same after the dense CRF",
     "labelled_miou": "decoder, given the image's labels: not comparable with miou",
