@@ -22,6 +22,7 @@ EXPECTED = {"all": (82783, 40504), "annotated": (82081, 40137), "vit_pcm": (8147
 two different values or more in the mask. That rule is read from its code; that it gives its counts is not checked here.
 """
 SMALLEST = 256  # pixels: ViT-PCM's preparation leaves out images with a shorter side
+ARCHIVES_AT = "http://images.cocodataset.org"
 ARCHIVES = {  # COCO's own, with their MD5
     "train2014": ("zips/train2014.zip", "0da8c0bd3d6becc4dcb32757491aca88"),
     "val2014": ("zips/val2014.zip", "a3d79f5ed8d289b7a7554ce06a5782b3"),
@@ -86,7 +87,7 @@ def download(root: Path) -> None:
         for folder, (archive, md5) in ARCHIVES.items():
             if not (root / folder).is_dir():
                 part.mkdir(parents=True, exist_ok=True)
-                download_and_extract_archive(f"http://images.cocodataset.org/{archive}", str(part), md5=md5)
+                download_and_extract_archive(f"{ARCHIVES_AT}/{archive}", str(part), md5=md5)
                 (part / folder).rename(root / folder)
         shutil.rmtree(part, ignore_errors=True)
     except (OSError, RuntimeError) as error:

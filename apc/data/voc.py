@@ -73,18 +73,21 @@ def download(root: Path) -> None:
     from torchvision.datasets import SBDataset, VOCSegmentation
 
     part = root / "download.part"  # so that a half-unpacked tree never looks whole
+    made = part / "SBD"
     try:
         part.mkdir(parents=True, exist_ok=True)
+        for left in [path for path in part.iterdir() if path.suffix not in (".tar", ".tgz")]:  # torchvision moves there
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         if _find(root, VOC, "ImageSets/Segmentation/val.txt") is None:
             VOCSegmentation(str(part), year="2012", image_set="val", download=True)
-            (part / "VOCdevkit").rename(root / "VOCdevkit")
+            (root / "VOCdevkit").mkdir(exist_ok=True)  # there may be another year's
+            (part / "VOCdevkit" / "VOC2012").rename(root / "VOCdevkit" / "VOC2012")
         if _find(root, SBD, "cls") is None:
-            for folder in [path for path in part.iterdir() if path.is_dir()]:  # torchvision moves into them
-                shutil.rmtree(folder)
             SBDataset(str(part), image_set="val", mode="segmentation", download=True)  # train_noval's link is dead
-            (root / "SBD").mkdir()
-            for name in ("train.txt", "val.txt", "inst", "img", "cls"):  # the last one marks it whole
-                (part / name).rename(root / "SBD" / name)
+            made.mkdir()
+            for name in ("train.txt", "val.txt", "inst", "img", "cls"):
+                (part / name).rename(made / name)
+            made.rename(root / "SBD")
         shutil.rmtree(part)
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{root}: VOC 2012 or SBD cannot be downloaded ({error})") from None
