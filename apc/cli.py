@@ -6,8 +6,10 @@ from importlib import import_module
 
 USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervised segmentation from image labels
 
-  apc data prepare|check|cache voc|coco|folder --root DIR   make a data set ready, check it, decode it ahead
-  apc train [pocket|folder] [flags]   train one setting and score it; `apc train --help` lists every knob
+  apc data prepare voc|coco --root DIR   the paper's data sets made ready, from the archives' contents or --download
+  apc data check|cache voc|coco|folder --root DIR   every file read to its end; images decoded ahead of training
+  apc data draw --root DIR            the embedded miniature as a folder of photographs, to try things on
+  apc train [pocket|folder|voc|coco] [flags]   train one setting and score it; `apc train --help` lists every knob
   apc eval RUN_FOLDER [flags]         score a finished run again: another size, another CRF, other photographs
   apc predict RUN_FOLDER IMAGES... --out DIR   masks, overlays, heat maps and a contact sheet of your photographs
   apc export RUN_FOLDER --out DIR     weights, config, class names and a model card, to give away

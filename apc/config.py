@@ -71,7 +71,8 @@ class Config:
     decoder_width: int = 256
     """Channels of each decoder input."""
     decoder_norm: Literal["batch", "layer"] = "batch"
-    """Normalisation in the decoder; `layer` where a process sees few images."""
+    """Normalisation in the decoder; `layer` where a process sees few images. `batch` takes its statistics over what all
+    processes hold in memory at once, so with it a `micro_batch` changes what is learnt."""
     decoder_dropout: float = 0.1
     """Dropout before the decoder's last layer, as a share."""
     deeplab: Literal["small", "vit", "resnet50", "resnet101"] = "small"

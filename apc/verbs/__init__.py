@@ -1,12 +1,18 @@
 """One file a verb, each with `command(words)`; what they share is here. Heavy imports stand inside the functions."""
 
 import contextlib
+import difflib
+import inspect
 import io
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 from apc.config import PRESETS, Config, from_toml
+
+_SAME = [{"eval_size", "sizes"}, {"num_workers", "crf_workers"}]
+"""Parameters that mean much the same in different verbs, for whoever remembers the other one's."""
 
 
 def parse(function: Callable[..., Any], words: Sequence[str], prog: str) -> Any:
@@ -20,19 +26,28 @@ def parse(function: Callable[..., Any], words: Sequence[str], prog: str) -> Any:
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        raise ValueError(_one_sentence(heard.getvalue())) from None
+        raise ValueError(_one_sentence(heard.getvalue(), function)) from None
 
 
-def _one_sentence(box: str) -> str:
-    """tyro's framed message as one sentence."""
+def _one_sentence(box: str, function: Callable[..., Any]) -> str:
+    """tyro's framed message as one sentence; of a flag that `function` lacks, with the one that was meant."""
     told = re.sub(r"\s+", " ", re.sub(r"[─-╿]+", " ", box)).strip()
     told = re.split(r" Argument helptext:| For full helptext", told)[0]
     unknown = re.search(r"[Uu]nrecognized options: (\S+?),? ", told + " ")
     if unknown:
-        meant = re.search(r"Perhaps you meant: (--[\w-]+)", told)
-        hint = f"did you mean {meant[1]}?" if meant else "--help lists them all"
-        return f"there is no flag {unknown[1]}; {hint}"
+        meant = _meant(unknown[1], function)
+        return f"there is no flag {unknown[1]}; {f'did you mean {meant}?' if meant else '--help lists them all'}"
     return re.sub(r"^(Invalid choice|Value error|Missing value|Required options?) (?=[A-Zi])", "", told)
+
+
+def _meant(flag: str, function: Callable[..., Any]) -> str:
+    """The flag of `function` that means what `flag` means elsewhere, or else is spelt most like it; or nothing."""
+    names = list(inspect.signature(function).parameters)
+    names += [f.name for f in fields(Config)] if "cfg" in names else []
+    asked = flag.strip("-").split("=")[0].replace("-", "_")
+    same = [name for name in names for group in _SAME if {name, asked} <= group]
+    found = [*same, *difflib.get_close_matches(asked, names, n=1)]
+    return f"--{found[0].replace('_', '-')}" if found else ""
 
 
 def base_config(words: list[str]) -> tuple[Config, list[str]]:
@@ -59,6 +74,16 @@ def device_of(name: str) -> str:
     if name not in ["cpu", *gpus] and not (name == "cuda" and gpus):
         raise ValueError(f"device is {name!r}; choose from {', '.join(['auto', 'cpu', *gpus])}")
     return name
+
+
+def set_threads(count: int) -> None:
+    """Let torch use `count` threads on the CPU. 0 leaves it its own choice, one a core unless OMP_NUM_THREADS is set."""
+    import torch
+
+    if count < 0:
+        raise ValueError(f"threads is {count}; give 1 or more, or 0 for a thread a core")
+    if count:
+        torch.set_num_threads(count)
 
 
 def scores(metrics: dict[str, float]) -> str:

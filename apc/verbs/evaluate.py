@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from apc.evaluate.protocol import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
 from apc.loader import cores, progress
-from apc.verbs import device_of, parse, positional
+from apc.verbs import device_of, parse, positional, set_threads
 
 
 @dataclass
@@ -61,7 +61,7 @@ def command(words: list[str]) -> None:
             out: Write scores, seconds and stamp to this .json file, and the images' confusion matrices beside it.
             export_submission: Write masks and archive for the VOC test server below this folder; no truth is needed.
             device: auto, cpu, cuda or cuda:N.
-            threads: Threads torch may use on the CPU.
+            threads: Threads torch may use on the CPU; 0 is a thread a core.
         """  # noqa: E501
         scales = [()] if multi_scale is None else [(), multi_scale or DEFAULT_SCALES]
         protocols = combinations(
@@ -81,8 +81,8 @@ def _check(given: Given) -> None:
     """ValueError for what can be known before anything is loaded."""
     if not given.protocols:
         raise ValueError("branches, image_labels and aspect need one value at least")
-    if given.crf_workers < 0 or given.threads < 1:
-        raise ValueError(f"crf_workers is {given.crf_workers}, threads {given.threads}; give 0 and 1 at least")
+    if given.crf_workers < 0:
+        raise ValueError(f"crf_workers is {given.crf_workers}; give 1 or more, or 0 for none")
     if given.out and (given.out.suffix != ".json" or given.out.is_dir()):
         raise ValueError(f"out is {given.out}; give the name of a .json file")
     if given.submission and all(p.image_labels for p in given.protocols):
@@ -102,7 +102,7 @@ def _evaluate(given: Given, device: str) -> None:
     from apc.results import require_writable
     from apc.stamp import file_fingerprint, stamp
 
-    torch.set_num_threads(given.threads)
+    set_threads(given.threads)
     method, trained, classes = load_model(given.checkpoint, device)
     cfg, patch = from_dict(given.changes, trained, "apc eval"), method.encoder.patch
     protocols = [p for p in given.protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
@@ -144,7 +144,7 @@ def _evaluate(given: Given, device: str) -> None:
             told = stamp(
                 val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)), **data.provenance(cfg),
                 model=file_fingerprint(str(given.checkpoint / "model.safetensors")), images=len(split),
-                device=torch.cuda.get_device_name(device) if gpu else "cpu", threads=given.threads,
+                device=torch.cuda.get_device_name(device) if gpu else "cpu", threads=torch.get_num_threads(),
                 crf_workers=given.crf_workers,
             )
             save(given.out, {

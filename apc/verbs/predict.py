@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Annotated, Literal
 
-from apc.verbs import device_of, parse, positional
+from apc.verbs import device_of, parse, positional, set_threads
 
 Picture = Literal["masks", "overlays", "heatmaps", "contact_sheet"]
 
@@ -43,24 +43,19 @@ def command(words: list[str]) -> None:
 
     asked = parse(predict, words, "apc predict")
     out, folder = asked["out"], asked["checkpoint"]
-    if asked["threads"] < 0:
-        raise ValueError(f"threads is {asked['threads']}; give 1 or more, or 0 for a thread a core")
     from apc.predict.inputs import gather, image_labels
     from apc.predict.kept import settings_of
 
     settings_of(out)  # refuses a folder of anybody else's
     photographs = gather(asked["images"], out)
-    import torch
-
     from apc.checkpoint import load_model
     from apc.config import from_dict
     from apc.predict.job import Job, classes_found
     from apc.predict.job import predict as predict_all
     from apc.stamp import file_fingerprint
 
+    set_threads(asked["threads"])
     device = device_of(asked["device"])
-    if asked["threads"]:
-        torch.set_num_threads(asked["threads"])
     method, trained, classes = load_model(folder, device)
     changes = {k: asked[k] for k in ("eval_size", "crf") if asked[k]}
     cfg = from_dict(changes, trained, "apc predict")

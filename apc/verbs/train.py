@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from apc.config import Config
-from apc.verbs import base_config, device_of, parse, scores, unnamed
+from apc.verbs import base_config, device_of, parse, scores, set_threads, unnamed
 
 
 def command(words: list[str]) -> None:
@@ -14,29 +14,32 @@ def command(words: list[str]) -> None:
     def train(
         cfg: Annotated[Config, unnamed()] = base, runs: Path = Path("runs"), device: str = "auto", threads: int = 1
     ) -> tuple[Config, Path, str, int]:
-        """Train one setting and score it. Presets: pocket (embedded data, the default) and folder (your photographs).
-        `--config FILE` lays a TOML file, such as best.toml, under the flags. The same command continues a stopped run.
+        """Train one setting and score it. A preset may stand first: pocket (embedded data, the default), folder (your
+        photographs), voc or coco (what `apc data prepare` made). `--config FILE` lays a TOML file, such as best.toml,
+        under the flags. The same command continues a stopped run. It trains in one process: over N GPUs the same
+        setting trains with `python experiments/paper_setting.py --preset voc --num-workers N`.
 
         Args:
             cfg: The setting.
             runs: Folder that keeps the runs.
             device: auto, cpu, cuda or cuda:N.
-            threads: Threads torch may use on the CPU.
+            threads: Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits.
         """
         return cfg, runs, device, threads
 
     cfg, runs, device, threads = parse(train, rest, "apc train")
-    import torch
-
     from apc.loader import cores
+    from apc.model import weights
     from apc.results import require_writable
     from apc.run import run
 
+    set_threads(threads)
+    device = device_of(device)
+    weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     if not cfg.weights:
         print("no --weights: the encoder starts from random numbers", flush=True)
     require_writable(runs)
-    torch.set_num_threads(threads)
-    row = run(cfg, runs=runs.resolve(), device=device_of(device), report=_print_epoch, crf_workers=cores())
+    row = run(cfg, runs=runs.resolve(), device=device, report=_print_epoch, crf_workers=cores())
     print(f"\n{scores(row.metrics)}\n\n{_next(cfg, runs / row.run)}")
 
 

@@ -14,7 +14,10 @@ from apc.cli import main
     ("words", "told"),
     [
         (["--lamda1", "0.1"], ["--lamda1", "did you mean --lambda1"]),
-        (["--nonsense", "1"], ["--nonsense"]),
+        (["--nonsense", "1"], ["--nonsense", "--help lists them all"]),
+        (["--lamda-1=0.1"], ["--lamda-1", "did you mean --lambda1"]),
+        (["--sizes", "64"], ["--sizes", "did you mean --eval-size"]),
+        (["--threads", "-1"], ["threads is -1", "0 for a thread a core"]),
         (["--pooling", "maximum"], ["maximum", "'average', 'max', 'top_k', 'adaptive_k'"]),
         (["--theta", "1.5"], ["theta is 1.5", "between 0 and 1"]),
         (["--epsilon", "0.4"], ["epsilon is 0.4", "between 0.5 and 1"]),
@@ -67,6 +70,10 @@ def test_a_folder_that_cannot_be_written(photographs: Path, capsys: pytest.Captu
 def test_verbs_and_presets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     refused(["trian"], capsys, "'trian'", "train, eval")
     refused(["train", "vox"], capsys, "'vox'", "pocket, folder")
+    refused(["eval", "run", "--eval-size", "64"], capsys, "no flag --eval-size; did you mean --sizes?")
+    refused(["eval", "run", "--num-workers", "2"], capsys, "no flag --num-workers; did you mean --crf-workers?")
+    refused(["predict", "run", "a.jpg", "--out", "o", "--sizes", "64"], capsys, "did you mean --eval-size?")
+    refused(["data", "check", "voc", "--rooot", "."], capsys, "did you mean --root?")
     refused(["eval", str(tmp_path)], capsys, str(tmp_path), "config.toml is missing")
     refused(["report", str(tmp_path)], capsys, "results", "no such folder")
 
