@@ -72,12 +72,17 @@ def test_a_hub_reads_the_model_card(run: Path, tmp_path: Path) -> None:
 def test_no_path_of_the_machine_is_in_an_export(run: Path, photographs: Path, tmp_path: Path) -> None:
     lists = f'train_list = "{photographs}/train.csv"'
     config = run / "config.toml"
-    config.write_text(config.read_text().replace('train_list = "train.csv"', lists))
+    text = config.read_text().replace('train_list = "train.csv"', lists)
+    for name in ("weights", "deeplab_weights"):
+        assert f'\n{name} = ""\n' in text
+        text = text.replace(f'\n{name} = ""\n', f'\n{name} = "{photographs}/{name}.pth"\n')
+    config.write_text(text)
     assert str(photographs) in config.read_text()
     assert main(["export", str(run), "--out", str(tmp_path / "model")]) == 0
     for path in (tmp_path / "model").iterdir():
         if path.suffix != ".safetensors":
             assert not re.search(r"(?<![\w.>])/\w+/\w+", path.read_text(encoding="utf-8")), path
+    assert '\ndeeplab_weights = "deeplab_weights.pth"\n' in (tmp_path / "model" / "config.toml").read_text()
     with safe_open(tmp_path / "model" / "model.safetensors", "pt") as weights:
         assert not (weights.metadata() or {}).get("path")
     assert str(photographs).encode() not in (tmp_path / "model" / "model.safetensors").read_bytes()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from refusal import flags, refused
 from safetensors.torch import save_file
 
 from apc.config import Config, voc
@@ -15,17 +16,24 @@ from apc.model.pocket_vit import pocket_vit
 from apc.run import run
 
 
-def test_without_network_or_file_one_sentence_says_what_to_fetch(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_without_network_or_file_one_sentence_says_what_to_fetch_before_anything_starts(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def no_network(*args: Any, **more: Any) -> None:
         raise OSError("no route")
 
+    def started(*args: Any) -> None:
+        raise AssertionError("data is read though there are no weights")
+
     monkeypatch.setattr(weights, "urlopen", no_network)
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
-    told = r"no route.*model\.safetensors of timm/vit_base_patch16_384\.augreg_in21k_ft_in1k.*--weights FILE"
-    with pytest.raises(ValueError, match=told):
-        weights.weights_file(voc())
+    for name in ("fingerprint", "load", "files"):
+        monkeypatch.setattr(f"apc.data.{name}", started)
+    told = "of timm/vit_base_patch16_384.augreg_in21k_ft_in1k from the Hugging Face hub elsewhere", "--weights FILE"
+    runs = photographs.parent / "runs"
+    refused(["train", "voc", "--root", str(photographs), "--runs", str(runs)], capsys, "no route", *told)
+    refused(flags(photographs, "--weights", "absent.pth"), capsys, "there is no file absent.pth")
+    assert not runs.exists()
 
 
 def test_a_tag_that_timm_lacks_is_answered_with_those_it_has() -> None:

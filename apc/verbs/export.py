@@ -54,8 +54,8 @@ def command(words: list[str]) -> None:
 def _public(cfg: Config) -> Config:
     """The config without folders of this machine: of a path its last name."""
     train_list, val_list = (Path(n).name if Path(n).is_absolute() else n for n in (cfg.train_list, cfg.val_list))
-    root, weights = Path(cfg.root).name, Path(cfg.weights).name
-    return replace(cfg, root=root, weights=weights, train_list=train_list, val_list=val_list)
+    named = {name: Path(getattr(cfg, name)).name for name in ("root", "weights", "deeplab_weights")}
+    return replace(cfg, **named, train_list=train_list, val_list=val_list)
 
 
 def _replace(out: Path, part: Path) -> None:
