@@ -24,7 +24,7 @@ from apc.data.images import Lazy, decode
 from apc.data.prepared import hash_of
 from apc.data.transforms import squash
 from apc.loader import each
-from apc.results import require_writable, write_atomically
+from apc.results import require_writable, whole, write_atomically
 
 VERSION = 1
 """Raise it when decoding or resizing changes a pixel."""
@@ -64,9 +64,9 @@ def build(files: Files, size: int) -> Path:
     for left in file.parent.glob(f".{file.name}.*"):  # gigabytes of a build that was killed
         if time.time() - left.stat().st_mtime > 3600:
             left.unlink(missing_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
+    with whole(file) as part:
         kept = open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(files.paths), size, size, 3))
+        _take_room(part)
 
         def make(i: int) -> int:
             kept[i] = squash(decode(files.paths[i]), size).permute(1, 2, 0).numpy()
@@ -74,11 +74,15 @@ def build(files: Files, size: int) -> Path:
 
         sums = each(list(range(len(files.paths))), make, f"{file.name}, {kept.nbytes / 2**30:.1f} GiB")
         kept.flush()
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
     write_atomically(file.with_suffix(".json"), json.dumps({"key": files.key(size), "sums": sums}))
     return file
+
+
+def _take_room(path: Path) -> None:
+    """Fill a file of holes with blocks of the disk: on a full one that is an OSError here, but a bus error later."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def find(files: Files, size: int) -> np.ndarray | None:
@@ -97,10 +101,10 @@ def find(files: Files, size: int) -> np.ndarray | None:
     count = len(files.paths)
     try:
         images = np.load(file, mmap_mode="r")
-        whole = images.shape == (count, size, size, 3) and images.dtype == np.uint8 and len(sums) == count
+        fits = images.shape == (count, size, size, 3) and images.dtype == np.uint8 and len(sums) == count
     except (OSError, ValueError, EOFError):
-        whole = False
-    if not whole or broken(images, sums, range(0, count, max(count // SAMPLED, 1))):
+        fits = False
+    if not fits or broken(images, sums, range(0, count, max(count // SAMPLED, 1))):
         raise ValueError(f"{file}: damaged; {again}")
     return images
 

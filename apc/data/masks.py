@@ -3,13 +3,14 @@
 Shapes: H,W the photograph's own pixels.
 """
 
-import os
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+
+from apc.results import whole
 
 IGNORE = 255
 
@@ -56,10 +57,8 @@ def write_mask(path: Path, mask: np.ndarray, source: str) -> None:
     image, told = Image.fromarray(mask), PngInfo()
     image.putpalette(palette())
     told.add_text("source", source)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    image.save(part, format="PNG", pnginfo=told)
-    os.replace(part, path)
+    with whole(path) as part:
+        image.save(part, format="PNG", pnginfo=told)
 
 
 def made_of(path: Path) -> str:

@@ -119,6 +119,8 @@ def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Ent
     write_atomically(where / "classes.txt", "\n".join(classes) + "\n")
     counts = {split: Counter(s for e in entries for s in e.subsets.split()) for split, entries in lists.items()}
     told = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
+    for part in (where / "masks").rglob(".*.png.*"):  # of a preparation that was killed
+        part.unlink(missing_ok=True)
     write_atomically(where / "manifest.json", json.dumps(told, indent=1) + "\n")
 
 
