@@ -1,5 +1,9 @@
 """What the tests of bad input share: a short training command, and what a refusal looks like."""
 
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,3 +32,17 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) ->
 def left_below(runs: Path) -> list[Path]:
     """Files that a refused command has left."""
     return [path for path in runs.rglob("*") if path.is_file()]
+
+
+@contextmanager
+def small_files(most: int) -> Iterator[None]:
+    """Files beyond `most` bytes cannot be written, as on a disk that is full; Python caches no module meanwhile, as it
+    would not notice that it cut it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = before

@@ -1,4 +1,4 @@
-"""`apc data prepare --download`: archives from a server on this machine, downloads that stop anywhere, wrong archives."""
+"""`apc data prepare --download`: archives from a server on this machine, stops at every move, wrong archives."""
 
 import hashlib
 import itertools

@@ -77,7 +77,7 @@ def device_of(name: str) -> str:
 
 
 def set_threads(count: int) -> None:
-    """Let torch use `count` threads on the CPU. 0 leaves it its own choice, one a core unless OMP_NUM_THREADS is set."""
+    """Let torch use `count` threads on the CPU; 0 leaves it its own choice: one a core, or OMP_NUM_THREADS."""
     import torch
 
     if count < 0:

@@ -2,15 +2,13 @@
 nothing half-written."""
 
 import errno
-import resource
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from refusal import flags, left_below, refused
+from refusal import flags, left_below, refused, small_files
 from safetensors.torch import save_file
 
 from apc.checkpoint import save_model
@@ -144,17 +142,6 @@ def test_outputs_that_cannot_be_written(
     given = [*flags(photographs), "--runs", str(file / below)] if verb == "train" else words(verb, run, file / below)
     refused(given, capsys, str(file))
     assert left_below(photographs.parent) == before and file.read_text() == "mine"
-
-
-@contextmanager
-def small_files(most: int) -> Iterator[None]:
-    """Files beyond `most` bytes cannot be written, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 WHOLE = {"predict": {"prediction.json", "summary.csv", "photo 0.jpg"}, "train": {".lock"}}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from refusal import flags, left_below, refused
+from refusal import flags, left_below, refused, small_files
 from trees import make_coco, make_voc
 
 from apc.cli import main
@@ -86,6 +86,16 @@ FOLDER: Cases = {
     ),
     "a list that is no text": (lambda r: (r / "val.csv").write_bytes(b"\xff\xfe\x00"), ["val.csv", "UTF-8"]),
 }  # fmt: skip
+
+
+
+
+@pytest.mark.parametrize("name", ["a truncated JPEG", "a broken JPEG", "an image that is text", "no label"])
+def test_photographs_that_cannot_be_cached(photographs: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    spoil, told = FOLDER[name]
+    spoil(photographs)
+    refused(["data", "cache", "folder", "--root", str(photographs), "--lists", "train.csv"], capsys, *told)
+    assert left_below(photographs / "apc") == []
 
 
 @pytest.mark.parametrize("name", FOLDER)
@@ -279,3 +289,58 @@ def test_a_root_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     root = make_voc(tmp_path)
     (root / "apc").write_text("a file")
     refused(["data", "prepare", "voc", "--root", str(root), "--partial"], capsys, "apc", "cannot be written")
+
+
+# --- full disks and Ctrl-C ----------------------------------------------------------------------------
+
+
+def making(action: str, tmp_path: Path, photographs: Path) -> tuple[list[str], Path]:
+    """A data verb on whole data, and the folder it writes to."""
+    if action in ("voc", "coco"):
+        root = (make_voc if action == "voc" else make_coco)(tmp_path / action)
+        return ["data", "prepare", action, "--root", str(root), "--partial"], root / "apc"
+    if action == "draw":
+        return ["data", "draw", "--root", str(tmp_path / "new"), "--num-train", "3", "--num-val", "2"], tmp_path / "new"
+    return ["data", action, "folder", "--root", str(photographs)], photographs / "apc"
+
+
+@pytest.mark.parametrize(
+    ("action", "most", "file"),
+    [
+        ("voc", 300, "masks/2008_000002.png"), ("coco", 300, "masks/train2014/COCO_train"),
+        ("cache", 2000, "train-256.npy"), ("draw", 300, "images/train_000"),
+    ],
+)  # fmt: skip
+def test_a_disk_that_fills_up(
+    tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str], action: str, most: int, file: str
+) -> None:
+    words, made = making(action, tmp_path, photographs)
+    with small_files(most):
+        refused(words, capsys, file, "File too large", "the same command goes on")
+    left = {path.name for path in left_below(made)}
+    assert not any(name.startswith(".") or name.endswith((".csv", ".json", ".npy")) for name in left), left
+    assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "where"),
+    [
+        ("voc", "apc.data.voc.made_of"), ("voc", "apc.data.prepared.values_in"), ("coco", "apc.data.coco.paint"),
+        ("check", "apc.data.check._look"), ("cache", "apc.data.cache.squash"), ("draw", "apc.data.drawn.write_mask"),
+    ],
+)  # fmt: skip
+def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(
+    tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    action: str, where: str,
+) -> None:
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    words, made = making(action, tmp_path, photographs)
+    monkeypatch.setattr(where, stop)
+    assert main(words) == 130
+    said = capsys.readouterr().err
+    assert said == "stopped; the same command goes on where it was\n"
+    assert not [path for path in left_below(made) if path.name.startswith(".") or path.suffix != ".png"]
+    monkeypatch.undo()
+    assert main(words) == 0
