@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
 from apc.plans import Point, Result, score
-from apc.results import Row, load_rows, save_rows, write_atomically
+from apc.results import Row, load_rows, load_tallies, save_rows, write_atomically
 from apc.spaces import LOWER_IS_BETTER
 
 HALVES = {"tune_miou", "held_miou"}
@@ -44,7 +44,7 @@ def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
     """Write what each photograph scored in each run to `path` (.npz), beside what is there: run -> counts (n,3,C).
 
     The three are the pixels of a class that are right, that the truth has and that were called so, by the headline
-    protocol: the mIoU of any choice of photographs follows from their sums. Runs whose folder has no confusion.npz,
+    protocol: the mIoU of any choice of photographs follows from their sums. Runs whose folder has neither file,
     such as those of another machine, keep what was written of them before.
     """
     import numpy as np
@@ -53,10 +53,8 @@ def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
     with suppress(OSError, ValueError, BadZipFile), np.load(path) as stored:
         kept = {run: stored[run] for run in stored.files}
     for row in rows:
-        with suppress(OSError, ValueError, KeyError, BadZipFile), np.load(runs / row.run / "confusion.npz") as counts:
-            matrices = counts["miou"]
-            right = np.diagonal(matrices, axis1=1, axis2=2)
-            tallies = np.stack([right, matrices.sum(2), matrices.sum(1)], axis=1)
+        with suppress(OSError, ValueError, KeyError, BadZipFile):
+            tallies = load_tallies(runs / row.run)
             kept[row.run] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
     if kept:
         path.parent.mkdir(parents=True, exist_ok=True)

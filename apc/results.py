@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apc.config import Config, to_dict
+
+if TYPE_CHECKING:
+    from numpy import ndarray
 
 PROTOCOL = 1
 """Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
@@ -128,6 +131,22 @@ def load_runs(runs: Path) -> list[Row]:
     """All finished runs below `runs`, oldest first."""
     paths = sorted(runs.glob("*/row.json"), key=lambda p: p.stat().st_mtime)
     return [row for path in paths if (row := load_run(runs, path.parent.name))]
+
+
+def load_tallies(folder: Path) -> "ndarray":
+    """What each validation image scored in a finished run by the headline protocol: pixels of a class that are right,
+    that the truth has and that were called so, (n,3,C). OSError, ValueError or KeyError where that cannot be read.
+
+    Runs of earlier versions have, instead, a confusion matrix an image, (n,C,C), in their confusion.npz.
+    """
+    import numpy as np
+
+    if (folder / "tallies.npz").is_file():
+        with np.load(folder / "tallies.npz") as stored:
+            return np.asarray(stored["miou"])
+    with np.load(folder / "confusion.npz") as stored:
+        matrices = stored["miou"]
+    return np.stack([np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(2), matrices.sum(1)], axis=1)
 
 
 def save_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -100,13 +100,13 @@ def _train_and_score(
     trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
     start = time.perf_counter()
     counts = score(method, val, cfg, device=device, closed=trained["closed"], crf_workers=crf_workers)
-    totals = {protocol: matrices.sum(0) for protocol, matrices in counts.items()}
+    totals = {protocol: sums.total for protocol, sums in counts.items()}
     metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
-    metrics |= foreground(totals["miou"]) | halves(counts["miou"]) if metrics else {}
+    metrics |= foreground(totals["miou"]) | halves(counts["miou"].images) if metrics else {}
     images = {"train": len(train_split), "val": len(val)}
     if data.has_test(cfg):
         test = data.load(cfg, "test")
-        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, device)["miou"].sum(0))
+        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, device)["miou"].total)
         images["test"] = len(test)
     metrics |= _choices(method, val, device)
     scored = time.perf_counter() - start
@@ -124,8 +124,10 @@ def _train_and_score(
         ),
     )
     if processes()[0] == 0:
-        kept: dict[str, Any] = {protocol: matrices.astype(np.int32) for protocol, matrices in counts.items()}
-        np.savez_compressed(folder / "confusion.npz", **kept)
+        tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
+        matrices: dict[str, Any] = totals
+        np.savez_compressed(folder / "tallies.npz", **tallies)
+        np.savez_compressed(folder / "confusion.npz", **matrices)
         save_model(folder, method, cfg, val.classes)
         if "miou" in metrics and metrics["miou"] >= max((e.get("miou", -1.0) for e in row.curve), default=-1.0):
             shutil.rmtree(folder / "best", ignore_errors=True)  # no earlier epoch beat the finished model

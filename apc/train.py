@@ -108,7 +108,7 @@ def train(
         entry = {"epoch": epoch + 1} | spent | means
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
             counts = score(method, val, cfg, HEADLINE, device, closed=closed)["miou"]
-            entry |= {"miou": miou(counts.sum(0))} | halves(counts) if counts.any() else {}
+            entry |= {"miou": miou(counts.total)} | halves(counts.images) if counts.total.any() else {}
             if rank == 0 and entry.get("miou", -1.0) > max((e.get("miou", -1.0) for e in curve), default=-1.0):
                 save_model(folder / "best", method, cfg, val.classes)
         curve.append(entry)

@@ -175,7 +175,9 @@ def test_counts_give_the_same_miou_as_the_confusion_matrices_and_its_halves() ->
     found = matrices(0)
     sums = {name: counts_of(found)[part].sum(0) for name, part in images.PARTS.items()}
     assert images.miou(sums["miou"]) == pytest.approx(miou(found.sum(0)))
-    assert {name: float(images.miou(sums[name])) for name in ("tune_miou", "held_miou")} == pytest.approx(halves(found))
+    assert {name: float(images.miou(sums[name])) for name in ("tune_miou", "held_miou")} == pytest.approx(
+        halves(counts_of(found))
+    )
 
 
 def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_is_named(tmp_path: Path) -> None:
@@ -189,6 +191,13 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
     kept, problems = images.read(path)
     assert set(kept.counts) == {row.run for row in rows[:2]} and problems == []
     assert np.array_equal(kept.counts[rows[0].run], counts_of(matrices(0)))
+    # as runs leave them now: the sums of all images in confusion.npz, what each image scored beside it
+    folder = tmp_path / "runs" / rows[1].run
+    np.savez_compressed(folder / "confusion.npz", miou=matrices(1).sum(0))
+    np.savez_compressed(folder / "tallies.npz", miou=counts_of(matrices(1)))
+    leave_images(tmp_path / "new.npz", tmp_path / "runs", rows)
+    new = images.read(tmp_path / "new.npz")[0].counts
+    assert new.keys() == kept.counts.keys() and all((new[run] == kept.counts[run]).all() for run in new)
     path.write_bytes(path.read_bytes()[:100])
     torn, problems = images.read(path)
     assert torn.counts == {} and "pocket.images.npz" in problems[0]

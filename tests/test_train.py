@@ -178,10 +178,11 @@ def test_photographs_are_trained_on_scored_and_loaded_again(photographs: Path, t
     counts = score(method, data.load(loaded, "val"), loaded)
     halved = {"tune_miou", "held_miou"}
     scored = {k: v for k, v in row.metrics.items() if "miou" in k and k not in halved}
-    assert {name: miou(c.sum(0)) for name, c in counts.items()} == scored
+    assert {name: miou(c.total) for name, c in counts.items()} == scored
     assert halved <= set(row.metrics)
-    with np.load(tmp_path / row.run / "confusion.npz") as kept:
-        assert all((kept[name] == counts[name]).all() for name in counts)
+    with np.load(tmp_path / row.run / "tallies.npz") as tallies, np.load(tmp_path / row.run / "confusion.npz") as sums:
+        assert all((tallies[name] == counts[name].images).all() for name in counts)
+        assert all((sums[name] == counts[name].total).all() for name in counts)
 
 
 def test_without_masks_a_run_finishes_and_has_no_score(photographs: Path, tmp_path: Path) -> None:

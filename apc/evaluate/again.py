@@ -17,7 +17,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.evaluate.inference import Cost
 from apc.evaluate.protocol import DEFAULT_SCALES, Protocol
-from apc.evaluate.segmentation import iou, miou, score
+from apc.evaluate.segmentation import Counts, iou, miou, score
 from apc.loader import cores
 from apc.memory import peak_gib, restart
 from apc.model.method import Method
@@ -86,7 +86,7 @@ def at_size(size: int) -> Measure:
         return {
             "metrics": _scores(counts) | {"peak_gib": max(cost.peak_gib.values(), default=peak_gib(device))},
             "seconds": {"network": network} | ({"crf": sum(crf) / len(crf)} if crf else {}),
-            "per_class": {name: _classes(matrices.sum(0)) for name, matrices in counts.items()},
+            "per_class": {name: _classes(sums.total) for name, sums in counts.items()},
         }
 
     return measure
@@ -124,9 +124,8 @@ def with_masks(cfg: Config) -> Split:
     return split
 
 
-def _scores(counts: dict[str, Any]) -> dict[str, float]:
-    totals = {name: matrices.sum(0) for name, matrices in counts.items()}
-    return {name: miou(total) for name, total in totals.items() if total.any()}
+def _scores(counts: dict[str, Counts]) -> dict[str, float]:
+    return {name: miou(sums.total) for name, sums in counts.items() if sums.total.any()}
 
 
 def _classes(total: Any) -> list[float | None]:

@@ -15,18 +15,18 @@ from apc.config import Config
 from apc.evaluate.crf import CRF
 from apc.evaluate.inference import Cost, showings
 from apc.evaluate.protocol import RUNS_OWN, Protocol
-from apc.evaluate.segmentation import iou, miou, pixel_accuracy
+from apc.evaluate.segmentation import Counts, iou, miou, pixel_accuracy
 from apc.results import whole, write_atomically
 
 
 def outcome(
-    counts: dict[str, np.ndarray], protocols: Sequence[Protocol], cost: Cost, cfg: Config, patch: int,
+    counts: dict[str, Counts], protocols: Sequence[Protocol], cost: Cost, cfg: Config, patch: int,
     classes: list[str],
 ) -> dict[str, dict[str, Any]]:
-    """Scores in percent, seconds a photograph and GiB by protocol name, from confusion matrices (n,C,C)."""
+    """Scores in percent, seconds a photograph and GiB by protocol name."""
     found = {}
     for p in protocols:
-        total, passes = counts[p.name].sum(0), showings(p, cfg, patch)
+        total, passes = counts[p.name].total, showings(p, cfg, patch)
         crf = cfg.crf if p.crf == RUNS_OWN else p.crf
         spent = cost.crf_seconds.get(p, [])
         found[p.name] = {
@@ -71,9 +71,9 @@ def class_table(found: dict[str, dict[str, Any]], most: int = 6) -> str:
     return "\n".join(lines)
 
 
-def save(path: Path, told: dict[str, Any], counts: dict[str, np.ndarray]) -> None:
-    """Write the JSON file, and beside it, as .npz, the confusion matrices (n,C,C) of the photographs by protocol."""
-    kept: dict[str, Any] = dict(counts)
+def save(path: Path, told: dict[str, Any], counts: dict[str, Counts]) -> None:
+    """Write the JSON file, and beside it, as .npz, the tallies (n,3,C) of the photographs by protocol."""
+    kept: dict[str, Any] = {name: sums.images for name, sums in counts.items()}
     with whole(path.with_suffix(".npz")) as part:
         with open(part, "wb") as file:
             np.savez_compressed(file, **kept)

@@ -1,4 +1,4 @@
-"""mIoU from confusion matrices, one a photograph, for several protocols in one pass over the images.
+"""mIoU from confusion matrices, for several protocols in one pass over the images.
 
 Shapes: n photographs, C classes, H,W a photograph's own pixels.
 """
@@ -6,6 +6,7 @@ Shapes: n photographs, C classes, H,W a photograph's own pixels.
 import contextlib
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,24 +27,46 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+class Counts(NamedTuple):
+    """What the photographs scored under a protocol: all that their mIoU needs, for any choice of them.
+
+    A confusion matrix a photograph would be a GiB a protocol for COCO's 40,137 photographs and 81 classes.
+    """
+
+    images: np.ndarray
+    """`tallies` of each photograph, (n,3,C) int32; zeros for one without a mask."""
+    total: np.ndarray
+    """Confusion matrix of all photographs, (C,C) int64."""
+
+
+def tallies(matrix: np.ndarray) -> np.ndarray:
+    """Pixels of each class that are right, that the truth has and that were called so: (C,C) -> (3,C)."""
+    return np.stack([np.diag(matrix), matrix.sum(1), matrix.sum(0)])
+
+
 def iou(matrix: np.ndarray) -> np.ndarray:
     """IoU of each class in percent from a confusion matrix (C,C) -> (C,); NaN for classes without truth pixels."""
-    rows, hits = matrix.sum(1), np.diag(matrix)
-    union = rows + matrix.sum(0) - hits
-    return np.where(rows > 0, 100 * hits / np.maximum(union, 1), np.nan)
+    return _iou(*tallies(matrix))
 
 
 def miou(matrix: np.ndarray) -> float:
     """Mean IoU in percent over the classes that occur in the truth; NaN where there is no truth at all."""
-    values = iou(matrix)
-    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+    return _mean(iou(matrix))
 
 
-def halves(counts: np.ndarray) -> dict[str, float]:
-    """mIoU in percent of every second photograph, `tune_miou`, and of the others, `held_miou`, from matrices (n,C,C):
+def halves(images: np.ndarray) -> dict[str, float]:
+    """mIoU in percent of every second photograph, `tune_miou`, and of the others, `held_miou`, from tallies (n,3,C):
     a search that chooses by the one has never seen the other. Empty where a half has no mask."""
-    parts = {"tune_miou": counts[::2].sum(0), "held_miou": counts[1::2].sum(0)}
-    return {name: miou(total) for name, total in parts.items()} if all(t.any() for t in parts.values()) else {}
+    parts = {"tune_miou": images[::2].sum(0, np.int64), "held_miou": images[1::2].sum(0, np.int64)}
+    return {name: _mean(_iou(*sums)) for name, sums in parts.items()} if all(s.any() for s in parts.values()) else {}
+
+
+def _iou(right: np.ndarray, truth: np.ndarray, called: np.ndarray) -> np.ndarray:
+    return np.where(truth > 0, 100 * right / np.maximum(truth + called - right, 1), np.nan)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
 
 def pixel_accuracy(matrix: np.ndarray) -> float:
@@ -65,8 +88,8 @@ def score(
     closed: ClosedFeatures | None = None, *, crf_workers: int = 0, cost: Cost | None = None,
     progress: Callable[[int], None] | None = None, keep: Callable[[LabelMap], None] | None = None,
     keep_protocols: Sequence[Protocol] = (),
-) -> dict[str, np.ndarray]:
-    """Confusion matrices (n,C,C) int32 by protocol name; zeros for photographs without a mask, which are left out.
+) -> dict[str, Counts]:
+    """Counts by protocol name; photographs without a mask count nothing.
 
     Under torch.distributed every process scores its share of the photographs and all get the whole result.
     `crf_workers` processes run the CRF, 0 runs it here. `progress` hears how many photographs the network is done
@@ -75,7 +98,12 @@ def score(
     rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     num_classes = len(split.classes)
     scored = [p for p in protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
-    counts = {p.name: np.zeros((len(split), num_classes, num_classes), np.int32) for p in scored}
+    counts = {
+        p.name: Counts(
+            np.zeros((len(split), 3, num_classes), np.int32), np.zeros((num_classes, num_classes), np.int64)
+        )
+        for p in scored
+    }
     mask = functools.lru_cache(maxsize=256)(split.mask)  # a photograph's label maps come at about the same time
     seen = 0
 
@@ -98,15 +126,17 @@ def score(
         for found in made:
             truth = mask(found.i)
             if truth is not None and found.protocol in scored:
-                counts[found.protocol.name][found.i] = confusion(truth, found.labels, num_classes)
+                matrix, sums = confusion(truth, found.labels, num_classes), counts[found.protocol.name]
+                sums.images[found.i] = tallies(matrix)
+                sums.total[:] += matrix
             if keep and found.protocol in keep_protocols:
                 keep(found)
     method.train(training)
     if progress:
         progress(seen)
     if world > 1:
-        for name in counts:
-            total = torch.from_numpy(counts[name]).to(device)
+        for array in (array for sums in counts.values() for array in sums):
+            total = torch.from_numpy(array).to(device)
             dist.all_reduce(total)
-            counts[name] = total.cpu().numpy()
+            array[:] = total.cpu().numpy()
     return counts

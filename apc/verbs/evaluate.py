@@ -58,7 +58,7 @@ def command(words: list[str]) -> None:
             image_labels: Whether the image labels of the scored images are given; with them it is a pseudo mask.
             crf: Dense CRFs beside the plain score: none, own (the run's), vit_pcm, afa, toco, toco_cam, irn, deeplab, pocket.
             crf_workers: Processes that run the CRF while the network goes on; 0 runs it in between.
-            out: Write scores, seconds and stamp to this .json file, and the images' confusion matrices beside it.
+            out: Write scores, seconds and stamp to this .json file, and what each image scored beside it.
             export_submission: Write masks and archive for the VOC test server below this folder; no truth is needed.
             device: auto, cpu, cuda or cuda:N.
             threads: Threads torch may use on the CPU; 0 is a thread a core.
@@ -151,7 +151,7 @@ def _evaluate(given: Given, device: str) -> None:
                 "checkpoint": given.checkpoint.name, "config": without_paths(cfg), "classes": classes,
                 "protocols": found, "rss_growth_gib": None if gpu else grown, "stamp": told,
             }, counts)
-            print(f"{given.out}: scores with their stamp; {given.out.with_suffix('.npz').name}: matrices by image")
+            print(f"{given.out}: scores with their stamp; {given.out.with_suffix('.npz').name}: what each image scored")
     if given.submission:
         archive = given.submission / f"{BELOW.name}.tar.gz"
         print(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")

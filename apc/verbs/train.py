@@ -45,10 +45,9 @@ def command(words: list[str]) -> None:
 
 def _next(cfg: Config, kept: Path) -> str:
     """What could not be scored for lack of masks, the run's folder, and what can be done with it."""
-    import numpy as np
+    from apc.results import load_tallies
 
-    with np.load(kept / "confusion.npz") as counts:
-        scored = counts["miou"].any((1, 2))
+    scored = load_tallies(kept).any((1, 2))
     lines, run = [], shlex.quote(str(kept))
     photographs = shlex.quote(f"{cfg.root}/images") if cfg.dataset == "folder" else "photos/"
     commands = {
