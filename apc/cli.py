@@ -43,9 +43,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(f"{error.filename or 'a file'}: {error.strerror or error}; {_again(words[0])}")
     except FloatingPointError as error:
         return fail(f"{error}; try a lower learning rate or smaller lambdas")
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, told by its name: torch is not imported for it
+            raise
+        return fail(f"the GPU's memory is too small; {_SMALLER.get(words[0], 'use --device cpu')}")
     except KeyboardInterrupt:
         print(f"stopped; {_again(words[0])}", file=sys.stderr)
         return 130
+
+
+_SMALLER = {
+    "train": "lower --micro-batch (images held at once; default: the whole batch) or, if it was scoring, --eval-size",
+    "eval": "lower --sizes (default: the run's eval_size)",
+    "predict": "lower --eval-size",
+}
+"""What makes a verb need less memory on a GPU."""
 
 
 def _again(verb: str) -> str:

@@ -130,8 +130,6 @@ def _evaluate(given: Given, device: str) -> None:
             )
     except BrokenProcessPool:
         raise ValueError(f"crf_workers is {given.crf_workers}; one was killed, perhaps for memory") from None
-    except torch.OutOfMemoryError:
-        raise ValueError(f"device {device}: its memory is too small for these sizes; give smaller ones") from None
     grown = _resident_gib() - before
     print(f"{len(split)} images, {_how(protocols, cfg.scored_size)}\n")
     if masked:

@@ -166,6 +166,33 @@ def test_a_disk_that_fills_up(run: Path, photographs: Path, capsys: pytest.Captu
     assert main(given) == 0
 
 
+@pytest.mark.parametrize(
+    ("verb", "where", "told"),
+    [
+        ("train", "apc.train._gradients", "lower --micro-batch"),
+        ("eval", "apc.evaluate.inference._forward", "lower --sizes"),
+        ("predict", "apc.predict.job.segment", "lower --eval-size"),
+    ],
+)
+def test_a_gpu_that_is_too_small(
+    run: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str,
+    where: str, told: str,
+) -> None:
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has 0 bytes")
+
+    def full(*more: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(where, full)
+    given = flags(photographs) if verb == "train" else words(verb, run)
+    before = left_below(photographs.parent)
+    refused(given, capsys, "the GPU's memory is too small", told)
+    assert {p.name for p in left_below(photographs.parent)} - {p.name for p in before} <= WHOLE.get(verb, set())
+    error = RuntimeError("a slip of our own")
+    with pytest.raises(RuntimeError, match="a slip of our own"):
+        main(given)
+
+
 STOPPED = {
     "eval": ("apc.evaluate.segmentation.confusion", "nothing was written"),
     "predict": ("apc.predict.pictures.heat_maps", "the same command goes on"),
