@@ -136,7 +136,8 @@ class Config:
     amp: Literal["none", "bf16"] = "none"
     """Autocast of encoder and heads; losses and pooling stay in float32."""
     deterministic: bool = True
-    """Only deterministic kernels, so that the same seed gives the same numbers on one machine."""
+    """Only deterministic kernels, so that a seed gives the same numbers again on one machine: to the last digit on a
+    CPU; on a GPU torch warns of each operation that has no such kernel, and last digits may vary."""
 
     # --- scoring ----------------------------------------------------------------------------------
     eval_every: int = 0

@@ -2,6 +2,7 @@
 
 import fcntl
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -64,11 +65,18 @@ def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
     train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
     for i in range(0 if val.verified else len(val)):
         val.mask(i)
-    if cfg.deterministic:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 8 % of a small step
+    _set_deterministic(cfg.deterministic)
     torch.manual_seed(cfg.seed)
     return build(cfg, len(val.classes)), train_split, val
+
+
+def _set_deterministic(wanted: bool) -> None:
+    """Deterministic kernels for this process, or any again: a reused actor trains runs of both kinds."""
+    # cuBLAS reads it once, when its first product is computed; a later run of this process may want it.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Only a warning where there is none: on a GPU, the cross entropy over pixels has no deterministic kernel.
+    torch.use_deterministic_algorithms(wanted, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 8 % of a small step
 
 
 def preflight(cfg: Config) -> bool:

@@ -1,6 +1,7 @@
 """The loop: same seed same numbers, resumed equals uninterrupted, two processes equal one, masks never matter."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from apc.config import Config, folder
 from apc.evaluate.segmentation import miou, score
 from apc.methods import build
 from apc.results import load_run
-from apc.run import identity, run
+from apc.run import identity, prepare, run
 from apc.train import train
 
 
@@ -75,6 +76,20 @@ def test_the_state_of_another_config_is_not_resumed(tiny: Config, tmp_path: Path
         fit(tiny, tmp_path, report=stop)
     other = replace(tiny, lr=tiny.lr / 2)
     assert losses_of(fit(other, tmp_path)[1]) == losses_of(fit(other, tmp_path / "fresh")[1])
+
+
+def test_a_run_is_deterministic_or_not_whatever_the_run_before_it_was(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")  # so that it is what it was when the test is over
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    for wanted in (True, False, True):
+        prepare(replace(tiny, deterministic=wanted))
+        assert torch.are_deterministic_algorithms_enabled() == wanted
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"  # of either kind: cuBLAS reads it only once
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    prepare(tiny)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's own stays
 
 
 def test_two_drivers_that_want_a_run_train_it_once(tiny: Config, tmp_path: Path) -> None:
