@@ -71,7 +71,7 @@ def optuna_search(
     if how.stop_early != "none" and resources.num_workers > 1:
         raise ValueError(f"--stop-early {how.stop_early} works with one process a trial, not {resources.num_workers}")
     runs, view = runs.resolve(), view or Silent()
-    spaces.describe(space, base, f"search space {name}")  # nothing is written for one that is wrong
+    spaces.draws(space, base, f"search space {name}")  # nothing is written for one that is wrong
     with alone(runs, name):
         study = Study(space, name=name, base=_absolute(base), seeds=seeds, runs=runs, how=how, first=first)
         view.known(study.counts)

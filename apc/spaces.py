@@ -13,6 +13,7 @@ import difflib
 import itertools
 import json
 import math
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,8 @@ STOPPERS = ("none", "asha", "median")
 """Names of the rules by which a trial is given up early."""
 LOWER_IS_BETTER = ("train_seconds", "train_cpu_seconds")
 """Objectives that a search lowers; it raises all others."""
+DRAWS = 64
+"""Settings drawn of a space to look at it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,29 +209,39 @@ def _levels(knob: Real | Whole | Choice, points: int) -> list[Any]:
     return sorted({float(f"{level:.4g}") for level in levels})
 
 
-def draws(draw: Draw, base: Config, source: str, count: int = 64) -> list[dict[str, Any]]:
+def draws(draw: Draw, base: Config, source: str) -> list[dict[str, Any]]:
     """Settings of a define-by-run space drawn at random, always the same ones, checked against Config.
 
     ValueError names `source` and what is wrong: a field that is not there, a value that does not fit, a range upside
     down, a name that the function does not know.
     """
-    return [values for values, _ in _drawn(draw, base, source, count)]
+    return [values for values, _ in drawn(draw, base, source)]
 
 
-def describe(draw: Draw, base: Config, source: str) -> dict[str, str]:
-    """What a space lets each knob be, as text; two spaces that say the same propose the same."""
-    found: dict[str, str] = {}
-    for _, told in _drawn(draw, base, source, 64):
-        found |= told
-    return dict(sorted(found.items()))
-
-
-def _drawn(draw: Draw, base: Config, source: str, count: int) -> list[tuple[dict[str, Any], dict[str, str]]]:
+def drawn(draw: Draw, base: Config, source: str) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Settings as `draws` gives them, each with what its knobs may be, as text."""
     import optuna
 
+    class Each(optuna.samplers.BaseSampler):
+        """At random, the ends of a range often, where a condition may change; and no knob's values depend on which
+        others there are, so that a change shows where it was made."""
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            seed = zlib.crc32(f"{trial.number} {param_name}".encode())
+            if seed % 8 < 2 and hasattr(param_distribution, "low"):
+                return param_distribution.high if seed % 8 else param_distribution.low
+            own = optuna.samplers.RandomSampler(seed=seed)
+            return own.sample_independent(study, trial, param_name, param_distribution)
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study, found = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)), []
-    for _ in range(count):
+    study, found = optuna.create_study(sampler=Each()), []
+    for _ in range(DRAWS):
         trial = study.ask()
         try:
             values = draw(trial)

@@ -19,6 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from apc import spaces
+from apc.begun import changes, settings_of
 from apc.config import Config, from_dict, to_dict
 from apc.plans import Point, Result, label_of, score
 from apc.results import Row, load_run, load_runs, write_atomically
@@ -52,7 +53,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         for values in first:
             from_dict(values, base, source=f"search space {name}")
-        described = spaces.describe(space, base, f"search space {name}")
+        begun = settings_of(space, first, base, seeds, how, source=f"search space {name}")
         if how.stop_early != "none" and not base.eval_every:
             raise ValueError(f"--stop-early {how.stop_early} needs scores while training; add --set eval_every=1")
         self.space, self.name, self.base, self.seeds, self.runs, self.how = space, name, base, list(seeds), runs, how
@@ -63,32 +64,50 @@ class Study:
         self.path = runs / f"{name}.journal"
         runs.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(self.path)
-        self.study = self._opened()
-        begun = "settings" in self.study.user_attrs
-        self._check_same(described)
-        if not begun:
-            self._warm_start()
-            for values in first:
-                self.study.enqueue_trial(dict(values), skip_if_exists=True)
+        self.study = self._opened(begun, first)
         for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.again.append(optuna.trial.Trial(self.study, trial._trial_id))
 
-    def _opened(self) -> optuna.Study:
-        """The study as its journal has it, to which nothing is added yet, or a new one."""
+    def _opened(self, settings: dict[str, Any], first: Sequence[Mapping[str, Any]]) -> optuna.Study:
+        """The study as its journal has it, or a new one; one that was killed while it began is begun anew."""
         pruner = PRUNERS[self.how.stop_early](self.base.epochs)
         try:
             storage = optuna.storages.JournalStorage(JournalFileBackend(str(self.path)))
-            if self.name in optuna.get_all_study_names(storage):
-                return optuna.load_study(study_name=self.name, storage=storage, pruner=pruner)
-            return optuna.create_study(
-                study_name=self.name, storage=storage, pruner=pruner,
-                directions=["minimize" if o in LOWER_IS_BETTER else "maximize" for o in self.how.objectives],
-            )
+            there = self.name in optuna.get_all_study_names(storage)
+            study = optuna.load_study(study_name=self.name, storage=storage, pruner=pruner) if there else None
         except (ValueError, KeyError) as error:
             instead = "move it away: a new study finds the finished runs and trains none again"
             raise ValueError(
                 f"{self.path}: the journal is damaged ({type(error).__name__}: {error}); {instead}"
             ) from None
+        if study and "settings" in study.user_attrs:
+            self._check_same(study, settings)
+            return study
+        warm = self._warm()  # refused before anything is written
+        if there:
+            optuna.delete_study(study_name=self.name, storage=storage)
+        study = optuna.create_study(
+            study_name=self.name, storage=storage, pruner=pruner,
+            directions=["minimize" if o in LOWER_IS_BETTER else "maximize" for o in self.how.objectives],
+        )
+        for trial in warm:
+            study.add_trial(trial)
+        for values in first:
+            study.enqueue_trial(dict(values))
+        study.set_user_attr("identity", identity(self.base))
+        study.set_user_attr("settings", settings)  # last: a study that has them is whole
+        return study
+
+    def _check_same(self, study: optuna.Study, settings: dict[str, Any]) -> None:
+        """A study goes on only with the settings it was begun with: its trials would not be comparable."""
+        changed = changes(study.user_attrs["settings"], settings)
+        if not changed and study.user_attrs["identity"] != identity(self.base):
+            changed = ["the contents of the data or the weights"]
+        if changed:
+            raise ValueError(
+                f"{self.path}: this study was begun with other settings ({'; '.join(changed)}); "
+                "give --runs another folder or go back to its settings"
+            )
 
     @property
     def ended(self) -> list[FrozenTrial]:
@@ -207,30 +226,31 @@ class Study:
             return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=said)]
         return [ended_row(self.runs, run, cfg) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
 
-    def _warm_start(self) -> None:
-        """Add what earlier runs of the same base config say about settings of the space."""
+    def _warm(self) -> list[FrozenTrial]:
+        """What earlier runs of the same base config say about settings of the space, as trials."""
         if self.how.warm_start is None:
-            return
+            return []
         settings: dict[str, list[Row]] = {}
         for row in load_runs(self.how.warm_start):
             if values := self._within(row):
                 settings.setdefault(json.dumps(values, sort_keys=True), []).append(row)
+        warm = []
         for text, rows in settings.items():
             values = json.loads(text)
             told = [score(rows, name) for name in self.how.objectives]
             asked = optuna.trial.FixedTrial(values)
             self.space(asked)
             if None not in told:
-                self.study.add_trial(optuna.trial.create_trial(
+                warm.append(optuna.trial.create_trial(
                     params=asked.params, distributions=asked.distributions, values=told,  # type: ignore[arg-type]
                     user_attrs={"values": values, "warm": [row.run for row in rows]},
                 ))
-        warm = [trial for trial in self.study.get_trials(deepcopy=False) if "warm" in trial.user_attrs]
         if not warm:
             raise ValueError(
                 f"--warm-start {self.how.warm_start}: none of its finished runs has this search's base config and data "
                 "and a setting of its space"
             )
+        return warm
 
     def _within(self, row: Row) -> dict[str, Any] | None:
         """The row's setting of the space, or None where it is of another base config, of other data or outside."""
@@ -253,30 +273,6 @@ class Study:
         )
         same = to_dict(replace(from_dict(values, self.base), seed=cfg.seed)) == config
         return values if inside and same else None
-
-    def _check_same(self, described: dict[str, str]) -> None:
-        """A study goes on only with the settings it was begun with: its trials would not be comparable."""
-        fields = {k: v for k, v in to_dict(self.base).items() if k not in ("root", "weights", "deeplab_weights")}
-        told = {"seeds": self.seeds, "objectives": list(self.how.objectives), "search_seed": self.how.search_seed}
-        told |= {"sampler": self.how.sampler, "stop_early": self.how.stop_early}
-        now = fields | told | {f"space of {name}": text for name, text in described.items()}
-        then = self.study.user_attrs.get("settings")
-        if then is None:
-            self.study.set_user_attr("identity", identity(self.base))
-            self.study.set_user_attr("settings", now)
-            return
-        then = {k: v for k, v in to_dict(Config()).items() if k in fields} | then  # a later version may add fields
-        changed = [
-            f"{key} was {then.get(key, 'absent')}, is {now.get(key, 'absent')}"
-            for key in dict.fromkeys([*now, *then]) if then.get(key) != now.get(key)
-        ]  # fmt: skip
-        if not changed and self.study.user_attrs["identity"] != identity(self.base):
-            changed = ["the contents of the data or the weights"]
-        if changed:
-            raise ValueError(
-                f"{self.path}: this study was begun with other settings ({'; '.join(changed)}); "
-                "give --runs another folder or go back to its settings"
-            )
 
 
 def _curve(folder: Path) -> list[dict[str, float]]:

@@ -1,5 +1,6 @@
 """Spaces as data: conditions, grids, and one sentence for whatever is wrong."""
 
+import functools
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 import search_spaces
 from apc import spaces
+from apc.begun import changes, settings_of
 from apc.config import Config
 from apc.spaces import Above, Choice, How, Real, Space, Whole
 from search_spaces import joint
@@ -44,13 +46,60 @@ def test_a_grid_has_every_setting_once() -> None:
     assert [values["lambda2"] for values in steps] == [0, 0.03, 0.07, 0.1]
 
 
-def test_a_description_tells_spaces_apart() -> None:
-    def described(high: float) -> dict[str, str]:
-        return spaces.describe(lambda trial: {"theta": trial.suggest_float("theta", 0.1, high)}, Config(), "x")
+def told(then: spaces.Draw, now: spaces.Draw, first: Any = (), first_now: Any = ()) -> list[str]:
+    """What a study that was begun with one space says of another."""
+    one, other = (
+        settings_of(space, tried, Config(), [0], How(trials=1), source="x")
+        for space, tried in ((then, first), (now, first_now))
+    )
+    return changes(one, other)
 
-    assert described(0.9) == described(0.9)
-    assert described(0.9) != described(0.8)
-    assert list(described(0.9)) == ["theta"]
+
+def test_a_range_that_changed_is_told_and_not_what_follows_from_it() -> None:
+    def up_to(high: float) -> spaces.Draw:
+        return lambda trial: {"theta": trial.suggest_float("theta", 0.1, high)}
+
+    assert told(up_to(0.9), up_to(0.9)) == []
+    (said,) = told(up_to(0.9), up_to(0.8))
+    assert said.startswith("space of theta was FloatDistribution(high=0.9,") and "is FloatDistribution(high=0.8," in said
+
+
+def test_a_condition_that_changed_is_told_of_its_knob_alone() -> None:
+    def where(*poolings: str) -> spaces.Draw:
+        space: Space = {
+            "pooling": Choice(("max", "top_k", "adaptive_k")), "k": Whole(2, 12, when={"pooling": poolings}),
+            "lambda1": Real(0.001, 1.0, log=True),
+        }  # fmt: skip
+        return functools.partial(spaces.suggest, space)
+
+    both = len([v for v in spaces.draws(where("top_k", "adaptive_k"), Config(), "x") if "k" in v])
+    few = len([v for v in spaces.draws(where("top_k"), Config(), "x") if "k" in v])
+    assert 0 < few < both < spaces.DRAWS
+    assert told(where("top_k", "adaptive_k"), where("top_k")) == [
+        f"k was in {both} of 64 settings drawn, is in {few}: its condition is another"
+    ]
+
+
+def test_values_that_a_function_sets_are_told_where_they_changed() -> None:
+    def with_lambda2(value: float, more: float = 0.0) -> spaces.Draw:
+        def space(trial: Any) -> dict[str, Any]:
+            lambda1 = trial.suggest_float("lambda1", 0.1, 0.5)
+            return {"lambda1": lambda1 + more, "lambda2": value}
+
+        return space
+
+    assert told(with_lambda2(0.01), with_lambda2(0.01)) == []
+    assert told(with_lambda2(0.01), with_lambda2(0.02)) == ["lambda2 was always 0.01, is always 0.02"]
+    (said,) = told(with_lambda2(0.01), with_lambda2(0.01, more=0.1))
+    assert said == "the condition of lambda1, or the values that the space gives it, are others"
+
+
+def test_other_settings_tried_first_are_told_and_an_older_journal_that_has_none_goes_on() -> None:
+    space: spaces.Draw = lambda trial: {"theta": trial.suggest_float("theta", 0.1, 0.9)}  # noqa: E731
+    assert told(space, space, [{"theta": 0.5}], [{"theta": 0.6}]) == ["FIRST was [{'theta': 0.5}], is [{'theta': 0.6}]"]
+    now = settings_of(space, [{"theta": 0.5}], Config(), [0], How(trials=1), source="x")
+    old = {key: value for key, value in now.items() if key not in ("FIRST", "drawn")}
+    assert changes(old, now) == []
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,15 @@ from apc import spaces
 from apc.config import Config, to_dict
 from apc.leave import front, leave_trials, winner_of
 from apc.results import Row, save_run
-from apc.spaces import Draw, How, Real
+from apc.run import identity
+from apc.spaces import Above, Draw, How, Real, When
 from apc.studies import Study
 from search_spaces import joint, simple
 
 BASE = Config(num_train=8, num_val=4, encoder="pocket", decoder_blocks=(1, 2, 3), epochs=9, eval_every=1, crf="none")
+
+
+ABOVE: When = {"lambda1": Above(0.1)}
 
 
 def quality(cfg: Config) -> float:
@@ -174,8 +178,6 @@ def test_repeated_seeds_are_one_trial_by_their_mean(tmp_path: Path) -> None:
 
 
 def test_a_warm_start_knows_what_lies_in_its_space_and_nothing_else(tmp_path: Path) -> None:
-    from apc.run import identity
-
     early = tmp_path / "early"
     inside = replace(BASE, lambda1=0.1, lambda2=0.01, theta=0.7)
     others = [
@@ -194,6 +196,55 @@ def test_a_warm_start_knows_what_lies_in_its_space_and_nothing_else(tmp_path: Pa
     assert len(drive(study(tmp_path / "late", 4, warm_start=early))) == 4  # and is not added again
     with pytest.raises(ValueError, match="--warm-start .*none of its finished runs"):
         study(tmp_path / "none", 3, warm_start=early, base=replace(BASE, batch_size=4))
+
+
+def test_a_refused_warm_start_is_refused_again_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    early, late = tmp_path / "early", tmp_path / "late"
+    early.mkdir()
+    for _ in range(2):
+        with pytest.raises(ValueError, match="--warm-start .*none of its finished runs"):
+            study(late, 3, warm_start=early)
+    assert [path.stat().st_size for path in late.iterdir()] == [0]
+    cfg = replace(BASE, lambda1=0.1, lambda2=0.01, theta=0.7)
+    train(early, cfg, identity(cfg))
+    s = study(late, 3, warm_start=early, objectives=("miou", "train_seconds"), sampler="nsga2")
+    assert [trial.params["lambda1"] for trial in s.study.trials if "warm" in trial.user_attrs] == [0.1]
+    assert drive(s)[0] == simple.FIRST[0]
+
+
+class Killed(BaseException):
+    """SIGKILL, as far as the journal sees."""
+
+
+@pytest.mark.parametrize("step", ["create_study", "add_trial", "enqueue_trial", "set_user_attr"])
+def test_a_study_killed_while_it_begins_is_begun_anew(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = tmp_path / "early"
+    for theta in (0.6, 0.7, 0.9):
+        cfg = replace(BASE, lambda1=0.02, lambda2=0.01, theta=theta)  # the last one is also tried first
+        train(early, cfg, identity(cfg))
+    whole = study(tmp_path / "whole", 4, warm_start=early)
+    assert drive(whole)[0] == simple.FIRST[0]
+
+    owner: Any = optuna if step == "create_study" else optuna.Study
+    done = getattr(owner, step)
+
+    def once(*words: Any, **more: Any) -> Any:
+        made = done(*words, **more)
+        if step == "create_study" and "storage" not in more:  # one in memory, to look at the space
+            return made
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, once)
+        with pytest.raises(Killed):
+            study(tmp_path / "cut", 4, warm_start=early)
+    assert (tmp_path / "cut" / "s.journal").stat().st_size > 0
+    cut = study(tmp_path / "cut", 4, warm_start=early)
+    drive(cut)
+    told = [[(t.number, t.params, t.values, t.user_attrs) for t in s.study.trials] for s in (whole, cut)]
+    assert told[0] == told[1]
 
 
 def test_used_up_hours_start_nothing_new_and_the_next_call_goes_on(
@@ -237,6 +288,11 @@ def test_a_study_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
     wider = functools.partial(spaces.suggest, simple.SPACE | {"epsilon": Real(0.5, 0.9)})
     with pytest.raises(ValueError, match="space of epsilon was absent, is FloatDistribution"):
         Study(wider, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=How(trials=2))
+    moved = functools.partial(spaces.suggest, simple.SPACE | {"theta": replace(simple.SPACE["theta"], when=ABOVE)})
+    with pytest.raises(ValueError, match=r"\(theta was in 64 of 64 settings drawn, is in \d+: its condition is another"):
+        Study(moved, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=How(trials=2), first=simple.FIRST)
+    with pytest.raises(ValueError, match=r"FIRST was \[{'lambda1': 0.02.*is \[\]"):
+        Study(search_spaces.draw_of(simple), name="s", base=BASE, seeds=(0,), runs=tmp_path, how=How(trials=2))
 
 
 def test_trials_are_left_as_a_table(tmp_path: Path) -> None:
