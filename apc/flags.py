@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import functools
 import os
 import socket
 import tomllib
@@ -20,6 +21,10 @@ TRACKERS = ("mlflow", "wandb")
 """Names of --log, which are those of their packages too."""
 
 
+OF_A_GRID = ("--sampler", "--grid-points", "--objectives")
+"""Flags of a search that mean something to a grid."""
+
+
 class Parser(argparse.ArgumentParser):
     """A slip is answered with one sentence, which names the nearest flag."""
 
@@ -29,6 +34,14 @@ class Parser(argparse.ArgumentParser):
         close = difflib.get_close_matches(unknown.split("=")[0], flags, n=1)
         hint = f"; did you mean {close[0]}?" if close else "; --help lists the flags" if unknown else ""
         raise ValueError(f"{message}{hint}")
+
+
+class _Given(argparse.Action):
+    """Keeps the value, and that the user gave it."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.given = [*getattr(namespace, "given", []), option_string]
 
 
 def parser(
@@ -83,7 +96,7 @@ def parser(
 
 
 def _search_flags(parser: Parser, trials: int, objectives: str) -> None:
-    search = parser.add_argument_group("how it is searched").add_argument
+    search = functools.partial(parser.add_argument_group("how it is searched").add_argument, action=_Given)
     search("--trials", type=int, default=trials, metavar="N", help=f"trials, earlier ones too (default: {trials})")
     search("--hours", type=float, default=0.0, metavar="H", help="start no trial after H hours of this call")
     search("--gpu-hours", type=float, default=0.0, metavar="H", help="start no trial after H GPU-hours of its trials")
@@ -99,6 +112,11 @@ def _search_flags(parser: Parser, trials: int, objectives: str) -> None:
 
 def how_of(args: argparse.Namespace, reported: Collection[str]) -> How:
     """How the flags say a space is searched; `reported` are the scores that a run will have."""
+    given = getattr(args, "given", [])
+    if args.sampler == "grid" and (idle := [flag for flag in given if flag not in OF_A_GRID]):
+        raise ValueError(f"--sampler grid trains every setting of its grid; leave out {', '.join(idle)}")
+    if args.sampler != "grid" and "--grid-points" in given:
+        raise ValueError(f"--grid-points is for --sampler grid, and the sampler is {args.sampler}")
     objectives = tuple(args.objectives.split(","))
     for name in objectives:
         if name not in reported:

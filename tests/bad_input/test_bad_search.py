@@ -9,13 +9,14 @@ from refusal import refused
 
 import apc.call
 import search_spaces
+from apc.cli import main
 from apc.config import Config
 from apc.flags import config_of, how_of, parser
 from apc.session import alone
 from apc.studies import Study
 from search_spaces import simple
 
-NAME = "search_simple.pocket"
+NAME = "space_simple.pocket"
 TINY = ["num_train=16", "num_val=4", "weights=", "crf=none", "epochs=1", "frozen_epochs=0", "warmup_steps=0"]
 FLAGS = [word for setting in TINY for word in ("--set", setting)] + ["--seeds", "1", "--trials", "5"]
 
@@ -151,6 +152,8 @@ def test_a_space_with_a_slip_is_one_sentence_of_the_command(
         (["--stop-early", "asha"], ["--stop-early asha", "eval_every=1"]),
         (["--log", "comet"], ["comet", "'mlflow', 'wandb'"]),
         (["--warm-start", "absent"], ["--warm-start absent", "no such folder"]),
+        (["--sampler", "grid", "--hours", "1"], ["--sampler grid trains every", "leave out --trials, --hours"]),
+        (["--grid-points", "4"], ["--grid-points is for --sampler grid", "is tpe"]),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -159,6 +162,23 @@ def test_a_flag_with_a_slip(
 ) -> None:
     refused(["search", "simple", *FLAGS, *words], capsys, *told)
     assert contents(tmp_path) == {}
+
+
+IDLE = {"--stop-early": "asha", "--warm-start": "/tmp", "--search-seed": "0", "--gpu-hours": "1", "--trials": "20"}
+
+
+@pytest.mark.parametrize("flag", IDLE)
+def test_a_grid_refuses_the_flags_it_has_no_use_for_even_at_their_defaults(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = [word for word in FLAGS if word not in ("--trials", "5")]
+    refused(["search", "simple", *few, "--sampler", "grid", flag, IDLE[flag]], capsys, f"leave out {flag}\n")
+
+
+def test_a_grid_takes_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--sampler", "grid", "--grid-points", "2", "--objectives", "patch_miou", "--dry-run"]
+    assert main(["search", "simple", *FLAGS[:-2], *words]) == 0
+    assert capsys.readouterr().out.endswith("0 runs done, 8 to do\n")  # the corners of three knobs
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb"])
