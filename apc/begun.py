@@ -1,4 +1,4 @@
-"""What makes the trials of a study comparable, as its journal keeps it, and in words what another call changed of it."""
+"""What makes the trials of a study comparable, as its journal keeps it, and in words what another call changed."""
 
 import hashlib
 import json

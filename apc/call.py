@@ -187,16 +187,27 @@ class Call:
 
         name, path = self.experiment.name, self._rows_file()
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
-        leave.leave_rows(path, name, result, proposed, self.metrics[0])
+        leave.leave_rows(path, name, result, proposed, self.metrics[0], self._how_searched())
         leave.leave_images(path.with_suffix(".images.npz"), self.runs, [row for _, rows in result for row in rows])
         if self.experiment.chooses:
-            leave.leave_trials(path, result, list(dict.fromkeys(k for point, _ in result for k in point.values)))
+            knobs = list(dict.fromkeys(k for point, _ in result for k in point.values))
+            leave.leave_trials(path, result, knobs, self.metrics)
             winner = leave.winner_of(result, self.metrics[0])
             if complete and winner:
                 seeds = ", ".join(map(str, self.seeds))
                 told = f"Best of {name} on {self.dataset} by the mean {self.metrics[0]} of seeds {seeds}."
                 leave.leave_best(path.with_suffix(".best.toml"), winner, self.base, told)
         return build(self.reports)
+
+    def _how_searched(self) -> dict[str, Any]:
+        """For the stamp of the rows: how a space was searched; empty for a plan."""
+        if not (how := self.how):
+            return {}
+        told: dict[str, Any] = {"sampler": how.sampler, "objectives": list(how.objectives)}
+        if how.sampler == "grid":
+            return told | {"grid_points": self.args.grid_points}
+        told |= {"search_seed": how.search_seed, "stop_early": how.stop_early, "trials": how.trials}
+        return told | ({"warm_start": how.warm_start.name} if how.warm_start else {})
 
     def expected(self, schedule: Schedule, todo: Sequence[Config]) -> Hours | None:
         """Hours of one process that runs of the schedule will take; None where nothing tells."""

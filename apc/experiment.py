@@ -86,7 +86,10 @@ def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
 
 
 def search_space(words: Sequence[str]) -> int:
-    """`apc search NAME [flags]`: search a module of search_spaces; returns the exit code."""
+    """`apc search NAME [flags]`: search a module of search_spaces; returns the exit code.
+
+    Its study, rows and best.toml are called space_NAME: search_NAME may be a script with settings of its own.
+    """
     import search_spaces
 
     if not words or words[0] in ("-h", "--help"):
@@ -101,7 +104,7 @@ def search_space(words: Sequence[str]) -> int:
     plan = getattr(module, "PLAN", None)
     title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
     experiment = Experiment(
-        name=f"search_{name}", title=title, plan=plan, draw=None if plan else search_spaces.draw_of(module),
+        name=f"space_{name}", title=title, plan=plan, draw=None if plan else search_spaces.draw_of(module),
         space=getattr(module, "SPACE", None), first=tuple(getattr(module, "FIRST", ())), chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )

@@ -1,8 +1,9 @@
 """The files an experiment leaves in `<reports>/results/<experiment>/`: rows, counts by image, trials, best.toml."""
 
+import math
 import os
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,16 @@ from apc.spaces import LOWER_IS_BETTER
 HALVES = {"tune_miou", "held_miou"}
 
 
-def leave_rows(path: Path, experiment: str, result: Result, labels: Sequence[str], metric: str) -> None:
-    """Write the rows beside those of earlier calls, with the rule by which settings are chosen in their stamp."""
-    selection = {"selection": "half"} if metric in HALVES else {}
+def leave_rows(
+    path: Path, experiment: str, result: Result, labels: Sequence[str], metric: str,
+    search: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen and, as
+    `search`, how a space was searched."""
+    more: dict[str, Any] = {"selection": "half"} if metric in HALVES else {}
+    more |= {"search": dict(search)} if search else {}
     rows = [
-        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (selection if row.stamp else {}))
+        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (more if row.stamp else {}))
         for point, rows in result for row in rows
     ]  # fmt: skip
     save_rows(path, merged(load_rows(path) if path.is_file() else [], rows, labels))
@@ -63,10 +69,14 @@ def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
         os.replace(part, path)
 
 
-def leave_trials(path: Path, result: Result, knobs: Sequence[str]) -> None:
-    """Write `<path>.trials.csv` and `.parquet`: a line a run, in the order proposed."""
+def leave_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> None:
+    """Write `<path>.trials.csv` and `.parquet`: a line a run, in the order proposed.
+
+    Of two `metrics` the column `front` says which settings lie on the Pareto front.
+    """
     import pandas as pd
 
+    chosen = front(result, metrics) if len(metrics) > 1 else []
     lines: list[dict[str, Any]] = []
     for number, (point, rows) in enumerate(result, start=1):
         for row in rows:
@@ -74,6 +84,7 @@ def leave_trials(path: Path, result: Result, knobs: Sequence[str]) -> None:
             setting = {name: point.values.get(name) for name in knobs}
             seconds = {f"{name}_seconds": value for name, value in row.seconds.items()}
             told = {"state": state, "reason": row.error or row.stopped, "epochs": len(row.curve), "run": row.run}
+            told |= {"front": point in chosen} if len(metrics) > 1 else {}
             lines.append({"trial": number, **setting, "seed": row.config["seed"], **told, **row.metrics, **seconds})
     frame = pd.DataFrame(lines)
     write_atomically(path.with_suffix(".trials.csv"), frame.to_csv(index=False))
@@ -100,16 +111,20 @@ def winner_of(result: Result, metric: str) -> Point | None:
 
 def front(result: Result, metrics: Sequence[str]) -> list[Point]:
     """Points of the Pareto front: those that no other point beats in one score without losing in another."""
+    means = [[score(rows, metric) for metric in metrics] for _, rows in result]
+    scores = [[math.nan if mean is None else mean for mean in own] for own in means]
+    return [point for (point, _), best in zip(result, unbeaten(scores, metrics), strict=True) if best]
+
+
+def unbeaten(scores: Sequence[Sequence[float]], metrics: Sequence[str]) -> list[bool]:
+    """Which settings lie on the Pareto front, by their scores in `metrics`; none with a score that is missing (NaN)."""
     signs = [-1 if metric in LOWER_IS_BETTER else 1 for metric in metrics]
-    scored = []
-    for point, rows in result:
-        values = [score(rows, metric) for metric in metrics]
-        if None not in values:
-            scored.append((point, [sign * (value or 0.0) for sign, value in zip(signs, values, strict=True)]))
+    gains = [[sign * value for sign, value in zip(signs, own, strict=True)] for own in scores]
     return [
-        point for point, mine in scored
-        if not any(all(b >= a for a, b in zip(mine, other, strict=True)) and other != mine for _, other in scored)
-    ]  # fmt: skip
+        all(map(math.isfinite, own))
+        and not any(other != own and all(b >= a for a, b in zip(own, other, strict=True)) for other in gains)
+        for own in gains
+    ]
 
 
 def table(result: Result, metrics: Sequence[str], chooses: bool) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from apc.results import Row, load_runs
+from apc.spaces import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -105,7 +106,7 @@ class Progress:
                 told = f"failed  {name}: {row.error}" if row.error else f"stopped {name}: {row.stopped}"
                 self.console.print(told, markup=False)
                 continue
-            self.scores.setdefault(label, []).append(row.metrics.get(self.metric, float("nan")))
+            self.scores.setdefault(label, []).append(row.value(self.metric))
             self.console.print(f"done    {name}: {self._score(row)}, {duration(taken / len(rows))}", markup=False)
             if task:
                 self.seconds.append(taken / len(rows))
@@ -121,8 +122,8 @@ class Progress:
             self.live = None
 
     def _score(self, row: Row) -> str:
-        value = row.metrics.get(self.metric)
-        return f"no {self.metric}" if value is None else f"{self.metric} {value:.2f}"
+        value = row.value(self.metric)
+        return f"{self.metric} {value:.2f}" if math.isfinite(value) else f"no {self.metric}"
 
     def tick(self) -> None:
         """Without a terminal: one line now and then that says how far it is."""
@@ -168,10 +169,10 @@ class Progress:
 
     def best(self) -> str:
         """Best setting so far by the mean over the seeds it has."""
-        means = {label: statistics.fmean(values) for label, values in self.scores.items() if values}
+        means = {label: mean for label, v in self.scores.items() if math.isfinite(mean := statistics.fmean(v))}
         if not means:
             return ""
-        label = max(means, key=lambda name: means[name])
+        label = (min if self.metric in LOWER_IS_BETTER else max)(means, key=lambda name: means[name])
         seeds = len(self.scores[label])
         return f"best so far {label}: {self.metric} {means[label]:.2f} ({seeds} seed{'s' if seeds > 1 else ''})"
 

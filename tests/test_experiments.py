@@ -20,7 +20,7 @@ from apc.config import from_dict, from_toml, pocket, to_dict
 from apc.experiment import main, search_space
 from apc.flags import override, seeds_of
 from apc.leave import merged
-from apc.plans import Interrupted
+from apc.plans import Interrupted, points
 from apc.results import Row, load_rows, save_rows, save_run
 from apc.run import identity
 from experiments import grid_lambda, table7_pooling
@@ -199,7 +199,7 @@ def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureF
 
 def test_a_knob_that_an_optuna_space_draws_cannot_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert search_space(["simple", "--set", "theta=0.5"]) == 2
-    assert capsys.readouterr().err == "search_simple: --set theta: this experiment varies it itself\n"
+    assert capsys.readouterr().err == "space_simple: --set theta: this experiment varies it itself\n"
 
 
 def test_a_space_is_checked_when_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +264,26 @@ def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row
     assert main(table7_pooling.EXPERIMENT, words) == 1
     assert [row.error for row in load_rows(file) if row.run == "lost"] == ["FloatingPointError: nan"]
     assert len(load_rows(file)) == 24
+
+
+def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_with_a_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cfg = replace(pocket(), weights="", lambda1=0.3)
+    row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"tune_miou": 9.0}, seconds={}, stamp={"commit": "c"})
+    monkeypatch.setattr(apc.call.Call, "_prepare", lambda run: None)
+    monkeypatch.setattr(apc.call.Call, "_search", lambda run: [(points([{"lambda1": 0.3}]).points[0], [row])])
+    words = ["--seeds", "1", "--set", "weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7"]
+    assert search_space(["joint", *words, "--objectives", "tune_miou"]) == 0
+    (kept,) = load_rows(Path("reports/results/space_joint/pocket.jsonl"))
+    assert kept.stamp == {
+        "commit": "c", "selection": "half",
+        "search": {
+            "sampler": "qmc", "objectives": ["tune_miou"], "search_seed": 4, "stop_early": "none", "trials": 7,
+        },
+    }  # fmt: skip
+    assert [path.name for path in Path("reports/results").iterdir()] == ["space_joint"]
 
 
 def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +355,7 @@ def test_photographs_go_the_whole_way_under_smoke(photographs: Path, tmp_path: P
 def test_apc_search_goes_the_whole_way_under_smoke(tmp_path: Path) -> None:
     told = run("-m", "apc", "search", "simple", "--smoke", "--set", "crf=none", "--max-concurrent", "1", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
-    rows = load_rows(tmp_path / "runs" / "smoke" / "reports" / "results" / "search_simple" / "pocket.jsonl")
+    rows = load_rows(tmp_path / "runs" / "smoke" / "reports" / "results" / "space_simple" / "pocket.jsonl")
     assert [row.config["seed"] for row in rows] == [0, 1, 0, 1]
     assert rows[0].row == "lambda1=0.02 lambda2=0.01 theta=0.9"
-    assert (tmp_path / "runs" / "smoke" / "search_simple.pocket.journal").is_file()
+    assert (tmp_path / "runs" / "smoke" / "space_simple.pocket.journal").is_file()

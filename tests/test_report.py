@@ -312,14 +312,14 @@ def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> No
 
 def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_marked(tmp_path: Path) -> None:
     rows = [a_row(f"theta={t}", 0, 40 + t, theta=t, dataset="folder") for t in (0.5, 0.9)]
-    results = tmp_path / "results/search_theta"
+    results = tmp_path / "results/space_theta"
     save_rows(results / "my cats.jsonl", rows)
     save_rows(tmp_path / "results/table7_pooling/my cats.jsonl", pooling_rows(1))
     (results / "my cats.best.toml").write_text("theta = 0.5\nk = 6\n")
     text = build(tmp_path).read_text()
     assert "apc search theta --preset folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
-    assert "(tables/search_theta.my-cats.csv)" in text and (tmp_path / "tables/search_theta.my-cats.csv").is_file()
+    assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
     of_photographs = sum("folder" in experiment.presets for experiment in EXPERIMENTS.values())
     assert text.count("### folder: pending") == of_photographs - 1  # not of Table 7, which has its photographs
 
@@ -341,8 +341,20 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
         "--train-list train_small.csv --epochs 6 --set jitter=0.1 --seeds 0,3"
     )
     assert command(table7, "pocket", made([0], replace(pocket(), pooling="max", k=9))).endswith("--set k=9 --seeds 1")
-    assert command(described("search_simple"), "pocket", usual[:1]) == "apc search simple --seeds 1"
+    assert command(described("space_simple"), "pocket", usual[:1]) == "apc search simple --seeds 1"
     assert command(described("joint"), "pocket", usual) == ""
+    by_hand = made([0], replace(pocket(), pooling="max"))
+    by_hand[0].stamp["search"] = {
+        "sampler": "gp", "search_seed": 3, "objectives": ["miou", "train_seconds"], "stop_early": "none", "trials": 30,
+    }  # fmt: skip
+    assert command(described("space_simple"), "pocket", by_hand) == (
+        "apc search simple --trials 30 --sampler gp --search-seed 3 --objectives miou,train_seconds --seeds 1"
+    )
+    by_hand[0].stamp["search"] = {"sampler": "grid", "objectives": ["miou"], "grid_points": 4}
+    assert command(described("space_simple"), "pocket", by_hand) == (
+        "apc search simple --sampler grid --grid-points 4 --seeds 1"
+    )
+    assert command(described("search_joint"), "pocket", by_hand) == "python experiments/search_joint.py"
 
 
 def test_the_page_says_what_the_data_is_what_is_held_and_what_single_seeds_scored(pooled: Path) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from apc.config import Config, to_dict
 from apc.leave import leave_images
-from apc.report import images, searches
+from apc.report import fronts, images, searches
 from apc.report.build import build
 from apc.report.groups import Group
 from apc.report.images import Images
@@ -116,6 +117,27 @@ def test_the_page_of_a_search_shows_ten_best_pruned_ones_apart_importance_and_hi
     assert "Trials stopped early (1)" in text and "epoch 3 by asha" in text and "99.0" not in text
     for kind in ("history", "knobs", "parallel"):
         assert (tmp_path / f"figures/search_joint.pocket.{kind}.pdf").stat().st_size > 1000
+
+
+def test_a_search_with_two_objectives_shows_how_it_was_searched_and_its_front(tmp_path: Path) -> None:
+    told = {"sampler": "nsga2", "objectives": ["miou", "train_seconds"], "search_seed": 3, "stop_early": "none"}
+    scores = {2: (40.0, 20.0), 3: (44.0, 30.0), 4: (43.0, 35.0), 5: (46.0, 50.0)}  # k = 4 is worse than 3 in both
+    rows = [a_row(f"k={k}", 0, miou, {"k": k}) for k, (miou, _) in scores.items()]
+    for row in rows:
+        row.seconds["train"] = scores[row.config["k"]][1]
+        row.stamp = STAMP | {"search": told | {"trials": 4}}
+    found = searches.trials(Group(rows), rows, "miou")
+    assert [t.label for t in fronts.front(found)] == ["k=2", "k=3", "k=5"]
+    text = page(tmp_path, "space_k", rows)
+    assert "- Searched with sampler nsga2, objectives `miou` and `train_seconds`, search seed 3, stop early" in text
+    assert "**The front of `miou` and `train_seconds`, 3 settings**" in text
+    assert text.split("column `front` of all trials): ")[1].startswith("k=2 (40.0, 20.0); k=3 (44.0, 30.0); k=5 (46")
+    command = "apc search k --trials 4 --sampler nsga2 --search-seed 3 --objectives miou,train_seconds"
+    assert f"\n{command} " in text
+    with Image.open(tmp_path / "figures/space_k.pocket.history.png") as three:
+        page(tmp_path / "one", "space_k", [a_row(row.row, 0, 40.0, row.config) for row in rows])
+        with Image.open(tmp_path / "one/figures/space_k.pocket.history.png") as two:
+            assert three.width > two.width
 
 
 def judged_rows(names: dict[str, float]) -> list[Row]:
@@ -252,7 +274,7 @@ def test_the_html_page_needs_nothing_beside_it_and_has_a_table_of_contents(tmp_p
 def test_the_checklist_counts_a_shared_run_once_and_tells_ranges_seeds_and_core_hours(tmp_path: Path) -> None:
     rows = [a_row(f"k={k}", seed, 40.0 + k, {"k": k}) for k in (2, 6) for seed in range(5)]
     save_rows(tmp_path / "results/other/pocket.jsonl", rows[:1])
-    text = page(tmp_path, "search_k", rows).split("## Checklist")[1]
+    text = page(tmp_path, "space_k", rows).split("## Checklist")[1]
     assert "- Distinct runs: 10, of them 10 finished" in text and "Compute: 0.1 core-hours of training (box)" in text
     line = next(line for line in text.splitlines() if line.startswith("| Search of the space k "))
     cells = [cell.strip() for cell in line.strip("|").split("|")]

@@ -361,6 +361,19 @@ def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
     assert view.summary().startswith("1 of at most 5 runs done, 1 failed, none running yet, 0 s so far")
 
 
+def test_the_view_lowers_seconds_and_raises_scores() -> None:
+    page = Page()
+    view = Progress("title", "train_seconds", file=page)  # type: ignore[arg-type]
+    for label, seconds in (("slow", {"train": 90.0}), ("quick", {"train": 30.0}), ("unmeasured", {})):
+        row = Row(run=label, config={"seed": 0}, metrics={"miou": 50.0}, seconds=seconds)
+        view.ended(label, label, [row])
+    assert page.text.splitlines() == [
+        "done    slow seed 0: train_seconds 90.00, 0 s", "done    quick seed 0: train_seconds 30.00, 0 s",
+        "done    unmeasured seed 0: no train_seconds, 0 s",
+    ]  # fmt: skip
+    assert view.best() == "best so far quick: train_seconds 30.00 (1 seed)"
+
+
 def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
     view = Progress("title", file=Page())  # type: ignore[arg-type]
     view.begin(2, 0.0)

@@ -61,7 +61,8 @@ def test_a_range_that_changed_is_told_and_not_what_follows_from_it() -> None:
 
     assert told(up_to(0.9), up_to(0.9)) == []
     (said,) = told(up_to(0.9), up_to(0.8))
-    assert said.startswith("space of theta was FloatDistribution(high=0.9,") and "is FloatDistribution(high=0.8," in said
+    assert said.startswith("space of theta was FloatDistribution(high=0.9,")
+    assert "is FloatDistribution(high=0.8," in said
 
 
 def test_a_condition_that_changed_is_told_of_its_knob_alone() -> None:

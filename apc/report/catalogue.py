@@ -325,8 +325,8 @@ EXPERIMENTS = {experiment.name: experiment for experiment in _LISTED}
 
 def described(name: str) -> Experiment:
     """The entry of an experiment, or a plain one for a name without an entry."""
-    if name.startswith("search_") and name not in EXPERIMENTS:
-        space = name.removeprefix("search_")
+    if name.startswith("space_"):
+        space = name.removeprefix("space_")
         return Experiment(
             name, f"Search of the space {space}", f"The settings of search_spaces/{space}.py that were tried.",
             search=True, figures=("history", "knobs", "parallel"),

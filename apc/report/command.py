@@ -14,11 +14,10 @@ def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) ->
 
     Folder and weights stand by their names alone: where they lie is of one machine.
     """
-    half = [row for row in rows if row.stamp.get("selection") == "half"]
-    if experiment.script and (half or not rows):  # its seeds are its own; a search called by hand is `apc search`
+    if experiment.script:  # its seeds are its own
         return shlex.join(["python", f"experiments/{experiment.script}.py"])
-    if experiment.name.startswith("search_"):
-        words = ["apc", "search", experiment.name.removeprefix("search_")]
+    if experiment.name.startswith("space_"):
+        words = ["apc", "search", experiment.name.removeprefix("space_"), *_searched(rows)]
     elif experiment.name in EXPERIMENTS:
         words = ["python", f"experiments/{experiment.name}.py"]
     else:
@@ -41,6 +40,18 @@ def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) ->
         if not named and name not in ("dataset", "root", "weights", "seed", *experiment.sets):
             words += ["--set", f"{name}={_written(value)}"]
     return shlex.join([*words, "--seeds", _seeds(rows)])
+
+
+def _searched(rows: Collection[Row]) -> list[str]:
+    """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out."""
+    usual = {"sampler": "tpe", "search_seed": 0, "objectives": "miou", "stop_early": "none", "trials": 20}
+    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
+    words = []
+    for name in ("trials", "sampler", "grid_points", "search_seed", "objectives", "stop_early", "warm_start"):
+        value = _written(told.get(name, usual.get(name, "")))
+        if value != str(usual.get(name, "")):
+            words += [f"--{name.replace('_', '-')}", value]
+    return words
 
 
 def _photographs(root: str, weights: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apc.report.fronts import front, with_two
 from apc.report.plotting import COLOURS, MARKERS, colour_bar, empty, legend_below, once, save
 from apc.report.searches import Trial, best_so_far, complete, varied
 
@@ -26,11 +27,17 @@ def floor(scores: Sequence[float]) -> float:
 
 @once
 def history(found: Sequence[Trial], metric: str, paper: str, path: Path) -> Path | None:
-    """Scores of the trials with the best so far; left over the trials, right over the epochs trained until then."""
+    """Scores of the trials with the best so far; left over the trials, then over the epochs trained until then. Of a
+    search with two objectives their front is on the right."""
     done = complete(found)
     if not done:
         return None
-    figure, axes = empty(7, 3.0, 1, 2, sharey=True)
+    best_of_two = front(found)
+    figure, axes = empty(9 if best_of_two else 7, 3.0, 1, 3 if best_of_two else 2)
+    axes[1].sharey(axes[0])
+    axes[1].tick_params(labelleft=False)
+    if best_of_two:
+        _front(axes[2], found, best_of_two)
     low, best = floor([t.score for t in done]), done[0]
     epochs, spent = [], 0
     for trial in found:
@@ -66,6 +73,18 @@ def history(found: Sequence[Trial], metric: str, paper: str, path: Path) -> Path
     axes[0].set_ylabel(f"{metric} (%)")
     legend_below(figure, axes)
     return save(figure, path)
+
+
+def _front(ax: "Axes", found: Sequence[Trial], best: Sequence[Trial]) -> None:
+    """Both objectives of the complete trials; those that none beats are joined."""
+    first, other = best[0].search["objectives"]
+    done = with_two(found)
+    look: dict[str, Any] = {"color": COLOURS[0], "linestyle": "none", "marker": MARKERS[0], "markersize": 4}
+    ax.plot([t.both[1] for t in done], [t.both[0] for t in done], alpha=0.8, label="complete trial", **look)
+    x, y = [t.both[1] for t in best], [t.both[0] for t in best]
+    ax.plot(x, y, marker=MARKERS[1], markersize=4, color=COLOURS[2], linewidth=1.6, label="front")
+    ax.set_xlabel(other if other.endswith("_seconds") else f"{other} (%)")
+    ax.set_ylabel(first if first.endswith("_seconds") else f"{first} (%)")
 
 
 def _scores(ax: "Axes", x: Sequence[float], y: Sequence[float], low: float, name: str, index: int = 0) -> None:

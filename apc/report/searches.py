@@ -5,10 +5,10 @@ import math
 import statistics
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from apc.report import tables
+from apc.report import fronts, tables
 from apc.report.groups import Group
 from apc.results import Row
 
@@ -39,6 +39,10 @@ class Trial:
     """"complete", "pruned" (stopped early) or "failed", as Optuna has them."""
     last: float
     """Of a pruned trial, the last score on its learning curve; NaN without one."""
+    search: Mapping[str, Any] = field(default_factory=dict)
+    """How it was searched, as its rows are stamped: sampler, search_seed, objectives..."""
+    both: tuple[float, ...] = ()
+    """Means of the two objectives of a search that has two."""
 
 
 def trials(group: Group, rows: Sequence[Row], metric: str) -> list[Trial]:
@@ -59,6 +63,7 @@ def trials(group: Group, rows: Sequence[Row], metric: str) -> list[Trial]:
                 sum(len(row.curve) for row in members),
                 sum(s for row in members if math.isfinite(s := row.value("train_seconds"))) / 3600,
                 "pruned" if pruned else "complete" if scores else "failed", curve[-1] if curve else math.nan,
+                *fronts.searched(members),
             )  # fmt: skip
         )
     return found
@@ -198,7 +203,7 @@ def at_an_end(experiment: str, found: Sequence[Trial]) -> list[str]:
 def _range(experiment: str, name: str) -> tuple[float, float, bool] | None:
     """Ends of a knob in search_spaces/ and whether it is logarithmic; None where no space that is data says it."""
     try:
-        module = importlib.import_module(f"search_spaces.{experiment.removeprefix('search_')}")
+        module = importlib.import_module(f"search_spaces.{experiment.partition('_')[2]}")
     except ImportError:
         return None
     knob: Any = getattr(module, "SPACE", {}).get(name)
@@ -219,7 +224,8 @@ def sentences(found: Sequence[Trial], metric: str, paper: str) -> list[str]:
     lines = [
         f"{len(found)} trials: {counts['complete']} complete, {counts['pruned']} PRUNED (stopped early, in no mean), "
         f"{counts['failed']} failed; {sum(t.epochs for t in found)} epochs and {sum(t.hours for t in found):.1f} hours "
-        "of training in all."
+        "of training in all.",
+        *fronts.sentences(found),
     ]
     if not done:
         return lines

@@ -24,7 +24,7 @@ from apc.studies import Study
 from search_spaces import joint
 
 ROOT = Path(__file__).resolve().parents[2]
-NAME = "search_joint.pocket"
+NAME = "space_joint.pocket"
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def survive(tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epoch
 
     study = undisturbed(tmp_path / "plain", config_of(arguments(flags), set()), flags)
     leave_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
-    results = tmp_path / "reports" / "results" / "search_joint"
+    results = tmp_path / "reports" / "results" / "space_joint"
     assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")
     rows = {row.run: scores(row) for _, (row,) in study.result()}
     assert {row.run: scores(row) for row in load_rows(results / "pocket.jsonl")} == rows
