@@ -131,18 +131,18 @@ def first_of_each_class(split: "Split", most: int = MOST) -> dict[str, int]:
 
 def _of_training(words: Sequence[str]) -> list[str]:
     """The flags without those that say how to draw."""
-    return _without(words, {"--seeds": 1, "--reports": 1, "--dry-run": 0})
+    return without(words, {"--seeds": 1, "--reports": 1, "--dry-run": 0})
 
 
 def _without_folders(words: Sequence[str]) -> list[str]:
     """The flags with folders of this machine by their last name, and without where runs and reports lie."""
-    kept = _without(words, {"--runs": 1, "--reports": 1})
+    kept = without(words, {"--runs": 1, "--reports": 1})
     return [Path(word).name if before in ("--root", "--weights") else word
             for before, word in zip(["", *kept], kept, strict=False)]  # fmt: skip
 
 
-def _without(words: Sequence[str], flags: Mapping[str, int]) -> list[str]:
-    """Words without these flags, each with so many values, written `--flag value` or `--flag=value`."""
+def without(words: Sequence[str], flags: Mapping[str, int]) -> list[str]:
+    """Words of a command line without these flags, each with so many values, as `--flag value` or `--flag=value`."""
     kept, skip = [], 0
     for word in words:
         name, equals, _ = word.partition("=")

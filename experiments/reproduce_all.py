@@ -7,7 +7,8 @@
 A run is its setting, seed, data and code, so a later script finds what an earlier one has trained: Table 7's adaptive-K
 row, Table 8's last row and the paper's point of Figures 4 and 5 are one run. Tables 5 and 6, which report times, train
 one run at a time unless --max-concurrent says otherwise; all other flags go to every script. `--dry-run` tells for each
-what is done and what is to do, and the hours to expect. About 300 minutes on the embedded data with two cores.
+what is done and what is to do, and the hours to expect. Figures 6 and 7 are drawn of the finished runs at the
+end. About 300 minutes on the embedded data with two cores.
 Expect failed runs to stop nothing: the exit code is 1 in the end and the same command tries them again.
 """
 
@@ -19,22 +20,29 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import experiments
+from apc import pictured
 from apc.call import Call
 from apc.expected import Hours
 from apc.experiment import Experiment, Step, in_turn
 from apc.flags import Parser, parser
 from apc.loader import cores
+from apc.pictured import without
 
 NAME = "reproduce_all"
 ORDER = (
     "table7_pooling", "table8_components", "table9_cosine", "grid_lambda", "figure4_theta_epsilon", "table1_image_size",
-    "table5_efficiency", "table6_peers", "table2_pseudo_masks", "search_joint",
+    "table5_efficiency", "table6_peers", "table2_pseudo_masks", "search_joint", "figure6_heatmaps",
+    "figure7_qualitative",
 )  # fmt: skip
 """Scripts in this order, then any others."""
 TIMED = ("table5_efficiency", "table6_peers")
 """Scripts whose rows are times."""
 UNASKED = ("paper_setting", "search_joint")
 """Scripts for no table of the paper: only where --only names them."""
+TRAINING = dict.fromkeys(
+    ("--address", "--num-workers", "--cpus", "--gpus", "--max-concurrent", "--retries", "--log"), 1
+) | {"--verbose": 0}
+"""Flags that say how to train, and how many values each has: a script that draws finished runs has none of them."""
 
 
 def names() -> list[str]:
@@ -56,22 +64,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         args = _parser().parse_args(words)
         chosen = args.only or [name for name in names() if name not in UNASKED]
-        loaded = {name: steps_of(importlib.import_module(f"experiments.{name}")) for name in chosen}
-        words = _without_only(words)
-        if args.dry_run:
-            return _tell({name: steps for name, steps in loaded.items() if steps}, args, words)
+        modules = {name: importlib.import_module(f"experiments.{name}") for name in chosen}
+        loaded = {name: steps for name, module in modules.items() if (steps := steps_of(module))}
+        pictures = {name: module.PICTURE for name, module in modules.items() if hasattr(module, "PICTURE")}
+        words = without(words, {"--only": 1})
+        if args.dry_run and loaded:
+            _tell(loaded, args, words)
     except ValueError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return 2
     failed = 0
-    for name, steps in loaded.items():
-        if not steps:
-            continue
+    for name, steps in () if args.dry_run else loaded.items():
         print(f"\n== {name}", flush=True)
         code = in_turn(steps, [*words, *_alone(name, args)])
         if code > 1:
             return code
         failed |= code
+    for name, picture in pictures.items():
+        print(f"\n== {name}", flush=True)
+        code = pictured.main(picture, without(words, TRAINING))
+        if code > 2:
+            return code
+        failed = max(failed, code)  # one whose runs are missing names the command that makes them
     return failed
 
 
@@ -84,20 +98,12 @@ def _parser() -> Parser:
     return made
 
 
-def _without_only(words: list[str]) -> list[str]:
-    kept = [word for word in words if not word.startswith("--only=")]
-    while "--only" in kept:
-        at = kept.index("--only")
-        del kept[at : at + 2]
-    return kept
-
-
 def _alone(name: str, args: argparse.Namespace) -> list[str]:
     """Runs side by side slow each other, so times are taken one run at a time."""
     return ["--max-concurrent", "1"] if name in TIMED and args.max_concurrent is None else []
 
 
-def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[str]) -> int:
+def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[str]) -> None:
     """What is done and what is to do, a run that several scripts share counted with the first; and the hours."""
     width = max(map(len, loaded))
     print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
@@ -128,7 +134,6 @@ def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[s
             counts = f"{schedule.counts['done']:>5} {len(todo):>6} {shared:>7}"
             print(f"{step.name:<{width}}  {counts}  {wall or 'unknown'}{more}")
     print(f"\n{runs} runs to do, about {total or 'an unknown number of hours'}")
-    return 0
 
 
 def _arguments(step: Experiment, steps: list[Step], words: list[str]) -> argparse.Namespace:

@@ -8,10 +8,11 @@ from collections import Counter
 from pathlib import Path
 
 from apc.config import PRESETS
-from apc.report import html
+from apc.report import html, pictures
 from apc.report.catalogue import EXPERIMENTS, described
 from apc.report.checklist import checklist
 from apc.report.claims import HEADLINE, Judged, contradicted, summary_table
+from apc.report.pictures import PICTURES
 from apc.report.printed import comparison_as_printed
 from apc.report.section import remove_stale, section
 from apc.report.tables import METRICS
@@ -44,7 +45,8 @@ def build(reports: Path) -> Path:
     Returns the path of the Markdown page.
     """
     results = reports / "results"
-    found = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
+    folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
+    found = [name for name in folders if name not in PICTURES]
     body: list[str] = []
     judged: list[Judged] = []
     for name in dict.fromkeys([*EXPERIMENTS, *found]):
@@ -57,6 +59,11 @@ def build(reports: Path) -> Path:
             remove_stale(reports, name, dataset, "\n".join(paragraphs))
             body += paragraphs
             judged += verdicts
+    for name, picture in PICTURES.items():
+        body += [f"## {picture.title}", picture.about]
+        recorded = pictures.recorded(name, results)
+        for dataset in dict.fromkeys([*_expected(picture.presets, recorded), *recorded]):
+            body += pictures.section(name, dataset, reports)
     body += [*comparison_as_printed(), *checklist(results)]
     text = "\n\n".join([*_head(judged), *body]) + "\n"
     page = reports / "ablation.md"

@@ -1,0 +1,83 @@
+"""Figures 6 and 7 reach the page, and the one command that makes everything draws them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apc.flags import parser
+from apc.report import pictures
+from apc.report.build import build
+from experiments import reproduce_all
+
+TOLD: dict[str, Any] = {
+    "runs": {"max pooling": "0a", "APC": "0b"}, "seed": 0, "rule": "the first of each class", "command": "python x.py",
+    "images": {"cat": "007.jpg"}, "shown": "Masks of the decoder.",
+    "stamp": {"commit": "c0ffee", "dirty": False, "machine": "box"},
+}  # fmt: skip
+
+
+def left(reports: Path, name: str, dataset: str, told: str = json.dumps(TOLD), drawn: bool = True) -> None:
+    """The files that a script leaves behind."""
+    path = reports / "results" / name / f"{dataset}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(told)
+    if drawn:
+        figure = reports / "figures" / f"{pictures.file_name(name, dataset)}.png"
+        figure.parent.mkdir(parents=True, exist_ok=True)
+        figure.write_bytes(b"\x89PNG")
+
+
+def test_a_drawn_picture_stands_on_the_page_and_one_not_drawn_names_its_command(tmp_path: Path) -> None:
+    left(tmp_path, "figure7_qualitative", "my cats")
+    text = build(tmp_path).read_text()
+    heat, masks = text.split("## Figure 6: ")[1].split("## Figure 7: ")
+    assert "### pocket: pending" in heat and "\npython experiments/figure6_heatmaps.py\n" in heat
+    assert "### pocket: pending" in masks and "### folder: pending" not in masks  # there are photographs
+    assert "![figure7_qualitative on my cats](figures/figure7_qualitative.my-cats.png)" in masks
+    for word in ("max pooling `0a`", "007.jpg (cat)", "commit c0ffee, on box", "python x.py", "Masks of the decoder."):
+        assert word in masks
+    assert "data:image/png;base64," in (tmp_path / "ablation.html").read_text()
+    assert "no entry in apc/report/catalogue.py" not in text
+
+
+def test_a_damaged_picture_costs_itself_and_a_lost_file_is_named(tmp_path: Path) -> None:
+    left(tmp_path, "figure6_heatmaps", "pocket", "{half")
+    left(tmp_path, "figure7_qualitative", "pocket", drawn=False)
+    text = build(tmp_path).read_text()
+    assert "**Damaged:** `pocket.json` of figure6_heatmaps is left out" in text
+    assert "**Missing:** `figures/figure7_qualitative.pocket.png`; draw it again." in text
+
+
+def test_every_picture_script_has_a_place_on_the_page() -> None:
+    drawn = {name for name in reproduce_all.names() if name.startswith(("figure6", "figure7"))}
+    assert drawn == set(pictures.PICTURES)
+
+
+def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[tuple[str, list[str]]] = []
+
+    def trained(steps: Any, words: list[str]) -> int:
+        called.append((steps[0].name, words))
+        return 1
+
+    def drawn(picture: Any, words: list[str]) -> int:
+        called.append((picture.name, words))
+        return 2 if picture.name == "figure6_heatmaps" else 0
+
+    monkeypatch.setattr(reproduce_all, "in_turn", trained)
+    monkeypatch.setattr(reproduce_all.pictured, "main", drawn)
+    only = [f"--only={name}" for name in ("figure7_qualitative", "figure6_heatmaps", "table7_pooling")]
+    assert reproduce_all.main([*only, "--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]) == 2
+    assert [name for name, _ in called] == ["table7_pooling", "figure7_qualitative", "figure6_heatmaps"]
+    assert called[0][1] == ["--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]
+    assert called[1][1] == called[2][1] == ["--smoke", "--seeds", "1"]
+
+
+def test_the_flags_that_pictures_lack_are_those_of_training() -> None:
+    train, draw = ({flag for a in parser("x", "", {}, {}, trains=trains)._actions for flag in a.option_strings}
+                   for trains in (True, False))  # fmt: skip
+    assert train - draw == set(reproduce_all.TRAINING)
