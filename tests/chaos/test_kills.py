@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from processes import below, name_of, stat_of
 
 import search_spaces
 from apc.config import Config
@@ -83,11 +84,8 @@ class Chaos:
 
     def workers(self, driver: int) -> list[int]:
         """Processes below a driver that train; all below it are remembered."""
-        parents = {int(path.name): stat_of(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()}
-        found = {driver}
-        while more := {pid for pid, stat in parents.items() if stat and stat[0] in found} - found:
-            found |= more
-        self.family |= {pid: stat[1] for pid in found if (stat := parents.get(pid))}
+        found = below(driver)
+        self.family |= found
         return [pid for pid in found if name_of(pid).startswith("ray::ImplicitFunc")]
 
     def wait(self, driver: "subprocess.Popen[bytes]", until: Any, what: str) -> None:
@@ -147,22 +145,6 @@ class Chaos:
                     os.kill(pid, signal.SIGKILL)
                 return
             time.sleep(0.2)
-
-
-def stat_of(pid: int) -> tuple[int, str] | None:
-    """Parent and start time of a process; None where there is none, or a dead one that nobody has buried."""
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if words[0] == "Z" else (int(words[1]), words[19])
-
-
-def name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
 
 
 def undisturbed(runs: Path, base: Config, flags: list[str]) -> Study:
