@@ -397,6 +397,32 @@ def test_the_view_lowers_seconds_and_raises_scores() -> None:
     assert view.best() == "best so far quick: train_seconds 30.00 (1 seed)"
 
 
+def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("apc.progress.time.monotonic", lambda: now[0])
+    page = Page()
+    view = Progress("joint on pocket", file=page)  # type: ignore[arg-type]
+    view.known({"done": 0, "failed": 0, "running": 3, "waiting": 1, "later": 0})
+    view.begin(2, 0.5)  # two at once, each on half a GPU
+    view.started("a", "theta=0.5 seed 0")
+    view.started("b", "theta=0.9 seed 0")
+    now[0] = 3600.0
+    view.ended("a", "theta=0.5", [Row(run="a", config={"seed": 0}, metrics={"miou": 41.0}, seconds={})])
+    view.reported("b", {"epoch": 1.0, "epochs": 4.0, "loss": 0.25})
+    view.started("c", "theta=0.7 seed 0")
+    view.known({"done": 1, "failed": 0, "running": 2, "waiting": 1, "later": 0})
+    # an hour each: one waits whole, c has not begun, and of b, an hour old, at least a fiftieth is left, on two places
+    assert "1 of 4 runs done, 2 running, 1:00 h so far, about 1:00 h left" in view.summary()
+    assert view.summary().endswith("0.50 GPU-hours spent, 1.01 to 1.01 left")
+    page.text = ""
+    view.console.print(view.render())
+    lines = page.text.splitlines()
+    assert lines[0].startswith("joint on pocket: 1 of 4 runs done") and len(lines) == 4
+    assert re.search(r"theta=0.9 seed 0 .*epoch 1 of 4 +loss 0.250", lines[1])
+    assert re.search(r"theta=0.7 seed 0 .*starting", lines[2])
+    assert lines[3].strip() == "best so far theta=0.5: miou 41.00 (1 seed)"
+
+
 def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
     view = Progress("title", file=Page())  # type: ignore[arg-type]
     view.begin(2, 0.0)
