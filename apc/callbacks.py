@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -29,11 +30,17 @@ class Judge(Protocol):
         """An attempt of a trial failed and Tune will try it again; OSError where that is of no use."""
 
 
-class Watch(tune.Callback):
-    """Passes what trials do on to the view, and failed attempts to the search."""
+LOOK = 30.0  # seconds between looks at what the cluster has
+PATIENCE = 600.0  # seconds for a lost node to come back, or for a cluster that scales to bring another
 
-    def __init__(self, view: View, judge: Judge) -> None:
-        self.view, self.judge = view, judge
+
+class Watch(tune.Callback):
+    """Passes what trials do on to the view, and failed attempts to the search; ends one that no node can go on with."""
+
+    def __init__(self, view: View, judge: Judge, room: Callable[[], object]) -> None:
+        """`room` raises the ValueError that says why not one trial fits all nodes there are."""
+        self.view, self.judge, self.room = view, judge, room
+        self.looked = self.fitted = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.view.started(trial.trial_id, name_of(trial.config))
@@ -48,6 +55,16 @@ class Watch(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.view.tick()
+        now = time.monotonic()
+        if now - self.looked < LOOK:
+            return
+        self.looked = now
+        try:
+            self.room()
+            self.fitted = now
+        except ValueError:  # no trial can be running either: Ray would wait for ever
+            if now - self.fitted > PATIENCE:
+                raise
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks for a restore that is never made; a view holds a terminal

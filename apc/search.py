@@ -148,7 +148,10 @@ def _tuner(searcher: "DriverSearch", resources: Resources, store: Path, name: st
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%d-%H%M%S-") + str(os.getpid()), storage_path=str(store), verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
-            callbacks=[callbacks.Watch(view, searcher), *callbacks.trackers(resources.trackers, name, store.parent)],
+            callbacks=[
+                callbacks.Watch(view, searcher, lambda: fit(resources)),
+                *callbacks.trackers(resources.trackers, name, store.parent),
+            ],
         ),
     )
 
