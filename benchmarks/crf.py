@@ -1,4 +1,4 @@
-"""The dense CRF on the classes that win a pixel over the CRF on all 21, and two processes over one.
+"""The dense CRF on the classes that win a pixel over the CRF on all 21, and several processes over one.
 
     APC_REFERENCE=... python benchmarks/crf.py [IMAGES]
 
@@ -7,7 +7,9 @@ classes made from their masks: blurred, with smooth noise, and one class too man
 trained DeiT-Tiny on the same photographs (mean winning probability 0.92, losing classes together 0.015, 2.7 winners of
 7). Two predictions a photograph, as of two branches, each without and with image labels: the four CRFs that `apc eval`
 takes of a photograph. Parameters of ViT-PCM; CPU seconds of one core. Wanted: at least 2.5 times, 99.9 % of the labels
-equal, and with two processes on two idle cores near twice the photographs a second.
+equal, and with 1, 2, 4 ... processes, up to the cores there are, a share of near 1 of that many times the photographs a
+second. That share needs idle cores and falls with the load that is printed; the seconds of a core that a photograph
+takes do not, and tell whether processes hinder one another.
 """
 
 import csv
@@ -66,16 +68,23 @@ def winners(p: np.ndarray) -> np.ndarray:
     return p[np.unique(p.argmax(0))]
 
 
-def images_a_second(data: list[tuple[np.ndarray, list[np.ndarray]]], workers: int) -> float:
-    """By the clock, on processes that have already started."""
+def pace(data: list[tuple[np.ndarray, list[np.ndarray]]], workers: int) -> tuple[float, float]:
+    """Photographs a second by the clock, and seconds of a core a photograph, on processes that have already started;
+    four photographs a process at least."""
+    data = data * -(-4 * workers // len(data))
     jobs = [(image, [winners(p) for p in many], SET) for image, many in data]
     with CRFPool(workers) as pool:
         for future in [pool.submit(image[:64, :64], [p[:, :64, :64] for p in many], SET) for image, many in data * 2]:
             future.result()
         start = time.perf_counter()
-        for future in [pool.submit(*job) for job in jobs]:
-            future.result()
-        return len(data) / (time.perf_counter() - start)
+        made = [future.result() for future in [pool.submit(*job) for job in jobs]]
+        wall = time.perf_counter() - start
+    return len(data) / wall, sum(refined.seconds for each in made for refined in each) / len(data)
+
+
+def process_counts(most: int) -> list[int]:
+    """1, 2, 4 ... below `most`, and `most`."""
+    return [*(2**n for n in range(most.bit_length()) if 2**n < most), most]
 
 
 def main(count: int = 10) -> None:
@@ -108,8 +117,11 @@ def main(count: int = 10) -> None:
     print(f"one CRF: {seconds['all'] / 4:.2f} s on all classes, {seconds['one']:.2f} s on the winners: {one:.1f} times")
     print(f"the four of a photograph: {seconds['all']:.2f} s and {seconds['four']:.2f} s: {four:.1f} times")
     print(f"labels equal: {100 * np.mean(equal):.3f} % (wanted: at least 99.9)")
-    single, double = images_a_second(data, 1), images_a_second(data, 2)
-    print(f"two processes over one: {double / single:.2f} ({double:.2f} and {single:.2f} photographs a second)")
+    speeds = {workers: pace(data, workers) for workers in process_counts(cores())}
+    for workers, (speed, each) in speeds.items():
+        share = speed / speeds[1][0] / workers
+        print(f"processes: {workers}, {speed:.2f} photographs a second, {each:.2f} s of a core each, ", end="")
+        print(f"efficiency {share:.2f} (wanted: near 1)")
     print(f"ratio {four:.1f} a photograph, {one:.1f} a CRF (wanted: at least 2.5)")
 
 
