@@ -116,13 +116,13 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
 
 
 def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int) -> None:
-    """Train one run with a fixed number of threads, whatever process this is."""
+    """Train one run with a fixed number of threads, and as many processes for the CRF, whatever process this is."""
     import torch
 
     from apc.run import run
 
     torch.set_num_threads(threads)
-    run(cfg, runs=runs, device=device, report=report)
+    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 
