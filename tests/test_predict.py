@@ -116,6 +116,26 @@ def test_the_crf_sees_a_large_photograph_smaller_and_its_mask_is_as_large_as_eve
     assert (half == whole).mean() > 0.7
 
 
+def test_crf_processes_change_no_file_and_no_row(model: Path, photographs: Path, tmp_path: Path) -> None:
+    from apc.checkpoint import load_model
+    from apc.predict import job
+
+    method, cfg, classes = load_model(model)
+    torn = photographs / "images" / "photo 3.png"
+    torn.write_bytes(torn.read_bytes()[:2000])
+    given = job.Job(method, replace(cfg, crf="pocket"), classes, "model")
+    found = gather([photographs], tmp_path / "alone")
+    ticks: list[int] = []
+    alone = job.predict(given, found, {}, tmp_path / "alone")
+    spread = job.predict(given, found, {}, tmp_path / "spread", lambda: ticks.append(1), crf_workers=2)
+    assert spread == alone and len(ticks) == 12 and len(alone[0]) == 11 and "photo 3.png" in alone[1][0]
+    kinds = ("masks/*.png", "overlays/*.jpg", "heatmaps/*.png", "summary.csv", "contact_sheet.png")
+    files = {p.relative_to(tmp_path / "alone") for kind in kinds for p in (tmp_path / "alone").glob(kind)}
+    assert len(files) == 3 * 11 + 2
+    for file in files:
+        assert (tmp_path / "alone" / file).read_bytes() == (tmp_path / "spread" / file).read_bytes(), file
+
+
 def test_probabilities_are_resized_a_class_at_a_time_and_ties_go_to_the_first() -> None:
     p = torch.rand(5, 6, 6)
     p[3] = p[2]

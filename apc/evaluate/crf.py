@@ -9,15 +9,17 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
+
+Made = TypeVar("Made")
 
 
 class CRFParameters(NamedTuple):
@@ -145,15 +147,19 @@ class CRFPool:
 
     def submit(self, image: np.ndarray, many: Sequence[np.ndarray], p: CRFParameters) -> "Future[list[Refined]]":
         """Have `refine` done: its result, or the error it ended with, is the future's."""
-        if not self.workers or all(len(probabilities) == 1 for probabilities in many):  # one class needs no CRF
-            done: Future[list[Refined]] = Future()
-            done.set_result(refine(image, many, p))
+        return self.call(refine, image, many, p, here=all(len(one) == 1 for one in many))  # one class needs no CRF
+
+    def call(self, function: Callable[..., Made], *given: object, here: bool = False) -> "Future[Made]":
+        """Have a function of this module done in a process, or at once where there is none or `here` is asked for."""
+        if here or not self.workers:
+            done: Future[Made] = Future()
+            done.set_result(function(*given))
             return done
         if not self._executor:
             context = get_context("spawn")
             self._held, self._leash = context.Pipe()
             self._executor = ProcessPoolExecutor(self.workers, context, _tether, (self._held,))
-        return self._executor.submit(refine, image, many, p)
+        return self._executor.submit(function, *given)
 
 
 def _tether(held: Connection) -> None:

@@ -1,6 +1,7 @@
 """The loop over the photographs: predict, write, remember."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ from PIL import Image
 
 from apc.config import Config
 from apc.data.images import decode
+from apc.evaluate.crf import CRFPool
 from apc.model.method import Method
 from apc.predict import pictures
 from apc.predict.inputs import Photograph
 from apc.predict.kept import FOLDERS, Summary, claim, file_of, is_finished, mask_name
-from apc.predict.segment import Prediction, segment
+from apc.predict.segment import Prediction, begin
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,13 @@ class Job:
 
 def predict(
     job: Job, photographs: Sequence[Photograph], labels: dict[str, list[str]], out: Path,
-    tick: Callable[[], object] = lambda: None,
+    tick: Callable[[], object] = lambda: None, crf_workers: int = 0,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Predict photographs into `out`; returns the rows of its summary, and a sentence for each that cannot be decoded.
 
     `labels` are the classes a photograph may show, by its name; `tick` is called after each photograph. Every file
-    appears whole or not at all, and one photograph at a time is held in memory.
+    appears whole or not at all. `crf_workers` processes run the CRF while the network goes on, up to two photographs
+    ahead for each; 0 runs it here, and one photograph at a time is held in memory.
     """
     settings = {"model": job.model, "eval_size": job.cfg.scored_size, "crf": job.cfg.crf, "branch": job.branch}
     known = claim(out, settings, photographs)
@@ -51,26 +54,41 @@ def predict(
     rows: list[dict[str, Any]] = []
     seen: list[Photograph] = []
     broken: list[str] = []
-    for photograph in photographs:
+
+    def started(photograph: Photograph, pool: CRFPool) -> Callable[[], dict[str, Any] | None]:
+        """A photograph up to its CRF; what is returned waits for that, writes its files and gives its row."""
         allowed = labels.get(photograph.name)
         told = " ".join(allowed or [])
-        row: dict[str, Any] | None = known.pop(mask_name(photograph), None)
-        if not is_finished(row, photograph, told, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
-            try:
-                photo = decode(photograph.path)
-            except ValueError as error:
-                broken.append(str(error))
-                tick()
-                continue
-            present = [job.classes.index(c) for c in allowed] if allowed else None
-            made = segment(job.method, photo, job.cfg, job.branch, present, job.device)
+        row = known.pop(mask_name(photograph), None)
+        if is_finished(row, photograph, told, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
+            return lambda: row
+        try:
+            photo = decode(photograph.path)
+        except ValueError as error:
+            broken.append(str(error))
+            return lambda: None
+        present = [job.classes.index(c) for c in allowed] if allowed else None
+        predicted = begin(job.method, photo, job.cfg, job.branch, present, job.device, pool)
+
+        def finished() -> dict[str, Any]:
+            made = predicted()
             _draw(job, photograph, photo, made, present, out)
             row = _row(job, photograph, made, told)
             summary.add(row)
-        assert row is not None
-        rows.append(row)
-        seen.append(photograph)
-        tick()
+            return row
+
+        return finished
+
+    with CRFPool(crf_workers) as pool:
+        waiting: deque[tuple[Photograph, Callable[[], dict[str, Any] | None]]] = deque()
+        for number, photograph in enumerate(photographs, start=1):
+            waiting.append((photograph, started(photograph, pool)))
+            while waiting and (len(waiting) > 2 * crf_workers or number == len(photographs)):
+                first, finished = waiting.popleft()
+                if row := finished():
+                    rows.append(row)
+                    seen.append(first)
+                tick()
     summary.write([*rows, *known.values()])  # those of earlier commands last
     if "contact_sheet" in job.kinds:
         _contact_sheets(seen, job.classes, out)

@@ -3,6 +3,7 @@
 Shapes: H,W the photograph's own pixels, S side of the image the network reads, C classes (background is class 0).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from apc.config import Config
 from apc.data.transforms import as_floats, squash
-from apc.evaluate.crf import CRF, dense_crf
+from apc.evaluate.crf import CRF, CRFPool, dense_crf
 from apc.model.method import Method
 
 CRF_PIXELS = 1 << 20
@@ -33,11 +34,18 @@ class Prediction:
     """Pixel probabilities of the patch branch before any image label, (C,S,S); (0,S,S) without such a branch."""
 
 
-@torch.no_grad()
 def segment(
     method: Method, photo: np.ndarray, cfg: Config, branch: str, present: list[int] | None = None, device: str = "cpu"
 ) -> Prediction:
     """Predict a photograph (H,W,3) uint8 at cfg.scored_size with cfg.crf; `present` are the only classes allowed."""
+    return begin(method, photo, cfg, branch, present, device, CRFPool(0))()
+
+
+@torch.no_grad()
+def begin(
+    method: Method, photo: np.ndarray, cfg: Config, branch: str, present: list[int] | None, device: str, pool: CRFPool
+) -> Callable[[], Prediction]:
+    """`segment` up to the CRF, which goes to the pool; to call what is returned is to wait for it."""
     image = as_floats(squash(photo, cfg.scored_size)[None], device)
     with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
         branches = {name: made[0].float().cpu() for name, made in method.predict(image).items()}
@@ -49,8 +57,12 @@ def segment(
         p = p * allowed[:, None, None]
         p = p / p.sum(0).clamp(min=1e-8)
     shape = photo.shape[0], photo.shape[1]
-    labels, confidence = _winners(p, shape) if cfg.crf == "none" else _refined(p, photo, cfg.crf)
-    return Prediction(labels, confidence, branches.get("patch", p[:0]))
+    heat = branches.get("patch", p[:0])
+    if cfg.crf == "none":
+        made = Prediction(*_winners(p, shape), heat)
+        return lambda: made
+    refined = _refined(p, photo, cfg.crf, pool)
+    return lambda: Prediction(*refined(), heat)
 
 
 def _plane(plane: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -69,8 +81,8 @@ def _winners(p: Tensor, shape: tuple[int, int]) -> tuple[np.ndarray, float]:
     return labels.numpy(), best.double().mean().item()
 
 
-def _refined(p: Tensor, photo: np.ndarray, crf: str) -> tuple[np.ndarray, float]:
-    """The same after a dense CRF on the classes that win a pixel (apc/evaluate/crf.py)."""
+def _refined(p: Tensor, photo: np.ndarray, crf: str, pool: CRFPool) -> Callable[[], tuple[np.ndarray, float]]:
+    """The same after a dense CRF on the classes that win a pixel (apc/evaluate/crf.py), when the pool is through."""
     height, width = photo.shape[:2]
     shrink = min(1.0, (CRF_PIXELS / (height * width)) ** 0.5)
     if shrink < 1:
@@ -80,11 +92,16 @@ def _refined(p: Tensor, photo: np.ndarray, crf: str) -> tuple[np.ndarray, float]
     labels, confidence = _winners(p, shape)
     winners = np.unique(labels)
     if len(winners) == 1:
-        return np.full((height, width), winners[0], dtype=np.uint8), confidence
+        return lambda: (np.full((height, width), winners[0], dtype=np.uint8), confidence)
     kept = torch.stack([_plane(p[int(c)], shape) for c in winners]).numpy()
-    refined = dense_crf(photo, kept / kept.sum(0).clip(1e-8), CRF[crf])
-    chosen = refined.argmax(0)
-    confidence = float(np.take_along_axis(kept, chosen[None], 0).mean(dtype=np.float64))
-    if shrink < 1:
-        chosen = _winners(torch.from_numpy(refined), (height, width))[0]
-    return winners[chosen].astype(np.uint8), confidence
+    future = pool.call(dense_crf, photo, kept / kept.sum(0).clip(1e-8), CRF[crf])
+
+    def finished() -> tuple[np.ndarray, float]:
+        refined = future.result()
+        chosen = refined.argmax(0)
+        sure = float(np.take_along_axis(kept, chosen[None], 0).mean(dtype=np.float64))
+        if shrink < 1:
+            chosen = _winners(torch.from_numpy(refined), (height, width))[0]
+        return winners[chosen].astype(np.uint8), sure
+
+    return finished

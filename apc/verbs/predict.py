@@ -1,6 +1,7 @@
 """`apc predict`: masks and pictures of your photographs."""
 
 import time
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,7 +32,7 @@ def command(words: list[str]) -> None:
             out: Folder of the predictions: new, empty, or of the same model and settings.
             eval_size: Side in pixels to which photographs are resized; default: as scored.
             crf: Dense CRF: none, vit_pcm, afa, toco, toco_cam, irn, deeplab or pocket; default: the model's own.
-                Photographs above a megapixel are refined at a megapixel.
+                Photographs above a megapixel are refined at a megapixel, as many at once as there are cores.
             branch: Branch whose masks are written.
             labels: What the photographs show, where you know it: class names such as "cat dog" for all of them, or a
                 CSV file with the columns image,labels. Other classes are then ruled out.
@@ -50,6 +51,7 @@ def command(words: list[str]) -> None:
     photographs = gather(asked["images"], out)
     from apc.checkpoint import load_model
     from apc.config import from_dict
+    from apc.loader import cores
     from apc.predict.job import Job, classes_found
     from apc.predict.job import predict as predict_all
     from apc.stamp import file_fingerprint
@@ -69,11 +71,15 @@ def command(words: list[str]) -> None:
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+    workers = cores() if cfg.crf != "none" and min(cores(), len(photographs)) > 1 else 0
     start, console = time.perf_counter(), Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("predicting", total=len(photographs))
-        rows, broken = predict_all(job, photographs, labels, out, tick=lambda: bar.advance(task))
+        try:
+            rows, broken = predict_all(job, photographs, labels, out, lambda: bar.advance(task), workers)
+        except BrokenProcessPool:
+            raise ValueError(f"crf is {cfg.crf}; a process that ran it was killed, perhaps for memory") from None
     seconds = time.perf_counter() - start
     if rows:
         counts = {name: count for name, count in classes_found(rows, classes).items() if count}

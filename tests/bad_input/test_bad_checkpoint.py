@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up(run: Path, photographs: Path, capsys: pytest.Captu
     [
         ("train", "apc.train._gradients", "lower --micro-batch"),
         ("eval", "apc.evaluate.inference._forward", "lower --sizes"),
-        ("predict", "apc.predict.job.segment", "lower --eval-size"),
+        ("predict", "apc.predict.job.begin", "lower --eval-size"),
     ],
 )
 def test_a_gpu_that_is_too_small(
