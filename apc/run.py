@@ -62,6 +62,8 @@ def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
     Images and validation masks that nothing has read before are read here, so that a broken one is named before hours
     are spent; of VOC and COCO `apc data prepare` has read all.
     """
+    if cfg.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
+        raise ValueError(f"compile is True; it needs a C++ compiler, and there is no {compiler} (CXX names another)")
     train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
     for i in range(0 if val.verified else len(val)):
         val.mask(i)

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from apc import data
 from apc.checkpoint import load_state, save_model, save_state
-from apc.config import Config, without_paths
+from apc.config import Config, to_dict, without_paths
 from apc.data.transforms import as_floats, augment, stack
 from apc.evaluate.protocol import HEADLINE
 from apc.evaluate.segmentation import halves, miou, score
@@ -57,11 +57,16 @@ def train(
     if world > 1 and cfg.decoder_norm == "batch":
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     method.encoder.open_last(cfg.unfreeze_blocks)
+    if cfg.channels_last:
+        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it
+    if cfg.compile:
+        torch.compiler.reset()  # graphs of earlier runs in this process would count against the limit of recompilations
+        method.encoder.compile_blocks()
     closed = _closed_features(method, cfg, len(split), len(val), device)
     steps = max(len(split) // cfg.batch_size, 1)
     state = load_state(folder / "last.pt")
-    if state and state.get("config") != without_paths(cfg):
-        state = None  # of an older version whose defaults were others
+    if state and to_dict(Config()) | state.get("config", {}) != without_paths(cfg):
+        state = None  # of an older version whose defaults were others; a field that it lacked has its default
     first, curve = (int(state["epoch"]) + 1, state["curve"]) if state else (0, [])
     seconds = state["seconds"] if state else {"train": 0.0, "train_cpu": 0.0}
     peak = state.get("peak_gib", 0.0) if state else 0.0

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from apc import data
-from apc.checkpoint import load_model
-from apc.config import Config, folder
+from apc.checkpoint import load_model, save_model
+from apc.config import Config, folder, to_dict
 from apc.evaluate.segmentation import miou, score
 from apc.methods import build
-from apc.results import load_run
+from apc.results import load_run, run_id
 from apc.run import identity, prepare, run
 from apc.train import train
 
@@ -90,6 +91,64 @@ def test_a_run_is_deterministic_or_not_whatever_the_run_before_it_was(
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
     prepare(tiny)
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"  # the user's own stays
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_compiled_blocks_give_the_losses_of_plain_ones_and_the_names_of_the_weights_stay(
+    tiny: Config, tmp_path: Path
+) -> None:
+    counters = torch._dynamo.utils.counters["stats"]
+    cfg = replace(tiny, num_train=16, epochs=1, unfreeze_blocks=3)
+    plain, first = fit(cfg, tmp_path / "plain")
+    before = counters["unique_graphs"]
+    compiled, second = fit(replace(cfg, compile=True), tmp_path / "compiled")
+    assert counters["unique_graphs"] > before == 0
+    assert losses_of(second) == pytest.approx(losses_of(first), rel=1e-4)
+    assert list(compiled.state_dict()) == list(plain.state_dict())
+
+
+def test_channels_last_gives_the_losses_of_the_usual_order_and_weights_that_load_again(
+    tiny: Config, tmp_path: Path
+) -> None:
+    cfg = replace(tiny, method="toco", num_train=16, epochs=1)
+    _, first = fit(cfg, tmp_path / "plain")
+    method, second = fit(replace(cfg, channels_last=True), tmp_path / "last")
+    assert losses_of(second) == pytest.approx(losses_of(first), rel=1e-4)
+    kernels = [p for p in method.parameters() if p.dim() == 4 and p.shape[-1] > 1]
+    assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
+    save_model(tmp_path / "model", method, cfg, [str(c) for c in range(9)])  # type: ignore[arg-type]
+    for name, tensor in load_model(tmp_path / "model")[0].state_dict().items():
+        assert torch.equal(tensor, method.state_dict()[name]), name
+
+
+def test_speed_has_no_part_in_a_run_s_identity_until_it_is_asked_for(tiny: Config) -> None:
+    older = {k: v for k, v in to_dict(tiny).items() if k not in ("compile", "channels_last")}
+    assert run_id(to_dict(tiny), "data", "weights") == run_id(older, "data", "weights")
+    for field in ("compile", "channels_last"):
+        assert identity(replace(tiny, **{field: True})) != identity(tiny)
+
+
+def test_a_state_that_lacks_a_new_field_is_resumed(tiny: Config, tmp_path: Path) -> None:
+    def stop(numbers: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tiny, tmp_path, report=stop)
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    del state["config"]["compile"]
+    torch.save(state, tmp_path / "last.pt")
+    heard: list[float] = []
+    fit(tiny, tmp_path, report=lambda numbers: heard.append(numbers["epoch"]))
+    assert heard == [2]
+
+
+def test_compile_is_refused_where_it_cannot_work(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="compile is True; afa"):
+        replace(tiny, compile=True, method="afa")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match="compile is True; it needs a C.. compiler, and there is no no-such-compiler"):
+        prepare(replace(tiny, compile=True))
 
 
 def test_two_drivers_that_want_a_run_train_it_once(tiny: Config, tmp_path: Path) -> None:

@@ -56,3 +56,19 @@ def test_bf16_trains_on_a_cpu_and_is_close_to_float32(tiny: Config, tmp_path: Pa
     assert plain.run != half.run
     assert half.curve[0]["loss"] != plain.curve[0]["loss"]
     assert half.curve[0]["loss"] == pytest.approx(plain.curve[0]["loss"], rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["deit_tiny_patch16_224", "pocket"])
+def test_every_block_attends_through_torch_s_fused_attention(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = replace(voc(), encoder=name, weights="", image_size=32, eval_size=0, decoder_blocks=(1, 2, 3))
+    encoder, calls = build_encoder(cfg), []
+    fused = torch.nn.functional.scaled_dot_product_attention
+
+    def counted(*args: Any, **more: Any) -> torch.Tensor:
+        calls.append(args[0].shape)
+        return fused(*args, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", counted)
+    encoder(torch.rand(1, 3, 32, 32))
+    attentions: list[Any] = [block.attn for block in encoder.vit.blocks]
+    assert all(attention.fused_attn for attention in attentions) and len(calls) == len(attentions) == encoder.depth

@@ -56,6 +56,11 @@ class Encoder(nn.Module):
             self.vit.blocks[self.open_from - 1 :].requires_grad_(True)
             self.vit.norm.requires_grad_(True)
 
+    def compile_blocks(self) -> None:
+        """Compile each block in place: blocks of one shape share their graphs, and the state keeps its names."""
+        for block in self.vit.blocks:
+            block.compile()
+
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Patch grid (h,w) of a batch of images."""
         h, w = images.shape[-2] // self.patch, images.shape[-1] // self.patch
