@@ -132,11 +132,12 @@ def test_an_interrupted_preparation_goes_on_and_does_no_mask_twice(
         voc_data.prepare(root, partial=True)
     assert len(done) == 1 and not (root / "apc/voc/manifest.json").exists()
     assert not (root / "apc/voc/train.csv").exists()
+    (root / "apc/voc/masks/.2008_000003.png.1234").write_bytes(b"half of one, as a kill leaves it")
 
     rest: list[Path] = []
     monkeypatch.setattr(voc_data, "write_mask", lambda path, *more: (rest.append(path), write(path, *more)))
     voc_data.prepare(root, partial=True)
-    assert len(rest) == 2 and done[0] not in rest
+    assert len(rest) == 2 and done[0] not in rest and not list((root / "apc/voc/masks").glob(".*"))
     before = data.prepared.fingerprint(str(root), "voc", ["train.csv"])
     rest.clear()
     voc_data.prepare(root, partial=True)

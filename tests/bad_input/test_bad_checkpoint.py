@@ -10,6 +10,7 @@ import pytest
 import torch
 from refusal import flags, left_below, refused, small_files
 from safetensors.torch import save_file
+from test_bad_data import FOLDER
 
 from apc.checkpoint import save_model
 from apc.cli import main
@@ -104,6 +105,24 @@ def test_checkpoints(run: Path, capsys: pytest.CaptureFixture[str], name: str, v
     before = left_below(run.parent.parent)
     refused(words(verb, run), capsys, str(run), *told)
     assert left_below(run.parent.parent) == before
+
+
+PHOTOGRAPHS = [
+    "a truncated JPEG", "a broken JPEG", "a mask of another size", "a mask with unknown indices", "a mask that is cut",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_eval_of_broken_photographs(
+    run: Path, photographs: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    spoil, told = FOLDER[name]
+    listed = "image,labels\n" + "".join(f"photo {number}.png,red\n" for number in (8, 9, 3))
+    (photographs / "val.csv").write_text(listed)  # the spoilt one is not the first
+    spoil(photographs)
+    before = left_below(photographs.parent)
+    refused(words("eval", run), capsys, *told)
+    assert left_below(photographs.parent) == before
 
 
 def test_classes_need_no_line_end_behind_the_last(run: Path) -> None:
