@@ -58,7 +58,7 @@ def train(
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     method.encoder.open_last(cfg.unfreeze_blocks)
     if cfg.channels_last:
-        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it
+        method.to(memory_format=torch.channels_last)
     if cfg.compile:
         torch.compiler.reset()  # graphs of earlier runs in this process would count against the limit of recompilations
         method.encoder.compile_blocks()

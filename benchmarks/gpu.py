@@ -62,7 +62,7 @@ def a_step(cfg: Config, device: str) -> tuple[Method, Callable[[], None]]:
     labels = torch.zeros(cfg.batch_size, CLASSES - 1, device=device)
     labels[:, :2] = 1
     images = torch.rand(cfg.batch_size, 3, cfg.image_size, cfg.image_size, device=device)
-    keys = [(0, i, 0, 0) for i in range(cfg.batch_size)]
+    keys: list[tuple[int, ...]] = [(0, i, 0, 0) for i in range(cfg.batch_size)]
     part = {"image": images, "labels": labels, "index": torch.tensor([key[1:] for key in keys])}
 
     def step() -> None:

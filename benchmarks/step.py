@@ -39,7 +39,7 @@ def passes(cfg: Config, images: Tensor, labels: Tensor) -> tuple[Callable[[], No
     method = build(cfg, labels.shape[1] + 1).to(device).train()
     method.encoder.open_last(cfg.unfreeze_blocks)
     if cfg.channels_last:
-        method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stubs lack it
+        method.to(memory_format=torch.channels_last)
     if cfg.compile:
         method.encoder.compile_blocks()
     head = nn.Linear(method.encoder.width, labels.shape[1]).to(device)

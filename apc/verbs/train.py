@@ -47,7 +47,7 @@ def _next(cfg: Config, kept: Path) -> str:
     """What could not be scored for lack of masks, the run's folder, and what can be done with it."""
     from apc.results import load_tallies
 
-    scored = load_tallies(kept).any((1, 2))
+    scored = [bool(counts.any()) for counts in load_tallies(kept)]
     lines, run = [], shlex.quote(str(kept))
     photographs = shlex.quote(f"{cfg.root}/images") if cfg.dataset == "folder" else "photos/"
     commands = {
@@ -55,12 +55,13 @@ def _next(cfg: Config, kept: Path) -> str:
         f"apc predict {run} {photographs} --out predictions": "masks and pictures of photographs",
         f"apc export {run} --out model": "weights and a model card, to give away",
     }
-    if not scored.any():
+    if not any(scored):
         del commands[f"apc eval {run}"]
         where = f" below {cfg.root}/masks" if cfg.dataset == "folder" else ""
         lines = [f"no validation image has a mask{where}, so there is no mIoU: look at what it finds", ""]
-    elif not scored.all():
-        lines = [f"{(~scored).sum()} of {len(scored)} validation images have no mask; the scores are of the others", ""]
+    elif not all(scored):
+        bare = f"{scored.count(False)} of {len(scored)} validation images have no mask"
+        lines = [f"{bare}; the scores are of the others", ""]
     wide = max(map(len, commands))
     lines += [f"{kept}: weights, config and scores"]
     return "\n".join([*lines, *(f"  {command:{wide}}  # {told}" for command, told in commands.items())])
