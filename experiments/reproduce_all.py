@@ -8,7 +8,7 @@ A run is its setting, seed, data and code, so a later script finds what an earli
 row, Table 8's last row and the paper's point of Figures 4 and 5 are one run. Tables 5 and 6, which report times, train
 one run at a time unless --max-concurrent says otherwise; all other flags go to every script. `--dry-run` tells for each
 what is done and what is to do, and the hours to expect. Figures 6 and 7 are drawn of the finished runs at the
-end. About 300 minutes on the embedded data with two cores.
+end. About 330 minutes on the embedded data with two cores.
 Expect failed runs to stop nothing: the exit code is 1 in the end and the same command tries them again.
 """
 
@@ -30,8 +30,8 @@ from apc.pictured import without
 
 NAME = "reproduce_all"
 ORDER = (
-    "table7_pooling", "table8_components", "table9_cosine", "grid_lambda", "figure4_theta_epsilon", "table1_image_size",
-    "table5_efficiency", "table6_peers", "table2_pseudo_masks", "search_joint", "figure6_heatmaps",
+    "table7_pooling", "table8_components", "table9_cosine", "grid_lambda", "figure4_theta_epsilon", "figure_k",
+    "table1_image_size", "table5_efficiency", "table6_peers", "table2_pseudo_masks", "search_joint", "figure6_heatmaps",
     "figure7_qualitative",
 )  # fmt: skip
 """Scripts in this order, then any others."""
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    made = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 300})
+    made = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330})
     made.add_argument("--only", action="append", choices=names(), metavar="NAME", help="this script; repeatable")
     for action in made._actions:
         if action.dest == "seeds":

@@ -17,6 +17,7 @@ from apc.report.build import build
 from apc.report.catalogue import EXPERIMENTS, described
 from apc.report.command import command
 from apc.report.groups import Group, read, separate
+from apc.report.pictures import PICTURES
 from apc.report.statistics import paired, power, seeds_for, summary, t_quantile
 from apc.report.tables import PENDING, difference, mean_std, published
 from apc.report.verdicts import judge, judge_best, remark
@@ -244,7 +245,7 @@ def test_the_pooling_page_says_plainly_what_it_found(pooled: Path) -> None:
     expected = ["adaptive_k", "3", "43.0 ± 2.0", "46.0 ± 0.0", "44.0 ± 2.0"]  # seeds add 0, 2 and 4 to 41
     assert cells(text, "adaptive_k")[:5] == expected and cells(text, "adaptive_k")[-2:] == ["72.3", "+1.8"]
     assert "**Contradicted by the measurements here:** adaptive-K beats top-K (`miou`)" in text
-    assert "2 reproduced, 1 contradicted, 1 undecided, of 4 claims by `miou`. **Contradicted: adaptive-K beats" in text
+    assert "2 reproduced, 1 contradicted, 1 undecided, 22 pending, of 26 claims of the paper. **Contradicted: " in text
     assert "The paper has another order: average < max < top_k < adaptive_k" in text and "nearly k of k" in text
     assert "**1 failed run, in no mean above:**" in text and "mce is nan" in text
     assert cells(text, "max")[1] == "3" and "runs: 12, seeds 0, 1, 2" in text
@@ -321,6 +322,7 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
     of_photographs = sum("folder" in experiment.presets for experiment in EXPERIMENTS.values())
+    of_photographs += sum("folder" in picture.presets for picture in PICTURES.values())
     assert text.count("### folder: pending") == of_photographs - 1  # not of Table 7, which has its photographs
 
 

@@ -161,8 +161,8 @@ def test_the_searches_are_compared_by_cost_and_judged_by_the_held_out_images(tmp
     text = page(tmp_path, "search_judged", judging)
     assert "What the two searches cost and found" in text and "best within 40 epochs" in text
     assert "the joint search's setting beats the paper's setting on held-out images" in text and "**confirmed**" in text
-    assert "Our own questions: 2 confirmed, 0 refuted, 1 undecided." in text
-    assert "0 reproduced, 0 contradicted, 0 undecided, of 0 claims" in text  # none of these is a claim of the paper
+    assert "Our own questions: 2 confirmed, 0 refuted, 1 undecided, 1 pending." in text
+    assert "0 reproduced, 0 contradicted, 0 undecided, 26 pending" in text  # none of these is a claim of the paper
     assert text.count("\npython experiments/search_joint.py\n") >= 3
 
 

@@ -1,78 +1,9 @@
 """What the page knows of each experiment: a new one is one entry of EXPERIMENTS; one without gets a plain table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from apc.report.efficiency import RULE
+from apc.report.entry import SCORES, Best, Claim, Experiment
 from apc.report.tables import published
-
-_SCORES = ("miou", "miou_crf", "test_miou", "patch_miou", "patch_miou_crf")
-_DETAILS = (
-    "labelled_miou",
-    "labelled_miou_crf",
-    "pseudo_miou",
-    "pseudo_miou_crf",
-    "precision",
-    "recall",
-    "mean_k",
-    "high_share",
-    "train_seconds",
-)
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The paper says that one row scores higher than another."""
-
-    text: str
-    better: str
-    worse: str
-    printed: float | None
-    """By how many points of mIoU, as printed; None for a question that the paper does not ask."""
-    source: str
-    metrics: tuple[str, ...] = ("miou", "miou_crf", "test_miou")
-    """Judged on each of these that was measured."""
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One table or figure of the paper and how our rows stand beside it."""
-
-    name: str
-    """Folder of its results and, with .py, its script; `search_NAME` is a search of search_spaces/NAME.py."""
-    title: str
-    about: str = ""
-    """What varies, what is held, and what the paper's numbers are."""
-    knobs: tuple[str, ...] | None = None
-    """Config fields that differ between rows; None lets any differ."""
-    sets: tuple[str, ...] = ()
-    """Config fields that its script sets itself, so that no flag may."""
-    rows: tuple[str, ...] = ()
-    """Labels in the paper's order; rows not named here follow."""
-    columns: tuple[str, ...] = _SCORES
-    """Metrics of the main table."""
-    details: tuple[str, ...] = _DETAILS
-    """Metrics of the second table."""
-    reference: str = ""
-    """Row the others are compared with, seed by seed."""
-    printed: Mapping[str, float] | None = None
-    """The paper's mIoU by label."""
-    claims: tuple[Claim, ...] = field(default=())
-    metric: str = "miou"
-    """By which its settings are chosen and compared."""
-    search: bool = False
-    """Shown as a search: its history, its knobs and its ten best settings."""
-    compares: tuple[str, ...] = ()
-    """Searches whose cost and outcome are compared on its page."""
-    script: str = ""
-    """Script that makes its rows together with those of others, where the two have different names."""
-    staged: bool = False
-    """Shown as the two stages of the search for lambda1 and lambda2."""
-    figures: tuple[str, ...] = ()
-    """Of "rows", "classes", "curves", "sweeps", "time", "heat", "values", "history", "knobs", "parallel", "race"; see
-    apc/report/drawn.py."""
-    presets: tuple[str, ...] = ("pocket", "folder")
-    """Those that stand on the page before anything was run."""
+from apc.results import Row
 
 
 def _pooling_claim(text: str, better: str, worse: str) -> Claim:
@@ -83,9 +14,10 @@ def _pooling_claim(text: str, better: str, worse: str) -> Claim:
 def _held_claim(better: str, worse: str) -> Claim:
     other = worse if worse == "paper's setting" else f"{worse}'s"
     text = f"the {better}'s setting beats the {other} on held-out images"
-    return Claim(text, better, worse, None, "our question", ("held_miou", "test_miou"))
+    return Claim(text, better, worse, None, "our question", ("held_miou", "test_miou"), ours=True)
 
 
+_PEERS = ("vit_pcm", "afa", "toco")
 _KNOBS = ("pooling", "k", "theta", "lambda1", "lambda2", "epsilon")
 _PAPER = "pooling=adaptive_k k=6 theta=0.9 lambda1=0.02 lambda2=0.01 epsilon=0.85"
 _COMPONENTS = published("table8")
@@ -97,9 +29,11 @@ def _step(text: str, better: str, worse: str, only: bool = False) -> Claim:
     return Claim(text, better, worse, gain, "Table 8", ("ladder_miou", *(() if only else ("miou", "miou_crf"))))
 
 
-def _sooner(text: str, better: str, worse: str, hours: str) -> Claim:
-    """Fewer seconds are better, so the rows change places."""
-    return Claim(text, worse, better, None, f"Table 5: {hours}", ("to_95_seconds", "to_95_cpu_seconds"))
+def _sooner(text: str, sooner: str, later: str, table: str, first: str = "") -> Claim:
+    """The row that takes longer has more seconds, so it stands first; `first` is put before the paper's names."""
+    hours = published(table.lower().replace(" ", ""), "hours")
+    saved = hours[first + later] - hours[first + sooner]
+    return Claim(text, later, sooner, saved, table, ("to_95_seconds", "train_seconds"))
 
 
 def _peer(row: str, table: str = "table6", metric: str = "miou") -> Claim:
@@ -109,8 +43,25 @@ def _peer(row: str, table: str = "table6", metric: str = "miou") -> Claim:
     return Claim(f"APC beats {row}", "apc", row, gain, where, (metric, f"{metric}_crf"))
 
 
-def _hours(table: str, row: str) -> str:
-    return f"{published(table, 'hours')[row]:g}"
+def _cells(table: str, column: str, unit: str = "", first: str = "") -> dict[str, str]:
+    """The paper's cells of one column by row, with its spread, of the rows whose names begin with `first`."""
+    spread = published(table, column, "spread")
+    return {
+        row.removeprefix(first): f"{value:g}" + (f" ± {spread[row]:g}" if row in spread else "") + unit
+        for row, value in published(table, column).items()
+        if row.startswith(first)
+    }
+
+
+def _paper_size(row: Row) -> str:
+    """The paper's image size that is as many times its training size, 384 pixels, as that of a run; or none."""
+    size = 384 * row.config.get("eval_size", 0) / max(row.config.get("image_size", 0), 1)
+    near = [name for name in published("table1") if abs(float(name) / max(size, 1) - 1) < 0.02]
+    return near[0] if near else ""
+
+
+def _best(knob: str, value: float, held: str, source: str, ours: bool = False) -> Best:
+    return Best(knob, f"{knob} = {value:g} is the best of the searched values, {held}", source, ours)
 
 
 _COSTS = (
@@ -132,8 +83,13 @@ _LISTED = [
                 "lambda1=0.02 lambda2=0.01",
                 "lambda1=0.02 lambda2=0",
                 _PCL_GAIN,
-                "Table 8",
+                "counted in Table 8",
+                counted=False,
             ),
+        ),
+        bests=(
+            _best("lambda1", 0.02, "with lambda2 = 0", "Figure 5"),
+            _best("lambda2", 0.01, "at our best lambda1", "Figure 5"),
         ),
         staged=True,
         figures=("sweeps", "heat", "curves"),
@@ -173,7 +129,7 @@ _LISTED = [
         knobs=("bilstm", "pooling", "lambda2"),
         sets=("bilstm", "pooling", "lambda2"),
         rows=("vit", "hv_bilstm", "crf", "akp", "pcl"),
-        columns=("ladder_miou", *_SCORES),
+        columns=("ladder_miou", *SCORES),
         reference="hv_bilstm",
         printed=_COMPONENTS,
         claims=(
@@ -188,8 +144,7 @@ _LISTED = [
     Experiment(
         name="table5_efficiency",
         title="Table 5: time and score of the components",
-        about=f"{RULE} The paper prints {_hours('table5', 'voc_baseline')}, {_hours('table5', 'voc_akp')} and "
-        f"{_hours('table5', 'voc_akp_pcl')} hours for VOC on one 4090.",
+        about=f"{RULE} The paper's hours are those of VOC on one 4090.",
         knobs=("pooling", "lambda2"),
         sets=("eval_every", "pooling", "lambda2"),
         rows=("baseline", "akp", "akp_pcl"),
@@ -197,9 +152,10 @@ _LISTED = [
         reference="baseline",
         printed={row: published("table5")[f"voc_{row}"] for row in ("baseline", "akp", "akp_pcl")},
         claims=(
-            _sooner("adaptive-K reaches 95 % of its score sooner than max pooling", "akp", "baseline", "4 to 3 hours"),
-            _sooner("with PCL 95 % of the score is reached sooner", "akp_pcl", "akp", "3 to 1.5 hours"),
+            _sooner("adaptive-K takes less time than max pooling", "akp", "baseline", "Table 5", "voc_"),
+            _sooner("PCL saves time", "akp_pcl", "akp", "Table 5", "voc_"),
         ),
+        also_printed={"paper: hours": _cells("table5", "hours", first="voc_")},
         figures=("rows", "time", "curves"),
     ),
     Experiment(
@@ -208,15 +164,18 @@ _LISTED = [
         about=f"All methods on the same data, encoder, epochs and machine, scored alike. {RULE} The paper's cells are "
         "not one protocol: ViT-PCM's 69.3 is that of pseudo masks after the CRF, made with the image labels (its "
         "segmentation has 70.3); ToCo's 70.5 is that of class activation maps with image labels (segmentation 69.8 "
-        "with DeiT-B, 71.1 with ViT-B); AFA's 63.8 is single scale without CRF (66.0 with both). It prints "
-        + ", ".join(f"{_hours('table6', row)} hours for {row}" for row in ("vit_pcm", "afa", "toco", "apc"))
-        + ". `baseline` is APC with max pooling and without PCL; ViT-PCM's time is that of its two stages.",
+        "with DeiT-B, 71.1 with ViT-B); AFA's 63.8 is single scale without CRF (66.0 with both). "
+        "`baseline` is APC with max pooling and without PCL; ViT-PCM's time is that of its two stages.",
         sets=("eval_every",),
         rows=("baseline", "vit_pcm", "afa", "toco", "apc"),
         columns=("miou", "miou_crf", "miou_ms", "miou_ms_crf", "test_miou", *_COSTS),
         reference="apc",
         printed=published("table6"),
-        claims=tuple(_peer(row) for row in ("vit_pcm", "afa", "toco")),
+        also_printed={"paper: hours": _cells("table6", "hours")},
+        claims=(
+            *(_peer(row) for row in _PEERS),
+            *(_sooner(f"APC takes less time than {row}", "apc", row, "Table 6") for row in _PEERS),
+        ),
         figures=("time", "classes", "curves"),
     ),
     Experiment(
@@ -226,20 +185,49 @@ _LISTED = [
         "at 1 max pooling. The paper shows curves and prints no numbers but its choice, (0.9, 0.85).",
         knobs=("theta", "epsilon"),
         reference="theta=0.9 epsilon=0.85",
-        figures=("values", "heat"),
+        bests=(
+            _best("theta", 0.9, "at epsilon = 0.85", "Figure 4"),
+            _best("epsilon", 0.85, "at theta = 0.9", "Figure 4"),
+        ),
+        figures=("values",),
+    ),
+    Experiment(
+        name="figure_k",
+        title="Sensitivity to K",
+        about="The most patches that a class takes, for adaptive-K and for top-K pooling. K of 1 is max pooling for "
+        "both. The paper sets K to 6 and shows no other value.",
+        knobs=("pooling", "k"),
+        sets=("pooling", "k"),
+        reference="pooling=adaptive_k k=6",
+        bests=(_best("k", 6, "with adaptive-K pooling", "our question", ours=True),),
+        figures=("values",),
+    ),
+    Experiment(
+        name="search_theta_epsilon",
+        title="The thresholds theta and epsilon together",
+        about="A grid of both, for what Figure 4's two lines cannot show: whether the best of one depends on the "
+        "other. The paper has no such figure.",
+        knobs=("theta", "epsilon"),
+        reference="theta=0.9 epsilon=0.85",
+        search=True,
+        figures=("heat",),
+        presets=("pocket",),
     ),
     Experiment(
         name="table9_cosine",
         title="Table 9: cosine distances with and without patch contrast",
         about="Of the last patch embeddings F_out of the validation images. A patch has the class that most of its "
         "pixels have in the ground truth; distances are 1 - cos, without the background, in hundredths. The paper "
-        "defines neither distance; it prints 94.7 to 95.6 between classes and 71.5 to 56.6 within.",
+        "defines neither distance.",
         knobs=("lambda2",),
         sets=("pooling", "lambda2"),
         rows=("without_pcl", "with_pcl"),
         columns=("inter_cosine", "intra_cosine", "background_cosine", "miou"),
         reference="without_pcl",
         printed={row: 100 * value for row, value in published("table9", "inter_class").items()},
+        also_printed={
+            "paper: intra_cosine": {r: f"{100 * value:.1f}" for r, value in published("table9", "intra_class").items()}
+        },
         claims=(
             Claim("PCL moves classes apart", "with_pcl", "without_pcl", 0.8, "Table 9", ("inter_cosine",)),
             Claim("PCL draws classes together within", "without_pcl", "with_pcl", 14.9, "Table 9", ("intra_cosine",)),
@@ -250,11 +238,25 @@ _LISTED = [
         name="table1_image_size",
         title="Table 1: the size of images in inference",
         about="One trained setting, the paper's, shown images at other sizes; scores are those of the photographs' own "
-        "pixels. The paper's, on VOC val: "
-        + ", ".join(f"{value:g} at {size}" for size, value in published("table1").items())
-        + ", trained at 384. Its seconds and GB are of the whole set on one 4090; ours are of one photograph.",
+        "pixels. The paper trains at 384 and shows 640 to 1120 pixels: its values stand beside our size that is as "
+        "many times the training size. Its seconds and GB are of the whole VOC val set on one 4090, ours of one "
+        "photograph.",
         knobs=("eval_size",),
         columns=("miou", "miou_crf", "network_seconds", "crf_seconds", "peak_gib"),
+        printed=published("table1"),
+        also_printed={
+            "paper: size": {size: size for size in published("table1")},
+            "paper: seconds": _cells("table1", "inference_seconds"),
+            "paper: GB": _cells("table1", "memory_gb"),
+        },
+        paper_row=_paper_size,
+        bests=(
+            Best(
+                "eval_size",
+                "2.5 times the training size (960 of 384) is the best size to show images at",
+                "Table 1",
+            ),
+        ),
         figures=("values",),
     ),
     Experiment(
@@ -268,7 +270,7 @@ _LISTED = [
         reference="apc",
         printed=published("table2", "pseudo_miou"),
         metric="train_pseudo_miou",
-        claims=tuple(_peer(row, "table2", "train_pseudo_miou") for row in ("vit_pcm", "afa", "toco")),
+        claims=tuple(_peer(row, "table2", "train_pseudo_miou") for row in _PEERS),
     ),
     Experiment(
         name="search_joint",

@@ -1,25 +1,25 @@
-"""The paper's claims judged on one group of rows, and the verdicts as tables."""
+"""The claims of the catalogue judged on one group of rows."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from apc.report import tables
-from apc.report.catalogue import Experiment
+from apc.report.entry import Claim, Experiment
 from apc.report.groups import Group
 from apc.report.images import Interval
-from apc.report.lambdas import PAPER, Stages
-from apc.report.verdicts import Verdict, judge, judge_best, remark
-
-HEADLINE = "miou"
-"""The metric whose verdicts are counted, where a claim names no other; the rest score the same runs otherwise."""
+from apc.report.lambdas import Stages
+from apc.report.statistics import paired
+from apc.report.values import default_of, values_of
+from apc.report.verdicts import Verdict, judge, judge_best
 
 
 @dataclass(frozen=True)
 class Judged:
     """One claim on one group and metric."""
 
-    place: str
-    """Data set, and what sets the group apart."""
+    dataset: str
+    apart: str
+    """What sets the group apart from others of its data set, as "epochs 4"; empty for an only group."""
     title: str
     """Of the experiment."""
     claim: str
@@ -27,103 +27,73 @@ class Judged:
     paper: str
     """What the paper prints, with its place."""
     verdict: Verdict
+    rows: tuple[str, str] = ("", "")
+    """Labels of the rows compared: the better by the claim, the worse; of a best of many, it and its rival."""
     ours: bool = False
     """Whether it is a question of ours and no claim of the paper."""
     counts: bool = True
-    """Whether `metric` is the claim's own, whose verdict is counted."""
+    """Whether it is counted: by the claim's own metric, and in one table alone."""
     images: Interval | None = None
     """The difference over the choice of images, where counts by image were kept."""
 
 
-def judge_group(experiment: Experiment, group: Group, place: str, stages: Stages | None) -> Iterator[Judged]:
+def judge_group(
+    experiment: Experiment, group: Group, dataset: str, stages: Stages | None = None
+) -> Iterator[Judged]:
     """Every claim of the experiment on every metric of it that was measured."""
+    apart = ", ".join(f"{k} {v}" for k, v in group.what.items())
     for claim in experiment.claims:
         better, worse = (named(group, label) for label in (claim.better, claim.worse))
         if better == worse:
             continue  # two names of one setting
-        for metric in tables.measured(group, claim.metrics) or claim.metrics[:1]:
-            verdict = judge(group.scores(better, metric), group.scores(worse, metric))
-            if verdict.outcome == "pending" and metric != claim.metrics[0]:
+        for metric in claim.metrics:
+            own = tables.clock_of(group, metric)
+            verdict = judge(group.scores(better, own), group.scores(worse, own))
+            first = metric == claim.metrics[0]
+            if verdict.outcome == "pending" and not first:
                 continue  # one line says that the rows are missing
-            printed = "no number" if claim.printed is None else tables.signed(claim.printed)
             yield Judged(
-                place, experiment.title, claim.text, metric, f"{printed} ({claim.source})", verdict,
-                claim.printed is None, metric == claim.metrics[0], group.over_images(better, worse, metric),
+                dataset, apart, experiment.title, claim.text, own, _printed(claim), verdict, (better, worse),
+                claim.ours, first and claim.counted, group.over_images(better, worse, own),
             )  # fmt: skip
-    if stages is None or experiment.search:  # a search chooses among its rows and judges none of them
-        return
-    best1 = tables.PENDING if stages.best1 is None else f"{stages.best1:g}"
-    for name, points, held in (
-        ("lambda1", stages.first, "with lambda2 = 0"),
-        ("lambda2", stages.second, f"at our best lambda1 = {best1}"),
-    ):
+    for best in experiment.bests:
+        points = _points(group, best.knob, stages)
+        default = default_of(group, best.knob, points)
         scores = {f"{v:g}": group.scores(label, experiment.metric) for v, label in points.items()}
-        text = f"{name} = {PAPER[name]:g} is the best of the searched values, {held}"
-        verdict = judge_best(f"{PAPER[name]:g}", scores)
-        yield Judged(place, experiment.title, text, experiment.metric, "no number (Figure 5)", verdict)
+        verdict = judge_best("none" if default is None else f"{default:g}", scores)
+        rows = (points.get(default or 0.0, ""), next((points[v] for v in points if f"{v:g}" == verdict.rival), ""))
+        yield Judged(
+            dataset, apart, experiment.title, best.text, experiment.metric, f"no number ({best.source})", verdict, rows,
+            best.ours, images=group.over_images(*rows, experiment.metric),
+        )  # fmt: skip
+
+
+def _points(group: Group, knob: str, stages: Stages | None) -> Mapping[float, str]:
+    """Value -> label of the rows among which a knob's best is sought."""
+    if stages:
+        return stages.first if knob == "lambda1" else stages.second
+    return values_of(group, knob)
+
+
+def waiting(experiment: Experiment, dataset: str) -> list[Judged]:
+    """The claims of an experiment that no run has touched yet."""
+    nothing = Verdict("pending", paired({}, {}))
+    empty = Judged(dataset, "", experiment.title, "", experiment.metric, "", nothing)
+    return [
+        *(
+            replace(empty, claim=c.text, metric=c.metrics[0], paper=_printed(c), ours=c.ours, counts=c.counted)
+            for c in experiment.claims
+        ),
+        *(replace(empty, claim=b.text, paper=f"no number ({b.source})", ours=b.ours) for b in experiment.bests),
+    ]
+
+
+def _printed(claim: Claim) -> str:
+    """The paper's difference in its own unit, with its place."""
+    unit = " h" if tables.unit_of(claim.metrics[0]) else ""
+    return f"{'no number' if claim.printed is None else tables.signed(claim.printed) + unit} ({claim.source})"
 
 
 def named(group: Group, label: str) -> str:
     """The group's label that stands for `label`: one setting may bear several names, joined by "and"."""
     return next((own for own in group.labels if label in (own, *own.split(" and "))), label)
-
-
-def verdict_table(judged: list[Judged]) -> list[str]:
-    """Claims, what was measured, the verdict; and plainly what the measurements speak against."""
-    if not judged:
-        return []
-    from pandas import DataFrame
-
-    frame = DataFrame(
-        {
-            "claim": j.claim,
-            "metric": f"`{j.metric}`",
-            "paper": j.paper,
-            "here [95 % over seeds]": tables.difference(j.verdict.difference.summary),
-            **({"[95 % over images]": tables.interval(j.images)} if any(other.images for other in judged) else {}),
-            "verdict": said(j),
-            "remark": remark(j.verdict),
-        }
-        for j in judged
-    )
-    against = contradicted(judged)
-    return [
-        tables.markdown(frame, left=True),
-        *([f"**Contradicted by the measurements here:** {against}."] if against else []),
-    ]
-
-
-def said(judged: Judged) -> str:
-    """The outcome, bold where there is one; what the paper does not claim cannot be reproduced, only confirmed."""
-    own = {"reproduced": "confirmed", "contradicted": "refuted"} if judged.ours else {}
-    outcome = judged.verdict.outcome
-    return f"**{own.get(outcome, outcome)}**" if outcome in ("reproduced", "contradicted") else outcome
-
-
-def contradicted(judged: Iterable[Judged]) -> str:
-    """The claims that the measurements speak against, each with its metrics; empty where there is none."""
-    metrics: dict[str, list[str]] = {}
-    for j in judged:
-        if j.verdict.outcome == "contradicted":
-            metrics.setdefault(j.claim, []).append(f"`{j.metric}`")
-    return "; ".join(f"{claim} ({', '.join(found)})" for claim, found in metrics.items())
-
-
-def summary_table(judged: list[Judged]) -> str:
-    """One line a claim: the paper's difference and, for each metric, the verdict and our difference."""
-    from pandas import DataFrame
-
-    metrics = sorted(dict.fromkeys(j.metric for j in judged), key=lambda m: [*tables.METRICS, m].index(m))
-    lines: dict[tuple[str, str], dict[str, str]] = {}
-    for j in judged:
-        empty = {
-            "from": j.title.split(":")[0],
-            "claim": j.claim,
-            "paper": j.paper.split(" (")[0],
-            **dict.fromkeys(metrics, tables.PENDING),
-        }
-        s = j.verdict.difference.summary
-        lines.setdefault((j.title, j.claim), empty)[j.metric] = said(j) + (
-            f" {tables.signed(s.mean)} (n={s.n})" if s.n else ""
-        )
-    return tables.markdown(DataFrame(list(lines.values())), left=True)

@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from apc.report import figures, grids, lambdas, search_figures, tables
-from apc.report.catalogue import Experiment
+from apc.report.entry import Experiment
 from apc.report.groups import Group
 from apc.report.searches import Trial
 from apc.report.sweeps import sweeps
+from apc.report.values import PAIRS
+from apc.report.values import panels as values_panels
+from apc.results import Row
 
 NAMES = {
     "miou": "decoder (miou)",
@@ -33,6 +36,8 @@ def pictures(
         labels = list(dict.fromkeys(label for label in (stages.best, stages.default, first) if label))
     metric = experiment.metric
 
+    spread = _spread(group, labels, metric)
+
     def rows(path: Path) -> Path:
         measured = tables.measured(group, ("miou", "miou_crf"))
         scores = {m: {label: group.scores(label, m) for label in every} for m in measured}
@@ -44,31 +49,32 @@ def pictures(
         return figures.by_class(scores, NAMES["miou"], path) if any(scores.values()) else None
 
     def curves(path: Path) -> Path | None:
-        runs = {label: [row.curve for row in group.rows if row.row == label] for label in labels}
+        runs = {label: [_curve(row) for row in group.rows if row.row == label] for label in labels}
         return figures.curves(runs, path)
 
-    def values(path: Path, knob: str) -> Path | None:
-        shown = {m: NAMES[m] for m in tables.measured(group, ("miou", "patch_miou"))}
-        return grids.over_values(group, knob, shown, path)
+    def values(path: Path) -> Path | None:
+        names = {m: NAMES[m] for m in tables.measured(group, ("miou", "patch_miou"))}
+        panels = values_panels(experiment, group, place, names)
+        return sweeps(panels, path) if panels else None
 
+    times = grids.timed(group, labels, metric)
+    aside = "" if any("processor" in name for name in times) else "; runs side by side slow each other"
     kinds: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
         "sweeps": (
-            "Score over the two weights: mean, one standard deviation, single seeds",
-            lambda path: sweeps(lambdas.panels(group, stages, place), NAMES, path) if stages else None,
+            f"Score over the two weights: {spread}",
+            lambda path: sweeps(lambdas.panels(group, stages, place, NAMES), path) if stages else None,
         ),
-        "rows": (
-            "Rows beside the paper's values, each on its own axis: mean, one standard deviation, single seeds",
-            rows,
-        ),
-        "classes": ("IoU of each class: mean and one standard deviation over seeds", classes),
+        "values": (f"Score over the values of one knob, the others held: {spread}", values),
+        "rows": (f"Rows beside the paper's values, each on its own axis: {spread}", rows),
+        "classes": (f"IoU of each class: {spread.replace(', single seeds', '')}", classes),
         "curves": (
-            "Training curves of the losses (image classes, patch contrast, segmentation): mean and seeds",
+            "Training curves of the losses (image classes, patch contrast, segmentation) and scores: "
+            + ("mean, single seeds faint" if "mean" in spread else spread),
             curves,
         ),
         "time": (
-            "Score against training time: mean, one standard deviation both ways, single seeds; runs side by side slow "
-            "each other",
-            lambda path: grids.time_and_accuracy(group, labels, metric, path),
+            f"Score against training time: {spread.replace('deviation', 'deviation both ways')}{aside}",
+            lambda path: grids.time_and_accuracy(times, metric, path),
         ),
         "history": (
             f"The search's history: `{metric}` of each trial and the best so far, over trials and over trained epochs",
@@ -92,20 +98,30 @@ def pictures(
     text: list[str] = []
     for kind in experiment.figures if labels else ():
         if kind == "heat":
-            for pair in grids.PAIRS:
+            for pair in PAIRS:
                 if grid := grids.cells(group, pair, metric):
                     title = f"Mean `{metric}` over {pair[0]} and {pair[1]}; white was not run, ★ is the best"
                     path = reports / "figures" / f"{name}.{pair[0]}-{pair[1]}"
                     text.append(_shown(title, grids.heat_map(grid, pair, metric, path)))
-        elif kind == "values":
-            for knob in experiment.knobs or ():
-                if drawn := values(reports / "figures" / f"{name}.{knob}", knob):
-                    text.append(_shown(f"Sensitivity to {knob}: mean and one standard deviation over seeds", drawn))
         else:
             title, draw = kinds[kind]
             if drawn := draw(reports / "figures" / f"{name}.{kind}"):
                 text.append(_shown(title, drawn))
     return text
+
+
+def _spread(group: Group, labels: Sequence[str], metric: str) -> str:
+    """What the points of a figure are: one seed has no deviation to show."""
+    most = max((len(group.scores(label, metric)) for label in labels), default=0)
+    return "mean, one standard deviation, single seeds" if most > 1 else "one seed each"
+
+
+def _curve(row: Row) -> list[dict[str, float]]:
+    """A run's curve, which ends with its final scores: those of the last epoch stand among its metrics alone."""
+    scored = {name for epoch in row.curve for name in epoch if name in row.metrics}
+    if not scored or not row.curve:
+        return row.curve
+    return [*row.curve[:-1], {name: row.metrics[name] for name in scored} | row.curve[-1]]
 
 
 def _paper(experiment: Experiment, stages: lambdas.Stages | None) -> str:

@@ -15,7 +15,7 @@ from apc.report.statistics import summary
 _TERMS = {
     "mce": "mce: image classes",
     "pce": "pce: patch contrast",
-    "seg": "seg: decoder on pseudo labels",
+    "seg": "seg: decoder",
     "loss": "loss: weighted sum",
 }
 Seeds = Mapping[int, float]

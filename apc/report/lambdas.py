@@ -8,6 +8,7 @@ from typing import Any
 from apc.report.groups import Group
 from apc.report.sweeps import Sweep
 from apc.report.tables import published
+from apc.report.values import at_an_end
 
 _PAPER = published("figure5", "lambda1")["default"], published("figure5", "lambda2")["default"]
 PAPER = {"lambda1": _PAPER[0], "lambda2": _PAPER[1]}
@@ -104,13 +105,7 @@ def sentences(found: Stages) -> list[str]:
             "the paper's included."
         )
     for name, best, points in (("lambda1", found.best1, found.first), ("lambda2", found.best2, found.second)):
-        if best is not None and len(points) > 1 and best in (min(points), max(points)):
-            end = "smallest" if best == min(points) else "largest"
-            further = "nothing lies below 0" if best == 0 else "values beyond it were not tried and may be better"
-            lines.append(
-                f"The best {name} = {best:g} is the {end} of the searched values, "
-                f"{min(points):g} to {max(points):g}: {further}."
-            )
+        lines += [end] if (end := at_an_end(name, best, points)) else []
     if found.best1 is not None and found.best2 is None:
         lines.insert(0, f"**Best lambda1 so far: {found.best1:g}. The second stage, lambda2, is pending.**")
     if 0.0 in found.first:
@@ -123,11 +118,12 @@ def sentences(found: Stages) -> list[str]:
     return lines
 
 
-def panels(group: Group, found: Stages, place: str) -> list[Sweep]:
-    """Figure 5's two panels, decoder and patch branch; `place` is the data set's name."""
+def panels(group: Group, found: Stages, place: str, names: Mapping[str, str]) -> list[Sweep]:
+    """Figure 5's two panels, decoder and patch branch; `place` is the data set's name, `names` those of the scores."""
 
     def lines(points: dict[float, str]) -> dict[str, dict[float, dict[int, float]]]:
-        return {m: {v: group.scores(label, m) for v, label in points.items()} for m in (found.metric, "patch_miou")}
+        shown = (found.metric, "patch_miou")
+        return {names[m]: {v: group.scores(label, m) for v, label in points.items()} for m in shown}
 
     at = "best lambda1" if found.best1 is None else f"lambda1 = {found.best1:g}"
     return [
@@ -135,7 +131,7 @@ def panels(group: Group, found: Stages, place: str) -> list[Sweep]:
             "lambda1 (weight of the segmentation loss)",
             f"{place}: lambda2 = 0",
             lines(found.first),
-            PAPER["lambda1"],
+            {"paper's value": PAPER["lambda1"]},
             found.best1,
             "decoder not trained",
         ),
@@ -143,7 +139,7 @@ def panels(group: Group, found: Stages, place: str) -> list[Sweep]:
             "lambda2 (weight of the patch contrastive error)",
             f"{place}: {at}",
             lines(found.second),
-            PAPER["lambda2"],
+            {"paper's value": PAPER["lambda2"]},
             found.best2,
         ),
     ]

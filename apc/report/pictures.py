@@ -53,7 +53,7 @@ PICTURES = {
     ),
     "figure7_qualitative": Shown(
         "Figure 7: masks of three settings beside the truth",
-        "Photograph, truth, and the masks of max pooling, of adaptive-K pooling and of the whole method: Table 8's rows "
+        "Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method: Table 8's rows "
         "of one seed. The paper says that max pooling marks small parts of a thing, adaptive-K all of it, and that the "
         "patch contrastive error mends the edges.",
     ),

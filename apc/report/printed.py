@@ -1,24 +1,45 @@
-"""The paper's comparison with other methods (Tables 2 to 4 and 6) as printed, and what its numbers really are."""
+"""The paper's numbers beside ours, and its comparison with other methods as printed, with what that really is."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from apc.report import tables
+from apc.report.entry import Experiment
+from apc.report.groups import Group
 
 REMARKS = {
     "vit_pcm": "Tables 3 and 6: pseudo masks with CRF, made with the images' true labels; not a segmentation",
     "toco": "Tables 3 and 6: class activation maps made with the true labels (its log: 70.487); its ViT-B segments val "
     "with 71.1",
     "afa": "Tables 3 and 6: one scale, no CRF (its log: 63.85); Table 2 holds its val segmentation with CRF",
+    "mctformer": "Table 3: 61.7 is that of its seeds on train, no segmentation of val, which its authors give as 71.9",
+    "sipe": "Tables 2 and 3: 58.6 is that of its seeds on train; its segmentation of val has 68.8",
     "apc": "the paper's own; decoder or patch branch is not said, CRF by Table 8",
 }
-"""By method; from the logs and papers of the methods."""
+"""By method; from the logs and papers of the methods. MCTformer's and SIPE's are from memory (method-spec 4.0)."""
 _COLUMNS = {
     ("table2", "pseudo_miou"): "Table 2: pseudo masks, VOC train",
     ("table3", "miou"): "Table 3: VOC val",
     ("table4", "miou"): "Table 4: COCO val",
     ("table6", "hours"): "Table 6: hours",
 }
+
+
+def beside(experiment: Experiment, group: Group, labels: Sequence[str], reference: str) -> dict[str, dict[str, str]]:
+    """Columns of the paper beside a table's rows: name -> label -> cell."""
+    printed, rows = experiment.printed or {}, {label: label for label in labels}
+    if experiment.paper_row:
+        rows = {row.row: experiment.paper_row(row) for row in group.rows}
+    columns = {}
+    if experiment.printed is not None:
+        columns["paper"] = {label: f"{printed[row]:.1f}" for label, row in rows.items() if row in printed}
+        if (own := rows.get(reference, "")) in printed:
+            gaps = {label: tables.signed(printed[row] - printed[own]) for label, row in rows.items() if row in printed}
+            columns[f"paper − {reference}"] = gaps | {reference: tables.REFERENCE}
+    for name, cells in (experiment.also_printed or {}).items():
+        columns[name] = {label: cells[row] for label, row in rows.items() if row in cells}
+    return columns
 
 
 def comparison_as_printed() -> list[str]:

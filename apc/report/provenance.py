@@ -1,6 +1,6 @@
 """Where the numbers of a section come from, and which runs are in none of them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from apc.config import Config, to_dict
 from apc.report import tables
@@ -17,23 +17,46 @@ SELECTION = {
 
 METHOD = ("pooling", "k", "theta", "lambda1", "lambda2", "epsilon")
 """Knobs that are told even at their defaults."""
-POCKET = (
-    "*pocket* is a drawn miniature of VOC: small pictures of invented things, with a tiny ViT that was pre-trained on "
+KNOWN = {
+    "pocket": "a drawn miniature of VOC: small pictures of invented things, with a tiny ViT that was pre-trained on "
     "other drawn pictures in place of ImageNet. Its training schedule was tuned on validation pictures of seeds 0 to "
-    "5, so only `test_miou` is untouched by tuning: its pictures were never looked at for it."
-)
+    "5, so only `test_miou` is untouched by tuning: its pictures were never looked at for it",
+    "voc-animals": "photographs of PASCAL VOC 2012 that show one of six classes",
+    "voc": "PASCAL VOC 2012",
+    "coco": "MS COCO 2014",
+}
+"""What data sets that anyone can have are."""
 
 
 def about_data(dataset: str, rows: Collection[Row]) -> str:
-    """What the data set is, in words."""
-    if dataset == "pocket":
-        return POCKET
-    if not rows:
-        return "Your own photographs, with a list of the classes in each and, for scoring, masks."
-    encoders = " and ".join(sorted({f"`{row.config.get('encoder')}`" for row in rows}))
-    names = " and ".join(sorted({f"`{name}`" for row in rows if (name := row.stamp.get("weights_name"))}))
-    return f"*{dataset}* is a folder of own photographs; the encoder is {encoders}" + (
-        f" with the weights {names}." if names else ", its weights not stamped by name."
+    """What a data set is, in words; sizes and classes are those of the rows."""
+    told = KNOWN.get(dataset, "a folder of own photographs")
+    sizes: dict[str, list[int]] = {}
+    for row in rows:
+        images = row.stamp.get("images")
+        for split, number in images.items() if isinstance(images, dict) else ():
+            sizes.setdefault(split, []).append(number)
+    names = {"train": "for training", "val": "for validation", "test": "for testing"}
+    parts = [f"{' or '.join(map(str, sorted(set(n))))} {names.get(split, split)}" for split, n in sizes.items()]
+    classes = next((row.classes[1:] for row in rows if len(row.classes) > 1), [])
+    few = f" ({', '.join(classes)})" if len(classes) <= 10 else ""
+    of = f"; {len(classes)} classes{few} and the background" if classes else ""
+    return f"*{dataset}* is {told}." + (f" Images: {', '.join(parts)}{of}." if parts else "")
+
+
+def schedule(rows: Collection[Row]) -> str:
+    """Epochs, training images and encoder of some rows, in words."""
+
+    def listed(values: Iterable[object]) -> str:
+        return " or ".join(dict.fromkeys(map(str, values)))
+
+    images = [row.stamp["images"].get("train") for row in rows if isinstance(row.stamp.get("images"), dict)]
+    weights = [name for row in rows if (name := row.stamp.get("weights_name"))]
+    return (
+        f"{listed(sorted({row.config.get('epochs', 0) for row in rows}))} epochs, "
+        f"{listed(images) or 'an unknown number of'} training images, encoder "
+        + listed(f"`{row.config.get('encoder')}`" for row in rows)
+        + (f" with the weights {listed(f'`{name}`' for name in weights)}" if weights else ", its weights not named")
     )
 
 
@@ -59,6 +82,8 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
         f"{all_of('data', 'data fingerprint:', code=True)}; images: {images}; "
         + all_of("weights", "encoder weights:", code=True),
         f"selection rule: {selection}",
+        f"{all_of('protocol', 'protocol:')} (version of what training and scoring compute); `miou` is of the decoder "
+        "at one scale, without image labels and without CRF",
         "; ".join(
             all_of(key, f"{key}:")
             for key in ("machine", "device", "threads", "processes", "launcher")
@@ -68,6 +93,11 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
             [all_of("commit", "commit:", code=True), *(all_of(key) for key in ("python", "torch", "timm", "ray"))]
         ),
     ]
+    measured = {(by.get("commit"), by.get("device")) for row in group.rows
+                if isinstance(by := row.stamp.get("measured"), dict)}  # fmt: skip
+    if measured:
+        told = ", ".join(f"commit `{commit}` on {device}" for commit, device in sorted(measured, key=str))
+        lines.append(f"what this table measures on the finished runs, measured afterwards: {told}")
     ids = "\n".join(
         f"- `{label}`: "
         + ", ".join(f"seed {row.config.get('seed', 0)} `{row.run}`" for row in group.rows if row.row == label)

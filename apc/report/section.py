@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from apc.report import comparison, images, lambdas, searches, tables
-from apc.report.catalogue import Experiment
-from apc.report.claims import Judged, judge_group, verdict_table
+from apc.report import comparison, images, lambdas, searches, tables, values
+from apc.report.claims import Judged, judge_group, waiting
 from apc.report.command import command
 from apc.report.drawn import pictures
+from apc.report.entry import Experiment
 from apc.report.groups import Group, read, separate
-from apc.report.provenance import about_data, damages, failures, provenance
+from apc.report.printed import beside
+from apc.report.provenance import damages, failures, provenance, schedule
+from apc.report.verdict_tables import verdict_table
 from apc.report.words import plain_words
 from apc.results import Row
 
@@ -30,35 +32,45 @@ class Part:
     marks: dict[str, str] = field(default_factory=dict)
 
 
-def section(experiment: Experiment, dataset: str, reports: Path) -> tuple[list[str], list[Judged]]:
-    """Markdown paragraphs of one experiment on one data set, its files written, and its verdicts."""
+@dataclass
+class Section:
+    """One experiment on one data set."""
+
+    text: list[str]
+    """Markdown paragraphs."""
+    judged: list[Judged] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    """Of its file, failed ones among them."""
+    schedules: list[str] = field(default_factory=list)
+    """Schedule, number of training images and encoder of each group, in words."""
+
+
+def section(experiment: Experiment, dataset: str, reports: Path) -> Section:
+    """One experiment on one data set, its tables and figures written."""
     path = reports / "results" / experiment.name / f"{dataset}.jsonl"
     if not path.is_file():
         todo = _code([command(experiment, dataset)])
-        return [
-            f"### {dataset}: pending",
-            about_data(dataset, []),
-            "No run is recorded. This command fills it:",
-            todo,
-        ], []
+        text = [f"### {dataset}: pending", "No run is recorded. This command fills it:", todo]
+        return Section(text, waiting(experiment, dataset))
     rows, problems = read(path)
     chosen, more = _chosen(path.with_suffix(".best.toml"))
     counts, torn = images.read(path.with_suffix(".images.npz"))
     groups = separate(rows, experiment.knobs)
     failed = [row for row in rows if row.error]
-    text = [f"### {dataset}", about_data(dataset, rows)]
+    text = [f"### {dataset}", *(f"*{dataset}*: {schedule(group.rows)}." for group in groups if len(groups) == 1)]
     if len(groups) > 1:
         differ = ", ".join(f"`{name}`" for name in groups[0].what)
         apart = f"These runs fall into {len(groups)} groups that are neither averaged nor compared"
         text.append(f"**{apart}: they differ in {differ}.**")
     if not groups:
         text.append("No run has a score yet.")
-    judged: list[Judged] = []
+    judged: list[Judged] = [] if groups else waiting(experiment, dataset)
     for number, group in enumerate(groups, start=1):
         name = _file_name(experiment.name, dataset) + (f".{number}" if number > 1 else "")
         place = " · ".join([dataset, *(f"{k} {v}" for k, v in group.what.items())])
         if len(groups) > 1:
             text.append(f"#### Group {number}: {', '.join(f'{k} = {v}' for k, v in group.what.items())}")
+            text.append(f"*{dataset}*: {schedule(group.rows)}.")
         group.images = counts
         # runs that failed or were stopped early have no group of their own: they stand with the first
         ended = [row for row in rows if number == 1 or not (row.error or row.stopped)]
@@ -72,9 +84,10 @@ def section(experiment: Experiment, dataset: str, reports: Path) -> tuple[list[s
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [rows] if len(groups) < 2 else [group.rows for group in groups]
     commands = [line for part in sources if (line := command(experiment, dataset, part))]
-    if commands:
-        return [*text, "Made, continued or completed by:", _code(commands)], judged
-    return [*text, f"Made by the experiment `{experiment.name}`."], judged
+    made = ["Made, continued or completed by:", _code(commands)] if commands else [
+        f"Made by the experiment `{experiment.name}`."
+    ]  # fmt: skip
+    return Section([*text, *made], judged, rows, [schedule(group.rows) for group in groups])
 
 
 def _code(lines: Iterable[str]) -> str:
@@ -101,7 +114,7 @@ def _group(
     """Paragraphs and verdicts of one group; `rows` are those of the file, failed and stopped ones among them."""
     failed = {row.row for row in rows if row.error}
     stages = lambdas.stages(group, chosen, failed, experiment.metric) if experiment.staged else None
-    judged = list(judge_group(experiment, group, place, stages))
+    judged = list(judge_group(experiment, group, dataset, stages))
     found = searches.trials(group, rows, experiment.metric) if experiment.search else []
     races = comparison.races(experiment, dataset, reports)
     whole = _whole(experiment, group, chosen)
@@ -116,6 +129,7 @@ def _group(
     text += ["\n".join(f"- {line}" for line in lambdas.sentences(stages))] if stages else []
     text += [*searches.importance_table(found), *searches.pruned_table(found, rows)]
     text += [] if experiment.search else plain_words(experiment, group)
+    text += ["\n".join(f"- {line}" for line in lines)] if (lines := values.sentences(experiment, group)) else []
     text += comparison.compared(races, group.rows)
     text += pictures(experiment, group, stages, found, races, whole.labels, name, place, reports)
     text += verdict_table(judged)
@@ -203,7 +217,7 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
             part.labels,
             metrics,
             reference,
-            experiment.printed if main else None,
+            beside(experiment, group, part.labels, reference) if main else None,
             part.marks if main else None,
             single=not main,
             main=experiment.metric,

@@ -1,4 +1,4 @@
-"""Figure 5: scores over the values of a weight, one panel each, with spread, the paper's value and our best."""
+"""Figures 4 and 5: scores over the values of a knob, one panel each, with spread, the paper's value and our best."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ Seeds = Mapping[int, float]
 
 
 class Sweep(NamedTuple):
-    """One panel of Figure 5: scores over the values of one weight."""
+    """One panel: scores over the values of one knob."""
 
     name: str
     """Axis label."""
     title: str
     lines: Mapping[str, Mapping[float, Seeds]]
-    """Metric -> value -> score by seed; the first metric is the main one."""
-    default: float
-    """The paper's value."""
+    """Name of the line -> value -> score by seed; the first line is the main one."""
+    marks: Mapping[str, float]
+    """What it is -> value at which a line stands, the paper's value first."""
     best: float | None
     """Ours."""
     at_zero: str = ""
@@ -31,9 +31,9 @@ class Sweep(NamedTuple):
 
 
 @once
-def sweeps(panels: Sequence[Sweep], names: Mapping[str, str], path: Path) -> Path:
+def sweeps(panels: Sequence[Sweep], path: Path) -> Path:
     """Panels side by side: mean over seeds with a band of one standard deviation, and every seed as a faint point."""
-    figure, axes = empty(7, 3.3, 1, len(panels), sharey=True)
+    figure, axes = empty(7 if len(panels) > 1 else 4.5, 3.3, 1, len(panels), sharey=True)
     for ax, panel in zip(axes, panels, strict=True):
         values = sorted({v for points in panel.lines.values() for v, scores in points.items() if scores})
         ax.set_title(panel.title, fontsize=9)
@@ -41,10 +41,11 @@ def sweeps(panels: Sequence[Sweep], names: Mapping[str, str], path: Path) -> Pat
         if len(values) < 2:
             ax.text(0.5, 0.5, "pending", transform=ax.transAxes, ha="center", color="#666666")
             continue
-        _weight_axis(ax, values, (panel.default, panel.best))
-        for i, (metric, points) in enumerate(panel.lines.items()):
-            _line(ax, {v: points[v] for v in sorted(points) if points[v]}, i, names[metric])
-        ax.axvline(panel.default, color="#555555", linestyle="--", linewidth=1, label="paper's default", zorder=1)
+        _value_axis(ax, values, (*panel.marks.values(), panel.best))
+        for i, (name, points) in enumerate(panel.lines.items()):
+            _line(ax, {v: points[v] for v in sorted(points) if points[v]}, i, name)
+        for i, (name, value) in enumerate(panel.marks.items()):
+            ax.axvline(value, color="#555555", linestyle=("--", ":")[i % 2], linewidth=1, label=name, zorder=1)
         main = next(iter(panel.lines.values()))
         if panel.at_zero and main.get(0.0):
             ax.annotate(
@@ -74,7 +75,7 @@ def sweeps(panels: Sequence[Sweep], names: Mapping[str, str], path: Path) -> Pat
     return save(figure, path)
 
 
-def _weight_axis(ax: "Axes", values: list[float], keep: Sequence[float | None]) -> None:
+def _value_axis(ax: "Axes", values: list[float], keep: Sequence[float | None]) -> None:
     """Logarithmic axis with room for 0, ticks at the searched values, labels where they do not collide."""
     positive = [v for v in values if v > 0]
     if positive and max(positive) > 5 * min(positive):

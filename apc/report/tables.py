@@ -68,11 +68,13 @@ _DIGITS = (
 )
 
 
-def published(table: str, column: str = "miou") -> dict[str, float]:
-    """The paper's numbers of one table and column, by row."""
+def published(table: str, column: str = "miou", what: str = "value") -> dict[str, float]:
+    """The paper's numbers of one table and column, by row; with `what` "spread" their ±, of those that have one."""
     with open(Path(__file__).with_name("published.csv"), newline="") as file:
         return {
-            r["row"]: float(r["value"]) for r in csv.DictReader(file) if (r["table"], r["column"]) == (table, column)
+            r["row"]: float(r[what])
+            for r in csv.DictReader(file)
+            if (r["table"], r["column"]) == (table, column) and r[what]
         }
 
 
@@ -112,12 +114,12 @@ def shown(
     labels: Sequence[str],
     metrics: Sequence[str],
     reference: str = "",
-    printed: Mapping[str, float] | None = None,
+    printed: Mapping[str, Mapping[str, str]] | None = None,
     marks: dict[str, str] | None = None,
     single: bool = False,
     main: str = "miou",
 ) -> "DataFrame":
-    """The table as people read it: label, n, mean ± std, difference to the reference, the paper's values, marks.
+    """The table as people read it: label, n, mean ± std, difference to the reference, the paper's columns, marks.
 
     Differences are of the metric `main`. With `single` the last column, `seeds`, lists the `main` of every run.
     """
@@ -135,11 +137,7 @@ def shown(
             if any(group.over_images(other, reference, main) for other in labels if other != reference):
                 over = group.over_images(label, reference, main)
                 line["over images"] = REFERENCE if label == reference else interval(over)
-        if printed is not None:
-            line["paper"] = f"{printed[label]:.1f}" if label in printed else PENDING
-            if reference in printed:
-                gap = signed(printed[label] - printed[reference]) if label in printed else PENDING
-                line[f"paper − {reference}"] = REFERENCE if label == reference else gap
+        line |= {name: cells.get(label, PENDING) for name, cells in (printed or {}).items()}
         if marks:
             line["mark"] = marks.get(label, "")
         if single:
@@ -167,11 +165,11 @@ def mean_std(s: Summary, metric: str = "miou", expected: int = 0) -> str:
     return text if s.n >= expected else f"{text} (n={s.n})"
 
 
-def difference(s: Summary) -> str:
+def difference(s: Summary, unit: str = "") -> str:
     """ "+1.8 [-0.2, +3.8]": mean and t interval of paired differences."""
     if s.n == 0:
         return PENDING
-    return signed(s.mean) + (f" [{signed(s.low)}, {signed(s.high)}]" if math.isfinite(s.low) else "")
+    return signed(s.mean) + unit + (f" [{signed(s.low)}, {signed(s.high)}]" if math.isfinite(s.low) else "")
 
 
 def signed(value: float) -> str:
@@ -182,6 +180,17 @@ def signed(value: float) -> str:
 def measured(group: Group, metrics: Iterable[str]) -> list[str]:
     """Those of the metrics that at least one row has, so that a table has no empty columns."""
     return [m for m in metrics if any(group.scores(label, m) for label in group.labels)]
+
+
+def clock_of(group: Group, metric: str) -> str:
+    """Of a time the column that stands for it in these rows: the processor's clock where they have it (on a CPU)."""
+    on_cpu = f"{metric.removesuffix('_seconds')}_cpu_seconds"
+    return on_cpu if metric.endswith("_seconds") and measured(group, [on_cpu]) else metric
+
+
+def unit_of(metric: str) -> str:
+    """What stands behind a difference: " s" for a time; points of mIoU and hundredths go without."""
+    return " s" if metric.endswith("_seconds") else ""
 
 
 def markdown(frame: "DataFrame", left: bool = False) -> str:

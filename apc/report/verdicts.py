@@ -29,6 +29,8 @@ class Verdict:
     """About how many further seeds would decide with a chance of 80 %, if mean and spread stay as observed; or None."""
     why: str = ""
     """A sentence where the interval alone does not explain the outcome."""
+    rival: str = ""
+    """For a claim about the best of many, the label of its strongest rival."""
 
 
 def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL) -> Verdict:
@@ -74,18 +76,18 @@ def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LE
     beaten_by = [label for label, verdict in strict.items() if verdict.outcome == "contradicted"]
     if beaten_by:
         return Verdict(
-            "contradicted", shown, why=f"against {strongest}, its strongest rival; beaten by {', '.join(beaten_by)}"
-        )
+            "contradicted", shown, rival=strongest,
+            why=f"against {strongest}, its strongest rival; beaten by {', '.join(beaten_by)}",
+        )  # fmt: skip
     equal = [label for label, verdict in each.items() if verdict.outcome != "reproduced"]
     if not equal:
-        return Verdict("reproduced", shown, why=f"against {strongest}, its strongest rival")
+        return Verdict("reproduced", shown, why=f"against {strongest}, its strongest rival", rival=strongest)
     # Ahead of all, it must shake off every rival that is level with it; behind one, that one must overtake it for sure.
     open_ones = [each[label] for label in equal] if _mean(each[strongest]) > 0 else [strict[strongest]]
     needed = [verdict.more_seeds for verdict in open_ones]
     more = max((n for n in needed if n is not None), default=None) if None not in needed else None
-    return Verdict(
-        "undecided", shown, more, f"against {strongest}, its strongest rival; not told apart from {', '.join(equal)}"
-    )
+    why = f"against {strongest}, its strongest rival; not told apart from {', '.join(equal)}"
+    return Verdict("undecided", shown, more, why, strongest)
 
 
 def _mean(verdict: Verdict) -> float:

@@ -1,7 +1,7 @@
 """What a table shows, in plain sentences."""
 
 from apc.report import tables
-from apc.report.catalogue import Experiment
+from apc.report.entry import Experiment
 from apc.report.groups import Group
 from apc.report.statistics import summary
 

@@ -1,0 +1,175 @@
+"""Settings that differ in one number or two: which rows are a curve or a grid, how they are drawn and judged."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apc.config import Config, to_dict
+from apc.plans import Point
+from apc.report.build import build
+from apc.report.catalogue import EXPERIMENTS
+from apc.report.claims import judge_group
+from apc.report.grids import cells, heat_map, timed
+from apc.report.groups import Group
+from apc.report.values import at_an_end, best_of, default_of, panels, values_of
+from apc.results import Row, save_rows
+from search_spaces import k, theta_epsilon
+
+NAMES = {"miou": "decoder", "patch_miou": "patch branch"}
+
+
+def rows_of(plan: list[Point], score: Any, seeds: int = 3) -> list[Row]:
+    """Finished runs of a plan's settings; `score` of a setting's config, and a little by seed."""
+    made = []
+    for point in plan:
+        for seed in range(seeds):
+            config = to_dict(Config()) | point.values | {"seed": seed}
+            miou = score(config) + 0.1 * seed * (1 + len(made) / 50)
+            made.append(
+                Row(run=f"{point.label} {seed}", row=point.label, config=config, metrics={"miou": miou}, seconds={})
+            )
+    return made
+
+
+def of_thresholds(config: dict[str, Any]) -> float:
+    return float(50 - 40 * abs(config["theta"] - 0.7) - 20 * abs(config["epsilon"] - 0.85))
+
+
+FIGURE4 = rows_of(theta_epsilon.LINES.next([]), of_thresholds)
+
+
+def test_the_rows_of_one_threshold_are_those_at_the_papers_other() -> None:
+    group = Group(FIGURE4)
+    assert list(values_of(group, "theta")) == list(theta_epsilon.THETAS)
+    assert list(values_of(group, "epsilon")) == list(theta_epsilon.EPSILONS)
+    assert values_of(group, "theta")[0.9] == values_of(group, "epsilon")[0.85] == "theta=0.9 epsilon=0.85"
+    assert values_of(Group(FIGURE4[:6]), "theta") == {}  # two values are no curve
+    other = [Row(run="x", row="another", config=FIGURE4[0].config, metrics={"miou": 1.0}, seconds={})]
+    assert values_of(Group([*FIGURE4, *other]), "theta") == {}  # 0.5 would stand for two settings
+
+
+def test_figure_4_is_two_panels_with_the_papers_value_and_our_best() -> None:
+    theta, epsilon = panels(EXPERIMENTS["figure4_theta_epsilon"], Group(FIGURE4), "pocket", NAMES)
+    assert (theta.name, theta.title) == ("theta (adaptive-K pooling)", "pocket: epsilon = 0.85")
+    assert (theta.marks, theta.best, epsilon.marks, epsilon.best) == (
+        {"paper's value": 0.9}, 0.7, {"paper's value": 0.85}, 0.85,
+    )  # fmt: skip
+    assert list(theta.lines) == ["decoder", "patch branch"] and len(theta.lines["decoder"][0.9]) == 3
+
+
+def test_both_thresholds_of_figure_4_are_judged_against_all_values_tried() -> None:
+    theta, epsilon = judge_group(EXPERIMENTS["figure4_theta_epsilon"], Group(FIGURE4), "pocket")
+    assert (theta.verdict.outcome, theta.rows) == (
+        "contradicted", ("theta=0.9 epsilon=0.85", "theta=0.7 epsilon=0.85"),
+    )  # fmt: skip
+    assert epsilon.verdict.outcome == "reproduced" and epsilon.claim.startswith("epsilon = 0.85 is the best")
+    assert not theta.ours and theta.paper == "no number (Figure 4)"
+
+
+def test_a_best_at_an_end_is_told_and_so_is_where_nothing_lies_beyond() -> None:
+    thetas = (0.5, 0.7, 1.0)
+    assert "below it adaptive-K pooling stays top-K" in at_an_end("theta", 0.5, thetas)
+    assert "values beyond it were not tried" in at_an_end("epsilon", 0.6, (0.6, 0.8))
+    assert at_an_end("theta", 0.7, thetas) == at_an_end("theta", None, thetas) == ""
+
+
+def test_the_page_shows_figure_4_in_one_figure_and_warns_of_a_best_at_an_end(tmp_path: Path) -> None:
+    rows = rows_of(theta_epsilon.LINES.next([]), lambda config: 50 - 10 * config["theta"] - config["epsilon"])
+    save_rows(tmp_path / "results/figure4_theta_epsilon/pocket.jsonl", rows)
+    text = build(tmp_path).read_text()
+    assert "figures/figure4_theta_epsilon.pocket.values.png" in text
+    assert "**Best epsilon here, by the mean of `miou`: 0.6; the paper's: 0.85.**" in text
+    assert "The best epsilon = 0.6 is the smallest of the searched values, 0.6 to 0.95: values beyond it" in text
+    assert "The best theta = 0.5 is the smallest of the searched values, 0.5 to 1: below it adaptive-K" in text
+
+
+# --- K ------------------------------------------------------------------------------------------------
+
+
+def test_k_has_a_curve_for_each_pooling_which_both_begin_at_max_pooling() -> None:
+    def score(config: dict[str, Any]) -> float:
+        return {"max": 30.0, "top_k": 40.0 - config["k"], "adaptive_k": 40.0 + config["k"]}[config["pooling"]]
+
+    group = Group(rows_of(k.PLAN.next([]), score))
+    (panel,) = panels(EXPERIMENTS["figure_k"], group, "pocket", NAMES)
+    assert list(panel.lines) == ["adaptive-K pooling", "top-K pooling"]
+    assert {name: list(line) for name, line in panel.lines.items()} == dict.fromkeys(panel.lines, [1, 3, 6, 12, 24])
+    assert panel.lines["adaptive-K pooling"][1.0] == panel.lines["top-K pooling"][1.0]
+    assert (panel.marks, panel.best) == ({"paper's value": 6}, 24.0)
+    (verdict,) = judge_group(EXPERIMENTS["figure_k"], group, "pocket")
+    assert verdict.ours and verdict.verdict.outcome == "contradicted"
+
+
+# --- image size ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("image_size", "sizes", "default"), [(96, (64, 96, 240, 280), 240), (256, (256, 640), 640)])
+def test_the_papers_image_size_is_taken_as_a_multiple_of_the_trainings(
+    image_size: int, sizes: tuple[int, ...], default: int
+) -> None:
+    plan = [Point(str(size), {"eval_size": size, "image_size": image_size}) for size in sizes]
+    group = Group(rows_of(plan, lambda config: float(config["eval_size"])))
+    assert default_of(group, "eval_size", [float(size) for size in sizes]) == default
+    assert default_of(group, "eval_size", [float(sizes[0])]) is None
+    assert best_of(group, {float(s): str(s) for s in sizes}, "miou") == max(sizes)
+
+
+def test_the_papers_row_stands_beside_the_size_that_is_as_many_times_the_training(tmp_path: Path) -> None:
+    plan = [Point(str(size), {"eval_size": size, "image_size": 96}) for size in (64, 96, 160, 240, 280)]
+    rows = rows_of(plan, lambda config: 50 - abs(config["eval_size"] - 96) / 10)
+    save_rows(tmp_path / "results/table1_image_size/pocket.jsonl", rows)
+    text = build(tmp_path).read_text().split("## Table 1")[1]
+    table = {
+        line.split("|")[1].strip(): [c.strip() for c in line.split("|")] for line in text.splitlines() if "|" in line
+    }
+    assert table["240"][-5:-1] == ["72.3", "960", "483", "13.7"] and table["96"][-5:-1] == ["–"] * 4
+    assert "2.5 times the training size (960 of 384) is the best size to show images at" in text
+    assert "beaten by" in text and "**contradicted**" in text
+
+
+# --- grids --------------------------------------------------------------------------------------------
+
+
+def test_a_cross_and_a_full_grid_are_grids_and_a_diagonal_or_a_third_knob_is_none() -> None:
+    pair = ("theta", "epsilon")
+    assert len(cells(Group(FIGURE4), pair, "miou")) == 12  # 7 + 6 - 1
+    full = rows_of(theta_epsilon.PLAN.next([]), of_thresholds, seeds=2)
+    grid = cells(Group(full), pair, "miou")
+    assert len(grid) == 16 and all(len(scores) == 2 for scores in grid.values())
+    diagonal = [Point(str(i), {"theta": i / 10, "epsilon": i / 10}) for i in range(5, 9)]
+    assert cells(Group(rows_of(diagonal, of_thresholds)), pair, "miou") == {}
+    third = rows_of([Point("k=9", {"theta": 0.9, "epsilon": 0.85, "k": 9})], of_thresholds)
+    assert cells(Group([*full, *third]), pair, "miou") == {}
+    assert cells(Group(full), ("theta", "lambda1"), "miou") == {}
+
+
+def test_the_grid_of_thresholds_stands_on_its_page_as_a_heat_map(tmp_path: Path) -> None:
+    rows = rows_of(theta_epsilon.PLAN.next([]), of_thresholds, seeds=2)
+    save_rows(tmp_path / "results/search_theta_epsilon/pocket.jsonl", rows)
+    text = build(tmp_path).read_text()
+    assert "figures/search_theta_epsilon.pocket.theta-epsilon.png" in text
+    assert (tmp_path / "figures/search_theta_epsilon.pocket.theta-epsilon.pdf").stat().st_size > 1000
+
+
+def test_a_heat_map_with_one_far_failure_is_drawn(tmp_path: Path) -> None:
+    grid = {(x, y): [40 + x + y, 41 + x + y] for x in (0.0, 1.0, 2.0) for y in (0.0, 1.0)} | {(0.0, 0.0): [1.0]}
+    assert heat_map(grid, ("theta", "epsilon"), "miou", tmp_path / "a").read_bytes()[:4] == b"\x89PNG"
+
+
+# --- time ---------------------------------------------------------------------------------------------
+
+
+def test_times_are_those_of_the_processor_where_the_rows_have_them() -> None:
+    rows = rows_of([Point("a", {}), Point("b", {})], lambda config: 40.0)
+    for i, row in enumerate(rows):
+        row.seconds.update(train=60.0, train_cpu=30.0 + i)
+    assert {name: list(points) for name, points in timed(Group(rows), ["a", "b"], "miou").items()} == {
+        "training (processor seconds)": ["a", "b"]
+    }
+    for row in rows:
+        del row.seconds["train_cpu"]
+        row.seconds["to_95"] = 20.0
+    found = timed(Group(rows), ["a", "b"], "miou")
+    assert list(found) == ["training (wall seconds)", "training to 95 % of the final score (wall seconds)"]
+    assert found["training (wall seconds)"]["b"][0][0] == 60.0
