@@ -156,21 +156,6 @@ def test_a_changed_or_torn_mask_is_made_again(root: Path, cfg: Config) -> None:
     assert np.unique(np.asarray(Image.open(made))).tolist() == [3]
 
 
-def test_the_verb_prepares_checks_and_trains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = make_voc(tmp_path)
-    assert main(["data", "prepare", "voc", "--root", str(root), "--partial"]) == 0
-    told = capsys.readouterr().out
-    assert "train.csv: 5 train_aug, 2 train" in told and "not whole: train_aug, train, val" in told
-    assert main(["data", "check", "voc", "--root", str(root)]) == 0
-    told = capsys.readouterr().out
-    assert "train.csv: 5 images" in told and "everything can be used" in told
-    words = ["train", "voc", "--root", str(root), "--runs", str(tmp_path / "runs"), "--encoder", "pocket", "--weights",
-             "", "--decoder-blocks", "1", "3", "--image-size", "48", "--eval-size", "48", "--batch-size", "4",
-             "--epochs", "1", "--frozen-epochs", "0", "--amp", "none", "--crf", "none", "--device", "cpu"]  # fmt: skip
-    assert main(words) == 0
-    assert "miou" in capsys.readouterr().out
-
-
 def test_downloads_happen_only_when_asked_and_fail_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
