@@ -96,7 +96,7 @@ def _alone(folder: Path) -> Iterator[None]:
         if rank == 0:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            for part in folder.glob(".last.pt.*"):  # a process was killed, or the disk was full, while it was written
+            for part in folder.glob(".*.*.*"):  # `.last.pt.PID`: killed, or the disk was full, while it was written
                 part.unlink(missing_ok=True)
         if world > 1:
             dist.barrier()
