@@ -136,11 +136,11 @@ class Config:
     amp: Literal["none", "bf16"] = "none"
     """Autocast of encoder and heads; losses and pooling stay in float32."""
     compile: bool = False
-    """Train with torch.compile on the encoder's blocks. A minute or more before the first step, then faster steps on a
-    GPU: for runs of hours. Needs a C++ compiler."""
+    """Train with torch.compile on the encoder's blocks: meant for a GPU and runs of hours. It takes a minute or more
+    before the first step, needs a C++ compiler, and gains nothing on a CPU (benchmarks/step.py)."""
     channels_last: bool = False
-    """Train with convolutions' weights in channels-last order: faster on a GPU for those of deeplab, toco and mit_b1;
-    APC and a ViT have one convolution, which cuts the patches, and gain nothing."""
+    """Train with convolutions' weights in channels-last order: meant for a GPU and those of deeplab, toco and mit_b1.
+    APC on a ViT has one convolution, which cuts the patches, and gains nothing."""
     deterministic: bool = True
     """Only deterministic kernels, so that a seed gives the same numbers again on one machine: to the last digit on a
     CPU; on a GPU torch warns of each operation that has no such kernel, and last digits may vary."""
