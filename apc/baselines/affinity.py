@@ -128,18 +128,31 @@ def label_along(
 ) -> Tensor:
     """Images (B,3,H,W), CAMs (B,C-1,h,w), image labels (B,C-1), `transition` (B,N,N) -> labels of pixels (B,H,W).
 
-    CAMs are propagated and refined under two background levels. Objects stand where the strict one (`high`) finds them,
-    background where both do, and 255 in between (method-spec 0.5).
+    CAMs are propagated and refined under two background levels, and `strict_and_lax` decides.
     """
-    classes = own_classes(labels)
-    b, k = classes.shape
-    index = classes.clamp(min=0)[:, :, None, None].expand(-1, -1, *cam.shape[-2:])
+    size, classes = (images.shape[-2], images.shape[-1]), own_classes(labels)
+    along = shares_along(cam, labels, flow, high, low, size)
+    return strict_and_lax(refine_scores(par, images, along), classes)
+
+
+def shares_along(
+    cam: Tensor, labels: Tensor, flow: Tensor, high: float, low: float, size: tuple[int, int]
+) -> Tensor:
+    """CAMs (B,C-1,h,w) propagated along `flow` (B,N,N), of the image's own K classes and for pixels of `size`:
+    (B,2K,H,W), under the background `high` and behind it under `low`."""
+    index = own_classes(labels).clamp(min=0)[:, :, None, None].expand(-1, -1, *cam.shape[-2:])
     scores = torch.cat([propagate(cam, labels, flow, level).gather(1, index) for level in (high, low)], dim=1)
-    scores = F.interpolate(scores, size=images.shape[-2:], mode="bilinear", align_corners=False)
-    refined = refine_scores(par, images, scores).unflatten(1, (2, k))
+    return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+
+
+def strict_and_lax(refined: Tensor, classes: Tensor) -> Tensor:
+    """Scores (B,2K,H,W) of the image's `classes` (B,K), first under the strict background level, then under the lax
+    one -> labels (B,H,W): objects where the strict one finds them, background where both do, 255 in between
+    (method-spec 0.5)."""
+    absent = (classes < 0)[:, None, :, None, None]
     # (B,2*H*W) numbers of a row of `classes`; argmax gives the same and takes four times as long
-    winner = refined.masked_fill((classes < 0)[:, None, :, None, None], -1.0).max(2).indices.flatten(1)
-    strict, lax = classes.gather(1, winner).view(b, 2, *images.shape[-2:]).unbind(1)
+    winner = refined.unflatten(1, (2, -1)).masked_fill(absent, -1.0).max(2).indices.flatten(1)
+    strict, lax = classes.gather(1, winner).view(len(refined), 2, *refined.shape[-2:]).unbind(1)
     return torch.where((strict == 0) & (lax != 0), 255, strict)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from apc.baselines.affinity import own_classes, refine_scores
+from apc.baselines.affinity import own_classes, refine_scores, strict_and_lax
 from apc.baselines.refine import PAR
 
 Maps = Callable[[Tensor], Tensor]
@@ -50,19 +50,21 @@ def refined_label(par: PAR, images: Tensor, cam: Tensor, labels: Tensor, high: f
     """Images in [0,1] (B,3,H,W), CAMs in [0,1] (B,C-1,H,W), image labels (B,C-1) -> labels of pixels (B,H,W).
 
     A constant background competes with the image's own classes, once strictly (`high`) and once laxly (`low`); PAR
-    refines both. An object stands where the strict one finds it, background where both do, and 255 elsewhere.
+    refines both, and `strict_and_lax` decides.
     """
-    classes = own_classes(labels)  # (B,K), so that no absent class is refined
-    absent = (classes < 0)[:, :, None, None]
-    half = (images.shape[-2] // 2, images.shape[-1] // 2)
+    classes = own_classes(labels)
+    return strict_and_lax(refine_scores(par, images, shares(cam, classes, high, low)), classes)
+
+
+def shares(cam: Tensor, classes: Tensor, high: float, low: float) -> Tensor:
+    """CAMs in [0,1] (B,C-1,H,W) -> softmax over a constant background and the image's `classes` (B,K), at half the
+    size: (B,2K,H/2,W/2), under the background `high` and behind it under `low`."""
+    half = (cam.shape[-2] // 2, cam.shape[-1] // 2)
     small = F.interpolate(cam.float(), size=half, mode="bilinear", align_corners=False)
     index = classes.clamp(min=0)[:, :, None, None].expand(-1, -1, *half)
     stacks = [F.pad(small, (0, 0, 0, 0, 1, 0), value=level).gather(1, index) for level in (high, low)]
-    shares = torch.cat([stack.masked_fill(absent, float("-inf")).softmax(1) for stack in stacks], 1)
-    refined = refine_scores(par, images, shares).unflatten(1, (2, -1))
-    winner = refined.masked_fill(absent[:, None], -1.0).max(2).indices.flatten(1)
-    strict, lax = classes.gather(1, winner).view(len(images), 2, *images.shape[-2:]).unbind(1)
-    return torch.where((strict == 0) & (lax != 0), 255, strict)
+    absent = (classes < 0)[:, :, None, None]
+    return torch.cat([stack.masked_fill(absent, float("-inf")).softmax(1) for stack in stacks], 1)
 
 
 def cam_probabilities(cam: Tensor, background: float) -> Tensor:
