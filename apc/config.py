@@ -48,6 +48,8 @@ class Config:
     # --- model ------------------------------------------------------------------------------------
     method: Literal["apc", "vit_pcm", "afa", "toco"] = "apc"
     """Which method is trained: the paper's, or one it is compared with in Table 6."""
+    compat: Literal["fixed", "official"] = "fixed"
+    """Slips of the official code of toco and afa that change training: mended, or made again (apc/methods.py)."""
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
     """A plain ViT by its timm name, `pocket` for the tiny ViT of the embedded data, or `mit_b1`, AFA's own."""
     weights: str = ""
@@ -99,6 +101,8 @@ class Config:
     """Patches whose winning score lies below are ignored by the segmentation loss; 0 ignores none."""
     seg_stride: int = 1
     """The segmentation loss reads every seg_stride-th pixel; 4 saves time on small machines."""
+    energy_weight: float = 0.0
+    """Weight of the dense-energy loss of toco and afa: 0.05 in ToCo's official code; 0 leaves it out."""
 
     # --- training ---------------------------------------------------------------------------------
     seed: int = 0
@@ -184,7 +188,7 @@ _RANGES: list[tuple[str, float, float]] = [
     ("stage2_epochs", 0, 100000),
     ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("micro_batch", 0, 65536), ("lr_frozen", 0, 100),
     ("lr", 0, 100), ("beta2", 0, 0.999999), ("weight_decay", 0, 100), ("warmup_steps", 0, _INF), ("grad_clip", 0, _INF),
-    ("eval_every", 0, 100000), ("poly_power", 0, 10),
+    ("eval_every", 0, 100000), ("poly_power", 0, 10), ("energy_weight", 0, 1000),
 ]  # epsilon < 0.5 would put one patch into both sets of Eq. 6
 
 

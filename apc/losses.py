@@ -58,10 +58,12 @@ def segmentation(logits: Tensor, pseudo: Tensor) -> Tensor:
     return total / (pseudo != 255).sum().clamp(min=1)
 
 
-def balanced_segmentation(logits: Tensor, pseudo: Tensor) -> Tensor:
+def balanced_segmentation(logits: Tensor, pseudo: Tensor, compat: str = "fixed") -> Tensor:
     """Half the mean cross-entropy of background pixels and half that of object pixels (AFA, ToCo; method-spec 0.6):
-    logits (B,C,H,W), pseudo labels (B,H,W), 255 ignored. A kind without pixels adds 0, not a division by 0."""
+    logits (B,C,H,W), pseudo labels (B,H,W), 255 ignored. A kind without pixels adds 0; in the official code it divides
+    by 0, and the loss is NaN."""
     each = F.cross_entropy(logits.float(), pseudo, ignore_index=255, reduction="none")
     background, objects = pseudo == 0, (pseudo != 0) & (pseudo != 255)
-    kinds = [(each * kind).sum() / kind.sum().clamp(min=1) for kind in (background, objects)]
+    least = 1 if compat == "fixed" else 0
+    kinds = [(each * kind).sum() / kind.sum().clamp(min=least) for kind in (background, objects)]
     return 0.5 * (kinds[0] + kinds[1])

@@ -13,7 +13,7 @@ from apc import data
 from apc.baselines import afa as module
 from apc.baselines import affinity as pairs
 from apc.baselines.afa import AFA, HIGH, LOW, SCALES, VOC, afa, afa_pocket
-from apc.baselines.cam import multi_scale_cam, refined_label
+from apc.baselines.cam import multi_scale_cam, refined_label, shares
 from apc.baselines.refine import PAR
 from apc.config import Config
 from apc.methods import build
@@ -229,6 +229,44 @@ def test_labels_come_from_cams_at_three_scales_and_then_from_propagated_ones(
     monkeypatch.setattr(method, "timing", module.COCO)
     decoder, affinity = method.targets(images, labels, own, module.COCO.affinity + 0.01)
     assert torch.equal(decoder, along) and torch.equal(affinity, along)
+
+
+def test_plain_and_propagated_scores_refined_at_once_are_those_refined_one_after_the_other() -> None:
+    torch.manual_seed(0)
+    par, images, cam = PAR((1, 2), 3), torch.rand(2, 3, 32, 40), torch.rand(2, 3, 32, 40)
+    classes, along = pairs.own_classes(torch.tensor([[1, 0, 1], [0, 1, 0]])), torch.rand(2, 6, 32, 40)
+    plain = shares(cam, classes, HIGH, LOW)
+    at_half = F.interpolate(along, size=(16, 20), mode="bilinear", align_corners=True)
+    joined = pairs.refine_scores(par, images, torch.cat([plain, at_half], 1))
+    parts = [pairs.refine_scores(par, images, scores) for scores in (plain, along)]
+    torch.testing.assert_close(joined, torch.cat(parts, 1), rtol=0, atol=1e-6)
+
+
+def test_par_builds_its_weights_once_a_step(tiny: Config) -> None:
+    method, shown = method_of(tiny), shown_batch()
+    calls = []
+    method.par.register_forward_pre_hook(lambda _, given: calls.append(given[1].shape[1]))
+    method.loss_terms(shown, 0.2)
+    method.loss_terms(shown, 0.9)
+    assert calls == [2 * 3, 4 * 3]  # two levels of background and two classes; then propagated ones beside them
+
+
+def test_officially_a_batch_without_an_object_pixel_has_no_finite_loss_even_in_the_warm_up(tiny: Config) -> None:
+    shown = shown_batch() | {"labels": torch.zeros(2, 6)}
+    method = method_of(replace(tiny, compat="official"))
+    for progress in (0.05, 0.9):
+        terms = method.loss_terms(shown, progress)
+        assert torch.isnan(terms["seg"]) and torch.isfinite(terms["aff"])
+    early = method.loss_terms(shown_batch(), 0.05)
+    assert (early["seg"], early["aff"]) == (0, 0) and early["cls"] > 0
+
+
+def test_the_energy_is_a_term_with_the_decoder_where_it_has_a_weight(tiny: Config) -> None:
+    assert "energy" not in method_of(tiny).weights
+    method = method_of(replace(tiny, energy_weight=0.05))
+    early, late = method.loss_terms(shown_batch(), 0.05), method.loss_terms(shown_batch(), 0.9)
+    assert set(early) == set(late) == set(method.weights)
+    assert early["energy"] == 0 and late["energy"] < 0
 
 
 @pytest.mark.parametrize("present", [0.0, 1.0])

@@ -31,6 +31,11 @@ def test_golden_par(reference: Path, case: str) -> None:
     torch.testing.assert_close(par(g["imgs"], g["masks"]), g[f"out_{case}"], atol=1e-5, rtol=0)
 
 
+def test_golden_par_of_one_step_on_scores_of_full_size(reference: Path) -> None:
+    g = tensors(reference, "par_refine")
+    torch.testing.assert_close(PAR(iterations=1)(g["imgs"], g["masks_full"]), g["out_one_step"], atol=1e-5, rtol=0)
+
+
 def test_par_keeps_a_constant_but_for_one_percent_a_step() -> None:
     par = PAR((1, 2), 7)
     out = par(torch.rand(1, 3, 9, 11), torch.full((1, 2, 9, 11), 0.4))
@@ -86,6 +91,9 @@ def test_golden_balanced_segmentation_and_no_division_by_zero(reference: Path) -
     torch.testing.assert_close(logits.grad, g["grad"], rtol=1e-5, atol=1e-8)
     for label in (g["label_no_bg"], torch.full_like(g["label"], 255), torch.zeros_like(g["label"])):
         assert torch.isfinite(losses.balanced_segmentation(logits, label))
+        assert torch.isnan(losses.balanced_segmentation(logits, label, "official"))
+    assert torch.isnan(g["loss_no_bg"]) and torch.isnan(g["loss_all_ignore"])
+    assert torch.equal(losses.balanced_segmentation(logits, g["label"], "official"), loss)
 
 
 def test_a_class_whose_map_is_negative_everywhere_wins_no_pixel() -> None:

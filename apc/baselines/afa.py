@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 from apc import losses
 from apc.baselines import affinity as pairs
-from apc.baselines.cam import cam_probabilities, multi_scale_cam, refined_label
+from apc.baselines.cam import cam_probabilities, multi_scale_cam, shares
+from apc.baselines.energy import dense_energy
 from apc.baselines.mit import WIDTHS, MiTEncoder, SegFormerHead
 from apc.baselines.refine import PAR
 from apc.config import Config
@@ -79,6 +80,8 @@ class AFA(Method):
         self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 20 * d <= cfg.image_size), self.timing.par_steps)
         self.radius = max(round(cfg.image_size / encoder.patch / 4), 1)  # 8 patches of the 32 of a 512-pixel crop
         self.weights = {"cls": 1.0, "seg": 0.1, "aff": 0.1}
+        if cfg.energy_weight:
+            self.weights["energy"] = cfg.energy_weight
 
     def _blocks(self) -> Any:
         vit: Any = self.encoder.vit
@@ -99,22 +102,27 @@ class AFA(Method):
         self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
         """`cls` of the classifier on max-pooled tokens; `seg` of the decoder and `aff` of the attention against labels
-        made from the CAMs, which are 0 in the first share of the training."""
+        made from the CAMs, and `energy` where it is wanted, which are 0 in the first share of the training."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
         with pairs.listening(self._blocks()) as heard:
             outputs = self.encoder(images, closed)
         image_scores = self.classifier(outputs[-1].amax(1)).float()
         terms = {"cls": F.multilabel_soft_margin_loss(image_scores, labels.float())}
-        if progress <= self.timing.start:
-            return terms | {"seg": image_scores.new_zeros(()), "aff": image_scores.new_zeros(())}
+        begun = progress > self.timing.start
+        if not begun and cfg.compat == "fixed":
+            return terms | {name: image_scores.new_zeros(()) for name in self.weights if name not in terms}
         affinity = self.affinity(heard, self.encoder.vit.num_prefix_tokens)
         for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
         size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
         target = F.interpolate(for_decoder[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-        terms["seg"] = losses.balanced_segmentation(self.decode(outputs, images, size), target)
+        logits = self.decode(outputs, images, size)
+        made = {"seg": losses.balanced_segmentation(logits, target, cfg.compat)}
         grid = self.encoder.grid(images)
         label = pairs.affinity_label(for_affinity, grid, pairs.window(grid, self.radius, images.device))
-        return terms | {"aff": pairs.affinity_loss(affinity, label)}
+        made["aff"] = pairs.affinity_loss(affinity, label)
+        if cfg.energy_weight:
+            made["energy"] = dense_energy(images, logits.softmax(1), for_decoder)
+        return terms | (made if begun else {name: 0.0 * term for name, term in made.items()})  # NaN stays NaN
 
     @torch.no_grad()
     def targets(self, images: Tensor, labels: Tensor, cam: Tensor, progress: float) -> tuple[Tensor, Tensor]:
@@ -140,16 +148,19 @@ class AFA(Method):
 
         cams = multi_scale_cam(maps, images, SCALES)
         with torch.autocast(images.device.type, enabled=False):
-            plain = along = None
+            classes, stacks = pairs.own_classes(labels), []
             if not propagates or progress <= self.timing.affinity:
-                plain = refined_label(self.par, images, cams, labels, HIGH, LOW)
+                stacks.append(shares(cams, classes, HIGH, LOW))
             if propagates:
                 ((grid, flow),) = flows
                 small = F.interpolate(cams.float(), size=grid, mode="bilinear", align_corners=False)
-                along = pairs.label_along(self.par, images, small, labels, flow, HIGH, LOW)
-        for_decoder, for_affinity = plain if along is None else along, along if plain is None else plain
-        assert for_decoder is not None and for_affinity is not None
-        return for_decoder, for_affinity
+                size = (images.shape[-2], images.shape[-1])
+                along = pairs.shares_along(small, labels, flow, HIGH, LOW, size)
+                half = (size[0] // 2, size[1] // 2)  # PAR itself would shrink it so; now it refines both stacks at once
+                stacks.append(F.interpolate(along, size=half, mode="bilinear", align_corners=True))
+            refined = pairs.refine_scores(self.par, images, torch.cat(stacks, 1)).chunk(len(stacks), 1)
+        made = [pairs.strict_and_lax(scores, classes) for scores in refined]
+        return made[-1], made[0]  # propagated ones for the decoder, plain ones for the affinity, where there are both
 
     def predict(
         self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES

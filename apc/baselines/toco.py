@@ -1,9 +1,9 @@
 """Token Contrast (Ru et al., CVPR 2023): patch tokens that grow alike in a ViT's last blocks are kept apart by the CAM
 of an earlier block, and uncertain regions by the class tokens of crops (method-spec, section 3).
 
-Differences from the official code: images are squashed and not cropped at random, so no image is padded, and the two
-slips that concern padding and flips of the padded box cannot occur; the views of the class token differ by brightness,
-contrast and saturation and not by blur and grey; the dense-energy loss is left out, as the specification recommends.
+Differences from the official code: images are squashed and not cropped at random, so no image is padded; its slips are
+mended unless `compat` asks for them; the views of the class token differ by brightness, contrast and saturation and not
+by blur and grey; the dense-energy loss is off unless `energy_weight` asks for it, as the specification recommends.
 Pixels are normalised as the encoder's pre-training was, where the official code always has ImageNet's mean. Where the
 encoder has no class token, as the tiny ViT of the embedded data, the mean of its patch tokens stands in.
 
@@ -31,6 +31,7 @@ from apc.baselines.contrast import (
     patch_contrast,
     zoomed,
 )
+from apc.baselines.energy import dense_energy
 from apc.baselines.refine import PAR
 from apc.baselines.views import recolour
 from apc.config import Config, voc
@@ -109,6 +110,8 @@ class ToCo(Method):
         self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 448 * d <= DILATIONS[-1] * cfg.image_size))
         self.crop = max(round(CROP * grid), 2) * encoder.patch
         self.weights = {"cls": 1.0, "aux": 1.0, "ptc": 0.2, "ctc": 0.5, "seg": 0.1}
+        if cfg.energy_weight:
+            self.weights["energy"] = cfg.energy_weight
 
     def tokens(self, images: Tensor, closed: list[Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Images (B,3,H,W) -> patch tokens (B,N,D) of the early and the last block, and the class token (B,D)."""
@@ -116,49 +119,59 @@ class ToCo(Method):
         prefix = self.encoder.vit.num_prefix_tokens
         return early[:, prefix:], last[:, prefix:], last[:, 0] if prefix else last.mean(1)
 
-    def cams(self, early: Tensor, last: Tensor, images: Tensor) -> Tensor:
-        """Patch tokens (B,N,D) of both blocks -> raw maps of both classifiers, (B,2(C-1),h,w)."""
-        scores = torch.cat([self.classifier(last), self.early(early)], -1)
+    def cams(self, early: Tensor, last: Tensor, images: Tensor, both: bool = True) -> Tensor:
+        """Patch tokens (B,N,D) of both blocks -> raw maps, (B,2(C-1),h,w) of the last block's classifier and the early
+        one's, or (B,C-1,h,w) of the early one's alone."""
+        scores = torch.cat([self.classifier(last), self.early(early)], -1) if both else self.early(early)
         return scores.transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """`cls` and `aux` of the two classifiers on max-pooled tokens, `ptc`, `ctc`, and `seg` of the decoder, each 0
-        before its time."""
+        """`cls` and `aux` of the two classifiers on max-pooled tokens, `ptc`, `ctc`, and of the decoder `seg` and
+        `energy`, where it is wanted, each 0 before its time."""
         images, labels, setting = batch["image"], batch["labels"].float(), self.setting
         early, last, token = self.tokens(images, closed)
         terms = {
             "cls": F.multilabel_soft_margin_loss(self.classifier(last.amax(1)).float(), labels),
             "aux": F.multilabel_soft_margin_loss(self.early(early.amax(1)).float(), labels),
         }
-        none = terms["cls"].new_zeros(())
-        terms |= {"ptc": none, "ctc": none, "seg": none}
-        if progress <= min(setting.contrast, setting.segment):
+        terms |= {name: terms["cls"].new_zeros(()) for name in self.weights if name not in terms}
+        segments = progress > setting.segment
+        decodes = segments or self.cfg.compat == "official"  # which counts NaN 0 times
+        if not (progress > setting.contrast or decodes):
             return terms
-        cam, early_cam = self._seen(images, early.detach(), last.detach()).chunk(2, dim=1)
+        own = decodes and progress > setting.own  # before, the last block's CAM is of no use
+        cams = self._seen(images, early.detach(), last.detach(), own)
+        cam, early_cam = cams[:, : labels.shape[1]], cams[:, -labels.shape[1] :]
         if progress > setting.contrast:
             terms["ptc"] = self._patches(last, early_cam, images, labels)
             terms["ctc"] = self._classes(images, token, early_cam, labels)
-        if progress > setting.segment:
-            shown = cam if progress > setting.own else early_cam
-            with torch.autocast(images.device.type, enabled=False):
-                label = refined_label(self.par, images, shown, labels, setting.high, setting.low)
-            size = (images.shape[-2] // self.cfg.seg_stride, images.shape[-1] // self.cfg.seg_stride)
-            target = F.interpolate(label[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-            terms["seg"] = losses.balanced_segmentation(self._decoded(last, images, size), target)
+        if decodes:
+            made = self._decoder(images, last, cam, labels)
+            terms |= made if segments else {name: 0.0 * term for name, term in made.items()}
         return terms
 
+    def _decoder(self, images: Tensor, last: Tensor, cam: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The decoder's terms, against labels of pixels made from CAMs (B,C-1,H,W)."""
+        with torch.autocast(images.device.type, enabled=False):
+            label = refined_label(self.par, images, cam, labels, self.setting.high, self.setting.low)
+        size = (images.shape[-2] // self.cfg.seg_stride, images.shape[-1] // self.cfg.seg_stride)
+        target = F.interpolate(label[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
+        logits = self._decoded(last, images, size)
+        terms = {"seg": losses.balanced_segmentation(logits, target, self.cfg.compat)}
+        return terms | ({"energy": dense_energy(images, logits.softmax(1), label)} if self.cfg.energy_weight else {})
+
     @torch.no_grad()
-    def _seen(self, images: Tensor, early: Tensor, last: Tensor) -> Tensor:
-        """Both CAMs over scales, (B,2(C-1),H,W); what this step has computed already is not computed again."""
+    def _seen(self, images: Tensor, early: Tensor, last: Tensor, both: bool = True) -> Tensor:
+        """The maps of `cams` over scales; what this step has computed already is not computed again."""
 
         def maps(shown: Tensor) -> Tensor:
             known = shown.shape[-2:] == images.shape[-2:]
             new = shown[len(images) :] if known else shown
             new_early, new_last, _ = self.tokens(new)
-            made = self.cams(new_early, new_last, new)
-            return torch.cat([self.cams(early, last, images), made]) if known else made
+            made = self.cams(new_early, new_last, new, both)
+            return torch.cat([self.cams(early, last, images, both), made]) if known else made
 
         return multi_scale_cam(maps, images, SCALES, self.encoder.patch)
 
@@ -174,7 +187,10 @@ class ToCo(Method):
         levels = object_levels(early_cam, labels, self.setting.high, self.setting.low)
         corners = draw_crops(levels, self.crop, CROPS)
         shows = cut_out(levels[:, None], corners, self.crop).mean((2, 3, 4)) > NEGATIVE
-        parts, locals_ = zoomed(images, ZOOM), cut_out(images, corners, self.crop).flatten(0, 1)
+        seen = images
+        if self.cfg.compat == "official":
+            seen = torch.where(torch.rand(len(images), 1, 1, 1).to(images.device) < 0.5, images.flip(-1), images)
+        parts, locals_ = zoomed(images, ZOOM), cut_out(seen, corners, self.crop).flatten(0, 1)
         parts, locals_ = (recolour(each, self.cfg.jitter or COLOUR) for each in (parts, locals_))
         wholes = torch.stack([token, self.tokens(parts)[2]], 1)  # (B,2,D)
         crops = self.tokens(locals_)[2].unflatten(0, (len(images), CROPS))
