@@ -8,14 +8,53 @@ AFA too), so that training stops with a loss that is not finite. The other two h
 padded, so there is no box to forget to scale (a), and no score is taken of the first sample alone (d).
 """
 
-from apc.baselines.afa import AFA
-from apc.baselines.toco import ToCo
-from apc.baselines.vit_pcm import ViTPCM
-from apc.config import Config
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from apc.baselines.afa import AFA, afa, afa_pocket
+from apc.baselines.toco import ToCo, toco, toco_pocket
+from apc.baselines.vit_pcm import ViTPCM, vit_pcm, vit_pcm_pocket
+from apc.config import PRESETS, Config
+from apc.data import folder, pocket, prepared
 from apc.model.apc import APC
 from apc.model.method import Method
 
 METHODS: dict[str, type[Method]] = {"apc": APC, "vit_pcm": ViTPCM, "afa": AFA, "toco": ToCo}
+
+PUBLISHED: dict[str, Callable[[str], Config]] = {"vit_pcm": vit_pcm, "afa": afa, "toco": toco}
+"""Published setting of the methods of Table 6 on voc or coco."""
+PROPORTIONS: dict[str, Callable[[Config], dict[str, Any]]] = {
+    "vit_pcm": vit_pcm_pocket, "afa": afa_pocket, "toco": toco_pocket,
+}  # fmt: skip
+"""Fields that turn a setting of small data into theirs."""
+
+
+def preset(name: str, told: Config) -> Config:
+    """Setting that `apc train NAME` starts from where flags and file, which are laid over it again, came to `told`: the
+    preset itself for apc; for another method its published setting on voc and coco, and elsewhere its proportions."""
+    if told.method == "apc":
+        return PRESETS[name]()
+    if name in ("voc", "coco"):
+        return PUBLISHED[told.method](name)
+    return replace(told, **proportioned(told, told.method))
+
+
+def proportioned(base: Config, method: str) -> dict[str, Any]:
+    """Fields that turn `base` into `method`'s setting in the published proportions: a warm-up is a share of all steps,
+    so the training images are counted."""
+    return PROPORTIONS[method](replace(base, num_train=base.num_train or _train_images(base)))
+
+
+def _train_images(base: Config) -> int:
+    """How many training images the lists have; 0 before a folder is named."""
+    if base.dataset == "pocket":
+        return pocket.SIZES["train"]
+    if not base.root:
+        return 0
+    if base.dataset == "folder":
+        return len(folder.read_list(base.root, base.train_list).names)
+    return len(prepared.read_entries(base.root, base.dataset, base.train_list))
 
 
 def build(cfg: Config, num_classes: int) -> Method:

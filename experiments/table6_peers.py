@@ -12,8 +12,6 @@ the embedded data, about 45 minutes, 1 seed on photographs. Expect AFA and ToCo,
 step, to take the longest; whose score is best on so little data is for the run to say.
 """  # noqa: E501
 
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +29,10 @@ def plan(base: Config) -> Points:
 
 
 def peers(base: Config) -> dict[str, dict[str, Any]]:
-    """Fields that turn `base` into each peer's setting: its `<name>_pocket` of apc/baselines."""
-    counted = replace(base, num_train=base.num_train or _train_images(base))  # warm-ups are shares of all steps
-    settings = {name: getattr(import_module(f"apc.baselines.{name}"), f"{name}_pocket") for name in PEERS}
-    return {name: of(counted) | SCORED for name, of in settings.items()}
+    """Fields that turn `base` into each peer's setting."""
+    from apc.methods import proportioned
+
+    return {name: proportioned(base, name) | SCORED for name in PEERS}
 
 
 def over_scales(result: Result, runs: Path) -> Result:
@@ -42,19 +40,6 @@ def over_scales(result: Result, runs: Path) -> Result:
     from apc.evaluate.again import measured_result, multi_scale
 
     return measured_result(result, runs, "multi_scale", multi_scale)
-
-
-def _train_images(base: Config) -> int:
-    """How many training images the lists have; 0 before a folder is named."""
-    from apc.data import folder, pocket, prepared
-
-    if base.dataset == "pocket":
-        return pocket.SIZES["train"]
-    if not base.root:
-        return 0
-    if base.dataset == "folder":
-        return len(folder.read_list(base.root, base.train_list).names)
-    return len(prepared.read_entries(base.root, base.dataset, base.train_list))
 
 
 EXPERIMENT = Experiment(

@@ -47,14 +47,16 @@ COLOUR = 0.6
 """Change of colour between the two views where the loader changes none: they must differ, as published."""
 
 
-def vit_pcm() -> Config:
-    """The published settings (method-spec 1.4 and 1.5) on VOC: 80 epochs, then a DeepLab for 19, which see as many
-    images as deeplab-pytorch's 20,000 steps of 10. `deeplab_weights` is yours to name."""
-    return replace(
+def vit_pcm(dataset: str = "voc") -> Config:
+    """The published settings (method-spec 1.4 and 1.5) on VOC, 80 epochs, then a DeepLab for 19, which see as many
+    images as deeplab-pytorch's 20,000 steps of 10; or the same on COCO's images as ViT-PCM sieves them.
+    `deeplab_weights` is yours to name."""
+    cfg = replace(
         voc(), method="vit_pcm", encoder="vit_base_patch16_384.orig_in21k_ft_in1k", flip="both", jitter=0.6,
         pooling="max", mce="clamped", epochs=99, frozen_epochs=1, stage2_epochs=19, batch_size=64,
         deeplab="resnet101",
     )
+    return cfg if dataset == "voc" else replace(cfg, dataset="coco", coco_images="vit_pcm")
 
 
 def vit_pcm_pocket(base: Config) -> dict[str, Any]:

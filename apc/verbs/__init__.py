@@ -50,12 +50,17 @@ def _meant(flag: str, function: Callable[..., Any]) -> str:
     return f"--{found[0].replace('_', '-')}" if found else ""
 
 
-def base_config(words: list[str]) -> tuple[Config, list[str]]:
-    """Preset and --config taken off the front of the flags: what the other flags change, and those flags."""
+def base_config(words: list[str], told: Config | None = None) -> tuple[Config, list[str]]:
+    """Preset and --config taken off the front of the flags: what the other flags change, and those flags. With `told`,
+    what all this came to, the preset is that of its method."""
     preset = words[0] if words and not words[0].startswith("-") else "pocket"
     if preset not in PRESETS:
         raise ValueError(f"there is no preset {preset!r}; choose from {', '.join(PRESETS)}")
     cfg, rest = PRESETS[preset](), words[1:] if words and words[0] == preset else list(words)
+    if told and told.method != "apc":
+        from apc import methods
+
+        cfg = methods.preset(preset, told)
     if "--config" in rest:
         at = rest.index("--config")
         if at + 1 == len(rest):

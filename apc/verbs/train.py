@@ -8,8 +8,8 @@ from apc.config import Config
 from apc.verbs import base_config, device_of, parse, scores, set_threads, unnamed
 
 
-def command(words: list[str]) -> None:
-    base, rest = base_config(words)
+def _told(base: Config, rest: list[str]) -> tuple[Config, Path, str, int]:
+    """What the flags come to over a base."""
 
     def train(
         cfg: Annotated[Config, unnamed()] = base, runs: Path = Path("runs"), device: str = "auto", threads: int = 1
@@ -27,7 +27,13 @@ def command(words: list[str]) -> None:
         """
         return cfg, runs, device, threads
 
-    cfg, runs, device, threads = parse(train, rest, "apc train")
+    return parse(train, rest, "apc train")
+
+
+def command(words: list[str]) -> None:
+    cfg, runs, device, threads = _told(*base_config(words))
+    if cfg.method != "apc":  # file and flags lie over the preset of their method
+        cfg, runs, device, threads = _told(*base_config(words, cfg))
     from apc.loader import cores
     from apc.model import weights
     from apc.results import require_writable

@@ -1,0 +1,91 @@
+"""Which setting `apc train` starts from for each method, and that flags and files lie over it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from refusal import refused
+
+import apc.run
+from apc import methods
+from apc.baselines.afa import afa
+from apc.baselines.toco import toco
+from apc.baselines.vit_pcm import vit_pcm
+from apc.cli import main
+from apc.config import Config, folder, pocket, voc
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
+    """The settings that `apc train` would train."""
+    heard: list[Config] = []
+
+    def run(cfg: Config, **_: object) -> None:
+        heard.append(cfg)
+        raise ValueError("not here")
+
+    monkeypatch.setattr(apc.run, "run", run)
+    return heard
+
+
+def train(asked: list[Config], *words: str) -> Config:
+    assert main(["train", *words, "--device", "cpu"]) == 2
+    return asked[-1]
+
+
+@pytest.mark.parametrize("method", ["vit_pcm", "afa", "toco"])
+def test_voc_and_coco_start_from_the_published_setting_of_the_method(asked: list[Config], method: str) -> None:
+    published = methods.PUBLISHED[method]
+    assert train(asked, "voc", "--method", method) == published("voc") != replace(voc(), method=method)
+    assert train(asked, "coco", f"--method={method}") == published("coco")
+    assert published("coco").dataset == "coco" and published("voc").dataset == "voc"
+
+
+def test_published_settings_are_their_own() -> None:
+    assert {(c.image_size, c.optimizer, c.batch_size, c.frozen_epochs) for c in (vit_pcm(), afa(), toco())} == {
+        (384, "adam", 64, 1), (512, "adamw", 4, 0), (448, "adamw", 4, 0)
+    }
+    assert vit_pcm("coco") == replace(vit_pcm(), dataset="coco", coco_images="vit_pcm")
+    assert {toco("coco").coco_images, afa("coco").coco_images} == {"annotated"}
+
+
+def test_the_papers_method_starts_from_the_preset_itself(asked: list[Config]) -> None:
+    assert train(asked, "voc") == voc() and train(asked, "pocket", "--method", "apc") == pocket()
+
+
+def test_embedded_data_start_from_the_methods_proportions(asked: list[Config]) -> None:
+    cfg = train(asked, "pocket", "--method", "toco")
+    assert (cfg.optimizer, cfg.schedule, cfg.frozen_epochs, cfg.lr) == ("adamw", "poly", 0, pocket().lr_frozen / 10)
+    assert (cfg.image_size, cfg.epochs, cfg.batch_size) == (96, 10, 16)
+    assert cfg.warmup_steps == 45  # 7.5 % of 10 epochs of 60 steps
+    assert train(asked, "pocket", "--method", "afa").poly_power == 1.0 != cfg.poly_power
+    assert train(asked, "pocket", "--method", "vit_pcm").stage2_epochs == 6
+
+
+def test_a_warm_up_is_a_share_of_the_training_that_the_flags_name(asked: list[Config], photographs: Path) -> None:
+    words = ["folder", "--root", str(photographs), "--method", "toco", "--batch-size", "2", "--epochs", "20"]
+    cfg = train(asked, *words)
+    assert cfg.warmup_steps == 6 and cfg.num_train == 0  # 7.5 % of 20 epochs of the 8 images of train.csv
+    assert (cfg.image_size, cfg.lr) == (folder().image_size, folder().lr_frozen / 10)
+    assert train(asked, *words, "--lr-frozen", "0.02").lr == 0.002
+
+
+def test_flags_and_files_win_over_the_methods_setting(asked: list[Config], tmp_path: Path) -> None:
+    cfg = train(asked, "voc", "--method", "toco", "--image-size", "384", "--optimizer", "adam", "--lr", "0.001")
+    assert cfg == replace(toco(), image_size=384, optimizer="adam", lr=0.001)
+    (tmp_path / "a.toml").write_text('method = "afa"\nimage_size = 320\nlr = 0.01\n')
+    cfg = train(asked, "voc", "--config", str(tmp_path / "a.toml"), "--lr", "0.02")
+    assert cfg == replace(afa(), image_size=320, lr=0.02)
+    cfg = train(asked, "pocket", "--method", "afa", "--warmup-steps", "3", "--frozen-epochs", "1", "--grad-clip", "2")
+    assert (cfg.warmup_steps, cfg.frozen_epochs, cfg.grad_clip) == (3, 1, 2.0)
+
+
+def test_help_names_the_methods_and_a_slip_is_answered(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "--method {apc,vit_pcm,afa,toco}" in capsys.readouterr().out
+    refused(["train", "voc", "--method", "tocco"], capsys, "--method", "'apc', 'vit_pcm', 'afa', 'toco'")
+    absent = str(tmp_path / "absent")
+    refused(["train", "folder", "--root", absent, "--method", "afa"], capsys, absent, "no such folder")
+    words = ["train", "--runs", str(tmp_path), "--num-train", "16", "--num-val", "4", "--weights", "", "--device", "cpu"]
+    refused([*words, "--compat", "official"], capsys, "compat is official", "for method apc must be fixed")
