@@ -87,5 +87,5 @@ def test_help_names_the_methods_and_a_slip_is_answered(capsys: pytest.CaptureFix
     refused(["train", "voc", "--method", "tocco"], capsys, "--method", "'apc', 'vit_pcm', 'afa', 'toco'")
     absent = str(tmp_path / "absent")
     refused(["train", "folder", "--root", absent, "--method", "afa"], capsys, absent, "no such folder")
-    words = ["train", "--runs", str(tmp_path), "--num-train", "16", "--num-val", "4", "--weights", "", "--device", "cpu"]
+    words = ["train", "--runs", str(tmp_path), "--num-train", "16", "--num-val", "4", "--weights", ""]
     refused([*words, "--compat", "official"], capsys, "compat is official", "for method apc must be fixed")
