@@ -47,10 +47,11 @@ def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = (
 
 
 def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
-    """Write what each photograph scored in each run to `path` (.npz), beside what is there: run -> counts (n,3,C).
+    """Write what each photograph scored in each run to `path` (.npz), beside what is there: counts (n,3,C).
 
-    The three are the pixels of a class that are right, that the truth has and that were called so, by the headline
-    protocol: the mIoU of any choice of photographs follows from their sums. Runs whose folder has neither file,
+    The three are the pixels of a class that are right, that the truth has and that were called so; the mIoU of any
+    choice of photographs follows from their sums. Under the run's name stand those of the headline protocol, under
+    `<run>.miou_crf` those after the CRF. Runs whose folder has neither file,
     such as those of another machine, keep what was written of them before.
     """
     import numpy as np
@@ -59,9 +60,10 @@ def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
     with suppress(OSError, ValueError, BadZipFile), np.load(path) as stored:
         kept = {run: stored[run] for run in stored.files}
     for row in rows:
-        with suppress(OSError, ValueError, KeyError, BadZipFile):
-            tallies = load_tallies(runs / row.run)
-            kept[row.run] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
+        for name, protocol in ((row.run, "miou"), (f"{row.run}.miou_crf", "miou_crf")):
+            with suppress(OSError, ValueError, KeyError, BadZipFile):
+                found = load_tallies(runs / row.run, protocol)
+                kept[name] = found.astype(np.uint16 if found.max(initial=0) < 2**16 else np.uint32)
     if kept:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.stem}.{os.getpid()}.npz")

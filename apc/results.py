@@ -133,9 +133,9 @@ def load_runs(runs: Path) -> list[Row]:
     return [row for path in paths if (row := load_run(runs, path.parent.name))]
 
 
-def load_tallies(folder: Path) -> "ndarray":
-    """What each validation image scored in a finished run by the headline protocol: pixels of a class that are right,
-    that the truth has and that were called so, (n,3,C). OSError, ValueError or KeyError where that cannot be read.
+def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":
+    """What each validation image scored in a finished run: pixels of a class that are right, that the truth has and
+    that were called so, (n,3,C). OSError, ValueError or KeyError where that cannot be read.
 
     Runs of earlier versions have, instead, a confusion matrix an image, (n,C,C), in their confusion.npz.
     """
@@ -143,9 +143,9 @@ def load_tallies(folder: Path) -> "ndarray":
 
     if (folder / "tallies.npz").is_file():
         with np.load(folder / "tallies.npz") as stored:
-            return np.asarray(stored["miou"])
+            return np.asarray(stored[protocol])
     with np.load(folder / "confusion.npz") as stored:
-        matrices = stored["miou"]
+        matrices = stored[protocol]
     return np.stack([np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(2), matrices.sum(1)], axis=1)
 
 

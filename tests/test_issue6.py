@@ -299,6 +299,14 @@ def test_a_run_has_converged_at_the_first_epoch_with_95_percent_of_its_own_score
     assert "to_95" not in completed(replace(row, config={"eval_every": 2}, seconds={"train": 40.0})).seconds
 
 
+def test_a_method_with_two_stages_converges_in_the_second() -> None:
+    row = scored(40, 39, 39, 20, 38, 39)  # 39 is 95 % of 40 and of the first stage's network
+    assert seconds_to_share(row) == 10
+    two_stages = {"eval_every": 1, "epochs": 6, "stage2_epochs": 3}
+    assert seconds_to_share(replace(row, config=two_stages)) == 40
+    assert seconds_to_share(replace(row, config=two_stages | {"stage2_epochs": 1})) == 60
+
+
 def test_a_cpu_is_timed_by_the_processors_clock_which_other_work_does_not_change() -> None:
     row = scored(40, 30, 38, 37)
     for entry in row.curve:

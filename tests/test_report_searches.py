@@ -208,10 +208,14 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
         (tmp_path / "runs" / row.run).mkdir(parents=True)
         np.savez_compressed(tmp_path / "runs" / row.run / "confusion.npz", miou=matrices(row.config["seed"]))
     path = tmp_path / "pocket.images.npz"
+    tallies = counts_of(matrices(7))
+    (tmp_path / "runs" / rows[1].run / "confusion.npz").unlink()
+    np.savez_compressed(tmp_path / "runs" / rows[1].run / "tallies.npz", miou=tallies, miou_crf=tallies + 1)
     leave_images(path, tmp_path / "runs", rows[:1])
     leave_images(path, tmp_path / "runs", rows[1:])  # the third run has no folder here
     kept, problems = images.read(path)
-    assert set(kept.counts) == {row.run for row in rows[:2]} and problems == []
+    assert set(kept.counts) == {rows[0].run, rows[1].run, f"{rows[1].run}.miou_crf"} and problems == []
+    assert np.array_equal(kept.counts[f"{rows[1].run}.miou_crf"], tallies + 1)
     assert np.array_equal(kept.counts[rows[0].run], counts_of(matrices(0)))
     # as runs leave them now: the sums of all images in confusion.npz, what each image scored beside it
     folder = tmp_path / "runs" / rows[1].run
@@ -229,19 +233,37 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
 def test_the_interval_over_images_holds_the_difference_and_is_nothing_for_equal_rows() -> None:
     a, b = counts_of(matrices(1, right=0.8)), counts_of(matrices(2, right=0.6))
     kept = Images({"a": a, "b": b})
-    over = kept.difference(["a"], ["b"], "miou")
+    over = kept.difference([("a", "miou")], [("b", "miou")])
     assert over is not None and over.images == 40
     assert over.low < float(images.miou(a.sum(0)) - images.miou(b.sum(0))) < over.high and over.low > 0
-    assert kept.difference(["a"], ["a"], "miou") == (0.0, 0.0, 40)
-    assert kept.difference(["a"], ["b"], "miou_crf") is None and kept.difference(["a"], ["c"], "miou") is None
-    assert kept.difference(["a"], ["b"], "held_miou") == Images({"a": a, "b": b}).difference(["a"], ["b"], "held_miou")
+    assert kept.difference([("a", "miou")], [("a", "miou")]) == (0.0, 0.0, 40)
+    after = [("a", "miou_crf")], [("b", "miou_crf")]
+    assert kept.difference(*after) is None and kept.difference([("a", "miou")], [("c", "miou")]) is None
+    both = Images(kept.counts | {"a.miou_crf": b, "b.miou_crf": a}).difference(*after)
+    assert both is not None and both.high < 0  # after the CRF it is the other way round
+    held = [("a", "held_miou")], [("b", "held_miou")]
+    assert kept.difference(*held) == Images({"a": a, "b": b}).difference(*held) != over
+
+
+def test_the_crf_row_of_table_8_is_compared_by_the_run_it_scores_and_each_row_by_its_own_score() -> None:
+    rows = [
+        Row(run="r", row=label, config={}, metrics={"miou": 30.0, "miou_crf": 31.0, "ladder_miou": own}, seconds={})
+        for label, own in (("hv_bilstm", 30.0), ("crf", 31.0))
+    ]
+    rows[1].run = f"{rows[0].run}@crf"
+    better, worse = counts_of(matrices(1, right=0.8)), counts_of(matrices(2, right=0.6))
+    group = Group(rows, images=Images({rows[0].run: worse, f"{rows[0].run}.miou_crf": better}))
+    over = group.over_images("crf", "hv_bilstm", "ladder_miou")
+    assert over is not None and over.low > 0
+    rows[1].run = "elsewhere@240"  # counts of another image size are not those of the run
+    assert group.over_images("crf", "hv_bilstm", "ladder_miou") is None
 
 
 def test_of_two_equally_good_networks_at_most_five_percent_are_told_apart_by_the_images() -> None:
     trials, wrong = 300, 0
     for i in range(trials):
         kept = Images({"a": counts_of(matrices(2 * i)), "b": counts_of(matrices(2 * i + 1))})
-        over = kept.difference(["a"], ["b"], "miou")
+        over = kept.difference([("a", "miou")], [("b", "miou")])
         assert over is not None
         wrong += not over.low <= 0 <= over.high
     assert wrong / trials <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / trials)  # 5 % and two standard errors of the count

@@ -21,12 +21,16 @@ def seconds_to_share(row: Row, share: float = SHARE, clock: str = "seconds") -> 
 
     `clock` names the curve's seconds: `seconds` of the wall, or `cpu_seconds` of the processor, which old runs lack.
 
-    The last epoch's score is the run's own; a run whose final score is 0 has reached any share of it after one epoch.
+    Of a method with two stages only scores of the second count: before it the network that is scored in the end does
+    not exist, and the time is that of both stages. The last epoch's score is the run's own; a run whose final score is
+    0 has reached any share of it after one epoch.
     """
     final, curve = row.metrics.get("miou"), row.curve
     if final is None or not curve or any("miou" not in entry for entry in curve[:-1]) or clock not in curve[-1]:
         return None
-    reached = [entry[clock] for entry in curve[:-1] if entry["miou"] >= share * final]
+    stage2 = row.config.get("stage2_epochs", 0)
+    first = len(curve) - stage2 if stage2 else 0
+    reached = [entry[clock] for entry in curve[first:-1] if entry["miou"] >= share * final]
     return float(reached[0] if reached else curve[-1][clock])
 
 

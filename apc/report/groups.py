@@ -49,13 +49,25 @@ class Group:
 
     def over_images(self, a: str, b: str, metric: str) -> Interval | None:
         """Bootstrap interval over images of label `a` minus label `b`, over the seeds of both; None without counts."""
-        runs = [{row.config.get("seed", 0): row.run for row in self.rows if row.row == label} for label in (a, b)]
+        runs = [
+            {row.config.get("seed", 0): _scored(row, metric) for row in self.rows if row.row == label}
+            for label in (a, b)
+        ]
         common = sorted(set(runs[0]) & set(runs[1]))
-        return self.images.difference([runs[0][s] for s in common], [runs[1][s] for s in common], metric)
+        return self.images.difference([runs[0][s] for s in common], [runs[1][s] for s in common])
 
     def stamped(self, key: str) -> Counter[str]:
         """How many rows carry each value of a stamp key."""
         return Counter(str(row.stamp.get(key, "not stamped")) for row in self.rows)
+
+
+def _scored(row: Row, metric: str) -> tuple[str, str]:
+    """The run whose counts a row's metric follows from, and by which score: Table 8's CRF row is another's run, and its
+    own metric is `miou` in some rows and `miou_crf` in others."""
+    if metric == "ladder_miou":
+        after = row.metrics.get(metric) == row.metrics.get("miou_crf") != row.metrics.get("miou")
+        metric = "miou_crf" if after else "miou"
+    return row.run.removesuffix("@crf"), metric
 
 
 def read(path: Path) -> tuple[list[Row], list[str]]:
@@ -150,8 +162,8 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
     group = Group(list(last.values()), what, notes)
     commits = group.stamped("commit")
     if len(commits) > 1:
-        listed = ", ".join(f"{commit[:10]} ({n} run{'s' * (n > 1)})" for commit, n in commits.most_common())
-        notes.append(f"This table mixes runs of {len(commits)} commits: {listed}.")
+        listed = "; ".join(f"{commit[:10]}: {_told(group, commit)}" for commit, _ in commits.most_common())
+        notes.append(f"This table mixes runs of {len(commits)} commits. {listed}.")
     dirty = sum(bool(row.stamp.get("dirty")) for row in group.rows)
     if dirty:
         notes.append(f"{dirty} of {len(group.rows)} runs were made with uncommitted changes in the working tree.")
@@ -162,6 +174,18 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
                 f"The runs differ in {key}: {', '.join(sorted(kinds))}. The same seed may then give different numbers."
             )
     return group
+
+
+def _told(group: Group, commit: str) -> str:
+    """The runs of one commit, by the rows that they stand in: a row of another commit than its rival's may differ."""
+    mine = [row for row in group.rows if str(row.stamp.get("commit", "not stamped")) == commit]
+    labels = list(dict.fromkeys(row.row for row in mine))
+    whole = [label for label in labels if sum(r.row == label for r in mine) == sum(r.row == label for r in group.rows)]
+    part = [f"`{label}` in part" for label in labels if label not in whole]
+    named = [*(f"`{label}`" for label in whole), *part]
+    rows = "a part of every row" if len(part) == len(group.labels) else ", ".join(named[:12])
+    more = f" and {len(named) - 12} more" if len(named) > 12 and "every" not in rows else ""
+    return f"{rows}{more} ({len(mine)} run{'s' * (len(mine) > 1)})"
 
 
 def _text(value: Any) -> str:

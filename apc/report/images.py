@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 """Draws of as many images as there are, with replacement; 95 % intervals are their 2.5 and 97.5 percentiles."""
-PARTS = {"miou": slice(None), "tune_miou": slice(0, None, 2), "held_miou": slice(1, None, 2)}
+PARTS = {
+    "miou": slice(None), "miou_crf": slice(None), "tune_miou": slice(0, None, 2), "held_miou": slice(1, None, 2)
+}  # fmt: skip
 """Metrics that follow from the counts of the images, and the images of each; see apc/evaluate/segmentation.py."""
 LEVEL = 0.95
 
@@ -30,27 +32,36 @@ class Interval(NamedTuple):
     """How many were drawn from."""
 
 
+Scored = tuple[str, str]
+"""Run and the metric of it that is compared."""
+
+
+def name(run: str, metric: str) -> str:
+    """Where the counts of a run stand: those after the CRF have a place of their own."""
+    return f"{run}.{metric}" if metric == "miou_crf" else run
+
+
 class Images:
     """Counts by image of every run: pixels of a class that are right, that the truth has, that were called so."""
 
     def __init__(self, counts: "dict[str, ndarray] | None" = None) -> None:
-        """`counts` is run -> (n,3,C), as apc.leave.leave_images writes it."""
+        """`counts` is run, or run.miou_crf -> (n,3,C), as apc.leave.leave_images writes it."""
         self.counts = counts or {}
         self._drawn: dict[tuple[str, str], ndarray] = {}
 
-    def difference(self, a: Sequence[str], b: Sequence[str], metric: str) -> Interval | None:
+    def difference(self, a: Sequence[Scored], b: Sequence[Scored]) -> Interval | None:
         """95 % interval of mean score of runs `a` minus that of `b`, a[i] paired with b[i]; None without the counts.
 
-        None as well for a metric that does not follow from the counts, such as one with a CRF.
+        None as well for a metric that does not follow from the counts, such as one of the patch branch.
         """
         import numpy as np
 
-        if metric not in PARTS or not a or not all(run in self.counts for run in (*a, *b)):
+        if not a or not all(metric in PARTS and name(run, metric) in self.counts for run, metric in (*a, *b)):
             return None
-        sizes = {self.counts[run][PARTS[metric]].shape for run in (*a, *b)}
+        sizes = {self.counts[name(run, metric)][PARTS[metric]].shape for run, metric in (*a, *b)}
         if len(sizes) > 1 or next(iter(sizes))[0] < 2:
             return None
-        drawn = np.mean([self._scores(x, metric) - self._scores(y, metric) for x, y in zip(a, b, strict=True)], axis=0)
+        drawn = np.mean([self._scores(*x) - self._scores(*y) for x, y in zip(a, b, strict=True)], axis=0)
         tail = 50 * (1 - LEVEL)
         low, high = np.nanpercentile(drawn, [tail, 100 - tail])
         return Interval(float(low), float(high), next(iter(sizes))[0])
@@ -60,7 +71,7 @@ class Images:
         import numpy as np
 
         if (run, metric) not in self._drawn:
-            counts = self.counts[run][PARTS[metric]].astype(np.float64)
+            counts = self.counts[name(run, metric)][PARTS[metric]].astype(np.float64)
             sums = (draws(len(counts)) @ counts.reshape(len(counts), -1)).reshape(RESAMPLES, *counts.shape[1:])
             self._drawn[run, metric] = miou(sums)
         return self._drawn[run, metric]

@@ -16,6 +16,7 @@ from apc.report.groups import Group, read, separate
 from apc.report.printed import beside
 from apc.report.provenance import damages, failures, provenance, schedule
 from apc.report.verdict_tables import verdict_table
+from apc.report.why import whys
 from apc.report.words import plain_words
 from apc.results import Row
 
@@ -132,7 +133,7 @@ def _group(
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := values.sentences(experiment, group)) else []
     text += comparison.compared(races, group.rows)
     text += pictures(experiment, group, stages, found, races, whole.labels, name, place, reports)
-    text += verdict_table(judged)
+    text += [*verdict_table(judged), *whys(experiment.name, group, judged)]
     return [*text, *provenance(group, experiment.knobs or ())], judged
 
 

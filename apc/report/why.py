@@ -1,0 +1,96 @@
+"""Why a claim does not hold here, or not for sure: what the two rows do differently, and seeds that stand apart."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from apc.report.claims import Judged
+from apc.report.groups import Group
+from apc.report.statistics import summary
+from apc.report.tables import signed
+
+ASKED = ("table7_pooling", "table8_components", "figure4_theta_epsilon", "grid_lambda")
+"""Experiments whose claims are looked into."""
+APART = 2.5
+"""Standard deviations, estimated by the median absolute deviation, beyond which a seed stands apart."""
+LEAST = 3.0
+"""Points of mIoU that it must be away from the median as well: equal seeds have no deviation."""
+LEVEL = 2.0
+"""Points of precision or recall below which two rows are called level."""
+
+
+def whys(name: str, group: Group, judged: Iterable[Judged]) -> list[str]:
+    """A paragraph for each claim that is contradicted or undecided by its own metric."""
+    asked = [j for j in judged if name in ASKED and j.verdict.outcome in ("contradicted", "undecided")]
+    first = {j.claim: j for j in reversed(asked) if all(j.rows)}  # the first metric of each claim
+    return [_why(group, j) for j in reversed(list(first.values()))]
+
+
+def _why(group: Group, j: Judged) -> str:
+    better, worse = j.rows
+    text = [f"**Why {j.verdict.outcome}: {j.claim}?**"]
+    if told := _choices(group, better, worse):
+        text.append(f"`{better}` beside `{worse}`: {told}.")
+    text += _errors(group, better, worse)
+    text += [line for label in (better, worse) if (line := outliers(group, label, j.metric))]
+    differences = j.verdict.difference.differences
+    listed = ", ".join(signed(value) for _, value in sorted(differences.items()))
+    text.append(f"The difference seed by seed: {listed}." if len(differences) > 1 else "It rests on one seed.")
+    if alone := _apart(differences):
+        text.append(f"That of seed {', '.join(map(str, alone))} stands apart and widens the interval; it stays in.")
+    return " ".join([*text, "Masks of one seed stand in Figure 7."])
+
+
+def _choices(group: Group, better: str, worse: str) -> str:
+    """What Algorithm 1 takes and how often the patch contrastive error has anything to compare, of both rows."""
+    parts = []
+    for metric, meaning, digits in (
+        ("mean_k", "patches that Algorithm 1 takes for a present class", 2),
+        ("high_share", "share of present classes with two patches above epsilon", 2),
+        ("precision", "precision of the foreground", 0),
+        ("recall", "its recall", 0),
+    ):
+        mine, other = (summary(group.scores(label, metric).values()) for label in (better, worse))
+        if mine.n and other.n:
+            parts.append(f"{meaning} {mine.mean:.{digits}f} beside {other.mean:.{digits}f}")
+    return ", ".join(parts)
+
+
+def _errors(group: Group, better: str, worse: str) -> list[str]:
+    """Precision and recall in words: does a row mark too much or miss too much?"""
+    moved = {}
+    for metric in ("precision", "recall"):
+        mine, other = (summary(group.scores(label, metric).values()) for label in (better, worse))
+        moved[metric] = mine.mean - other.mean if mine.n and other.n else 0.0
+    words = {
+        ("precision", False): "calls more background a thing", ("precision", True): "calls less background a thing",
+        ("recall", False): "misses more of the things", ("recall", True): "misses less of the things",
+    }  # fmt: skip
+    said = [words[metric, by > 0] for metric, by in moved.items() if abs(by) >= LEVEL]
+    if said:
+        return [f"So `{better}` {' and '.join(said)}."]
+    return ["In precision and recall the two are level."] if any(moved.values()) else []
+
+
+def outliers(group: Group, label: str, metric: str) -> str:
+    """Seeds of a row that stand apart from its others, and seeds that never find some class; empty where none does."""
+    scores = group.scores(label, metric)
+    middle = statistics.median(scores.values()) if scores else 0.0
+    told = [f"seed {s} of `{label}` stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)]
+    for row in group.rows:
+        lost = _lost(row.classes, row.per_class.get("miou", [])) if row.row == label else []
+        if lost:
+            told.append(f"seed {row.config.get('seed', 0)} of `{label}` never finds {', '.join(lost)} (IoU 0)")
+    return f"{'; '.join(told)}.".replace("seed", "Seed", 1) if told else ""
+
+
+def _apart(scores: Mapping[int, float]) -> list[int]:
+    """Seeds far from the median of at least four."""
+    if len(scores) < 4:
+        return []
+    middle = statistics.median(scores.values())
+    spread = 1.4826 * statistics.median(abs(value - middle) for value in scores.values())  # of a normal scatter
+    return [seed for seed, value in sorted(scores.items()) if abs(value - middle) > max(APART * spread, LEAST)]
+
+
+def _lost(classes: Sequence[str], values: Sequence[float | None]) -> list[str]:
+    return [name for name, value in zip(classes, values, strict=False) if value is not None and value < 0.05]

@@ -1,0 +1,52 @@
+"""Why a claim does not hold: the paragraph is made from the rows, and names the seeds that stand apart."""
+
+from typing import Any
+
+from apc.config import Config, to_dict
+from apc.report.catalogue import EXPERIMENTS
+from apc.report.claims import judge_group
+from apc.report.groups import Group
+from apc.report.why import outliers, whys
+from apc.results import Row
+
+TABLE7 = EXPERIMENTS["table7_pooling"]
+
+
+def a_row(label: str, seed: int, miou: float, ring: float = 40.0, **metrics: float) -> Row:
+    config: dict[str, Any] = to_dict(Config()) | {"seed": seed, "pooling": label}
+    return Row(
+        run=f"{label}{seed}", row=label, config=config, metrics={"miou": miou, **metrics}, seconds={},
+        classes=["background", "ring", "cup"], per_class={"miou": [90.0, ring, None]},
+    )  # fmt: skip
+
+
+def test_a_contradicted_claim_is_told_by_what_the_rows_do_and_a_reproduced_one_is_not() -> None:
+    rows = [
+        row
+        for seed, noise in enumerate((0.0, 0.3, -0.2))
+        for row in (
+            a_row("adaptive_k", seed, 40 + noise, mean_k=4.0, high_share=0.6, precision=59.0, recall=50.0),
+            a_row("top_k", seed, 45 - noise, mean_k=4.6, high_share=0.8, precision=58.0, recall=62.0),
+            a_row("max", seed, 30.0 + noise / 2),
+        )
+    ]
+    group = Group(rows)
+    judged = list(judge_group(TABLE7, group, "pocket"))
+    (told,) = whys(TABLE7.name, group, judged)
+    assert told.startswith("**Why contradicted: adaptive-K beats top-K?** `adaptive_k` beside `top_k`: ")
+    assert "takes for a present class 4.00 beside 4.60, share of present classes" in told
+    assert "So `adaptive_k` misses more of the things." in told  # one point of precision is level
+    assert "The difference seed by seed: −5.0, −4.4, −5.4." in told and "stands apart" not in told
+    assert told.endswith("Masks of one seed stand in Figure 7.")
+    assert whys("table6_peers", group, judged) == []
+
+
+def test_seeds_far_from_the_others_and_classes_never_found_are_named() -> None:
+    scores = (48.0, 49.0, 48.5, 49.5, 32.0)
+    rows = [a_row("max", seed, score, ring=0.0 if seed == 1 else 40.0) for seed, score in enumerate(scores)]
+    assert outliers(Group(rows), "max", "miou") == (
+        "Seed 4 of `max` stands apart with 32.0 (median 48.5); seed 1 of `max` never finds ring (IoU 0)."
+    )
+    assert outliers(Group(rows[2:4]), "max", "miou") == ""  # two seeds have no crowd to stand apart from
+    level = [a_row("max", seed, 40.0 + (seed == 4)) for seed in range(5)]
+    assert outliers(Group(level), "max", "miou") == ""  # one point is no failure though the others are equal
