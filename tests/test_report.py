@@ -381,6 +381,44 @@ def test_the_page_says_what_the_data_is_what_is_held_and_what_single_seeds_score
     assert "differs much between seeds" not in text
 
 
+def test_each_data_set_is_told_once_with_what_was_trained_and_what_waits(tmp_path: Path) -> None:
+    rows = [
+        a_row("max", s, 30.0 + s, dataset="folder", pooling="max", encoder="deit", images={"train": 651, "val": 225})
+        for s in range(2)
+    ]
+    for row in rows:
+        row.stamp |= {"weights_name": "deit.safetensors", "measured": {"commit": "beefbeef", "device": "H100"}}
+    save_rows(tmp_path / "results/table7_pooling/voc-animals.jsonl", rows)
+    text = page(tmp_path, "table7_pooling", pooling_rows())
+    head, body = text.split("## Figure 5")
+    told = head.split("### Verdicts on voc-animals")[1]
+    assert "photographs of PASCAL VOC 2012" in told and "651 for training, 225 for validation" in told
+    assert "- 15 epochs, 651 training images, encoder `deit` with the weights `deit.safetensors`: Table 7\n" in told
+    assert "pending: `python experiments/table8_components.py`" in told
+    assert "add `--preset folder --root voc-animals --weights deit.safetensors`" in told
+    assert text.count("drawn miniature of VOC") == 1 and "Tables 3 and 4 cannot be tested here" in head
+    assert "measured afterwards: commit `beefbeef` on H100" in body and "protocol: 1" not in body.split("beefbeef")[1]
+    assert "`python experiments/reproduce_all.py`" in head
+
+
+def test_claims_about_time_are_the_papers_in_seconds_and_its_hours(tmp_path: Path) -> None:
+    rows = [
+        replace(a_row(label, s, 40.0), seconds={"train": 60.0, "train_cpu": seconds + s * (1 + len(label) / 10)})
+        for label, seconds in (("baseline", 50.0), ("akp", 40.0), ("akp_pcl", 44.0))
+        for s in range(3)
+    ]
+    for row in rows:
+        row.curve = [{"epoch": 1, "seconds": 60.0, "cpu_seconds": row.seconds["train_cpu"]}]
+        row.config |= {"eval_every": 1}
+    text = page(tmp_path, "table5_efficiency", rows)
+    summary_line = next(line for line in text.splitlines() if line.startswith("| Table 5") and "PCL saves time" in line)
+    told = [cell.strip() for cell in summary_line.strip("|").split("|")]
+    assert told[2:4] == ["+1.5 h", "`to_95_cpu_seconds`"] and told[4].startswith("−4.4 s [") and "(n=3)" in told[4]
+    assert told[5] == "**contradicted**" and "`train_cpu_seconds` −4.4 s" in told[6]
+    assert "1 reproduced, 1 contradicted, 0 undecided, 24 pending, of 26 claims of the paper." in text
+    assert cells(text, "akp_pcl")[-1] == "1.5 ± 0.5" and "seconds saved" in text
+
+
 def test_a_wide_spread_is_told_seed_by_seed(tmp_path: Path) -> None:
     text = page(tmp_path, "joint", [a_row("theta=0.9", s, v) for s, v in enumerate((48.7, 47.3, 30.8))])
     assert "`theta=0.9` 42.3 (n = 3, single seeds: 48.7 47.3 30.8)" in text

@@ -41,6 +41,20 @@ def test_a_contradicted_claim_is_told_by_what_the_rows_do_and_a_reproduced_one_i
     assert whys("table6_peers", group, judged) == []
 
 
+def test_the_crf_row_is_not_explained_by_what_its_own_runs_do() -> None:
+    rows = [
+        Row(
+            run=f"r{seed}{end}", row=label, config={"seed": seed}, seconds={},
+            metrics={"miou": 40.0, "miou_crf": 39.0, "ladder_miou": ladder + seed, "precision": 59.0},
+        )
+        for seed in range(2)
+        for label, end, ladder in (("hv_bilstm", "", 40.0), ("crf", "@crf", 39.0 + seed))
+    ]  # fmt: skip
+    judged = list(judge_group(EXPERIMENTS["table8_components"], Group(rows), "pocket"))
+    (told,) = whys("table8_components", Group(rows), judged)
+    assert "Both rows are the same runs, scored before and after the CRF." in told and "precision" not in told
+
+
 def test_seeds_far_from_the_others_and_classes_never_found_are_named() -> None:
     scores = (48.0, 49.0, 48.5, 49.5, 32.0)
     rows = [a_row("max", seed, score, ring=0.0 if seed == 1 else 40.0) for seed, score in enumerate(scores)]

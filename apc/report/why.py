@@ -28,9 +28,13 @@ def whys(name: str, group: Group, judged: Iterable[Judged]) -> list[str]:
 def _why(group: Group, j: Judged) -> str:
     better, worse = j.rows
     text = [f"**Why {j.verdict.outcome}: {j.claim}?**"]
-    if told := _choices(group, better, worse):
-        text.append(f"`{better}` beside `{worse}`: {told}.")
-    text += _errors(group, better, worse)
+    if _runs(group, better) == _runs(group, worse):
+        text.append("Both rows are the same runs, scored before and after the CRF.")
+    else:
+        if told := _choices(group, better, worse):
+            before = "" if j.metric == "miou" else " (the last two before the CRF)"
+            text.append(f"`{better}` beside `{worse}`{before}: {told}.")
+        text += _errors(group, better, worse)
     text += [line for label in (better, worse) if (line := outliers(group, label, j.metric))]
     differences = j.verdict.difference.differences
     listed = ", ".join(signed(value) for _, value in sorted(differences.items()))
@@ -38,6 +42,10 @@ def _why(group: Group, j: Judged) -> str:
     if alone := _apart(differences):
         text.append(f"That of seed {', '.join(map(str, alone))} stands apart and widens the interval; it stays in.")
     return " ".join([*text, "Masks of one seed stand in Figure 7."])
+
+
+def _runs(group: Group, label: str) -> set[str]:
+    return {row.run.removesuffix("@crf") for row in group.rows if row.row == label}
 
 
 def _choices(group: Group, better: str, worse: str) -> str:

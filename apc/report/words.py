@@ -22,7 +22,8 @@ def plain_words(experiment: Experiment, group: Group) -> list[str]:
         ours = " < ".join(sorted(means, key=lambda label: means[label]))
         theirs = " < ".join(sorted(means, key=lambda label: printed[label]))
         same = "The paper has the same order" if ours == theirs else "The paper has another order"
-        text.append(f"Order of the means of `{experiment.metric}`: {ours}. {same}: {theirs}.")
+        if len(means) > 1:
+            text.append(f"Order of the means of `{experiment.metric}`: {ours}. {same}: {theirs}.")
     wide = {label: s for label in group.labels if (s := summary(group.scores(label, "miou").values())).std > WIDE}
     if wide:
         listed = "; ".join(
