@@ -49,7 +49,7 @@ def test_help_is_told_at_once(script: str, tmp_path: Path) -> None:
 def test_a_script_names_its_table_its_command_and_what_to_expect(script: str) -> None:
     source = (ROOT / "experiments" / f"{script}.py").read_text()
     head = source.split('"""')[1]
-    assert f"python experiments/{script}.py" in head and "minutes" in head and "Expect" in head
+    assert f"python experiments/{script}.py" in head and "minute" in head and "Expect" in head
 
 
 FEW = "--set num_train=16 --set num_val=2"

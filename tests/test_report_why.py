@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
 from apc.config import Config, to_dict
 from apc.report.catalogue import EXPERIMENTS
 from apc.report.claims import judge_group
 from apc.report.groups import Group
+from apc.report.images import Images
 from apc.report.why import outliers, whys
 from apc.results import Row
 
@@ -64,3 +67,15 @@ def test_seeds_far_from_the_others_and_classes_never_found_are_named() -> None:
     assert outliers(Group(rows[2:4]), "max", "miou") == ""  # two seeds have no crowd to stand apart from
     level = [a_row("max", seed, 40.0 + (seed == 4)) for seed in range(5)]
     assert outliers(Group(level), "max", "miou") == ""  # one point is no failure though the others are equal
+
+
+def test_a_class_that_is_called_on_the_background_and_missed_where_it_is_has_changed_places_with_it() -> None:
+    rows = [a_row("max", seed, 40.0) for seed in range(2)]
+    truth = [900, 100, 0]
+    fine = np.array([[[850, 50, 0], truth, [900, 100, 0]]])
+    swapped = np.array([[[650, 5, 0], truth, [745, 255, 0]]])
+    group = Group(rows, images=Images({"max0": fine, "max1": swapped}))
+    assert outliers(group, "max", "miou") == (
+        "In seed 1 of `max` figure and ground have changed places for ring: 5 % of its pixels are found, and it is "
+        "called on 2.5 times as many as it has."
+    )

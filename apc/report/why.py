@@ -7,6 +7,7 @@ from apc.report.claims import Judged
 from apc.report.groups import Group
 from apc.report.statistics import summary
 from apc.report.tables import signed
+from apc.results import Row
 
 ASKED = ("table7_pooling", "table8_components", "figure4_theta_epsilon", "grid_lambda")
 """Experiments whose claims are looked into."""
@@ -16,6 +17,9 @@ LEAST = 3.0
 """Points of mIoU that it must be away from the median as well: equal seeds have no deviation."""
 LEVEL = 2.0
 """Points of precision or recall below which two rows are called level."""
+FOUND, CALLED = 0.2, 2.0
+"""Figure and ground of a class have changed places where less than this share of its pixels is found, and it is called
+on more than so many times its pixels."""
 
 
 def whys(name: str, group: Group, judged: Iterable[Judged]) -> list[str]:
@@ -84,11 +88,14 @@ def outliers(group: Group, label: str, metric: str) -> str:
     scores = group.scores(label, metric)
     middle = statistics.median(scores.values()) if scores else 0.0
     told = [f"seed {s} of `{label}` stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)]
-    for row in group.rows:
-        lost = _lost(row.classes, row.per_class.get("miou", [])) if row.row == label else []
-        if lost:
-            told.append(f"seed {row.config.get('seed', 0)} of `{label}` never finds {', '.join(lost)} (IoU 0)")
-    return f"{'; '.join(told)}.".replace("seed", "Seed", 1) if told else ""
+    for row in (row for row in group.rows if row.row == label):
+        seed = f"seed {row.config.get('seed', 0)} of `{label}`"
+        if swapped := _swapped(group, row):
+            told.append(f"in {seed} figure and ground have changed places for {'; for '.join(swapped)}")
+        elif lost := _lost(row.classes, row.per_class.get("miou", [])):
+            told.append(f"{seed} never finds {', '.join(lost)} (IoU 0)")
+    text = "; ".join(told)
+    return f"{text[0].upper()}{text[1:]}." if told else ""
 
 
 def _apart(scores: Mapping[int, float]) -> list[int]:
@@ -98,6 +105,19 @@ def _apart(scores: Mapping[int, float]) -> list[int]:
     middle = statistics.median(scores.values())
     spread = 1.4826 * statistics.median(abs(value - middle) for value in scores.values())  # of a normal scatter
     return [seed for seed, value in sorted(scores.items()) if abs(value - middle) > max(APART * spread, LEAST)]
+
+
+def _swapped(group: Group, row: Row) -> list[str]:
+    """Classes that a run calls where they are not and misses where they are, with how much of both."""
+    counts = group.images.counts.get(row.run)
+    if counts is None or counts.shape[2] != len(row.classes):
+        return []
+    found = []
+    for name, right, truth, called in list(zip(row.classes, *counts.sum(0, dtype=float), strict=True))[1:]:
+        if truth and right < FOUND * truth and called > CALLED * truth:
+            share, times = f"{100 * right / truth:.0f} %", f"{called / truth:.1f} times"
+            found.append(f"{name}: {share} of its pixels are found, and it is called on {times} as many as it has")
+    return found
 
 
 def _lost(classes: Sequence[str], values: Sequence[float | None]) -> list[str]:
