@@ -10,6 +10,7 @@ from apc.plans import Point
 from apc.report.build import build
 from apc.report.catalogue import EXPERIMENTS
 from apc.report.claims import judge_group
+from apc.report.drawn import _curve, _spread
 from apc.report.grids import cells, heat_map, timed
 from apc.report.groups import Group
 from apc.report.values import at_an_end, best_of, default_of, panels, values_of
@@ -157,6 +158,20 @@ def test_a_heat_map_with_one_far_failure_is_drawn(tmp_path: Path) -> None:
     assert heat_map(grid, ("theta", "epsilon"), "miou", tmp_path / "a").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_curve_ends_with_the_runs_final_score() -> None:
+    (row, *_) = rows_of([Point("a", {})], lambda config: 40.0)
+    row.curve = [{"epoch": 1, "miou": 20.0, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
+    assert _curve(row) == [row.curve[0], {"epoch": 2, "loss": 0.5, "miou": 40.0}]
+    row.curve = [{"epoch": 1, "loss": 1.0}]
+    assert _curve(row) == row.curve  # of a run that scored no epoch there is no curve of scores
+
+
+def test_one_seed_is_promised_no_deviation() -> None:
+    one = Group(rows_of([Point("a", {})], lambda config: 40.0, seeds=1))
+    assert _spread(one, ["a"], "miou") == "one seed each"
+    assert "standard deviation" in _spread(Group(FIGURE4), Group(FIGURE4).labels, "miou")
+
+
 # --- time ---------------------------------------------------------------------------------------------
 
 
@@ -171,5 +186,5 @@ def test_times_are_those_of_the_processor_where_the_rows_have_them() -> None:
         del row.seconds["train_cpu"]
         row.seconds["to_95"] = 20.0
     found = timed(Group(rows), ["a", "b"], "miou")
-    assert list(found) == ["training (wall seconds)", "training to 95 % of the final score (wall seconds)"]
+    assert list(found) == ["training (wall seconds)", "to 95 % of the final score (wall seconds)"]
     assert found["training (wall seconds)"]["b"][0][0] == 60.0

@@ -117,6 +117,7 @@ def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
         for k in dict.fromkeys(k for epoch in epochs for k in epoch)
         if k not in ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr")
     ]
+    keys = [k for k in keys if k not in ("tune_miou", "held_miou") or "miou" not in keys]  # its halves
     keys = sorted(keys, key=lambda k: ("miou" in k, k == "loss"))[:6]
     if not keys:
         return None

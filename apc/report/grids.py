@@ -72,7 +72,7 @@ Points = Mapping[str, Sequence[tuple[float, float]]]
 def timed(group: Group, labels: Sequence[str], metric: str) -> dict[str, Points]:
     """Axis name -> points of each clock that the rows have: the whole schedule, and the time to 95 % beside it."""
     found: dict[str, Points] = {}
-    for name, seconds in (("training", "train_seconds"), ("training to 95 % of the final score", "to_95_seconds")):
+    for name, seconds in (("training", "train_seconds"), ("to 95 % of the final score", "to_95_seconds")):
         clock = clock_of(group, seconds)
         points = {}
         for label in labels:
