@@ -400,5 +400,6 @@ def test_everything_small_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest
     assert labels["table9_cosine"] == ["without_pcl", "with_pcl"]
     assert len(list((tmp_path / "runs" / "smoke").glob("*/row.json"))) == 4 + len(labels["table6_peers"])
     page = (tmp_path / "runs" / "smoke" / "reports" / "ablation.md").read_text()
-    for word in ("inter_cosine", "ladder_miou", "to_95_cpu_seconds", "peak_gib", "train_pseudo_miou", "network_seconds"):
+    columns = ("inter_cosine", "ladder_miou", "to_95_cpu_seconds", "peak_gib", "train_pseudo_miou", "network_seconds")
+    for word in columns:
         assert f" {word} " in page
