@@ -398,3 +398,10 @@ def test_pseudo_masks_of_a_method_that_merges_labels_scale_each_class_to_its_own
         found[method.merges] = {m.protocol.image_labels: m.labels for m in maps}
     assert (found[False][True] == 0).all() and (found[True][False] == 0).all()
     assert (found[True][True][:, :4] == 1).all() and (found[True][True][:, 4:] == 0).all()
+
+
+def test_photographs_go_together_as_far_as_their_number_and_their_pixels_allow() -> None:
+    sizes = {0: (4, 5), 1: None, 2: (2, 5), 3: (1, 5), 4: (6, 5), 5: (1, 1)}
+    together = [list(found) for found in inference._together(list(sizes), sizes.get, 2, 30)]
+    assert together == [[0, 2], [3], [4], [5]]  # 30 pixels fit, 35 and 31 do not; the second has no size
+    assert [list(found) for found in inference._together(list(sizes), sizes.get, 3, None)] == [[0, 2, 3], [4, 5]]

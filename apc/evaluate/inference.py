@@ -28,6 +28,8 @@ from apc.pseudo_labels import merge, with_background
 
 BATCH_PIXELS = 16 * 384**2
 """Pixels the network is shown at once, in at most 16 images: two images of 960 pixels, one of 1120."""
+KEPT = 2**26
+"""Probabilities kept at once between several passes, a quarter of a GiB: six photographs of 500 pixels for VOC."""
 
 
 class Showing(NamedTuple):
@@ -92,15 +94,15 @@ def label_maps(
     cost = cost or Cost()
     plan = {p: tuple(showings(p, cfg, method.encoder.patch)) for p in protocols}
     means = dict.fromkeys(plan.values())
-    # What is shown more than once goes one photograph at a time: probabilities at a photograph's own size are large.
     showing = [showing for passes in means for showing in passes]
-    group = min(max(BATCH_PIXELS // showing[0].side ** 2, 1), 16) if len(showing) == 1 else 1
+    group = min(max(BATCH_PIXELS // max(showing).side ** 2, 1), 16)
+    # Of what is shown more than once, sums at the photographs' own sizes are kept, which are large.
+    most = KEPT // len(split.classes) if len(showing) > 1 else None
     read = functools.lru_cache(maxsize=group)(split.photo)
     needed = {p.branch for p in protocols}
     with CRFPool(crf_workers) as pool:
         waiting: deque[_Waiting] = deque()
-        for start in range(0, len(indices), group):
-            sizes = {i: size for i in indices[start : start + group] if (size := wanted(i))}
+        for sizes in _together(indices, wanted, group, most):
             shown = functools.partial(_forward, method, split, cfg, list(sizes), read, device, closed, cost, needed)
             crfs: dict[int, list[_CRF]] = {i: [] for i in sizes}
             left = dict.fromkeys(sizes, len(means))
@@ -118,6 +120,22 @@ def label_maps(
                     yield from _finished(waiting.popleft(), cost)
         while waiting:
             yield from _finished(waiting.popleft(), cost)
+
+
+def _together(
+    indices: Sequence[int], wanted: Callable[[int], tuple[int, ...] | None], group: int, most: int | None
+) -> Iterator[dict[int, tuple[int, ...]]]:
+    """Photographs that go through the network together, with their sizes: at most `group`, and `most` pixels if any."""
+    sizes: dict[int, tuple[int, ...]] = {}
+    for i in indices:
+        if size := wanted(i):
+            pixels = sum(h * w for h, w in (size, *sizes.values()))
+            if sizes and (len(sizes) == group or (most and pixels > most)):
+                yield sizes
+                sizes = {}
+            sizes[i] = size
+    if sizes:
+        yield sizes
 
 
 def _averaged(
