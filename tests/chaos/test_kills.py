@@ -202,7 +202,7 @@ def survive(tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epoch
 
 
 def scores(row: Row) -> dict[str, Any]:
-    curve = [{name: value for name, value in entry.items() if name != "seconds"} for entry in row.curve]
+    curve = [{name: value for name, value in entry.items() if not name.endswith("seconds")} for entry in row.curve]
     return {"metrics": row.metrics, "per_class": row.per_class, "curve": curve}
 
 
