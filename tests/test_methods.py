@@ -25,6 +25,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         raise ValueError("not here")
 
     monkeypatch.setattr(apc.run, "run", run)
+    monkeypatch.setattr("apc.model.weights.fingerprint", lambda cfg: "")  # no network is asked for weights
     return heard
 
 

@@ -162,6 +162,9 @@ def test_a_curve_ends_with_the_runs_final_score() -> None:
     (row, *_) = rows_of([Point("a", {})], lambda config: 40.0)
     row.curve = [{"epoch": 1, "miou": 20.0, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
     assert _curve(row) == [row.curve[0], {"epoch": 2, "loss": 0.5, "miou": 40.0}]
+    row.metrics = {f"{name}_miou": 1.0 for name in "abcdefgh"}
+    row.curve = [{"epoch": 1, **row.metrics}, {"epoch": 2}]
+    assert list(_curve(row)[-1])[:-1] == list(row.metrics)  # another order would draw the figure again
     row.curve = [{"epoch": 1, "loss": 1.0}]
     assert _curve(row) == row.curve  # of a run that scored no epoch there is no curve of scores
 

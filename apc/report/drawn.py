@@ -118,7 +118,7 @@ def _spread(group: Group, labels: Sequence[str], metric: str) -> str:
 
 def _curve(row: Row) -> list[dict[str, float]]:
     """A run's curve, which ends with its final scores: those of the last epoch stand among its metrics alone."""
-    scored = {name for epoch in row.curve for name in epoch if name in row.metrics}
+    scored = dict.fromkeys(name for epoch in row.curve for name in epoch if name in row.metrics)
     if not scored or not row.curve:
         return row.curve
     return [*row.curve[:-1], {name: row.metrics[name] for name in scored} | row.curve[-1]]
