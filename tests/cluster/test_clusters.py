@@ -3,14 +3,14 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from machine import ROOT, Machine, described, install, missing, wait
+from rows import stripped
 
 from apc.config import from_dict, pocket
 from apc.plans import Schedule
-from apc.results import Row, load_rows
+from apc.results import load_rows
 from apc.run import identity, run
 from search_spaces.pooling import PLAN
 
@@ -63,15 +63,6 @@ def test_ray_up_and_ray_submit_bring_the_report_back(one: Machine, tmp_path: Pat
     wait(lambda: one.shell("pgrep -cx raylet || true").split() == ["0"], 60, "ray down")
 
 
-def stripped(rows: list[Row]) -> list[dict[str, Any]]:
-    """Rows without times: what an interruption must not change."""
-    curves = [[{k: v for k, v in epoch.items() if not k.endswith("seconds")} for epoch in row.curve] for row in rows]
-    return [
-        {"run": row.run, "config": row.config, "metrics": row.metrics, "classes": row.per_class, "curve": curve}
-        for row, curve in zip(rows, curves, strict=True)
-    ]
-
-
 def under_way(runs: Path) -> int:
     """How many runs have finished an epoch and not the last."""
     return sum(not curve.with_name("row.json").exists() for curve in runs.glob("*/curve.jsonl"))
@@ -115,4 +106,4 @@ def test_a_search_that_loses_a_node_leaves_the_table_of_one_that_does_not(
     rows, expected = (load_rows(folder / "reports" / "results" / "table7_pooling" / "pocket.jsonl")
                       for folder in (runs, undisturbed))
     assert len(rows) == 4 and not any(row.error for row in rows)
-    assert stripped(rows) == stripped(expected)
+    assert [stripped(row) for row in rows] == [stripped(row) for row in expected]

@@ -1,0 +1,65 @@
+"""A driver that is stopped at any moment: the same command goes on, and the table is that of an undisturbed one."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rows import stripped
+
+from apc.config import from_dict
+from apc.results import load_rows
+from apc.run import run
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def command(runs: Path, *more: str) -> list[str]:
+    """A search of some 20 seconds on two cores: 4 settings, 1 seed."""
+    small = ["num_train=64", "num_val=4", "weights=", "crf=none", "epochs=8", "warmup_steps=0"]
+    flags = [word for setting in small for word in ("--set", setting)]
+    place = ["--runs", str(runs), "--reports", str(runs / "reports"), "--seeds", "1"]
+    return [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *flags, *place, *more]
+
+
+def run_until(runs: Path, finished: int, stop: signal.Signals) -> tuple[int, str]:
+    """Start the search, stop it once `finished` runs are done; exit code and what it said last."""
+    process = subprocess.Popen(
+        command(runs), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=runs.parent
+    )
+    deadline = time.monotonic() + 180
+    while len(list(runs.glob("*/row.json"))) < finished:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_driver_loses_nothing_and_the_same_command_goes_on(stop: signal.Signals, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    results = runs / "reports" / "results" / "table7_pooling" / "pocket.jsonl"
+    code, errors = run_until(runs, 1, stop)
+    before = {path: path.stat().st_mtime_ns for path in runs.glob("*/row.json")}
+    assert 1 <= len(before) < 4
+    if stop == signal.SIGKILL:
+        assert code == -signal.SIGKILL
+    else:
+        assert code == 130
+        lines = errors.splitlines()
+        assert len(lines) == 1 and re.fullmatch(
+            r"interrupted: \d finished runs are kept; the same command goes on from there", lines[0]
+        )
+        assert len(results.read_text().splitlines()) == int(lines[0].split()[1]) >= 1
+    done = subprocess.run(command(runs), capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = load_rows(results)
+    assert [row.row for row in rows] == ["average", "max", "top_k", "adaptive_k"]
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # what was finished was not done again
+    fresh = [run(from_dict(row.config), runs=tmp_path / "plain", device="cpu") for row in rows]
+    assert [stripped(row) for row in rows] == [stripped(row) for row in fresh]
