@@ -40,12 +40,13 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
         panels = [Panel("photograph", photo), Panel("truth", np.asarray(painted(photo, truth, size)))]
         scores[name] = {label: miou(confusion(truth, found[i], len(split.classes))) for label, found in made.items()}
         for label, found in made.items():
-            title = f"{label}: {scores[name][label]:.0f}"
+            title = f"{label}: IoU {scores[name][label]:.0f}"
             panels.append(Panel(title, np.asarray(painted(photo, found[i], size))))
             seen |= set(np.unique(found[i]).tolist())
         rows[name], seen = panels, seen | set(np.unique(truth).tolist())
     names = [c for c in sorted(seen) if 0 < c < len(split.classes)]
-    draw(rows, path, {split.classes[c]: tuple((palette()[c] / 255).tolist()) for c in names})
+    colours = {split.classes[c]: tuple((palette()[c] / 255).tolist()) for c in names}
+    draw(rows, path, colours | ({"not scored": tuple((palette()[255] / 255).tolist())} if 255 in seen else {}))
     told = "Masks of the decoder without image labels and without CRF; above each its IoU in percent, the mean over "
     told += "the classes in that image's truth."
     return {"shown": told, "miou": {name: {k: round(v, 2) for k, v in by.items()} for name, by in scores.items()}}

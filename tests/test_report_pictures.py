@@ -47,7 +47,7 @@ def test_a_damaged_picture_costs_itself_and_a_lost_file_is_named(tmp_path: Path)
     left(tmp_path, "figure7_qualitative", "pocket", drawn=False)
     text = build(tmp_path).read_text()
     assert "**Damaged:** `pocket.json` of figure6_heatmaps is left out" in text
-    assert "**Missing:** `figures/figure7_qualitative.pocket.png`; draw it again." in text
+    assert "**Not here:** `figures/figure7_qualitative.pocket.png`; the command below draws it." in text
 
 
 def test_every_picture_script_has_a_place_on_the_page() -> None:

@@ -147,10 +147,10 @@ def test_a_cross_and_a_full_grid_are_grids_and_a_diagonal_or_a_third_knob_is_non
 
 def test_the_grid_of_thresholds_stands_on_its_page_as_a_heat_map(tmp_path: Path) -> None:
     rows = rows_of(theta_epsilon.PLAN.next([]), of_thresholds, seeds=2)
-    save_rows(tmp_path / "results/search_theta_epsilon/pocket.jsonl", rows)
+    save_rows(tmp_path / "results/space_theta_epsilon/pocket.jsonl", rows)
     text = build(tmp_path).read_text()
-    assert "figures/search_theta_epsilon.pocket.theta-epsilon.png" in text
-    assert (tmp_path / "figures/search_theta_epsilon.pocket.theta-epsilon.pdf").stat().st_size > 1000
+    assert "figures/space_theta_epsilon.pocket.theta-epsilon.png" in text
+    assert (tmp_path / "figures/space_theta_epsilon.pocket.theta-epsilon.pdf").stat().st_size > 1000
 
 
 def test_a_heat_map_with_one_far_failure_is_drawn(tmp_path: Path) -> None:

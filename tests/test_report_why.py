@@ -41,7 +41,7 @@ def test_a_contradicted_claim_is_told_by_what_the_rows_do_and_a_reproduced_one_i
     assert "So `adaptive_k` misses more of the things." in told  # one point of precision is level
     assert "The difference seed by seed: −5.0, −4.4, −5.4." in told and "stands apart" not in told
     assert told.endswith("Masks of one seed stand in Figure 7.")
-    assert whys("table6_peers", group, judged) == []
+    assert whys("search_joint", group, judged) == []
 
 
 def test_the_crf_row_is_not_explained_by_what_its_own_runs_do() -> None:
@@ -55,7 +55,37 @@ def test_the_crf_row_is_not_explained_by_what_its_own_runs_do() -> None:
     ]  # fmt: skip
     judged = list(judge_group(EXPERIMENTS["table8_components"], Group(rows), "pocket"))
     (told,) = whys("table8_components", Group(rows), judged)
-    assert "Both rows are the same runs, scored before and after the CRF." in told and "precision" not in told
+    assert "Both rows are the same networks, scored before and after the CRF." in told and "precision" not in told
+
+
+def test_a_claim_of_time_is_told_by_epochs_and_what_each_costs() -> None:
+    rows = []
+    for label, each, after in (("baseline", 3.0, 2), ("akp", 3.0, 2), ("akp_pcl", 4.0, 3)):
+        for seed in range(3):
+            row = a_row(label, seed, 40.0)
+            row.curve = [{"epoch": at, "cpu_seconds": each * at} for at in range(1, 6)]
+            row.seconds = {"to_95_cpu": each * after + (seed == 2 and label == "akp_pcl") * each}
+            rows.append(row)
+    group = Group(rows)
+    judged = list(judge_group(EXPERIMENTS["table5_efficiency"], group, "pocket"))
+    told = next(line for line in whys("table5_efficiency", group, judged) if "PCL saves time" in line)
+    assert "`akp` is there after 2.0 epochs on average, of 3.0 s each." in told
+    assert "`akp_pcl` is there after 3.3 epochs on average, of 4.0 s each." in told
+    assert told.endswith("The difference seed by seed: −6.0, −6.0, −10.0.")
+
+
+def test_the_same_networks_at_another_size_are_not_told_as_two_trainings() -> None:
+    rows = [
+        Row(
+            run=f"r{seed}@{side}", row=str(side), config=to_dict(Config(image_size=96, eval_size=side, seed=seed)),
+            seconds={}, metrics={"miou": 40 + seed / 10 - side / 10},
+        )
+        for seed in range(3)
+        for side in (96, 160, 240)
+    ]  # fmt: skip
+    judged = list(judge_group(EXPERIMENTS["table1_image_size"], Group(rows), "pocket"))
+    (told,) = whys("table1_image_size", Group(rows), judged)
+    assert "Both rows are the same networks, shown images of another size" in told and "CRF" not in told
 
 
 def test_seeds_far_from_the_others_and_classes_never_found_are_named() -> None:

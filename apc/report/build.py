@@ -35,12 +35,14 @@ trained networks held) says what other photographs of the same kind would give. 
 and not over seeds is one of these few networks, not yet of the method.
 
 A claim is **reproduced** when the interval over seeds of its difference lies above 0, **contradicted** when it lies
-below, *undecided* otherwise, *pending* without two runs to compare. That judges its direction and not its size: a
-printed gain of 9 points is reproduced by a sure gain of half a point, so read the difference beside the word. A claim
-counts once, by the score in the column *by*; other scores are of the same runs and no further evidence. If two rows
-were truly equal, one claim in twenty would be judged wrongly; claims are not corrected for their number, and adding
-seeds until a verdict pleases breaks the rate. "About m more seeds" would decide with a chance of 80 % if mean and
-spread stay as they are, which from few seeds is a rough guess.
+below, *undecided* otherwise; *one seed* has a difference and no spread, and is counted as undecided; *pending* is
+what has no two runs to compare. A value that is claimed to be the best is contradicted only where a rival beats it at
+a level corrected for the number of rivals. A verdict judges a direction and not its size: a printed gain of 9 points
+is reproduced by a sure gain of half a point, so read the difference beside the word. A claim counts once, by the
+score in the column *by*; other scores are of the same runs and no further evidence. If two rows were truly equal, one
+claim in twenty would be judged wrongly; claims are not corrected for their number, and adding seeds until a verdict
+pleases breaks the rate. "About m more seeds" would decide with a chance of 80 % if mean and spread stay as they are,
+which from few seeds is a rough guess.
 
 **Selection.** The paper tunes its settings on the validation masks that it reports. The rule used here stands under
 every table; where a data set has a test split, `test_miou` is scored on it, and nothing is chosen by it."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from apc.report import figures, grids, lambdas, search_figures, tables
+from apc.report import figures, fronts, grids, lambdas, search_figures, tables
 from apc.report.entry import Experiment
 from apc.report.groups import Group
 from apc.report.searches import Trial
@@ -68,7 +68,7 @@ def pictures(
         "rows": (f"Rows beside the paper's values, each on its own axis: {spread}", rows),
         "classes": (f"IoU of each class: {spread.replace(', single seeds', '')}", classes),
         "curves": (
-            "Training curves of the losses (image classes, patch contrast, segmentation) and scores: "
+            "Training curves of the terms of the loss and of the score: "
             + ("mean, single seeds faint" if "mean" in spread else spread),
             curves,
         ),
@@ -77,7 +77,8 @@ def pictures(
             lambda path: grids.time_and_accuracy(times, metric, path),
         ),
         "history": (
-            f"The search's history: `{metric}` of each trial and the best so far, over trials and over trained epochs",
+            f"The search's history: `{metric}` of each trial and the best so far, over trials and over trained epochs"
+            + ("; on the right the Pareto front" if fronts.front(found) else ""),
             lambda path: search_figures.history(found, metric, _paper(experiment, stages), path),
         ),
         "knobs": (

@@ -45,7 +45,7 @@ class Experiment:
     """One table or figure of the paper and how our rows stand beside it."""
 
     name: str
-    """Folder of its results and, with .py, its script; `search_NAME` is a search of search_spaces/NAME.py."""
+    """Folder of its results and, with .py, its script; `space_NAME` is what `apc search NAME` leaves."""
     title: str
     about: str = ""
     """What varies, what is held, and what the paper's numbers are."""

@@ -16,6 +16,14 @@ _TERMS = {
     "mce": "mce: image classes",
     "pce": "pce: patch contrast",
     "seg": "seg: decoder",
+    "cls": "cls: image classes",
+    "aux": "aux: image classes, inner block",
+    "et": "et: two views alike (ViT-PCM)",
+    "reg": "reg: classifier's weights (ViT-PCM)",
+    "aff": "aff: affinity (AFA)",
+    "ptc": "ptc: patch tokens (ToCo)",
+    "ctc": "ctc: class tokens (ToCo)",
+    "energy": "energy: dense",
     "loss": "loss: weighted sum",
 }
 Seeds = Mapping[int, float]
@@ -118,7 +126,7 @@ def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
         if k not in ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr")
     ]
     keys = [k for k in keys if k not in ("tune_miou", "held_miou") or "miou" not in keys]  # its halves
-    keys = sorted(keys, key=lambda k: ("miou" in k, k == "loss"))[:6]
+    keys = sorted(keys, key=lambda k: ("miou" in k, k == "loss"))
     if not keys:
         return None
     columns = 2 if len(keys) == 4 else min(len(keys), 3)

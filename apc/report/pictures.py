@@ -47,9 +47,9 @@ class Shown:
 PICTURES = {
     "figure6_heatmaps": Shown(
         "Figure 6: heat maps of the patch scores",
-        "Scores of the patches for one class, of the trained network of Table 7's adaptive-K row, shown photographs at "
-        "several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that scores are high "
-        "in key areas of a thing and fall towards its edges.",
+        "Scores of the patches for one class, of the network of the paper's setting (Table 8's last row), shown "
+        "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
+        "scores are high in key areas of a thing and fall towards its edges.",
     ),
     "figure7_qualitative": Shown(
         "Figure 7: masks of three settings beside the truth",
@@ -148,5 +148,5 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [f"### {dataset}", f"> **Damaged:** `{path.name}` of {name} is left out ({type(error).__name__})."]
     if not (reports / "figures" / f"{figure}.png").is_file():
-        return [f"### {dataset}", f"> **Missing:** `figures/{figure}.png`; draw it again.", *lines[1:]]
+        return [f"### {dataset}", f"> **Not here:** `figures/{figure}.png`; the command below draws it.", *lines[1:]]
     return [f"### {dataset}", shown, f"![{name} on {dataset}](figures/{figure}.png)", *lines]

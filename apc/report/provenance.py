@@ -21,7 +21,8 @@ KNOWN = {
     "pocket": "a drawn miniature of VOC: small pictures of invented things, with a tiny ViT that was pre-trained on "
     "other drawn pictures in place of ImageNet. Its training schedule was tuned on validation pictures of seeds 0 to "
     "5, so only `test_miou` is untouched by tuning: its pictures were never looked at for it",
-    "voc-animals": "photographs of PASCAL VOC 2012 that show one of six classes",
+    "voc-animals": "photographs of PASCAL VOC 2012 that show at least one of six classes; things of its other classes "
+    "are not scored",
     "voc": "PASCAL VOC 2012",
     "coco": "MS COCO 2014",
 }

@@ -117,7 +117,7 @@ def against_knobs(found: Sequence[Trial], metric: str, path: Path) -> Path | Non
         for i, value in enumerate(kinds):
             part = [t for t in own if not kind or str(t.values.get(kind)) == value]
             x = [words.index(str(t.values[name])) if words else float(t.values[name]) for t in part]
-            _scores(ax, x, [t.score for t in part], low, value or "trial", i)
+            _scores(ax, x, [t.score for t in part], low, f"{kind} {value}" if kind else "trial", i)
         if words:
             ax.set_xticks(range(len(words)), words, fontsize=7, rotation=20)
             ax.set_xlim(-0.5, len(words) - 0.5)

@@ -44,6 +44,8 @@ def said(judged: Judged) -> str:
     """The outcome, bold where there is one; what the paper does not claim cannot be reproduced, only confirmed."""
     own = {"reproduced": "confirmed", "contradicted": "refuted"} if judged.ours else {}
     outcome = judged.verdict.outcome
+    if outcome == "undecided" and judged.verdict.difference.summary.n == 1:
+        return "one seed"
     return f"**{own.get(outcome, outcome)}**" if outcome in ("reproduced", "contradicted") else outcome
 
 
@@ -62,6 +64,8 @@ def counted(judged: Iterable[Judged]) -> str:
     paper = Counter[str](j.verdict.outcome for j in mine if not j.ours)
     own = Counter[str](j.verdict.outcome for j in mine if j.ours)
     text = ", ".join(f"{paper[o]} {o}" for o in ("reproduced", "contradicted", "undecided", "pending"))
+    if single := sum(said(j) == "one seed" for j in mine if not j.ours):
+        text = text.replace(" undecided", f" undecided ({single} of them with one seed)")
     text = f"{text}, of {paper.total()} claims of the paper."
     if against := contradicted(j for j in mine if not j.ours):
         text += f" **Contradicted: {against}.**"

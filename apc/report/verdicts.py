@@ -86,7 +86,9 @@ def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LE
     open_ones = [each[label] for label in equal] if _mean(each[strongest]) > 0 else [strict[strongest]]
     needed = [verdict.more_seeds for verdict in open_ones]
     more = max((n for n in needed if n is not None), default=None) if None not in needed else None
-    why = f"against {strongest}, its strongest rival; not told apart from {', '.join(equal)}"
+    apart = "one seed shows a difference but not its spread" if shown.summary.n == 1 else ""
+    apart = apart or f"not told apart from {', '.join(equal)}"
+    why = f"against {strongest}, its strongest rival; {apart}"
     return Verdict("undecided", shown, more, why, strongest)
 
 

@@ -9,7 +9,9 @@ from apc.report.statistics import summary
 from apc.report.tables import signed
 from apc.results import Row
 
-ASKED = ("table7_pooling", "table8_components", "figure4_theta_epsilon", "grid_lambda")
+SHOWN = ("table7_pooling", "table8_components", "figure4_theta_epsilon", "grid_lambda")
+"""Experiments whose claims are looked into, and whose masks Figure 7 shows."""
+ASKED = (*SHOWN, "table5_efficiency", "table6_peers", "table9_cosine", "table1_image_size")
 """Experiments whose claims are looked into."""
 APART = 2.5
 """Standard deviations, estimated by the median absolute deviation, beyond which a seed stands apart."""
@@ -26,30 +28,55 @@ def whys(name: str, group: Group, judged: Iterable[Judged]) -> list[str]:
     """A paragraph for each claim that is contradicted or undecided by its own metric."""
     asked = [j for j in judged if name in ASKED and j.verdict.outcome in ("contradicted", "undecided")]
     first = {j.claim: j for j in reversed(asked) if all(j.rows)}  # the first metric of each claim
-    return [_why(group, j) for j in reversed(list(first.values()))]
+    figure = ["Masks of one seed stand in Figure 7."] if name in SHOWN else []
+    return [" ".join([*_why(group, j), *figure]) for j in reversed(list(first.values()))]
 
 
-def _why(group: Group, j: Judged) -> str:
+def _why(group: Group, j: Judged) -> list[str]:
     better, worse = j.rows
     text = [f"**Why {j.verdict.outcome}: {j.claim}?**"]
-    if _runs(group, better) == _runs(group, worse):
-        text.append("Both rows are the same runs, scored before and after the CRF.")
+    if j.metric.endswith("seconds"):
+        text += [line for label in (better, worse) if (line := _pace(group, label, j.metric))]
+    elif _runs(group, better) == _runs(group, worse):
+        text.append(f"Both rows are the same networks, {_shown_how(group, better, worse)}.")
     else:
         if told := _choices(group, better, worse):
-            before = "" if j.metric == "miou" else " (the last two before the CRF)"
+            before = " (the last two before the CRF)" if j.metric == "ladder_miou" else ""
             text.append(f"`{better}` beside `{worse}`{before}: {told}.")
         text += _errors(group, better, worse)
-    text += [line for label in (better, worse) if (line := outliers(group, label, j.metric))]
+        text += [line for label in (better, worse) if (line := outliers(group, label, j.metric))]
     differences = j.verdict.difference.differences
     listed = ", ".join(signed(value) for _, value in sorted(differences.items()))
     text.append(f"The difference seed by seed: {listed}." if len(differences) > 1 else "It rests on one seed.")
     if alone := _apart(differences):
         text.append(f"That of seed {', '.join(map(str, alone))} stands apart and widens the interval; it stays in.")
-    return " ".join([*text, "Masks of one seed stand in Figure 7."])
+    return text
 
 
 def _runs(group: Group, label: str) -> set[str]:
-    return {row.run.removesuffix("@crf") for row in group.rows if row.row == label}
+    """Trained networks of a row; what is measured of one again is called RUN@WHAT."""
+    return {row.run.split("@")[0] for row in group.rows if row.row == label}
+
+
+def _shown_how(group: Group, better: str, worse: str) -> str:
+    if any(row.run.endswith("@crf") for row in group.rows if row.row in (better, worse)):
+        return "scored before and after the CRF"
+    return "shown images of another size; Figure 6 shows what becomes of their patch scores"
+
+
+def _pace(group: Group, label: str, metric: str) -> str:
+    """After how many epochs a row has reached the time it is judged by, and what an epoch costs; empty if unknown."""
+    clock = "cpu_seconds" if metric.endswith("_cpu_seconds") else "seconds"
+    scores, reached, each = group.scores(label, metric), [], []
+    for row in (row for row in group.rows if row.row == label):
+        spent = [epoch[clock] for epoch in row.curve if clock in epoch]
+        if row.config.get("seed", 0) in scores and spent:
+            reached.append(sum(at < scores[row.config.get("seed", 0)] for at in spent) + 1)
+            each.append(spent[-1] / len(spent))
+    if not each:
+        return ""
+    cost, after = statistics.fmean(each), statistics.fmean(reached)
+    return f"`{label}` is there after {after:.1f} epochs on average, of {cost:.1f} s each."
 
 
 def _choices(group: Group, better: str, worse: str) -> str:
