@@ -1,5 +1,6 @@
 """Settings that differ in one number or two: which rows are a curve or a grid, how they are drawn and judged."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from apc.plans import Point
 from apc.report.build import build
 from apc.report.catalogue import EXPERIMENTS
 from apc.report.claims import judge_group
-from apc.report.drawn import _curve, _spread
+from apc.report.drawn import _by_class, _curve, _spread
 from apc.report.grids import cells, heat_map, timed
 from apc.report.groups import Group
 from apc.report.values import at_an_end, best_of, default_of, panels, values_of
@@ -167,6 +168,14 @@ def test_a_curve_ends_with_the_runs_final_score() -> None:
     assert list(_curve(row)[-1])[:-1] == list(row.metrics)  # another order would draw the figure again
     row.curve = [{"epoch": 1, "loss": 1.0}]
     assert _curve(row) == row.curve  # of a run that scored no epoch there is no curve of scores
+
+
+def test_a_row_that_is_anothers_runs_after_the_crf_has_no_classes_of_its_own() -> None:
+    (row, *_) = rows_of([Point("a", {})], lambda config: 40.0, seeds=1)
+    row.classes, row.per_class = ["background", "ring"], {"miou": [90.0, 40.0]}
+    after = replace(row, run=f"{row.run}@crf", row="crf")
+    assert _by_class(Group([row, after]), "a") == {"background": [90.0], "ring": [40.0]}
+    assert _by_class(Group([row, after]), "crf") == {}
 
 
 def test_one_seed_is_promised_no_deviation() -> None:

@@ -45,8 +45,8 @@ def pictures(
         return figures.rows_beside_paper(scores, NAMES, printed, f"here ({place})", "paper (VOC 2012 val)", path)
 
     def classes(path: Path) -> Path | None:
-        scores = {label: _by_class(group, label) for label in labels}
-        return figures.by_class(scores, NAMES["miou"], path) if any(scores.values()) else None
+        scores = {label: by_class for label in labels if (by_class := _by_class(group, label))}
+        return figures.by_class(scores, NAMES["miou"], path) if scores else None
 
     def curves(path: Path) -> Path | None:
         runs = {label: [_curve(row) for row in group.rows if row.row == label] for label in labels}
@@ -135,10 +135,11 @@ def _shown(title: str, path: Path) -> str:
 
 
 def _by_class(group: Group, label: str) -> dict[str, list[float]]:
-    """Class name -> IoU of each seed, classes absent from the ground truth left out."""
+    """Class name -> IoU of each seed without CRF, classes absent from the ground truth left out; empty of a row that
+    is another's runs after the CRF."""
     found: dict[str, list[float]] = {}
     for row in group.rows:
-        if row.row == label:
+        if row.row == label and not row.run.endswith("@crf"):
             for name, value in zip(row.classes, row.per_class.get("miou", []), strict=False):
                 if value is not None:
                     found.setdefault(name, []).append(value)

@@ -204,7 +204,7 @@ def race(searches: Mapping[str, Sequence[Trial]], metric: str, path: Path) -> Pa
     every = [b for line in lines.values() for _, _, b in line]
     low = floor(every)
     for i, (name, line) in enumerate(lines.items()):
-        x, y = [e for _, e, _ in line], [max(b, low) for _, _, b in line]
+        x, y = [e for _, e, _ in line], [b if b >= low else math.nan for _, _, b in line]  # begins where it is seen
         style = ("-", "--", ":")[i % 3]
         ax.step(x, y, where="post", color=COLOURS[i], linewidth=1.7, linestyle=style, label=name)
         number, epochs, best = next(entry for entry in line if entry[2] == line[-1][2])
