@@ -60,7 +60,7 @@ def test_embedded_data_start_from_the_methods_proportions(asked: list[Config]) -
     assert (cfg.image_size, cfg.epochs, cfg.batch_size) == (96, 10, 16)
     assert cfg.warmup_steps == 45  # 7.5 % of 10 epochs of 60 steps
     assert train(asked, "pocket", "--method", "afa").poly_power == 1.0 != cfg.poly_power
-    assert train(asked, "pocket", "--method", "vit_pcm").stage2_epochs == 10
+    assert train(asked, "pocket", "--method", "vit_pcm").stage2_epochs == 20
 
 
 def test_a_warm_up_is_a_share_of_the_training_that_the_flags_name(asked: list[Config], photographs: Path) -> None:
