@@ -11,7 +11,8 @@ RULE = (
     f"Two times, since the paper's hours fall with every module although none makes a step faster: `train_…` is "
     f"the whole schedule, `to_95_…` the training until the first epoch whose `miou` is at least {SHARE:.0%} of "
     "the run's own final `miou`. Every epoch is scored for it, and scoring is counted in neither. On a CPU both are "
-    "processor seconds, `…_cpu_seconds`, which other work on the machine hardly changes."
+    "processor seconds, `…_cpu_seconds`, which other work on the machine changes less; a shared host can still be half "
+    "as fast an hour later, so a small difference between rows made at different times says nothing."
 ).replace("95%", "95 %")
 """What the two columns are, for the page."""
 
