@@ -12,6 +12,11 @@ from typing import Any
 from apc.evaluate.protocol import parse
 from apc.results import Row
 
+_METHODS = {
+    "apc": "Adaptive Patch Contrast (APC)", "vit_pcm": "ViT-PCM", "afa": "Affinity from Attention (AFA)",
+    "toco": "Token Contrast (ToCo)",
+}  # fmt: skip
+
 PAPER = (
     "Wangyu Wu, Tianhong Dai, Zhenhong Chen, Xiaowei Huang, Jimin Xiao, Fei Ma, Renrong Ouyang:\n"
     "Adaptive Patch Contrast for Weakly Supervised Semantic Segmentation"
@@ -82,6 +87,7 @@ def _page(row: Row, name: str, license: str, epoch: int) -> str:
     config, stamp, data = row.config, row.stamp, _data_name(row)
     images, things = stamp.get("images", {}), ", ".join(row.classes[1:])
     size = config["eval_size"] or config["image_size"]
+    method = _METHODS.get(config["method"], config["method"])
     root = "" if config["dataset"] == "pocket" else " --root DATA"
     beside = "" if config["dataset"] == "pocket" else "; DATA holds images/, masks/, val.csv and classes.txt"
     if config["dataset"] in ("voc", "coco"):
@@ -90,8 +96,8 @@ def _page(row: Row, name: str, license: str, epoch: int) -> str:
 # {name}: masks of {things if len(row.classes) < 12 else f"{len(row.classes) - 1} classes"}
 
 This model gives every pixel of a photograph one of {len(row.classes)} classes: background, {things}.
-It learned that from image labels alone, that is, from which classes each photograph shows, with Adaptive Patch Contrast
-(APC). {_labels(config)}
+It learned that from image labels alone, that is, from which classes each photograph shows, with
+{method}. {_labels(config)}
 
 ## Use
 

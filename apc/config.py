@@ -27,7 +27,7 @@ class Config:
     coco_images: Literal["all", "annotated", "vit_pcm"] = "annotated"
     """COCO images used: all, 82,783/40,504; with an object, 82,081/40,137; as ViT-PCM sieves them, 81,477/39,884."""
     train_list: str = "train.csv"
-    """List of training images below `root`, with the columns image,labels; for voc and coco below ROOT/apc."""
+    """List of training images below `root`, with the columns image,labels; for voc below ROOT/apc/voc, coco alike."""
     val_list: str = "val.csv"
     """List of validation images below `root`."""
     data_seed: int = 0
@@ -54,7 +54,7 @@ class Config:
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
     """A plain ViT by its timm name, `pocket` for the tiny ViT of the embedded data, or `mit_b1`, AFA's own."""
     weights: str = ""
-    """Encoder weights: a local .safetensors or .pth file, `pocket` for the embedded pre-training, or empty."""
+    """Encoder weights: a local .safetensors or .pth file, `timm`, `pocket` (embedded pre-training), or empty."""
     pos_embed: Literal["keys", "torch"] = "keys"
     """Bicubic kernel that resamples position embeddings: `keys` as ViT-PCM and timm, `torch` as ToCo."""
     bilstm: bool = True

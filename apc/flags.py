@@ -121,6 +121,11 @@ def how_of(args: argparse.Namespace, reported: Collection[str]) -> How:
     for name in objectives:
         if name not in reported:
             raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")
+    if args.stop_early != "none" and objectives[0] not in (curves := ("miou", "tune_miou", "held_miou")):
+        raise ValueError(
+            f"--stop-early {args.stop_early}: epochs report {', '.join(curves)} and not {objectives[0]}, by which the "
+            "search goes; leave it out"
+        )
     if args.warm_start and not args.warm_start.is_dir():
         raise ValueError(f"--warm-start {args.warm_start}: there is no such folder")
     if args.grid_points < 2:

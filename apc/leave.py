@@ -100,7 +100,8 @@ def leave_best(path: Path, winner: Point, base: Config, how: str) -> None:
     import tomli_w
 
     cfg = to_dict(from_dict(winner.values, base))
-    kept = {k: v for k, v in cfg.items() if k not in ("root", "seed") and not (k == "weights" and Path(v).suffix)}
+    files = {k for k in ("weights", "deeplab_weights") if Path(cfg[k]).suffix}
+    kept = {k: v for k, v in cfg.items() if k not in {"root", "seed", *files}}
     write_atomically(path, f"# {how}\n" + tomli_w.dumps(kept))
 
 

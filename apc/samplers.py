@@ -34,9 +34,6 @@ PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
 """Name -> pruner for trials of so many epochs: asha keeps the best third at a ninth and at a third of the epochs,
 median gives up what lies below the median of the trials before it, from a quarter of the epochs on."""
 
-SINGLE = ("cmaes",)
-"""Samplers for one objective only."""
-
 
 def sampler(name: str, seed: int, number: int) -> samplers.BaseSampler:
     """Sampler for trial `number` of a search with this seed: what it proposes depends on both and on the trials so far.

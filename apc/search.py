@@ -256,5 +256,7 @@ class StudySearch(DriverSearch):
 def _absolute(cfg: Config) -> Config:
     """Workers have working folders of their own."""
     root = str(Path(cfg.root).resolve()) if cfg.root else ""
-    weights = str(Path(cfg.weights).resolve()) if Path(cfg.weights).suffix else cfg.weights
-    return replace(cfg, root=root, weights=weights)
+    weights, deeplab = (
+        str(Path(name).resolve()) if Path(name).suffix else name for name in (cfg.weights, cfg.deeplab_weights)
+    )
+    return replace(cfg, root=root, weights=weights, deeplab_weights=deeplab)

@@ -255,10 +255,11 @@ class Study:
     def _within(self, row: Row) -> dict[str, Any] | None:
         """The row's setting of the space, or None where it is of another base config, of other data or outside."""
         try:
-            cfg = replace(from_dict(row.config), root=self.base.root, weights=self.base.weights)
-        except ValueError:
-            return None
-        if row.error or identity(cfg) != row.run:
+            mine = {name: getattr(self.base, name) for name in ("root", "weights", "deeplab_weights")}
+            cfg = replace(from_dict(row.config), **mine)
+            if row.error or row.config.get("dataset") != self.base.dataset or identity(cfg) != row.run:
+                return None
+        except ValueError:  # of another version, or of a data set or weights that are not here
             return None
         config = to_dict(cfg)
         asked = optuna.trial.FixedTrial(config)

@@ -10,6 +10,7 @@ trained yet, 1 on photographs; nothing else should run, for the seconds' sake. E
 side and faster, and the best score near the training size on the embedded data, whose photographs are 96 pixels small.
 """  # noqa: E501
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,11 @@ def at_sizes(result: Result, runs: Path) -> Result:
     found: dict[int, list[Row]] = {}
     failed = [row for _, rows in result for row in rows if row.error]
     for row in (row for _, rows in result for row in rows if not row.error):
-        method, cfg, _ = load_model(runs / row.run)
+        try:
+            method, cfg, _ = load_model(runs / row.run)
+        except ValueError as error:
+            print(f"not measured: {error}", file=sys.stderr)
+            continue
         for size in sizes(cfg.image_size, method.encoder.patch):
             if told := kept(row, runs, f"size_{size}", at_size(size)):
                 found.setdefault(size, []).append(_shown_at(row, size, told))

@@ -50,6 +50,7 @@ def test_presets_and_config_files_lie_under_the_flags(tmp_path: Path) -> None:
     (tmp_path / "best.toml").write_text("lambda1 = 0.3\nk = 4\n")
     cfg, rest = base_config(["folder", "--config", str(tmp_path / "best.toml"), "--k", "5"])
     assert (cfg.lambda1, cfg.k, cfg.encoder) == (0.3, 4, folder().encoder) and rest == ["--k", "5"]
+    assert base_config(["folder", f"--config={tmp_path / 'best.toml'}", "--k", "5"]) == (cfg, rest)
     assert base_config([]) == (pocket(), [])
 
 

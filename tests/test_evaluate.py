@@ -400,6 +400,17 @@ def test_pseudo_masks_of_a_method_that_merges_labels_scale_each_class_to_its_own
     assert (found[True][True][:, :4] == 1).all() and (found[True][True][:, 4:] == 0).all()
 
 
+def test_merged_labels_have_a_crf_of_their_own_though_the_same_classes_win() -> None:
+    patch = torch.tensor([0.52, 0.48, 0.0]).view(3, 1, 1).repeat(1, 8, 8)
+    patch[:, :, 4:] = torch.tensor([0.1, 0.9, 0.0]).view(3, 1, 1)
+    asked, labels = [Protocol("patch", False, crf="toco"), Protocol("patch", True, crf="toco")], torch.tensor([1, 0])
+    for merges in (False, True):
+        plain, given = (made for _, made in inference._labelled({"patch": patch}, labels, (), asked, merges))
+        assert plain.winners.tolist() == given.winners.tolist() == [0, 1]
+        assert (plain.key == given.key) != merges  # one CRF serves both only where it sees the same
+        assert np.allclose(plain.probabilities, given.probabilities) != merges
+
+
 def test_photographs_go_together_as_far_as_their_number_and_their_pixels_allow() -> None:
     sizes = {0: (4, 5), 1: None, 2: (2, 5), 3: (1, 5), 4: (6, 5), 5: (1, 1)}
     together = [list(found) for found in inference._together(list(sizes), sizes.get, 2, 30)]

@@ -204,8 +204,8 @@ def build_mit(cfg: Config) -> MiTEncoder:
         if size % 16 or size < SMALLEST:
             raise ValueError(f"{field} is {size}; for mit_b1 it must be a multiple of 16 from {SMALLEST} on")
     encoder = MiTEncoder(cfg.decoder_blocks[:-1])  # the last one is the output itself
-    if 0 < cfg.unfreeze_blocks < encoder.depth:
-        raise ValueError(f"unfreeze_blocks is {cfg.unfreeze_blocks}; mit_b1 learns whole, {encoder.depth}, or not, 0")
+    if cfg.unfreeze_blocks < encoder.depth:
+        raise ValueError(f"unfreeze_blocks is {cfg.unfreeze_blocks}; mit_b1 learns whole, give {encoder.depth}")
     if cfg.weights == "pocket":
         raise ValueError("weights is 'pocket'; that is the tiny ViT's pre-training, give mit_b1 a local file")
     if cfg.weights:

@@ -89,7 +89,7 @@ def _prepared(dataset: str, root: str, lists: list[str]) -> Told:
 def _look(file: _File) -> _Seen:
     """Read one image and its mask to their ends."""
     size, content, problems = (0, 0), "", []
-    num_bytes, image_hash, mask_hash = file.hashes
+    _, image_hash, mask_hash = file.hashes
     try:
         size = decode(file.image).shape[:2]
         content = prepared.hash_of(file.image.read_bytes())
@@ -112,6 +112,8 @@ def _caches(dataset: str, root: str, name: str) -> list[str]:
     listed, problems = data.files(dataset, root, name), []
     for file in sorted(listed.cache.parent.glob(f"{listed.cache.name}-*.npy")):
         size = int(file.stem.rpartition("-")[2])
+        if file.name != listed.file(size).name:
+            continue  # of a list whose name begins with this one's
         try:
             kept = cache.find(listed, size)
         except ValueError as error:

@@ -214,7 +214,7 @@ class _CRF(NamedTuple):
     """Numbers of the classes that win a pixel, k of them, uint8."""
     probabilities: np.ndarray
     """Theirs, (k,H,W) float32."""
-    key: tuple[Passes, str, bytes]
+    key: tuple[Passes, str, bool, bytes]
     """Equal for protocols that share a CRF."""
 
 
@@ -248,8 +248,11 @@ def _labelled(
             continue
         winners = labels.unique()
         numbers = winners.cpu().numpy().astype(np.uint8)
-        # Image labels that rule out no winning class leave the CRF, which sees the winners alone, as it was.
-        yield p, _CRF(p, numbers, probabilities[winners].cpu().numpy(), (passes, p.branch, numbers.tobytes()))
+        # Image labels that rule out no winning class leave the CRF, which sees the winners alone, as it was; merging
+        # them changes the winners' probabilities too.
+        merged = merges and p.branch == "patch" and p.image_labels
+        key = (passes, p.branch, merged, numbers.tobytes())
+        yield p, _CRF(p, numbers, probabilities[winners].cpu().numpy(), key)
 
 
 def _submitted(
@@ -258,7 +261,7 @@ def _submitted(
     """Each CRF once, those with the same parameters together."""
     for name in dict.fromkeys(crf.protocol.crf for crf in crfs):
         mine = [crf for crf in crfs if crf.protocol.crf == name]
-        once: dict[tuple[Passes, str, bytes], np.ndarray] = {}
+        once: dict[tuple[Passes, str, bool, bytes], np.ndarray] = {}
         for crf in mine:
             once.setdefault(crf.key, crf.probabilities)
         done = pool.submit(read(i), list(once.values()), CRF[cfg.crf if name == RUNS_OWN else name])

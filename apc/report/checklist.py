@@ -26,7 +26,8 @@ def checklist(results: Path) -> list[str]:
     if not found:
         return []
     lines = [_line(name, dataset, rows) for (name, dataset), rows in found.items()]
-    runs = {row.run: row for rows in found.values() for row in rows}
+    every = sorted((row for rows in found.values() for row in rows), key=lambda row: "@" not in row.run)
+    runs = {row.run.split("@")[0]: row for row in every}  # RUN@WHAT is RUN measured again; RUN's own row comes last
     finished = [row for row in runs.values() if not (row.error or row.stopped)]
     hours = _hours(list(runs.values()))
     machines = sorted({str(row.stamp["machine"]) for row in finished if row.stamp.get("machine")})

@@ -11,6 +11,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
+from apc.results import whole
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -100,10 +102,10 @@ def save(figure: "Figure", path: Path) -> Path:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     png = path.with_name(path.name + ".png")
-    with rc_context(_STYLE):
-        figure.savefig(png, dpi=150, metadata={"Software": None, "Comment": _digest.get()})
+    pdf, undated = path.with_name(path.name + ".pdf"), {"CreationDate": None, "Creator": None, "Producer": None}
+    with rc_context(_STYLE), whole(png) as drawn:  # the PNG, whose digest vouches for both, comes last
+        figure.savefig(drawn, format="png", dpi=150, metadata={"Software": None, "Comment": _digest.get()})
         figure.set_layout_engine("none")  # laid out once; the PDF takes the same places
-        figure.savefig(
-            path.with_name(path.name + ".pdf"), metadata={"CreationDate": None, "Creator": None, "Producer": None}
-        )
+        with whole(pdf) as part:
+            figure.savefig(part, format="pdf", metadata=undated)
     return png

@@ -11,7 +11,6 @@ SELECTION = {
     "val": "`val`: settings are chosen by the validation masks that are also reported, as in the paper; "
     "the score of a chosen setting is optimistic.",
     "half": "`half`: settings are chosen on one half of the validation images and reported on the other.",
-    "image_labels": "`image_labels`: settings are chosen by image labels alone; no mask is opened for it.",
 }
 
 
@@ -75,7 +74,7 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
     if tables.measured(group, ["test_miou"]):
         selection += " The test split was not used for choosing anything; `test_miou` is free of that optimism."
     dates = list(dict.fromkeys(sorted(str(row.stamp["time"])[:10] for row in group.rows if row.stamp.get("time"))))
-    hours = sum(sum(group.scores(label, "train_seconds").values()) for label in group.labels) / 3600
+    hours = sum(row.seconds.get("train", 0.0) for row in group.rows if "@" not in row.run) / 3600
     lines = [
         f"runs: {len(group.rows)}, seeds {', '.join(map(str, seeds))}, {hours:.1f} hours of training in all"
         + (f", finished {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}" if dates else ""),
@@ -87,7 +86,7 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
         "at one scale, without image labels and without CRF",
         "; ".join(
             all_of(key, f"{key}:")
-            for key in ("machine", "device", "threads", "processes", "launcher")
+            for key in ("machine", "device", "threads", "processes")
             if any(row.stamp.get(key) for row in group.rows)
         ),
         "; ".join(

@@ -43,7 +43,8 @@ def _one_sentence(box: str, function: Callable[..., Any]) -> str:
 def _meant(flag: str, function: Callable[..., Any]) -> str:
     """The flag of `function` that means what `flag` means elsewhere, or else is spelt most like it; or nothing."""
     names = list(inspect.signature(function).parameters)
-    names += [f.name for f in fields(Config)] if "cfg" in names else []
+    if "cfg" in names:  # shown as the flags of its fields, and as --config
+        names = [name for name in names if name != "cfg"] + ["config", *(f.name for f in fields(Config))]
     asked = flag.strip("-").split("=")[0].replace("-", "_")
     same = [name for name in names for group in _SAME if {name, asked} <= group]
     found = [*same, *difflib.get_close_matches(asked, names, n=1)]
@@ -61,6 +62,7 @@ def base_config(words: list[str], told: Config | None = None) -> tuple[Config, l
         from apc import methods
 
         cfg = methods.preset(preset, told)
+    rest = [part for word in rest for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
     if "--config" in rest:
         at = rest.index("--config")
         if at + 1 == len(rest):

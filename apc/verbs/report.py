@@ -1,5 +1,6 @@
 """`apc report`: the pages from the rows."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -7,11 +8,13 @@ from apc.verbs import parse, positional
 
 
 def command(words: list[str]) -> None:
-    def report(reports: Annotated[Path, positional()] = Path("reports")) -> Path:
+    usual = Path(os.environ.get("APC_REPORTS", "reports"))
+
+    def report(reports: Annotated[Path, positional()] = usual) -> Path:
         """Build ablation.md, tables and figures from the rows below REPORTS/results; trains nothing.
 
         Args:
-            reports: Folder of the report.
+            reports: Folder of the report (default: $APC_REPORTS, or reports).
         """
         return reports
 

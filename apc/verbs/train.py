@@ -1,5 +1,6 @@
 """`apc train`: one setting, trained and scored."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +11,10 @@ from apc.verbs import base_config, device_of, parse, scores, set_threads, unname
 
 def _told(base: Config, rest: list[str]) -> tuple[Config, Path, str, int]:
     """What the flags come to over a base."""
+    usual = Path(os.environ.get("APC_RUNS", "runs"))
 
     def train(
-        cfg: Annotated[Config, unnamed()] = base, runs: Path = Path("runs"), device: str = "auto", threads: int = 1
+        cfg: Annotated[Config, unnamed()] = base, runs: Path = usual, device: str = "auto", threads: int = 1
     ) -> tuple[Config, Path, str, int]:
         """Train one setting and score it. A preset may stand first: pocket (embedded data, the default), folder (your
         photographs), voc or coco (what `apc data prepare` made). `--config FILE` lays a TOML file, such as best.toml,
@@ -21,7 +23,7 @@ def _told(base: Config, rest: list[str]) -> tuple[Config, Path, str, int]:
 
         Args:
             cfg: The setting.
-            runs: Folder that keeps the runs.
+            runs: Folder that keeps the runs (default: $APC_RUNS, or runs).
             device: auto, cpu, cuda or cuda:N.
             threads: Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits.
         """

@@ -150,6 +150,7 @@ def test_a_space_with_a_slip_is_one_sentence_of_the_command(
         (["--trials", "0"], ["--trials is 0"]),
         (["--sampler", "bohb"], ["bohb", "'tpe'"]),
         (["--stop-early", "asha"], ["--stop-early asha", "eval_every=1"]),
+        (["--stop-early", "asha", "--objectives", "patch_miou"], ["--stop-early asha", "not patch_miou", "tune_miou"]),
         (["--log", "comet"], ["comet", "'mlflow', 'wandb'"]),
         (["--warm-start", "absent"], ["--warm-start absent", "no such folder"]),
         (["--sampler", "grid", "--hours", "1"], ["--sampler grid trains every", "leave out --trials, --hours"]),
