@@ -91,9 +91,9 @@ def _head(made: Mapping[tuple[str, str], Section]) -> list[str]:
     legend = "\n".join(f"- `{name}`: {meaning}" for name, meaning in METRICS.items())
     text = [
         "# Ablations of Adaptive Patch Contrast",
-        "Made by `apc report` from the rows below `results/`; do not edit. The same page as one file that needs no "
-        "other: `ablation.html`. One command makes the rows, tables and figures of the paper, and goes on where it was "
-        f"stopped: `{ALL}`; what else stands here has its command under it.",
+        "Made by `apc report` from the rows below `results/`; do not edit. It leaves the same page as one file that "
+        "needs no other, `ablation.html`, too large for git. One command makes the rows, tables and figures of the "
+        f"paper, and goes on where it was stopped: `{ALL}`; what else stands here has its command under it.",
         "## How to read this",
         HOW_TO_READ,
         f"<details><summary>What the columns measure</summary>\n\n{legend}\n\n</details>",
