@@ -21,41 +21,9 @@ from apc.data.transforms import squash
 from apc.evaluate import inference, segmentation
 from apc.evaluate.crf import CRF, CRFParameters, Refined, crf_labels, refine
 from apc.evaluate.inference import Cost, LabelMap, Showing, showings
-from apc.evaluate.protocol import HEADLINE, PROTOCOLS, Protocol, combinations, parse
-from apc.evaluate.segmentation import Counts, confusion, foreground, iou, miou, pixel_accuracy, score
+from apc.evaluate.protocol import HEADLINE, Protocol, parse
+from apc.evaluate.segmentation import Counts, confusion, miou, score
 from apc.methods import build
-
-
-def test_confusion_counts_truth_by_row_and_drops_ignored_pixels() -> None:
-    truth, predicted = np.array([[0, 1], [1, 255]]), np.array([[0, 0], [1, 1]])
-    assert confusion(truth, predicted, 3).tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 0]]
-
-
-def test_iou_of_a_class_without_truth_is_left_out_of_the_mean() -> None:
-    matrix = np.array([[6, 1, 1], [2, 2, 0], [0, 0, 0]])
-    # background 6/(8+8-6), class 1 2/(4+3-2); class 2 is predicted once, but has no truth
-    assert iou(matrix)[:2] == pytest.approx([60, 40]) and np.isnan(iou(matrix)[2])
-    assert miou(matrix) == pytest.approx(50)
-    assert np.isnan(miou(np.zeros((3, 3), int)))
-
-
-def test_miou_agrees_with_torchmetrics() -> None:
-    metrics = pytest.importorskip("torchmetrics.classification")
-    truth, predicted = torch.randint(0, 5, (4, 30, 30)), torch.randint(0, 5, (4, 30, 30))
-    truth[0, :5] = 255
-    oracle = metrics.MulticlassJaccardIndex(5, average="macro", ignore_index=255)(predicted, truth)
-    total = sum(confusion(t.numpy(), p.numpy(), 5) for t, p in zip(truth, predicted, strict=True))
-    assert miou(total) == pytest.approx(100 * oracle.item(), abs=1e-3)
-
-
-def test_pixel_accuracy_is_the_share_of_pixels_that_are_right() -> None:
-    assert pixel_accuracy(np.array([[5, 1, 0], [2, 3, 1], [0, 0, 4]])) == pytest.approx(75)
-    assert np.isnan(pixel_accuracy(np.zeros((2, 2), int)))
-
-
-def test_foreground_precision_and_recall_count_the_right_class_only() -> None:
-    matrix = np.array([[5, 1, 0], [2, 3, 1], [0, 0, 4]])
-    assert foreground(matrix) == {"precision": pytest.approx(100 * 7 / 9), "recall": pytest.approx(70)}
 
 
 class Fixed(nn.Module):
@@ -135,46 +103,6 @@ def test_tallies_give_the_scores_of_a_confusion_matrix_a_photograph_at_a_share_o
     assert counts.images.nbytes == photographs * 3 * classes * 4 and counts.total.nbytes == classes**2 * 8
     # 8 protocols over COCO's 40,137 photographs: 0.3 GiB, where matrices would take 7.8
     assert 8 * (40137 * counts.images[0].nbytes + counts.total.nbytes) < 0.3 * 2**30
-
-
-EVERY = combinations(
-    sizes=(0, 64, 960), keep_aspect=(False, True), scales=((), (1.0,), (0.5, 1.0), (0.5, 0.75, 1.0, 1.25, 1.5)),
-    crf=("", "own", *CRF),
-)  # fmt: skip
-
-
-def test_the_names_that_stand_in_rows_stay() -> None:
-    assert [p.name for p in PROTOCOLS] == [
-        "miou", "miou_crf", "patch_miou", "patch_miou_crf",
-        "labelled_miou", "labelled_miou_crf", "pseudo_miou", "pseudo_miou_crf",
-    ]  # fmt: skip
-    assert [p.name for p in HEADLINE] == ["miou"]
-
-
-def test_a_name_tells_its_protocol_and_no_two_protocols_share_one() -> None:
-    assert len({p.name for p in EVERY}) == len(EVERY) == 4 * 3 * 2 * 4 * 9
-    assert all(parse(p.name) == p for p in EVERY)
-    assert parse("miou_960_keep_ms_crf").name == "miou_960_keep_ms_crf"
-    ours = Protocol("patch", True, 640, True, (0.5, 1.5), "vit_pcm")
-    assert ours.name == "pseudo_miou_640_keep_ms_50_150_crf_vit_pcm" and parse(ours.name) == ours
-
-
-def test_a_protocol_is_told_in_words() -> None:
-    assert parse("miou").meaning == "decoder, no image labels"
-    told = "patch branch, image labels given, long side 960 pixels, aspect kept, mean over the scales 0.5 1 and flips"
-    assert parse("pseudo_miou_960_keep_ms_50_100_crf_afa").meaning == f"{told}, dense CRF (afa)"
-
-
-@pytest.mark.parametrize("name", ["test_miou", "miou_", "miou_keep_960", "miou_crf_ms", "miou_crf_best", "miou_0"])
-def test_other_words_name_no_protocol(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name!r} names no protocol|crf is '(best|ms)'"):
-        parse(name)
-
-
-@pytest.mark.parametrize("scales", [(1.0, 0.5), (0.5, 0.5), (0.333,), (0.01, 1.0), (9.0,)])
-def test_scales_that_a_name_could_not_tell_are_refused(scales: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match="multi_scale is"):
-        Protocol(scales=scales)
 
 
 def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:

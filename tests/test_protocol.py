@@ -1,0 +1,46 @@
+"""Protocols: a name tells what was scored, and no two share one."""
+
+
+import pytest
+
+from apc.evaluate.crf import CRF
+from apc.evaluate.protocol import HEADLINE, PROTOCOLS, Protocol, combinations, parse
+
+EVERY = combinations(
+    sizes=(0, 64, 960), keep_aspect=(False, True), scales=((), (1.0,), (0.5, 1.0), (0.5, 0.75, 1.0, 1.25, 1.5)),
+    crf=("", "own", *CRF),
+)  # fmt: skip
+
+
+def test_the_names_that_stand_in_rows_stay() -> None:
+    assert [p.name for p in PROTOCOLS] == [
+        "miou", "miou_crf", "patch_miou", "patch_miou_crf",
+        "labelled_miou", "labelled_miou_crf", "pseudo_miou", "pseudo_miou_crf",
+    ]  # fmt: skip
+    assert [p.name for p in HEADLINE] == ["miou"]
+
+
+def test_a_name_tells_its_protocol_and_no_two_protocols_share_one() -> None:
+    assert len({p.name for p in EVERY}) == len(EVERY) == 4 * 3 * 2 * 4 * 9
+    assert all(parse(p.name) == p for p in EVERY)
+    assert parse("miou_960_keep_ms_crf").name == "miou_960_keep_ms_crf"
+    ours = Protocol("patch", True, 640, True, (0.5, 1.5), "vit_pcm")
+    assert ours.name == "pseudo_miou_640_keep_ms_50_150_crf_vit_pcm" and parse(ours.name) == ours
+
+
+def test_a_protocol_is_told_in_words() -> None:
+    assert parse("miou").meaning == "decoder, no image labels"
+    told = "patch branch, image labels given, long side 960 pixels, aspect kept, mean over the scales 0.5 1 and flips"
+    assert parse("pseudo_miou_960_keep_ms_50_100_crf_afa").meaning == f"{told}, dense CRF (afa)"
+
+
+@pytest.mark.parametrize("name", ["test_miou", "miou_", "miou_keep_960", "miou_crf_ms", "miou_crf_best", "miou_0"])
+def test_other_words_name_no_protocol(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name!r} names no protocol|crf is '(best|ms)'"):
+        parse(name)
+
+
+@pytest.mark.parametrize("scales", [(1.0, 0.5), (0.5, 0.5), (0.333,), (0.01, 1.0), (9.0,)])
+def test_scales_that_a_name_could_not_tell_are_refused(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="multi_scale is"):
+        Protocol(scales=scales)

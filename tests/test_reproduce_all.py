@@ -1,0 +1,72 @@
+"""All tables and figures as one plan, and the whole way in small."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apc.config import pocket, to_dict
+from apc.expected import hours
+from apc.report.catalogue import EXPERIMENTS
+from apc.results import Row, load_rows, save_run
+from apc.run import identity
+from experiments import (
+    reproduce_all,
+)
+
+BASE = replace(pocket(), weights="")
+
+
+def test_hours_follow_the_finished_runs_that_are_alike() -> None:
+    def done(seconds: float, method: str = "apc", epochs: int = 10) -> Row:
+        config, spent = to_dict(replace(BASE, method=method)), {"train": seconds, "eval": 0.0}  # type: ignore[arg-type]
+        curve: list[dict[str, float]] = [{"epoch": e} for e in range(epochs)]
+        return Row(run="x", config=config, metrics={}, seconds=spent, curve=curve, stamp={"images": {"train": 960}})
+
+    past = [done(360.0), done(720.0), done(7200.0, method="vit_pcm")]
+    found = hours([BASE, replace(BASE, epochs=20)], past, None)
+    assert found and found == pytest.approx((0.15 + 0.3, 0.1 + 0.2, 0.2 + 0.4))
+    alone = hours([BASE], past[:1], None)
+    assert alone and alone == pytest.approx((0.1, 0.05, 0.2))
+    assert hours([replace(BASE, method="afa")], past, None) is None
+    guess = hours([replace(BASE, method="afa")], past, 30)
+    assert guess and guess == pytest.approx((0.5, 0.25, 1.0))
+
+
+def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--set", "weights=", "--dry-run"]
+    only = ["--only", "table7_pooling", "--only=table8_components", "--only", "table9_cosine"]
+    save_run(tmp_path / "runs", Row(run=identity(BASE), config=to_dict(BASE), metrics={"miou": 9.0}, seconds={}))
+    assert reproduce_all.main([*place, *only]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("table")]
+    told = {name: counts[:3] for name, *counts in lines}
+    assert told == {
+        "table7_pooling": ["1", "3", "0"], "table8_components": ["1", "3", "0"], "table9_cosine": ["1", "0", "1"],
+    }  # fmt: skip
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["row.json"]
+
+
+def test_every_table_of_the_paper_has_a_script_an_entry_and_a_place(capsys: pytest.CaptureFixture[str]) -> None:
+    for table in ("table1", "table2", "table5", "table6", "table7", "table8", "table9", "figure4", "grid_lambda"):
+        (name,) = [name for name in reproduce_all.names() if name.startswith(table)]
+        assert name in EXPERIMENTS
+    assert reproduce_all.main(["--dry-run", "--sedes", "3"]) == 2
+    assert capsys.readouterr().err.endswith("did you mean --seeds?\n")
+
+
+@pytest.mark.slow
+def test_everything_small_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = ("table8_components", "table9_cosine", "table6_peers", "table2_pseudo_masks", "table1_image_size")
+    assert reproduce_all.main(["--smoke", "--seeds", "1", *(f"--only={name}" for name in names)]) == 0
+    results = tmp_path / "runs" / "smoke" / "reports" / "results"
+    labels = {path.parent.name: [row.row for row in load_rows(path)] for path in results.glob("*/pocket.jsonl")}
+    assert labels["table8_components"] == ["vit", "hv_bilstm", "akp", "pcl", "crf"]
+    assert labels["table9_cosine"] == ["without_pcl", "with_pcl"]
+    assert len(list((tmp_path / "runs" / "smoke").glob("*/row.json"))) == 4 + len(labels["table6_peers"])
+    page = (tmp_path / "runs" / "smoke" / "reports" / "ablation.md").read_text()
+    columns = ("inter_cosine", "ladder_miou", "to_95_cpu_seconds", "peak_gib", "train_pseudo_miou", "network_seconds")
+    for word in columns:
+        assert f" {word} " in page

@@ -1,0 +1,105 @@
+"""Exact statistics and honest verdicts: known values, and at most one false verdict in twenty."""
+
+import math
+import random
+
+import pytest
+
+from apc.report.statistics import paired, power, seeds_for, summary, t_quantile
+from apc.report.verdicts import judge, judge_best, remark
+
+# --- statistics -----------------------------------------------------------------------------------
+
+
+def test_summary_of_1_2_3_is_the_hand_worked_one() -> None:
+    s = summary([1.0, 2.0, 3.0])
+    half = 4.302652729911275 / math.sqrt(3)  # t(0.975; 2) from a table: 4.3027
+    assert (s.n, s.mean, s.std) == (3, 2.0, 1.0)
+    assert s.low == pytest.approx(2 - half, abs=1e-9) and s.high == pytest.approx(2 + half, abs=1e-9)
+
+
+def test_one_value_has_a_mean_and_no_spread_and_none_has_nothing() -> None:
+    one, none = summary([5.0, math.nan]), summary([])
+    assert (one.n, one.mean) == (1, 5.0) and math.isnan(one.std) and math.isnan(one.low)
+    assert none.n == 0 and math.isnan(none.mean)
+
+
+def test_t_quantiles_are_those_of_the_tables() -> None:
+    assert t_quantile(1) == pytest.approx(12.7062, abs=1e-4)
+    assert t_quantile(4) == pytest.approx(2.7764, abs=1e-4)
+    assert t_quantile(4, level=0.99) == pytest.approx(4.6041, abs=1e-4)
+
+
+def test_paired_takes_common_seeds_only_and_counts_the_signs() -> None:
+    p = paired({0: 5.0, 1: 7.0, 2: 4.0, 9: 1.0}, {0: 4.0, 1: 4.0, 2: 5.0, 8: 1.0})
+    assert p.differences == {0: 1.0, 1: 3.0, 2: -1.0}
+    assert (p.summary.n, p.summary.mean, p.summary.std, p.agree) == (3, 1.0, 2.0, 2)
+
+
+def test_seeds_for_a_standardised_difference_are_those_of_the_power_tables() -> None:
+    assert [seeds_for(d) for d in (1.0, 0.8, 0.5)] == [10, 15, 34]  # paired t test, two-sided 5 %, power 80 %
+    assert seeds_for(-1.0) == 10 and seeds_for(0.0) is None and seeds_for(0.001) is None
+    assert power(1.0, 10) == pytest.approx(0.8031, abs=1e-4)
+
+
+# --- verdicts -------------------------------------------------------------------------------------
+
+
+def test_verdicts_of_clear_cases() -> None:
+    low = {0: 10.0, 1: 11.0, 2: 12.0}
+    high = {0: 20.0, 1: 21.5, 2: 22.0}
+    assert judge(high, low).outcome == "reproduced"
+    assert judge(low, high).outcome == "contradicted"
+    assert judge(high, {}).outcome == "pending"
+
+
+def test_an_open_difference_is_undecided_and_says_how_many_seeds_would_decide() -> None:
+    verdict = judge(
+        {0: 11.0, 1: 12.0, 2: 13.0}, {0: 10.0, 1: 10.0, 2: 14.0}
+    )  # differences 1, 2, -1: mean 2/3, std 1.53
+    assert verdict.outcome == "undecided" and verdict.more_seeds == 41  # d = 0.436 needs 44 in all
+    assert remark(verdict) == "2 of 3 seeds agree in sign with the mean; about 41 more seeds would decide"
+
+
+def test_one_seed_and_identical_rows_decide_nothing() -> None:
+    assert judge({0: 50.0}, {0: 10.0}).outcome == "undecided"
+    assert "one seed" in remark(judge({0: 50.0}, {0: 10.0}))
+    same = judge({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
+    assert (same.outcome, same.why) == ("undecided", "the two rows score the same")
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_of_truly_equal_rows_at_most_five_percent_get_a_verdict(seeds: int) -> None:
+    chance, draws = random.Random(seeds), 2000
+    drawn = [[{s: chance.gauss(0, 1) for s in range(seeds)} for _ in "ab"] for _ in range(draws)]
+    wrong = sum(judge(a, b).outcome != "undecided" for a, b in drawn)
+    assert wrong / draws <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / draws)  # 5 % and two standard errors of the count
+
+
+def test_of_a_truly_best_default_at_most_five_percent_are_called_beaten_though_it_has_many_rivals() -> None:
+    chance, draws = random.Random(1), 400
+    wrong = 0
+    for _ in range(draws):
+        points = {str(i): {s: chance.gauss(0, 1) for s in range(3)} for i in range(10)}
+        wrong += judge_best("0", points).outcome == "contradicted"
+    assert wrong / draws <= 0.05
+
+
+@pytest.mark.parametrize("rivals", [1, 4])
+def test_a_default_that_is_no_better_than_its_rivals_is_called_the_best_in_at_most_five_percent(rivals: int) -> None:
+    chance, draws = random.Random(rivals), 1000
+    wrong = 0
+    for _ in range(draws):
+        points = {str(i): {s: chance.gauss(0, 1) for s in range(3)} for i in range(rivals + 1)}
+        wrong += judge_best("0", points).outcome == "reproduced"
+    assert wrong / draws <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / draws)  # 2.5 % against one rival, fewer against more
+
+
+def test_the_best_of_several_is_judged_against_each_of_them() -> None:
+    points = {"0.02": {0: 40.0, 1: 41.0, 2: 42.1}, "0.1": {0: 30.0, 1: 31.2, 2: 32.0}, "1": {0: 10.0, 1: 11.1, 2: 12.0}}
+    assert judge_best("0.02", points).outcome == "reproduced"
+    worse = judge_best("0.1", points)
+    assert worse.outcome == "contradicted" and "beaten by 0.02" in worse.why
+    near = judge_best("0.02", points | {"0.03": {0: 40.5, 1: 40.0, 2: 42.0}})
+    assert near.outcome == "undecided" and "not told apart from 0.03" in near.why
+    assert judge_best("0.5", points).outcome == "pending"
