@@ -15,7 +15,6 @@ from apc.report import fronts, images, searches
 from apc.report.build import build
 from apc.report.groups import Group
 from apc.report.images import Images
-from apc.report.plotting import empty, once, save
 from apc.report.searches import Trial
 from apc.results import Row, run_id, save_rows
 
@@ -296,24 +295,6 @@ def test_the_checklist_counts_a_shared_run_once_and_tells_ranges_seeds_and_core_
     line = next(line for line in text.splitlines() if line.startswith("| Search of the space k "))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1:] == ["pocket", "2", "10", "0–4", "k 2, 6", "`miou`, half", "0.10"]
-
-
-def test_a_figure_is_drawn_again_only_where_its_numbers_changed(tmp_path: Path) -> None:
-    drawn = []
-
-    @once
-    def dots(values: list[float], path: Path) -> Path:
-        drawn.append(values)
-        figure, (ax,) = empty(2, 2, 1, 1)
-        ax.plot(values)
-        return save(figure, path)
-
-    first = dots([1.0, 2.0], tmp_path / "dots").read_bytes()
-    assert dots([1.0, 2.0], tmp_path / "dots").read_bytes() == first and len(drawn) == 1
-    assert dots([1.0, 3.0], tmp_path / "dots").read_bytes() != first and len(drawn) == 2
-    (tmp_path / "dots.pdf").unlink()
-    dots([1.0, 3.0], tmp_path / "dots")
-    assert len(drawn) == 3 and (tmp_path / "dots.pdf").is_file()
 
 
 def test_rows_stopped_early_are_in_no_group_mean_even_of_their_own_label(tmp_path: Path) -> None:

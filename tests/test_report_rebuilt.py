@@ -1,0 +1,84 @@
+"""The committed page, tables and figures come out of the committed rows again, so that no change of code alters them
+unseen.
+
+Where a change is meant, `apc report` writes the new files, and git shows what is different. A drawing that is meant to
+change needs `STYLE_VERSION` in apc/report/plotting.py raised as well.
+"""
+
+import re
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from apc.report.build import build
+from apc.report.pictures import PICTURES
+
+REPOSITORY = Path(__file__).parents[1]
+REPORTS = REPOSITORY / "reports"
+DRAWN_BY = ("matplotlib", "fonttools", "numpy", "contourpy")
+"""Packages that have a part in the pixels of a figure or the bytes of its PDF."""
+
+
+def recorded(package: str) -> str:
+    """Version of a package with which the committed figures were drawn."""
+    return dict(re.findall(r"^(\S+)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE))[package]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def assert_same(made: dict[str, bytes], committed: dict[str, bytes]) -> None:
+    """Names and bytes; told by name, since two files of a megabyte say nothing as a difference."""
+    assert made.keys() == committed.keys()
+    assert [name for name in made if made[name] != committed[name]] == []
+
+
+def assert_same_page(reports: Path) -> None:
+    made, committed = ((folder / "ablation.md").read_text().splitlines() for folder in (reports, REPORTS))
+    assert [pair for pair in zip(made, committed, strict=False) if pair[0] != pair[1]][:3] == []
+    assert_same(contents(reports / "tables"), contents(REPORTS / "tables"))
+    assert (reports / "ablation.md").read_bytes() == (REPORTS / "ablation.md").read_bytes()
+
+
+def test_page_and_tables_are_those_of_the_committed_rows_and_no_figure_waits_to_be_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("matplotlib.__version__", recorded("matplotlib"))  # with another, all figures would be drawn
+    for folder in ("results", "figures"):
+        shutil.copytree(REPORTS / folder, tmp_path / "elsewhere" / folder)
+
+    build(tmp_path / "elsewhere")
+
+    assert_same_page(tmp_path / "elsewhere")
+    assert_same(contents(tmp_path / "elsewhere/figures"), contents(REPORTS / "figures"))
+
+
+@pytest.mark.slow
+def test_page_and_figures_made_from_nothing_are_the_committed_ones(tmp_path: Path) -> None:
+    here = {package: f"{version(package)}, not {recorded(package)}" for package in DRAWN_BY}
+    if other := {package: said for package, said in here.items() if version(package) != recorded(package)}:
+        pytest.skip(f"the committed figures were drawn with other versions than those installed: {other}")
+    shutil.copytree(REPORTS / "results", tmp_path / "results")
+    (tmp_path / "figures").mkdir()
+    for name in PICTURES:  # drawn by their experiments from networks, not from rows
+        for path in (REPORTS / "figures").glob(f"{name}.*"):
+            shutil.copy(path, tmp_path / "figures")
+
+    build(tmp_path)
+
+    assert_same_page(tmp_path)
+    made, committed = contents(tmp_path / "figures"), contents(REPORTS / "figures")
+    assert made.keys() == committed.keys() and len(made) > len(PICTURES)
+    assert [name for name in made if name.endswith(".pdf") and made[name] != committed[name]] == []
+    pngs = [name for name in made if name.endswith(".png")]
+    assert [name for name in pngs if not same_pixels(tmp_path / "figures" / name, REPORTS / "figures" / name)] == []
+
+
+def same_pixels(first: Path, second: Path) -> bool:
+    with Image.open(first) as one, Image.open(second) as other:
+        return one.mode == other.mode and np.array_equal(np.asarray(one), np.asarray(other))
