@@ -5,7 +5,9 @@ returned for them: numbers, no code. The official `denormalize` is not among the
 encoder normalises them, so none is ever turned back.
 """
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,3 +25,8 @@ def golden(name: str) -> dict[str, np.ndarray]:
 def tensors(name: str) -> dict[str, Tensor]:
     """The same as tensors."""
     return {key: torch.from_numpy(np.asarray(value)) for key, value in golden(name).items()}
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """Lines of runs.jsonl, studies.jsonl or journal.jsonl; see record_golden.py."""
+    return [json.loads(line) for line in (GOLDEN / name).read_text().splitlines()]
