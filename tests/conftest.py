@@ -16,7 +16,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def reference() -> Path:
-    """Real photographs, weights and golden files; tests that need them skip without."""
+    """Real photographs and weights; tests that need them skip without."""
     folder = os.environ.get("APC_REFERENCE", "")
     if not folder or not Path(folder).is_dir():
         pytest.skip("APC_REFERENCE is not set to the folder of the reference data")

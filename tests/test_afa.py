@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from golden_files import tensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,13 +22,8 @@ from apc.run import run
 DILATIONS = (1, 2, 4, 8, 12, 24)
 
 
-def golden(reference: Path, name: str) -> dict[str, Tensor]:
-    with np.load(reference / "golden" / f"{name}.npz", allow_pickle=False) as file:
-        return {key: torch.from_numpy(np.asarray(file[key])) for key in file}
-
-
-def test_golden_affinity_label_window_and_loss(reference: Path) -> None:
-    g = golden(reference, "afa_aff_loss")
+def test_golden_affinity_label_window_and_loss() -> None:
+    g = tensors("afa_aff_loss")
     near = pairs.window((10, 10), int(g["radius"]))
     assert torch.equal(near, g["radius_mask"].bool())
     pixels = g["cam_label_small"].long().repeat_interleave(16, 1).repeat_interleave(16, 2)
@@ -46,8 +41,8 @@ def test_golden_affinity_label_window_and_loss(reference: Path) -> None:
 
 
 @pytest.mark.parametrize("background", [LOW, HIGH])
-def test_golden_propagation(reference: Path, background: float) -> None:
-    g = golden(reference, "afa_propagate")
+def test_golden_propagation(background: float) -> None:
+    g = tensors("afa_propagate")
     cam, (image, foreground) = torch.zeros(2, 20, 10, 10), g["present_fg"].T
     cam[image, foreground] = g["valid_cam_present"]
     flow = pairs.transition(g["aff_pred"], g["radius_mask"].bool())
@@ -58,8 +53,8 @@ def test_golden_propagation(reference: Path, background: float) -> None:
     assert not made.any()  # all other classes are absent
 
 
-def test_golden_refinement_of_propagated_scores(reference: Path) -> None:
-    g = golden(reference, "afa_refine_cams_cls")
+def test_golden_refinement_of_propagated_scores() -> None:
+    g = tensors("afa_refine_cams_cls")
     top, bottom, left, right = g["img_box"][0].tolist()
     inside = (slice(None), slice(None), slice(top, bottom), slice(left, right))
     made = torch.zeros(1, 3, 48, 40)
@@ -67,8 +62,8 @@ def test_golden_refinement_of_propagated_scores(reference: Path) -> None:
     torch.testing.assert_close(made[0], g["refined_present"], rtol=0, atol=1e-5)
 
 
-def test_golden_refined_label_at_afas_two_levels(reference: Path) -> None:
-    g = golden(reference, "refine_label")
+def test_golden_refined_label_at_afas_two_levels() -> None:
+    g = tensors("refine_label")
     assert g["thre_afa"].tolist() == [HIGH, LOW]
     cam, (image, foreground) = torch.zeros(2, 20, 64, 64), g["present"].T
     cam[image, foreground] = g["present_cams"]

@@ -10,6 +10,7 @@ from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
+from golden_files import golden
 
 from apc.config import Config
 from apc.evaluate.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
@@ -64,12 +65,12 @@ def test_the_parameter_sets_are_those_of_the_method_specification_and_all_are_ch
     assert set(get_args(get_type_hints(Config)["crf"])) == {"none", *CRF}
 
 
-def test_golden_irns_two_crfs_one_of_labels_and_one_of_probabilities(reference: Path) -> None:
-    with np.load(reference / "golden" / "dense_crf.npz") as g:
-        labels = g["label_in"]
-        sure = (labels == np.arange(labels.max() + 1)[:, None, None]).astype(np.float32)
-        assert (crf_labels(g["image"], sure, CRF["irn"]) == g["label_crf"]).all()
-        np.testing.assert_allclose(dense_crf(g["image"], g["prob"], CRF["deeplab"]), g["q_irn_style"], atol=1e-6)
+def test_golden_irns_two_crfs_one_of_labels_and_one_of_probabilities() -> None:
+    g = golden("dense_crf")
+    labels = g["label_in"]
+    sure = (labels == np.arange(labels.max() + 1)[:, None, None]).astype(np.float32)
+    assert (crf_labels(g["image"], sure, CRF["irn"]) == g["label_crf"]).all()
+    np.testing.assert_allclose(dense_crf(g["image"], g["prob"], CRF["deeplab"]), g["q_irn_style"], atol=1e-6)
 
 
 def test_processes_give_the_labels_that_this_process_gives() -> None:

@@ -1,14 +1,12 @@
 """Our functions against numbers that the official ViT-PCM, AFA and ToCo code returned; every number is the file's.
 
-What concerns one method alone is in its own file: test_toco.py, test_afa.py, test_vit_pcm.py, test_refine.py. Of
-denormalize.npz nothing is used: our images are in [0,1] until the encoder normalises them, so none is ever turned back.
+What concerns one method alone is in its own file: test_toco.py, test_afa.py, test_vit_pcm.py, test_refine.py.
 """
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from golden_files import golden
 from torch import nn
 
 from apc import losses
@@ -22,13 +20,8 @@ from apc.pseudo_labels import merge
 from apc.train import _schedule
 
 
-def golden(reference: Path, name: str) -> dict[str, np.ndarray]:
-    with np.load(reference / "golden" / f"{name}.npz", allow_pickle=False) as file:
-        return {key: file[key] for key in file}
-
-
-def test_golden_scores(reference: Path) -> None:
-    g = golden(reference, "miou_scores")
+def test_golden_scores() -> None:
+    g = golden("miou_scores")
     total = sum(confusion(g[f"gt{i}"], g[f"pr{i}"], 21) for i in range(4))
     np.testing.assert_array_equal(total, g["hist"])
     np.testing.assert_allclose(iou(total) / 100, np.where(total.sum(1) > 0, g["iou"], np.nan), rtol=1e-12)
@@ -39,8 +32,8 @@ def test_golden_scores(reference: Path) -> None:
     )
 
 
-def test_golden_scores_of_pseudo_labels(reference: Path) -> None:
-    g = golden(reference, "miou_scores")
+def test_golden_scores_of_pseudo_labels() -> None:
+    g = golden("miou_scores")
     # Pixels that a pseudo label leaves unknown are left out of its score there (method-spec 0.1 calls them background,
     # which gives other numbers). Ours are an argmax over classes and leave none, so `confusion` needs no rule for them.
     total = 0
@@ -62,16 +55,16 @@ def keras_lstm(lstm: nn.LSTM, g: dict[str, np.ndarray], side: str) -> None:
         getattr(lstm, f"bias_hh_l0{suffix}").data.zero_()
 
 
-def test_golden_hv_bilstm(reference: Path) -> None:
-    g = golden(reference, "vitpcm_hvbilstm")
+def test_golden_hv_bilstm() -> None:
+    g = golden("vitpcm_hvbilstm")
     ours = HVBiLSTM(12, hidden=5)
     keras_lstm(ours.horizontal, g, "h")
     keras_lstm(ours.vertical, g, "v")
     np.testing.assert_allclose(ours(torch.from_numpy(g["x"])).detach().numpy(), g["out"], atol=1e-5)
 
 
-def test_golden_patch_classifier_max_pooling_and_mce(reference: Path) -> None:
-    g = golden(reference, "vitpcm_hvbilstm")
+def test_golden_patch_classifier_max_pooling_and_mce() -> None:
+    g = golden("vitpcm_hvbilstm")
     w = torch.from_numpy(g["classifier"]).requires_grad_()
     scores = (torch.from_numpy(g["out"]) @ w).softmax(-1)
     np.testing.assert_allclose(scores.detach().numpy(), g["preds"], atol=1e-5)
@@ -84,8 +77,8 @@ def test_golden_patch_classifier_max_pooling_and_mce(reference: Path) -> None:
     np.testing.assert_allclose(w.grad.numpy(), g["grad_classifier"], rtol=1e-4, atol=1e-6)
 
 
-def test_golden_mce_of_extreme_scores(reference: Path) -> None:
-    g = golden(reference, "vitpcm_hvbilstm")
+def test_golden_mce_of_extreme_scores() -> None:
+    g = golden("vitpcm_hvbilstm")
     p, y = torch.from_numpy(g["bce_extreme_p"]), torch.from_numpy(g["bce_extreme_y"])
     for row in range(len(p)):
         target = y[row : row + 1]
@@ -96,16 +89,16 @@ def test_golden_mce_of_extreme_scores(reference: Path) -> None:
         assert ours.item() == pytest.approx(float(g["bce_extreme"][row]), abs=1e-4)
 
 
-def test_golden_label_merge(reference: Path) -> None:
-    g = golden(reference, "vitpcm_hvbilstm")
+def test_golden_label_merge() -> None:
+    g = golden("vitpcm_hvbilstm")
     scores = torch.from_numpy(g["preds"]).permute(0, 3, 1, 2)
     ours = merge(scores, torch.from_numpy(g["labels"])).permute(0, 2, 3, 1)
     np.testing.assert_allclose(ours.numpy(), g["merged"], atol=1e-5)
 
 
 @pytest.mark.parametrize("side", [24, 60])
-def test_golden_position_embeddings(reference: Path, side: int) -> None:
-    g = golden(reference, "pos_embed_interp")
+def test_golden_position_embeddings(side: int) -> None:
+    g = golden("pos_embed_interp")
     grid = torch.from_numpy(g[f"grid_{side}"])
     plain = resample_grid(grid, (side, side), "torch").numpy()
     keys = resample_grid(grid, (side, side), "keys").numpy()
@@ -114,10 +107,10 @@ def test_golden_position_embeddings(reference: Path, side: int) -> None:
     assert np.abs(plain - keys).max() > 0.01  # the switch matters
 
 
-def test_golden_vit_of_toco_on_an_oblong_image(reference: Path) -> None:
+def test_golden_vit_of_toco_on_an_oblong_image() -> None:
     from timm.models.vision_transformer import VisionTransformer
 
-    g = golden(reference, "toco_vit_tiny")
+    g = golden("toco_vit_tiny")
     state = {k[3:]: torch.from_numpy(v) for k, v in g.items() if k.startswith("sd.")}
     depth = 1 + max(int(k.split(".")[1]) for k in state if k.startswith("blocks."))
     heads = next(h for h in (4, 3, 2, 1) if _toco_matches(VisionTransformer, state, depth, h, g))
@@ -139,16 +132,16 @@ def _toco_matches(kind: type, state: dict[str, torch.Tensor], depth: int, heads:
 
 
 @pytest.mark.parametrize("name", ["vitpcm", "toco", "afa"])
-def test_golden_dense_crf(reference: Path, name: str) -> None:
-    g = golden(reference, "dense_crf")
+def test_golden_dense_crf(name: str) -> None:
+    g = golden("dense_crf")
     steps, *rest = g[f"cfg_{name}"]
     ours = dense_crf(g["image"], g["prob"], CRFParameters(int(steps), *rest))
     np.testing.assert_allclose(ours, g[f"q_{name}"], atol=1e-6)
     np.testing.assert_array_equal(ours.argmax(0), g[f"q_{name}"].argmax(0))
 
 
-def test_the_poly_schedule_is_that_of_afa_and_toco(reference: Path) -> None:
-    g = golden(reference, "poly_lr")
+def test_the_poly_schedule_is_that_of_afa_and_toco() -> None:
+    g = golden("poly_lr")
     for name, method in (("toco", toco), ("afa", afa)):
         cfg = getattr(method, name)()
         ours = np.array([cfg.lr * _schedule(cfg, int(step), 20000) for step in g["steps"]])

@@ -1,19 +1,12 @@
 """PAR, class activation maps and labels made from them, against the official numbers and by what must hold."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from test_golden import golden
+from golden_files import tensors
 
 from apc import losses
 from apc.baselines.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
 from apc.baselines.refine import PAR
-
-
-def tensors(reference: Path, name: str) -> dict[str, torch.Tensor]:
-    return {key: torch.from_numpy(np.asarray(value)) for key, value in golden(reference, name).items()}
 
 
 def boxed(label: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
@@ -25,14 +18,14 @@ def boxed(label: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c"])
-def test_golden_par(reference: Path, case: str) -> None:
-    g = tensors(reference, "par_refine")
+def test_golden_par(case: str) -> None:
+    g = tensors("par_refine")
     par = PAR(tuple(g[f"dil_{case}"].tolist()), int(g[f"iter_{case}"]))
     torch.testing.assert_close(par(g["imgs"], g["masks"]), g[f"out_{case}"], atol=1e-5, rtol=0)
 
 
-def test_golden_par_of_one_step_on_scores_of_full_size(reference: Path) -> None:
-    g = tensors(reference, "par_refine")
+def test_golden_par_of_one_step_on_scores_of_full_size() -> None:
+    g = tensors("par_refine")
     torch.testing.assert_close(PAR(iterations=1)(g["imgs"], g["masks_full"]), g["out_one_step"], atol=1e-5, rtol=0)
 
 
@@ -52,8 +45,8 @@ def test_par_moves_a_border_to_the_colours_edge() -> None:
 
 
 @pytest.mark.parametrize("name", ["toco", "afa"])
-def test_golden_refined_label(reference: Path, name: str) -> None:
-    g = tensors(reference, "refine_label")
+def test_golden_refined_label(name: str) -> None:
+    g = tensors("refine_label")
     cam = torch.zeros(2, 20, 64, 64)
     for (image, channel), present in zip(g["present"].tolist(), g["present_cams"], strict=True):
         cam[image, channel] = present
@@ -62,8 +55,8 @@ def test_golden_refined_label(reference: Path, name: str) -> None:
     assert (ours == g[f"refined_{name}"].long()).float().mean() > 0.999
 
 
-def test_golden_cam_over_scales(reference: Path) -> None:
-    g = tensors(reference, "multiscale_cam")
+def test_golden_cam_over_scales() -> None:
+    g = tensors("multiscale_cam")
     for weight, name in (("w_cls", "cam"), ("w_aux", "cam_aux")):
         kernel = g[weight][:, :, None, None]
 
@@ -74,16 +67,16 @@ def test_golden_cam_over_scales(reference: Path) -> None:
         torch.testing.assert_close(ours, g[name], atol=1e-5, rtol=0)
 
 
-def test_golden_labels_of_a_cam(reference: Path) -> None:
-    g = tensors(reference, "toco_ptc")
+def test_golden_labels_of_a_cam() -> None:
+    g = tensors("toco_ptc")
     ours = cam_to_label(g["cam"], g["cls_label"], float(g["high_thre"]), float(g["low_thre"]))
     assert torch.equal(boxed(ours, g["img_box"]), g["pseudo_label"])
     plain = cam_to_label(g["cam"], g["cls_label"], float(g["bkg_thre"]), float(g["bkg_thre"]))
     assert torch.equal(plain, g["pseudo_label_eval"])
 
 
-def test_golden_balanced_segmentation_and_no_division_by_zero(reference: Path) -> None:
-    g = tensors(reference, "balanced_seg_loss")
+def test_golden_balanced_segmentation_and_no_division_by_zero() -> None:
+    g = tensors("balanced_seg_loss")
     logits = g["logits"].requires_grad_()
     loss = losses.balanced_segmentation(logits, g["label"])
     loss.backward()

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_refine import boxed, tensors
+from golden_files import tensors
+from test_refine import boxed
 
 from apc import data
 from apc.baselines import toco as module
@@ -30,8 +31,8 @@ from apc.run import run
 from apc.train import train
 
 
-def test_golden_patch_contrast_with_its_gradient(reference: Path) -> None:
-    g = tensors(reference, "toco_ptc")
+def test_golden_patch_contrast_with_its_gradient() -> None:
+    g = tensors("toco_ptc")
     pairs = affinity_label(g["pseudo_label"], (14, 14), torch.ones(196, 196, dtype=torch.bool))
     theirs = g["aff_mask"].long()
     assert torch.equal(pairs.long()[theirs != 255], theirs[theirs != 255])
@@ -43,8 +44,8 @@ def test_golden_patch_contrast_with_its_gradient(reference: Path) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0])
-def test_golden_class_contrast_with_its_gradient(reference: Path, temperature: float) -> None:
-    g = tensors(reference, "toco_ctc")
+def test_golden_class_contrast_with_its_gradient(temperature: float) -> None:
+    g = tensors("toco_ctc")
     images = len(g["flags"])
     student = g["student_output"].requires_grad_()
     teacher = g["teacher_output"].view(2, images, -1).transpose(0, 1)
@@ -54,15 +55,15 @@ def test_golden_class_contrast_with_its_gradient(reference: Path, temperature: f
     torch.testing.assert_close(student.grad, g[f"grad_T{temperature}"], rtol=1e-5, atol=1e-7)
 
 
-def test_golden_levels_of_objects(reference: Path) -> None:
-    g = tensors(reference, "toco_ptc")
+def test_golden_levels_of_objects() -> None:
+    g = tensors("toco_ptc")
     ours = object_levels(g["cam"], g["cls_label"], float(g["high_thre"]), float(g["low_thre"])).long()
     inside = boxed(torch.zeros_like(ours), g["img_box"]) == 0
     assert torch.equal(ours[inside], g["roi_mask"].long()[inside])
 
 
-def test_golden_dense_energy_with_its_gradient(reference: Path) -> None:
-    g = tensors(reference, "dense_energy_loss")
+def test_golden_dense_energy_with_its_gradient() -> None:
+    g = tensors("dense_energy_loss")
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     images, logits = g["img_normalised"] * std + mean, g["logits"].requires_grad_()
     inside = boxed(torch.zeros_like(g["label"]), g["img_box"]) == 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from golden_files import tensors
 from torch.nn import functional as F
 
 from apc import data, losses
@@ -30,11 +31,6 @@ def staged(tiny: Config) -> Config:
     )
 
 
-def golden(reference: Path) -> dict[str, torch.Tensor]:
-    with np.load(reference / "golden" / "vitpcm_hvbilstm.npz", allow_pickle=False) as file:
-        return {key: torch.from_numpy(np.asarray(file[key])) for key in file}
-
-
 def with_head(classifier: torch.Tensor) -> ViTPCM:
     """A method whose tokens are F_out: without HV-BiLSTM, with this classifier (D,C)."""
     cfg = replace(pocket(), method="vit_pcm", weights="", bilstm=False)
@@ -44,8 +40,8 @@ def with_head(classifier: torch.Tensor) -> ViTPCM:
     return method
 
 
-def test_golden_scores_mce_penalty_merge_and_gradients(reference: Path) -> None:
-    g = golden(reference)
+def test_golden_scores_mce_penalty_merge_and_gradients() -> None:
+    g = tensors("vitpcm_hvbilstm")
     method = with_head(g["classifier"])
     scores = method.patch_scores(g["out"].flatten(1, 2), (6, 6))
     torch.testing.assert_close(scores.movedim(1, -1), g["preds"], atol=1e-5, rtol=0)
@@ -61,8 +57,8 @@ def test_golden_scores_mce_penalty_merge_and_gradients(reference: Path) -> None:
     torch.testing.assert_close(merged.movedim(1, -1), g["merged"], atol=1e-5, rtol=0)
 
 
-def test_golden_cross_entropy_of_the_equivariance_branch(reference: Path) -> None:
-    g = golden(reference)
+def test_golden_cross_entropy_of_the_equivariance_branch() -> None:
+    g = tensors("vitpcm_hvbilstm")
     ours = torch.stack([cce(t, p) for t, p in zip(g["cce_true"], g["cce_pred"], strict=True)])
     torch.testing.assert_close(ours, g["cce"], atol=1e-5, rtol=1e-5)
     assert cce(g["cce_true"], g["cce_pred"]).item() == pytest.approx(g["cce"].mean().item(), abs=1e-5)

@@ -1,0 +1,30 @@
+"""Every committed row still has the identity that its own config, data and weights give it."""
+
+from pathlib import Path
+
+import pytest
+
+from apc.config import Config
+from apc.results import PROTOCOL, Row, load_rows, run_id
+
+RESULTS = Path(__file__).parents[1] / "reports" / "results"
+FILES = sorted(RESULTS.rglob("*.jsonl"))
+
+
+def trained(row: Row) -> dict[str, object]:
+    """Config of the run; a row RUN@SIZE is of a run at its training size, measured again at SIZE."""
+    again = row.run.partition("@")[2]
+    return row.config | ({"eval_size": Config().eval_size} if again.isdigit() else {})
+
+
+def test_there_are_rows_and_all_are_of_this_protocol() -> None:
+    rows = [row for path in FILES for row in load_rows(path)]
+    assert len(rows) >= 427
+    assert {row.stamp["protocol"] for row in rows} == {PROTOCOL}
+
+
+@pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(RESULTS)) for path in FILES])
+def test_identities_of_committed_rows_are_those_of_their_settings(path: Path) -> None:
+    rows = load_rows(path)
+    now = [run_id(trained(row), row.stamp["data"], row.stamp["weights"]) for row in rows]
+    assert now == [row.run.partition("@")[0] for row in rows]
