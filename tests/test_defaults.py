@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from apc import config
 from apc.baselines import afa, toco, vit_pcm
 from apc.config import Config, coco, folder, pocket, voc
-from apc.methods import preset
+from apc.methods import METHODS, preset
 
 OURS = "no source but this project's"
 DEFAULTS: dict[str, tuple[Any, str]] = {
@@ -192,20 +193,20 @@ PRESETS: dict[str, tuple[Config, Changes]] = {
     "folder": (folder(), FOLDER),
     "voc": (voc(), VOC),
     "coco": (coco(), VOC | COCO),
-    "vit_pcm on voc": (vit_pcm.vit_pcm(), VIT_PCM),
+    "vit_pcm on voc": (vit_pcm.vit_pcm("voc"), VIT_PCM),
     "vit_pcm on coco": (
         vit_pcm.vit_pcm("coco"), VIT_PCM | COCO | {"coco_images": ("vit_pcm", "spec 0.11: 81,477 and 39,884")},
     ),
-    "afa on voc": (afa.afa(), AFA),
+    "afa on voc": (afa.afa("voc"), AFA),
     "afa on coco": (afa.afa("coco"), AFA | EIGHT),
-    "toco on voc": (toco.toco(), TOCO),
+    "toco on voc": (toco.toco("voc"), TOCO),
     "toco on coco": (toco.toco("coco"), TOCO | EIGHT),
     "vit_pcm on pocket": (preset("pocket", replace(pocket(), method="vit_pcm")), POCKET | SECOND | STAGES),
     "afa on pocket": (preset("pocket", replace(pocket(), method="afa")), POCKET | SMALL_AFA | TEN_EPOCHS),
     "toco on pocket": (preset("pocket", replace(pocket(), method="toco")), POCKET | SMALL_TOCO | TEN_EPOCHS),
-    "vit_pcm on a folder": (preset("folder", replace(photographs, method="vit_pcm")), COUNTED | SECOND | SIX_MORE),
-    "afa on a folder": (preset("folder", replace(photographs, method="afa")), COUNTED | SMALL_AFA | FIFTEEN),
-    "toco on a folder": (preset("folder", replace(photographs, method="toco")), COUNTED | SMALL_TOCO | FIFTEEN),
+    "vit_pcm on folder": (preset("folder", replace(photographs, method="vit_pcm")), COUNTED | SECOND | SIX_MORE),
+    "afa on folder": (preset("folder", replace(photographs, method="afa")), COUNTED | SMALL_AFA | FIFTEEN),
+    "toco on folder": (preset("folder", replace(photographs, method="toco")), COUNTED | SMALL_TOCO | FIFTEEN),
 }  # fmt: skip
 
 
@@ -225,3 +226,8 @@ def test_every_default_is_the_papers_or_the_specifications() -> None:
 def test_every_field_of_a_preset_is_the_default_or_has_a_source_of_its_own(name: str) -> None:
     cfg, changes = PRESETS[name]
     assert values(cfg) == numbers(DEFAULTS | changes)
+
+
+def test_every_preset_of_every_method_has_its_table() -> None:
+    named = {name if method == "apc" else f"{method} on {name}" for name in config.PRESETS for method in METHODS}
+    assert set(PRESETS) == named
