@@ -58,11 +58,30 @@ def test_one_winning_class_needs_no_crf() -> None:
 
 
 def test_the_parameter_sets_are_those_of_the_method_specification_and_all_are_choices_of_the_config() -> None:
-    assert {name: tuple(p)[:6] for name, p in CRF.items() if name != "pocket"} == {
+    assert {name: tuple(p)[:6] for name, p in CRF.items()} == {
         "vit_pcm": (10, 3, 1, 4, 67, 3), "afa": (10, 3, 3, 4, 64, 5), "toco": (10, 1, 1, 4, 121, 5),
         "toco_cam": (10, 3, 3, 4, 36, 3), "irn": (10, 3, 3, 10, 50, 5), "deeplab": (10, 3, 3, 10, 80, 13),
+        "pocket": (5, 3, 1.5, 5, 20, 8),
     }  # fmt: skip
+    assert {name: p.label_probability for name, p in CRF.items() if p.label_probability} == {"irn": 0.7}
     assert set(get_args(get_type_hints(Config)["crf"])) == {"none", *CRF}
+
+
+def test_labels_go_in_with_the_share_of_irn_and_probabilities_as_they_are() -> None:
+    """Without neighbours, the CRF gives what goes in: here the shares of three classes in two pixels."""
+    image, p = np.zeros((1, 2, 3), np.uint8), np.array([[0.5, 0.1], [0.3, 0.2], [0.2, 0.7]], np.float32)[:, None]
+    alone = {name: parameters._replace(pos_w=0, bi_w=0) for name, parameters in CRF.items()}
+    labels = dense_crf(image, p, alone["irn"])[:, 0]
+    np.testing.assert_allclose(labels, [[0.7, 0.15], [0.15, 0.15], [0.15, 0.7]], atol=1e-6)  # 0.3 shared by two
+    np.testing.assert_allclose(dense_crf(image, p[:2], alone["irn"])[:, 0], [[0.7, 0.3], [0.3, 0.7]], atol=1e-6)
+    for name in set(CRF) - {"irn"}:
+        np.testing.assert_allclose(dense_crf(image, p, alone[name]), p, atol=1e-6)
+
+
+def test_a_probability_of_0_counts_as_1e_5() -> None:
+    p = np.array([1.0, 0.0], np.float32)[:, None, None]
+    made = dense_crf(np.zeros((1, 1, 3), np.uint8), p, CRF["afa"]._replace(pos_w=0, bi_w=0))
+    assert made[1, 0, 0] == pytest.approx(1e-5, rel=1e-3)
 
 
 def test_golden_irns_two_crfs_one_of_labels_and_one_of_probabilities() -> None:

@@ -1,5 +1,7 @@
 """Losses against plain loops, hand-worked cases, and the gradients they promise."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -55,6 +57,57 @@ def test_pce_of_two_equal_high_patches_and_one_opposite_low_patch_is_zero() -> N
 def test_pce_of_orthogonal_patches_is_one() -> None:
     features, scores = torch.eye(4)[None], torch.tensor([[[0.9], [0.9], [0.1], [0.1]]])
     assert losses.pce(features, scores, 0.85).item() == pytest.approx(1.0)
+
+
+def test_patches_exactly_at_the_thresholds_are_neither_high_nor_low() -> None:
+    # at epsilon 3/4 patches 1 and 2 are high and 4 is low; 0 stands at epsilon and 3 at 1 - epsilon
+    features = torch.tensor([[[-1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]]], requires_grad=True)
+    scores = torch.tensor([0.75, 0.9, 0.9, 0.25, 0.1]).view(1, 5, 1)
+    loss = losses.pce(features, scores, 0.75)
+    # high pairs are orthogonal, similarity 1/2; the low patch is opposite to one and orthogonal to the other
+    assert loss.item() == pytest.approx((1 - 1 / 2) + (0 + 1 / 2) / 2)
+    loss.backward()
+    assert features.grad is not None
+    assert features.grad[0].abs().sum(1).gt(0).tolist() == [False, True, True, False, True]
+
+
+def test_high_patches_attract_each_other_and_low_ones_do_not() -> None:
+    scores = torch.tensor([0.9, 0.9, 0.1, 0.1]).view(1, 4, 1)
+    # alike high patches, low ones orthogonal to them: 0 of attraction and 1/2 of repulsion
+    features = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]])
+    assert losses.pce(features, scores, 0.85).item() == pytest.approx(0.5)
+    # high patches opposite to each other, low ones alike: 1 of attraction and 1/2 of repulsion
+    features = torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]])
+    assert losses.pce(features, scores, 0.85).item() == pytest.approx(1.5)
+
+
+def test_pce_is_a_sum_over_classes_and_a_mean_over_images() -> None:
+    features = torch.eye(4).expand(2, -1, -1)  # orthogonal patches cost 1 a class, see above
+    scores = torch.tensor([0.9, 0.9, 0.1, 0.1]).view(1, 4, 1).expand(2, -1, 3).clone()
+    scores[1, :, 1:] = 0.5  # two classes of the second image have no pairs
+    assert losses.pce(features, scores, 0.85).item() == pytest.approx((3 + 1) / 2)
+
+
+def test_the_background_counts_as_present_or_not_at_all() -> None:
+    y, labels = torch.tensor([[0.2, 0.9, 0.4]]), torch.tensor([[1.0, 0.0]])
+    terms = -torch.tensor([0.2, 0.9, 0.6]).log()  # background present, class 1 present, class 2 absent
+    for background, expected in (("one", terms.mean()), ("ignore", terms[1:].mean())):
+        assert losses.mce(y.log(), (1 - y).log(), labels, background).item() == pytest.approx(expected.item(), abs=1e-5)
+        assert losses.mce_clamped(y, labels, background).item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_the_clamped_error_of_a_certain_mistake_is_that_of_twice_1e_7() -> None:
+    worst = losses.mce_clamped(torch.tensor([[1.0, 0.0]]), torch.ones(1, 1), "ignore").item()
+    assert worst == pytest.approx(15.4249, abs=1e-3)  # -log(1e-7 + 1e-7)
+
+
+def test_half_of_the_balanced_loss_is_the_background_s_and_half_the_objects() -> None:
+    # three pixels of background that cost log 4, one of an object that costs log 2, two without a label
+    logits = torch.zeros(1, 2, 1, 6)
+    logits[0, 1, 0, :3] = math.log(3)
+    pseudo = torch.tensor([[[0, 0, 0, 1, 255, 255]]])
+    assert losses.balanced_segmentation(logits, pseudo).item() == pytest.approx(0.5 * math.log(4) + 0.5 * math.log(2))
+    assert losses.segmentation(logits, pseudo).item() == pytest.approx((3 * math.log(4) + math.log(2)) / 4)
 
 
 def test_pce_without_pairs_is_zero_with_a_zero_gradient() -> None:

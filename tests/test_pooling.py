@@ -63,6 +63,30 @@ def test_a_hand_worked_case_takes_three_of_five_patches() -> None:
     assert adaptive_k(scores.log(), 5, 0.9).exp().item() == pytest.approx(0.8)
 
 
+def test_a_ratio_of_exactly_theta_is_refused() -> None:
+    # running means 1, .75 and .5: the first ratio is exactly 3/4, and Algorithm 1 takes what lies above theta
+    scores = torch.tensor([1.0, 0.5, 0.0]).view(1, 3, 1)
+    assert [adaptive_count(scores, 3, theta).item() for theta in (0.75, 0.7499)] == [1, 2]
+    assert adaptive_k(scores.log(), 3, 0.75).exp().item() == 1.0
+    # 1, .75 and .75 again: the third patch, whose ratio is 1, is never reached after the second is refused
+    assert adaptive_count(torch.tensor([1.0, 0.5, 0.75]).view(1, 3, 1), 3, 0.9).item() == 1
+
+
+@pytest.mark.parametrize("score", [0.5, 0.1, 0.7, 1 / 3, 1e-30])
+def test_theta_one_is_max_where_the_best_scores_are_equal_and_less_takes_all_equals(score: float) -> None:
+    equal = torch.full((2, 9, 3), score)
+    assert (adaptive_count(equal, 6, 1.0) == 1).all() and (adaptive_count(equal, 6, 0.99) == 6).all()
+    equal = equal.log()
+    equal[..., 0] = 0.0  # a class that is certain everywhere
+    torch.testing.assert_close(adaptive_k(equal, 6, 1.0), maximum(equal), rtol=0, atol=0)
+
+
+def test_the_ratio_is_of_two_neighbouring_means() -> None:
+    # running means .8, .7 and .6: ratios .875 and .857 to the mean before, .75 to the first
+    scores = torch.tensor([0.8, 0.6, 0.4]).view(1, 3, 1)
+    assert [adaptive_count(scores, 3, theta).item() for theta in (0.88, 0.87, 0.85)] == [1, 2, 3]
+
+
 def test_theta_of_one_half_or_less_is_top_k_and_theta_one_is_max() -> None:
     z = log_scores()
     for theta in (0.0, 0.3, 0.5):

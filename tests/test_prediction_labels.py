@@ -1,0 +1,77 @@
+"""The mask and the confidence of one photograph by hand: what image labels allow, and whose probability is told."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from apc.config import Config, pocket
+from apc.predict import segment
+from apc.predict.inputs import gather
+from apc.predict.job import Job, predict
+
+CLASSES = ["background", "red", "blue"]
+PIXELS = np.zeros((1, 2, 3), np.uint8)
+"""A photograph of two pixels: the network's two probabilities are theirs, without a resize."""
+DECODER = torch.tensor([[0.5, 0.2, 0.3], [0.1, 0.3, 0.6]]).T[:, None]
+PATCH = torch.tensor([[0.2, 0.7, 0.1], [0.8, 0.1, 0.1]]).T[:, None]
+
+
+class Fixed(nn.Module):
+    """A method that says the same of every photograph: probabilities (3,1,2) of each branch."""
+
+    encoder = SimpleNamespace(patch=8)
+
+    def predict(self, images: Tensor, closed: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
+        return {"decoder": DECODER[None], "patch": PATCH[None]}
+
+
+@pytest.fixture
+def cfg() -> Config:
+    return replace(pocket(), weights="", image_size=16, crf="none")
+
+
+def test_the_best_class_wins_a_pixel_and_the_confidence_is_the_mean_of_the_winners(cfg: Config) -> None:
+    made = segment.segment(Fixed(), PIXELS, cfg, "decoder")  # type: ignore[arg-type]
+    assert made.labels.tolist() == [[0, 2]] and made.confidence == pytest.approx((0.5 + 0.6) / 2)
+    made = segment.segment(Fixed(), PIXELS, cfg, "patch")  # type: ignore[arg-type]
+    assert made.labels.tolist() == [[1, 0]] and made.confidence == pytest.approx((0.7 + 0.8) / 2)
+
+
+def test_image_labels_rule_out_the_classes_that_are_not_named_and_never_the_background(cfg: Config) -> None:
+    made = segment.segment(Fixed(), PIXELS, cfg, "decoder", present=[1])  # type: ignore[arg-type]
+    # without blue, background and red stand at 5 : 2 in one pixel and at 1 : 3 in the other
+    assert made.labels.tolist() == [[0, 1]] and made.confidence == pytest.approx((5 / 7 + 3 / 4) / 2)
+    torch.testing.assert_close(made.heat, PATCH)  # before any image label, whatever branch is asked for
+
+
+def test_after_the_crf_the_confidence_is_that_of_the_classes_it_chose(
+    cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exchange(image: np.ndarray, p: np.ndarray, parameters: object) -> np.ndarray:
+        return p[::-1]
+
+    monkeypatch.setattr(segment, "dense_crf", exchange)
+    crf = replace(cfg, crf="pocket")
+    made = segment.segment(Fixed(), PIXELS, crf, "decoder")  # type: ignore[arg-type]
+    # background and blue win a pixel each, then they change places; their probabilities there are 0.3 and 0.1
+    assert made.labels.tolist() == [[2, 0]] and made.confidence == pytest.approx((0.3 + 0.1) / 2)
+
+
+def test_the_summary_tells_what_the_mask_shows(cfg: Config, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    photographs, out = gather([tmp_path / "a.png"], tmp_path / "out"), tmp_path / "out"
+    job = Job(Fixed(), cfg, CLASSES, "model", kinds=("masks",))  # type: ignore[arg-type]
+    (row,), broken = predict(job, photographs, {"a": ["red"]}, out)
+    assert not broken and {name: row[name] for name in row if name not in ("image", "mask")} == {
+        "labels": "red", "classes": "red", "confidence": "0.7321", "percent_background": "50.00",
+        "percent_red": "50.00", "percent_blue": "0.00",
+    }  # fmt: skip
+    with Image.open(out / "masks" / "a.png") as mask:
+        assert np.asarray(mask).tolist() == [[0, 1]]
