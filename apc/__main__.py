@@ -2,6 +2,6 @@
 
 import sys
 
-from apc.cli import main
+from apc.cli.main import main
 
 sys.exit(main())

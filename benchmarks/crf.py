@@ -22,8 +22,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
-from apc.evaluate.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
-from apc.loader import cores
+from apc.models.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
+from apc.parallel import cores
 
 CLASSES, SIDE, SET = 21, 500, CRF["vit_pcm"]
 

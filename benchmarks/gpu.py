@@ -26,10 +26,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from apc.config import Config, voc
-from apc.memory import peak_gib, restart
-from apc.methods import build
-from apc.model.method import Method
-from apc.train import _gradients, _optimizer, _Terms
+from apc.devices import peak_gib, restart
+from apc.methods.base import Method
+from apc.methods.registry import build
+from apc.training.loop import _gradients, _optimizer, _Terms
 
 CLASSES, PAPER_GB = 21, 13.7
 

@@ -25,7 +25,7 @@ from apc.config import Config, voc
 from apc.data import cache
 from apc.data.images import Images, Lazy, decode
 from apc.data.transforms import augment, squash, stack
-from apc.loader import cores, prefetch
+from apc.parallel import cores, prefetch
 
 SIZE, BATCH, ROUNDS = 384, 16, 15
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from apc.losses import pce
+from apc.methods.losses import pce
 
 EPSILON = 0.85
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from apc.config import Config, voc
 from apc.data import Split
-from apc.methods import METHODS, build
+from apc.methods.registry import METHODS, build
 
 CLASSES = ["background", *(f"class {number}" for number in range(1, 21))]
 
@@ -68,7 +68,7 @@ def main() -> None:
         print(f"{name:18} {1e3 * least:10.0f} {args.batch_size / least:10.2f}")
     for name in names:
         if name not in METHODS:
-            print(f"{name:18} absent: apc/methods.py does not know it")
+            print(f"{name:18} absent: apc/methods/registry.py does not know it")
     if masks:
         print(f"{'vit_pcm, masks':18} {1e3 * masks:10.0f} {args.batch_size / masks:10.2f}  once, of random noise")
     print("\nratio to APC: " + ", ".join(f"{name} {min(t) / min(times['apc']):.2f}" for name, t in times.items()))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from apc.model.pooling import pool
+from apc.models.pooling import pool
 
 
 def algorithm_1(scores: Tensor, k: int, theta: float) -> Tensor:

@@ -19,8 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from apc.config import Config
-from apc.plans import points
-from apc.stamp import machine
+from apc.runs.stamp import machine
+from apc.search.plans import points
 
 TRIAL = 60.0  # seconds of the trial that the share refers to
 LIMIT = 5.0  # percent
@@ -34,7 +34,7 @@ def plain(cfg: Config, runs: Path) -> None:
     """One training in this process."""
     import torch
 
-    from apc.run import run
+    from apc.training.run import run
 
     torch.set_num_threads(1)
     run(cfg, runs=runs)
@@ -50,7 +50,7 @@ def in_plain_python(trials: int, processes: int, runs: Path) -> float:
 
 def through_the_driver(trials: int, workers: int, slots: int, runs: Path) -> tuple[float, float]:
     """Wall seconds of all trainings through apc.search, and the part its rows count as training and scoring."""
-    from apc.search import Resources, search
+    from apc.search.driver import Resources, search
 
     plan, resources = points([{"theta": SHORT.theta}]), Resources(num_workers=workers, max_concurrent=slots)
     began = time.perf_counter()

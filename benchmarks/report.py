@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import Config, to_dict
-from apc.report.build import build
-from apc.results import Row, run_id, save_rows
+from apc.reporting.page import build
+from apc.runs.rows import Row, run_id, save_rows
 
 SEEDS = 5
 SETTINGS = 5

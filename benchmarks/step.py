@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from apc.config import Config, voc
-from apc.methods import build
+from apc.methods.registry import build
 
 
 def seconds(function: Callable[[], None], device: str) -> float:

@@ -10,8 +10,9 @@ Expect a flat top over theta between 0.5 and 0.9 and a fall towards 1, and no ef
 seeds. The paper shows curves and prints no numbers but its choice. `apc search theta_epsilon` runs a grid of both.
 """  # noqa: E501
 
-from apc.experiment import Experiment, main
-from apc.plans import grid
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import grid
 from search_spaces.theta_epsilon import LINES
 
 EXPERIMENT = Experiment(

@@ -13,15 +13,15 @@ is a little larger than in training, and scores that fade, class by class, where
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.pictured import Picture, main
-from apc.report.pictures import Panel, draw
+from apc.experiment.pictures import Picture, main
+from apc.reporting.figures.qualitative import Panel, draw
 from search_spaces.components import APC
 
 if TYPE_CHECKING:
     import torch
 
     from apc.config import Config
-    from apc.model.apc import APC as Network
+    from apc.methods.apc import APC as Network
 
 GRID = 60
 """Patches of a side (paper, Figure 6)."""
@@ -30,9 +30,9 @@ GRID = 60
 def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Path) -> dict[str, Any]:
     """Draw the rows; tells the sizes and the highest score of each class at each."""
     from apc import data
-    from apc.checkpoint import load_model
-    from apc.model.apc import APC as Network
-    from apc.verbs import device_of
+    from apc.devices import device_of
+    from apc.methods.apc import APC as Network
+    from apc.methods.checkpoint import load_model
 
     device = device_of("auto")
     method, _, classes = load_model(runs["APC"], device)

@@ -12,8 +12,8 @@ minute. Expect max pooling to miss most of a thing, and to see little of a diffe
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.pictured import Picture, main
-from apc.report.pictures import Panel, draw
+from apc.experiment.pictures import Picture, main
+from apc.reporting.figures.qualitative import Panel, draw
 from search_spaces.components import AKP, APC, BASELINE
 
 if TYPE_CHECKING:
@@ -27,8 +27,9 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
     import numpy as np
 
     from apc import data
-    from apc.evaluate.segmentation import confusion, miou
-    from apc.predict.pictures import painted, palette
+    from apc.data.masks import palette
+    from apc.evaluation.miou import confusion, miou
+    from apc.prediction.pictures import painted
 
     split = data.load(base, "val")
     made = {label: masks(folder, base, list(chosen.values())) for label, folder in runs.items()}
@@ -57,10 +58,10 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
     from contextlib import closing
 
     from apc import data
-    from apc.checkpoint import load_model
-    from apc.evaluate.inference import label_maps
-    from apc.evaluate.protocol import HEADLINE
-    from apc.verbs import device_of
+    from apc.devices import device_of
+    from apc.evaluation.inference import label_maps
+    from apc.methods.checkpoint import load_model
+    from apc.runs.scores import HEADLINE
 
     device = device_of("auto")
     method, _, _ = load_model(folder, device)

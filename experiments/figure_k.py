@@ -9,8 +9,9 @@ Table 7 is there; one seed on photographs. Expect top-K to rise from max pooling
 a small thing has patches, and adaptive-K to follow it until theta stops it, so that a large K harms it less.
 """
 
-from apc.experiment import Experiment, main
-from apc.plans import points
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import points
 from search_spaces.k import PLAN
 
 EXPERIMENT = Experiment(

@@ -11,8 +11,9 @@ of an untrained layer and not a cliff of the method. It leaves best.toml, the ro
 figure.
 """
 
-from apc.experiment import Experiment, main
-from apc.plans import Staged, Sweep
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import Staged, Sweep
 from search_spaces.lambdas import PLAN
 
 EXPERIMENT = Experiment(

@@ -7,8 +7,9 @@ for 650 photographs at 256 pixels; `--train-list` takes another list. On the emb
 Expect runs of photographs to differ by one or two points of mIoU, seed by seed.
 """
 
-from apc.experiment import Experiment, main
-from apc.plans import points
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import points
 
 EXPERIMENT = Experiment(
     name="paper_setting",

@@ -20,13 +20,14 @@ from collections.abc import Sequence
 from types import ModuleType
 
 import experiments
-from apc import pictured
-from apc.call import Call
-from apc.expected import Hours
-from apc.experiment import Experiment, Step, in_turn
-from apc.flags import Parser, parser
-from apc.loader import cores
-from apc.pictured import without
+from apc.experiment import pictures as pictured
+from apc.experiment.definition import Experiment
+from apc.experiment.flags import Parser, parser
+from apc.experiment.forecast import Hours
+from apc.experiment.main import Step, in_turn
+from apc.experiment.pictures import without
+from apc.experiment.runner import Call
+from apc.parallel import cores
 
 NAME = "reproduce_all"
 ORDER = (

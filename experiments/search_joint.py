@@ -19,9 +19,10 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from apc import spaces
-from apc.experiment import Experiment, in_turn
-from apc.plans import grid, points
+from apc.experiment.definition import Experiment
+from apc.experiment.main import in_turn
+from apc.search import spaces
+from apc.search.plans import grid, points
 from search_spaces import joint, lambdas
 
 METRIC = "tune_miou"

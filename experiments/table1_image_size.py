@@ -15,9 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from apc.experiment import Experiment, main
-from apc.plans import Point, Result, points
-from apc.results import Row
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.runs.rows import Row
+from apc.search.plans import Point, Result, points
 from search_spaces.components import APC
 
 TWELFTHS = (8, 12, 16, 20, 25, 30, 35)
@@ -31,8 +32,8 @@ def sizes(image_size: int, patch: int) -> list[int]:
 
 def at_sizes(result: Result, runs: Path) -> Result:
     """A row of the table for each size, its runs those of the paper's setting scored at that size."""
-    from apc.checkpoint import load_model
-    from apc.evaluate.again import at_size, kept
+    from apc.evaluation.remeasure import at_size, kept
+    from apc.methods.checkpoint import load_model
 
     found: dict[int, list[Row]] = {}
     failed = [row for _, rows in result for row in rows if row.error]

@@ -12,14 +12,16 @@ Expect scores far above Table 6's, since image labels rule out most classes: the
 
 from pathlib import Path
 
-from apc.experiment import Experiment, main
-from apc.plans import Result
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import Result
 from experiments.table6_peers import plan
 
 
 def of_train(result: Result, runs: Path) -> Result:
     """The rows with the scores of the pseudo masks that their checkpoints make of the training images."""
-    from apc.evaluate.again import measured_result, pseudo_masks_of_train
+    from apc.evaluation.remeasure import pseudo_masks_of_train
+    from apc.experiment.measure import measured_result
 
     return measured_result(result, runs, "pseudo_masks", pseudo_masks_of_train)
 

@@ -10,8 +10,9 @@ final one, for which every epoch is scored (scoring counts in neither). Runs sid
 Expect the schedule to take the same time within 10 % in all rows, a little more with patch contrast.
 """  # noqa: E501
 
-from apc.experiment import Experiment, main
-from apc.plans import points
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import points
 from search_spaces.components import AKP, APC, BASELINE, SCORED
 
 EXPERIMENT = Experiment(

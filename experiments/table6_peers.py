@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import Config
-from apc.experiment import Experiment, main
-from apc.plans import Points, Result, points
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import Points, Result, points
 from search_spaces.components import APC, BASELINE, SCORED
 
 PEERS = ("vit_pcm", "afa", "toco")
@@ -30,14 +31,15 @@ def plan(base: Config) -> Points:
 
 def peers(base: Config) -> dict[str, dict[str, Any]]:
     """Fields that turn `base` into each peer's setting."""
-    from apc.methods import proportioned
+    from apc.methods.registry import proportioned
 
     return {name: proportioned(base, name) | SCORED for name in PEERS}
 
 
 def over_scales(result: Result, runs: Path) -> Result:
     """The rows with the scores of their checkpoints as the mean over scales and flips."""
-    from apc.evaluate.again import measured_result, multi_scale
+    from apc.evaluation.remeasure import multi_scale
+    from apc.experiment.measure import measured_result
 
     return measured_result(result, runs, "multi_scale", multi_scale)
 

@@ -8,7 +8,8 @@ and adaptive-K far above max and average. Which of those two is ahead depends on
 all of its K patches (`mean_k` in the details) it cannot differ from top-K. The report pairs the rows seed by seed.
 """
 
-from apc.experiment import Experiment, main
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
 from search_spaces.pooling import PLAN
 
 EXPERIMENT = Experiment(

@@ -13,9 +13,10 @@ whose masks are too small, and the gain of patch contrast to lie within the spre
 from dataclasses import replace
 from pathlib import Path
 
-from apc.experiment import Experiment, main
-from apc.plans import Point, Result
-from apc.results import Row
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.runs.rows import Row
+from apc.search.plans import Point, Result
 from search_spaces.components import PLAN
 
 SCORED = {"vit": "miou", "hv_bilstm": "miou", "crf": "miou_crf", "akp": "miou_crf", "pcl": "miou_crf"}

@@ -14,21 +14,22 @@ that is small or against the paper's.
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.experiment import Experiment, main
-from apc.plans import Result, points
+from apc.experiment.definition import Experiment
+from apc.experiment.main import main
+from apc.search.plans import Result, points
 from search_spaces.components import AKP, APC
 
 if TYPE_CHECKING:
     from apc.config import Config
-    from apc.model.method import Method
+    from apc.methods.base import Method
 
 
 def cosines(result: Result, runs: Path) -> Result:
     """The rows with the distances of their checkpoints."""
     from apc import data
-    from apc.evaluate.again import measured_result
-    from apc.evaluate.distances import distances
-    from apc.model.apc import APC
+    from apc.evaluation.class_distances import distances
+    from apc.experiment.measure import measured_result
+    from apc.methods.apc import APC
 
     def measure(method: "Method", cfg: "Config", device: str) -> dict[str, Any]:
         assert isinstance(method, APC)

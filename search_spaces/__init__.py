@@ -1,7 +1,7 @@
 """What can be searched, as plain data: one module a question, found by `apc search NAME`. A module has one of
 
-    PLAN           points, a grid, or stages (apc/plans.py): everything in it is run
-    SPACE          knobs with ranges and conditions (apc/spaces.py), searched with Optuna
+    PLAN           points, a grid, or stages (apc/search/plans.py): everything in it is run
+    SPACE          knobs with ranges and conditions (apc/search/spaces.py), searched with Optuna
     space(trial)   a define-by-run Optuna space that returns the setting, where data does not say it
 
 and beside the last two, if it likes, FIRST: settings to try before the sampler's own. To add a space, put a module
@@ -14,8 +14,8 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from apc import spaces
 from apc.config import Config
+from apc.search import spaces
 
 
 def names() -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apc.plans import points
+from apc.search.plans import points
 
 BASELINE: dict[str, Any] = {"pooling": "max", "lambda2": 0.0}
 """The paper's baseline: HV-BiLSTM, max pooling, no patch contrastive error. The decoder's loss stays on."""

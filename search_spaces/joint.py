@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apc.spaces import Above, Choice, Real, Space, Whole
+from apc.search.spaces import Above, Choice, Real, Space, Whole
 
 SPACE: Space = {
     "pooling": Choice(("adaptive_k", "top_k", "max", "average")),

@@ -1,6 +1,6 @@
 """K, the most patches that a class takes, for both poolings that have one."""
 
-from apc.plans import points
+from apc.search.plans import points
 
 KS = (3, 6, 12, 24)
 """The paper's is 6; more patches than an image has would be average pooling."""

@@ -1,6 +1,6 @@
 """The weights lambda1 and lambda2 one after the other, from coarse to fine (section 4.1)."""
 
-from apc.plans import Staged, Sweep
+from apc.search.plans import Staged, Sweep
 
 PAPER = {"lambda1": 0.02, "lambda2": 0.01}
 """The paper's choice."""

@@ -1,5 +1,5 @@
 """The four ways from patch scores to image scores (Table 7)."""
 
-from apc.plans import points
+from apc.search.plans import points
 
 PLAN = points({name: {"pooling": name} for name in ("average", "max", "top_k", "adaptive_k")})

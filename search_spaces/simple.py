@@ -1,6 +1,6 @@
 """Both loss weights and the threshold of adaptive-K together, with Optuna."""
 
-from apc.spaces import Real, Space
+from apc.search.spaces import Real, Space
 
 SPACE: Space = {
     "lambda1": Real(0.001, 1.0, log=True),

@@ -1,6 +1,6 @@
 """The thresholds theta (adaptive-K) and epsilon (patch contrastive error) over a grid; Figure 4 is its two lines."""
 
-from apc.plans import grid, points
+from apc.search.plans import grid, points
 
 PAPER = {"theta": 0.9, "epsilon": 0.85}
 """The paper's choice."""

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from apc.config import Config, pocket
-from apc.methods import proportioned
-from apc.run import run
+from apc.methods.registry import proportioned
+from apc.training.run import run
 
 BASE = replace(
     pocket(), weights="", num_train=24, num_val=4, batch_size=8, epochs=4, frozen_epochs=0, warmup_steps=0, crf="none"

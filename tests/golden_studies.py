@@ -15,9 +15,10 @@ from golden_runs import digits
 
 import search_spaces
 from apc.config import Config, pocket, to_dict
-from apc.results import Row, save_run
-from apc.spaces import How
-from apc.studies import Study, Trial
+from apc.runs.folder import save_run
+from apc.runs.rows import Row
+from apc.search.spaces import How
+from apc.search.study import Study, Trial
 from search_spaces import joint
 
 BASE = replace(pocket(), weights="", epochs=9, eval_every=1)

@@ -20,7 +20,7 @@ from golden_files import GOLDEN
 from golden_runs import RUNS, measured
 from golden_studies import HOWS, JOURNAL, conduct, journal
 
-from apc.stamp import machine
+from apc.runs.stamp import machine
 
 
 def write(name: str, lines: list[dict[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from apc.cli import main
+from apc.cli.main import main
 
 
 def flags(root: Path, *more: str) -> list[str]:

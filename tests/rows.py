@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apc.results import Row
+from apc.runs.rows import Row
 
 
 def stripped(row: Row) -> dict[str, Any]:

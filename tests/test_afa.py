@@ -10,14 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from apc import data
-from apc.baselines import afa as module
-from apc.baselines import affinity as pairs
-from apc.baselines.afa import AFA, HIGH, LOW, SCALES, VOC, afa, afa_pocket
-from apc.baselines.cam import multi_scale_cam, refined_label, shares
-from apc.baselines.refine import PAR
 from apc.config import Config
-from apc.methods import build
-from apc.run import run
+from apc.methods import afa as module
+from apc.methods import affinity as pairs
+from apc.methods.afa import AFA, HIGH, LOW, SCALES, VOC, afa, afa_pocket
+from apc.methods.cam import multi_scale_cam, refined_label, shares
+from apc.methods.registry import build
+from apc.models.par import PAR
+from apc.training.run import run
 
 DILATIONS = (1, 2, 4, 8, 12, 24)
 

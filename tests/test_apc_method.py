@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from apc import losses
 from apc.config import Config
-from apc.model.apc import APC
-from apc.model.pooling import pool
-from apc.pseudo_labels import with_background
+from apc.methods import losses
+from apc.methods.apc import APC
+from apc.methods.pseudo_labels import with_background
+from apc.models.pooling import pool
 
 LABELS = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from apc.config import Config, voc
-from apc.model.bilstm import HVBiLSTM
+from apc.models.bilstm import HVBiLSTM
 
 TINY = ["--encoder", "pocket", "--size", "64", "--eval-size", "96", "--batch", "2", "--matrix", "64", "--rounds", "1"]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from apc.config import Config
-from apc.methods import build
-from apc.model.bilstm import HVBiLSTM
+from apc.methods.registry import build
+from apc.models.bilstm import HVBiLSTM
 
 
 @pytest.mark.parametrize("direction", ["", "_reverse"])

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from refusal import flags
 
-from apc.cli import main
+from apc.cli.main import main
+from apc.cli.parsing import base_config
 from apc.config import folder, pocket
-from apc.verbs import base_config
 
 
 def scores_in(text: str) -> dict[str, str]:

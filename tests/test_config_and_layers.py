@@ -10,7 +10,8 @@ import pytest
 import tomli_w
 
 from apc.config import Config, from_dict, from_toml, pocket, to_dict
-from apc.results import Row, load_rows, load_run, run_id, save_rows, save_run
+from apc.runs.folder import load_run, save_run
+from apc.runs.rows import Row, load_rows, run_id, save_rows
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -72,10 +73,10 @@ def imported_by(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import apc.run, apc.methods", {"ray", "optuna"}),
-        ("import apc.report.build", {"torch", "ray", "optuna"}),
-        ("import apc.cli", {"torch", "timm", "ray", "optuna", "pandas", "matplotlib", "tyro"}),
-        ("import apc.progress, apc.results, apc.plans", {"torch", "ray", "optuna"}),
+        ("import apc.training.run, apc.methods.registry", {"ray", "optuna"}),
+        ("import apc.reporting.page", {"torch", "ray", "optuna"}),
+        ("import apc.cli.main", {"torch", "timm", "ray", "optuna", "pandas", "matplotlib", "tyro"}),
+        ("import apc.search.progress, apc.runs.rows, apc.search.plans", {"torch", "ray", "optuna"}),
         ("import experiments.grid_lambda, experiments.table7_pooling", {"torch", "ray", "optuna", "pandas"}),
     ],
     ids=["training", "report", "cli", "status", "experiments"],
@@ -90,7 +91,7 @@ def test_ray_is_named_by_the_worker_and_the_driver_alone() -> None:
         for path in (ROOT / "apc").rglob("*.py")
         if re.search(r"^\s*(import|from) ray\b", path.read_text(), re.M)
     }
-    assert users == {"apc/worker.py", "apc/search.py", "apc/session.py", "apc/callbacks.py"}
+    assert users == {f"apc/search/{name}.py" for name in ("worker", "driver", "ray_session", "callbacks")}
 
 
 def test_the_readme_shows_every_module_there_is() -> None:

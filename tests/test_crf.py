@@ -13,7 +13,7 @@ import pytest
 from golden_files import golden
 
 from apc.config import Config
-from apc.evaluate.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
+from apc.models.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
 
 
 def scene(seed: int = 0, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -151,7 +151,7 @@ def _command(pid: int) -> str:
 _PARENT = """
 import os, time
 import numpy as np
-from apc.evaluate.crf import CRF, CRFPool
+from apc.models.crf import CRF, CRFPool
 
 if __name__ == "__main__":
     with CRFPool(1) as pool:
@@ -176,5 +176,5 @@ def test_processes_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 def test_importing_the_crf_imports_no_torch() -> None:
-    told = "import sys, apc.evaluate.crf, apc.evaluate.protocol; print('torch' in sys.modules)"
+    told = "import sys, apc.models.crf, apc.runs.scores; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", told], capture_output=True, text=True).stdout.strip() == "False"

@@ -15,14 +15,14 @@ from PIL import Image
 from trees import make_voc
 
 from apc import data
-from apc.cli import main
+from apc.cli.main import main
 from apc.config import Config, folder, voc
 from apc.data import cache, images
 from apc.data import folder as photos
 from apc.data import voc as voc_data
 from apc.data.images import Lazy, decode, require_whole, size_of
 from apc.data.transforms import as_floats, augment, resize, squash, stack
-from apc.loader import each, prefetch
+from apc.parallel import each, prefetch
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_memory_files_and_cache_give_the_same_bits(
 def test_a_run_with_a_cache_is_the_run_without_to_the_bit(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apc.run import run
+    from apc.training.run import run
 
     cfg = replace(
         folder(), root=str(photographs), encoder="pocket", decoder_blocks=(1, 3), image_size=48, batch_size=4,
@@ -339,6 +339,6 @@ def test_an_error_comes_in_its_turn() -> None:
 
 
 def test_long_work_tells_how_far_it_is(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apc.loader.BEAT", 0.0)
+    monkeypatch.setattr("apc.parallel.BEAT", 0.0)
     assert each([1, 2, 3], lambda job: 2 * job, "doubling") == [2, 4, 6]
     assert "doubling: 2 of 3" in capsys.readouterr().err

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from apc.baselines.deeplab import DeepLab
 from apc.config import Config
-from apc.model.encoder import build_encoder
+from apc.models.build import build_encoder
+from apc.models.deeplab import DeepLab
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from apc import config
-from apc.baselines import afa, toco, vit_pcm
 from apc.config import Config, coco, folder, pocket, voc
-from apc.methods import METHODS, preset
+from apc.methods import afa, toco, vit_pcm
+from apc.methods.registry import METHODS, preset
 
 OURS = "no source but this project's"
 DEFAULTS: dict[str, tuple[Any, str]] = {

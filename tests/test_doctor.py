@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from apc import doctor, nodes
-from apc.cli import main
-from apc.doctor import disks, expected, network, present, space, storage, token, versions
-from apc.nodes import Facts, differing, look
+from apc.cli.main import main
+from apc.search import cluster_nodes, doctor
+from apc.search.cluster_nodes import Facts, differing, look
+from apc.search.doctor import disks, expected, network, present, space, storage, token, versions
 
 GOOD = Facts(
-    host="left", resolves="10.0.0.1", versions=nodes.versions(), token=True, interfaces={"eth0": "10.0.0.1"}, chosen="",
-    reads=True, why_not="", free=2**40, full=0.5,
+    host="left", resolves="10.0.0.1", versions=cluster_nodes.versions(), token=True, interfaces={"eth0": "10.0.0.1"},
+    chosen="", reads=True, why_not="", free=2**40, full=0.5,
 )
 
 
@@ -36,17 +36,17 @@ def test_good_nodes_pass_every_check(tmp_path: Path) -> None:
 
 
 def test_another_version_is_named_with_its_node() -> None:
-    facts = two(versions=nodes.versions() | {"torch": "2.0.0", "apc": "0badc0de"})
+    facts = two(versions=cluster_nodes.versions() | {"torch": "2.0.0", "apc": "0badc0de"})
     wrong = {check.name: check.told for check in versions(facts) if check.remedy}
     assert set(wrong) == {"torch", "apc"}
     assert wrong["torch"].startswith("10.0.0.2 has 2.0.0, this process has ")
 
 
 def test_builds_of_one_version_are_the_same_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "version", lambda name: "2.5.1+cu124")
-    gpu = nodes._versions.__wrapped__()
-    monkeypatch.setattr(nodes, "version", lambda name: "2.5.1+cpu")
-    assert differing(gpu, nodes._versions.__wrapped__()) == []
+    monkeypatch.setattr(cluster_nodes, "version", lambda name: "2.5.1+cu124")
+    gpu = cluster_nodes._versions.__wrapped__()
+    monkeypatch.setattr(cluster_nodes, "version", lambda name: "2.5.1+cpu")
+    assert differing(gpu, cluster_nodes._versions.__wrapped__()) == []
     assert differing(gpu, gpu | {"python": "3.12.0"}) == ["python"]
 
 
@@ -134,24 +134,25 @@ def test_what_would_fail_is_said_in_one_line_with_exit_code_2(
 
 
 def test_a_search_refuses_a_node_with_other_versions_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    from apc import session
+    from apc.search import ray_session
 
-    answers: dict[str, Any] = {"10.0.0.1": nodes.versions(), "10.0.0.2": nodes.versions() | {"timm": "0.4.12"}}
-    monkeypatch.setattr(session, "ask", lambda question: answers)
+    other = cluster_nodes.versions() | {"timm": "0.4.12"}
+    answers: dict[str, Any] = {"10.0.0.1": cluster_nodes.versions(), "10.0.0.2": other}
+    monkeypatch.setattr(ray_session, "ask", lambda question: answers)
     with pytest.raises(ValueError, match=r"node 10\.0\.0\.2 has timm 0\.4\.12 instead of .*ray up cluster\.yaml"):
-        session.require_same_versions()
+        ray_session.require_same_versions()
     answers["10.0.0.2"] = "ModuleNotFoundError: apc"
     with pytest.raises(ValueError, match="node 10.0.0.2 of the cluster does not run what it is given .*apc doctor"):
-        session.require_same_versions()
+        ray_session.require_same_versions()
 
 
 def test_a_process_that_fits_on_no_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from apc import session
-    from apc.session import Resources, fit
+    from apc.search import ray_session
+    from apc.search.ray_session import Resources, fit
 
     nodes_of = [{"Alive": True, "Resources": {"CPU": 2.0, "GPU": 1.0}}] * 3 + [{"Alive": False, "Resources": {}}]
-    monkeypatch.setattr(session, "available", lambda: {"CPU": 6.0, "GPU": 3.0})
-    monkeypatch.setattr(session.ray, "nodes", lambda: nodes_of)
+    monkeypatch.setattr(ray_session, "available", lambda: {"CPU": 6.0, "GPU": 3.0})
+    monkeypatch.setattr(ray_session.ray, "nodes", lambda: nodes_of)
     assert fit(Resources())[1] == 3  # one GPU each
     assert fit(Resources(gpus_per_trial=0.5))[1] == 6
     assert fit(Resources(gpus_per_trial=0, cpus_per_trial=2, num_workers=3))[1] == 1

@@ -16,7 +16,7 @@ from torchvision.datasets import SBDataset
 from torchvision.datasets.voc import DATASET_YEAR_DICT
 from trees import make_coco, make_voc
 
-from apc.cli import main
+from apc.cli.main import main
 from apc.data import coco, prepared
 
 FETCHED: list[str] = []

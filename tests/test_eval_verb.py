@@ -14,14 +14,14 @@ from PIL import Image
 from refusal import left_below, refused
 from test_cli import scores_in
 
-from apc.checkpoint import save_model
-from apc.cli import main
+from apc.cli.main import main
 from apc.config import Config, folder
 from apc.data.voc import CLASSES
-from apc.evaluate.protocol import DEFAULT_SCALES, combinations, parse
-from apc.evaluate.segmentation import iou, miou, tallies
-from apc.methods import build
-from apc.results import write_atomically
+from apc.evaluation.miou import iou, miou, tallies
+from apc.files import write_atomically
+from apc.methods.checkpoint import save_model
+from apc.methods.registry import build
+from apc.runs.scores import DEFAULT_SCALES, combinations, parse
 
 HERE = ["--device", "cpu", "--crf-workers", "0"]
 
@@ -95,7 +95,7 @@ def test_the_best_folder_of_a_run_is_a_checkpoint_too(run: Path, capsys: pytest.
 def test_without_a_terminal_a_line_of_progress_comes_now_and_then(
     run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apc.loader.BEAT", 0.0)
+    monkeypatch.setattr("apc.parallel.BEAT", 0.0)
     assert main(["eval", str(run), *HERE, "--crf", "none"]) == 0
     said = capsys.readouterr()
     assert "photographs: 4 of 4, about 0 s left" in said.err and "about 0 s" not in said.out

@@ -18,12 +18,13 @@ from apc import data
 from apc.config import Config, pocket
 from apc.data import Split
 from apc.data.transforms import squash
-from apc.evaluate import inference, segmentation
-from apc.evaluate.crf import CRF, CRFParameters, Refined, crf_labels, refine
-from apc.evaluate.inference import Cost, LabelMap, Showing, showings
-from apc.evaluate.protocol import HEADLINE, Protocol, parse
-from apc.evaluate.segmentation import Counts, confusion, miou, score
-from apc.methods import build
+from apc.evaluation import inference
+from apc.evaluation import miou as segmentation
+from apc.evaluation.inference import Cost, LabelMap, Showing, showings
+from apc.evaluation.miou import Counts, confusion, miou, score
+from apc.methods.registry import build
+from apc.models.crf import CRF, CRFParameters, Refined, crf_labels, refine
+from apc.runs.scores import HEADLINE, Protocol, parse
 
 
 class Fixed(nn.Module):
@@ -172,7 +173,7 @@ def test_a_crf_that_protocols_share_runs_once_and_those_of_a_photograph_run_toge
         ran.append((p, len(many)))
         return refine(image, many, p)
 
-    monkeypatch.setattr("apc.evaluate.crf.refine", counting)
+    monkeypatch.setattr("apc.models.crf.refine", counting)
     names = "miou_crf labelled_miou_crf miou_crf_toco patch_miou_crf miou_48_crf miou_96_crf"
     # all classes are among the image labels, so they rule out none; 96 is the run's own size
     score(Looking(), wide, replace(pocket(), image_size=96), [parse(name) for name in names.split()])

@@ -10,10 +10,11 @@ from refusal import flags, refused
 from safetensors import safe_open
 from test_cli import scores_in
 
-from apc.card import at_best_epoch, model_card
-from apc.cli import main
-from apc.results import Row, load_run
-from apc.verbs.export import FILES
+from apc.cli.export import FILES
+from apc.cli.main import main
+from apc.reporting.model_card import at_best_epoch, model_card
+from apc.runs.folder import load_run
+from apc.runs.rows import Row
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_no_path_of_the_machine_is_in_an_export(run: Path, photographs: Path, tm
 def test_the_best_epoch_is_exported_with_its_own_score(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apc.train.miou", lambda matrix: 98.7654)  # the first epoch is the best
+    monkeypatch.setattr("apc.training.loop.miou", lambda matrix: 98.7654)  # the first epoch is the best
     assert main([*flags(photographs, "--crf", "none"), "--epochs", "2", "--eval-every", "1"]) == 0
     (run,) = (photographs.parent / "runs").iterdir()
     assert main(["export", str(run / "best"), "--out", str(tmp_path / "best model")]) == 0

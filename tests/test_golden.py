@@ -9,15 +9,14 @@ import torch
 from golden_files import golden
 from torch import nn
 
-from apc import losses
-from apc.baselines import afa, toco
-from apc.evaluate.crf import CRFParameters, dense_crf
-from apc.evaluate.segmentation import confusion, iou, miou, pixel_accuracy
-from apc.model.bilstm import HVBiLSTM
-from apc.model.encoder import Encoder, resample_grid
-from apc.model.pooling import pool
-from apc.pseudo_labels import merge
-from apc.train import _schedule
+from apc.evaluation.miou import confusion, iou, miou, pixel_accuracy
+from apc.methods import afa, losses, toco
+from apc.methods.pseudo_labels import merge
+from apc.models.bilstm import HVBiLSTM
+from apc.models.crf import CRFParameters, dense_crf
+from apc.models.encoder import Encoder, resample_grid
+from apc.models.pooling import pool
+from apc.training.loop import _schedule
 
 
 def test_golden_scores() -> None:

@@ -14,17 +14,18 @@ from torch import Tensor
 
 from apc import data
 from apc.config import Config, from_dict, pocket, to_dict
-from apc.evaluate import again
-from apc.evaluate.distances import class_means, cosine_distances, distances, majority
-from apc.evaluate.protocol import scores_of
-from apc.memory import peak_gib, restart
-from apc.model.apc import APC
-from apc.plans import Point, Points, Result
-from apc.report.catalogue import EXPERIMENTS
-from apc.report.command import command
-from apc.report.efficiency import completed, seconds_to_share
-from apc.results import Row
-from apc.run import identity, run
+from apc.devices import peak_gib, restart
+from apc.evaluation import remeasure
+from apc.evaluation.class_distances import class_means, cosine_distances, distances, majority
+from apc.experiment.measure import measured_result
+from apc.methods.apc import APC
+from apc.reporting.catalogue import EXPERIMENTS
+from apc.reporting.command import command
+from apc.reporting.timing import completed, seconds_to_share
+from apc.runs.rows import Row
+from apc.runs.scores import scores_of
+from apc.search.plans import Point, Points, Result
+from apc.training.run import identity, run
 from experiments import (
     figure4_theta_epsilon,
     table1_image_size,
@@ -212,7 +213,7 @@ def test_a_finished_run_is_measured_once_from_its_checkpoint(
         return {"metrics": distances(method, data.load(cfg, "val"), cfg, device)}
 
     result: Result = [(Point("a", {}), [row, replace(row, run="gone", error="lost")])]
-    ((_, (found, failed)),) = again.measured_result(result, runs, "cosine", measure)
+    ((_, (found, failed)),) = measured_result(result, runs, "cosine", measure)
     assert set(found.metrics) - set(row.metrics) >= {"inter_cosine", "background_cosine"}
     assert 0 <= found.metrics["inter_cosine"] <= 200 and found.metrics["miou"] == row.metrics["miou"]
     assert failed.error == "lost" and found.stamp["measured"]["device"] == "cpu"
@@ -220,12 +221,12 @@ def test_a_finished_run_is_measured_once_from_its_checkpoint(
     def twice(*words: Any) -> dict[str, Any]:
         raise AssertionError("measured again")
 
-    assert again.kept(row, runs, "cosine", twice)["metrics"]["inter_cosine"] == found.metrics["inter_cosine"]
+    assert remeasure.kept(row, runs, "cosine", twice)["metrics"]["inter_cosine"] == found.metrics["inter_cosine"]
     path = runs / row.run / "measured" / "cosine.json"
     path.write_text(path.read_text()[:20])  # a damaged file is measured again
-    assert again.kept(row, runs, "cosine", measure)["metrics"] == json.loads(path.read_text())["metrics"]
+    assert remeasure.kept(row, runs, "cosine", measure)["metrics"] == json.loads(path.read_text())["metrics"]
     capsys.readouterr()
-    assert again.kept(replace(row, run="elsewhere"), runs, "cosine", twice) == {}
+    assert remeasure.kept(replace(row, run="elsewhere"), runs, "cosine", twice) == {}
     assert "not measured: " in (told := capsys.readouterr().err) and "elsewhere" in told
 
 
@@ -252,19 +253,19 @@ def test_pseudo_masks_of_train_are_scored_by_masks_that_training_never_sees(trai
     runs, row = trained
     cfg = from_dict({**row.config, "weights": ""})
     assert data.load(cfg, "train").mask(0) is None
-    split = again.with_masks(cfg)
+    split = remeasure.with_masks(cfg)
     assert len(split) == cfg.num_train
     for i in range(len(split)):
         mask = split.mask(i)
         assert mask is not None
         assert set(np.unique(mask)) - {0, 255} == set((np.flatnonzero(split.labels[i]) + 1).tolist())
-    metrics = again.kept(row, runs, "pseudo_masks", again.pseudo_masks_of_train)["metrics"]
+    metrics = remeasure.kept(row, runs, "pseudo_masks", remeasure.pseudo_masks_of_train)["metrics"]
     assert set(metrics) == {"train_pseudo_miou", "train_labelled_miou"} and metrics["train_pseudo_miou"] > 0
 
 
 def test_photographs_find_their_own_masks_in_a_part_of_their_list(photographs: Path) -> None:
     cfg = Config(dataset="folder", root=str(photographs), image_size=48, num_train=5, seed=3)
-    split = again.with_masks(replace(cfg, eval_size=64))
+    split = remeasure.with_masks(replace(cfg, eval_size=64))
     assert split.images[torch.arange(5)].shape == (5, 3, 64, 64)
     for i, name in enumerate(split.names):
         mask = split.mask(i)

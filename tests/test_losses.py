@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from apc import losses
-from apc.model.pooling import pool
-from apc.pseudo_labels import merge, patches_to_pixels, pseudo_labels
+from apc.methods import losses
+from apc.methods.pseudo_labels import merge, patches_to_pixels, pseudo_labels
+from apc.models.pooling import pool
 
 
 def random_case(n: int = 30, c: int = 4, seed: int = 0) -> tuple[Tensor, Tensor]:

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from refusal import refused
 
-import apc.run
-from apc import methods
-from apc.baselines.afa import afa
-from apc.baselines.toco import toco
-from apc.baselines.vit_pcm import vit_pcm
-from apc.cli import main
+import apc.training.run
+from apc.cli.main import main
 from apc.config import Config, folder, pocket, voc
+from apc.methods import registry
+from apc.methods.afa import afa
+from apc.methods.toco import toco
+from apc.methods.vit_pcm import vit_pcm
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
         heard.append(cfg)
         raise ValueError("not here")
 
-    monkeypatch.setattr(apc.run, "run", run)
-    monkeypatch.setattr("apc.model.weights.fingerprint", lambda cfg: "")  # no network is asked for weights
+    monkeypatch.setattr(apc.training.run, "run", run)
+    monkeypatch.setattr("apc.models.weights.fingerprint", lambda cfg: "")  # no network is asked for weights
     return heard
 
 
@@ -36,7 +36,7 @@ def train(asked: list[Config], *words: str) -> Config:
 
 @pytest.mark.parametrize("method", ["vit_pcm", "afa", "toco"])
 def test_voc_and_coco_start_from_the_published_setting_of_the_method(asked: list[Config], method: str) -> None:
-    published = methods.PUBLISHED[method]
+    published = registry.PUBLISHED[method]
     assert train(asked, "voc", "--method", method) == published("voc") != replace(voc(), method=method)
     assert train(asked, "coco", f"--method={method}") == published("coco")
     assert published("coco").dataset == "coco" and published("voc").dataset == "voc"

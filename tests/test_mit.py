@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from apc.baselines.mit import MiT, MiTEncoder, ReducedAttention, SegFormerHead, build_mit, own_names
 from apc.config import Config
-from apc.model.encoder import build_encoder
+from apc.models.build import build_encoder
+from apc.models.mit import MiT, MiTEncoder, ReducedAttention, SegFormerHead, build_mit, own_names
 
 CFG = Config(
     method="afa", encoder="mit_b1", image_size=96, decoder_blocks=(1, 2, 3, 4), frozen_epochs=0, unfreeze_blocks=8

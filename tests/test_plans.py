@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from apc.config import Config, to_dict
-from apc.plans import Plan, Point, Points, Schedule, Staged, Sweep, best, grid, points, score
-from apc.results import Row, run_id, save_run
+from apc.runs.folder import save_run
+from apc.runs.rows import Row, run_id, score
+from apc.search.plans import Plan, Point, Points, Schedule, Staged, Sweep, best, grid, points
 
 LAMBDAS = Staged(
     (

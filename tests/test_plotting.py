@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from apc.report.plotting import empty, once, save
+from apc.reporting.figures.style import empty, once, save
 
 DOTS = """
-from apc.report.plotting import empty, once, save
+from apc.reporting.figures.style import empty, once, save
 
 drawn = []
 
@@ -59,7 +59,7 @@ def test_a_figure_is_drawn_again_with_another_style_version_and_not_when_its_cod
     Renamed.__qualname__, Renamed.__module__ = "Point", "apc.elsewhere"
     moved["dots"]([point], tmp_path / "dots")
     assert moved["drawn"] == []
-    monkeypatch.setattr("apc.report.plotting.STYLE_VERSION", 0)
+    monkeypatch.setattr("apc.reporting.figures.style.STYLE_VERSION", 0)
     assert moved["dots"]([point], tmp_path / "dots").read_bytes() != first and len(moved["drawn"]) == 1
     moved["dots"]([Renamed(42.0)], tmp_path / "dots")
     assert len(moved["drawn"]) == 2

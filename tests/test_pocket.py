@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from apc import config, data, pretrain
-from apc.data import drawn as miniature
+from apc import config, data
 from apc.data import pocket
-from apc.data.check import check as look
-from apc.model.pocket_vit import pocket_vit
+from apc.data import pocket_folder as miniature
+from apc.data.checking import check as look
+from apc.models import pretraining
+from apc.models.pocket_vit import pocket_vit
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +108,9 @@ def test_the_tiny_vit_takes_any_size_that_divides_by_8() -> None:
 
 
 def test_blob_targets_are_shares_and_name_no_class() -> None:
-    image, shares = pretrain.draw_blobs(0)
+    image, shares = pretraining.draw_blobs(0)
     assert image.shape == (96, 96, 3)
-    sizes = [count + 1 for count in pretrain.ATTRIBUTES.values()]
+    sizes = [count + 1 for count in pretraining.ATTRIBUTES.values()]
     assert sizes == [7, 4, 9, 6] and shares.shape == (12, 12, 26)
     for part in np.split(shares, np.cumsum(sizes)[:-1], axis=-1):
         assert np.allclose(part.sum(-1), 1)
@@ -120,9 +121,9 @@ def test_blob_targets_are_shares_and_name_no_class() -> None:
 def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A pre-training of seconds, cached in a folder of its own."""
     monkeypatch.setenv("APC_CACHE", str(tmp_path))
-    monkeypatch.setattr(pretrain, "IMAGES", 32)
-    quick = {name: stage | {"epochs": 1, "batch": 16} for name, stage in pretrain.STAGES.items()}
-    monkeypatch.setattr(pretrain, "STAGES", quick)
+    monkeypatch.setattr(pretraining, "IMAGES", 32)
+    quick = {name: stage | {"epochs": 1, "batch": 16} for name, stage in pretraining.STAGES.items()}
+    monkeypatch.setattr(pretraining, "STAGES", quick)
     return tmp_path
 
 
@@ -130,19 +131,19 @@ def test_pretrained_weights_fit_are_reproducible_and_leave_the_callers_random_st
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    first = pretrain.pretrained_state()
+    first = pretraining.pretrained_state()
     assert torch.equal(torch.rand(3), expected)
     assert pocket_vit().load_state_dict(first)
-    second = pretrain.pretrain()
+    second = pretraining.pretrain()
     assert first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
-    assert [p.name for p in short.glob("*.safetensors")] == [f"{pretrain.fingerprint()}.safetensors"]
+    assert [p.name for p in short.glob("*.safetensors")] == [f"{pretraining.fingerprint()}.safetensors"]
 
 
 def test_the_fingerprint_follows_the_recipe(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = pretrain.fingerprint()
-    assert pretrain.fingerprint() == before
-    monkeypatch.setattr(pretrain, "IMAGES", 48)
-    assert pretrain.fingerprint() != before
+    before = pretraining.fingerprint()
+    assert pretraining.fingerprint() == before
+    monkeypatch.setattr(pretraining, "IMAGES", 48)
+    assert pretraining.fingerprint() != before
 
 
 def _ask(messages: "multiprocessing.Queue[str]") -> None:
@@ -150,9 +151,9 @@ def _ask(messages: "multiprocessing.Queue[str]") -> None:
         def emit(self, record: logging.LogRecord) -> None:
             messages.put(record.getMessage())
 
-    pretrain.log.addHandler(Keep())
-    pretrain.log.setLevel(logging.INFO)
-    pretrain.pretrained_state()
+    pretraining.log.addHandler(Keep())
+    pretraining.log.setLevel(logging.INFO)
+    pretraining.pretrained_state()
 
 
 def test_two_processes_that_ask_at_once_train_once(short: Path) -> None:

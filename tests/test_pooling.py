@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from apc.model.pooling import adaptive_count, pool
+from apc.models.pooling import adaptive_count, pool
 
 
 def log_scores(images: int = 3, patches: int = 40, classes: int = 5, spread: float = 3.0, seed: int = 0) -> Tensor:

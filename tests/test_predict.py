@@ -13,16 +13,17 @@ import torch
 from PIL import Image
 from refusal import left_below, refused
 
-from apc.checkpoint import save_model
-from apc.cli import main
+from apc.cli.main import main
 from apc.config import pocket
 from apc.data.images import decode
-from apc.evaluate.crf import CRF, crf_labels
-from apc.methods import build
-from apc.model.apc import APC
-from apc.predict import pictures, segment
-from apc.predict.inputs import gather
-from apc.predict.segment import _plane
+from apc.data.masks import palette
+from apc.methods.apc import APC
+from apc.methods.checkpoint import save_model
+from apc.methods.registry import build
+from apc.models.crf import CRF, crf_labels
+from apc.prediction import pictures, segment
+from apc.prediction.photographs import gather
+from apc.prediction.segment import _plane
 
 CLASSES = ["background", "red", "blue"]
 
@@ -84,7 +85,7 @@ def test_a_folder_becomes_masks_overlays_heat_maps_a_contact_sheet_and_a_summary
 
 
 def test_masks_are_the_labels_that_eval_scores(model: Path) -> None:
-    from apc.checkpoint import load_model
+    from apc.methods.checkpoint import load_model
 
     method, cfg, _ = load_model(model)
     photo = np.asarray(picture(50, 70))
@@ -101,7 +102,7 @@ def test_masks_are_the_labels_that_eval_scores(model: Path) -> None:
 def test_the_crf_sees_a_large_photograph_smaller_and_its_mask_is_as_large_as_ever(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apc.checkpoint import load_model
+    from apc.methods.checkpoint import load_model
 
     method, cfg, _ = load_model(model)
     photo, crf = np.asarray(picture(120, 160)), replace(cfg, crf="pocket")
@@ -117,8 +118,8 @@ def test_the_crf_sees_a_large_photograph_smaller_and_its_mask_is_as_large_as_eve
 
 
 def test_crf_processes_change_no_file_and_no_row(model: Path, photographs: Path, tmp_path: Path) -> None:
-    from apc.checkpoint import load_model
-    from apc.predict import job
+    from apc.methods.checkpoint import load_model
+    from apc.prediction import predict as job
 
     method, cfg, classes = load_model(model)
     torn = photographs / "images" / "photo 3.png"
@@ -348,7 +349,7 @@ def test_the_patch_branch_is_another_mask(model: Path, photographs: Path, tmp_pa
 
 def test_the_palette_is_that_of_voc() -> None:
     known = {0: (0, 0, 0), 1: (128, 0, 0), 8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128), 255: (224, 224, 192)}
-    assert {n: tuple(pictures.palette()[n].tolist()) for n in known} == known
+    assert {n: tuple(palette()[n].tolist()) for n in known} == known
 
 
 def test_many_photographs_fill_several_pages(model: Path, tmp_path: Path) -> None:

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from apc.config import Config, pocket
-from apc.predict import segment
-from apc.predict.inputs import gather
-from apc.predict.job import Job, predict
+from apc.prediction import segment
+from apc.prediction.photographs import gather
+from apc.prediction.predict import Job, predict
 
 CLASSES = ["background", "red", "blue"]
 PIXELS = np.zeros((1, 2, 3), np.uint8)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from apc.progress import Progress, duration, status
-from apc.results import Row, save_run
+from apc.runs.folder import save_run
+from apc.runs.rows import Row
+from apc.runs.status import duration, status
+from apc.search.progress import Progress
 
 
 class Page:
@@ -57,7 +59,7 @@ def test_the_view_lowers_seconds_and_raises_scores() -> None:
 
 def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
-    monkeypatch.setattr("apc.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
     page = Page()
     view = Progress("joint on pocket", file=page)  # type: ignore[arg-type]
     view.known({"done": 0, "failed": 0, "running": 3, "waiting": 1, "later": 0})

@@ -3,8 +3,8 @@
 
 import pytest
 
-from apc.evaluate.crf import CRF
-from apc.evaluate.protocol import HEADLINE, PROTOCOLS, Protocol, combinations, parse
+from apc.models.crf import CRF
+from apc.runs.scores import HEADLINE, PROTOCOLS, Protocol, combinations, parse
 
 EVERY = combinations(
     sizes=(0, 64, 960), keep_aspect=(False, True), scales=((), (1.0,), (0.5, 1.0), (0.5, 0.75, 1.0, 1.25, 1.5)),

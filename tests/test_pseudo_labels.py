@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from apc.pseudo_labels import merge, patches_to_pixels, pseudo_labels, with_background
+from apc.methods.pseudo_labels import merge, patches_to_pixels, pseudo_labels, with_background
 
 
 def test_a_patch_exactly_at_the_threshold_keeps_its_label() -> None:

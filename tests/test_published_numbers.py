@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from apc.baselines import afa, toco, vit_pcm
 from apc.config import Config
-from apc.evaluate.crf import CRF
-from apc.methods import build
+from apc.methods import afa, toco, vit_pcm
+from apc.methods.registry import build
+from apc.models.crf import CRF
 
 WEIGHTS = {
     "apc": {"mce": 1.0, "seg": 0.02, "pce": 0.01},  # Eq. 7 and paper 4.1

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from apc import data
-from apc.baselines.toco import ToCo
 from apc.config import Config
-from apc.methods import build
-from apc.model.encoder import Encoder
-from apc.model.method import Method
-from apc.train import train
+from apc.methods.base import Method
+from apc.methods.registry import build
+from apc.methods.toco import ToCo
+from apc.models.encoder import Encoder
+from apc.training.loop import train
 
 NEW = r"(?!encoder|deeplab)"
 """Names of the parameters outside the encoder, as a regular expression."""

@@ -4,9 +4,9 @@ import pytest
 import torch
 from golden_files import tensors
 
-from apc import losses
-from apc.baselines.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
-from apc.baselines.refine import PAR
+from apc.methods import losses
+from apc.methods.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
+from apc.models.par import PAR
 
 
 def boxed(label: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from apc.config import Config, folder, pocket, to_dict
-from apc.report import lambdas
-from apc.report.build import build
-from apc.report.catalogue import EXPERIMENTS, described
-from apc.report.command import command
-from apc.report.groups import Group, read, separate
-from apc.report.pictures import PICTURES
-from apc.report.statistics import summary
-from apc.report.tables import PENDING, difference, mean_std, published
-from apc.results import Row, run_id, save_rows
+from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.command import command
+from apc.reporting.figures import staged
+from apc.reporting.figures.qualitative import PICTURES
+from apc.reporting.groups import Group, read, separate
+from apc.reporting.page import build
+from apc.reporting.tables import PENDING, difference, mean_std, published
+from apc.reporting.verdicts.statistics import summary
+from apc.runs.rows import Row, run_id, save_rows
 
 STAMP: dict[str, Any] = {
     "commit": "c0ffee123456", "dirty": False, "machine": "box", "device": "cpu", "python": "3.11", "torch": "2.15",
@@ -75,7 +75,7 @@ def test_published_numbers_are_the_papers() -> None:
     assert published("table3")["toco"] == 70.5 and published("table4")["apc"] == 45.7
     assert published("table5", "hours")["voc_akp_pcl"] == 1.5 and published("table6")["vit_pcm"] == 69.3
     assert published("table9", "intra_class") == {"with_pcl": 0.5664, "without_pcl": 0.7152}
-    assert lambdas.PAPER == {"lambda1": 0.02, "lambda2": 0.01}
+    assert staged.PAPER == {"lambda1": 0.02, "lambda2": 0.01}
 
 
 def test_a_cell_shows_mean_spread_and_a_smaller_n_and_never_a_blank() -> None:
@@ -196,7 +196,7 @@ def test_the_lambda_page_shows_both_stages_and_a_best_on_the_boundary(tmp_path: 
 
 def test_a_best_outside_the_stages_leaves_them_as_they_were_run(tmp_path: Path) -> None:
     rows = lambda_rows([(0.02, 0, 40), (0.1, 0, 44), (0.1, 0.01, 45), (0.1, 0.05, 43), (0.02, 0.01, 47)])
-    found = lambdas.stages(Group(rows), {"lambda1": 0.02, "lambda2": 0.01})
+    found = staged.stages(Group(rows), {"lambda1": 0.02, "lambda2": 0.01})
     assert (found.best1, found.best2, found.best) == (0.1, 0.01, "lambda1=0.02 lambda2=0.01")
     results = tmp_path / "results/grid_lambda"
     save_rows(results / "pocket.jsonl", rows)
@@ -211,15 +211,15 @@ def test_a_best_outside_the_stages_leaves_them_as_they_were_run(tmp_path: Path) 
 
 def test_without_best_toml_the_stages_lead_to_the_best_and_a_failed_setting_never_is_it() -> None:
     group = Group(lambda_rows([(0.02, 0, 40), (0.1, 0, 44)]))
-    assert lambdas.stages(group, {}).best1 == 0.1
-    assert lambdas.stages(group, {}, {"lambda1=0.1 lambda2=0"}).best1 == 0.02
-    assert lambdas.stages(group, {"lambda1": 0.5, "lambda2": 0.0}).best == ""  # a best.toml of other points
+    assert staged.stages(group, {}).best1 == 0.1
+    assert staged.stages(group, {}, {"lambda1=0.1 lambda2=0"}).best1 == 0.02
+    assert staged.stages(group, {"lambda1": 0.5, "lambda2": 0.0}).best == ""  # a best.toml of other points
 
 
 def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> None:
     rows = [a_row(f"theta={t / 100:g}", s, 30 + t / 10 + s, theta=t / 100) for t in range(100) for s in range(5)]
     text = page(tmp_path, "joint", rows)
-    assert "no entry in apc/report/catalogue.py" in text and text.count("| theta=0.5 ") == 2 and "runs: 500" in text
+    assert "no entry in apc/reporting/catalogue.py" in text and text.count("| theta=0.5 ") == 2 and "runs: 500" in text
 
 
 def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_marked(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_a_wide_spread_is_told_seed_by_seed(tmp_path: Path) -> None:
 def test_reports_need_neither_torch_nor_ray_nor_optuna(tmp_path: Path) -> None:
     save_rows(tmp_path / "results/table7_pooling/pocket.jsonl", pooling_rows())
     code = (
-        "import sys; from pathlib import Path; from apc.report.build import build; light = set(sys.modules); "
+        "import sys; from pathlib import Path; from apc.reporting.page import build; light = set(sys.modules); "
         "build(Path(sys.argv[1])); "
         "assert not light & {'pandas', 'matplotlib', 'scipy'}, light; "
         "assert not set(sys.modules) & {'torch', 'ray', 'optuna'}"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from apc.flags import parser
-from apc.report import pictures
-from apc.report.build import build
+from apc.experiment.flags import parser
+from apc.reporting.figures import qualitative
+from apc.reporting.page import build
 from experiments import reproduce_all
 
 TOLD: dict[str, Any] = {
@@ -24,7 +24,7 @@ def left(reports: Path, name: str, dataset: str, told: str = json.dumps(TOLD), d
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(told)
     if drawn:
-        figure = reports / "figures" / f"{pictures.file_name(name, dataset)}.png"
+        figure = reports / "figures" / f"{qualitative.file_name(name, dataset)}.png"
         figure.parent.mkdir(parents=True, exist_ok=True)
         figure.write_bytes(b"\x89PNG")
 
@@ -39,7 +39,7 @@ def test_a_drawn_picture_stands_on_the_page_and_one_not_drawn_names_its_command(
     for word in ("max pooling `0a`", "007.jpg (cat)", "commit c0ffee, on box", "python x.py", "Masks of the decoder."):
         assert word in masks
     assert "data:image/png;base64," in (tmp_path / "ablation.html").read_text()
-    assert "no entry in apc/report/catalogue.py" not in text
+    assert "no entry in apc/reporting/catalogue.py" not in text
 
 
 def test_a_damaged_picture_costs_itself_and_a_lost_file_is_named(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_damaged_picture_costs_itself_and_a_lost_file_is_named(tmp_path: Path)
 
 def test_every_picture_script_has_a_place_on_the_page() -> None:
     drawn = {name for name in reproduce_all.names() if name.startswith(("figure6", "figure7"))}
-    assert drawn == set(pictures.PICTURES)
+    assert drawn == set(qualitative.PICTURES)
 
 
 def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_training(

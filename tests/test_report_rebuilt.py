@@ -2,7 +2,7 @@
 unseen.
 
 Where a change is meant, `apc report` writes the new files, and git shows what is different. A drawing that is meant to
-change needs `STYLE_VERSION` in apc/report/plotting.py raised as well.
+change needs `STYLE_VERSION` in apc/reporting/figures/style.py raised as well.
 """
 
 import re
@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from apc.report.build import build
-from apc.report.pictures import PICTURES
+from apc.reporting.figures.qualitative import PICTURES
+from apc.reporting.page import build
 
 REPOSITORY = Path(__file__).parents[1]
 REPORTS = REPOSITORY / "reports"

@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 
 from apc.config import Config, to_dict
-from apc.leave import leave_images
-from apc.report import fronts, images, searches
-from apc.report.build import build
-from apc.report.groups import Group
-from apc.report.images import Images
-from apc.report.searches import Trial
-from apc.results import Row, run_id, save_rows
+from apc.experiment.outputs import leave_images
+from apc.reporting.groups import Group
+from apc.reporting.page import build
+from apc.reporting.searches import importance, pareto
+from apc.reporting.searches import trials as read_trials
+from apc.reporting.searches.trials import Trial
+from apc.reporting.verdicts import bootstrap
+from apc.reporting.verdicts.bootstrap import Images
+from apc.runs.rows import Row, run_id, save_rows
 
 STAMP: dict[str, Any] = {
     "commit": "c0ffee123456", "machine": "box", "data": "pocket-1", "weights": "w1", "selection": "half", "threads": 1,
@@ -59,19 +61,19 @@ def page(reports: Path, experiment: str, rows: list[Row]) -> str:
 def test_trials_are_counted_in_the_order_of_the_file_and_a_pruned_one_is_no_result() -> None:
     stopped = a_row("k=3", 0, 80.0, {"k": 3}, stopped="epoch 3 by asha")
     rows = [a_row("k=2", 0, 40.0, {"k": 2}), a_row("k=2", 1, 44.0, {"k": 2}), stopped, a_row("k=4", 0, 41.0, {"k": 4})]
-    found = searches.trials(Group([rows[0], rows[1], rows[3]]), rows, "tune_miou")
+    found = read_trials.trials(Group([rows[0], rows[1], rows[3]]), rows, "tune_miou")
     states = [(t.number, t.state, t.epochs) for t in found]
     assert states == [(1, "complete", 20), (2, "pruned", 3), (3, "complete", 10)]
     assert found[0].score == 42.0 and math.isnan(found[1].score) and found[1].last == 40.0
-    assert [t.label for t in searches.complete(found)] == ["k=2", "k=4"]
-    assert searches.best_so_far(found) == [(1, 20, 42.0), (3, 33, 42.0)]  # the pruned trial's epochs were spent
+    assert [t.label for t in read_trials.complete(found)] == ["k=2", "k=4"]
+    assert read_trials.best_so_far(found) == [(1, 20, 42.0), (3, 33, 42.0)]  # the pruned trial's epochs were spent
 
 
 def test_a_label_tells_which_knobs_a_setting_has_and_the_config_their_values() -> None:
-    assert searches.knobs("pooling=max lambda1=0.0164715", {"pooling": "max", "k": 6, "lambda1": 0.016471482}) == {
+    assert read_trials.knobs("pooling=max lambda1=0.0164715", {"pooling": "max", "k": 6, "lambda1": 0.016471482}) == {
         "pooling": "max", "lambda1": 0.016471482,
     }  # fmt: skip
-    assert searches.knobs("max", {"pooling": "max"}) == {}
+    assert read_trials.knobs("max", {"pooling": "max"}) == {}
 
 
 def trial(number: int, score: float, **values: Any) -> Trial:
@@ -80,24 +82,24 @@ def trial(number: int, score: float, **values: Any) -> Trial:
 
 def test_both_measures_find_the_knob_that_decides() -> None:
     found = [trial(i, 10.0 * (i % 4) + 0.1 * (i * 7 % 12), k=i % 4, theta=float(i * 5 % 11)) for i in range(24)]
-    measures = searches.importances(found)
+    measures = importance.importances(found)
     assert measures[0].knob == "k" and measures[0].ped_anova > 0.8
     assert measures[0].of_ranks > 0.8 > 0.2 > measures[1].of_ranks and measures[0].trials == 24
-    assert searches.importances(found[:9]) == []
+    assert importance.importances(found[:9]) == []
 
 
 def test_ranks_shared_evenly_between_the_values_of_a_knob_say_nothing() -> None:
     done = [trial(i, float(i), k=i % 2) for i in range(12)]
-    assert searches.of_ranks(done, "k") == 0.0
+    assert importance.of_ranks(done, "k") == 0.0
     halves = [trial(i, float(i), k=int(i >= 2)) for i in range(4)]  # ranks 0 1 | 2 3: between 4, within 1, whole 5
-    assert searches.of_ranks(halves, "k") == pytest.approx((4 - 1 * 1 / 2) / 5)
+    assert importance.of_ranks(halves, "k") == pytest.approx((4 - 1 * 1 / 2) / 5)
 
 
 def test_a_best_value_at_an_end_of_its_space_is_told_and_one_inside_is_not() -> None:
     def told(**values: float) -> str:
         worse = [{name: value * (1 - 0.1 * i) + 0.001 * i for name, value in values.items()} for i in (1, 2)]
         others = [trial(i, float(i), **worse[i - 1]) for i in (1, 2)]
-        return " ".join(searches.at_an_end("search_joint", [*others, trial(9, 9.0, **values)]))
+        return " ".join(importance.at_an_end("search_joint", [*others, trial(9, 9.0, **values)]))
 
     assert "lambda1 = 1 lies at the high end of its space, 0.001 to 1" in told(lambda1=1.0)
     assert "theta = 0.98 lies at the high end" in told(theta=0.98) and told(theta=0.9) == ""
@@ -125,8 +127,8 @@ def test_a_search_with_two_objectives_shows_how_it_was_searched_and_its_front(tm
     for row in rows:
         row.seconds["train"] = scores[row.config["k"]][1]
         row.stamp = STAMP | {"search": told | {"trials": 4}}
-    found = searches.trials(Group(rows), rows, "miou")
-    assert [t.label for t in fronts.front(found)] == ["k=2", "k=3", "k=5"]
+    found = read_trials.trials(Group(rows), rows, "miou")
+    assert [t.label for t in pareto.front(found)] == ["k=2", "k=3", "k=5"]
     text = page(tmp_path, "space_k", rows)
     assert "- Searched with sampler nsga2, objectives `miou` and `train_seconds`, search seed 3, stop early" in text
     assert "**The front of `miou` and `train_seconds`, 3 settings**" in text
@@ -191,12 +193,12 @@ def counts_of(found: np.ndarray) -> np.ndarray:
 
 
 def test_counts_give_the_same_miou_as_the_confusion_matrices_and_its_halves() -> None:
-    from apc.evaluate.segmentation import halves, miou
+    from apc.evaluation.miou import halves, miou
 
     found = matrices(0)
-    sums = {name: counts_of(found)[part].sum(0) for name, part in images.PARTS.items()}
-    assert images.miou(sums["miou"]) == pytest.approx(miou(found.sum(0)))
-    assert {name: float(images.miou(sums[name])) for name in ("tune_miou", "held_miou")} == pytest.approx(
+    sums = {name: counts_of(found)[part].sum(0) for name, part in bootstrap.PARTS.items()}
+    assert bootstrap.miou(sums["miou"]) == pytest.approx(miou(found.sum(0)))
+    assert {name: float(bootstrap.miou(sums[name])) for name in ("tune_miou", "held_miou")} == pytest.approx(
         halves(counts_of(found))
     )
 
@@ -213,15 +215,15 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
     np.savez_compressed(tmp_path / "runs" / rows[1].run / "tallies.npz", miou=tallies, miou_crf=tallies + 1)
     leave_images(path, tmp_path / "runs", rows[:1])
     leave_images(path, tmp_path / "runs", rows[1:])  # the third run has no folder here
-    kept, problems = images.read(path)
+    kept, problems = bootstrap.read(path)
     assert set(kept.counts) == {rows[0].run, rows[1].run, f"{rows[1].run}.miou_crf"} and problems == []
     assert np.array_equal(kept.counts[rows[1].run], tallies)
     assert np.array_equal(kept.counts[f"{rows[1].run}.miou_crf"], tallies + 1)
     assert np.array_equal(kept.counts[rows[0].run], counts_of(matrices(0)))
     path.write_bytes(path.read_bytes()[:100])
-    torn, problems = images.read(path)
+    torn, problems = bootstrap.read(path)
     assert torn.counts == {} and "pocket.images.npz" in problems[0]
-    assert images.read(tmp_path / "none.npz")[0].counts == {}
+    assert bootstrap.read(tmp_path / "none.npz")[0].counts == {}
 
 
 def test_the_interval_over_images_holds_the_difference_and_is_nothing_for_equal_rows() -> None:
@@ -229,7 +231,7 @@ def test_the_interval_over_images_holds_the_difference_and_is_nothing_for_equal_
     kept = Images({"a": a, "b": b})
     over = kept.difference([("a", "miou")], [("b", "miou")])
     assert over is not None and over.images == 40
-    assert over.low < float(images.miou(a.sum(0)) - images.miou(b.sum(0))) < over.high and over.low > 0
+    assert over.low < float(bootstrap.miou(a.sum(0)) - bootstrap.miou(b.sum(0))) < over.high and over.low > 0
     assert kept.difference([("a", "miou")], [("a", "miou")]) == (0.0, 0.0, 40)
     after = [("a", "miou_crf")], [("b", "miou_crf")]
     assert kept.difference(*after) is None and kept.difference([("a", "miou")], [("c", "miou")]) is None
@@ -321,7 +323,7 @@ def test_every_number_of_the_papers_tables_stands_in_published_csv() -> None:
     import csv
     from collections import Counter
 
-    from apc.report import tables
+    from apc.reporting import tables
 
     with open(Path(tables.__file__).with_name("published.csv"), newline="") as file:
         cells = Counter(line["table"] for line in csv.DictReader(file))

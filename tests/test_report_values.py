@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from apc.config import Config, to_dict
-from apc.plans import Point
-from apc.report.build import build
-from apc.report.catalogue import EXPERIMENTS
-from apc.report.claims import judge_group
-from apc.report.drawn import _by_class, _curve, _spread
-from apc.report.grids import cells, heat_map, timed
-from apc.report.groups import Group
-from apc.report.values import at_an_end, best_of, default_of, panels, values_of
-from apc.results import Row, save_rows
+from apc.reporting.catalogue import EXPERIMENTS
+from apc.reporting.figures.choose import _by_class, _curve, _spread
+from apc.reporting.figures.one_knob import at_an_end, best_of, default_of, panels, values_of
+from apc.reporting.figures.two_knobs import cells, heat_map, timed
+from apc.reporting.groups import Group
+from apc.reporting.page import build
+from apc.reporting.verdicts.claims import judge_group
+from apc.runs.rows import Row, save_rows
+from apc.search.plans import Point
 from search_spaces import k, theta_epsilon
 
 NAMES = {"miou": "decoder", "patch_miou": "patch branch"}

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 
 from apc.config import Config, to_dict
-from apc.report.catalogue import EXPERIMENTS
-from apc.report.claims import judge_group
-from apc.report.groups import Group
-from apc.report.images import Images
-from apc.report.why import outliers, whys
-from apc.results import Row
+from apc.reporting.catalogue import EXPERIMENTS
+from apc.reporting.groups import Group
+from apc.reporting.verdicts.bootstrap import Images
+from apc.reporting.verdicts.claims import judge_group
+from apc.reporting.verdicts.explanations import outliers, whys
+from apc.runs.rows import Row
 
 TABLE7 = EXPERIMENTS["table7_pooling"]
 

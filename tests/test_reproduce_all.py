@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from apc.config import pocket, to_dict
-from apc.expected import hours
-from apc.report.catalogue import EXPERIMENTS
-from apc.results import Row, load_rows, save_run
-from apc.run import identity
+from apc.experiment.forecast import hours
+from apc.reporting.catalogue import EXPERIMENTS
+from apc.runs.folder import save_run
+from apc.runs.rows import Row, load_rows
+from apc.training.run import identity
 from experiments import (
     reproduce_all,
 )

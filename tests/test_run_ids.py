@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from apc.config import Config
-from apc.results import PROTOCOL, Row, load_rows, run_id
+from apc.runs.rows import PROTOCOL, Row, load_rows, run_id
 
 RESULTS = Path(__file__).parents[1] / "reports" / "results"
 FILES = sorted(RESULTS.rglob("*.jsonl"))

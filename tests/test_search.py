@@ -21,12 +21,13 @@ from safetensors.torch import load_file
 
 import search_spaces
 from apc.config import Config, fields_of, to_dict
-from apc.flags import check_address
-from apc.plans import points
-from apc.progress import Silent, status
-from apc.results import load_run, load_runs
-from apc.run import run
-from apc.spaces import How
+from apc.runs.folder import load_run, load_runs
+from apc.runs.status import status
+from apc.search.cluster_nodes import check_address
+from apc.search.plans import points
+from apc.search.progress import Silent
+from apc.search.spaces import How
+from apc.training.run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
@@ -35,7 +36,7 @@ TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
 @pytest.fixture(scope="session")
 def warm_ray() -> Iterator[None]:
     """One Ray for all tests; search() uses a Ray that runs and leaves it running."""
-    from apc.session import ray  # imported there, after what it reads from the environment is set
+    from apc.search.ray_session import ray  # imported there, after what it reads from the environment is set
 
     ray.init(address="local", num_cpus=2, include_dashboard=True, log_to_driver=False)
     yield
@@ -68,8 +69,8 @@ class Notes(Silent):
 
 @pytest.mark.slow
 def test_a_trial_of_two_cores_runs_its_crf_in_two_processes(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
-    from apc.search import search
-    from apc.session import Resources
+    from apc.search.driver import search
+    from apc.search.ray_session import Resources
 
     base = replace(tiny, crf="pocket")
     plan = points({"low": {"theta": 0.5}})
@@ -83,17 +84,17 @@ def test_a_trial_of_two_cores_runs_its_crf_in_two_processes(warm_ray: None, tiny
 def test_the_crf_has_the_cores_of_its_trial(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, workers: int
 ) -> None:
-    from apc.worker import train_one
+    from apc.search.worker import train_one
 
     given: dict[str, Any] = {}
-    monkeypatch.setattr("apc.run.run", lambda cfg, **more: given.update(more))
+    monkeypatch.setattr("apc.training.run.run", lambda cfg, **more: given.update(more))
     monkeypatch.setattr(torch, "set_num_threads", lambda count: given.update(threads=count))
     train_one(tiny, runs=tmp_path, device="cpu", report=lambda numbers: None, threads=threads)
     assert (given["crf_workers"], given["threads"]) == (workers, threads)
 
 
 def test_ray_gives_the_numbers_of_plain_python_and_nothing_twice(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
-    from apc.search import search
+    from apc.search.driver import search
 
     plain = [run(replace(tiny, theta=t), runs=tmp_path / "plain", device="cpu") for t in (0.5, 0.9)]
     notes = Notes()
@@ -111,7 +112,7 @@ def test_ray_gives_the_numbers_of_plain_python_and_nothing_twice(warm_ray: None,
 def test_a_failing_run_is_recorded_with_its_reason_and_stops_no_other(
     warm_ray: None, tiny: Config, tmp_path: Path
 ) -> None:
-    from apc.search import search
+    from apc.search.driver import search
 
     settings: dict[str, dict[str, Any]] = {"good": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}}
     plan = points(settings | {"fine": {"theta": 0.9}})
@@ -145,7 +146,7 @@ def kill_after_three_epochs(run: Path, name: str) -> list[int]:
 def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
     warm_ray: None, tiny: Config, tmp_path: Path
 ) -> None:
-    from apc.search import search
+    from apc.search.driver import search
 
     long = replace(tiny, num_train=96, epochs=12)
     undisturbed = run(long, runs=tmp_path / "plain", device="cpu")
@@ -161,9 +162,9 @@ def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
 def test_a_crash_of_rays_own_loop_is_survived(
     warm_ray: None, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apc import search
+    from apc.search import driver
 
-    make, crashes = search._tuner, []
+    make, crashes = driver._tuner, []
 
     class Crash:
         def __init__(self, searcher: Any) -> None:
@@ -176,15 +177,15 @@ def test_a_crash_of_rays_own_loop_is_survived(
     def tuner(searcher: Any, *more: Any) -> Any:
         return make(searcher, *more) if crashes else Crash(searcher)
 
-    monkeypatch.setattr(search, "_tuner", tuner)
-    found = search.search(TWO, base=tiny, seeds=[0], runs=tmp_path)
+    monkeypatch.setattr(driver, "_tuner", tuner)
+    found = driver.search(TWO, base=tiny, seeds=[0], runs=tmp_path)
     assert crashes[0]["label"] == "low"
     assert [(point.label, rows[0].error) for point, rows in found] == [("low", ""), ("high", "")]
 
 
 @pytest.mark.slow
 def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
-    from apc.search import Resources, search
+    from apc.search.driver import Resources, search
 
     cfg = replace(tiny, num_train=16, epochs=2)
     one = run(replace(cfg, theta=0.5), runs=tmp_path / "plain", device="cpu")
@@ -206,7 +207,7 @@ def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Con
 def test_a_trial_of_two_processes_that_loses_one_goes_on_from_its_last_epoch(
     warm_ray: None, tiny: Config, tmp_path: Path
 ) -> None:
-    from apc.search import Resources, search
+    from apc.search.driver import Resources, search
 
     long = replace(tiny, num_train=48, epochs=8)
     undisturbed = run(long, runs=tmp_path / "plain", device="cpu")
@@ -227,7 +228,7 @@ def test_a_trial_of_two_processes_that_loses_one_goes_on_from_its_last_epoch(
 def test_resources_that_can_never_be_met_are_refused_with_the_arithmetic(
     warm_ray: None, tiny: Config, tmp_path: Path
 ) -> None:
-    from apc.search import Resources, search
+    from apc.search.driver import Resources, search
 
     with pytest.raises(ValueError, match=r"asks for 6 CPUs \(3 processes with 2 each\) and there are 2"):
         search(TWO, base=tiny, seeds=[0], runs=tmp_path, resources=Resources(num_workers=3, cpus_per_trial=2))
@@ -243,8 +244,8 @@ def test_a_finished_search_does_not_start_ray(tiny: Config, tmp_path: Path) -> N
 from pathlib import Path
 import ray
 from apc.config import from_dict
-from apc.plans import points
-from apc.search import search
+from apc.search.plans import points
+from apc.search.driver import search
 ray.init = None  # calling it would raise
 plan = points([{{"theta": 0.5}}, {{"theta": 0.9}}])
 print(len(search(plan, base=from_dict({to_dict(tiny)!r}), seeds=[0], runs=Path({str(tmp_path)!r}))))
@@ -257,7 +258,7 @@ def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
 ) -> None:
     import optuna
 
-    from apc.search import Resources, optuna_search
+    from apc.search.driver import Resources, optuna_search
     from search_spaces import simple
 
     def ask(runs: Path, trials: int, **more: Any) -> list[dict[str, Any]]:
@@ -285,7 +286,7 @@ def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
 
 
 def test_a_space_with_a_misspelt_knob_is_refused_before_anything_starts(tiny: Config, tmp_path: Path) -> None:
-    from apc.search import optuna_search
+    from apc.search.driver import optuna_search
 
     with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
         optuna_search(

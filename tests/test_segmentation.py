@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from apc.evaluate.segmentation import confusion, foreground, iou, miou, pixel_accuracy
+from apc.evaluation.miou import confusion, foreground, iou, miou, pixel_accuracy
 
 
 def test_confusion_counts_truth_by_row_and_drops_ignored_pixels() -> None:

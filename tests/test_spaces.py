@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import search_spaces
-from apc import spaces
-from apc.begun import changes, settings_of
 from apc.config import Config
-from apc.spaces import Above, Choice, How, Real, Space, Whole
+from apc.search import spaces
+from apc.search.spaces import Above, Choice, How, Real, Space, Whole
+from apc.search.study_settings import changes, settings_of
 from search_spaces import joint
 
 
@@ -166,7 +166,7 @@ def test_a_way_to_search_that_cannot_be_is_refused(more: dict[str, Any], sentenc
 
 
 def test_every_sampler_and_rule_has_its_entry() -> None:
-    from apc.samplers import PRUNERS, SAMPLERS
+    from apc.search.samplers import PRUNERS, SAMPLERS
 
     assert [*SAMPLERS, "grid"] == list(spaces.SAMPLERS)
     assert tuple(PRUNERS) == spaces.STOPPERS

@@ -11,8 +11,8 @@ import pytest
 from rows import stripped
 
 from apc.config import from_dict
-from apc.results import load_rows
-from apc.run import run
+from apc.runs.rows import load_rows
+from apc.training.run import run
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,13 +12,14 @@ import pandas as pd
 import pytest
 
 import search_spaces
-from apc import spaces
 from apc.config import Config, to_dict
-from apc.leave import front, leave_trials, winner_of
-from apc.results import Row, save_run
-from apc.run import identity
-from apc.spaces import Above, Draw, How, Real, When
-from apc.studies import Study
+from apc.experiment.outputs import front, leave_trials, winner_of
+from apc.runs.folder import save_run
+from apc.runs.rows import Row
+from apc.search import spaces
+from apc.search.spaces import Above, Draw, How, Real, When
+from apc.search.study import Study
+from apc.training.run import identity
 from search_spaces import joint, simple
 
 BASE = Config(num_train=8, num_val=4, encoder="pocket", decoder_blocks=(1, 2, 3), epochs=9, eval_every=1, crf="none")
@@ -258,7 +259,7 @@ def test_used_up_hours_start_nothing_new_and_the_next_call_goes_on(
     trial = s.take()
     assert trial and not s.through
     began = s.began
-    monkeypatch.setattr("apc.studies.time.monotonic", lambda: began + 3601)
+    monkeypatch.setattr("apc.search.study.time.monotonic", lambda: began + 3601)
     assert s.take() is None and not s.through  # one is under way
     train(s.runs, trial.configs[0], trial.ids[0])
     s.finish(trial)

@@ -11,10 +11,14 @@ from golden_files import tensors
 from test_refine import boxed
 
 from apc import data
-from apc.baselines import toco as module
-from apc.baselines.affinity import affinity_label
-from apc.baselines.cam import cam_probabilities, multi_scale_cam
-from apc.baselines.contrast import (
+from apc.config import Config
+from apc.methods import toco as module
+from apc.methods.affinity import affinity_label
+from apc.methods.cam import cam_probabilities, multi_scale_cam
+from apc.methods.dense_energy import CROP, LATTICE, dense_energy
+from apc.methods.registry import build
+from apc.methods.toco import MOMENTUM, SCALES, LargeFOV, ToCo, toco, toco_pocket
+from apc.methods.token_contrast import (
     ProjectionHead,
     class_contrast,
     cut_out,
@@ -23,12 +27,8 @@ from apc.baselines.contrast import (
     patch_contrast,
     zoomed,
 )
-from apc.baselines.energy import CROP, LATTICE, dense_energy
-from apc.baselines.toco import MOMENTUM, SCALES, LargeFOV, ToCo, toco, toco_pocket
-from apc.config import Config
-from apc.methods import build
-from apc.run import run
-from apc.train import train
+from apc.training.loop import train
+from apc.training.run import run
 
 
 def test_golden_patch_contrast_with_its_gradient() -> None:

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from apc.baselines import toco as module
-from apc.baselines.contrast import class_contrast, cut_out, object_levels, patch_contrast
-from apc.baselines.toco import COCO, CROP, CROPS, MOMENTUM, VOC, ZOOM, ToCo, toco, toco_pocket
 from apc.config import Config
-from apc.methods import build
+from apc.methods import toco as module
+from apc.methods.registry import build
+from apc.methods.toco import COCO, CROP, CROPS, MOMENTUM, VOC, ZOOM, ToCo, toco, toco_pocket
+from apc.methods.token_contrast import class_contrast, cut_out, object_levels, patch_contrast
 
 Watch = Callable[[str], list[tuple[Any, ...]]]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from apc import callbacks
+from apc.search import callbacks
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from apc import data
-from apc.checkpoint import load_model, save_model
 from apc.config import Config, folder, to_dict
-from apc.evaluate.segmentation import miou, score
-from apc.methods import build
-from apc.results import load_run, run_id
-from apc.run import identity, prepare, run
-from apc.train import train
+from apc.evaluation.miou import miou, score
+from apc.methods.checkpoint import load_model, save_model
+from apc.methods.registry import build
+from apc.runs.folder import load_run
+from apc.runs.rows import run_id
+from apc.training.loop import train
+from apc.training.run import identity, prepare, run
 
 
 def fit(cfg: Config, where: Path, **more: Any) -> tuple[torch.nn.Module, dict[str, Any]]:
@@ -191,7 +192,7 @@ def test_remembered_features_of_closed_blocks_change_no_number(
     cfg = replace(tiny, unfreeze_blocks=1)
     remembered = fit(cfg, tmp_path / "a")[1]
     assert remembered["closed"] is not None
-    monkeypatch.setattr("apc.train.FEATURES_GIB", 0.0)
+    monkeypatch.setattr("apc.training.loop.FEATURES_GIB", 0.0)
     plain = fit(cfg, tmp_path / "b")[1]
     assert plain["closed"] is None
     np.testing.assert_allclose(losses_of(remembered), losses_of(plain), rtol=1e-5)
@@ -327,7 +328,7 @@ def test_the_best_epoch_that_was_scored_is_kept_beside_the_last(
         state = torch.load(tmp_path / "last.pt", weights_only=True)["model"]
         weights.append(state["classifier.weight"].clone())
 
-    monkeypatch.setattr("apc.train.miou", lambda matrix: next(scores))
+    monkeypatch.setattr("apc.training.loop.miou", lambda matrix: next(scores))
     fit(replace(tiny, epochs=3, eval_every=1), tmp_path, report=keep)
     best = load_model(tmp_path / "best")[0].state_dict()["classifier.weight"]
     torch.testing.assert_close(best, weights[0], rtol=0, atol=0)
@@ -338,8 +339,8 @@ def test_the_best_epoch_that_was_scored_is_kept_beside_the_last(
 def test_best_stays_only_where_an_earlier_epoch_beat_the_finished_model(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: float, final: float, kept: bool
 ) -> None:
-    monkeypatch.setattr("apc.train.miou", lambda matrix: earlier)
-    monkeypatch.setattr("apc.run.miou", lambda matrix: final)
+    monkeypatch.setattr("apc.training.loop.miou", lambda matrix: earlier)
+    monkeypatch.setattr("apc.training.run.miou", lambda matrix: final)
     row = run(replace(tiny, num_train=16, epochs=2, eval_every=1), runs=tmp_path)
     assert (row.metrics["miou"], row.curve[0]["miou"]) == (final, earlier)
     assert (tmp_path / row.run / "best").is_dir() == kept and (tmp_path / row.run / "model.safetensors").is_file()
@@ -348,6 +349,6 @@ def test_best_stays_only_where_an_earlier_epoch_beat_the_finished_model(
 def test_a_batch_that_processes_cannot_share_is_refused(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("apc.train.processes", lambda: (0, 3))
+    monkeypatch.setattr("apc.training.loop.processes", lambda: (0, 3))
     with pytest.raises(ValueError, match="batch_size is 8"):
         fit(tiny, tmp_path)

@@ -9,8 +9,8 @@ from PIL import Image
 from test_cli import scores_in
 from trees import make_coco, make_voc
 
-from apc.cli import main
-from apc.verbs.export import FILES
+from apc.cli.export import FILES
+from apc.cli.main import main
 
 
 def chain(dataset: str, root: Path, where: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict[str, object]:

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from apc.report.statistics import paired, power, seeds_for, summary, t_quantile
-from apc.report.verdicts import judge, judge_best, remark
+from apc.reporting.verdicts.judging import judge, judge_best, remark
+from apc.reporting.verdicts.statistics import paired, power, seeds_for, summary, t_quantile
 
 # --- statistics -----------------------------------------------------------------------------------
 

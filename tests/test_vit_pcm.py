@@ -10,16 +10,17 @@ import torch
 from golden_files import tensors
 from torch.nn import functional as F
 
-from apc import data, losses
-from apc.baselines import vit_pcm as module
-from apc.baselines.views import View, cut, draw_view, mosaic, recolour, seen
-from apc.baselines.vit_pcm import REGULARISATION, ViTPCM, cce, pseudo_masks, vit_pcm, vit_pcm_pocket
-from apc.checkpoint import load_model
+from apc import data
 from apc.config import Config, folder, pocket
-from apc.methods import build
-from apc.pseudo_labels import merge
-from apc.run import run
-from apc.train import _schedule, train
+from apc.methods import losses
+from apc.methods import vit_pcm as module
+from apc.methods.checkpoint import load_model
+from apc.methods.pseudo_labels import merge
+from apc.methods.registry import build
+from apc.methods.vit_pcm import REGULARISATION, ViTPCM, cce, pseudo_masks, vit_pcm, vit_pcm_pocket
+from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
+from apc.training.loop import _schedule, train
+from apc.training.run import run
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 from trees import SBD_TRAIN, SBD_VAL, VOC_TRAIN, VOC_VAL, drawn, make_voc, write_mat
 
 from apc import data
-from apc.cli import main
+from apc.cli.main import main
 from apc.config import Config, voc
 from apc.data import masks, prepared
 from apc.data import voc as voc_data

@@ -2,10 +2,10 @@
 
 import pytest
 
-from apc import callbacks, session
-from apc.callbacks import LOOK, PATIENCE, Watch
-from apc.progress import Silent
-from apc.session import Resources, fit
+from apc.search import callbacks, ray_session
+from apc.search.callbacks import LOOK, PATIENCE, Watch
+from apc.search.progress import Silent
+from apc.search.ray_session import Resources, fit
 
 
 class Nodes:
@@ -36,7 +36,7 @@ def test_a_search_whose_last_fitting_node_stays_away_ends_and_one_whose_node_com
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cluster, now = Nodes(), [0.0]
-    monkeypatch.setattr(session, "ray", cluster)
+    monkeypatch.setattr(ray_session, "ray", cluster)
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
     resources, slots = fit(Resources())  # what is left open is settled at the start: one GPU
     assert (resources.gpus_per_trial, slots) == (1.0, 1)

@@ -10,10 +10,10 @@ from refusal import flags, refused
 from safetensors.torch import save_file
 
 from apc.config import Config, voc
-from apc.model import weights
-from apc.model.encoder import build_encoder
-from apc.model.pocket_vit import pocket_vit
-from apc.run import run
+from apc.models import weights
+from apc.models.build import build_encoder
+from apc.models.pocket_vit import pocket_vit
+from apc.training.run import run
 
 
 def test_without_network_or_file_one_sentence_says_what_to_fetch_before_anything_starts(

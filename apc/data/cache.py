@@ -23,8 +23,8 @@ from torch import Tensor
 from apc.data.images import Lazy, decode
 from apc.data.prepared import hash_of
 from apc.data.transforms import squash
-from apc.loader import each
-from apc.results import require_writable, whole, write_atomically
+from apc.files import require_writable, whole, write_atomically
+from apc.parallel import each
 
 VERSION = 1
 """Raise it when decoding or resizing changes a pixel."""

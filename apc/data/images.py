@@ -15,7 +15,7 @@ from torch import Tensor
 from torchvision.io import decode_jpeg
 
 from apc.data.transforms import squash
-from apc.loader import cores, prefetch
+from apc.parallel import cores, prefetch
 
 IN_MEMORY = 2**30
 """Bytes of resized images a split holds in memory; more are decoded when they are asked for."""

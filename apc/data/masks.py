@@ -10,19 +10,19 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from apc.results import whole
+from apc.files import whole
 
 IGNORE = 255
 
 
 @cache
-def palette() -> bytes:
-    """VOC's 256 colours: the bits of a class number, dealt out to red, green and blue, highest first."""
+def palette() -> np.ndarray:
+    """VOC's 256 colours, (256,3) uint8: the bits of a class number, dealt out to red, green and blue, highest first."""
     colours = np.zeros((256, 3), np.uint8)
     for number in range(256):
         for bit in range(8):
             colours[number, bit % 3] |= (number >> bit & 1) << (7 - bit // 3)
-    return colours.tobytes()
+    return colours
 
 
 def read_mask(path: Path, size: tuple[int, ...], num_classes: int) -> np.ndarray:
@@ -55,7 +55,7 @@ def values_in(mask: np.ndarray) -> list[int]:
 def write_mask(path: Path, mask: np.ndarray, source: str) -> None:
     """Write class numbers (H,W) uint8, whole or not at all; the file remembers a hash of what it was made of."""
     image, told = Image.fromarray(mask), PngInfo()
-    image.putpalette(palette())
+    image.putpalette(palette().tobytes())
     told.add_text("source", source)
     with whole(path) as part:
         image.save(part, format="PNG", pnginfo=told)
@@ -69,3 +69,10 @@ def made_of(path: Path) -> str:
             return str(image.info.get("source", ""))
     except (OSError, ValueError, SyntaxError):
         return ""
+
+
+def mask_image(labels: np.ndarray) -> Image.Image:
+    """Class numbers (H,W) uint8 as a palette image: its pixels are the numbers, its colours VOC's."""
+    image = Image.fromarray(labels)
+    image.putpalette(palette().tobytes())
+    return image

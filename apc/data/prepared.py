@@ -23,8 +23,8 @@ import numpy as np
 
 from apc.data.images import decode
 from apc.data.masks import read_mask, values_in
-from apc.loader import each
-from apc.results import write_atomically
+from apc.files import write_atomically
+from apc.parallel import each
 
 Job = TypeVar("Job")
 VERSION = 1

@@ -12,11 +12,12 @@ from refusal import flags, left_below, refused, small_files
 from safetensors.torch import save_file
 from test_bad_data import FOLDER
 
-from apc.checkpoint import save_model
-from apc.cli import main
+from apc.cli.main import main
 from apc.config import folder
-from apc.methods import build
-from apc.results import Row, save_run
+from apc.methods.checkpoint import save_model
+from apc.methods.registry import build
+from apc.runs.folder import save_run
+from apc.runs.rows import Row
 
 VERBS = ("eval", "predict", "export")
 CLASSES = ["background", "red", "blue"]
@@ -188,9 +189,9 @@ def test_a_disk_that_fills_up(run: Path, photographs: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("verb", "where", "told"),
     [
-        ("train", "apc.train._gradients", "lower --micro-batch"),
-        ("eval", "apc.evaluate.inference._forward", "lower --sizes"),
-        ("predict", "apc.predict.job.begin", "lower --eval-size"),
+        ("train", "apc.training.loop._gradients", "lower --micro-batch"),
+        ("eval", "apc.evaluation.inference._forward", "lower --sizes"),
+        ("predict", "apc.prediction.predict.begin", "lower --eval-size"),
     ],
 )
 def test_a_gpu_that_is_too_small(
@@ -213,10 +214,10 @@ def test_a_gpu_that_is_too_small(
 
 
 STOPPED = {
-    "eval": ("apc.evaluate.segmentation.confusion", "nothing was written"),
-    "predict": ("apc.predict.pictures.heat_maps", "the same command goes on"),
-    "export": ("apc.card.model_card", "nothing was written"),
-    "train": ("apc.train.miou", "the same command goes on"),
+    "eval": ("apc.evaluation.miou.confusion", "nothing was written"),
+    "predict": ("apc.prediction.pictures.heat_maps", "the same command goes on"),
+    "export": ("apc.reporting.model_card.model_card", "nothing was written"),
+    "train": ("apc.training.loop.miou", "the same command goes on"),
 }
 
 

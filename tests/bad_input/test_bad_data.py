@@ -11,7 +11,7 @@ from PIL import Image
 from refusal import flags, left_below, refused, small_files
 from trees import make_coco, make_voc
 
-from apc.cli import main
+from apc.cli.main import main
 
 Spoil = Callable[[Path], object]
 Cases = dict[str, tuple[Spoil, list[str]]]
@@ -326,7 +326,8 @@ def test_a_disk_that_fills_up(
     ("action", "where"),
     [
         ("voc", "apc.data.voc.made_of"), ("voc", "apc.data.prepared.values_in"), ("coco", "apc.data.coco.paint"),
-        ("check", "apc.data.check._look"), ("cache", "apc.data.cache.squash"), ("draw", "apc.data.drawn.write_mask"),
+        ("check", "apc.data.checking._look"), ("cache", "apc.data.cache.squash"),
+        ("draw", "apc.data.pocket_folder.write_mask"),
     ],
 )  # fmt: skip
 def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(

@@ -7,7 +7,7 @@ import torch
 from refusal import flags, left_below, refused
 from safetensors.torch import save_file
 
-from apc.cli import main
+from apc.cli.main import main
 
 
 @pytest.mark.parametrize(

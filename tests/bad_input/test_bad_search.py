@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from refusal import refused
 
-import apc.call
+import apc.experiment.runner
 import search_spaces
-from apc.cli import main
+from apc.cli.main import main
 from apc.config import Config
-from apc.flags import config_of, how_of, parser
-from apc.session import alone
-from apc.studies import Study
+from apc.experiment.flags import config_of, how_of, parser
+from apc.search.ray_session import alone
+from apc.search.study import Study
 from search_spaces import simple
 
 NAME = "space_simple.pocket"
@@ -25,7 +25,7 @@ FLAGS = [word for setting in TINY for word in ("--set", setting)] + ["--seeds", 
 def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Ray would take ten seconds, and none of this may come as far."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("apc.session.ray.init", lambda *more, **options: pytest.fail("Ray was started"))
+    monkeypatch.setattr("apc.search.ray_session.ray.init", lambda *more, **options: pytest.fail("Ray was started"))
 
 
 def begun(runs: Path) -> Study:
@@ -134,7 +134,7 @@ def test_a_space_with_a_slip_is_one_sentence_of_the_command(
     folder.mkdir()
     name = f"spoilt{list(BROKEN).index(what)}"
     (folder / f"{name}.py").write_text(
-        f"from apc.plans import grid\nfrom apc.spaces import Choice, Real, Whole\n{source}\n"
+        f"from apc.search.plans import grid\nfrom apc.search.spaces import Choice, Real, Whole\n{source}\n"
     )
     monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(folder)])
     refused(["search", name, *FLAGS], capsys, *told)
@@ -186,7 +186,7 @@ def test_a_grid_takes_its_own_flags(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_tracker_that_is_not_installed_is_told_with_the_command_that_installs_it(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("apc.flags.find_spec", lambda package: None)
+    monkeypatch.setattr("apc.experiment.flags.find_spec", lambda package: None)
     refused(["search", "simple", *FLAGS, "--log", name], capsys, f"--log {name}", f"pip install {name}")
     assert contents(tmp_path) == {}
 
@@ -197,6 +197,6 @@ def test_a_disk_that_fills_up_while_the_report_is_written_is_one_sentence(
     def full(run: object) -> None:
         raise OSError(28, os.strerror(28), "reports/results")
 
-    monkeypatch.setattr(apc.call.Call, "_search", full)
+    monkeypatch.setattr(apc.experiment.runner.Call, "_search", full)
     told = "reports/results: No space left on device; the same command goes on"
     refused(["search", "simple", *FLAGS], capsys, told)

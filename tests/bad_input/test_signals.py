@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from refusal import flags
 
-from apc.checkpoint import save_model
-from apc.cli import main
+from apc.cli.main import main
 from apc.config import folder
-from apc.methods import build
+from apc.methods.checkpoint import save_model
+from apc.methods.registry import build
 
 pytestmark = [
     pytest.mark.slow,
@@ -52,7 +52,7 @@ class Apc:
     """`apc` in a session of its own, as at a terminal."""
 
     def __init__(self, words: list[str]) -> None:
-        command = [sys.executable, "-m", "apc.cli", *words]
+        command = [sys.executable, "-m", "apc.cli.main", *words]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )

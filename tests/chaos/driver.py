@@ -8,23 +8,23 @@ function belongs to this script, so Ray sends it to the workers as it stands her
 
 import sys
 
-from apc import worker
-from apc.experiment import search_space
+from apc.experiment.main import search_space
+from apc.search import worker
 
 
 def train(task: worker.Task) -> None:
-    """apc.worker.in_process, watched."""
+    """apc.search.worker.in_process, watched."""
     import os
     from collections.abc import Iterator
     from pathlib import Path
     from typing import Any
 
-    import apc.train
-    from apc.run import identity
-    from apc.worker import in_process
+    import apc.training.loop
+    from apc.search.worker import in_process
+    from apc.training.run import identity
 
     folder = Path(os.environ["APC_CHAOS"])
-    batches, check = apc.train._batches, apc.train._require_finite
+    batches, check = apc.training.loop._batches, apc.training.loop._require_finite
 
     def noted(split: Any, cfg: Any, epoch: int, *more: Any) -> Iterator[Any]:
         with open(folder / "epochs.log", "a") as log:
@@ -37,11 +37,11 @@ def train(task: worker.Task) -> None:
             raise RuntimeError("told to raise")
         check(*step)
 
-    apc.train._batches, apc.train._require_finite = noted, told  # type: ignore[assignment]
+    apc.training.loop._batches, apc.training.loop._require_finite = noted, told  # type: ignore[assignment]
     try:
         in_process(task)
     finally:
-        apc.train._batches, apc.train._require_finite = batches, check
+        apc.training.loop._batches, apc.training.loop._require_finite = batches, check
 
 
 if __name__ == "__main__":

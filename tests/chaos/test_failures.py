@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 
 import search_spaces
-from apc import spaces, worker
 from apc.config import Config
-from apc.plans import points
-from apc.progress import Silent, status
-from apc.results import Row, load_runs
-from apc.spaces import How
-from apc.studies import Study
+from apc.runs.folder import load_runs
+from apc.runs.rows import Row
+from apc.runs.status import status
+from apc.search import spaces, worker
+from apc.search.plans import points
+from apc.search.progress import Silent
+from apc.search.spaces import How
+from apc.search.study import Study
 from search_spaces import joint
 
 TINY = Config(
@@ -29,7 +31,7 @@ TINY = Config(
 @pytest.fixture(scope="module", autouse=True)
 def warm_ray() -> Iterator[None]:
     """One Ray for this module's searches."""
-    from apc.session import ray
+    from apc.search.ray_session import ray
 
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
@@ -47,24 +49,24 @@ def spoilt(monkeypatch: pytest.MonkeyPatch, log: Path, spoil: Callable[[str, int
 
         import torch
 
-        import apc.run
-        from apc.worker import in_process
+        import apc.training.run
+        from apc.search.worker import in_process
 
         torch.manual_seed(0)
         with open(log, "a") as file:
             file.write(task["label"] + "\n")
         number = log.read_text().splitlines().count(task["label"])
-        whole = apc.run.run
+        whole = apc.training.run.run
 
         def run(*words: Any, **more: Any) -> Any:
             spoil(task["label"], number)
             return whole(*words, **more)
 
-        apc.run.run = run  # type: ignore[assignment]
+        apc.training.run.run = run  # type: ignore[assignment]
         try:
             in_process(task)
         finally:
-            apc.run.run = whole
+            apc.training.run.run = whole
             os.sync()
 
     monkeypatch.setattr(worker, "in_process", train)
@@ -74,7 +76,7 @@ def spoilt(monkeypatch: pytest.MonkeyPatch, log: Path, spoil: Callable[[str, int
 def test_a_trial_is_tried_again_as_often_as_told_and_then_recorded_as_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apc.search import Resources, search
+    from apc.search.driver import Resources, search
 
     def spoil(label: str, attempt: int) -> None:
         if label == "flaky" and attempt < 3:
@@ -95,7 +97,7 @@ def test_a_trial_is_tried_again_as_often_as_told_and_then_recorded_as_failed(
 
 @pytest.mark.slow
 def test_whatever_ends_a_trial_is_recorded_and_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apc.search import Resources, search
+    from apc.search.driver import Resources, search
 
     def spoil(label: str, attempt: int) -> None:
         import os
@@ -179,7 +181,7 @@ class Fill(Silent):
 def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_finished(
     kind: str, small_disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from apc.search import Resources, optuna_search, search
+    from apc.search.driver import Resources, optuna_search, search
 
     runs = small_disk / "runs"
     plan = points({"a": {"theta": 0.5}, "b": {"theta": 0.9}, "c": {"theta": 0.7}})
@@ -222,12 +224,13 @@ def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
     sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trainings are left out: a made-up score by the setting stands in for them."""
-    from apc.search import Resources, optuna_search
+    from apc.search.driver import Resources, optuna_search
 
     def fake(values: dict[str, Any], run: str, runs: Path) -> None:
         import math
 
-        from apc.results import Row, save_run
+        from apc.runs.folder import save_run
+        from apc.runs.rows import Row
 
         miou = 50 - 5 * abs(math.log10(values["lambda1"]) + 1) - values["k"] - 20 * abs(values["theta"] - 0.7)
         save_run(runs, Row(run=run, config=values, metrics={"miou": miou}, seconds={}))

@@ -17,11 +17,11 @@ from processes import below, name_of, stat_of
 
 import search_spaces
 from apc.config import Config
-from apc.flags import config_of, how_of, parser
-from apc.leave import leave_trials
-from apc.results import Row, load_rows
-from apc.run import run
-from apc.studies import Study
+from apc.experiment.flags import config_of, how_of, parser
+from apc.experiment.outputs import leave_trials
+from apc.runs.rows import Row, load_rows
+from apc.search.study import Study
+from apc.training.run import run
 from search_spaces import joint
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,9 +9,9 @@ from machine import ROOT, Machine, described, install, missing, wait
 from rows import stripped
 
 from apc.config import from_dict, pocket
-from apc.plans import Schedule
-from apc.results import load_rows
-from apc.run import identity, run
+from apc.runs.rows import load_rows
+from apc.search.plans import Schedule
+from apc.training.run import identity, run
 from search_spaces.pooling import PLAN
 
 WHY_NOT = missing()

@@ -1,0 +1,1 @@
+"""The command line: `main` finds the verb and answers errors in one sentence; one file a verb."""

@@ -1,0 +1,75 @@
+"""`apc export`: a finished run as a folder to give away."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from apc.cli.parsing import parse, positional
+from apc.config import Config
+
+FILES = {"model.safetensors", "config.toml", "classes.txt", "README.md"}
+
+
+def command(words: list[str]) -> None:
+    def export(checkpoint: Annotated[Path, positional()], out: Path, license: str = "") -> tuple[Path, Path, str]:
+        """Export a finished run: model.safetensors, config.toml, classes.txt and README.md, a model card with its
+        scores and their stamp. `apc predict` and `apc eval` take the folder; no path of this machine is in it.
+
+        Args:
+            checkpoint: Folder of a finished run, or its best/.
+            out: Folder to write: new, empty, or an earlier export, which is replaced.
+            license: Licence of the weights as hubs write it, such as apache-2.0; default: not stated.
+        """
+        return checkpoint, out, license
+
+    folder, given, license = parse(export, words, "apc export")
+    folder, out = folder.resolve(), given.resolve()
+    if out.exists() and (not out.is_dir() or not {p.name for p in out.iterdir()} <= FILES):
+        raise ValueError(f"{given}: holds files that `apc export` did not write; give another --out")
+    from apc.files import require_writable
+    from apc.methods.checkpoint import load_model, save_model
+    from apc.reporting.model_card import at_best_epoch, model_card
+    from apc.runs.folder import load_run
+
+    method, cfg, classes = load_model(folder)
+    of_best = folder.name == "best"
+    home = folder.parent if of_best else folder
+    row, epoch = load_run(home.parent, home.name), 0
+    if row is None:
+        raise ValueError(f"{home}: has no row.json, so its scores are not known; export the folder of a finished run")
+    if of_best:
+        row, epoch = at_best_epoch(row)
+    require_writable(out.parent)
+    part = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        save_model(part, method, _public(cfg), classes)
+        (part / "README.md").write_text(model_card(row, out.name, license, epoch), encoding="utf-8")
+        _replace(out, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    print(f"{given}: {', '.join(sorted(FILES))}; try it with `apc predict {given} photos/ --out predictions`")
+
+
+def _public(cfg: Config) -> Config:
+    """The config without folders of this machine: of a path its last name."""
+    train_list, val_list = (Path(n).name if Path(n).is_absolute() else n for n in (cfg.train_list, cfg.val_list))
+    root, weights, deeplab = (Path(path).name for path in (cfg.root, cfg.weights, cfg.deeplab_weights))
+    return replace(
+        cfg, root=root, weights=weights, deeplab_weights=deeplab, train_list=train_list, val_list=val_list
+    )
+
+
+def _replace(out: Path, part: Path) -> None:
+    """Put the folder `part` in the place of `out`; whatever fails, one of the two is there, whole."""
+    old = part.with_name(f"{part.name}.old")
+    if out.exists():
+        os.rename(out, old)
+    try:
+        os.rename(part, out)
+    except BaseException:  # Ctrl-C too
+        if old.exists():
+            os.rename(old, out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

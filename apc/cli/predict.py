@@ -1,0 +1,92 @@
+"""`apc predict`: masks and pictures of your photographs."""
+
+import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Annotated, Literal
+
+from apc.cli.parsing import parse, positional
+from apc.devices import device_of, set_threads
+
+Picture = Literal["masks", "overlays", "heatmaps", "contact_sheet"]
+
+
+def command(words: list[str]) -> None:
+    def predict(
+        checkpoint: Annotated[Path, positional()],
+        images: Annotated[tuple[Path, ...], positional()],
+        out: Path,
+        eval_size: int = 0,
+        crf: str = "",
+        branch: Literal["decoder", "patch"] = "decoder",
+        labels: str = "",
+        only: tuple[Picture, ...] = ("masks", "overlays", "heatmaps", "contact_sheet"),
+        device: str = "auto",
+        threads: int = 0,
+    ) -> dict[str, object]:
+        """Predict photographs: masks, overlays, heat maps of the patch branch, a contact sheet and summary.csv.
+        The same command goes on where it was stopped; a photograph that has changed is done again.
+
+        Args:
+            checkpoint: Folder of a finished run, or one that `apc export` wrote.
+            images: Photographs, and folders of them with their subfolders; names may be anything.
+            out: Folder of the predictions: new, empty, or of the same model and settings.
+            eval_size: Side in pixels to which photographs are resized; default: as scored.
+            crf: Dense CRF: none, vit_pcm, afa, toco, toco_cam, irn, deeplab or pocket; default: the model's own.
+                Photographs above a megapixel are refined at a megapixel, as many at once as there are cores.
+            branch: Branch whose masks are written.
+            labels: What the photographs show, where you know it: class names such as "cat dog" for all of them, or a
+                CSV file with the columns image,labels. Other classes are then ruled out.
+            only: What is written; the masks and summary.csv always are.
+            device: auto, cpu, cuda or cuda:N.
+            threads: Threads torch may use on the CPU; 0 is a thread a core.
+        """
+        return dict(locals())
+
+    asked = parse(predict, words, "apc predict")
+    out, folder = asked["out"], asked["checkpoint"]
+    from apc.prediction.output_folder import settings_of
+    from apc.prediction.photographs import gather, image_labels
+
+    settings_of(out)  # refuses a folder of anybody else's
+    photographs = gather(asked["images"], out)
+    from apc.config import from_dict
+    from apc.files import file_fingerprint
+    from apc.methods.checkpoint import load_model
+    from apc.parallel import cores
+    from apc.prediction.predict import Job, classes_found
+    from apc.prediction.predict import predict as predict_all
+
+    set_threads(asked["threads"])
+    device = device_of(asked["device"])
+    method, trained, classes = load_model(folder, device)
+    changes = {k: asked[k] for k in ("eval_size", "crf") if asked[k]}
+    cfg = from_dict(changes, trained, "apc predict")
+    if cfg.scored_size % method.encoder.patch:
+        patch = method.encoder.patch
+        raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
+    labels = image_labels(asked["labels"], classes, photographs)
+    model = file_fingerprint(str(folder / "model.safetensors"))
+    job = Job(method, cfg, classes, model, asked["branch"], asked["only"], device)
+
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+
+    workers = cores() if cfg.crf != "none" and min(cores(), len(photographs)) > 1 else 0
+    start, console = time.perf_counter(), Console(stderr=True)
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("predicting", total=len(photographs))
+        try:
+            rows, broken = predict_all(job, photographs, labels, out, lambda: bar.advance(task), workers)
+        except BrokenProcessPool:
+            raise ValueError(f"crf is {cfg.crf}; a process that ran it was killed, perhaps for memory") from None
+    seconds = time.perf_counter() - start
+    if rows:
+        counts = {name: count for name, count in classes_found(rows, classes).items() if count}
+        told = ", ".join(f"{name} in {count}" for name, count in counts.items()) or "no class in any of them"
+        print(f"{out}: {len(rows)} photographs in {seconds:.1f} s; {told}")
+    if broken:
+        more = f" and {len(broken) - 10} more" if len(broken) > 10 else ""
+        kept = ", the others are written" if rows else ""
+        raise ValueError(f"{len(broken)} of {len(photographs)} left out{kept}: {'; '.join(broken[:10])}{more}")

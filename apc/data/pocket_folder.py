@@ -1,0 +1,58 @@
+"""The embedded miniature written as a folder of photographs, to try the layout and the commands that need files."""
+
+import csv
+import functools
+import io
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from apc.data import pocket
+from apc.data.masks import write_mask
+from apc.files import require_writable, whole, write_atomically
+from apc.parallel import each
+
+
+def write(root: Path, counts: dict[str, int], data_seed: int = 0) -> None:
+    """Write the first `counts[split]` pictures of each split, masks, classes.txt and the lists below `root`.
+
+    ValueError where a count is none of the split's or `root` already holds other files.
+    """
+    for split, count in counts.items():
+        if not 1 <= count <= pocket.SIZES[split]:
+            raise ValueError(f"num_{split} is {count}; it must lie between 1 and {pocket.SIZES[split]}")
+    if root.is_dir() and any(root.iterdir()):
+        raise ValueError(f"root is {str(root)!r}; give a new or an empty folder")
+    require_writable(root)
+    try:
+        (root / "images").mkdir()
+        lists = {
+            split: each(list(range(count)), functools.partial(_pair, root, split, data_seed), f"drawing {split}")
+            for split, count in counts.items()
+        }
+        write_atomically(root / "classes.txt", "\n".join(pocket.CLASSES[1:]) + "\n")
+        for split, lines in lists.items():  # last: a folder without lists is no data set
+            write_atomically(root / f"{split}.csv", _csv(lines))
+    except BaseException:  # Ctrl-C too: the folder is empty again, so that the same command can be given again
+        for path in root.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        raise
+
+
+def _pair(root: Path, split: str, data_seed: int, index: int) -> tuple[str, str]:
+    """Write a picture and its mask; its line of the list, name and labels."""
+    image, mask = pocket.draw(split, index, data_seed)
+    name = f"{split}_{index:04}"
+    with whole(root / "images" / f"{name}.png") as part:
+        Image.fromarray(image).save(part, format="PNG")
+    write_mask(root / "masks" / f"{name}.png", mask, "drawn")
+    return f"{name}.png", " ".join(pocket.CLASSES[c] for c in np.unique(mask[mask > 0]))
+
+
+def _csv(lines: Iterable[tuple[str, str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("image", "labels"), *lines])
+    return text.getvalue()

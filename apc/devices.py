@@ -1,0 +1,69 @@
+"""Where a process computes: its device, threads, rank and world, and the most memory that a stretch of work held.
+
+Imports torch only where a function needs it.
+"""
+
+import ctypes
+import gc
+import resource
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+
+def device_of(name: str) -> str:
+    """A torch device: `auto` is a GPU where there is one."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    if name not in ["cpu", *gpus] and not (name == "cuda" and gpus):
+        raise ValueError(f"device is {name!r}; choose from {', '.join(['auto', 'cpu', *gpus])}")
+    return name
+
+
+def set_threads(count: int) -> None:
+    """Let torch use `count` threads on the CPU; 0 leaves it its own choice: one a core, or OMP_NUM_THREADS."""
+    import torch
+
+    if count < 0:
+        raise ValueError(f"threads is {count}; give 1 or more, or 0 for a thread a core")
+    if count:
+        torch.set_num_threads(count)
+
+
+def processes() -> tuple[int, int]:
+    """Number of this process, and how many train together."""
+    import torch.distributed as dist
+
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+_PROCESS = Path("/proc/self")
+
+
+def restart(device: str) -> None:
+    """Forget earlier peaks. Where the system cannot, which is outside Linux, a CPU's peak stays that of the process."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        gc.collect()
+        with suppress(OSError, AttributeError):  # what earlier runs of this process freed goes back to the system
+            ctypes.CDLL(None).malloc_trim(0)
+        with suppress(OSError):
+            (_PROCESS / "clear_refs").write_text("5")
+
+
+def peak_gib(device: str) -> float:
+    """The peak since `restart`, in GiB. A process on a CPU holds its libraries too, most of a GiB with torch, and
+    what earlier runs in it keep: for numbers to compare, one run a process or a GPU."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    with suppress(OSError, StopIteration):
+        lines = (_PROCESS / "status").read_text().splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)

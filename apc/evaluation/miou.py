@@ -1,0 +1,142 @@
+"""mIoU from confusion matrices, for several protocols in one pass over the images.
+
+Shapes: n photographs, C classes, H,W a photograph's own pixels.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from apc.config import Config
+from apc.data import Split
+from apc.evaluation.inference import Cost, LabelMap, label_maps
+from apc.methods.base import Method
+from apc.models.feature_cache import ClosedFeatures
+from apc.runs.scores import PROTOCOLS, RUNS_OWN, Protocol
+
+
+def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts [truth, predicted], (C,C) int64; pixels whose truth is no class (255) are dropped."""
+    valid = truth < num_classes
+    pairs = num_classes * truth[valid].astype(np.int64) + predicted[valid]
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+class Counts(NamedTuple):
+    """What the photographs scored under a protocol: all that their mIoU needs, for any choice of them.
+
+    A confusion matrix a photograph would be a GiB a protocol for COCO's 40,137 photographs and 81 classes.
+    """
+
+    images: np.ndarray
+    """`tallies` of each photograph, (n,3,C) int32; zeros for one without a mask."""
+    total: np.ndarray
+    """Confusion matrix of all photographs, (C,C) int64."""
+
+
+def tallies(matrix: np.ndarray) -> np.ndarray:
+    """Pixels of each class that are right, that the truth has and that were called so: (C,C) -> (3,C)."""
+    return np.stack([np.diag(matrix), matrix.sum(1), matrix.sum(0)])
+
+
+def iou(matrix: np.ndarray) -> np.ndarray:
+    """IoU of each class in percent from a confusion matrix (C,C) -> (C,); NaN for classes without truth pixels."""
+    return _iou(*tallies(matrix))
+
+
+def miou(matrix: np.ndarray) -> float:
+    """Mean IoU in percent over the classes that occur in the truth; NaN where there is no truth at all."""
+    return _mean(iou(matrix))
+
+
+def halves(images: np.ndarray) -> dict[str, float]:
+    """mIoU in percent of every second photograph, `tune_miou`, and of the others, `held_miou`, from tallies (n,3,C):
+    a search that chooses by the one has never seen the other. Empty where a half has no mask."""
+    parts = {"tune_miou": images[::2].sum(0, np.int64), "held_miou": images[1::2].sum(0, np.int64)}
+    return {name: _mean(_iou(*sums)) for name, sums in parts.items()} if all(s.any() for s in parts.values()) else {}
+
+
+def _iou(right: np.ndarray, truth: np.ndarray, called: np.ndarray) -> np.ndarray:
+    return np.where(truth > 0, 100 * right / np.maximum(truth + called - right, 1), np.nan)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+
+
+def pixel_accuracy(matrix: np.ndarray) -> float:
+    """Percent of the truth's pixels that have the right class; NaN where there is no truth at all."""
+    return float(100 * np.trace(matrix) / matrix.sum()) if matrix.any() else float("nan")
+
+
+def foreground(matrix: np.ndarray) -> dict[str, float]:
+    """Precision and recall in percent of foreground pixels whose class is right: too much or too little?"""
+    hits = np.diag(matrix)[1:].sum()
+    return {
+        "precision": 100 * float(hits / max(matrix[:, 1:].sum(), 1)),
+        "recall": 100 * float(hits / max(matrix[1:].sum(), 1)),
+    }
+
+
+def score(
+    method: Method, split: Split, cfg: Config, protocols: Sequence[Protocol] = PROTOCOLS, device: str = "cpu",
+    closed: ClosedFeatures | None = None, *, crf_workers: int = 0, cost: Cost | None = None,
+    progress: Callable[[int], None] | None = None, keep: Callable[[LabelMap], None] | None = None,
+    keep_protocols: Sequence[Protocol] = (),
+) -> dict[str, Counts]:
+    """Counts by protocol name; photographs without a mask count nothing.
+
+    Under torch.distributed every process scores its share of the photographs and all get the whole result.
+    `crf_workers` processes run the CRF, 0 runs it here. `progress` hears how many photographs the network is done
+    with. `keep` is given every label map of `keep_protocols`, those of photographs without a mask too.
+    """
+    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    num_classes = len(split.classes)
+    scored = [p for p in protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
+    counts = {
+        p.name: Counts(
+            np.zeros((len(split), 3, num_classes), np.int32), np.zeros((num_classes, num_classes), np.int64)
+        )
+        for p in scored
+    }
+    mask = functools.lru_cache(maxsize=256)(split.mask)  # a photograph's label maps come at about the same time
+    seen = 0
+
+    def size(i: int) -> tuple[int, ...] | None:
+        nonlocal seen
+        if progress:
+            progress(seen)
+        seen += 1
+        truth = mask(i)
+        return truth.shape if truth is not None else split.photo(i).shape[:2] if keep else None
+
+    training, mine = method.training, range(rank, len(split), world)
+    method.eval()
+    every = list(dict.fromkeys([*scored, *keep_protocols]))
+    made = label_maps(
+        method, split, cfg, every, device=device, wanted=size, indices=mine, closed=closed, crf_workers=crf_workers,
+        cost=cost,
+    )
+    with contextlib.closing(made):
+        for found in made:
+            truth = mask(found.i)
+            if truth is not None and found.protocol in scored:
+                matrix, sums = confusion(truth, found.labels, num_classes), counts[found.protocol.name]
+                sums.images[found.i] = tallies(matrix)
+                sums.total[:] += matrix
+            if keep and found.protocol in keep_protocols:
+                keep(found)
+    method.train(training)
+    if progress:
+        progress(seen)
+    if world > 1:
+        for array in (array for sums in counts.values() for array in sums):
+            total = torch.from_numpy(array).to(device)
+            dist.all_reduce(total)
+            array[:] = total.cpu().numpy()
+    return counts

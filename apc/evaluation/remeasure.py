@@ -1,0 +1,123 @@
+"""Finished runs measured again, from their checkpoints and without training: Table 1's sizes, Table 2's pseudo masks,
+Table 6's scales, Table 9's distances. What is measured once is kept beside the run, in `<run>/measured/<name>.json`.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from apc import data
+from apc.config import Config
+from apc.data import Split
+from apc.devices import device_of, peak_gib, restart
+from apc.evaluation.inference import Cost
+from apc.evaluation.miou import Counts, iou, miou, score
+from apc.files import write_atomically
+from apc.methods.base import Method
+from apc.methods.checkpoint import load_model
+from apc.parallel import cores
+from apc.runs.rows import PROTOCOL, Row
+from apc.runs.scores import DEFAULT_SCALES, Protocol
+from apc.runs.stamp import commit
+
+Measure = Callable[[Method, Config, str], dict[str, Any]]
+"""What is told of a trained model, from its config and the device: plain values, such as {"metrics": {...}}."""
+
+
+def kept(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
+    """What `measure` tells of a finished run, from its file where it was measured before; empty, and said, where the
+    run has no checkpoint here."""
+    folder = runs / row.run
+    path = folder / "measured" / f"{name}.json"
+    with suppress(OSError, ValueError):  # not measured yet, or a damaged file
+        told: dict[str, Any] = json.loads(path.read_text())
+        if told["protocol"] == PROTOCOL:
+            return told
+    device = device_of("auto")
+    try:
+        method, cfg, _ = load_model(folder, device)
+    except ValueError as error:
+        print(f"not measured: {error}", file=sys.stderr)
+        return {}
+    start = time.perf_counter()
+    head, dirty = commit()
+    told = measure(method, cfg, device) | {"protocol": PROTOCOL, "commit": head, "dirty": dirty, "device": device}
+    write_atomically(path, json.dumps(told) + "\n")
+    print(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s", flush=True)
+    return told
+
+
+def measured(row: Row, told: dict[str, Any]) -> Row:
+    """The row with what was measured of its run laid over its metrics, seconds and IoU of the classes."""
+    if not told:
+        return row
+    by = {name: told[name] for name in ("commit", "device")}
+    return replace(
+        row, metrics=row.metrics | told.get("metrics", {}), seconds=row.seconds | told.get("seconds", {}),
+        per_class=row.per_class | told.get("per_class", {}), stamp=row.stamp | {"measured": by},
+    )
+
+
+def at_size(size: int) -> Measure:
+    """Scores with and without the CRF, seconds a photograph and memory of images shown at `size` (Table 1)."""
+
+    def measure(method: Method, trained: Config, device: str) -> dict[str, Any]:
+        cfg, cost = replace(trained, eval_size=size), Cost()
+        crfs = ["", "own"] if cfg.crf != "none" else [""]
+        restart(device)
+        val = data.load(cfg, "val")
+        counts = score(method, val, cfg, [Protocol(crf=crf) for crf in crfs], device, crf_workers=cores(), cost=cost)
+        crf = [seconds for each in cost.crf_seconds.values() for seconds in each]
+        network = sum(cost.seconds.values()) / max(sum(cost.images.values()), 1)
+        return {
+            "metrics": _scores(counts) | {"peak_gib": max(cost.peak_gib.values(), default=peak_gib(device))},
+            "seconds": {"network": network} | ({"crf": sum(crf) / len(crf)} if crf else {}),
+            "per_class": {name: _classes(sums.total) for name, sums in counts.items()},
+        }
+
+    return measure
+
+
+def multi_scale(method: Method, cfg: Config, device: str) -> dict[str, Any]:
+    """Scores of the decoder as the mean over scales and flips, with and without the CRF (Table 6)."""
+    crfs = ["", "own"] if cfg.crf != "none" else [""]
+    protocols = [Protocol(scales=DEFAULT_SCALES, crf=crf) for crf in crfs]
+    return {"metrics": _scores(score(method, data.load(cfg, "val"), cfg, protocols, device, crf_workers=cores()))}
+
+
+def pseudo_masks_of_train(method: Method, cfg: Config, device: str) -> dict[str, Any]:
+    """Scores of the pseudo masks of the training images (Table 2): `train_pseudo_miou` from the patch branch,
+    `train_labelled_miou` from the decoder, both given the image labels, and after the CRF.
+
+    Here, after all training, the masks of the training images are opened; no training ever does.
+    """
+    split, crfs = with_masks(cfg), ["", "own"] if cfg.crf != "none" else [""]
+    protocols = [Protocol(branch, True, crf=crf) for branch in ("patch", "decoder") for crf in crfs]
+    counts = score(method, split, cfg, protocols, device, crf_workers=cores())
+    return {"metrics": {f"train_{name}": value for name, value in _scores(counts).items()}}
+
+
+def with_masks(cfg: Config) -> Split:
+    """The training images of a run at the size it is scored at, with their masks."""
+    split = data.load(replace(cfg, image_size=cfg.scored_size), "train")
+    if cfg.dataset == "pocket":
+        drawn = [data.pocket.draw("train", int(name), cfg.data_seed)[1] for name in split.names]
+        split.mask = lambda i: drawn[i]
+        return split
+    scored = data.load(replace(cfg, val_list=cfg.train_list, num_val=0), "val")  # the list, read as one to be scored
+    number = {name: i for i, name in enumerate(scored.names)}
+    split.mask = lambda i: scored.mask(number[split.names[i]])
+    return split
+
+
+def _scores(counts: dict[str, Counts]) -> dict[str, float]:
+    return {name: miou(sums.total) for name, sums in counts.items() if sums.total.any()}
+
+
+def _classes(total: Any) -> list[float | None]:
+    return [None if value != value else round(float(value), 4) for value in iou(total)]

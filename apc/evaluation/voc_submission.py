@@ -1,0 +1,83 @@
+"""A folder and an archive that the PASCAL VOC test server takes, and the test images, which have no labels.
+
+The devkit's rules: segmentation is competition 5 where only VOC's own train and val were learnt from, and 6 where
+anything else was; an encoder pre-trained on ImageNet and SBD's images make it 6.
+"""
+
+import os
+import shutil
+import tarfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from apc.config import Config
+from apc.data import Split
+from apc.data.images import Lazy, decode
+from apc.data.transforms import squash
+from apc.data.voc import CLASSES
+from apc.evaluation.inference import LabelMap
+
+BELOW = Path("results/VOC2012/Segmentation/comp6_test_cls")
+
+
+def unlabelled(cfg: Config, classes: list[str]) -> Split:
+    """The images that a plain list of names names, such as VOC's ImageSets/Segmentation/test.txt: no labels, no masks.
+
+    `cfg.val_list` is the list, below `cfg.root`; the images stand in JPEGImages/ as in VOC, or in images/ below root.
+    """
+    listed = Path(cfg.root) / cfg.val_list
+    try:
+        names = listed.read_text().split()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(f"{listed}: there is no such list of names") from None
+    if not names:
+        raise ValueError(f"{listed}: lists no image")
+    folders = [*(parent / "JPEGImages" for parent in listed.resolve().parents[:3]), Path(cfg.root) / "images"]
+    paths = []
+    for name in names:
+        places = (folder / file for folder in folders for file in (f"{name}.jpg", name))
+        found = next((place for place in places if place.is_file()), None)
+        if found is None:
+            raise ValueError(f"{listed}: there is no image {name}.jpg in JPEGImages or {cfg.root}/images")
+        paths.append(found)
+
+    def photo(i: int) -> np.ndarray:
+        return decode(paths[i])
+
+    images = Lazy(lambda i: squash(photo(i), cfg.scored_size), len(names))
+    return Split(classes, names, torch.zeros(len(names), len(classes) - 1), images, photo)
+
+
+@contextmanager
+def submission(folder: Path, names: list[str], classes: list[str]) -> Iterator[Callable[[LabelMap], None]]:
+    """What keeps label maps as palette PNGs named after the images; at the end they and `comp6_test_cls.tar.gz` stand
+    in `folder`, whole, and replace older ones. ValueError where the server could not take them."""
+    from apc.data.masks import mask_image
+
+    if classes != CLASSES:
+        raise ValueError(f"export_submission: the VOC server wants VOC's classes; the model has {', '.join(classes)}")
+    stems = [Path(name).stem for name in names]
+    if len(set(stems)) != len(stems):
+        twice = next(s for s in stems if stems.count(s) > 1)
+        raise ValueError(f"export_submission: two images are called {twice!r}; the server wants one mask a name")
+    part = folder / f".part.{os.getpid()}"
+
+    def keep(found: LabelMap) -> None:
+        mask_image(found.labels).save(part / BELOW / f"{stems[found.i]}.png")
+
+    try:
+        (part / BELOW).mkdir(parents=True)
+        yield keep
+        archive = part / f"{BELOW.name}.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.add(part / BELOW, BELOW)
+        (folder / BELOW).parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / BELOW, ignore_errors=True)
+        os.replace(part / BELOW, folder / BELOW)
+        os.replace(archive, folder / archive.name)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""What an experiment is, and its way from flags to the files it leaves."""

@@ -1,0 +1,46 @@
+"""What an experiment is, as its script says it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apc.config import Config
+from apc.search import spaces
+from apc.search.plans import Plan, Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One table or figure: what is run, how often, and what to expect."""
+
+    name: str
+    """Name of the script, of the folder of its rows and of its entry in the report."""
+    title: str
+    """What it is, in a line."""
+    plan: Plan | Callable[[Config], Plan] | None = None
+    """Points to run, or a function that makes them of the base setting; None where `draw` is searched with Optuna."""
+    draw: spaces.Draw | None = None
+    """Define-by-run space."""
+    space: spaces.Space | None = None
+    """The same as data, where it is."""
+    first: tuple[dict[str, Any], ...] = ()
+    """Settings of the space that are tried before the sampler's own."""
+    trials: int = 20
+    """Optuna trials, those of an earlier, interrupted search included."""
+    smoke_plan: Plan | None = None
+    """Small plan for `--smoke`; None runs the whole plan at smoke settings."""
+    seeds: Mapping[str, int] = field(default_factory=lambda: {"pocket": 3, "folder": 3})
+    """Seeds by preset; 3 for one that is not named."""
+    own_seeds: tuple[int, ...] = ()
+    """Seeds of one step of a longer experiment, which `--seeds` does not change."""
+    metric: str = "miou"
+    """Score a search chooses by."""
+    chooses: bool = False
+    """Whether it is a search, which ends with a best.toml."""
+    measure: Callable[[Result, Path], Result] | None = None
+    """What is measured on finished runs, whose folders lie below the path: the rows of the table, made of theirs."""
+    minutes: Mapping[str, int] = field(default_factory=dict)
+    """Minutes to expect on two cores, by preset."""
+
+

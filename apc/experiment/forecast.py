@@ -1,0 +1,67 @@
+"""How long runs that are still to do will take, from those that are done. Imports no torch."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from apc.config import Config
+from apc.runs.rows import Row
+
+_ALIKE = ("dataset", "method", "encoder", "image_size")
+"""Fields in which a finished run must equal one to do, to tell its time."""
+_SPREAD = 2.0
+"""Factor either way of a time that only the script's own expectation tells."""
+
+
+class Hours(NamedTuple):
+    """Hours of one process, and the interval they lie in unless the machine's load changes."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1f} hours ({self.low:.1f} to {self.high:.1f})"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds an epoch and a training image of finished runs, scoring included."""
+
+    seconds: tuple[float, ...]
+
+    def of(self, cfg: Config, images: int) -> Hours:
+        """Of one run: the mean, and the 10th and 90th percentile, for the load of a machine is common to its runs."""
+        each = sorted(self.seconds)
+        last = len(each) - 1
+        share = cfg.epochs * images / 3600
+        low, high = each[round(0.1 * last)], each[round(0.9 * last)]
+        if not last:  # one run tells no spread
+            low, high = low / _SPREAD, high * _SPREAD
+        return Hours(share * sum(each) / len(each), share * low, share * high)
+
+
+def pace(done: Iterable[Row], cfg: Config) -> tuple[Pace, int] | None:
+    """Pace of the finished runs that are like `cfg`, and how many images they trained on; None where none is."""
+    seconds, images = [], 0
+    for row in done:
+        trained = (row.stamp.get("images") or {}).get("train", 0)
+        if trained and row.curve and all(row.config.get(name) == getattr(cfg, name) for name in _ALIKE):
+            spent = row.seconds.get("train", 0.0) + row.seconds.get("eval", 0.0)
+            seconds.append(spent / (len(row.curve) * trained))
+            images = trained
+    return (Pace(tuple(seconds)), images) if seconds else None
+
+
+def hours(todo: Sequence[Config], done: Sequence[Row], minutes: float | None) -> Hours | None:
+    """Hours of one process for `todo`: by finished runs like each, or `minutes` a run; None where neither tells."""
+    total = Hours(0.0, 0.0, 0.0)
+    for cfg in todo:
+        if found := pace(done, cfg):
+            one = found[0].of(cfg, cfg.num_train or found[1])
+        elif minutes is not None:
+            one = Hours(minutes / 60, minutes / 60 / _SPREAD, minutes / 60 * _SPREAD)
+        else:
+            return None
+        total = Hours(*(a + b for a, b in zip(total, one, strict=True)))
+    return total

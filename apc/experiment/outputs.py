@@ -1,0 +1,139 @@
+"""The files an experiment leaves in `<reports>/results/<experiment>/`: rows, counts by image, trials, best.toml."""
+
+import math
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from apc.config import Config, from_dict, to_dict
+from apc.files import write_atomically
+from apc.runs.folder import load_tallies
+from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
+from apc.runs.scores import LOWER_IS_BETTER
+from apc.search.plans import Point, Result
+
+HALVES = {"tune_miou", "held_miou"}
+
+
+def leave_rows(
+    path: Path, experiment: str, result: Result, labels: Sequence[str], metric: str,
+    search: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen and, as
+    `search`, how a space was searched."""
+    more: dict[str, Any] = {"selection": "half"} if metric in HALVES else {}
+    more |= {"search": dict(search)} if search else {}
+    rows = [
+        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (more if row.stamp else {}))
+        for point, rows in result for row in rows
+    ]  # fmt: skip
+    save_rows(path, merged(load_rows(path) if path.is_file() else [], rows, labels))
+
+
+def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = ()) -> list[Row]:
+    """Rows of earlier calls and of this one, by label and seed; `labels` come first, the others as they appear.
+
+    A run of both is taken from this call, unless it failed now and did not then: its score still holds.
+    """
+    scored = {row.run for row in earlier if not row.error}
+    new = [row for row in new if not (row.error and row.run in scored)]
+    again = {row.run for row in new}
+    rank = {label: i for i, label in enumerate(dict.fromkeys([*labels, *(row.row for row in (*new, *earlier))]))}
+    rows = [*(row for row in earlier if row.run not in again), *new]
+    return sorted(rows, key=lambda row: (rank[row.row], row.config["seed"]))
+
+
+def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
+    """Write what each photograph scored in each run to `path` (.npz), beside what is there: counts (n,3,C).
+
+    The three are the pixels of a class that are right, that the truth has and that were called so; the mIoU of any
+    choice of photographs follows from their sums. Under the run's name stand those of the headline protocol, under
+    `<run>.miou_crf` those after the CRF. Runs whose folder has neither file,
+    such as those of another machine, keep what was written of them before.
+    """
+    import numpy as np
+
+    kept: dict[str, Any] = {}
+    with suppress(OSError, ValueError, BadZipFile), np.load(path) as stored:
+        kept = {run: stored[run] for run in stored.files}
+    for row in rows:
+        for name, protocol in ((row.run, "miou"), (f"{row.run}.miou_crf", "miou_crf")):
+            with suppress(OSError, ValueError, KeyError, BadZipFile):
+                found = load_tallies(runs / row.run, protocol)
+                kept[name] = found.astype(np.uint16 if found.max(initial=0) < 2**16 else np.uint32)
+    if kept:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.stem}.{os.getpid()}.npz")
+        np.savez_compressed(part, **kept)
+        os.replace(part, path)
+
+
+def leave_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> None:
+    """Write `<path>.trials.csv` and `.parquet`: a line a run, in the order proposed.
+
+    Of two `metrics` the column `front` says which settings lie on the Pareto front.
+    """
+    import pandas as pd
+
+    chosen = front(result, metrics) if len(metrics) > 1 else []
+    lines: list[dict[str, Any]] = []
+    for number, (point, rows) in enumerate(result, start=1):
+        for row in rows:
+            state = "failed" if row.error else "stopped" if row.stopped else "done"
+            setting = {name: point.values.get(name) for name in knobs}
+            seconds = {f"{name}_seconds": value for name, value in row.seconds.items()}
+            told = {"state": state, "reason": row.error or row.stopped, "epochs": len(row.curve), "run": row.run}
+            told |= {"front": point in chosen} if len(metrics) > 1 else {}
+            lines.append({"trial": number, **setting, "seed": row.config["seed"], **told, **row.metrics, **seconds})
+    frame = pd.DataFrame(lines)
+    write_atomically(path.with_suffix(".trials.csv"), frame.to_csv(index=False))
+    part = path.with_name(f".{path.stem}.{os.getpid()}.parquet")
+    frame.to_parquet(part, index=False)
+    os.replace(part, path.with_suffix(".trials.parquet"))
+
+
+def leave_best(path: Path, winner: Point, base: Config, how: str) -> None:
+    """Write the winner's config as TOML for `apc train --config`, without what is one machine's or one run's."""
+    import tomli_w
+
+    cfg = to_dict(from_dict(winner.values, base))
+    files = {k for k in ("weights", "deeplab_weights") if Path(cfg[k]).suffix}
+    kept = {k: v for k, v in cfg.items() if k not in {"root", "seed", *files}}
+    write_atomically(path, f"# {how}\n" + tomli_w.dumps(kept))
+
+
+def winner_of(result: Result, metric: str) -> Point | None:
+    """Point with the best mean of `metric`; the one proposed first where two are level, None where none has a score."""
+    scored = [(point, mean) for point, rows in result if (mean := score(rows, metric)) is not None]
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    return max(scored, key=lambda pair: sign * pair[1])[0] if scored else None
+
+
+def front(result: Result, metrics: Sequence[str]) -> list[Point]:
+    """Points of the Pareto front: those that no other point beats in one score without losing in another."""
+    means = [[score(rows, metric) for metric in metrics] for _, rows in result]
+    scores = [[math.nan if mean is None else mean for mean in own] for own in means]
+    return [point for (point, _), best in zip(result, unbeaten(scores, metrics), strict=True) if best]
+
+
+def table(result: Result, metrics: Sequence[str], chooses: bool) -> list[str]:
+    """Lines for a terminal: mean, spread and number of seeds of every point; the chosen ones marked in a search."""
+    width = max((len(point.label) for point, _ in result), default=0)
+    chosen = front(result, metrics) if len(metrics) > 1 else [winner_of(result, metrics[0])]
+    mark = "  front" if len(metrics) > 1 else "  best"
+    lines = [f"{'':<{width}}  {', '.join(metrics)}, mean ± standard deviation (seeds)"]
+    for point, rows in result:
+        cells = []
+        for metric in metrics:
+            values = [value for row in rows if (value := row.value(metric)) == value]
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):6.2f}{spread} ({len(values)})" if values else "     –")
+        failed, stopped = sum(bool(row.error) for row in rows), sum(bool(row.stopped) for row in rows)
+        bad = (f"  {failed} failed" if failed else "") + ("  stopped early" if stopped else "")
+        lines.append(f"{point.label:<{width}}  {'  '.join(cells)}{bad}{mark if chooses and point in chosen else ''}")
+    return lines

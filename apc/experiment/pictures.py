@@ -1,0 +1,156 @@
+"""Pictures of finished runs (Figures 6 and 7): which runs, which images, and the files that are left.
+
+Nothing is trained and nothing is chosen by eye: a run that is missing is answered with the command that makes it, and
+images are taken by RULE. The JSON file beside the results says what a picture shows, and the report reads it.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.config import Config, to_dict
+from apc.experiment.flags import config_of, parser, seeds_of
+from apc.files import require_writable, write_atomically
+from apc.reporting.figures.qualitative import file_name
+from apc.runs.folder import load_run
+
+if TYPE_CHECKING:
+    from apc.data import Split
+
+MOST = 8
+"""Images of a picture at most; VOC's first eight classes."""
+RULE = "the first validation image of each class, in the order of the list, that no class before it has"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of the paper: which runs it shows, and what of them."""
+
+    name: str
+    """Name of the script, of the folder of its JSON file and of its entry in the report."""
+    title: str
+    settings: Mapping[str, dict[str, Any]]
+    """What stands in the picture, by its label: Config fields laid over the preset."""
+    script: str
+    """Experiment that trains these settings."""
+    show: "Callable[[dict[str, Path], Config, dict[str, int], Path], dict[str, Any]]"
+    """Draws, of the runs' folders, the base setting and the number of the image of each class, the files `path`.png
+    and .pdf; what it tells goes into the JSON file."""
+
+
+def main(picture: Picture, argv: Sequence[str] | None = None) -> int:
+    """Draw a picture from the command line; returns the exit code: 0, 2 (bad input or missing runs), 130."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = parser(picture.name, picture.title, {"pocket": 1, "folder": 1}, {}, trains=False).parse_args(words)
+        return _draw(picture, args, words)
+    except ValueError as error:
+        print(f"{picture.name}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{picture.name}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing was written", file=sys.stderr)
+        return 130
+
+
+def _draw(picture: Picture, args: argparse.Namespace, words: list[str]) -> int:
+    knobs = {name for values in picture.settings.values() for name in values}
+    base = config_of(args, knobs)
+    base = replace(base, seed=seeds_of(args.seeds, 1)[0])
+    runs: Path = args.runs / "smoke" if args.smoke else args.runs
+    usual = Path(os.environ.get("APC_REPORTS", "reports"))
+    reports: Path = args.reports or (runs / "reports" if args.smoke else usual)
+    found = find(picture.settings, base, runs)
+    missing = [f"{label} ({folder.name})" for label, folder in found.items() if not (folder / "row.json").is_file()]
+    seeds = ["--seeds", str(base.seed + 1)]
+    make = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
+    if args.dry_run:
+        for label, folder in found.items():
+            print(f"{'done ' if (folder / 'row.json').is_file() else 'to do'}  {folder.name}  {label}")
+        print("every run is there" if not missing else f"what is to do is done by: {make}")
+        return 0
+    if missing:
+        raise ValueError(f"below {runs} there is no run of {', '.join(missing)}; make it with: {make}")
+    require_writable(reports)
+
+    from apc import data
+    from apc.reporting.page import build
+    from apc.runs.stamp import stamp
+
+    split = data.load(base, "val")
+    chosen = first_of_each_class(split)
+    dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
+    path = reports / "figures" / file_name(picture.name, dataset)
+    told = picture.show(found, base, chosen, path)
+    command = shlex.join(["python", f"experiments/{picture.name}.py", *_without_folders(words)])
+    write_atomically(reports / "results" / picture.name / f"{dataset}.json", json.dumps({
+        "runs": {label: folder.name for label, folder in found.items()}, "seed": base.seed, "rule": RULE,
+        "images": {label: split.names[i] for label, i in chosen.items()}, **told, "command": command,
+        "stamp": stamp(data=data.fingerprint(base)),
+    }, indent=1) + "\n")  # fmt: skip
+    page = build(reports)
+    print(f"{path}.png and .pdf: {len(chosen)} images of {dataset}; {page}: the report")
+    return 0
+
+
+def find(settings: Mapping[str, dict[str, Any]], base: Config, runs: Path) -> dict[str, Path]:
+    """Folder of the run of each setting, whether it is there or not; ValueError where its row is of other settings."""
+    from apc.training.run import identity
+
+    found = {}
+    for label, values in settings.items():
+        cfg = replace(base, **values)
+        found[label] = runs / identity(cfg)
+        if load_run(runs, found[label].name) and not load_run(runs, found[label].name, to_dict(cfg)):
+            raise ValueError(f"{found[label]}/row.json: of an older version, whose defaults were others")
+    return found
+
+
+def first_of_each_class(split: "Split", most: int = MOST) -> dict[str, int]:
+    """Image of each class by RULE, by the class's name; only images that have a mask, and at most `most` classes.
+
+    ValueError where there is none.
+    """
+    chosen: dict[str, int] = {}
+    for c, name in enumerate(split.classes[1:]):
+        having = (int(i) for i in split.labels[:, c].nonzero()[:, 0])
+        first = next((i for i in having if i not in chosen.values() and split.mask(i) is not None), None)
+        if first is not None and len(chosen) < most:
+            chosen[name] = first
+    if not chosen:
+        raise ValueError("no validation image has a mask and a class, so there is nothing to show")
+    return chosen
+
+
+def _of_training(words: Sequence[str]) -> list[str]:
+    """The flags without those that say how to draw."""
+    return without(words, {"--seeds": 1, "--reports": 1, "--dry-run": 0})
+
+
+def _without_folders(words: Sequence[str]) -> list[str]:
+    """The flags with folders of this machine by their last name, and without where runs and reports lie."""
+    kept = without(words, {"--runs": 1, "--reports": 1})
+    return [Path(word).name if before in ("--root", "--weights") else word
+            for before, word in zip(["", *kept], kept, strict=False)]  # fmt: skip
+
+
+def without(words: Sequence[str], flags: Mapping[str, int]) -> list[str]:
+    """Words of a command line without these flags, each with so many values, as `--flag value` or `--flag=value`."""
+    kept, skip = [], 0
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if skip:
+            skip -= 1
+        elif name in flags:
+            skip = 0 if equals else flags[name]
+        else:
+            kept.append(word)
+    return kept

@@ -1,0 +1,225 @@
+"""Affinity from Attention (Ru et al., CVPR 2022): class activation maps, refined along the affinity of patches that the
+encoder's attention learns, teach a decoder in the same training (method-spec, section 2).
+
+Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from apc.config import Config
+from apc.data import Split
+from apc.methods import affinity as pairs
+from apc.methods import losses
+from apc.methods.base import BRANCHES, Method
+from apc.methods.cam import cam_probabilities, multi_scale_cam, shares
+from apc.methods.dense_energy import dense_energy
+from apc.models.build import build_encoder
+from apc.models.decoder import Decoder
+from apc.models.mit import WIDTHS, MiTEncoder, SegFormerHead
+from apc.models.par import PAR
+
+SCALES = (1.0, 0.5, 1.5)
+"""Multiples of the image's size at which its CAM is taken; the affinity that propagates it is the largest one's."""
+HIGH, LOW = 0.55, 0.35
+"""Background levels: objects stand above the first for sure, below the second is background for sure."""
+BACKGROUND = 0.45
+"""Background level of the `patch` branch, which leaves no pixel unknown: halfway between the two."""
+HEADS = 10.0
+"""Learning rate of classifier, affinity head and decoder over the encoder's."""
+DILATIONS = (1, 2, 4, 8, 12, 24)
+"""PAR's, for crops of 512 pixels; smaller images leave out what lies beyond a twentieth of their side."""
+
+
+class Timing(NamedTuple):
+    """When what begins, as shares of the training: the paper's iterations over their total; and PAR's steps."""
+
+    start: float
+    """Decoder and affinity begin to learn; before, the classifier learns alone."""
+    decoder: float
+    """The decoder's labels come from CAMs propagated along the affinity."""
+    affinity: float
+    """The affinity's labels do so too; 1 is never."""
+    par_steps: int
+
+
+VOC = Timing(2_000 / 20_000, 6_000 / 20_000, 1.0, 10)
+COCO = Timing(5_000 / 80_000, 15_000 / 80_000, 15_000 / 80_000, 15)
+
+
+class AFA(Method):
+    """AFA on MiT-B1, as published, or on a plain ViT, whose last two blocks' attention gives the affinity."""
+
+    def __init__(self, cfg: Config, num_classes: int) -> None:
+        super().__init__()
+        if cfg.unfreeze_blocks < pairs.BLOCKS:
+            needed = f"afa teaches the attention of the last blocks, so it must be {pairs.BLOCKS} or more"
+            raise ValueError(f"unfreeze_blocks is {cfg.unfreeze_blocks}; {needed}")
+        self.cfg = cfg
+        self.encoder = encoder = build_encoder(cfg)
+        if cfg.image_size % (2 * encoder.patch):
+            needed = f"afa sees images at half their size too, so it must be a multiple of {2 * encoder.patch}"
+            raise ValueError(f"image_size is {cfg.image_size}; {needed}")
+        self.classifier = nn.Linear(encoder.width, num_classes - 1, bias=False)
+        blocks = self._blocks()
+        # Unscaled, as in MiT, a small plain ViT's logits start the sigmoid flat, and it learns slowly or not at all.
+        scale = 1.0 if isinstance(encoder, MiTEncoder) else blocks[-1].attn.scale
+        self.affinity = pairs.AffinityHead(blocks[-1].attn.num_heads, scale)
+        size, norm, dropout = cfg.decoder_width, cfg.decoder_norm, cfg.decoder_dropout
+        if isinstance(encoder, MiTEncoder):
+            widths = [WIDTHS[stage - 1] for stage in (*encoder.taps, len(WIDTHS))]
+            self.decoder: nn.Module = SegFormerHead(widths, size, num_classes, norm, dropout)
+        else:
+            self.decoder = Decoder(len(encoder.taps) + 1, encoder.width, size, num_classes, norm, dropout)
+        self.timing = COCO if cfg.dataset == "coco" else VOC
+        self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 20 * d <= cfg.image_size), self.timing.par_steps)
+        self.radius = max(round(cfg.image_size / encoder.patch / 4), 1)  # 8 patches of the 32 of a 512-pixel crop
+        self.weights = {"cls": 1.0, "seg": 0.1, "aff": 0.1}
+        if cfg.energy_weight:
+            self.weights["energy"] = cfg.energy_weight
+
+    def _blocks(self) -> Any:
+        vit: Any = self.encoder.vit
+        return vit.stages[-1].blocks if isinstance(self.encoder, MiTEncoder) else vit.blocks
+
+    def cam(self, tokens: Tensor, images: Tensor) -> Tensor:
+        """The encoder's output (B,N,D) for images (B,3,H,W) -> raw class activation maps (B,C-1,h,w)."""
+        return self.classifier(tokens).transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
+
+    def decode(self, outputs: list[Tensor], images: Tensor, size: tuple[int, int]) -> Tensor:
+        """What the encoder gave for images (B,3,H,W) -> class logits (B,C,*size)."""
+        encoder = self.encoder
+        grids = encoder.grids(images) if isinstance(encoder, MiTEncoder) else [encoder.grid(images)] * len(outputs)
+        logits = self.decoder([t.unflatten(1, grid) for t, grid in zip(outputs, grids, strict=True)])
+        return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+
+    def loss_terms(
+        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """`cls` of the classifier on max-pooled tokens; `seg` of the decoder and `aff` of the attention against labels
+        made from the CAMs, and `energy` where it is wanted, which are 0 in the first share of the training."""
+        cfg, images, labels = self.cfg, batch["image"], batch["labels"]
+        with pairs.listening(self._blocks()) as heard:
+            outputs = self.encoder(images, closed)
+        image_scores = self.classifier(outputs[-1].amax(1)).float()
+        terms = {"cls": F.multilabel_soft_margin_loss(image_scores, labels.float())}
+        begun = progress > self.timing.start
+        if not begun and cfg.compat == "fixed":
+            return terms | {name: image_scores.new_zeros(()) for name in self.weights if name not in terms}
+        affinity = self.affinity(heard, self.encoder.vit.num_prefix_tokens)
+        for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
+        size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
+        target = F.interpolate(for_decoder[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
+        logits = self.decode(outputs, images, size)
+        made = {"seg": losses.balanced_segmentation(logits, target, cfg.compat)}
+        grid = self.encoder.grid(images)
+        label = pairs.affinity_label(for_affinity, grid, pairs.window(grid, self.radius, images.device))
+        made["aff"] = pairs.affinity_loss(affinity, label)
+        if cfg.energy_weight:
+            made["energy"] = dense_energy(images, logits.softmax(1), for_decoder)
+        return terms | (made if begun else {name: 0.0 * term for name, term in made.items()})  # NaN stays NaN
+
+    @torch.no_grad()
+    def targets(self, images: Tensor, labels: Tensor, cam: Tensor, progress: float) -> tuple[Tensor, Tensor]:
+        """Labels of pixels (B,H,W), 255 where unknown, for the decoder and for the affinity.
+
+        `cam` (B,C-1,h,w) is the one of this step's own forward pass, which is not computed again. Only the plain
+        images at the largest scale give their attention for propagation.
+        """
+        count, propagates = len(images), progress > self.timing.decoder
+        flows: list[tuple[tuple[int, int], Tensor]] = []
+
+        def maps(shown: Tensor) -> Tensor:
+            """CAMs of images and behind them their mirror images, all at one scale."""
+            if shown.shape[-2:] == images.shape[-2:]:
+                return torch.cat([cam.detach(), self.cam(self.encoder(shown[count:])[-1], shown)])
+            with pairs.listening(self._blocks()) as heard:
+                made = self.cam(self.encoder(shown)[-1], shown)
+            if propagates and shown.shape[-1] > images.shape[-1]:
+                grid = self.encoder.grid(shown)
+                affinity = self.affinity([t[:count] for t in heard], self.encoder.vit.num_prefix_tokens)
+                flows.append((grid, pairs.transition(affinity, pairs.window(grid, self.radius, images.device))))
+            return made
+
+        cams = multi_scale_cam(maps, images, SCALES)
+        with torch.autocast(images.device.type, enabled=False):
+            classes, stacks = pairs.own_classes(labels), []
+            if not propagates or progress <= self.timing.affinity:
+                stacks.append(shares(cams, classes, HIGH, LOW))
+            if propagates:
+                ((grid, flow),) = flows
+                small = F.interpolate(cams.float(), size=grid, mode="bilinear", align_corners=False)
+                size = (images.shape[-2], images.shape[-1])
+                along = pairs.shares_along(small, labels, flow, HIGH, LOW, size)
+                half = (size[0] // 2, size[1] // 2)  # PAR itself would shrink it so; now it refines both stacks at once
+                stacks.append(F.interpolate(along, size=half, mode="bilinear", align_corners=True))
+            refined = pairs.refine_scores(self.par, images, torch.cat(stacks, 1)).chunk(len(stacks), 1)
+        made = [pairs.strict_and_lax(scores, classes) for scores in refined]
+        return made[-1], made[0]  # propagated ones for the decoder, plain ones for the affinity, where there are both
+
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
+        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
+        any image label, without propagation and PAR."""
+        outputs = self.encoder(images, closed)
+        found = {"decoder": self.decode(outputs, images, (images.shape[-2], images.shape[-1])).softmax(1)}
+        if "patch" in wanted:
+            cam = self.cam(outputs[-1], images)
+
+            def maps(shown: Tensor) -> Tensor:
+                known = shown.shape[-2:] == images.shape[-2:]
+                made = self.cam(self.encoder(shown[len(images) :] if known else shown)[-1], shown)
+                return torch.cat([cam, made]) if known else made
+
+            scored = multi_scale_cam(maps, images, SCALES, self.encoder.patch)
+            found["patch"] = cam_probabilities(scored, BACKGROUND)
+        return found
+
+    def begin(self, epoch: int, split: Split, device: str) -> None:
+        """Close the encoder's norms: they have learning rate 0 in the published training."""
+        for module in self.encoder.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.requires_grad_(False)
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The encoder's weights, and the heads' at ten times their learning rate."""
+        heads = [*self.classifier.parameters(), *self.affinity.parameters(), *self.decoder.parameters()]
+        encoder = [p for p in self.encoder.parameters() if p.requires_grad]
+        return [{"params": p, "scale": s} for p, s in ((encoder, 1.0), (heads, HEADS)) if p]
+
+
+def afa(dataset: str = "voc") -> Config:
+    """The published settings on VOC, 20,000 iterations of 4 crops, or on COCO, 80,000 of 8, in whole epochs.
+
+    `weights` names the file of MiT-B1, which the user has; see mit.py. Ours differs in how images come to their size:
+    squashed to 512 pixels and mirrored, not scaled at random and cropped.
+    """
+    cfg = Config(
+        dataset="voc", method="afa", encoder="mit_b1", image_size=512, decoder_blocks=(1, 2, 3, 4), epochs=8,
+        frozen_epochs=0, unfreeze_blocks=8, batch_size=4, optimizer="adamw", lr=6e-5, weight_decay=0.01,
+        schedule="poly", poly_power=1.0, warmup_steps=1500, crf="afa",
+    )
+    return cfg if dataset == "voc" else replace(cfg, dataset="coco", batch_size=8)
+
+
+def afa_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
+    """Fields that turn APC's settings on small data into AFA's in the published proportions: optimiser and schedule,
+    warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay, and so does the learning
+    rate of new layers; the encoder's is a tenth of it, as published.
+
+    `num_train` is the size of the training split where `base` does not name one. On the embedded data the classifier
+    alone was best with 2e-3 for the encoder, of 2e-4 to 4e-3 (one seed, 4 epochs, validation pictures), but the whole
+    method then called everything background.
+    """
+    steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
+    return {
+        "method": "afa", "frozen_epochs": 0, "unfreeze_blocks": 1000, "optimizer": "adamw", "weight_decay": 0.01,
+        "lr": base.lr_frozen / HEADS, "beta2": 0.999, "schedule": "poly", "poly_power": 1.0,
+        "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
+    }

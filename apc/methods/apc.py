@@ -1,0 +1,94 @@
+"""Adaptive Patch Contrast: encoder, HV-BiLSTM, patch classifier with adaptive-K pooling, decoder (paper, Figure 3).
+
+Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
+"""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from apc.config import Config
+from apc.methods import losses
+from apc.methods.base import BRANCHES, Method
+from apc.methods.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
+from apc.models.bilstm import HVBiLSTM
+from apc.models.build import build_encoder
+from apc.models.decoder import Decoder
+from apc.models.pooling import adaptive_count, pool
+
+
+class APC(Method):
+    """The paper's method."""
+
+    def __init__(self, cfg: Config, num_classes: int) -> None:
+        super().__init__()
+        self.cfg = cfg
+        self.encoder = build_encoder(cfg)
+        width = self.encoder.width
+        bilstm = HVBiLSTM(width, dropout=cfg.dropout, residual=cfg.bilstm_residual) if cfg.bilstm else nn.Identity()
+        self.bilstm: nn.Module = bilstm
+        self.dropout = nn.Dropout(cfg.dropout)
+        self.classifier = nn.Linear(width, num_classes, bias=False)  # W of Eq. 1
+        nn.init.normal_(self.classifier.weight, std=0.05)
+        self.decoder = Decoder(
+            len(cfg.decoder_blocks), width, cfg.decoder_width, num_classes, cfg.decoder_norm, cfg.decoder_dropout
+        )
+        self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
+
+    def branches(self, images: Tensor, closed: list[Tensor] | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Images (B,3,H,W) -> F_out (B,N,D), patch log scores (B,N,C) and the decoder's inputs, each (B,h,w,D)."""
+        grid = self.encoder.grid(images)
+        blocks = [t.unflatten(1, grid) for t in self.encoder(images, closed)]
+        out = self.bilstm(blocks[-1])
+        f_out = out.flatten(1, 2)
+        log_scores = self.classifier(self.dropout(f_out)).float().log_softmax(-1)  # Eq. 1
+        return f_out, log_scores, [*blocks[:-1], out]
+
+    def loss_terms(
+        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """The terms of Eq. 7; those of weight 0 are left out."""
+        cfg, images, labels = self.cfg, batch["image"], batch["labels"]
+        f_out, log_scores, blocks = self.branches(images, closed)
+        log_y, log_rest = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
+        if cfg.mce == "clamped":
+            terms = {"mce": losses.mce_clamped(log_y.exp(), labels, cfg.background_label)}
+        else:
+            terms = {"mce": losses.mce(log_y, log_rest, labels, cfg.background_label)}
+        scores = log_scores.detach().exp()
+        if cfg.lambda2 > 0:
+            present = with_background(labels) if cfg.pce_classes == "present" else None
+            terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
+        if cfg.lambda1 > 0:
+            grid = self.encoder.grid(images)
+            size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
+            patch_scores = scores.transpose(1, 2).unflatten(2, grid)
+            target = pseudo_labels(patch_scores, labels, cfg.pseudo_label, cfg.pseudo_threshold)
+            logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
+            terms["seg"] = losses.segmentation(logits, patches_to_pixels(target, size))
+        return terms
+
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
+        """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch` before any image label."""
+        grid, size = self.encoder.grid(images), images.shape[-2:]
+        _, log_scores, blocks = self.branches(images, closed)
+        patch = log_scores.exp().transpose(1, 2).unflatten(2, grid)
+        logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
+        return {
+            "decoder": logits.softmax(1),
+            "patch": F.interpolate(patch, size=size, mode="bilinear", align_corners=False),
+        }
+
+    @torch.no_grad()
+    def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """What pooling and PCE select on the image's own classes, background left out: `mean_k` patches a class by
+        Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon."""
+        _, log_scores, _ = self.branches(batch["image"])
+        scores, present = log_scores.exp(), batch["labels"] > 0
+        count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
+        pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]
+        return {"mean_k": count[present].float().mean().item(), "high_share": pairs[present].float().mean().item()}

@@ -1,0 +1,70 @@
+"""What a method is to the training loop and the evaluators.
+
+Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D features.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from torch import Tensor, nn
+
+from apc.config import Config
+from apc.data import Split
+from apc.models.encoder import Encoder
+
+BRANCHES = ("decoder", "patch")
+"""What a method may predict from: its decoder, and its patch scores or class activation maps."""
+
+
+class Method(nn.Module):
+    """A module that names its loss terms and predicts pixels; the loop and all evaluators use nothing else.
+
+    `closed` is what `encoder.closed(images)` gave, tensors (B,T,D), where the caller has kept it; see
+    apc/models/feature_cache.py.
+    """
+
+    cfg: Config
+    encoder: Encoder
+    weights: dict[str, float]
+    """Weight of each named term in the total loss."""
+    merges = False
+    """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
+
+    def loss_terms(
+        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Named, unweighted scalars of a batch {"image": (B,3,H,W) in [0,1], "labels": (B,C-1), "index": (B,3)}.
+
+        A row of `index` is the image's number in the training split and whether it was flipped left to right and
+        upside down. `progress` runs from 0 to 1 over the training.
+        """
+        raise AssertionError("a method defines loss_terms")
+
+    def predict(
+        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+    ) -> dict[str, Tensor]:
+        """Class probabilities of every pixel (B,C,H,W) by branch; those `wanted` at least, of the branches it has."""
+        raise AssertionError("a method defines predict")
+
+    def stage(self, epoch: int) -> int:
+        """Number of the stage an epoch (from 0) belongs to; the optimiser starts afresh with each."""
+        return int(epoch >= self.cfg.frozen_epochs)
+
+    def course(self, epoch: int) -> tuple[int, int]:
+        """First epoch of the learning rate's course that an epoch belongs to, and the first behind it."""
+        return 0, self.cfg.epochs
+
+    def begin(self, epoch: int, split: Split, device: str) -> None:
+        """Called before every epoch, in a resumed run too: what a method makes from all training images at once, or
+        opens and closes to learning."""
+
+    def groups(self) -> list[dict[str, Any]]:
+        """What learns now, in the optimiser's groups; `scale` multiplies a group's learning rate."""
+        return [{"params": [p for p in self.parameters() if p.requires_grad], "scale": 1.0}]
+
+    def stepped(self) -> None:
+        """Called after every step of the optimiser: moving averages of weights."""
+
+    def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """What the method selects by itself on a batch, as numbers for the report; nothing by default."""
+        return {}

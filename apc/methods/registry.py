@@ -1,0 +1,66 @@
+"""The methods there are, by the name a config gives them.
+
+`compat="official"` makes those slips of AFA's and ToCo's official code again that change training and can occur here
+(method-spec, section 3). Of ToCo's four, the local crops are cut from an image that is mirrored by chance while their
+places are drawn, and their positives told, on the image as it is (b); and the balanced segmentation loss divides by
+zero where a batch has no background or no object pixel, even before the decoder learns, when it counts 0 times (c, in
+AFA too), so that training stops with a loss that is not finite. The other two have nothing to act on: no image is
+padded, so there is no box to forget to scale (a), and no score is taken of the first sample alone (d).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from apc.config import PRESETS, Config
+from apc.data import folder, pocket, prepared
+from apc.methods.afa import AFA, afa, afa_pocket
+from apc.methods.apc import APC
+from apc.methods.base import Method
+from apc.methods.toco import ToCo, toco, toco_pocket
+from apc.methods.vit_pcm import ViTPCM, vit_pcm, vit_pcm_pocket
+
+METHODS: dict[str, type[Method]] = {"apc": APC, "vit_pcm": ViTPCM, "afa": AFA, "toco": ToCo}
+
+PUBLISHED: dict[str, Callable[[str], Config]] = {"vit_pcm": vit_pcm, "afa": afa, "toco": toco}
+"""Published setting of the methods of Table 6 on voc or coco."""
+PROPORTIONS: dict[str, Callable[[Config], dict[str, Any]]] = {
+    "vit_pcm": vit_pcm_pocket, "afa": afa_pocket, "toco": toco_pocket,
+}  # fmt: skip
+"""Fields that turn a setting of small data into theirs."""
+
+
+def preset(name: str, told: Config) -> Config:
+    """Setting that `apc train NAME` starts from where flags and file, which are laid over it again, came to `told`: the
+    preset itself for apc; for another method its published setting on voc and coco, and elsewhere its proportions."""
+    if told.method == "apc":
+        return PRESETS[name]()
+    if name in ("voc", "coco"):
+        return PUBLISHED[told.method](name)
+    return replace(told, **proportioned(told, told.method))
+
+
+def proportioned(base: Config, method: str) -> dict[str, Any]:
+    """Fields that turn `base` into `method`'s setting in the published proportions: a warm-up is a share of all steps,
+    so the training images are counted."""
+    return PROPORTIONS[method](replace(base, num_train=base.num_train or _train_images(base)))
+
+
+def _train_images(base: Config) -> int:
+    """How many training images the lists have; 0 before a folder is named."""
+    if base.dataset == "pocket":
+        return pocket.SIZES["train"]
+    if not base.root:
+        return 0
+    if base.dataset == "folder":
+        return len(folder.read_list(base.root, base.train_list).names)
+    return len(prepared.read_entries(base.root, base.dataset, base.train_list))
+
+
+def build(cfg: Config, num_classes: int) -> Method:
+    """The method a config names, untrained but for its encoder's weights."""
+    if cfg.method not in ("afa", "toco"):
+        for name, off in (("compat", "fixed"), ("energy_weight", 0)):
+            if (value := getattr(cfg, name)) != off:
+                raise ValueError(f"{name} is {value}; it is of afa and toco, and for method {cfg.method} must be {off}")
+    return METHODS[cfg.method](cfg, num_classes)

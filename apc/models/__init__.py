@@ -1,0 +1,1 @@
+"""Networks and refinements that the methods are made of."""

@@ -1,0 +1,41 @@
+"""The encoder that a config names, and how much of it fits at once."""
+
+from typing import cast
+
+import timm
+from timm.models.vision_transformer import VisionTransformer
+
+from apc.config import Config
+from apc.models.encoder import Encoder
+from apc.models.pocket_vit import pocket_vit
+from apc.models.weights import load_into
+
+BATCH_PIXELS = 16 * 384**2
+"""Pixels a network is shown at once, in at most 16 images: two images of 960 pixels, one of 1120."""
+
+
+def build_encoder(cfg: Config) -> Encoder:
+    """Encoder as the config names it, with its weights; ValueError where name, file or shapes do not fit."""
+    if cfg.encoder == "mit_b1":
+        from apc.models.mit import build_mit  # it builds on this module
+
+        return build_mit(cfg)
+    name = cfg.encoder.split(".")[0]  # behind the point stands a tag of timm's weights
+    if cfg.encoder == "pocket":
+        vit = pocket_vit()
+    elif name in timm.list_models("vit_*") + timm.list_models("deit_*"):
+        vit = cast(VisionTransformer, timm.create_model(name, num_classes=0, dynamic_img_size=True))
+    else:
+        known = "`pocket`, `mit_b1`, or a plain ViT of timm, such as deit_tiny_patch16_224"
+        raise ValueError(f"encoder is {cfg.encoder!r}; it must be {known}")
+    if vit.pos_embed is None or vit.num_prefix_tokens != (vit.cls_token is not None):
+        raise ValueError(f"encoder is {cfg.encoder!r}; it is no plain ViT with learned positions and one class token")
+    patch = vit.patch_embed.patch_size[0]
+    for field, size in (("image_size", cfg.image_size), ("eval_size", cfg.eval_size)):
+        if size % patch:
+            raise ValueError(f"{field} is {size}; it must be a multiple of the encoder's patch, {patch}")
+    if cfg.weights:
+        load_into(vit, cfg)
+    if not 1 <= cfg.decoder_blocks[0] <= cfg.decoder_blocks[-1] <= len(vit.blocks):
+        raise ValueError(f"decoder_blocks is {cfg.decoder_blocks}; the encoder has the blocks 1 to {len(vit.blocks)}")
+    return Encoder(vit, cfg.decoder_blocks[:-1], cfg.pos_embed)  # F_out stands in for the last one

@@ -1,0 +1,123 @@
+"""Encoder weights: the embedded pre-training, timm's own by the encoder's name, or a local file.
+
+A file is only ever read as tensors: nothing in it is executed.
+"""
+
+import difflib
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
+from torch import Tensor
+
+from apc.config import Config
+from apc.files import file_fingerprint
+
+
+def weights_file(cfg: Config) -> Path | None:
+    """The file a config's weights are in, fetched by timm's name where that is asked for; None without weights.
+
+    ValueError in one sentence where there is none, before anything long has started.
+    """
+    if not cfg.weights:
+        return None
+    if cfg.weights == "pocket":
+        from apc.models import pretraining
+
+        return pretraining.path()
+    if cfg.weights == "timm":
+        return _from_hub(cfg.encoder)
+    if not Path(cfg.weights).is_file():
+        raise ValueError(f"weights: there is no file {cfg.weights}; give a local .safetensors or .pth file, or timm")
+    return Path(cfg.weights)
+
+
+def fingerprint(cfg: Config) -> str:
+    """What the weights are: a hash of their file, or the recipe of the embedded pre-training; empty without weights.
+    Behind a plus sign stands the hash of `deeplab_weights`, where there are any."""
+    second = ""
+    if cfg.deeplab_weights:
+        if not Path(cfg.deeplab_weights).is_file():
+            told = "give a local .safetensors or .pth file"
+            raise ValueError(f"deeplab_weights: there is no file {cfg.deeplab_weights}; {told}")
+        second = f"+{file_fingerprint(cfg.deeplab_weights)}"
+    if cfg.weights == "pocket":
+        from apc.models import pretraining
+
+        return pretraining.fingerprint() + second
+    path = weights_file(cfg)
+    return (file_fingerprint(str(path)) if path else "") + second
+
+
+def contents(cfg: Config) -> str:
+    """Hash of the weights' file; the embedded pre-training may differ in its last digits between machines."""
+    path = weights_file(cfg)
+    return file_fingerprint(str(path)) if path else ""
+
+
+def load_into(vit: VisionTransformer, cfg: Config) -> None:
+    """Give a fresh encoder the config's weights; ValueError where they are not of its shape."""
+    if cfg.weights == "pocket":
+        from apc.models.pretraining import pretrained_state
+
+        state = pretrained_state()
+    else:
+        state = read_weights(str(weights_file(cfg)))
+    filtered = checkpoint_filter_fn(state, vit)
+    state = {k: v for k, v in filtered.items() if not k.startswith(("head.", "head_dist.", "fc_norm."))}
+    if wrong := misfits(state, vit.state_dict()):
+        count, first = len(wrong), wrong[0]
+        raise ValueError(f"{cfg.weights}: not weights of {cfg.encoder}; {count} tensors do not fit, first {first}")
+    vit.load_state_dict(state)
+
+
+def misfits(state: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
+    """Names of tensors that are missing in `state`, unknown to the model, or of another shape."""
+    return sorted(
+        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
+    )
+
+
+def read_weights(path: str) -> dict[str, Tensor]:
+    """Tensors of a .safetensors or torch file; ValueError where it cannot be read as one."""
+    try:
+        if path.endswith(".safetensors"):
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+        raise ValueError(f"weights: {path} cannot be read ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # torch raises pickle's own errors for a file that is not a checkpoint
+        raise ValueError(f"weights: {path} is not a weights file ({type(error).__name__})") from None
+    return state.get("model", state.get("state_dict", state))
+
+
+def _from_hub(encoder: str) -> Path:
+    """timm's weights of an encoder from the hub's cache, downloaded once."""
+    from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.utils import HfHubHTTPError
+
+    try:
+        known = timm.get_pretrained_cfg(encoder)
+    except RuntimeError:  # a tag the architecture lacks
+        known = None
+    if known is None or not known.hf_hub_id:
+        name = encoder.split(".")[0]
+        tags = timm.list_pretrained(f"{name}.*") or difflib.get_close_matches(name, timm.list_pretrained(), n=3)
+        raise ValueError(f"encoder is {encoder!r}; timm has no weights of that name, it has {', '.join(tags)}")
+    repo = known.hf_hub_id if "/" in known.hf_hub_id else f"timm/{encoder}"
+    cached = try_to_load_from_cache(repo, "model.safetensors")
+    if isinstance(cached, str):
+        return Path(cached)
+    try:  # one question first: without a network the download would ask again for half a minute
+        urlopen(Request(hf_hub_url(repo, "model.safetensors"), method="HEAD"), timeout=10).close()
+        print(f"fetching the weights of {encoder}", flush=True)
+        return Path(hf_hub_download(repo, "model.safetensors"))
+    except (HfHubHTTPError, OSError) as error:
+        raise ValueError(
+            f"weights of {encoder} are not on this machine and cannot be fetched ({error}): download "
+            f"model.safetensors of {repo} from the Hugging Face hub elsewhere and name it with --weights FILE"
+        ) from None

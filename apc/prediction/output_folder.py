@@ -1,0 +1,103 @@
+"""The folder that keeps predictions: whose it is, what is finished, its summary. Imports no torch."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from apc.files import require_writable, write_atomically
+from apc.prediction.photographs import Photograph
+from apc.runs.stamp import stamp
+
+FOLDERS = {"masks": "png", "overlays": "jpg", "heatmaps": "png"}
+"""Subfolders with a file a photograph, and what kind of file."""
+_MARK = "prediction.json"
+
+
+def settings_of(out: Path) -> dict[str, Any] | None:
+    """Settings of the predictions below `out`, None where it is empty or absent; ValueError for anybody else's folder,
+    so that no file of another origin (a data set's own masks/) is ever written over."""
+    try:
+        return dict(json.loads((out / _MARK).read_text())["settings"])
+    except (ValueError, TypeError, KeyError):
+        raise ValueError(f"{out}/{_MARK}: is damaged; remove {out}, or give another --out") from None
+    except OSError:
+        if out.is_dir() and any(out.iterdir()):
+            raise ValueError(f"{out}: holds files that `apc predict` did not write; give another --out") from None
+        return None
+
+
+def claim(out: Path, settings: dict[str, Any], photographs: Iterable[Photograph]) -> dict[str, dict[str, str]]:
+    """Make `out` the folder of predictions with these settings; returns the rows that are there, by their masks.
+
+    ValueError where it holds predictions with other settings, which are never mixed, or a mask of another photograph
+    that one of these would replace.
+    """
+    there = settings_of(out)
+    require_writable(out)
+    if there is None:
+        write_atomically(out / _MARK, json.dumps({"settings": settings, "stamp": stamp()}, indent=1) + "\n")
+        return {}
+    for name, value in settings.items():
+        if there.get(name) != value:
+            before = f"{there.get(name)}, not {value}"
+            raise ValueError(f"{out}: holds predictions with {name} {before}; give another --out, or remove it")
+    path = out / "summary.csv"
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    kept = {row["mask"]: row for row in rows}
+    for photograph in photographs:
+        row = kept.get(mask_name(photograph))
+        if row and Path(row["image"]).resolve() != photograph.path.resolve():
+            raise ValueError(f"{out}/{row['mask']}: is of {row['image']}, not of {photograph.path}; give another --out")
+    return kept
+
+
+def file_of(out: Path, kind: str, photograph: Photograph) -> Path:
+    """Where an output of a photograph lies; its name may have dots and subfolders."""
+    return out / kind / f"{photograph.name}.{FOLDERS[kind]}"
+
+
+def mask_name(photograph: Photograph) -> str:
+    """A photograph's mask as the summary names it."""
+    return f"masks/{photograph.name}.{FOLDERS['masks']}"
+
+
+def is_finished(
+    row: dict[str, str] | None, photograph: Photograph, labels: str, out: Path, kinds: Iterable[str]
+) -> bool:
+    """Whether a photograph's row is there, with these image labels, and its files are, and are younger than it."""
+    if row is None or row["labels"] != labels:
+        return False
+    made = photograph.path.stat().st_mtime
+    files = [file_of(out, kind, photograph) for kind in kinds]
+    return all(file.is_file() and file.stat().st_mtime >= made for file in files)
+
+
+class Summary:
+    """summary.csv: a line a photograph, added as it is finished, in the photographs' own order at last."""
+
+    def __init__(self, path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+        self.path, self.columns = path, list(columns)
+        self.write(rows)
+
+    def write(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write it anew, whole."""
+        part = self.path.with_name(f".{os.getpid()}.part")
+        try:
+            self._append(part, "w", [dict(zip(self.columns, self.columns, strict=True)), *rows])
+            os.replace(part, self.path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Add a line."""
+        self._append(self.path, "a", [row])
+
+    def _append(self, path: Path, mode: str, rows: Iterable[dict[str, Any]]) -> None:
+        with open(path, mode, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            csv.DictWriter(file, self.columns, lineterminator="\n").writerows(rows)

@@ -1,0 +1,1 @@
+"""Rows of finished runs to pages, without torch or Ray."""

@@ -1,0 +1,78 @@
+"""The shell command that makes, continues or completes the rows of an experiment, read back from those rows."""
+
+import shlex
+from collections.abc import Collection
+from typing import Any
+
+from apc.config import PRESETS, to_dict
+from apc.reporting.catalogue import EXPERIMENTS, Experiment
+from apc.runs.rows import Row
+
+
+def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) -> str:
+    """Command for one data set with the settings and seeds of `rows`; empty where no script is known.
+
+    Folder and weights stand by their names alone: where they lie is of one machine.
+    """
+    if experiment.script:  # its seeds are its own
+        return shlex.join(["python", f"experiments/{experiment.script}.py"])
+    if experiment.name.startswith("space_"):
+        words = ["apc", "search", experiment.name.removeprefix("space_"), *_searched(rows)]
+    elif experiment.name in EXPERIMENTS:
+        words = ["python", f"experiments/{experiment.name}.py"]
+    else:
+        return ""
+    if not rows:
+        return shlex.join(words + (_photographs("PHOTOGRAPHS", "WEIGHTS") if dataset == "folder" else []))
+    shared = _shared(rows)
+    preset = shared.get("dataset", "pocket")
+    if preset == "folder":
+        names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
+        words += _photographs(dataset, names.pop() if len(names) == 1 else "WEIGHTS")
+    usual = to_dict(PRESETS[preset]()) if preset in PRESETS else {}
+    unusual = {name: value for name, value in shared.items() if name in usual and value != usual[name]}
+    for name in ("train_list", "epochs"):
+        if name in unusual:
+            words += [f"--{name.replace('_', '-')}", str(unusual.pop(name))]
+    for name, value in unusual.items():
+        # What a label names is a knob of the experiment, which --set would refuse, even if all rows here share it.
+        named = any(f"{name}=" in row.row or str(value) == row.row for row in rows)
+        if not named and name not in ("dataset", "root", "weights", "seed", *experiment.sets):
+            words += ["--set", f"{name}={_written(value)}"]
+    return shlex.join([*words, "--seeds", _seeds(rows)])
+
+
+def _searched(rows: Collection[Row]) -> list[str]:
+    """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out."""
+    usual = {"sampler": "tpe", "search_seed": 0, "objectives": "miou", "stop_early": "none", "trials": 20}
+    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
+    words = []
+    for name in ("trials", "sampler", "grid_points", "search_seed", "objectives", "stop_early", "warm_start"):
+        value = _written(told.get(name, usual.get(name, "")))
+        if value != str(usual.get(name, "")):
+            words += [f"--{name.replace('_', '-')}", value]
+    return words
+
+
+def _photographs(root: str, weights: str) -> list[str]:
+    return ["--preset", "folder", "--root", root, *(["--weights", weights] if weights else [])]
+
+
+def _shared(rows: Collection[Row]) -> dict[str, Any]:
+    """Fields that have one value in all rows."""
+    first, *others = [row.config for row in rows]
+    return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
+
+
+def _written(value: Any) -> str:
+    """A value as `--set` reads it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _seeds(rows: Collection[Row]) -> str:
+    """How many seeds, or their list; a single seed other than 0 has no list, so all up to it."""
+    seeds = sorted({row.config.get("seed", 0) for row in rows})
+    listed = len(seeds) > 1 and seeds != list(range(len(seeds)))
+    return ",".join(map(str, seeds)) if listed else str(seeds[-1] + 1)

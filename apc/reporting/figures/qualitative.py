@@ -1,0 +1,164 @@
+"""Figures 6 and 7: what networks see, drawn of arrays, and the sections of the page that show it. No torch.
+
+Shapes: H,W a photograph's own pixels, h,w patch grid.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.files import whole
+from apc.reporting.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy import ndarray
+
+RGB = tuple[float, float, float]
+"""A colour, each part from 0 to 1."""
+COLUMN = 1.42
+"""Inches of a panel: five of them fill a page's width."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image of a picture."""
+
+    title: str
+    photo: "ndarray | None" = None
+    """What is shown, (H,W,3) uint8; behind patch scores it gives their extent alone."""
+    heat: "ndarray | None" = None
+    """Scores 0 to 1 of the patches, (h,w)."""
+    outline: "ndarray | None" = None
+    """Where the truth has the class, (H,W) bool, as a line."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of the paper as the page shows it; drawn by experiments/NAME.py, which trains nothing."""
+
+    title: str
+    about: str
+    presets: tuple[str, ...] = ("pocket", "folder")
+
+
+PICTURES = {
+    "figure6_heatmaps": Shown(
+        "Figure 6: heat maps of the patch scores",
+        "Scores of the patches for one class, of the network of the paper's setting (Table 8's last row), shown "
+        "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
+        "scores are high in key areas of a thing and fall towards its edges.",
+    ),
+    "figure7_qualitative": Shown(
+        "Figure 7: masks of three settings beside the truth",
+        "Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method: Table 8's rows "
+        "of one seed. The paper says that max pooling marks small parts of a thing, adaptive-K all of it, and that the "
+        "patch contrastive error mends the edges.",
+    ),
+}
+"""By name of script and results folder, in the order of the page."""
+
+
+def recorded(name: str, results: Path) -> list[str]:
+    """Data sets on which a picture was drawn."""
+    return sorted(path.stem for path in (results / name).glob("*.json"))
+
+
+def file_name(name: str, dataset: str) -> str:
+    """First part of the names of a picture's files, fit for a link."""
+    return re.sub(r"[^\w.-]+", "-", f"{name}.{dataset}")
+
+
+def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, RGB] | None = None) -> Path:
+    """Panels row by row, each row beside its name, as `path`.png and .pdf; `colours` are the legend's classes.
+
+    Patch scores bring the scale of their colours.
+    """
+    columns = max(len(panels) for panels in rows.values())
+    shapes = [next(p.photo for p in panels if p.photo is not None).shape for panels in rows.values()]
+    heights = [min(max(shape[0] / shape[1], 0.6), 1.4) for shape in shapes]
+    tall = COLUMN * sum(heights) + 0.22 * len(rows) + 0.55
+    ratios = {"gridspec_kw": {"height_ratios": heights}}
+    figure, axes = style.empty(COLUMN * columns + 0.3, tall, len(rows), columns, **ratios)
+    scale = None
+    for row, (name, panels) in enumerate(rows.items()):
+        for column in range(columns):
+            ax = axes[row * columns + column]
+            ax.set_axis_off()
+            if column < len(panels):
+                scale = _panel(ax, panels[column]) or scale
+        first = axes[row * columns]
+        first.text(-0.04, 0.5, name, transform=first.transAxes, rotation=90, va="center", ha="right", fontsize=8)
+    if scale is not None:
+        bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.01)
+        bar.set_label("score of the class (softmax over the classes of a patch)", fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+    if colours:
+        from matplotlib.patches import Patch
+
+        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    return small(style.save(figure, path))
+
+
+def small(png: Path) -> Path:
+    """The PNG in 256 colours of its own, a third of its bytes: photographs, unlike curves, do not compress."""
+    from PIL import Image
+
+    with Image.open(png) as image:
+        fewer = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    with whole(png) as part:
+        fewer.save(part, format="PNG", optimize=True)
+    return png
+
+
+def _panel(ax: "Axes", panel: Panel) -> Any:
+    """Draw one panel; the image whose colours need a scale, where it has any."""
+    ax.set_title(panel.title, fontsize=8, pad=3)
+    if panel.heat is not None:
+        size = panel.photo.shape if panel.photo is not None else panel.heat.shape
+        image = ax.imshow(panel.heat, vmin=0, vmax=1, cmap="viridis", extent=(0, size[1], size[0], 0), aspect="equal",
+                          interpolation="nearest")  # fmt: skip
+        _outline(ax, panel)
+        return image
+    assert panel.photo is not None
+    ax.imshow(panel.photo)
+    _outline(ax, panel)
+    return None
+
+
+def _outline(ax: "Axes", panel: Panel) -> None:
+    """White on black, to be seen on any colour."""
+    if panel.outline is not None and panel.outline.any() and not panel.outline.all():
+        for colour, width in (("black", 1.8), ("white", 0.8)):
+            ax.contour(panel.outline.astype(float), levels=[0.5], colors=colour, linewidths=width)
+
+
+def section(name: str, dataset: str, reports: Path) -> list[str]:
+    """Markdown paragraphs of one picture on one data set: the figure, what it shows, and where it comes from."""
+    path = reports / "results" / name / f"{dataset}.json"
+    figure = file_name(name, dataset)
+    try:
+        told = json.loads(path.read_text())
+        runs = ", ".join(f"{label} `{run}`" for label, run in told["runs"].items())
+        images = ", ".join(f"{image} ({label})" for label, image in told["images"].items())
+        at = told["stamp"]["commit"] + (", changed since" if told["stamp"]["dirty"] else "")
+        lines = [
+            f"<sub>Runs, seed {told['seed']}: {runs}. Images: {told['rule']}: {images}. Drawn at commit {at}, on "
+            f"{told['stamp']['machine']}. [PDF](figures/{figure}.pdf)</sub>",
+            f"Made by:\n\n```\n{told['command']}\n```",
+        ]
+        shown = told["shown"]
+    except FileNotFoundError:
+        make = f"python experiments/{name}.py" + (
+            " --preset folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
+        )
+        return [f"### {dataset}: pending", f"Nothing is drawn. This command does it:\n\n```\n{make}\n```"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"### {dataset}", f"> **Damaged:** `{path.name}` of {name} is left out ({type(error).__name__})."]
+    if not (reports / "figures" / f"{figure}.png").is_file():
+        return [f"### {dataset}", f"> **Not here:** `figures/{figure}.png`; the command below draws it.", *lines[1:]]
+    return [f"### {dataset}", shown, f"![{name} on {dataset}](figures/{figure}.png)", *lines]

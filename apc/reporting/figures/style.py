@@ -1,0 +1,127 @@
+"""The look of the figures and how they are written: a PNG of 150 dots an inch and a PDF, free of dates and versions.
+
+Colours are Okabe and Ito's, which colour-blind eyes tell apart; markers differ as well.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+
+from apc.files import whole
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+STYLE_VERSION = 1
+"""Of how figures are drawn. Raise it when a change here or in a function with `@once` changes a drawing of the same
+numbers: every figure is drawn anew by the next `apc report`, and until then the old ones are taken for right."""
+_STYLE: dict[Any, Any] = {
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "pdf.fonttype": 42,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R", bound=Path | None)
+_digest: ContextVar[str] = ContextVar("digest", default="")
+
+
+def once(draw: Callable[P, R]) -> Callable[P, R]:
+    """A figure function, its last argument the path, that draws only what has changed since the file was written.
+
+    Drawing is nearly all of a report's time. The PNG bears a digest of what was drawn: function, numbers and texts,
+    STYLE_VERSION and matplotlib's version. The code is not in it: a function may move without a new picture.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **named: P.kwargs) -> R:
+        import matplotlib
+
+        assert not named and isinstance(args[-1], Path)
+        text = json.dumps([draw.__name__, _plain(args[:-1]), STYLE_VERSION, matplotlib.__version__])
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        png, pdf = (args[-1].with_name(args[-1].name + ending) for ending in (".png", ".pdf"))
+        if png.is_file() and pdf.is_file() and digest.encode() in png.read_bytes()[:1000]:
+            return cast(R, png)
+        token = _digest.set(digest)
+        try:
+            return draw(*args, **named)
+        finally:
+            _digest.reset(token)
+
+    return drawn
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and texts in nested lists, without the names of classes and fields; json refuses whatever else is left,
+    so that no address or module's path gets into a digest."""
+    if is_dataclass(value):
+        return [_plain(getattr(value, field.name)) for field in fields(value)]
+    if isinstance(value, Mapping):  # as pairs: keys may be pairs of numbers
+        return [[_plain(key), _plain(held)] for key, held in value.items()]
+    if isinstance(value, list | tuple):
+        return [_plain(held) for held in value]
+    return value
+
+
+def empty(width: float, height: float, rows: int, columns: int, **options: Any) -> "tuple[Figure, list[Axes]]":
+    """An empty figure in inches and its axes, row by row; without pyplot, so no window system and no global state."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+    return figure, list(axes.flat)
+
+
+def legend_below(figure: "Figure", axes: "Sequence[Axes]") -> None:
+    """One legend for all the axes, below them, in as many columns as fit the figure."""
+    found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    if found:
+        column = 0.5 + 0.068 * max(map(len, found))  # inches: a handle and the text at 8 points
+        figure.legend(
+            found.values(),
+            found.keys(),
+            loc="outside lower center",
+            ncols=max(1, min(len(found), 4, int(figure.get_figwidth() / column))),
+            frameon=False,
+            fontsize=8,
+        )
+
+
+def colour_bar(figure: "Figure", image: Any, ax: "Axes", label: str, extend: str) -> None:
+    """The scale of colours beside an axis, in the size of the other text."""
+    bar = figure.colorbar(image, ax=ax, extend=extend, pad=0.02)
+    bar.set_label(label, fontsize=8.5)
+    bar.ax.tick_params(labelsize=8)
+
+
+def save(figure: "Figure", path: Path) -> Path:
+    """Write PNG and PDF without dates or program versions, so that equal numbers give equal files."""
+    from matplotlib import rc_context
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    png = path.with_name(path.name + ".png")
+    pdf, undated = path.with_name(path.name + ".pdf"), {"CreationDate": None, "Creator": None, "Producer": None}
+    with rc_context(_STYLE), whole(png) as drawn:  # the PNG, whose digest vouches for both, comes last
+        figure.savefig(drawn, format="png", dpi=150, metadata={"Software": None, "Comment": _digest.get()})
+        figure.set_layout_engine("none")  # laid out once; the PDF takes the same places
+        with whole(pdf) as part:
+            figure.savefig(part, format="pdf", metadata=undated)
+    return png

@@ -1,0 +1,195 @@
+"""Rows that may stand in one table: read, checked, and separated by everything that makes scores incomparable.
+
+Scores share a table only if they come from the same data and weights (fingerprints), the same selection rule and the
+same Config, but for the seed and the fields the table varies.  Runs of several commits or machines may share one, and
+the page says so: a commit seldom changes a number, and splitting by it would leave no table standing.
+"""
+
+import json
+import math
+import warnings
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from apc.config import Config, to_dict
+from apc.reporting.timing import completed
+from apc.reporting.verdicts.bootstrap import Images, Interval
+from apc.runs.rows import Row, load_rows
+
+_NOT_COMPARED = ("seed", "root", "weights")  # the seed is averaged over; the two paths are compared by fingerprint
+_STAMPED = ("data", "weights", "selection", "protocol", "images")
+_IMPLIED = {"protocol": 1}  # the first rows bear it in their run id alone
+
+
+@dataclass
+class Group:
+    """Rows of one experiment on one data set that may be averaged and compared."""
+
+    rows: list[Row]
+    """Runs with scores, one for each label and seed."""
+    what: dict[str, str] = field(default_factory=dict)
+    """What sets the group apart from the others of its data set; empty for an only group."""
+    notes: list[str] = field(default_factory=list)
+    """What a reader of its numbers must be told."""
+    images: Images = field(default_factory=Images, repr=False)
+    """What each image scored in each run, where it was kept."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Labels of its rows, in order of first appearance."""
+        return list(dict.fromkeys(row.row for row in self.rows))
+
+    def scores(self, label: str, metric: str) -> dict[int, float]:
+        """Finite values of one metric by seed."""
+        found = {row.config.get("seed", 0): row.value(metric) for row in self.rows if row.row == label}
+        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+
+    def over_images(self, a: str, b: str, metric: str) -> Interval | None:
+        """Bootstrap interval over images of label `a` minus label `b`, over the seeds of both; None without counts."""
+        runs = [
+            {row.config.get("seed", 0): _scored(row, metric) for row in self.rows if row.row == label}
+            for label in (a, b)
+        ]
+        common = sorted(set(runs[0]) & set(runs[1]))
+        return self.images.difference([runs[0][s] for s in common], [runs[1][s] for s in common])
+
+    def stamped(self, key: str) -> Counter[str]:
+        """How many rows carry each value of a stamp key."""
+        return Counter(str(row.stamp.get(key, "not stamped")) for row in self.rows)
+
+
+def _scored(row: Row, metric: str) -> tuple[str, str]:
+    """The run whose counts a row's metric follows from, and by which score: Table 8's CRF row is another's run, and its
+    own metric is `miou` in some rows and `miou_crf` in others."""
+    if metric == "ladder_miou":
+        after = row.metrics.get(metric) == row.metrics.get("miou_crf") != row.metrics.get("miou")
+        metric = "miou_crf" if after else "miou"
+    return row.run.removesuffix("@crf"), metric
+
+
+def read(path: Path) -> tuple[list[Row], list[str]]:
+    """Rows of one results file, and one sentence for each line or row that is damaged and left out."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            rows = load_rows(path)
+        except UnicodeDecodeError as error:
+            return [], [f"{path.name} is not a text file and was left out: {error}"]
+    problems = [str(w.message).replace(str(path), path.name) for w in caught]
+    sound = []
+    for row in rows:
+        kinds = {
+            "config": dict,
+            "metrics": dict,
+            "seconds": dict,
+            "stamp": dict,
+            "per_class": dict,
+            "curve": list,
+            "classes": list,
+            "row": str,
+            "run": str,
+            "error": str,
+            "stopped": str,
+        }
+        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(row, name), kind)]
+        wrong = wrong or _inside(row)
+        if wrong:
+            problems.append(
+                f"{path.name}, run {row.run}: {', '.join(wrong)} is not of the right kind; the row is left out"
+            )
+        else:
+            sound.append(completed(row))
+    return sound, problems
+
+
+def _inside(row: Row) -> list[str]:
+    """Parts of a row of the right kinds that hold something that no run leaves there."""
+    kinds = {
+        "config's seed": isinstance(row.config.get("seed", 0), int),
+        "metrics": all(isinstance(value, int | float) for value in row.metrics.values()),
+        "seconds": all(isinstance(value, int | float) for value in row.seconds.values()),
+        "per_class": all(isinstance(values, list) for values in row.per_class.values()),
+        "curve": all(isinstance(epoch, dict) for epoch in row.curve),
+    }
+    return [name for name, right in kinds.items() if not right]
+
+
+def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[Group]:
+    """Groups of comparable rows, the largest first; rows that failed or were given up are no part of any.
+
+    `knobs` are the Config fields the table varies; None lets any field differ between labels.  A field that differs
+    among the runs of one label is never a knob: the label would stand for two settings.
+    """
+    scored = [row for row in rows if not (row.error or row.stopped)]
+    configs = {id(row): to_dict(Config()) | row.config for row in scored}
+    names = sorted({name for config in configs.values() for name in config} - set(_NOT_COMPARED))
+    base = [n for n in names if (knobs is not None and n not in knobs) or _differs_within_a_label(n, scored, configs)]
+    keys = {
+        id(row): {s: _text((_IMPLIED | row.stamp).get(s)) for s in _STAMPED}
+        | {n: _text(configs[id(row)].get(n)) for n in base}
+        for row in scored
+    }
+    by_key: dict[str, list[Row]] = defaultdict(list)
+    for row in scored:
+        by_key[json.dumps(keys[id(row)])].append(row)
+    members = sorted(by_key.values(), key=len, reverse=True)
+    found = {name: {keys[id(row)].get(name) for row in scored} for name in (*_STAMPED, *base)}
+    apart = [name for name, values in found.items() if len(values) > 1]
+    return [_group(rows, {name: keys[id(rows[0])][name] for name in apart}) for rows in members]
+
+
+def _differs_within_a_label(name: str, rows: list[Row], configs: dict[int, dict[str, Any]]) -> bool:
+    values: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        values[row.row].add(_text(configs[id(row)].get(name)))
+    return any(len(found) > 1 for found in values.values())
+
+
+def _group(rows: list[Row], what: dict[str, str]) -> Group:
+    """One group: the last run of each label and seed, and the notes on what it still mixes."""
+    notes = []
+    last: dict[tuple[str, int], Row] = {}
+    for row in rows:
+        place = (row.row, row.config.get("seed", 0))
+        if place in last:
+            notes.append(
+                f"`{row.row}`, seed {place[1]}, was recorded more than once; the last one (run {row.run}) counts."
+            )
+        last[place] = row
+    group = Group(list(last.values()), what, notes)
+    commits = group.stamped("commit")
+    if len(commits) > 1:
+        listed = "; ".join(f"{commit[:10]}: {_told(group, commit)}" for commit, _ in commits.most_common())
+        notes.append(f"This table mixes runs of {len(commits)} commits. {listed}.")
+    dirty = sum(bool(row.stamp.get("dirty")) for row in group.rows)
+    if dirty:
+        notes.append(f"{dirty} of {len(group.rows)} runs were made with uncommitted changes in the working tree.")
+    for key in ("machine", "device", "torch"):
+        kinds = group.stamped(key)
+        if len(kinds) > 1:
+            notes.append(
+                f"The runs differ in {key}: {', '.join(sorted(kinds))}. The same seed may then give different numbers."
+            )
+    return group
+
+
+def _told(group: Group, commit: str) -> str:
+    """The runs of one commit, by the rows that they stand in: a row of another commit than its rival's may differ."""
+    mine = [row for row in group.rows if str(row.stamp.get("commit", "not stamped")) == commit]
+    labels = list(dict.fromkeys(row.row for row in mine))
+    whole = [label for label in labels if sum(r.row == label for r in mine) == sum(r.row == label for r in group.rows)]
+    part = [f"`{label}` in part" for label in labels if label not in whole]
+    named = [*(f"`{label}`" for label in whole), *part]
+    rows = "a part of every row" if len(part) == len(group.labels) else ", ".join(named[:12])
+    more = f" and {len(named) - 12} more" if len(named) > 12 and "every" not in rows else ""
+    return f"{rows}{more} ({len(mine)} run{'s' * (len(mine) > 1)})"
+
+
+def _text(value: Any) -> str:
+    """A value as text that sets 1 and 1.0 equal, and lists and tuples."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "not stamped" if value is None else json.dumps(value, sort_keys=True).strip('"')
+    return f"{value:g}"

@@ -1,0 +1,204 @@
+"""The model card of an exported model: front matter that a hub reads, and a page that a person reads. No torch.
+
+Everything in it comes from the run's row; folders of the machine that trained it are not among that.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from apc.runs.rows import Row
+from apc.runs.scores import parse
+
+_METHODS = {
+    "apc": "Adaptive Patch Contrast (APC)", "vit_pcm": "ViT-PCM", "afa": "Affinity from Attention (AFA)",
+    "toco": "Token Contrast (ToCo)",
+}  # fmt: skip
+
+PAPER = (
+    "Wangyu Wu, Tianhong Dai, Zhenhong Chen, Xiaowei Huang, Jimin Xiao, Fei Ma, Renrong Ouyang:\n"
+    "Adaptive Patch Contrast for Weakly Supervised Semantic Segmentation"
+)
+_STAMP = (
+    "commit", "protocol", "time", "machine", "device", "threads", "processes", "python", "torch",
+    "torchvision", "timm", "numpy", "pydensecrf2",
+)  # fmt: skip
+
+
+def model_card(row: Row, name: str, license: str = "", epoch: int = 0) -> str:
+    """README.md of a model: `name` is its folder's, `license` a hub's word for its weights' licence.
+
+    `epoch` names the epoch of a model that is not the last one's; the row then has that epoch's scores only.
+    """
+    return f"{_front_matter(row, name, license)}{_page(row, name, license, epoch)}"
+
+
+def at_best_epoch(row: Row) -> tuple[Row, int]:
+    """The row of best/: the scores of the epoch before the last that scored best, and which epoch that is."""
+    scored = [entry for entry in row.curve if "miou" in entry and entry["epoch"] < row.config["epochs"]]
+    if not scored:
+        raise ValueError(f"run {row.run}: no epoch was scored while it trained; export the run's own folder")
+    entry = max(scored, key=lambda e: e["miou"])  # the first of equals, as training keeps it
+    return replace(row, metrics={"miou": entry["miou"]}, per_class={}), int(entry["epoch"])
+
+
+def _protocol_scores(row: Row) -> dict[str, tuple[float, str]]:
+    """Score and meaning by protocol name; numbers that are no protocol's score are left out."""
+    found = {}
+    for name, value in row.metrics.items():
+        try:
+            meaning = parse(name.removeprefix("test_")).meaning
+        except ValueError:
+            continue
+        found[name] = value, meaning + (", untouched test split" if name.startswith("test_") else "")
+    return found
+
+
+def _data_name(row: Row) -> str:
+    return Path(row.config.get("root", "")).name or str(row.config["dataset"])
+
+
+def _front_matter(row: Row, name: str, license: str) -> str:
+    """YAML between two lines of dashes; every text is quoted as JSON does, which YAML reads too."""
+    dataset = {"name": _data_name(row), "type": str(row.config["dataset"]), "split": "validation"}
+    dataset |= {"revision": str(row.stamp.get("data", "unknown"))}
+    lines = ["---", f"license: {_quoted(license or 'other')}", "library_name: apc-search"]
+    lines += ["pipeline_tag: image-segmentation", "tags:"]
+    lines += ["- semantic-segmentation", "- weakly-supervised-segmentation"]
+    scores = _protocol_scores(row)
+    if scores:
+        lines += ["metrics:", "- mean_iou", "model-index:", f"- name: {_quoted(name)}", "  results:"]
+        lines += ["  - task:", "      type: image-segmentation", "      name: Semantic segmentation", "    dataset:"]
+        lines += [f"      {key}: {_quoted(value)}" for key, value in dataset.items()]
+        lines += ["    metrics:"]
+        for metric, (value, meaning) in scores.items():
+            lines += ["    - type: mean_iou", f"      name: {_quoted(f'{metric}: {meaning}')}"]
+            lines += [f"      value: {value:.2f}", "      verified: false"]
+    return "\n".join([*lines, "---", ""])
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _page(row: Row, name: str, license: str, epoch: int) -> str:
+    config, stamp, data = row.config, row.stamp, _data_name(row)
+    images, things = stamp.get("images", {}), ", ".join(row.classes[1:])
+    size = config["eval_size"] or config["image_size"]
+    method = _METHODS.get(config["method"], config["method"])
+    root = "" if config["dataset"] == "pocket" else " --root DATA"
+    beside = "" if config["dataset"] == "pocket" else "; DATA holds images/, masks/, val.csv and classes.txt"
+    if config["dataset"] in ("voc", "coco"):
+        beside = "; DATA is what `apc data prepare` made"
+    return f"""
+# {name}: masks of {things if len(row.classes) < 12 else f"{len(row.classes) - 1} classes"}
+
+This model gives every pixel of a photograph one of {len(row.classes)} classes: background, {things}.
+It learned that from image labels alone, that is, from which classes each photograph shows, with
+{method}. {_labels(config)}
+
+## Use
+
+```sh
+pip install .  # in the source of APC Search{_at(stamp.get("commit"))}
+apc predict {name} photos/ --out predictions  # masks, overlays, heat maps, a contact sheet
+apc eval {name}{root}  # score it{beside}
+```
+
+## The model
+
+{_table(("what", "value"), _settings(row, epoch))}
+
+Every setting is in `config.toml`, every class in `classes.txt`, in the order of the masks' numbers.
+
+## The data
+
+`{data}` (fingerprint `{stamp.get("data", "unknown")}`): {images.get("train", "?")} photographs with image labels to
+train on, {images.get("val", "?")} to score on.
+
+## Scores
+
+{_scores(row)}
+## Where the numbers come from
+
+{_table(("what", "value"), [(key, stamp[key]) for key in _STAMP if key in stamp])}
+{_dirty(stamp)}
+Where a setting was chosen by its score, it was chosen on the photographs that are scored here, as the paper does it.
+
+## Limits
+
+- It knows these classes and no others; anything else is background, or taken for the class it resembles.
+- It sees a photograph at {size} pixels in patches: small and thin things get lost, edges are coarse before the CRF.
+- The scores are of one run, one seed and one data set; photographs of another kind may do worse. Look at yours first.
+- Things that mostly appear together (a horse and its rider, a cow and grass) may be mixed up: image labels do not say
+  which pixel is which.
+
+## Licence
+
+{_licence(license)}
+
+## Citation
+
+{PAPER}.
+"""
+
+
+def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
+    config = row.config
+    which = f"epoch {epoch} of {config['epochs']}, the best scored one" if epoch else f"{config['epochs']} epochs"
+    size = config["eval_size"] or config["image_size"]
+    details = {"top_k": f", k = {config['k']}", "adaptive_k": f", k = {config['k']}, θ = {config['theta']:g}"}
+    return [
+        ("method", config["method"]),
+        ("encoder", config["encoder"]),
+        ("its weights before training", config["weights"] or "none, from random numbers"),
+        ("their fingerprint", row.stamp.get("weights") or "–"),
+        ("trained", f"{which}, seed {config['seed']}"),
+        ("photographs are resized to", f"{config['image_size']} pixels in training, {size} in scoring"),
+        ("pooling", config["pooling"] + details.get(config["pooling"], "")),
+        ("λ1, λ2", f"{config['lambda1']:g}, {config['lambda2']:g}"),
+        ("dense CRF of the `_crf` scores and of `apc predict`", config["crf"]),
+        ("run", row.run),
+    ]
+
+
+def _labels(config: dict[str, Any]) -> str:
+    if config["dataset"] in ("voc", "coco") and config.get("label_source") == "masks":
+        return "These image labels were read off the training masks, as ViT-PCM does."
+    return "No mask was opened for training."
+
+
+def _at(commit: Any) -> str:
+    return f" at commit {commit}" if commit and commit != "unknown" else ""
+
+
+def _dirty(stamp: dict[str, Any]) -> str:
+    return "\nThe code differed from that commit.\n" if stamp.get("dirty") else ""
+
+
+def _scores(row: Row) -> str:
+    scores = _protocol_scores(row)
+    if not scores:
+        return "None: no validation photograph had a mask, so nothing could be scored.\n"
+    rows = [(f"`{name}`", f"{value:.2f}", meaning) for name, (value, meaning) in scores.items()]
+    text = "Mean IoU in percent over the classes that occur in the truth, on the validation photographs. `miou` is\n"
+    text += "the headline. Scores with image labels given are of pseudo masks; compare them with no others.\n\n"
+    text += _table(("name", "mIoU", "what was scored"), rows) + "\n"
+    if per_class := row.per_class.get("miou"):
+        pairs = [(c, "–" if v is None else f"{v:.2f}") for c, v in zip(row.classes, per_class, strict=True)]
+        text += f"\n{_table(('class', 'IoU (`miou`)'), pairs)}\n"
+    return text
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def _licence(license: str) -> str:
+    told = f"The weights: {license}." if license else "Whoever publishes these weights states their licence here."
+    return f"""{told}
+They are bound by the terms of the encoder's weights and of the photographs they learned from.
+The code, APC Search, is under Apache-2.0."""

@@ -1,0 +1,148 @@
+"""Rows of finished runs -> the pages `ablation.md` and `.html` with their tables and figures.
+
+The page is made from the rows below `results/` alone, so it can be rebuilt at any time, from partial results and on
+another machine; equal rows give an equal page.
+"""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from apc.config import PRESETS
+from apc.files import write_atomically
+from apc.reporting import html
+from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.checklist import checklist
+from apc.reporting.command import command
+from apc.reporting.figures import qualitative
+from apc.reporting.figures.qualitative import PICTURES
+from apc.reporting.paper import comparison_as_printed
+from apc.reporting.provenance import about_data
+from apc.reporting.section import Section, remove_stale, section
+from apc.reporting.tables import METRICS
+from apc.reporting.verdicts.claims import Judged, waiting
+from apc.reporting.verdicts.tables import counted, summary_table
+from apc.runs.rows import Row
+
+ALL = "python experiments/reproduce_all.py"
+HOW_TO_READ = """\
+A cell is the mean ± the sample standard deviation over n runs that differ only in their seed, in percent of mIoU unless
+its column says otherwise; – is not run or not printed, "ref." the row that the others are compared with. *paper* is the
+printed value: it belongs to VOC 2012 with ViT-B/16 and comes without seeds, so on another data set compare order and
+differences, not levels.
+
+Differences between rows are paired by seed and come with two intervals of 95 %. The one **over seeds** (Student t) says
+what further trainings would give; verdicts rest on it. The one **over images** (bootstrap of the scored images, the
+trained networks held) says what other photographs of the same kind would give. A difference that is sure over images
+and not over seeds is one of these few networks, not yet of the method.
+
+A claim is **reproduced** when the interval over seeds of its difference lies above 0, **contradicted** when it lies
+below, *undecided* otherwise; *one seed* has a difference and no spread, and is counted as undecided; *pending* is
+what has no two runs to compare. A value that is claimed to be the best is contradicted only where a rival beats it at
+a level corrected for the number of rivals. A verdict judges a direction and not its size: a printed gain of 9 points
+is reproduced by a sure gain of half a point, so read the difference beside the word. A claim counts once, by the
+score in the column *by*; other scores are of the same runs and no further evidence. If two rows were truly equal, one
+claim in twenty would be judged wrongly; claims are not corrected for their number, and adding seeds until a verdict
+pleases breaks the rate. "About m more seeds" would decide with a chance of 80 % if mean and spread stay as they are,
+which from few seeds is a rough guess.
+
+**Selection.** The paper tunes its settings on the validation masks that it reports. The rule used here stands under
+every table; where a data set has a test split, `test_miou` is scored on it, and nothing is chosen by it."""
+
+
+def build(reports: Path) -> Path:
+    """Write `<reports>/ablation.md`, the same as .html, tables/ and figures/ from `<reports>/results/`.
+
+    Returns the path of the Markdown page.
+    """
+    results = reports / "results"
+    folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
+    found = [name for name in folders if name not in PICTURES]
+    body: list[str] = []
+    made: dict[tuple[str, str], Section] = {}
+    for name in dict.fromkeys([*EXPERIMENTS, *found]):
+        experiment = described(name)
+        body += [f"## {experiment.title}", experiment.about]
+        recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
+        expected = _expected(experiment.presets, recorded) if name in EXPERIMENTS else []
+        for dataset in dict.fromkeys([*expected, *recorded]):
+            made[name, dataset] = section(experiment, dataset, reports)
+            remove_stale(reports, name, dataset, "\n".join(made[name, dataset].text))
+            body += made[name, dataset].text
+    for name, picture in PICTURES.items():
+        body += [f"## {picture.title}", picture.about]
+        recorded = qualitative.recorded(name, results)
+        for dataset in dict.fromkeys([*_expected(picture.presets, recorded), *recorded]):
+            body += qualitative.section(name, dataset, reports)
+    body += [*comparison_as_printed(), *checklist(results)]
+    text = "\n\n".join([*_head(made), *body]) + "\n"
+    page = reports / "ablation.md"
+    write_atomically(page, text)
+    write_atomically(page.with_suffix(".html"), html.page(text, reports))
+    return page
+
+
+def _expected(presets: tuple[str, ...], recorded: list[str]) -> list[str]:
+    """Data sets that stand on the page in any case: one for each preset; any photographs do for the preset `folder`."""
+    photographs = any(dataset not in PRESETS for dataset in recorded)
+    return [preset for preset in presets if not (preset == "folder" and photographs)]
+
+
+def _head(made: Mapping[tuple[str, str], Section]) -> list[str]:
+    """Title, how to read the page, and for each data set what it is and the verdicts."""
+    legend = "\n".join(f"- `{name}`: {meaning}" for name, meaning in METRICS.items())
+    text = [
+        "# Ablations of Adaptive Patch Contrast",
+        "Made by `apc report` from the rows below `results/`; do not edit. It leaves the same page as one file that "
+        "needs no other, `ablation.html`, too large for git. One command makes the rows, tables and figures of the "
+        f"paper, and goes on where it was stopped: `{ALL}`; what else stands here has its command under it.",
+        "## How to read this",
+        HOW_TO_READ,
+        f"<details><summary>What the columns measure</summary>\n\n{legend}\n\n</details>",
+        "## Verdicts",
+        "Tables 3 and 4 cannot be tested here: they set APC beside methods trained on all of VOC and COCO, from "
+        "encoders of ImageNet. What can be tested of them is Table 6; they stand below as printed.",
+    ]
+    for dataset in dict.fromkeys(["pocket", *(data for (_, data), each in made.items() if each.rows)]):
+        own = {name: each for (name, data), each in made.items() if data == dataset and each.rows}
+        rows = [row for each in own.values() for row in each.rows]
+        text += [f"### Verdicts on {dataset}", about_data(dataset, rows), *_behind(own)]
+        text += _verdicts(dataset, own)
+    return text
+
+
+def _behind(own: Mapping[str, Section]) -> list[str]:
+    """Schedule, training images and encoder, each with the tables that it stands behind."""
+    titles: dict[str, list[str]] = {}
+    for name, each in own.items():
+        for schedule in each.schedules:
+            titles.setdefault(schedule, []).append(described(name).title.split(":")[0])
+    lines = [f"- {schedule}: {', '.join(dict.fromkeys(names))}" for schedule, names in titles.items()]
+    return ["\n".join(["What was trained:", "", *lines])] if lines else []
+
+
+def _verdicts(dataset: str, own: Mapping[str, Section]) -> list[str]:
+    """Every claim of the catalogue on one data set, those that no run has touched with the command that would."""
+    kind = dataset if dataset in PRESETS else "folder"
+    judged: list[Judged] = []
+    for name, experiment in EXPERIMENTS.items():
+        if name in own:
+            judged += own[name].judged
+        elif kind in experiment.presets or kind not in ("pocket", "folder"):
+            judged += waiting(experiment, dataset)
+    scripts = {each.title: command(each, "pocket") for each in EXPERIMENTS.values()}
+    flags = "" if dataset == "pocket" else " " + _flags(dataset, [row for each in own.values() for row in each.rows])
+    pending = any(j.verdict.outcome == "pending" for j in judged)
+    return [
+        ("" if own else "None yet: no two rows of a claim have been run with a common seed. ") + counted(judged),
+        summary_table(judged, scripts),
+        *([f"<sub>To the commands of pending claims add `{flags.strip()}`.</sub>"] if pending and flags else []),
+    ]
+
+
+def _flags(dataset: str, rows: list[Row]) -> str:
+    """The flags that name a data set other than the embedded one."""
+    if dataset in PRESETS:
+        return f"--preset {dataset} --root FOLDER --weights WEIGHTS"
+    names = sorted({str(row.stamp["weights_name"]) for row in rows if row.stamp.get("weights_name")})
+    return f"--preset folder --root {shlex.quote(dataset)} --weights {shlex.quote(names[0]) if names else 'WEIGHTS'}"

@@ -1,0 +1,1 @@
+"""Searches read back from their rows."""

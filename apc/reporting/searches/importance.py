@@ -1,0 +1,221 @@
+"""A search read back from its rows: trials, the best so far, how much each knob matters, an optimum at an end."""
+
+import importlib
+import math
+import statistics
+import warnings
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from apc.reporting import tables
+from apc.reporting.searches import pareto
+from apc.reporting.searches.trials import Trial, complete
+from apc.runs.rows import Row
+
+BEST = 10
+"""Settings in the table of the best."""
+FEWEST = 10
+"""Finished trials below which importances are not computed."""
+TOP = 0.25
+"""Share of the trials that PED-ANOVA takes for the good ones."""
+
+
+class Importance(NamedTuple):
+    """How much one knob matters, by two measures; see `importances`."""
+
+    knob: str
+    trials: int
+    """Complete ones that have it."""
+    ped_anova: float
+    of_ranks: float
+
+
+def importances(found: Sequence[Trial]) -> list[Importance]:
+    """Two measures for each knob that varies, largest first by the first of them; empty with too few trials.
+
+    PED-ANOVA (Watanabe et al. 2023, as in Optuna) asks which knobs set the best quarter of the trials apart from all,
+    and is given as a share of its sum. The other asks which share of the variance of all trials' ranks lies between
+    the values of a knob (numbers in thirds), less what chance alone puts there.
+    """
+    done = [t for t in found if t.state == "complete"]
+    names = varied(done)
+    if len(done) < FEWEST or len(names) < 2:
+        return []
+    share = _ped_anova(done, names)
+    lines = [Importance(name, sum(name in t.values for t in done), share[name], of_ranks(done, name)) for name in names]
+    return sorted(lines, key=lambda line: -line.ped_anova)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _numeric(values: Collection[Any]) -> bool:
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+
+
+def _ped_anova(done: Sequence[Trial], names: Sequence[str]) -> dict[str, float]:
+    """Share of each knob, from the trials as an Optuna study; the ranges are those the trials span."""
+    import optuna
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    kinds: dict[str, Any] = {}
+    for name in names:
+        values = [_plain(t.values[name]) for t in done if name in t.values]
+        if _numeric(values):
+            log = min(values) > 0 and max(values) / min(values) >= 100  # such a knob was searched by its logarithm
+            kinds[name] = FloatDistribution(float(min(values)), float(max(values)), log=log)
+        else:
+            kinds[name] = CategoricalDistribution([str(v) for v in dict.fromkeys(values)])
+    study = optuna.create_study(direction="maximize")
+    for trial in done:
+        own = {n: float(v) if _numeric([v]) else str(_plain(v)) for n, v in trial.values.items() if n in kinds}
+        study.add_trial(
+            optuna.trial.create_trial(params=own, distributions={n: kinds[n] for n in own}, value=trial.score)
+        )
+    measure = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `normalize`
+        found = optuna.importance.get_param_importances(study, evaluator=measure, params=list(names), normalize=False)
+    total = sum(found.values())
+    return {name: found[name] / total if total else 0.0 for name in names}
+
+
+def of_ranks(done: Sequence[Trial], name: str) -> float:
+    """Share (0 to 1) of the variance of all trials' ranks that lies between the values of one knob, numbers in thirds.
+
+    Trials without the knob count in the whole and not between its values. What as many groups would differ by if the
+    knob did nothing is taken off, or a knob of few trials would look important.
+    """
+    ordered = sorted(done, key=lambda t: t.score)
+    have = [(rank, _plain(t.values[name])) for rank, t in enumerate(ordered) if name in t.values]
+    values = [value for _, value in have]
+    if _numeric(values) and len(set(values)) > 3:
+        cuts = statistics.quantiles(values, n=3)
+        have = [(rank, sum(value > cut for cut in cuts)) for rank, value in have]
+    ranks: dict[Any, list[int]] = {}
+    for rank, value in have:
+        ranks.setdefault(value, []).append(rank)
+    if len(have) <= len(ranks):
+        return 0.0
+    middle = statistics.fmean(rank for rank, _ in have)
+    between = sum(len(own) * (statistics.fmean(own) - middle) ** 2 for own in ranks.values())
+    within = sum((rank - statistics.fmean(own)) ** 2 for own in ranks.values() for rank in own)
+    chance = (len(ranks) - 1) * within / (len(have) - len(ranks))
+    whole = (len(ordered) ** 3 - len(ordered)) / 12  # of the ranks 0 to n - 1 about their mean
+    return max(between - chance, 0.0) / whole
+
+
+def at_an_end(experiment: str, found: Sequence[Trial]) -> list[str]:
+    """A sentence for each knob whose best value lies at an end of its space, or of the values tried without a space."""
+    done = complete(found)
+    lines = []
+    for name, value in (done[0].values if done else {}).items():
+        tried = [t.values[name] for t in done if name in t.values]
+        if not _numeric(tried) or len(set(tried)) < 3:
+            continue
+        low, high, log = _range(experiment, name) or (min(tried), max(tried), False)
+        place, ends = (math.log(value), (math.log(low), math.log(high))) if log else (value, (low, high))
+        share = (place - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.5
+        if min(share, 1 - share) < 0.01:
+            end = "low" if share < 0.5 else "high"
+            further = "values beyond it were not tried and may be better"
+            if end == "low" and low == 0:
+                further = "nothing lies below 0, so the search would do without it"
+            lines.append(
+                f"**The best {name} = {value:g} lies at the {end} end of its space, {low:g} to {high:g}:** {further}."
+            )
+    return lines
+
+
+def _range(experiment: str, name: str) -> tuple[float, float, bool] | None:
+    """Ends of a knob in search_spaces/ and whether it is logarithmic; None where no space that is data says it."""
+    try:
+        module = importlib.import_module(f"search_spaces.{experiment.partition('_')[2]}")
+    except ImportError:
+        return None
+    knob: Any = getattr(module, "SPACE", {}).get(name)
+    return (knob.low, knob.high, knob.log) if hasattr(knob, "low") else None
+
+
+def varied(done: Sequence[Trial]) -> list[str]:
+    """Knobs that differ between trials, in the order of the fullest label."""
+    fullest = sorted(done, key=lambda t: -len(t.values))
+    names = dict.fromkeys(name for t in fullest for name in t.values)
+    return [name for name in names if len({str(t.values.get(name)) for t in done}) > 1]
+
+
+def sentences(found: Sequence[Trial], metric: str, paper: str) -> list[str]:
+    """The search in words: what it cost, what it found and when, and what to mistrust."""
+    done = complete(found)
+    counts = {state: sum(t.state == state for t in found) for state in ("complete", "pruned", "failed")}
+    lines = [
+        f"{len(found)} trials: {counts['complete']} complete, {counts['pruned']} PRUNED (stopped early, in no mean), "
+        f"{counts['failed']} failed; {sum(t.epochs for t in found)} epochs and {sum(t.hours for t in found):.1f} hours "
+        "of training in all.",
+        *pareto.sentences(found),
+    ]
+    if not done:
+        return lines
+    best, epochs = done[0], sum(t.epochs for t in found if t.number <= done[0].number)
+    said = f"**Best: {best.label}**, `{metric}` {best.score:.1f}, found by trial {best.number} after {epochs} epochs"
+    own = next((t for t in done if t.label == paper), None)
+    if own and own is not best:
+        rank = done.index(own) + 1
+        said += f"; the paper's setting scores {own.score:.1f} there and is number {rank} of {len(done)}"
+    lines.append(said + ". The best of many noisy scores is partly luck: only runs made afterwards judge it.")
+    measures = importances(found)
+    if not measures:
+        lines.append(f"Too few trials or knobs to say which matters: {FEWEST} complete trials of two knobs are needed.")
+    else:
+        first, other = measures[0].knob, max(measures, key=lambda m: m.of_ranks).knob
+        if first != other:
+            lines.append(
+                f"**The two measures of importance disagree about the first knob:** {first} by PED-ANOVA, {other} by "
+                "its share of rank variance. Trust neither ranking from this search alone."
+            )
+    return lines
+
+
+def importance_table(found: Sequence[Trial]) -> list[str]:
+    """The two measures side by side, with what they are."""
+    from pandas import DataFrame
+
+    measures = importances(found)
+    if not measures:
+        return []
+    shown = DataFrame(
+        {
+            "knob": m.knob, "trials": m.trials, "PED-ANOVA": f"{m.ped_anova:.2f}",
+            "share of rank variance": f"{m.of_ranks:.2f}",
+        }
+        for m in measures
+    )  # fmt: skip
+    return [
+        "**How much each knob matters, by two measures**",
+        tables.markdown(shown),
+        f"<sub>PED-ANOVA (Optuna): what sets the best {100 * TOP:.0f} % of the trials apart from all, as a share of "
+        "the sum over knobs. Share of rank variance: how much of the variance of all trials' ranks lies between the "
+        "values of the knob (numbers in thirds), less what chance puts there. Both describe the trials of this search, "
+        "which lie where its sampler looked, and the noise of single seeds is in both.</sub>",
+    ]
+
+
+def pruned_table(found: Sequence[Trial], rows: Sequence[Row]) -> list[str]:
+    """Trials stopped early, folded away, each with its last score: none of them is a result."""
+    from pandas import DataFrame
+
+    stopped = {row.row: row.stopped for row in rows if row.stopped}
+    lines = [
+        {
+            "setting": t.label, "state": "PRUNED", "epochs": t.epochs,
+            "last score": tables.PENDING if math.isnan(t.last) else f"{t.last:.1f}", "why": stopped.get(t.label, ""),
+        }
+        for t in found
+        if t.state == "pruned"
+    ]  # fmt: skip
+    if not lines:
+        return []
+    table = tables.markdown(DataFrame(lines), left=True)
+    return [f"<details><summary>Trials stopped early ({len(lines)})</summary>\n\n{table}\n\n</details>"]

@@ -1,0 +1,45 @@
+"""The Pareto front of a search with two objectives, and how a space was searched, in sentences."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from apc.reporting.searches.trials import Trial
+from apc.runs.rows import unbeaten
+
+SHOWN = 10
+"""Settings of a front in its sentence."""
+
+
+def with_two(found: Sequence[Trial]) -> list[Trial]:
+    """Complete trials that have both objectives of the first of them."""
+    done = [t for t in found if t.state == "complete" and t.both]
+    return [t for t in done if t.search["objectives"] == done[0].search["objectives"]]
+
+
+def front(found: Sequence[Trial]) -> list[Trial]:
+    """Trials that none beats in one objective without losing in the other, by the second objective."""
+    done = with_two(found)
+    best = unbeaten([t.both for t in done], done[0].search["objectives"]) if done else []
+    return sorted((t for t, kept in zip(done, best, strict=True) if kept), key=lambda t: t.both[1])
+
+
+def sentences(found: Sequence[Trial]) -> list[str]:
+    """How the trials were searched, a sentence a search, and the settings on the front."""
+    lines = []
+    for search in {json.dumps(t.search, sort_keys=True): t.search for t in found if t.search}.values():
+        words = [f"{name.replace('_', ' ')} {_written(value)}" for name, value in search.items()]
+        lines.append(f"Searched with {', '.join(words)}.")
+    if best := front(found):
+        first, other = best[0].search["objectives"]
+        points = "; ".join(f"{t.label} ({t.both[0]:.1f}, {t.both[1]:.1f})" for t in best[:SHOWN])
+        more = f"; and {len(best) - SHOWN} more" if len(best) > SHOWN else ""
+        lines.append(
+            f"**The front of `{first}` and `{other}`, {len(best)} settings** that none beats in one without losing in "
+            f"the other (on the right of the search's history; column `front` of all trials): {points}{more}."
+        )
+    return lines
+
+
+def _written(value: Any) -> str:
+    return " and ".join(f"`{part}`" for part in value) if isinstance(value, list) else str(value)

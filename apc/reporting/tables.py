@@ -1,0 +1,234 @@
+"""Rows -> numbers -> the shown table, as Markdown, CSV and LaTeX.  Every number of a page is formatted here.
+
+The CSV holds the plain numbers (one line for each label and metric), Markdown and LaTeX the table as shown.
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apc.reporting.groups import Group
+from apc.reporting.verdicts.bootstrap import Interval
+from apc.reporting.verdicts.statistics import Summary, paired, summary
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PENDING = "–"
+"""Stands wherever there is no number: never a blank, which could pass for one."""
+REFERENCE = "ref."
+"""Stands for the difference of a row to itself."""
+
+METRICS = {
+    "miou": "decoder, no image labels, single scale, no CRF: the headline",
+    "miou_crf": "the same after the dense CRF",
+    "tune_miou": "as miou, on every second validation image: a search that judges itself honestly chooses by these",
+    "held_miou": "as miou, on the other validation images, which such a search never sees",
+    "test_miou": "as miou, on the test split that nothing was chosen on",
+    "miou_ms": "decoder, no image labels, mean over the scales 0.5 to 1.5 and flips",
+    "miou_ms_crf": "the same after the dense CRF",
+    "patch_miou": "patch branch, no image labels, no CRF",
+    "patch_miou_crf": "the same after the dense CRF",
+    "labelled_miou": "decoder, given the image's labels: not comparable with miou",
+    "labelled_miou_crf": "the same after the dense CRF",
+    "pseudo_miou": "pseudo masks: patch branch, given the image's labels",
+    "pseudo_miou_crf": "the same after the dense CRF",
+    "mean_k": "patches that Algorithm 1 takes for a class present in the image, or would take in a row of another "
+    "pooling; of the trained model, on the first 128 validation images",
+    "high_share": "share of (image, present class) pairs with at least two patches above epsilon; as mean_k",
+    "precision": "of the pixels called foreground, the share that is (%)",
+    "recall": "of the foreground pixels, the share called so (%)",
+    "train_seconds": "wall seconds of training, scoring not counted; runs side by side slow each other",
+    "train_cpu_seconds": "processor seconds of training on a CPU, scoring not counted",
+    "to_95_seconds": "training until `miou` first reaches 95 % of the run's own final one, scoring not counted",
+    "to_95_cpu_seconds": "the same in processor seconds of a CPU",
+    "images_per_second": "training images a second over the whole schedule, a processor second on a CPU",
+    "peak_gib": "GiB held at most: by torch on a GPU, by the process on a CPU, with its libraries and what "
+    "earlier runs in it keep",
+    "network_seconds": "wall seconds of the network for one photograph",
+    "crf_seconds": "seconds of one core of the dense CRF for one photograph",
+    "ladder_miou": "the score that the paper's row stands for: `miou` above its CRF row, `miou_crf` from there on",
+    "train_pseudo_miou": "pseudo masks of the training images: patch branch, given the image's labels",
+    "train_pseudo_miou_crf": "the same after the dense CRF",
+    "train_labelled_miou": "the same masks made by the decoder",
+    "train_labelled_miou_crf": "the same after the dense CRF",
+    "intra_cosine": "1 - cos of an object's patches to their class's mean, averaged over classes, in hundredths",
+    "inter_cosine": "1 - cos of the means of two object classes, averaged over pairs, in hundredths",
+    "background_cosine": "1 - cos of the means of an object class and the background, averaged, in hundredths",
+    "seeds": "the score of the single runs that its table compares by, in the order of their seeds",
+    "over images": "the difference beside it, its interval over the choice of images",
+}
+"""Columns and what they measure; scores in percent."""
+_DIGITS = (
+    dict.fromkeys(("train_seconds", "train_cpu_seconds", "to_95_seconds", "to_95_cpu_seconds"), 0)
+    | dict.fromkeys(("mean_k", "high_share", "peak_gib"), 2)
+    | dict.fromkeys(("network_seconds", "crf_seconds"), 3)
+)
+
+
+def published(table: str, column: str = "miou", what: str = "value") -> dict[str, float]:
+    """The paper's numbers of one table and column, by row; with `what` "spread" their ±, of those that have one."""
+    with open(Path(__file__).with_name("published.csv"), newline="") as file:
+        return {
+            r["row"]: float(r[what])
+            for r in csv.DictReader(file)
+            if (r["table"], r["column"]) == (table, column) and r[what]
+        }
+
+
+def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], reference: str = "") -> "DataFrame":
+    """One line for each label and metric: n, mean, std, low, high, the paired difference to `reference`, the seeds.
+
+    `difference_low` and `_high` are the ends of the interval over seeds, `images_low` and `_high` of that over images.
+    """
+    from pandas import DataFrame
+
+    lines = []
+    for label in labels:
+        for metric in metrics:
+            scores = group.scores(label, metric)
+            line = {"row": label, "metric": metric, **summary(scores.values())._asdict()}
+            if reference:
+                versus = paired(scores, group.scores(reference, metric)).summary
+                line |= {
+                    "reference": reference,
+                    "difference": versus.mean,
+                    "difference_low": versus.low,
+                    "difference_high": versus.high,
+                    "difference_n": versus.n,
+                }
+                if group.images.counts:
+                    over = group.over_images(label, reference, metric) if label != reference else None
+                    line |= {"images_low": over.low, "images_high": over.high} if over else dict.fromkeys(
+                        ("images_low", "images_high"), math.nan
+                    )
+            line["seeds"] = " ".join(f"{seed}:{value:.6g}" for seed, value in sorted(scores.items()))
+            lines.append(line)
+    return DataFrame(lines)
+
+
+def shown(
+    group: Group,
+    labels: Sequence[str],
+    metrics: Sequence[str],
+    reference: str = "",
+    printed: Mapping[str, Mapping[str, str]] | None = None,
+    marks: dict[str, str] | None = None,
+    single: bool = False,
+    main: str = "miou",
+) -> "DataFrame":
+    """The table as people read it: label, n, mean ± std, difference to the reference, the paper's columns, marks.
+
+    Differences are of the metric `main`. With `single` the last column, `seeds`, lists the `main` of every run.
+    """
+    from pandas import DataFrame
+
+    lines = []
+    for label in labels:
+        summaries = {m: summary(group.scores(label, m).values()) for m in metrics}
+        seeds = sum(row.row == label for row in group.rows)
+        line = {"row": label, "n": str(seeds) if seeds else PENDING}
+        line |= {m: mean_std(s, m, seeds) for m, s in summaries.items()}
+        if reference:
+            versus = paired(group.scores(label, main), group.scores(reference, main)).summary
+            line[f"{main} − {reference}"] = REFERENCE if label == reference else difference(versus)
+            if any(group.over_images(other, reference, main) for other in labels if other != reference):
+                over = group.over_images(label, reference, main)
+                line["over images"] = REFERENCE if label == reference else interval(over)
+        line |= {name: cells.get(label, PENDING) for name, cells in (printed or {}).items()}
+        if marks:
+            line["mark"] = marks.get(label, "")
+        if single:
+            line["seeds"] = single_values(group, label, main) or PENDING
+        lines.append(line)
+    return DataFrame(lines)
+
+
+def single_values(group: Group, label: str, metric: str = "miou") -> str:
+    """ "48.7 47.3": the metric of the runs of a row, in the order of their seeds."""
+    return " ".join(f"{value:.1f}" for _, value in sorted(group.scores(label, metric).items()))
+
+
+def interval(over: Interval | None) -> str:
+    """ "[-0.2, +3.8]": an interval over images."""
+    return f"[{signed(over.low)}, {signed(over.high)}]" if over else PENDING
+
+
+def mean_std(s: Summary, metric: str = "miou", expected: int = 0) -> str:
+    """ "41.2 ± 2.0", without ± for one seed; n is added where fewer seeds have the metric than the row has."""
+    if s.n == 0:
+        return PENDING
+    digits = _DIGITS.get(metric, 1)
+    text = f"{s.mean:.{digits}f}" + (f" ± {s.std:.{digits}f}" if math.isfinite(s.std) else "")
+    return text if s.n >= expected else f"{text} (n={s.n})"
+
+
+def difference(s: Summary, unit: str = "") -> str:
+    """ "+1.8 [-0.2, +3.8]": mean and t interval of paired differences."""
+    if s.n == 0:
+        return PENDING
+    return signed(s.mean) + unit + (f" [{signed(s.low)}, {signed(s.high)}]" if math.isfinite(s.low) else "")
+
+
+def signed(value: float) -> str:
+    """A difference in points with its sign, the minus as wide as the plus."""
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def measured(group: Group, metrics: Iterable[str]) -> list[str]:
+    """Those of the metrics that at least one row has, so that a table has no empty columns."""
+    return [m for m in metrics if any(group.scores(label, m) for label in group.labels)]
+
+
+def clock_of(group: Group, metric: str) -> str:
+    """Of a time the column that stands for it in these rows: the processor's clock where they have it (on a CPU)."""
+    on_cpu = f"{metric.removesuffix('_seconds')}_cpu_seconds"
+    return on_cpu if metric.endswith("_seconds") and measured(group, [on_cpu]) else metric
+
+
+def unit_of(metric: str) -> str:
+    """What stands behind a difference: " s" for a time; points of mIoU and hundredths go without."""
+    return " s" if metric.endswith("_seconds") else ""
+
+
+def markdown(frame: "DataFrame", left: bool = False) -> str:
+    """GitHub table; every cell is text as it stands, numbers to the right or, with `left`, all to the left."""
+    align = ["left", *["left" if left else "right"] * (len(frame.columns) - 1)]
+    if "mark" in frame.columns:
+        align[-1] = "left"
+    escaped = frame.map(lambda cell: str(cell).replace("|", "\\|")).rename(columns={"mark": ""})
+    return escaped.to_markdown(index=False, disable_numparse=True, colalign=align)
+
+
+def latex(frame: "DataFrame", caption: str, label: str) -> str:
+    """Table environment with booktabs rules."""
+    text = frame.to_latex(
+        index=False,
+        escape=True,
+        caption=_tex(caption),
+        label=f"tab:{label}",
+        column_format="l" + "r" * (len(frame.columns) - 1),
+    )
+    return text.replace("±", r"$\pm$").replace("–", "--").replace("−", "$-$")
+
+
+def _tex(text: str) -> str:
+    for sign in "&%$#_":
+        text = text.replace(sign, "\\" + sign)
+    return text
+
+
+def write(folder: Path, name: str, table: "DataFrame", plain: "DataFrame", caption: str, legend: str) -> list[Path]:
+    """Write one table as <name>.md, .tex (as shown) and .csv (plain numbers)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "md": f"**{caption}**\n\n{markdown(table)}\n\n{legend}\n",
+        "tex": latex(table, caption, name),
+        "csv": plain.to_csv(index=False, lineterminator="\n"),
+    }
+    paths = [folder / f"{name}.{ending}" for ending in texts]
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.write_text(text)
+    return paths

@@ -1,0 +1,99 @@
+"""The claims of the catalogue judged on one group of rows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from apc.reporting import tables
+from apc.reporting.figures.one_knob import default_of, values_of
+from apc.reporting.figures.staged import Stages
+from apc.reporting.groups import Group
+from apc.reporting.table_entry import Claim, Experiment
+from apc.reporting.verdicts.bootstrap import Interval
+from apc.reporting.verdicts.judging import Verdict, judge, judge_best
+from apc.reporting.verdicts.statistics import paired
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One claim on one group and metric."""
+
+    dataset: str
+    apart: str
+    """What sets the group apart from others of its data set, as "epochs 4"; empty for an only group."""
+    title: str
+    """Of the experiment."""
+    claim: str
+    metric: str
+    paper: str
+    """What the paper prints, with its place."""
+    verdict: Verdict
+    rows: tuple[str, str] = ("", "")
+    """Labels of the rows compared: the better by the claim, the worse; of a best of many, it and its rival."""
+    ours: bool = False
+    """Whether it is a question of ours and no claim of the paper."""
+    counts: bool = True
+    """Whether it is counted: by the claim's own metric, and in one table alone."""
+    images: Interval | None = None
+    """The difference over the choice of images, where counts by image were kept."""
+
+
+def judge_group(
+    experiment: Experiment, group: Group, dataset: str, stages: Stages | None = None
+) -> Iterator[Judged]:
+    """Every claim of the experiment on every metric of it that was measured."""
+    apart = ", ".join(f"{k} {v}" for k, v in group.what.items())
+    for claim in experiment.claims:
+        better, worse = (named(group, label) for label in (claim.better, claim.worse))
+        if better == worse:
+            continue  # two names of one setting
+        for metric in claim.metrics:
+            own = tables.clock_of(group, metric)
+            verdict = judge(group.scores(better, own), group.scores(worse, own))
+            first = metric == claim.metrics[0]
+            if verdict.outcome == "pending" and not first:
+                continue  # one line says that the rows are missing
+            yield Judged(
+                dataset, apart, experiment.title, claim.text, own, _printed(claim), verdict, (better, worse),
+                claim.ours, first and claim.counted, group.over_images(better, worse, own),
+            )  # fmt: skip
+    for best in experiment.bests:
+        points = _points(group, best.knob, stages)
+        default = default_of(group, best.knob, points)
+        scores = {f"{v:g}": group.scores(label, experiment.metric) for v, label in points.items()}
+        verdict = judge_best("none" if default is None else f"{default:g}", scores)
+        rows = (points.get(default or 0.0, ""), next((points[v] for v in points if f"{v:g}" == verdict.rival), ""))
+        yield Judged(
+            dataset, apart, experiment.title, best.text, experiment.metric, f"no number ({best.source})", verdict, rows,
+            best.ours, images=group.over_images(*rows, experiment.metric),
+        )  # fmt: skip
+
+
+def _points(group: Group, knob: str, stages: Stages | None) -> Mapping[float, str]:
+    """Value -> label of the rows among which a knob's best is sought."""
+    if stages:
+        return stages.first if knob == "lambda1" else stages.second
+    return values_of(group, knob)
+
+
+def waiting(experiment: Experiment, dataset: str) -> list[Judged]:
+    """The claims of an experiment that no run has touched yet."""
+    nothing = Verdict("pending", paired({}, {}))
+    empty = Judged(dataset, "", experiment.title, "", experiment.metric, "", nothing)
+    return [
+        *(
+            replace(empty, claim=c.text, metric=c.metrics[0], paper=_printed(c), ours=c.ours, counts=c.counted)
+            for c in experiment.claims
+        ),
+        *(replace(empty, claim=b.text, paper=f"no number ({b.source})", ours=b.ours) for b in experiment.bests),
+    ]
+
+
+def _printed(claim: Claim) -> str:
+    """The paper's difference in its own unit, with its place."""
+    unit = " h" if tables.unit_of(claim.metrics[0]) else ""
+    return f"{'no number' if claim.printed is None else tables.signed(claim.printed) + unit} ({claim.source})"
+
+
+def named(group: Group, label: str) -> str:
+    """The group's label that stands for `label`: one setting may bear several names, joined by "and"."""
+    return next((own for own in group.labels if label in (own, *own.split(" and "))), label)

@@ -1,0 +1,151 @@
+"""Why a claim does not hold here, or not for sure: what the two rows do differently, and seeds that stand apart."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from apc.reporting.groups import Group
+from apc.reporting.tables import signed
+from apc.reporting.verdicts.claims import Judged
+from apc.reporting.verdicts.statistics import summary
+from apc.runs.rows import Row
+
+SHOWN = ("table7_pooling", "table8_components", "figure4_theta_epsilon", "grid_lambda")
+"""Experiments whose claims are looked into, and whose masks Figure 7 shows."""
+ASKED = (*SHOWN, "table5_efficiency", "table6_peers", "table9_cosine", "table1_image_size")
+"""Experiments whose claims are looked into."""
+APART = 2.5
+"""Standard deviations, estimated by the median absolute deviation, beyond which a seed stands apart."""
+LEAST = 3.0
+"""Points of mIoU that it must be away from the median as well: equal seeds have no deviation."""
+LEVEL = 2.0
+"""Points of precision or recall below which two rows are called level."""
+FOUND, CALLED = 0.2, 2.0
+"""Figure and ground of a class have changed places where less than this share of its pixels is found, and it is called
+on more than so many times its pixels."""
+
+
+def whys(name: str, group: Group, judged: Iterable[Judged]) -> list[str]:
+    """A paragraph for each claim that is contradicted or undecided by its own metric."""
+    asked = [j for j in judged if name in ASKED and j.verdict.outcome in ("contradicted", "undecided")]
+    first = {j.claim: j for j in reversed(asked) if all(j.rows)}  # the first metric of each claim
+    figure = ["Masks of one seed stand in Figure 7."] if name in SHOWN else []
+    return [" ".join([*_why(group, j), *figure]) for j in reversed(list(first.values()))]
+
+
+def _why(group: Group, j: Judged) -> list[str]:
+    better, worse = j.rows
+    text = [f"**Why {j.verdict.outcome}: {j.claim}?**"]
+    if j.metric.endswith("seconds"):
+        text += [line for label in (better, worse) if (line := _pace(group, label, j.metric))]
+    elif _runs(group, better) == _runs(group, worse):
+        text.append(f"Both rows are the same networks, {_shown_how(group, better, worse)}.")
+    else:
+        if told := _choices(group, better, worse):
+            before = " (the last two before the CRF)" if j.metric == "ladder_miou" else ""
+            text.append(f"`{better}` beside `{worse}`{before}: {told}.")
+        text += _errors(group, better, worse)
+        text += [line for label in (better, worse) if (line := outliers(group, label, j.metric))]
+    differences = j.verdict.difference.differences
+    listed = ", ".join(signed(value) for _, value in sorted(differences.items()))
+    text.append(f"The difference seed by seed: {listed}." if len(differences) > 1 else "It rests on one seed.")
+    if alone := _apart(differences):
+        text.append(f"That of seed {', '.join(map(str, alone))} stands apart and widens the interval; it stays in.")
+    return text
+
+
+def _runs(group: Group, label: str) -> set[str]:
+    """Trained networks of a row; what is measured of one again is called RUN@WHAT."""
+    return {row.run.split("@")[0] for row in group.rows if row.row == label}
+
+
+def _shown_how(group: Group, better: str, worse: str) -> str:
+    if any(row.run.endswith("@crf") for row in group.rows if row.row in (better, worse)):
+        return "scored before and after the CRF"
+    return "shown images of another size; Figure 6 shows what becomes of their patch scores"
+
+
+def _pace(group: Group, label: str, metric: str) -> str:
+    """After how many epochs a row has reached the time it is judged by, and what an epoch costs; empty if unknown."""
+    clock = "cpu_seconds" if metric.endswith("_cpu_seconds") else "seconds"
+    scores, reached, each = group.scores(label, metric), [], []
+    for row in (row for row in group.rows if row.row == label):
+        spent = [epoch[clock] for epoch in row.curve if clock in epoch]
+        if row.config.get("seed", 0) in scores and spent:
+            reached.append(sum(at < scores[row.config.get("seed", 0)] for at in spent) + 1)
+            each.append(spent[-1] / len(spent))
+    if not each:
+        return ""
+    cost, after = statistics.fmean(each), statistics.fmean(reached)
+    return f"`{label}` is there after {after:.1f} epochs on average, of {cost:.1f} s each."
+
+
+def _choices(group: Group, better: str, worse: str) -> str:
+    """What Algorithm 1 takes and how often the patch contrastive error has anything to compare, of both rows."""
+    parts = []
+    for metric, meaning, digits in (
+        ("mean_k", "patches that Algorithm 1 takes for a present class", 2),
+        ("high_share", "share of present classes with two patches above epsilon", 2),
+        ("precision", "precision of the foreground", 0),
+        ("recall", "its recall", 0),
+    ):
+        mine, other = (summary(group.scores(label, metric).values()) for label in (better, worse))
+        if mine.n and other.n:
+            parts.append(f"{meaning} {mine.mean:.{digits}f} beside {other.mean:.{digits}f}")
+    return ", ".join(parts)
+
+
+def _errors(group: Group, better: str, worse: str) -> list[str]:
+    """Precision and recall in words: does a row mark too much or miss too much?"""
+    moved = {}
+    for metric in ("precision", "recall"):
+        mine, other = (summary(group.scores(label, metric).values()) for label in (better, worse))
+        moved[metric] = mine.mean - other.mean if mine.n and other.n else 0.0
+    words = {
+        ("precision", False): "calls more background a thing", ("precision", True): "calls less background a thing",
+        ("recall", False): "misses more of the things", ("recall", True): "misses less of the things",
+    }  # fmt: skip
+    said = [words[metric, by > 0] for metric, by in moved.items() if abs(by) >= LEVEL]
+    if said:
+        return [f"So `{better}` {' and '.join(said)}."]
+    return ["In precision and recall the two are level."] if any(moved.values()) else []
+
+
+def outliers(group: Group, label: str, metric: str) -> str:
+    """Seeds of a row that stand apart from its others, and seeds that never find some class; empty where none does."""
+    scores = group.scores(label, metric)
+    middle = statistics.median(scores.values()) if scores else 0.0
+    told = [f"seed {s} of `{label}` stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)]
+    for row in (row for row in group.rows if row.row == label):
+        seed = f"seed {row.config.get('seed', 0)} of `{label}`"
+        if swapped := _swapped(group, row):
+            told.append(f"in {seed} figure and ground have changed places for {'; for '.join(swapped)}")
+        elif lost := _lost(row.classes, row.per_class.get("miou", [])):
+            told.append(f"{seed} never finds {', '.join(lost)} (IoU 0)")
+    text = "; ".join(told)
+    return f"{text[0].upper()}{text[1:]}." if told else ""
+
+
+def _apart(scores: Mapping[int, float]) -> list[int]:
+    """Seeds far from the median of at least four."""
+    if len(scores) < 4:
+        return []
+    middle = statistics.median(scores.values())
+    spread = 1.4826 * statistics.median(abs(value - middle) for value in scores.values())  # of a normal scatter
+    return [seed for seed, value in sorted(scores.items()) if abs(value - middle) > max(APART * spread, LEAST)]
+
+
+def _swapped(group: Group, row: Row) -> list[str]:
+    """Classes that a run calls where they are not and misses where they are, with how much of both."""
+    counts = group.images.counts.get(row.run)
+    if counts is None or counts.shape[2] != len(row.classes):
+        return []
+    found = []
+    for name, right, truth, called in list(zip(row.classes, *counts.sum(0, dtype=float), strict=True))[1:]:
+        if truth and right < FOUND * truth and called > CALLED * truth:
+            share, times = f"{100 * right / truth:.0f} %", f"{called / truth:.1f} times"
+            found.append(f"{name}: {share} of its pixels are found, and it is called on {times} as many as it has")
+    return found
+
+
+def _lost(classes: Sequence[str], values: Sequence[float | None]) -> list[str]:
+    return [name for name, value in zip(classes, values, strict=False) if value is not None and value < 0.05]

@@ -1,0 +1,106 @@
+"""Verdicts as text: the table of one experiment, the summary of a data set, and what the measurements speak against."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from apc.reporting import tables
+from apc.reporting.verdicts.claims import Judged
+from apc.reporting.verdicts.judging import remark
+
+
+def _measured(j: Judged) -> str:
+    """The difference with its interval over seeds; of times, the seconds that the claim says are saved."""
+    return tables.difference(j.verdict.difference.summary, tables.unit_of(j.metric))
+
+
+def verdict_table(judged: list[Judged]) -> list[str]:
+    """Claims, what was measured, the verdict; and plainly what the measurements speak against."""
+    if not judged:
+        return []
+    from pandas import DataFrame
+
+    frame = DataFrame(
+        {
+            "claim": j.claim,
+            "metric": f"`{j.metric}`",
+            "paper": j.paper,
+            "here [95 % over seeds]": _measured(j),
+            **({"[95 % over images]": tables.interval(j.images)} if any(other.images for other in judged) else {}),
+            "verdict": said(j),
+            "remark": remark(j.verdict),
+        }
+        for j in judged
+    )
+    against = contradicted(judged)
+    saved = any(tables.unit_of(j.metric) for j in judged)
+    return [
+        tables.markdown(frame, left=True),
+        *(["<sub>Of times the differences are seconds saved: above 0 the claim's row is the sooner.</sub>"] * saved),
+        *([f"**Contradicted by the measurements here:** {against}."] if against else []),
+    ]
+
+
+def said(judged: Judged) -> str:
+    """The outcome, bold where there is one; what the paper does not claim cannot be reproduced, only confirmed."""
+    own = {"reproduced": "confirmed", "contradicted": "refuted"} if judged.ours else {}
+    outcome = judged.verdict.outcome
+    if outcome == "undecided" and judged.verdict.difference.summary.n == 1:
+        return "one seed"
+    return f"**{own.get(outcome, outcome)}**" if outcome in ("reproduced", "contradicted") else outcome
+
+
+def contradicted(judged: Iterable[Judged]) -> str:
+    """The claims that the measurements speak against, each with its metrics; empty where there is none."""
+    metrics: dict[str, list[str]] = {}
+    for j in judged:
+        if j.verdict.outcome == "contradicted":
+            metrics.setdefault(j.claim, []).append(f"`{j.metric}`")
+    return "; ".join(f"{claim} ({', '.join(found)})" for claim, found in metrics.items())
+
+
+def counted(judged: Iterable[Judged]) -> str:
+    """How many claims of the paper are reproduced, contradicted, undecided and pending, and our own questions."""
+    mine = [j for j in judged if j.counts]
+    paper = Counter[str](j.verdict.outcome for j in mine if not j.ours)
+    own = Counter[str](j.verdict.outcome for j in mine if j.ours)
+    text = ", ".join(f"{paper[o]} {o}" for o in ("reproduced", "contradicted", "undecided", "pending"))
+    if single := sum(said(j) == "one seed" for j in mine if not j.ours):
+        text = text.replace(" undecided", f" undecided ({single} of them with one seed)")
+    text = f"{text}, of {paper.total()} claims of the paper."
+    if against := contradicted(j for j in mine if not j.ours):
+        text += f" **Contradicted: {against}.**"
+    if own:
+        names = {"reproduced": "confirmed", "contradicted": "refuted", "undecided": "undecided", "pending": "pending"}
+        asked = ", ".join(f"{own[outcome]} {name}" for outcome, name in names.items())
+        text += f" Our own questions: {asked}."
+    return text
+
+
+def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
+    """One line a claim: paper, difference with its interval, verdict; then the same runs by other scores.
+
+    `scripts` is title -> command that would judge a pending claim.
+    """
+    from pandas import DataFrame
+
+    others = "the same runs by other scores"
+    lines: dict[tuple[str, str, str], dict[str, str]] = {}
+    for j in judged:
+        n = j.verdict.difference.summary.n
+        place = (j.title, j.apart, j.claim)
+        cell = f"{_measured(j)} (n={n})" if n else tables.PENDING
+        if place in lines:
+            more = f"`{j.metric}` {cell} {said(j)}"
+            lines[place][others] = "; ".join(filter(None, (lines[place][others], more)))
+            continue
+        fill = f": `{scripts[j.title]}`" if j.verdict.outcome == "pending" and scripts.get(j.title) else ""
+        lines[place] = {
+            "from": j.title.split(":")[0] + (f" ({j.apart})" if j.apart else ""),
+            "claim": j.claim,
+            "paper": j.paper.split(" (")[0],
+            "by": f"`{j.metric}`",
+            "here [95 % over seeds]": cell,
+            "verdict": said(j) + fill + ("" if j.counts else ", counted elsewhere"),
+            others: "",
+        }
+    return tables.markdown(DataFrame(list(lines.values())), left=True)

@@ -1,0 +1,1 @@
+"""What a run leaves and what its numbers depend on, without torch."""

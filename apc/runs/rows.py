@@ -1,0 +1,108 @@
+"""Rows: what a run was and what it scored, as plain JSON that needs neither torch nor Ray to read.
+
+Every finished run leaves `<runs>/<id>/row.json`; the file appears whole or not at all, so a run is done exactly
+when it is there. An experiment's rows are one JSON line each in `reports/results/<experiment>/<dataset>.jsonl`.
+"""
+
+import hashlib
+import json
+import math
+import statistics
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.config import Config, to_dict
+from apc.files import write_atomically
+from apc.runs.scores import LOWER_IS_BETTER
+
+if TYPE_CHECKING:
+    pass
+
+PROTOCOL = 1
+"""Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
+
+PATHS = ("root", "weights", "deeplab_weights")  # their contents' fingerprints stand in the identity instead
+
+
+@dataclass(kw_only=True)
+class Row:
+    """One run as one row of a table."""
+
+    run: str
+    """Identity: hash of config, seed, data, weights and protocol."""
+    config: dict[str, Any]
+    """Every Config field, the seed included."""
+    metrics: dict[str, float]
+    """Scores in percent, named after their protocol; see apc/runs/scores.py."""
+    seconds: dict[str, float]
+    """Wall seconds of `train` and `eval`, CPU seconds of `train_cpu`."""
+    per_class: dict[str, list[float | None]] = field(default_factory=dict)
+    """IoU in percent of each class, a list a metric; None for a class absent from the ground truth."""
+    classes: list[str] = field(default_factory=list)
+    """Class names, background first."""
+    curve: list[dict[str, float]] = field(default_factory=list)
+    """One dict an epoch: epoch, wall and processor seconds of training so far, loss terms, scores where taken."""
+    stamp: dict[str, Any] = field(default_factory=dict)
+    """What the numbers depend on: commit, versions, machine, data; see apc/runs/stamp.py."""
+    experiment: str = ""
+    """Experiment whose table the row stands in; empty for a single run."""
+    row: str = ""
+    """Label of the row in that table; the seeds of one setting share it."""
+    error: str = ""
+    """Why a run failed; a failed run has no metrics."""
+    stopped: str = ""
+    """When and by which rule a run was given up early; such a run has a curve and no metrics."""
+
+    def value(self, name: str) -> float:
+        """A score, or seconds as `train_seconds`; NaN where the row lacks it."""
+        kind = name.removesuffix("_seconds")
+        found = self.metrics.get(name) if kind == name else self.seconds.get(kind)
+        return float(found) if isinstance(found, int | float) else math.nan
+
+
+def run_id(config: dict[str, Any], data: str, weights: str) -> str:
+    """Identity of a run: 12 hex digits of the fields that differ from Config's defaults, data, weights and protocol.
+
+    Leaving defaults out keeps finished runs valid when a later version adds a field; `load_run` compares the whole
+    config, so a default that changes its value cannot pass for the old one.
+    """
+    default = to_dict(Config())
+    kept = {k: v for k, v in config.items() if k not in PATHS and v != default.get(k)}
+    text = json.dumps([kept, data, weights, PROTOCOL], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def save_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write an experiment's rows, one JSON line each."""
+    write_atomically(path, "".join(json.dumps(asdict(row)) + "\n" for row in rows))
+
+
+def load_rows(path: Path) -> list[Row]:
+    """Rows of one .jsonl file; a damaged line costs that row, named in a warning, and no other."""
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            rows.append(Row(**json.loads(line)))
+        except (ValueError, TypeError) as error:
+            warnings.warn(f"{path}, line {number} is damaged and ignored: {error}", stacklevel=2)
+    return rows
+
+
+def unbeaten(scores: Sequence[Sequence[float]], metrics: Sequence[str]) -> list[bool]:
+    """Which settings lie on the Pareto front, by their scores in `metrics`; none with a score that is missing (NaN)."""
+    signs = [-1 if metric in LOWER_IS_BETTER else 1 for metric in metrics]
+    gains = [[sign * value for sign, value in zip(signs, own, strict=True)] for own in scores]
+    return [
+        all(map(math.isfinite, own))
+        and not any(other != own and all(b >= a for a, b in zip(own, other, strict=True)) for other in gains)
+        for own in gains
+    ]
+
+
+def score(rows: Sequence[Row], metric: str) -> float | None:
+    """Mean of `metric` over a point's seeds; None where a run failed, since such a setting cannot be recommended."""
+    values = [row.value(metric) for row in rows]
+    return statistics.fmean(values) if values and all(math.isfinite(v) for v in values) else None

@@ -1,0 +1,58 @@
+"""What a number depends on beside its config: code, versions, machine, data. Imports neither torch nor Ray."""
+
+import functools
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "ray", "optuna", "pydensecrf2")
+
+
+@functools.cache
+def commit() -> tuple[str, bool]:
+    """Commit of the code that runs, and whether its Python files differ from it; ("unknown", False) outside git."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        head = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--", "apc", "search_spaces", "experiments")
+    except (OSError, subprocess.CalledProcessError):
+        return os.environ.get("APC_COMMIT", "unknown"), False
+    return head, any(line.endswith(".py") for line in changed.splitlines())
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@functools.cache
+def machine() -> str:
+    """Processor and memory in words."""
+    model = platform.processor() or platform.machine()
+    memory = ""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    except (OSError, ValueError):
+        pass
+    return f"{model}, {os.cpu_count()} cores{memory}"
+
+
+def stamp(**more: Any) -> dict[str, Any]:
+    """The stamp of a number produced now; `more` adds what the caller knows: data, weights, device, threads..."""
+    head, dirty = commit()
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return {
+        "commit": head, "dirty": dirty, "machine": machine(), "cpus": os.cpu_count(),
+        "python": platform.python_version(), **versions,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"), **more,
+    }

@@ -1,0 +1,1 @@
+"""Ray Tune and Optuna: searches are driven from here, and nowhere else."""

@@ -1,0 +1,128 @@
+"""What a node says about itself when a cluster is asked; runs there, and imports neither torch nor Ray."""
+
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pydensecrf2")
+RAY_FILES = Path("/tmp/ray")  # where Ray keeps its logs, and objects that do not fit into memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """One node: what it runs, and what it sees."""
+
+    host: str
+    """Name it has for itself."""
+    resolves: str
+    """Address that this name has there; empty where it has none."""
+    versions: dict[str, str]
+    """Of Python, of the packages that a number depends on, and a hash of apc's own sources."""
+    token: bool
+    """Whether it asks for a token."""
+    interfaces: dict[str, str]
+    """Network interfaces with their addresses, loopback left out."""
+    chosen: str
+    """Interface that GLOO_SOCKET_IFNAME names; empty where it names none."""
+    reads: bool
+    """Whether the shared folder holds there what this process wrote into it."""
+    why_not: str
+    """Why nothing can be written into the shared folder; empty where it can."""
+    free: int
+    """Bytes free on the disk of Ray's own files."""
+    full: float
+    """Share of that disk that is taken."""
+
+
+def look(runs: str, mark: str) -> Facts:
+    """Facts of the node this runs on; `mark` is the name of a file that was written below `runs`, and its contents."""
+    folder = Path(runs)
+    host = socket.gethostname()
+    try:
+        resolves = socket.gethostbyname(host)
+    except OSError:
+        resolves = ""
+    try:
+        reads = (folder / mark).read_text() == mark
+    except OSError:
+        reads = False
+    why_not = ""
+    try:
+        (folder / f"{mark}.{host}").write_text(mark)
+    except OSError as error:
+        why_not = error.strerror or str(error)
+    disk = shutil.disk_usage(RAY_FILES if RAY_FILES.is_dir() else "/tmp")
+    return Facts(
+        host=host, resolves=resolves, versions=versions(), token=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
+        interfaces=interfaces(), chosen=os.environ.get("GLOO_SOCKET_IFNAME", ""), reads=reads, why_not=why_not,
+        free=disk.free, full=1 - disk.free / disk.total,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions here: Python's, those of `PACKAGES` that are installed, and a hash of the sources of apc."""
+    return dict(_versions())
+
+
+@functools.cache  # in a function of its own: Ray takes no cached function as a task
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name).partition("+")[0]  # a CPU node and a GPU node have different builds
+        except PackageNotFoundError:
+            found[name] = "none"
+    digest = hashlib.sha256()
+    here = Path(__file__).resolve().parents[1]
+    for path in sorted(here.rglob("*.py")):
+        digest.update(str(path.relative_to(here)).encode() + path.read_bytes())
+    return found | {"apc": digest.hexdigest()[:8]}
+
+
+def differing(here: dict[str, str], there: dict[str, str]) -> list[str]:
+    """Names of which two machines have different versions."""
+    return [name for name in here if here[name] != there.get(name, "none")]
+
+
+def interfaces() -> dict[str, str]:
+    """Names and IPv4 addresses of the network interfaces, loopback left out; empty where the system is not Linux."""
+    found: dict[str, str] = {}
+    if sys.platform != "linux":
+        return found
+    import fcntl
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        for _, name in socket.if_nameindex():
+            try:
+                told = fcntl.ioctl(asker.fileno(), 0x8915, struct.pack("256s", name.encode()[:15]))  # SIOCGIFADDR
+            except OSError:  # it has no address
+                continue
+            found[name] = socket.inet_ntoa(told[20:24])
+    return {name: address for name, address in found.items() if not address.startswith("127.")}
+
+
+def check_address(address: str, timeout: float = 3.0) -> None:
+    """ValueError, soon, where nothing can be reached at `address`; Ray alone would try for minutes."""
+    if address in ("auto", "local"):
+        return
+    where = address.removeprefix("ray://")
+    host, colon, port = where.rpartition(":")
+    if not (colon and host and port.isdigit() and 0 < int(port) < 65536):
+        raise ValueError(f"--address {address}: give auto on a node of the cluster, or host:port of its head")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=timeout).close()
+    except OSError as error:
+        raise ValueError(f"--address {address}: no Ray cluster answers there ({error})") from None
+    if where != address:
+        raise ValueError(
+            f"--address {address}: Ray's client protocol does not carry a search; run this command on a node of the "
+            "cluster (ray submit, ray job submit) with --address auto"
+        )

@@ -1,0 +1,183 @@
+"""What would fail before a search starts: every node of a cluster is asked, or this machine alone.
+
+One check a line, each with its reason and its remedy. Imports Ray only when it is run.
+"""
+
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from apc.files import require_writable
+from apc.search import cluster_nodes
+from apc.search.cluster_nodes import Facts
+
+if TYPE_CHECKING:
+    from apc.search.ray_session import Resources
+
+ROOM = 2 * 2**30  # bytes for run folders: a checkpoint of the ViT-B/16 with its optimizer takes about one GiB
+FULL = 0.95  # share of its disk at which a node of Ray takes no more objects (RAY_local_fs_capacity_threshold)
+BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # `ray up` leaves cluster.yaml there, on the head
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor."""
+
+    name: str
+    told: str
+    """What was found, or the reason why it would fail."""
+    remedy: str = ""
+    """What to do about it; empty where it is well."""
+
+    @property
+    def line(self) -> str:
+        kind = "would fail" if self.remedy else "ok"
+        return f"{kind:<11} {self.name:<11} {self.told}{'; ' + self.remedy if self.remedy else ''}"
+
+
+def examine(resources: "Resources", runs: Path) -> list[Check]:
+    """All checks of a search with these resources whose runs lie below `runs`."""
+    try:
+        require_writable(runs)
+    except ValueError as error:
+        return [Check("storage", str(error), "give --runs a folder that this user may write")]
+    runs = runs.resolve()
+    mark = f".doctor-{uuid.uuid4().hex}"
+    try:
+        (runs / mark).write_text(mark)
+        return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free)]
+    finally:
+        for path in runs.glob(f"{mark}*"):
+            path.unlink(missing_ok=True)
+
+
+def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
+    from apc.search.ray_session import ask, available, fit, quiet, session
+
+    on_cluster = (resources.address or "local") != "local"
+    try:
+        with quiet(resources, Path(os.devnull)), session(resources, same_versions=False):
+            answers = ask(cluster_nodes.look, str(runs), mark)
+            facts = {address: told for address, told in answers.items() if isinstance(told, Facts)}
+            checks = [present(answers, expected() if on_cluster else []), *versions(facts if on_cluster else {})]
+            checks += [token(facts)] if on_cluster else []
+            checks += [storage(facts, runs, mark), *disks(facts), network(facts, resources.num_workers)]
+            try:
+                asked, slots = fit(resources)
+                checks.append(Check("resources", _arithmetic(asked, available(), slots)))
+            except ValueError as error:
+                reason, _, remedy = str(error).partition("; ")
+                checks.append(Check("resources", reason, remedy))
+            return checks
+    except ValueError as error:
+        return [Check("cluster", str(error), "ray up cluster.yaml starts one, ray status on its head shows its nodes")]
+
+
+def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:
+    """Whether the nodes answer, and all that cluster.yaml names are there."""
+    silent = [f"{address} does not answer ({told})" for address, told in answers.items() if isinstance(told, str)]
+    absent = [f"{address} has not joined" for address in planned if address not in answers]
+    if silent or absent:
+        remedy = (
+            "another token, Python or Ray keeps a node out, and one that was just started may be late; "
+            f"{cluster_nodes.RAY_FILES}/session_latest/logs/monitor.out on the head says more"
+        )
+        return Check("nodes", ", ".join([*silent, *absent]), remedy)
+    return Check("nodes", f"{len(answers)}: {', '.join(sorted(answers))}")
+
+
+def expected() -> list[str]:
+    """Addresses that `ray up` was told, where this is the head of machines of one's own; empty elsewhere."""
+    import yaml
+
+    with suppress(OSError, yaml.YAMLError, AttributeError):
+        provider = yaml.safe_load(BOOTSTRAP.expanduser().read_text()).get("provider", {})
+        if provider.get("type") == "local":
+            return [provider["head_ip"], *provider.get("worker_ips", [])]
+    return []
+
+
+def versions(facts: dict[str, Facts]) -> list[Check]:
+    """One check for Python and for each package that a number depends on."""
+    checks = []
+    for name, here in cluster_nodes.versions().items():
+        there = {address: told.versions.get(name, "none") for address, told in facts.items()}
+        other = [f"{address} has {found}" for address, found in there.items() if found != here]
+        what = "the sources of apc" if name == "apc" else name
+        if other:
+            remedy = "install the project there with -c constraints.txt (`ray up cluster.yaml` does)"
+            checks.append(Check(name, f"{', '.join(other)}, this process has {here}", remedy))
+        elif here == "none":
+            checks.append(Check(name, f"{what} is not installed", "install the project with -c constraints.txt"))
+        else:
+            checks.append(Check(name, f"{here} here and on every node" if len(there) > 1 else here))
+    return checks
+
+
+def token(facts: dict[str, Facts]) -> Check:
+    """Whether the cluster asks for a token; a node with another one would not be among `facts`."""
+    without = [address for address, told in facts.items() if not told.token]
+    if without:
+        told = f"{', '.join(without)} asks for none: whoever reaches its ports may run anything"
+        return Check("token", told, "export RAY_AUTH_MODE=token before ray start, as cluster.yaml does")
+    return Check("token", "this process and every node have the same one, and each asks for it")
+
+
+def storage(facts: dict[str, Facts], runs: Path, mark: str) -> Check:
+    """Whether every node reads what is written here, and the other way round."""
+    faults = []
+    for address, told in facts.items():
+        if told.why_not:
+            faults.append(f"{address} cannot write there ({told.why_not})")
+        elif not told.reads:
+            faults.append(f"{address} does not see what is written here")
+        elif not (runs / f"{mark}.{told.host}").is_file():
+            faults.append(f"what {address} writes is not seen here")
+    if faults:
+        return Check("storage", f"{runs}: {', '.join(faults)}", "give --runs a folder that all nodes share, NFS say")
+    return Check("storage", f"{runs}: every node reads what is written here, and the other way round")
+
+
+def space(folder: Path, free: int) -> Check:
+    """Whether there is room for run folders."""
+    told = f"{free / 2**30:.1f} GiB free in {folder}"
+    return Check("space", told) if free >= ROOM else Check("space", told, f"make room for {ROOM / 2**30:g} GiB there")
+
+
+def disks(facts: dict[str, Facts]) -> list[Check]:
+    """Whether Ray has room for its own files on every node."""
+    full = [f"{address} is {told.full:.0%} full" for address, told in facts.items() if told.full >= FULL]
+    if full:
+        remedy = "make room there: Ray stores nothing on a disk that is 95 % full"
+        return [Check("space", f"disk of {cluster_nodes.RAY_FILES}: {', '.join(full)}", remedy)]
+    least = min((told.free for told in facts.values()), default=0)
+    return [Check("space", f"at least {least / 2**30:.1f} GiB free in {cluster_nodes.RAY_FILES} of every node")]
+
+
+def network(facts: dict[str, Facts], num_workers: int) -> Check:
+    """Whether the processes of one trial find each other over machines: gloo between CPUs, NCCL between GPUs."""
+    if num_workers == 1 or len(facts) < 2:
+        return Check("network", f"{'one process a trial' if num_workers == 1 else 'one node'}: gloo and NCCL need none")
+    for address, told in facts.items():
+        cards = ", ".join(f"{name} ({at})" for name, at in told.interfaces.items())
+        if told.chosen and told.chosen not in told.interfaces:
+            why = f"GLOO_SOCKET_IFNAME is {told.chosen}, and {address} has {cards}"
+            return Check("network", why, "name one of these before ray start")
+        if not told.chosen and (told.resolves.startswith("127.") or not told.resolves):
+            found = told.resolves or "nothing"
+            why = f"on {address} its own name {told.host} resolves to {found}, where no other node finds it"
+            card = next((name for name, at in told.interfaces.items() if at == address), "eth0")
+            return Check("network", why, f"export GLOO_SOCKET_IFNAME={card} NCCL_SOCKET_IFNAME={card} before ray start")
+    used = {told.chosen or "the one its name resolves to" for told in facts.values()}
+    return Check("network", f"gloo and NCCL take {', '.join(sorted(used))}")
+
+
+def _arithmetic(asked: "Resources", have: dict[str, float], slots: int) -> str:
+    each = {"CPU": asked.cpus_per_trial, "GPU": asked.gpus_per_trial or 0}
+    asks, there = (" and ".join(f"{of[kind]:g} {kind}s" for kind in each) for of in (each, have))
+    many = f"{asked.num_workers} processes with " if asked.num_workers > 1 else ""
+    return f"a trial asks for {many}{asks}{' each' if many else ''}, there are {there}: {slots} side by side"

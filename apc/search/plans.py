@@ -1,0 +1,265 @@
+"""What to try next: points, grids and staged grids, in pure Python.
+
+A plan is asked stage by stage. Given every point that is finished, with its rows, it names the points of the next
+stage, and none when it is through. It keeps no state of its own, so a search that was killed goes on from its rows
+alone and proposes what it would have proposed.
+"""
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from apc.config import Config, from_dict, to_dict
+from apc.runs.folder import load_run
+from apc.runs.rows import Row, score
+
+
+@dataclass(frozen=True)
+class Point:
+    """One setting of the searched knobs, under the label that stands in the table."""
+
+    label: str
+    values: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        from_dict(self.values, source=f"point {self.label!r}")  # a typo fails here, by name, and not in a worker
+
+    @property
+    def key(self) -> tuple[tuple[str, Any], ...]:
+        """What makes two points the same: the values, not the label."""
+        return tuple(sorted(self.values.items()))
+
+
+Result = list[tuple[Point, list[Row]]]
+Done = Sequence[tuple[Point, list[Row]]]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM in the middle of a search; `result` is what was finished."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__()
+        self.result = result
+
+
+class Plan(Protocol):
+    """Something that proposes points."""
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        """Config fields that it varies."""
+
+    @property
+    def most(self) -> int:
+        """How many points it can come to."""
+
+    def next(self, done: Done) -> list[Point]:
+        """Points of the next stage, given all finished ones in the order proposed; empty when the plan is through."""
+
+
+def label_of(values: Mapping[str, Any]) -> str:
+    """`lambda1=0.02 lambda2=0.01`"""
+    return " ".join(f"{k}={v:g}" if isinstance(v, float) else f"{k}={v}" for k, v in values.items())
+
+
+def best(done: Done, metric: str) -> Point | None:
+    """Point with the highest mean of `metric`; the one proposed first where two are level."""
+    scored = [(point, mean) for point, rows in done if (mean := score(rows, metric)) is not None]
+    return max(scored, key=lambda pair: pair[1])[0] if scored else None
+
+
+@dataclass(frozen=True)
+class Points:
+    """One stage: these points and no others."""
+
+    points: tuple[Point, ...]
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(knob for point in self.points for knob in point.values))
+
+    @property
+    def most(self) -> int:
+        return len({point.key for point in self.points})
+
+    def next(self, done: Done) -> list[Point]:
+        return _new(self.points, done)
+
+
+def points(settings: Mapping[str, Mapping[str, Any]] | Iterable[Mapping[str, Any]]) -> Points:
+    """Plan of listed settings: {label: values}, or values alone, which then are their own label."""
+    named = settings if isinstance(settings, Mapping) else {label_of(v): v for v in settings}
+    return Points(tuple(Point(label, dict(values)) for label, values in named.items()))
+
+
+def grid(knobs: Mapping[str, Sequence[Any]]) -> Points:
+    """Plan of every combination of the knobs' values, the last knob running fastest."""
+    return points([dict(zip(knobs, values, strict=True)) for values in itertools.product(*knobs.values())])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """One knob from coarse to fine: `coarse` first, then `refine` times the middles of the gaps beside the best."""
+
+    knob: str
+    coarse: tuple[float, ...]
+    refine: int = 1
+    held: dict[str, Any] = field(default_factory=dict)
+    """Values of other knobs while this one is swept; a knob swept earlier keeps the best value found."""
+
+    def __post_init__(self) -> None:
+        for value in self.coarse:
+            from_dict({**self.held, self.knob: value}, source=f"sweep of {self.knob}")
+        if list(self.coarse) != sorted(set(self.coarse)):
+            raise ValueError(f"sweep of {self.knob}: coarse is {self.coarse}; it must rise")
+
+
+@dataclass(frozen=True)
+class Staged:
+    """One knob after another, each from coarse to fine, as the paper's section 4.1 does.
+
+    Every stage waits for the whole stage before it. A knob's best value is the one with the highest mean of `metric`
+    over the seeds, the other knobs held. `always` are settings run with the first stage whatever comes out, so that
+    they can be compared.
+    """
+
+    sweeps: tuple[Sweep, ...]
+    always: tuple[dict[str, Any], ...] = ()
+    metric: str = "miou"
+
+    @property
+    def knobs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(knob for sweep in self.sweeps for knob in (sweep.knob, *sweep.held)))
+
+    @property
+    def most(self) -> int:
+        # A later knob's held value is among its coarse ones as a rule, but need not be.
+        return sum(len(sweep.coarse) + 2 * sweep.refine for sweep in self.sweeps) + len(self.always)
+
+    def next(self, done: Done) -> list[Point]:
+        others: dict[str, Any] = {}
+        for sweep in self.sweeps:
+            others |= sweep.held
+            values = set(sweep.coarse)
+            for _ in range(sweep.refine + 1):
+                stage = [self._point({**others, sweep.knob: value}) for value in sorted(values)]
+                if new := _new([*stage, *map(self._point, self.always)], done):
+                    return new
+                keys = {point.key for point in stage}
+                found = best([(point, rows) for point, rows in done if point.key in keys], self.metric)
+                if found is None:
+                    return []  # every value of this knob failed: there is nothing to go on from
+                others[sweep.knob] = found.values[sweep.knob]
+                values |= _middles(others[sweep.knob], values)
+        return []
+
+    def _point(self, values: dict[str, Any]) -> Point:
+        ordered = {sweep.knob: values[sweep.knob] for sweep in self.sweeps if sweep.knob in values}
+        return Point(label_of(ordered | values), ordered | values)
+
+
+def _middles(value: float, tried: set[float]) -> set[float]:
+    """Middles of the gaps below and above `value`, to two significant digits so that a table can print them."""
+    below = max((v for v in tried if v < value), default=value)
+    above = min((v for v in tried if v > value), default=value)
+    return {float(f"{(value + other) / 2:.2g}") for other in (below, above)}
+
+
+def _new(proposed: Iterable[Point], done: Done) -> list[Point]:
+    """The proposed points that are not done yet, each once."""
+    known = {point.key for point, _ in done}
+    return list({point.key: point for point in proposed if point.key not in known}.values())
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to do: a point with one seed."""
+
+    point: Point
+    config: Config
+    run: str
+
+    @property
+    def configs(self) -> list[Config]:
+        return [self.config]
+
+    @property
+    def ids(self) -> list[str]:
+        return [self.run]
+
+
+class Schedule:
+    """Which runs of a plan are done, under way and still to start; the next stage opens when the last one is whole.
+
+    `identify` gives a run's id (apc.training.run.identity). A run that is finished in `runs` is taken from there.
+    """
+
+    def __init__(
+        self, plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, identify: Callable[[Config], str]
+    ) -> None:
+        self.plan, self.base, self.seeds, self.runs, self.identify = plan, base, list(seeds), runs, identify
+        self.stage: list[tuple[Point, list[Job]]] = []
+        self.past: list[tuple[Point, list[Row]]] = []
+        self.rows: dict[str, Row] = {}
+        self.waiting: deque[Job] = deque()
+        self.running: dict[str, Job] = {}
+        self.through = False
+        self._advance()
+
+    def _advance(self) -> None:
+        """Open stages until one has something to run, or the plan is through."""
+        while not (self.waiting or self.running or self.through):
+            self.past = self.result()
+            self.stage = []
+            for point in self.plan.next(self.past):
+                configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in self.seeds]
+                self.stage.append((point, [Job(point, cfg, self.identify(cfg)) for cfg in configs]))
+            self.through = not self.stage
+            for job in (job for _, jobs in self.stage for job in jobs):
+                row = load_run(self.runs, job.run, to_dict(job.config))
+                if row is not None:
+                    self.rows[job.run] = row
+                elif job.run not in self.rows and all(job.run != other.run for other in self.waiting):
+                    self.waiting.append(job)
+
+    def take(self) -> Job | None:
+        """The next run to start; None while the stage's last runs are under way, or when all is done."""
+        if not self.waiting:
+            return None
+        job = self.waiting.popleft()
+        self.running[job.run] = job
+        return job
+
+    def finish(self, run: str, row: Row) -> None:
+        """Take the row of a run that ended; a failed one has `error` set and is not saved."""
+        if self.running.pop(run, None) is not None:
+            self.rows[run] = row
+            self._advance()
+
+    def collect(self) -> None:
+        """Take the rows of runs that ended unnoticed: a driver may be stopped between a run's end and its report."""
+        for job in (job for _, jobs in self.stage for job in jobs if job.run not in self.rows):
+            if row := load_run(self.runs, job.run, to_dict(job.config)):
+                self.rows[job.run] = row
+
+    def requeue(self) -> None:
+        """Put runs that were under way back, after the driver lost sight of them."""
+        self.waiting.extendleft(reversed(self.running.values()))
+        self.running.clear()
+
+    def result(self) -> Result:
+        """Points so far in the order proposed, each with the rows of its seeds that ended."""
+        ended = [(point, [self.rows[job.run] for job in jobs if job.run in self.rows]) for point, jobs in self.stage]
+        return [*self.past, *((point, rows) for point, rows in ended if rows)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Runs done, failed, running and waiting, and how many more, `later`, the plan may add at most."""
+        failed = sum(bool(row.error) for row in self.rows.values())
+        counts = {"done": len(self.rows) - failed, "failed": failed}
+        counts |= {"running": len(self.running), "waiting": len(self.waiting)}
+        later = 0 if self.through else max(self.plan.most * len(self.seeds) - sum(counts.values()), 0)
+        return counts | {"later": later}

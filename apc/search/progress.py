@@ -1,0 +1,205 @@
+"""What a person sees of a search: one quiet live view in a terminal, plain lines elsewhere; and `apc status`."""
+
+import math
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from apc.runs.rows import Row
+from apc.runs.scores import LOWER_IS_BETTER
+from apc.runs.status import duration
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+BEAT = 30.0  # seconds between lines that only say that it goes on, where there is no terminal
+
+
+class View(Protocol):
+    """What search.py tells while it runs; `run` is a run's id or a trial's."""
+
+    def begin(self, slots: int, gpus: float) -> None:
+        """The search starts, or starts again after a crash of Ray's; `slots` trials at once, each on `gpus`."""
+
+    def started(self, run: str, name: str) -> None:
+        """A run, or a further attempt of it, starts."""
+
+    def reported(self, run: str, metrics: Mapping[str, float]) -> None:
+        """A run finished an epoch."""
+
+    def ended(self, run: str, label: str, rows: list[Row]) -> None:
+        """A run ended, or all seeds of a trial did."""
+
+    def known(self, counts: Mapping[str, int]) -> None:
+        """Runs done, failed, stopped early, running and waiting, and how many more, `later`, a plan may add at most."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+    def end(self) -> None:
+        """The search is over or was interrupted."""
+
+
+@dataclass
+class _Running:
+    name: str
+    since: float
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        return self.metrics.get("epoch", 0.0) / max(self.metrics.get("epochs", 1.0), 1.0)
+
+
+class Progress:
+    """The view of a terminal or of a log file."""
+
+    def __init__(self, title: str, metric: str = "miou", file: TextIO | None = None) -> None:
+        from rich.console import Console
+
+        self.title, self.metric = title, metric
+        # A log has no width; a line is never broken there.
+        self.console = Console(file=file or sys.stdout, highlight=False, soft_wrap=True)
+        self.began = self.beat = time.monotonic()
+        self.slots, self.gpus, self.gpu_seconds = 1, 0.0, 0.0
+        self.running: dict[str, _Running] = {}
+        self.seconds: list[float] = []
+        self.scores: dict[str, list[float]] = {}
+        self.counts: dict[str, int] = {}
+        self.live: Live | None = None
+
+    def begin(self, slots: int, gpus: float) -> None:
+        self.slots, self.gpus = slots, gpus
+        self.running.clear()  # of an attempt that crashed
+        if self.console.is_terminal and self.live is None:
+            from rich.live import Live
+
+            self.live = Live(
+                console=self.console, get_renderable=self.render, refresh_per_second=2, transient=True,
+                redirect_stdout=False, redirect_stderr=False,
+            )
+            self.live.start()
+
+    def started(self, run: str, name: str) -> None:
+        if run not in self.running and self.counts.get("waiting"):
+            self.counts["waiting"] -= 1
+        self.running[run] = _Running(name, time.monotonic())
+        self.counts["running"] = len(self.running)
+
+    def reported(self, run: str, metrics: Mapping[str, float]) -> None:
+        if run in self.running:
+            self.running[run].metrics.update({k: v for k, v in metrics.items() if isinstance(v, (int, float))})
+
+    def ended(self, run: str, label: str, rows: list[Row]) -> None:
+        task = self.running.pop(run, None)
+        taken = time.monotonic() - task.since if task else 0.0
+        self.gpu_seconds += self.gpus * taken
+        for row in rows:
+            name = f"{label} seed {row.config['seed']}"
+            if row.error or row.stopped:
+                told = f"failed  {name}: {row.error}" if row.error else f"stopped {name}: {row.stopped}"
+                self.console.print(told, markup=False)
+                continue
+            self.scores.setdefault(label, []).append(row.value(self.metric))
+            self.console.print(f"done    {name}: {self._score(row)}, {duration(taken / len(rows))}", markup=False)
+            if task:
+                self.seconds.append(taken / len(rows))
+
+    def known(self, counts: Mapping[str, int]) -> None:
+        # A run handed to Ray may still wait in its queue: those that really run are the ones that said so.
+        queued = counts["running"] - len(self.running)
+        self.counts = {**counts, "running": len(self.running), "waiting": counts["waiting"] + queued}
+
+    def end(self) -> None:
+        if self.live:
+            self.live.stop()
+            self.live = None
+
+    def _score(self, row: Row) -> str:
+        value = row.value(self.metric)
+        return f"{self.metric} {value:.2f}" if math.isfinite(value) else f"no {self.metric}"
+
+    def tick(self) -> None:
+        """Without a terminal: one line now and then that says how far it is."""
+        if not self.console.is_terminal and time.monotonic() - self.beat >= BEAT:
+            self.beat = time.monotonic()
+            epochs = ", ".join(f"{t.name} at epoch {t.metrics.get('epoch', 0):.0f}" for t in self.running.values())
+            self.console.print(f"{self.summary()}{'; ' + epochs if epochs else ''}", markup=False)
+
+    def summary(self) -> str:
+        """How far the search is, in one line."""
+        count = self.counts.get
+        total = sum(count(kind, 0) for kind in ("done", "failed", "stopped", "running", "waiting", "later"))
+        words = [f"{count('done', 0)} of {'at most ' if count('later', 0) else ''}{total} runs done"]
+        words += [f"{count(kind, 0)} {kind}" for kind in ("running", "failed", "stopped") if count(kind, 0)]
+        if count("waiting", 0) and not count("running", 0):
+            words.append("none running yet")
+        words += [f"{duration(time.monotonic() - self.began)} so far"]
+        if left := self.left():
+            low, high = left
+            span = f"{duration(low)} to {duration(high)}" if high - low > 1 else f"about {duration(high)}"
+            words.append(f"{span} left")
+        if self.gpus:
+            use = self.gpus * self.slots / 3600
+            hours = f"{self.gpu_seconds / 3600:.2f} GPU-hours spent"
+            words.append(f"{hours}, {use * left[0]:.2f} to {use * left[1]:.2f} left" if left else hours)
+        return ", ".join(words)
+
+    def left(self) -> tuple[float, float] | None:
+        """Seconds to go, an interval of 95 % once two runs have ended; None while nothing is known."""
+        now, count = time.monotonic(), len(self.seconds)
+        shares = [(now - task.since) / task.share for task in self.running.values() if task.share > 0]
+        if not (self.seconds or shares):
+            return None
+        mean = statistics.fmean(self.seconds or shares)
+        deviation = statistics.stdev(self.seconds) if count > 1 else 0.0
+        known = self.counts.get("waiting", 0) + sum(
+            max(1 - max(task.share, (now - task.since) / mean), 0.02) for task in self.running.values()
+        )
+        most = known + self.counts.get("later", 0)
+        # A sum of n further durations varies by their own spread and by how well `count` of them show the mean.
+        width = [1.96 * deviation * (n + n**2 / max(count, 1)) ** 0.5 for n in (known, most)]
+        return max(known * mean - width[0], 0) / self.slots, (most * mean + width[1]) / self.slots
+
+    def best(self) -> str:
+        """Best setting so far by the mean over the seeds it has."""
+        means = {label: mean for label, v in self.scores.items() if math.isfinite(mean := statistics.fmean(v))}
+        if not means:
+            return ""
+        label = (min if self.metric in LOWER_IS_BETTER else max)(means, key=lambda name: means[name])
+        seeds = len(self.scores[label])
+        return f"best so far {label}: {self.metric} {means[label]:.2f} ({seeds} seed{'s' if seeds > 1 else ''})"
+
+    def render(self) -> "RenderableType":
+        """The live part of the terminal."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2))
+        for task in self.running.values():
+            epoch, epochs = (task.metrics.get(name, 0) for name in ("epoch", "epochs"))
+            at = f"epoch {epoch:.0f} of {epochs:.0f}" if epochs else "starting"
+            loss = f"loss {task.metrics['loss']:.3f}" if "loss" in task.metrics else ""
+            table.add_row(f"  {task.name}", ProgressBar(1.0, task.share, width=20), at, loss)
+        head, best = Text(f"{self.title}: {self.summary()}", style="bold"), Text(self.best(), style="green")
+        return Group(head, table, best) if self.best() else Group(head, table)
+
+
+class Silent:
+    """A view for tests and notebooks: nothing is printed."""
+
+    def begin(self, slots: int, gpus: float) -> None: ...
+    def started(self, run: str, name: str) -> None: ...
+    def reported(self, run: str, metrics: Mapping[str, float]) -> None: ...
+    def ended(self, run: str, label: str, rows: list[Row]) -> None: ...
+    def known(self, counts: Mapping[str, int]) -> None: ...
+    def tick(self) -> None: ...
+    def end(self) -> None: ...
+
+

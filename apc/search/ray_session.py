@@ -1,0 +1,221 @@
+"""Ray's side of a search: started here or joined, kept quiet, asked what it has, ended cleanly."""
+
+import fcntl
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from apc.search import cluster_nodes, worker
+from apc.search.cluster_nodes import check_address
+
+worker.pin_environment()  # before ray is imported
+
+import ray  # noqa: E402
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
+
+PACKAGES = ("apc", "search_spaces", "experiments")  # what a cluster's workers import
+JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
+ANSWER_SECONDS = 60  # for a node to start a process and answer
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Where trials run and what each takes."""
+
+    address: str | None = None
+    """Address of a Ray cluster (`auto` on one of its nodes); None or `local` starts Ray on this machine."""
+    num_workers: int = 1
+    """Processes a trial; one shares warm actors, several train data-parallel."""
+    cpus_per_trial: int = 1
+    """CPUs, and torch threads, of each process."""
+    gpus_per_trial: float | None = None
+    """GPUs of each process; None takes one where the cluster has any."""
+    max_concurrent: int | None = None
+    """Most trials side by side; None is as many as fit."""
+    retries: int = 1
+    """Times a trial that fails or loses its process is tried again, each time from its last epoch."""
+    trackers: tuple[str, ...] = ()
+    """Of mlflow and wandb: who is told beside TensorBoard."""
+    verbose: bool = False
+    """Show Ray's own messages."""
+
+
+def available() -> dict[str, float]:
+    """CPUs and GPUs of all nodes together."""
+    have = ray.cluster_resources()
+    return {kind: have.get(kind, 0.0) for kind in ("CPU", "GPU")}
+
+
+def fit(resources: Resources) -> tuple[Resources, int]:
+    """Resources with what was left open filled in, and how many trials fit side by side; ValueError where none does."""
+    have = available()
+    if resources.gpus_per_trial is None:
+        resources = replace(resources, gpus_per_trial=1.0 if have["GPU"] else 0.0)
+    slots = resources.max_concurrent or 10**6
+    for kind, each in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial or 0)):
+        asked, there = each * resources.num_workers, have[kind]
+        if asked > there:
+            raise ValueError(
+                f"a trial asks for {asked:g} {kind}s ({resources.num_workers} processes with {each:g} each) and there "
+                f"are {there:g}: it could never start; lower --num-workers or the {kind}s of each"
+            )
+        slots = min(slots, int(there / asked)) if asked else slots
+    need = {"CPU": float(resources.cpus_per_trial), "GPU": resources.gpus_per_trial or 0.0}
+    each_has = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    places = sum(min(int(has.get(kind, 0) / part + 1e-6) for kind, part in need.items() if part) for has in each_has)
+    if places < resources.num_workers:
+        raise ValueError(
+            f"a process asks for {need['CPU']:g} CPUs and {need['GPU']:g} GPUs of one node, and of the "
+            f"{resources.num_workers} that a trial needs the nodes have room for {places}: it could never start; lower "
+            "--cpus or --gpus"
+        )
+    return resources, min(slots, places // resources.num_workers)
+
+
+@contextmanager
+def quiet(resources: Resources, log: Path) -> Iterator[None]:
+    """Keep Ray's words off the terminal: why a run failed stands in its own folder, the rest in `log`."""
+    if resources.verbose:
+        yield
+        return
+    log.parent.mkdir(parents=True, exist_ok=True)
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with open(log, "a", buffering=1) as file, redirect_stdout(file):  # a dead worker is announced by print
+        yield
+
+
+@contextmanager
+def session(resources: Resources, same_versions: bool = True) -> Iterator[None]:
+    """Ray, started here or joined; one that runs already in this process is used and left running.
+
+    ValueError where there is no cluster at the address, or a node of it has other versions than this process.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = resources.address or "local"
+    options: dict[str, Any] = {"log_to_driver": resources.verbose}
+    if address == "local":
+        # Several processes a trial need the dashboard's State API: without it a killed trial keeps its resources.
+        options["include_dashboard"] = resources.num_workers > 1
+    else:
+        check_address(address)
+        _probe(address)
+        cluster_nodes.versions()  # remembered now: the sources may change while the cluster is joined
+        names = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
+        options["runtime_env"] = {
+            # `ray submit` copies the script alone. Folders by name: within a job Ray refuses modules.
+            "py_modules": [str(Path(str(find_spec(name).origin)).parent) for name in PACKAGES],  # type: ignore[union-attr]
+            "env_vars": {name: os.environ[name] for name in names if name in os.environ},
+        }
+    try:
+        ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
+    except ValueError:
+        raise
+    except Exception as error:  # Ray has no better name for a machine that is too busy
+        raise ValueError(f"Ray did not start ({' '.join(str(error).split())}); the same command tries again") from None
+    try:
+        if same_versions and address != "local":
+            require_same_versions()
+        yield
+    finally:
+        ray.shutdown()
+
+
+def ask(question: Callable[..., T], *words: Any) -> dict[str, T | str]:
+    """What every live node answers, by its address; a string says why one did not."""
+    remote: Any = ray.remote  # its overloads do not know this strategy
+    asked: dict[str, Any] = {}
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            task = remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(question)
+            asked[node["NodeManagerAddress"]] = task.remote(*words)
+    answers: dict[str, T | str] = {}
+    for address, answer in asked.items():
+        try:
+            answers[address] = ray.get(answer, timeout=ANSWER_SECONDS)
+        except Exception as error:
+            answers[address] = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    return answers
+
+
+def require_same_versions() -> None:
+    """ValueError where a node runs another Python, another package or other sources than this process."""
+    here = cluster_nodes.versions()
+    for address, there in ask(cluster_nodes.versions).items():
+        if isinstance(there, str):
+            raise ValueError(f"node {address} of the cluster does not run what it is given ({there}); see apc doctor")
+        if other := cluster_nodes.differing(here, there):
+            told = ", ".join(f"{name} {there.get(name, 'none')} instead of {here[name]}" for name in other)
+            raise ValueError(
+                f"node {address} has {told}: runs would differ from node to node; install the same on all of them, as "
+                "`ray up cluster.yaml` does"
+            )
+
+
+def _probe(address: str) -> None:
+    """ValueError where a process of its own cannot join the cluster; in this one, ray.init would try for minutes."""
+    code = """if True:
+        import sys, ray
+        try:
+            ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50)
+        except Exception as error:
+            sys.exit(" ".join(str(error).split()))
+    """
+    try:
+        child = [sys.executable, "-c", code, address]
+        told = subprocess.run(child, capture_output=True, text=True, timeout=JOIN_SECONDS)
+        reason = (told.stderr.strip().splitlines() or ["no reason given"])[-1] if told.returncode else ""
+    except subprocess.TimeoutExpired:
+        reason = f"no answer in {JOIN_SECONDS} s"
+    if reason:
+        token = "; a wrong token looks like this too: see RAY_AUTH_MODE and ~/.ray/auth_token"
+        hint = token if "ailed to connect" in reason else ""
+        raise ValueError(f"--address {address}: no Ray cluster answers there ({reason}){hint}")
+
+
+@contextmanager
+def sigterm_as_sigint() -> Iterator[None]:
+    """Let SIGTERM (a batch system, a container) end a search as cleanly as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def alone(runs: Path, name: str) -> Iterator[None]:
+    """Hold a study: two drivers would take each other's trials up. The system frees it when its holder dies.
+
+    ValueError where another search holds it. Optuna's own lock, which a killed driver may leave behind, would stop the
+    next one for half a minute; its holder is known to be dead here.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    with open(runs / f".{name}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                os.unlink(runs / f"{name}.journal.lock")
+        except BlockingIOError:
+            raise ValueError(
+                f"{runs / name}.journal: another search works on this study; wait for it or give --runs another folder"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield

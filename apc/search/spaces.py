@@ -1,0 +1,252 @@
+"""Search spaces as plain data: a mapping from Config field to the values it may take, and when it exists at all.
+
+    SPACE = {
+        "pooling": Choice(("max", "top_k")),
+        "k": Whole(2, 12, when={"pooling": ("top_k",)}),
+        "lambda1": Real(1e-3, 1.0, log=True),
+    }
+
+A knob whose condition does not hold keeps the base config's value. Conditions name knobs that stand above.
+"""
+
+import difflib
+import itertools
+import json
+import math
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.config import Config, fields_of, from_dict
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+Draw = Callable[["BaseTrial"], dict[str, Any]]
+"""Define-by-run Optuna space: suggests values and returns the whole setting."""
+
+
+@dataclass(frozen=True)
+class Above:
+    """Condition: the other knob's value is larger than this."""
+
+    low: float
+
+
+When = Mapping[str, Sequence[Any] | Above]
+
+
+@dataclass(frozen=True)
+class Real:
+    """A number between `low` and `high`, both possible; on a logarithmic scale, or in steps."""
+
+    low: float
+    high: float
+    log: bool = False
+    step: float | None = None
+    when: When = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number between `low` and `high`, both possible."""
+
+    low: int
+    high: int
+    log: bool = False
+    when: When = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the values."""
+
+    values: tuple[Any, ...]
+    when: When = field(default_factory=dict)
+
+
+Space = Mapping[str, Real | Whole | Choice]
+
+SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "random", "qmc", "grid")
+"""Names of the ways to propose settings: those of apc/search/samplers.py, and the grid of a space that is data."""
+STOPPERS = ("none", "asha", "median")
+"""Names of the rules by which a trial is given up early."""
+DRAWS = 64
+"""Settings drawn of a space to look at it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How a space is searched."""
+
+    trials: int
+    """Trials in all, those of earlier, interrupted calls included."""
+    sampler: str = "tpe"
+    """One of SAMPLERS but the grid, which is a plan."""
+    objectives: tuple[str, ...] = ("miou",)
+    """Scores to raise, seconds to lower; two give a Pareto front."""
+    stop_early: str = "none"
+    """One of STOPPERS: whether a trial that looks bad in the middle of its first seed is given up."""
+    search_seed: int = 0
+    """Seed of the search itself."""
+    hours: float = 0.0
+    """Wall hours of one call after which no trial is started; 0 is no limit."""
+    gpu_hours: float = 0.0
+    """GPU-hours of all its trials after which none is started; 0 is no limit."""
+    warm_start: Path | None = None
+    """Folder of finished runs of the same base config: those of its space the sampler knows from the start."""
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS or self.stop_early not in STOPPERS:
+            given = f"--sampler {self.sampler}, --stop-early {self.stop_early}"
+            raise ValueError(f"{given}: choose from {', '.join(SAMPLERS)} and from {', '.join(STOPPERS)}")
+        if not 1 <= len(self.objectives) == len(set(self.objectives)) <= 2:
+            raise ValueError(f"--objectives {','.join(self.objectives)}: give one score, or two different ones")
+        if len(self.objectives) > 1 and (self.sampler == "cmaes" or self.stop_early != "none"):
+            what = f"--stop-early {self.stop_early}" if self.stop_early != "none" else "--sampler cmaes"
+            raise ValueError(f"{what} takes one objective, not {','.join(self.objectives)}")
+        if min(self.hours, self.gpu_hours, self.search_seed) < 0:
+            raise ValueError("--hours, --gpu-hours and --search-seed cannot be below 0")
+
+
+def check(space: Space, source: str) -> None:
+    """ValueError naming `source`, the knob and what is wrong with it, before anything is searched."""
+    fields_of(space, source)
+    for at, (name, knob) in enumerate(space.items()):
+        place = f"{source}: {name}"
+        if isinstance(knob, Choice):
+            if not knob.values:
+                raise ValueError(f"{place} has no values to choose from")
+            ends: Sequence[Any] = knob.values
+        else:
+            if not knob.low <= knob.high:
+                raise ValueError(f"{place} runs from {knob.low:g} to {knob.high:g}; the range is upside down")
+            if knob.log and knob.low <= 0:
+                raise ValueError(f"{place} starts at {knob.low:g}; a logarithmic scale must start above 0")
+            if isinstance(knob, Real) and knob.step is not None and (knob.step <= 0 or knob.log):
+                raise ValueError(f"{place} has step {knob.step:g}; a step is above 0 and without log")
+            ends = (knob.low, knob.high)
+        for value in ends:
+            fits({name: value}, Config(), source)
+        for other, wanted in knob.when.items():
+            if other not in list(space)[:at]:
+                close = difflib.get_close_matches(other, list(space)[:at], n=1)
+                meant = f"; did you mean {close[0]}?" if close else ""
+                raise ValueError(f"{place} depends on {other}, which is no knob above it{meant}")
+            on = space[other]
+            if isinstance(on, Choice) and not isinstance(wanted, Above):
+                for value in wanted:
+                    if value not in on.values:
+                        told = ", ".join(map(str, on.values))
+                        raise ValueError(f"{place} depends on {other} = {value}, which is none of its values: {told}")
+
+
+def fits(values: Mapping[str, Any], base: Config, source: str) -> None:
+    """ValueError naming `source` where values do not make a Config."""
+    fields_of(values, source)
+    try:
+        from_dict(values, base)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+
+
+def holds(when: When, values: Mapping[str, Any]) -> bool:
+    """Whether a condition holds among the values chosen so far; one on a knob that is absent itself does not."""
+    return all(
+        name in values and (values[name] > wanted.low if isinstance(wanted, Above) else values[name] in wanted)
+        for name, wanted in when.items()
+    )
+
+
+def suggest(space: Space, trial: "BaseTrial") -> dict[str, Any]:
+    """One setting of the space, as the trial's sampler has it."""
+    values: dict[str, Any] = {}
+    for name, knob in space.items():
+        if not holds(knob.when, values):
+            continue
+        if isinstance(knob, Choice):
+            values[name] = trial.suggest_categorical(name, knob.values)
+        elif isinstance(knob, Whole):
+            values[name] = trial.suggest_int(name, knob.low, knob.high, log=knob.log)
+        else:
+            value = trial.suggest_float(name, knob.low, knob.high, log=knob.log, step=knob.step)
+            values[name] = value if knob.step is None else float(f"{value:.10g}")  # 0.035, not 0.035000000000000003
+    return values
+
+
+def grid(space: Space, points: int) -> list[dict[str, Any]]:
+    """Every combination of at most `points` values a numeric knob, evenly spaced on its scale; each setting once."""
+    assert points >= 2
+    settings: dict[str, dict[str, Any]] = {}
+    for values in itertools.product(*(_levels(knob, points) for knob in space.values())):
+        kept: dict[str, Any] = {}
+        for (name, knob), value in zip(space.items(), values, strict=True):
+            if holds(knob.when, kept):
+                kept[name] = value
+        settings[json.dumps(kept, sort_keys=True)] = kept
+    return list(settings.values())
+
+
+def _levels(knob: Real | Whole | Choice, points: int) -> list[Any]:
+    if isinstance(knob, Choice):
+        return list(knob.values)
+    if isinstance(knob, Whole):
+        points = min(points, knob.high - knob.low + 1)
+    shares = [i / (points - 1) for i in range(points)] if points > 1 else [0.0]
+    if knob.log:
+        low, high = math.log(knob.low), math.log(knob.high)
+        levels = [math.exp(low + share * (high - low)) for share in shares]
+    else:
+        levels = [knob.low + share * (knob.high - knob.low) for share in shares]
+    if isinstance(knob, Whole):
+        return sorted({round(level) for level in levels})
+    if knob.step is not None:
+        levels = [knob.low + round((level - knob.low) / knob.step) * knob.step for level in levels]
+    return sorted({float(f"{level:.4g}") for level in levels})
+
+
+def draws(draw: Draw, base: Config, source: str) -> list[dict[str, Any]]:
+    """Settings of a define-by-run space drawn at random, always the same ones, checked against Config.
+
+    ValueError names `source` and what is wrong: a field that is not there, a value that does not fit, a range upside
+    down, a name that the function does not know.
+    """
+    return [values for values, _ in drawn(draw, base, source)]
+
+
+def drawn(draw: Draw, base: Config, source: str) -> list[tuple[dict[str, Any], dict[str, str]]]:
+    """Settings as `draws` gives them, each with what its knobs may be, as text."""
+    import optuna
+
+    class Each(optuna.samplers.BaseSampler):
+        """At random, the ends of a range often, where a condition may change; and no knob's values depend on which
+        others there are, so that a change shows where it was made."""
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            seed = zlib.crc32(f"{trial.number} {param_name}".encode())
+            if seed % 8 < 2 and hasattr(param_distribution, "low"):
+                return param_distribution.high if seed % 8 else param_distribution.low
+            own = optuna.samplers.RandomSampler(seed=seed)
+            return own.sample_independent(study, trial, param_name, param_distribution)
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study, found = optuna.create_study(sampler=Each()), []
+    for _ in range(DRAWS):
+        trial = study.ask()
+        try:
+            values = draw(trial)
+        except (ValueError, KeyError, NameError, TypeError, AttributeError) as error:
+            raise ValueError(f"{source}: space(trial) fails ({type(error).__name__}: {error})") from None
+        if not isinstance(values, dict):
+            raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
+        fits(values, base, source)
+        found.append((values, {name: repr(kind) for name, kind in trial.distributions.items()}))
+    return found

@@ -1,0 +1,148 @@
+"""The Ray Train worker: one training function, two thin launchers.
+
+`in_process` trains in the Tune trial's own process; its actor is reused, so a further trial costs hundredths of a
+second. `distributed` puts the same function under a TorchTrainer with several processes; that costs tens of seconds a
+trial and pays where a trial has more than one GPU or takes hours. Neither needs a Ray checkpoint: the run's own folder
+holds last.pt and row.json, so a trial that is started again goes on from its last epoch by itself.
+"""
+
+import json
+import os
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypedDict
+
+from apc.config import Config, from_dict
+from apc.files import STORAGE, write_atomically
+from apc.runs.folder import note
+
+Report = Callable[[dict[str, float]], None]
+
+
+class Task(TypedDict):
+    """What the driver sends to a worker: plain values only."""
+
+    label: str
+    """Label of the point, for the view."""
+    configs: list[dict[str, Any]]
+    """Configs to train one after another: the seeds of a point, or a single run."""
+    ids: list[str]
+    """Their run ids."""
+    runs: str
+    """Absolute folder of the run folders, the same on every node."""
+    threads: int
+    """Torch threads of one process."""
+    gpus: float
+    """GPUs of one process; a fraction shares one."""
+    num_workers: int
+    """Processes a trial."""
+    store: str
+    """Absolute folder of Ray's own files."""
+
+
+def in_process(task: Task) -> None:
+    """Tune function: train here, in one process."""
+    from ray import tune
+
+    _train(task, device="cuda" if task["gpus"] else "cpu", report=tune.report)
+
+
+def distributed(task: Task) -> None:
+    """Tune function: train in `num_workers` processes, gloo between CPUs and NCCL between GPUs."""
+    import ray.train
+    from ray import tune
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    train: Any = ray.train  # its annotations are those of Train V1
+    trainer = TorchTrainer(
+        _train_worker,  # type: ignore[arg-type]
+        train_loop_config=dict(task),
+        scaling_config=train.ScalingConfig(
+            num_workers=task["num_workers"],
+            use_gpu=task["gpus"] > 0,
+            resources_per_worker={"CPU": task["threads"]} | ({"GPU": task["gpus"]} if task["gpus"] else {}),
+        ),
+        run_config=train.RunConfig(
+            name="t-" + tune.get_context().get_trial_id(),
+            storage_path=task["store"],
+            callbacks=[TuneReportCallback()],
+            # Tune retries the trial; a second retry inside it, and Ray's default of endless controller restarts, would
+            # only hide a run that cannot work.
+            failure_config=train.FailureConfig(max_failures=0, controller_failure_limit=1),
+            logging_config=train.LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        # Where a worker raised, it has written why; where one was killed nobody knows. The rest is said here.
+        failure = note(Path(task["runs"]), task["ids"][0])
+        if not failure.is_file() and not isinstance(error, train.WorkerGroupError):
+            write_atomically(failure, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _train_worker(task: Task) -> None:
+    import ray.train
+    from ray.train.torch import get_device
+
+    _train(task, device=str(get_device()), report=ray.train.report, rank=ray.train.get_context().get_world_rank())
+
+
+def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
+    for values, run in zip(task["configs"], task["ids"], strict=True):
+        failure = note(Path(task["runs"]), run)
+        if rank == 0:
+            failure.unlink(missing_ok=True)
+            failure.with_name("stopped.txt").unlink(missing_ok=True)
+            # only `apc status` reads this: it names the setting of a run that has no row yet
+            setting = {"label": task["label"], "seed": values["seed"]}
+            write_atomically(failure.with_name("task.json"), json.dumps(setting))
+        try:
+            cfg: Config = from_dict(values, source=f"run {run}")
+            train_one(cfg, runs=Path(task["runs"]), device=device, report=report, threads=task["threads"])
+        except Exception as error:
+            # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
+            # the one that failed, so each of them writes.
+            with suppress(OSError):  # on a full disk, for one; the driver looks for that itself
+                write_atomically(failure, f"{_reason(error)}\n\n{traceback.format_exc()}")
+            raise
+
+
+def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int) -> None:
+    """Train one run with a fixed number of threads, and as many processes for the CRF, whatever process this is."""
+    import torch
+
+    from apc.training.run import run
+
+    torch.set_num_threads(threads)
+    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0)
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
+
+
+def _reason(error: BaseException) -> str:
+    """An error in a line; a full disk by that name, which torch.save hides behind words of its own."""
+    link: BaseException | None = error
+    while link:
+        if isinstance(link, OSError) and link.strerror in STORAGE:
+            return f"OSError: {link.strerror}"
+        link = link.__cause__ or link.__context__
+    return f"{type(error).__name__}: {error}"
+
+
+def pin_environment() -> None:
+    """Settings Ray reads when it is imported or started; a value set by the user stays."""
+    for name, value in {
+        "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` would build an environment for every worker
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 nothing but our own view is printed
+        "RAY_CHDIR_TO_TRIAL_DIR": "0",
+        "RAY_memory_monitor_refresh_ms": "0",  # its kill would end the whole Tune run; the system's ends one trial
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # seconds until a finished trial of several processes is noticed
+        "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without a score is no error
+    }.items():
+        os.environ.setdefault(name, value)
