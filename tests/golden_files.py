@@ -30,3 +30,11 @@ def tensors(name: str) -> dict[str, Tensor]:
 def recorded(name: str) -> list[dict[str, Any]]:
     """Lines of runs.jsonl, studies.jsonl or journal.jsonl; see record_golden.py."""
     return [json.loads(line) for line in (GOLDEN / name).read_text().splitlines()]
+
+
+def boxed(label: Tensor, boxes: Tensor) -> Tensor:
+    """255 outside each image's box, which only padded images have."""
+    made = torch.full_like(label, 255)
+    for i, (top, bottom, left, right) in enumerate(boxes.tolist()):
+        made[i, top:bottom, left:right] = label[i, top:bottom, left:right]
+    return made

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machine import ROOT, Machine, described, install, missing, wait
+from cluster.machine import ROOT, Machine, described, install, missing, wait
 from rows import stripped
 
 from apc.config import from_dict, pocket

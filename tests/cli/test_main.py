@@ -1,20 +1,15 @@
 """The command line as a user meets it: train, score again, ask for the state of things."""
 
-import re
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from printed import scores_in
 from refusal import flags
 
 from apc.cli.main import main
 from apc.cli.parsing import base_config
 from apc.config import folder, pocket
-
-
-def scores_in(text: str) -> dict[str, str]:
-    found = dict(re.findall(r"^  (\w*miou\w*) +([\d.]+)  ", text, re.M))
-    return {name: score for name, score in found.items() if not name.startswith(("tune", "held"))}
 
 
 def test_what_train_prints_eval_prints_again(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from PIL import Image
 from apc.reporting.figures.qualitative import PICTURES
 from apc.reporting.page import build
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 REPORTS = REPOSITORY / "reports"
 DRAWN_BY = ("matplotlib", "fonttools", "numpy", "contourpy")
 """Packages that have a part in the pixels of a figure or the bytes of its PDF."""

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from golden_files import tensors
-from test_refine import boxed
+from golden_files import boxed, tensors
 
 from apc import data
 from apc.config import Config

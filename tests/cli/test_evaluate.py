@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from printed import scores_in
 from refusal import left_below, refused
-from test_cli import scores_in
 
 from apc.cli.main import main
 from apc.config import Config, folder

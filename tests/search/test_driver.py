@@ -29,7 +29,7 @@ from apc.search.progress import Silent
 from apc.search.spaces import How
 from apc.training.run import run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from printed import scores_in
 from refusal import flags, refused
 from safetensors import safe_open
-from test_cli import scores_in
 
 from apc.cli.export import FILES
 from apc.cli.main import main

@@ -14,7 +14,7 @@ from apc.config import from_dict
 from apc.runs.rows import load_rows
 from apc.training.run import run
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(runs: Path, *more: str) -> list[str]:

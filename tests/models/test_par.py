@@ -2,19 +2,11 @@
 
 import pytest
 import torch
-from golden_files import tensors
+from golden_files import boxed, tensors
 
 from apc.methods import losses
 from apc.methods.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
 from apc.models.par import PAR
-
-
-def boxed(label: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
-    """255 outside each image's box, which only padded images have."""
-    made = torch.full_like(label, 255)
-    for i, (top, bottom, left, right) in enumerate(boxes.tolist()):
-        made[i, top:bottom, left:right] = label[i, top:bottom, left:right]
-    return made
 
 
 @pytest.mark.parametrize("case", ["a", "b", "c"])

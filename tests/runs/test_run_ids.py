@@ -7,7 +7,7 @@ import pytest
 from apc.config import Config
 from apc.runs.rows import PROTOCOL, Row, load_rows, run_id
 
-RESULTS = Path(__file__).parents[1] / "reports" / "results"
+RESULTS = Path(__file__).parents[2] / "reports" / "results"
 FILES = sorted(RESULTS.rglob("*.jsonl"))
 
 

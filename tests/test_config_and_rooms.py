@@ -13,7 +13,7 @@ from apc.config import Config, from_dict, from_toml, pocket, to_dict
 from apc.runs.folder import load_run, save_run
 from apc.runs.rows import Row, load_rows, run_id, save_rows
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_a_config_survives_toml(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from apc.search.plans import Interrupted, points
 from apc.training.run import identity
 from experiments import grid_lambda, table7_pooling
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py") if path.stem != "__init__")
 
 

@@ -15,7 +15,7 @@ TINY = ["--encoder", "pocket", "--size", "64", "--eval-size", "96", "--batch", "
 
 
 def script(name: str) -> ModuleType:
-    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    path = Path(__file__).parents[2] / "benchmarks" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"benchmarks.{name}", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

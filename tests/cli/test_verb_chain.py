@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_cli import scores_in
+from printed import scores_in
 from trees import make_coco, make_voc
 
 from apc.cli.export import FILES
