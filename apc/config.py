@@ -183,14 +183,38 @@ class Config:
 
 _INF = float("inf")
 _RANGES: list[tuple[str, float, float]] = [
-    ("num_train", 0, _INF), ("num_val", 0, _INF), ("image_size", 16, 4096), ("eval_size", 0, 4096), ("jitter", 0, 1),
-    ("dropout", 0, 0.95), ("decoder_dropout", 0, 0.95), ("k", 1, 4096), ("theta", 0, 1), ("decoder_width", 1, 4096),
-    ("lambda1", 0, 1000), ("lambda2", 0, 1000), ("epsilon", 0.5, 1), ("pseudo_threshold", 0, 1), ("seg_stride", 1, 64),
-    ("seed", 0, 2**31), ("data_seed", 0, 2**31), ("epochs", 1, 100000), ("frozen_epochs", 0, 100000),
+    ("num_train", 0, _INF),
+    ("num_val", 0, _INF),
+    ("image_size", 16, 4096),
+    ("eval_size", 0, 4096),
+    ("jitter", 0, 1),
+    ("dropout", 0, 0.95),
+    ("decoder_dropout", 0, 0.95),
+    ("k", 1, 4096),
+    ("theta", 0, 1),
+    ("decoder_width", 1, 4096),
+    ("lambda1", 0, 1000),
+    ("lambda2", 0, 1000),
+    ("epsilon", 0.5, 1),
+    ("pseudo_threshold", 0, 1),
+    ("seg_stride", 1, 64),
+    ("seed", 0, 2**31),
+    ("data_seed", 0, 2**31),
+    ("epochs", 1, 100000),
+    ("frozen_epochs", 0, 100000),
     ("stage2_epochs", 0, 100000),
-    ("unfreeze_blocks", 0, 1000), ("batch_size", 1, 65536), ("micro_batch", 0, 65536), ("lr_frozen", 0, 100),
-    ("lr", 0, 100), ("beta2", 0, 0.999999), ("weight_decay", 0, 100), ("warmup_steps", 0, _INF), ("grad_clip", 0, _INF),
-    ("eval_every", 0, 100000), ("poly_power", 0, 10), ("energy_weight", 0, 1000),
+    ("unfreeze_blocks", 0, 1000),
+    ("batch_size", 1, 65536),
+    ("micro_batch", 0, 65536),
+    ("lr_frozen", 0, 100),
+    ("lr", 0, 100),
+    ("beta2", 0, 0.999999),
+    ("weight_decay", 0, 100),
+    ("warmup_steps", 0, _INF),
+    ("grad_clip", 0, _INF),
+    ("eval_every", 0, 100000),
+    ("poly_power", 0, 10),
+    ("energy_weight", 0, 1000),
 ]  # epsilon < 0.5 would put one patch into both sets of Eq. 6
 
 
@@ -219,17 +243,38 @@ def pocket() -> Config:
     5. The frozen epoch is needed: where all learns from the start, the background loses its patches in some seeds.
     """
     return Config(
-        num_train=960, image_size=96, flip="both", encoder="pocket", weights="pocket", bilstm_residual=True,
-        dropout=0.0, decoder_blocks=(1, 2, 3), decoder_width=48, decoder_norm="layer", decoder_dropout=0.0,
-        seg_stride=4, epochs=10, frozen_epochs=1, unfreeze_blocks=2, lr_frozen=5e-3, lr=2e-3, beta2=0.98,
-        schedule="cosine", grad_clip=1.0, crf="pocket",
+        num_train=960,
+        image_size=96,
+        flip="both",
+        encoder="pocket",
+        weights="pocket",
+        bilstm_residual=True,
+        dropout=0.0,
+        decoder_blocks=(1, 2, 3),
+        decoder_width=48,
+        decoder_norm="layer",
+        decoder_dropout=0.0,
+        seg_stride=4,
+        epochs=10,
+        frozen_epochs=1,
+        unfreeze_blocks=2,
+        lr_frozen=5e-3,
+        lr=2e-3,
+        beta2=0.98,
+        schedule="cosine",
+        grad_clip=1.0,
+        crf="pocket",
     )
 
 
 def folder() -> Config:
     """Your own photographs with DeiT-Tiny: the paper's schedule, at 256 pixels and with a slim decoder for laptops."""
     return Config(
-        dataset="folder", image_size=256, encoder="deit_tiny_patch16_224", decoder_width=128, seg_stride=4,
+        dataset="folder",
+        image_size=256,
+        encoder="deit_tiny_patch16_224",
+        decoder_width=128,
+        seg_stride=4,
         eval_every=2,
     )
 
@@ -237,7 +282,11 @@ def folder() -> Config:
 def voc() -> Config:
     """PASCAL VOC 2012 as the paper trains it: ViT-B/16 at 384, scored at 960 (section 4.1)."""
     return Config(
-        dataset="voc", encoder="vit_base_patch16_384.augreg_in21k_ft_in1k", weights="timm", eval_size=960, amp="bf16",
+        dataset="voc",
+        encoder="vit_base_patch16_384.augreg_in21k_ft_in1k",
+        weights="timm",
+        eval_size=960,
+        amp="bf16",
     )
 
 

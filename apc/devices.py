@@ -39,6 +39,7 @@ def processes() -> tuple[int, int]:
 
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
+
 _PROCESS = Path("/proc/self")
 
 

@@ -42,6 +42,7 @@ def require_writable(folder: Path) -> None:
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written ({error.strerror})") from None
 
+
 STORAGE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 """What the system says where nothing more can be written."""
 

@@ -23,9 +23,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prefetch(
-    jobs: Iterable[Job], make: Callable[[Job], Made], threads: int = 0, ahead: int = 0
-) -> Iterator[Made]:
+def prefetch(jobs: Iterable[Job], make: Callable[[Job], Made], threads: int = 0, ahead: int = 0) -> Iterator[Made]:
     """`make` of every job, in order, made up to `ahead` jobs (default: two a thread) before they are asked for.
 
     Without threads each is made when it is asked for. An error of `make` is raised in its turn; whoever stops early

@@ -101,9 +101,12 @@ def memory(cfg: Config, device: str) -> tuple[float, dict[str, float]]:
     h, w = method.encoder.grid(image)
     tokens, width = h * w + method.encoder.vit.num_prefix_tokens, method.encoder.width
     floor = {
-        "weights": _bytes(*method.parameters()), "image": _bytes(image), "probabilities": _bytes(*made.values()),
-        "tokens": 2 * tokens * width * len(cfg.decoder_blocks), "widest layer": 2 * tokens * 4 * width,
-    }  # fmt: skip
+        "weights": _bytes(*method.parameters()),
+        "image": _bytes(image),
+        "probabilities": _bytes(*made.values()),
+        "tokens": 2 * tokens * width * len(cfg.decoder_blocks),
+        "widest layer": 2 * tokens * 4 * width,
+    }
     return held, {name: count / 1e9 for name, count in floor.items()}
 
 
@@ -125,9 +128,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no GPU here; --device cpu with small shapes checks the script")
     cfg = replace(
-        voc(), encoder=args.encoder, weights="", image_size=args.size, eval_size=args.eval_size, batch_size=args.batch,
+        voc(),
+        encoder=args.encoder,
+        weights="",
+        image_size=args.size,
+        eval_size=args.eval_size,
+        batch_size=args.batch,
         compile=args.compile,
-    )  # fmt: skip
+    )
     if args.encoder == "pocket":
         cfg = replace(cfg, decoder_blocks=(1, 2, 3))
     torch.manual_seed(0)

@@ -85,9 +85,11 @@ def main() -> None:
         cached = cache.cached(kept, list(range(len(paths))))
         assert torch.equal(lazy[[0, 7]], cached[[0, 7]])
         ways = {
-            "Pillow decoding alone": decode_alone(paths, pillow), "own decoder alone": decode_alone(paths, decode),
-            "pipeline": pipeline(lazy, cfg), "pipeline with the cache": pipeline(cached, cfg),
-        }  # fmt: skip
+            "Pillow decoding alone": decode_alone(paths, pillow),
+            "own decoder alone": decode_alone(paths, decode),
+            "pipeline": pipeline(lazy, cfg),
+            "pipeline with the cache": pipeline(cached, cfg),
+        }
         kilobytes = np.mean([path.stat().st_size for path in paths]) / 1e3
         print(f"{len(paths)} JPEGs of {kilobytes:.0f} KB on average")
         for threads in sorted({1, cores()}):

@@ -38,8 +38,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     base = replace(
-        voc(), encoder=args.encoder, weights="", image_size=args.image_size, eval_size=0, batch_size=args.batch_size,
-        decoder_blocks=(1, 2, 3) if args.encoder == "pocket" else voc().decoder_blocks, deeplab=args.deeplab,
+        voc(),
+        encoder=args.encoder,
+        weights="",
+        image_size=args.image_size,
+        eval_size=0,
+        batch_size=args.batch_size,
+        decoder_blocks=(1, 2, 3) if args.encoder == "pocket" else voc().decoder_blocks,
+        deeplab=args.deeplab,
         amp="bf16" if args.device != "cpu" else "none",
     )
     names = list(get_args(get_type_hints(Config)["method"]))

@@ -25,9 +25,19 @@ from apc.search.plans import points
 TRIAL = 60.0  # seconds of the trial that the share refers to
 LIMIT = 5.0  # percent
 SHORT = Config(
-    num_train=16, num_val=4, batch_size=16, image_size=96, encoder="pocket", decoder_blocks=(1, 2, 3), decoder_width=16,
-    decoder_norm="layer", epochs=2, frozen_epochs=0, unfreeze_blocks=3, crf="none",
-)  # fmt: skip
+    num_train=16,
+    num_val=4,
+    batch_size=16,
+    image_size=96,
+    encoder="pocket",
+    decoder_blocks=(1, 2, 3),
+    decoder_width=16,
+    decoder_norm="layer",
+    epochs=2,
+    frozen_epochs=0,
+    unfreeze_blocks=3,
+    crf="none",
+)
 
 
 def plain(cfg: Config, runs: Path) -> None:

@@ -38,10 +38,17 @@ def rows_of(experiment: str, chance: random.Random, settings: int) -> list[Row]:
             stamp: dict[str, Any] = {"commit": "0" * 12, "machine": "benchmark", "data": "d", "weights": "w"}
             rows.append(
                 Row(
-                    run=run_id(config, experiment, "w"), config=config, metrics=metrics, seconds={"train": 60.0},
-                    per_class=per_class, classes=CLASSES, curve=curve, stamp=stamp,
-                    row=f"k={config['k']}", experiment=experiment,
-                )  # fmt: skip
+                    run=run_id(config, experiment, "w"),
+                    config=config,
+                    metrics=metrics,
+                    seconds={"train": 60.0},
+                    per_class=per_class,
+                    classes=CLASSES,
+                    curve=curve,
+                    stamp=stamp,
+                    row=f"k={config['k']}",
+                    experiment=experiment,
+                )
             )
     return rows
 

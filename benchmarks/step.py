@@ -69,8 +69,12 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     cfg = replace(
-        voc(), encoder=args.encoder, weights="", image_size=args.size, amp="bf16" if args.device != "cpu" else "none",
-    )  # fmt: skip
+        voc(),
+        encoder=args.encoder,
+        weights="",
+        image_size=args.size,
+        amp="bf16" if args.device != "cpu" else "none",
+    )
     images = torch.rand(args.batch, 3, args.size, args.size, device=args.device)
     labels = torch.zeros(args.batch, 20, device=args.device)
     labels[:, :2] = 1

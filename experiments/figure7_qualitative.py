@@ -66,8 +66,9 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
     device = device_of("auto")
     method, _, _ = load_model(folder, device)
     split = data.load(base, "val")
-    found = label_maps(method, split, base, HEADLINE, device=device, wanted=lambda i: split.photo(i).shape[:2],
-                       indices=numbers)  # fmt: skip
+    found = label_maps(
+        method, split, base, HEADLINE, device=device, wanted=lambda i: split.photo(i).shape[:2], indices=numbers
+    )
     with closing(found):
         return {each.i: each.labels for each in found}
 

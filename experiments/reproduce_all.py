@@ -31,10 +31,20 @@ from apc.parallel import cores
 
 NAME = "reproduce_all"
 ORDER = (
-    "table7_pooling", "table8_components", "table9_cosine", "grid_lambda", "figure4_theta_epsilon", "figure_k",
-    "table1_image_size", "table5_efficiency", "table6_peers", "table2_pseudo_masks", "search_joint", "figure6_heatmaps",
+    "table7_pooling",
+    "table8_components",
+    "table9_cosine",
+    "grid_lambda",
+    "figure4_theta_epsilon",
+    "figure_k",
+    "table1_image_size",
+    "table5_efficiency",
+    "table6_peers",
+    "table2_pseudo_masks",
+    "search_joint",
+    "figure6_heatmaps",
     "figure7_qualitative",
-)  # fmt: skip
+)
 """Scripts in this order, then any others."""
 TIMED = ("table5_efficiency", "table6_peers")
 """Scripts whose rows are times."""
@@ -142,7 +152,11 @@ def _arguments(step: Experiment, steps: list[Step], words: list[str]) -> argpars
     first = steps[0]
     assert isinstance(first, Experiment)
     return parser(
-        step.name, step.title, step.seeds, step.minutes, trials=first.trials if first.draw else None,
+        step.name,
+        step.title,
+        step.seeds,
+        step.minutes,
+        trials=first.trials if first.draw else None,
         objectives=first.metric,
     ).parse_args(words)
 

@@ -54,8 +54,14 @@ def _shown_at(row: Row, size: int, told: dict[str, Any]) -> Row:
     """The run as a row of this table: nothing of its own scores and times is left, which are of another size."""
     by = {name: told[name] for name in ("commit", "device")}
     return replace(
-        row, run=f"{row.run}@{size}", config=row.config | {"eval_size": size}, metrics=told["metrics"],
-        seconds=told["seconds"], per_class=told["per_class"], curve=[], stamp=row.stamp | {"measured": by},
+        row,
+        run=f"{row.run}@{size}",
+        config=row.config | {"eval_size": size},
+        metrics=told["metrics"],
+        seconds=told["seconds"],
+        per_class=told["per_class"],
+        curve=[],
+        stamp=row.stamp | {"measured": by},
     )
 
 

@@ -32,9 +32,10 @@ def ladder(result: Result, runs: Path) -> Result:
         rows["crf"] = Point("crf", point.values), again
     return [
         (point, [_scored(row, SCORED[label]) for row in found])
-        for label in SCORED if label in rows
+        for label in SCORED
+        if label in rows
         for point, found in [rows[label]]
-    ]  # fmt: skip
+    ]
 
 
 def _scored(row: Row, metric: str) -> Row:

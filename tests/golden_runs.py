@@ -30,12 +30,31 @@ RUNS: dict[str, Config] = {
     "apc, accumulated": replace(BASE, theta=0.999, micro_batch=3, seed=1),
     "apc, frozen, warm-up and cosine": replace(BASE, frozen_epochs=2, warmup_steps=2),
     "apc, dropout, jitter and weight decay": replace(
-        BASE, dropout=0.2, decoder_dropout=0.1, jitter=0.4, optimizer="adamw", weight_decay=0.5, schedule="constant",
-        warmup_steps=4, grad_clip=0.0, flip="horizontal", bilstm_residual=False, decoder_norm="batch",
+        BASE,
+        dropout=0.2,
+        decoder_dropout=0.1,
+        jitter=0.4,
+        optimizer="adamw",
+        weight_decay=0.5,
+        schedule="constant",
+        warmup_steps=4,
+        grad_clip=0.0,
+        flip="horizontal",
+        bilstm_residual=False,
+        decoder_norm="batch",
     ),
     "apc, other losses": replace(
-        BASE, mce="clamped", background_label="ignore", pce_classes="all", pseudo_label="merge", seg_stride=1,
-        epsilon=0.5, lambda1=0.5, lambda2=0.1, bilstm=False, flip="none",
+        BASE,
+        mce="clamped",
+        background_label="ignore",
+        pce_classes="all",
+        pseudo_label="merge",
+        seg_stride=1,
+        epsilon=0.5,
+        lambda1=0.5,
+        lambda2=0.1,
+        bilstm=False,
+        flip="none",
     ),
     "vit_pcm, two stages": replace(
         BASE, **proportioned(BASE, "vit_pcm") | {"epochs": 5, "frozen_epochs": 1, "stage2_epochs": 2}, crf="pocket"
@@ -44,7 +63,7 @@ RUNS: dict[str, Config] = {
     "afa, energy": replace(AFA, energy_weight=0.05, warmup_steps=3),
     "toco": replace(TOCO, weight_decay=0.5),
     "toco, official slips and energy": replace(TOCO, compat="official", energy_weight=0.05, warmup_steps=3),
-}  # fmt: skip
+}
 
 
 def digits(number: float) -> float:

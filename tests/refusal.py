@@ -14,10 +14,29 @@ from apc.cli.main import main
 def flags(root: Path, *more: str) -> list[str]:
     """`apc train` on a folder of photographs, in seconds."""
     return [
-        "train", "folder", "--root", str(root), "--runs", str(root.parent / "runs"), "--encoder", "pocket",
-        "--decoder-blocks", "1", "3", "--image-size", "48", "--batch-size", "4", "--epochs", "1",
-        "--frozen-epochs", "0", "--device", "cpu", *more,
-    ]  # fmt: skip
+        "train",
+        "folder",
+        "--root",
+        str(root),
+        "--runs",
+        str(root.parent / "runs"),
+        "--encoder",
+        "pocket",
+        "--decoder-blocks",
+        "1",
+        "3",
+        "--image-size",
+        "48",
+        "--batch-size",
+        "4",
+        "--epochs",
+        "1",
+        "--frozen-epochs",
+        "0",
+        "--device",
+        "cpu",
+        *more,
+    ]
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str], *told: str) -> None:

@@ -171,14 +171,21 @@ TOCO: Changes = VOC | {
 COCO: Changes = {"dataset": ("coco", "")}
 EIGHT: Changes = COCO | {"batch_size": (8, "spec 2 and 3: 80k steps of 8")}
 SECOND: Changes = {
-    "method": ("vit_pcm", ""), "pooling": ("max", "spec 1.1"), "mce": ("clamped", "spec 1.2.1"),
-    "frozen_epochs": (1, "spec 1.4"), "deeplab": ("vit", "vit_pcm_pocket's own"),
-}  # fmt: skip
+    "method": ("vit_pcm", ""),
+    "pooling": ("max", "spec 1.1"),
+    "mce": ("clamped", "spec 1.2.1"),
+    "frozen_epochs": (1, "spec 1.4"),
+    "deeplab": ("vit", "vit_pcm_pocket's own"),
+}
 PEER: Changes = {
-    "frozen_epochs": (0, "spec 2 and 3"), "unfreeze_blocks": (1000, "spec 2 and 3: everything"),
-    "optimizer": ("adamw", "spec 0.10"), "weight_decay": (0.01, "spec 0.10"), "beta2": (0.999, "spec 0.10"),
-    "schedule": ("poly", "spec 0.10"), "grad_clip": (0.0, "spec 2 and 3 have none"),
-}  # fmt: skip
+    "frozen_epochs": (0, "spec 2 and 3"),
+    "unfreeze_blocks": (1000, "spec 2 and 3: everything"),
+    "optimizer": ("adamw", "spec 0.10"),
+    "weight_decay": (0.01, "spec 0.10"),
+    "beta2": (0.999, "spec 0.10"),
+    "schedule": ("poly", "spec 0.10"),
+    "grad_clip": (0.0, "spec 2 and 3 have none"),
+}
 SMALL_AFA: Changes = PEER | {"method": ("afa", ""), "poly_power": (1.0, "spec 2")}
 SMALL_TOCO: Changes = PEER | {"method": ("toco", ""), "poly_power": (0.9, "spec 3"), "pos_embed": ("torch", "spec 3")}
 TEN_EPOCHS: Changes = {"lr": (5e-4, "spec 2: a tenth of 5e-3"), "warmup_steps": (45, "1,500 of 20,000, of 600")}
@@ -195,7 +202,8 @@ PRESETS: dict[str, tuple[Config, Changes]] = {
     "coco": (coco(), VOC | COCO),
     "vit_pcm on voc": (vit_pcm.vit_pcm("voc"), VIT_PCM),
     "vit_pcm on coco": (
-        vit_pcm.vit_pcm("coco"), VIT_PCM | COCO | {"coco_images": ("vit_pcm", "spec 0.11: 81,477 and 39,884")},
+        vit_pcm.vit_pcm("coco"),
+        VIT_PCM | COCO | {"coco_images": ("vit_pcm", "spec 0.11: 81,477 and 39,884")},
     ),
     "afa on voc": (afa.afa("voc"), AFA),
     "afa on coco": (afa.afa("coco"), AFA | EIGHT),
@@ -207,7 +215,7 @@ PRESETS: dict[str, tuple[Config, Changes]] = {
     "vit_pcm on folder": (preset("folder", replace(photographs, method="vit_pcm")), COUNTED | SECOND | SIX_MORE),
     "afa on folder": (preset("folder", replace(photographs, method="afa")), COUNTED | SMALL_AFA | FIFTEEN),
     "toco on folder": (preset("folder", replace(photographs, method="toco")), COUNTED | SMALL_TOCO | FIFTEEN),
-}  # fmt: skip
+}
 
 
 def values(cfg: Config) -> dict[str, Any]:

@@ -75,8 +75,11 @@ def write_mat(path: Path, mask: np.ndarray) -> None:
     boundaries = np.empty((20, 1), dtype=object)
     for c in range(20):
         boundaries[c, 0] = np.zeros((1, 1))
-    savemat(path, {"GTcls": {"Segmentation": mask, "Boundaries": boundaries, "CategoriesPresent": present}},
-            do_compression=True)  # fmt: skip
+    savemat(
+        path,
+        {"GTcls": {"Segmentation": mask, "Boundaries": boundaries, "CategoriesPresent": present}},
+        do_compression=True,
+    )
 
 
 def square(x: float, y: float, side: float) -> list[float]:

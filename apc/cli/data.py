@@ -27,8 +27,10 @@ def command(words: list[str]) -> int | None:
 
 def _prepare(words: list[str]) -> None:
     def prepare(
-        dataset: Annotated[Literal["voc", "coco"], positional()], root: Path,
-        download: Annotated[int, _switch()] = 0, partial: Annotated[int, _switch()] = 0,
+        dataset: Annotated[Literal["voc", "coco"], positional()],
+        root: Path,
+        download: Annotated[int, _switch()] = 0,
+        partial: Annotated[int, _switch()] = 0,
     ) -> tuple[str, Path, bool, bool]:
         """Make a data set ready: lists with image labels, and palette masks. What is done already is not done again.
 
@@ -68,7 +70,8 @@ def _prepare(words: list[str]) -> None:
 
 def _check(words: list[str]) -> None:
     def check(
-        dataset: Annotated[Literal["voc", "coco", "folder"], positional()], root: Path,
+        dataset: Annotated[Literal["voc", "coco", "folder"], positional()],
+        root: Path,
         lists: tuple[str, ...] = ("train.csv", "val.csv"),
     ) -> tuple[str, Path, tuple[str, ...]]:
         """Read every image and mask of a data set to its end, and compare sizes, values, labels and lists.
@@ -94,7 +97,9 @@ def _check(words: list[str]) -> None:
 
 def _cache(words: list[str]) -> None:
     def cache(
-        dataset: Annotated[Literal["voc", "coco", "folder"], positional()], root: Path, image_size: int = 0,
+        dataset: Annotated[Literal["voc", "coco", "folder"], positional()],
+        root: Path,
+        image_size: int = 0,
         lists: tuple[str, ...] = ("train.csv",),
     ) -> tuple[str, Path, int, tuple[str, ...]]:
         """Decode and resize images once, into one file a list below ROOT/apc; training finds it by itself.

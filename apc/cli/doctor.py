@@ -10,8 +10,13 @@ def command(words: list[str]) -> int:
     cluster, folder = os.environ.get("APC_ADDRESS", "local"), Path(os.environ.get("APC_RUNS", "runs"))
 
     def doctor(
-        *, address: str = cluster, runs: Path = folder,
-        num_workers: int = 1, cpus: int = 1, gpus: float | None = None, verbose: bool = False,
+        *,
+        address: str = cluster,
+        runs: Path = folder,
+        num_workers: int = 1,
+        cpus: int = 1,
+        gpus: float | None = None,
+        verbose: bool = False,
     ) -> tuple[str, Path, int, int, float | None, bool]:
         """Ask this machine, or every node of a cluster, what a search would stumble over.
 
@@ -33,9 +38,8 @@ def command(words: list[str]) -> int:
     from apc.search.ray_session import Resources
 
     checks = examine(
-        Resources(
-            address=address, num_workers=num_workers, cpus_per_trial=cpus, gpus_per_trial=gpus, verbose=verbose
-        ), runs,
+        Resources(address=address, num_workers=num_workers, cpus_per_trial=cpus, gpus_per_trial=gpus, verbose=verbose),
+        runs,
     )
     print("\n".join(check.line for check in checks))
     return 2 if any(check.remedy for check in checks) else 0

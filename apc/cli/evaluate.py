@@ -66,8 +66,12 @@ def command(words: list[str]) -> None:
         """  # noqa: E501
         scales = [()] if multi_scale is None else [(), multi_scale or DEFAULT_SCALES]
         protocols = combinations(
-            [b for b in BRANCHES if b in branches], [given == "with" for given in image_labels], sizes or (0,),
-            [kept == "keep" for kept in aspect], scales, ["", *(name for name in crf if name != "none")],
+            [b for b in BRANCHES if b in branches],
+            [given == "with" for given in image_labels],
+            sizes or (0,),
+            [kept == "keep" for kept in aspect],
+            scales,
+            ["", *(name for name in crf if name != "none")],
         )
         changes = {"root": root, "val_list": val_list, "eval_size": sizes[0] if sizes and "squash" in aspect else 0}
         kept = {k: v for k, v in changes.items() if v}
@@ -126,8 +130,16 @@ def _evaluate(given: Given, device: str) -> None:
     try:
         with kept as keep, progress("photographs", len(split)) as done:
             counts = score(
-                method, split, cfg, protocols if masked else [], device, crf_workers=given.crf_workers, cost=cost,
-                progress=done, keep=keep, keep_protocols=submitted if keep else [],
+                method,
+                split,
+                cfg,
+                protocols if masked else [],
+                device,
+                crf_workers=given.crf_workers,
+                cost=cost,
+                progress=done,
+                keep=keep,
+                keep_protocols=submitted if keep else [],
             )
     except BrokenProcessPool:
         raise ValueError(f"crf_workers is {given.crf_workers}; one was killed, perhaps for memory") from None
@@ -141,15 +153,26 @@ def _evaluate(given: Given, device: str) -> None:
         print("memory is the most that torch held on the GPU" if gpu else on_cpu)
         if given.out:
             told = stamp(
-                val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)), **data.provenance(cfg),
-                model=file_fingerprint(str(given.checkpoint / "model.safetensors")), images=len(split),
-                device=torch.cuda.get_device_name(device) if gpu else "cpu", threads=torch.get_num_threads(),
+                val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)),
+                **data.provenance(cfg),
+                model=file_fingerprint(str(given.checkpoint / "model.safetensors")),
+                images=len(split),
+                device=torch.cuda.get_device_name(device) if gpu else "cpu",
+                threads=torch.get_num_threads(),
                 crf_workers=given.crf_workers,
             )
-            save(given.out, {
-                "checkpoint": given.checkpoint.name, "config": without_paths(cfg), "classes": classes,
-                "protocols": found, "rss_growth_gib": None if gpu else grown, "stamp": told,
-            }, counts)
+            save(
+                given.out,
+                {
+                    "checkpoint": given.checkpoint.name,
+                    "config": without_paths(cfg),
+                    "classes": classes,
+                    "protocols": found,
+                    "rss_growth_gib": None if gpu else grown,
+                    "stamp": told,
+                },
+                counts,
+            )
             print(f"{given.out}: scores with their stamp; {given.out.with_suffix('.npz').name}: what each image scored")
     if given.submission:
         archive = given.submission / f"{BELOW.name}.tar.gz"

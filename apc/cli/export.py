@@ -56,9 +56,7 @@ def _public(cfg: Config) -> Config:
     """The config without folders of this machine: of a path its last name."""
     train_list, val_list = (Path(n).name if Path(n).is_absolute() else n for n in (cfg.train_list, cfg.val_list))
     root, weights, deeplab = (Path(path).name for path in (cfg.root, cfg.weights, cfg.deeplab_weights))
-    return replace(
-        cfg, root=root, weights=weights, deeplab_weights=deeplab, train_list=train_list, val_list=val_list
-    )
+    return replace(cfg, root=root, weights=weights, deeplab_weights=deeplab, train_list=train_list, val_list=val_list)
 
 
 def _replace(out: Path, part: Path) -> None:

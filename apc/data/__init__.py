@@ -138,7 +138,10 @@ def _pocket(cfg: Config, split: str, size: int) -> Split:
     for i, mask in enumerate(masks):
         labels[i, torch.from_numpy(np.unique(mask)).long()] = 1
     made = Split(
-        pocket.CLASSES, [str(i) for i in chosen], labels[:, 1:], torch.stack([squash(image, size) for image in images]),
+        pocket.CLASSES,
+        [str(i) for i in chosen],
+        labels[:, 1:],
+        torch.stack([squash(image, size) for image in images]),
         photo=lambda i: images[i],
     )
     if split != "train":
@@ -152,8 +155,11 @@ def _folder(cfg: Config, split: str, size: int) -> Split:
     chosen = _chosen(cfg, split, len(listing.names))
     names = [listing.names[i] for i in chosen]
     made = Split(
-        listing.classes, names, torch.tensor([listing.labels[i] for i in chosen], dtype=torch.float32),
-        _images(cfg, name, size, chosen), photo=lambda i: folder.read_image(cfg.root, names[i]),
+        listing.classes,
+        names,
+        torch.tensor([listing.labels[i] for i in chosen], dtype=torch.float32),
+        _images(cfg, name, size, chosen),
+        photo=lambda i: folder.read_image(cfg.root, names[i]),
     )
     if split != "train":
         made.mask = lambda i: folder.read_mask(cfg.root, names[i], len(listing.classes))
@@ -180,9 +186,12 @@ def _prepared(cfg: Config, split: str, size: int) -> Split:
     entries = [listed[i] for i in rows]
     prepared.require_unchanged(cfg.root, cfg.dataset, entries)
     made = Split(
-        classes, [Path(entry.image).name for entry in entries],
-        torch.from_numpy(prepared.labels_of(entries, classes, cfg.label_source)), _images(cfg, name, size, rows),
-        photo=lambda i: decode(root / entries[i].image), verified=True,
+        classes,
+        [Path(entry.image).name for entry in entries],
+        torch.from_numpy(prepared.labels_of(entries, classes, cfg.label_source)),
+        _images(cfg, name, size, rows),
+        photo=lambda i: decode(root / entries[i].image),
+        verified=True,
     )
     if split != "train":
         made.mask = lambda i: read_mask(root / entries[i].mask, (entries[i].height, entries[i].width), len(classes))

@@ -127,7 +127,10 @@ def _caches(dataset: str, root: str, name: str) -> list[str]:
 
 
 def _counts(
-    classes: list[str], lists: list[str], listed: dict[str, list[_File]], labels: dict[str, np.ndarray],
+    classes: list[str],
+    lists: list[str],
+    listed: dict[str, list[_File]],
+    labels: dict[str, np.ndarray],
     seen: dict[Path, _Seen],
 ) -> list[str]:
     """Images, masks and sizes of each list, and images of each class."""

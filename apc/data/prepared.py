@@ -78,7 +78,11 @@ def attempt(jobs: list[Job], make: Callable[[Job], Entry], label: str) -> list[E
 
 
 def look_at(
-    root: Path, image: str, mask: Path, classes: list[str], labels: set[str],
+    root: Path,
+    image: str,
+    mask: Path,
+    classes: list[str],
+    labels: set[str],
     subsets: Callable[[tuple[int, ...], list[int]], list[str]],
 ) -> Entry:
     """An Entry from its files, which are decoded to their end; ValueError where one cannot be used.
@@ -89,11 +93,16 @@ def look_at(
     data = (root / image).read_bytes()
     values = values_in(read_mask(mask, size, len(classes)))
     return Entry(
-        image=image, mask=mask.relative_to(root).as_posix(),
+        image=image,
+        mask=mask.relative_to(root).as_posix(),
         labels_annotations=" ".join(name for name in classes if name in labels),
         labels_masks=" ".join(classes[value] for value in values if 0 < value < len(classes)),
-        subsets=" ".join(subsets(size, values)), image_hash=hash_of(data), mask_hash=hash_of(mask.read_bytes()),
-        height=size[0], width=size[1], bytes=len(data),
+        subsets=" ".join(subsets(size, values)),
+        image_hash=hash_of(data),
+        mask_hash=hash_of(mask.read_bytes()),
+        height=size[0],
+        width=size[1],
+        bytes=len(data),
     )
 
 

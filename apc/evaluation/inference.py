@@ -81,9 +81,17 @@ def _rounded(side: float, patch: int) -> int:
 
 @torch.no_grad()
 def label_maps(
-    method: Method, split: Split, cfg: Config, protocols: Sequence[Protocol], *, device: str = "cpu",
-    wanted: Callable[[int], tuple[int, ...] | None], indices: Sequence[int], closed: ClosedFeatures | None = None,
-    crf_workers: int = 0, cost: Cost | None = None,
+    method: Method,
+    split: Split,
+    cfg: Config,
+    protocols: Sequence[Protocol],
+    *,
+    device: str = "cpu",
+    wanted: Callable[[int], tuple[int, ...] | None],
+    indices: Sequence[int],
+    closed: ClosedFeatures | None = None,
+    crf_workers: int = 0,
+    cost: Cost | None = None,
 ) -> Generator[LabelMap]:
     """Label maps of the photographs `indices` at the size (H,W) that `wanted(i)` gives; None leaves one out.
 
@@ -138,7 +146,9 @@ def _together(
 
 
 def _averaged(
-    means: list[Passes], shown: Callable[[Showing], Iterator[tuple[int, Branches]]], sizes: dict[int, tuple[int, ...]],
+    means: list[Passes],
+    shown: Callable[[Showing], Iterator[tuple[int, Branches]]],
+    sizes: dict[int, tuple[int, ...]],
     needed: set[str],
 ) -> Iterator[tuple[int, Passes, Branches]]:
     """Mean probabilities (C,H,W) of each photograph over each of `means`, as soon as it is complete."""
@@ -157,8 +167,16 @@ def _averaged(
 
 
 def _forward(
-    method: Method, split: Split, cfg: Config, indices: list[int], read: Callable[[int], np.ndarray], device: str,
-    closed: ClosedFeatures | None, cost: Cost, wanted: Collection[str], showing: Showing,
+    method: Method,
+    split: Split,
+    cfg: Config,
+    indices: list[int],
+    read: Callable[[int], np.ndarray],
+    device: str,
+    closed: ClosedFeatures | None,
+    cost: Cost,
+    wanted: Collection[str],
+    showing: Showing,
 ) -> Iterator[tuple[int, Branches]]:
     """Probabilities (C,h,w) of each photograph by branch; those of one shape go through the network together."""
     batches: list[tuple[list[int], Tensor]] = []

@@ -84,9 +84,17 @@ def foreground(matrix: np.ndarray) -> dict[str, float]:
 
 
 def score(
-    method: Method, split: Split, cfg: Config, protocols: Sequence[Protocol] = PROTOCOLS, device: str = "cpu",
-    closed: ClosedFeatures | None = None, *, crf_workers: int = 0, cost: Cost | None = None,
-    progress: Callable[[int], None] | None = None, keep: Callable[[LabelMap], None] | None = None,
+    method: Method,
+    split: Split,
+    cfg: Config,
+    protocols: Sequence[Protocol] = PROTOCOLS,
+    device: str = "cpu",
+    closed: ClosedFeatures | None = None,
+    *,
+    crf_workers: int = 0,
+    cost: Cost | None = None,
+    progress: Callable[[int], None] | None = None,
+    keep: Callable[[LabelMap], None] | None = None,
     keep_protocols: Sequence[Protocol] = (),
 ) -> dict[str, Counts]:
     """Counts by protocol name; photographs without a mask count nothing.
@@ -99,9 +107,7 @@ def score(
     num_classes = len(split.classes)
     scored = [p for p in protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
     counts = {
-        p.name: Counts(
-            np.zeros((len(split), 3, num_classes), np.int32), np.zeros((num_classes, num_classes), np.int64)
-        )
+        p.name: Counts(np.zeros((len(split), 3, num_classes), np.int32), np.zeros((num_classes, num_classes), np.int64))
         for p in scored
     }
     mask = functools.lru_cache(maxsize=256)(split.mask)  # a photograph's label maps come at about the same time
@@ -119,7 +125,15 @@ def score(
     method.eval()
     every = list(dict.fromkeys([*scored, *keep_protocols]))
     made = label_maps(
-        method, split, cfg, every, device=device, wanted=size, indices=mine, closed=closed, crf_workers=crf_workers,
+        method,
+        split,
+        cfg,
+        every,
+        device=device,
+        wanted=size,
+        indices=mine,
+        closed=closed,
+        crf_workers=crf_workers,
         cost=cost,
     )
     with contextlib.closing(made):

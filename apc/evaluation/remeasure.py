@@ -58,8 +58,11 @@ def measured(row: Row, told: dict[str, Any]) -> Row:
         return row
     by = {name: told[name] for name in ("commit", "device")}
     return replace(
-        row, metrics=row.metrics | told.get("metrics", {}), seconds=row.seconds | told.get("seconds", {}),
-        per_class=row.per_class | told.get("per_class", {}), stamp=row.stamp | {"measured": by},
+        row,
+        metrics=row.metrics | told.get("metrics", {}),
+        seconds=row.seconds | told.get("seconds", {}),
+        per_class=row.per_class | told.get("per_class", {}),
+        stamp=row.stamp | {"measured": by},
     )
 
 

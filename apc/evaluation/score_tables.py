@@ -20,7 +20,11 @@ from apc.runs.scores import RUNS_OWN, Protocol
 
 
 def outcome(
-    counts: dict[str, Counts], protocols: Sequence[Protocol], cost: Cost, cfg: Config, patch: int,
+    counts: dict[str, Counts],
+    protocols: Sequence[Protocol],
+    cost: Cost,
+    cfg: Config,
+    patch: int,
     classes: list[str],
 ) -> dict[str, dict[str, Any]]:
     """Scores in percent, seconds a photograph and GiB by protocol name."""
@@ -30,13 +34,16 @@ def outcome(
         crf = cfg.crf if p.crf == RUNS_OWN else p.crf
         spent = cost.crf_seconds.get(p, [])
         found[p.name] = {
-            "miou": miou(total), "pixel_accuracy": pixel_accuracy(total),
+            "miou": miou(total),
+            "pixel_accuracy": pixel_accuracy(total),
             "iou": {c: None if np.isnan(v) else float(v) for c, v in zip(classes, iou(total), strict=True)},
             "seconds": sum(cost.seconds[s] / cost.images[s] for s in passes if s in cost.images),
             "crf_seconds": float(np.mean(spent)) if spent else None,
             "peak_gib": max((cost.peak_gib[s] for s in passes if s in cost.peak_gib), default=None),
-            "meaning": p.meaning, "protocol": asdict(p) | {"size": p.size or cfg.scored_size, "crf": crf},
-            "crf_parameters": CRF[crf]._asdict() if crf else None, "confusion": total.tolist(),
+            "meaning": p.meaning,
+            "protocol": asdict(p) | {"size": p.size or cfg.scored_size, "crf": crf},
+            "crf_parameters": CRF[crf]._asdict() if crf else None,
+            "confusion": total.tolist(),
         }
     return found
 

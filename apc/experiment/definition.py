@@ -42,5 +42,3 @@ class Experiment:
     """What is measured on finished runs, whose folders lie below the path: the rows of the table, made of theirs."""
     minutes: Mapping[str, int] = field(default_factory=dict)
     """Minutes to expect on two cores, by preset."""
-
-

@@ -44,14 +44,22 @@ class _Given(argparse.Action):
 
 
 def parser(
-    name: str, title: str, seeds: Mapping[str, int], minutes: Mapping[str, int], trials: int | None = None,
-    objectives: str = "miou", *, trains: bool = True,
+    name: str,
+    title: str,
+    seeds: Mapping[str, int],
+    minutes: Mapping[str, int],
+    trials: int | None = None,
+    objectives: str = "miou",
+    *,
+    trains: bool = True,
 ) -> Parser:
     """Parser of an experiment; `trials` is the default number of Optuna trials, None for a plan of points. One that
     `trains` nothing, but draws runs that are there, needs no place to train."""
     expected = "; ".join(f"about {m} minutes on {preset} with two cores" for preset, m in minutes.items())
     parser = Parser(
-        prog=name, allow_abbrev=False, description=f"{title}{f' ({expected})' if expected else ''}.",
+        prog=name,
+        allow_abbrev=False,
+        description=f"{title}{f' ({expected})' if expected else ''}.",
         epilog="Finished runs are kept and never done again: after an interruption the same command goes on.",
     )
     what = parser.add_argument_group("what is trained").add_argument
@@ -130,8 +138,13 @@ def how_of(args: argparse.Namespace, reported: Collection[str]) -> How:
     if args.grid_points < 2:
         raise ValueError(f"--grid-points is {args.grid_points}; it must be at least 2")
     return How(
-        trials=args.trials, sampler=args.sampler, objectives=objectives, stop_early=args.stop_early,
-        search_seed=args.search_seed, hours=args.hours, gpu_hours=args.gpu_hours,
+        trials=args.trials,
+        sampler=args.sampler,
+        objectives=objectives,
+        stop_early=args.stop_early,
+        search_seed=args.search_seed,
+        hours=args.hours,
+        gpu_hours=args.gpu_hours,
         warm_start=args.warm_start.resolve() if args.warm_start else None,
     )
 
@@ -192,5 +205,3 @@ def check_trackers(names: Sequence[str]) -> None:
     for name in names:
         if find_spec(name) is None:
             raise ValueError(f"--log {name}: the package {name} is not installed; run `pip install {name}`")
-
-

@@ -24,8 +24,12 @@ def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
     assert isinstance(first, Experiment)
     try:
         args = parser(
-            first.name, first.title, first.seeds, first.minutes,
-            trials=first.trials if first.draw else None, objectives=first.metric,
+            first.name,
+            first.title,
+            first.seeds,
+            first.minutes,
+            trials=first.trials if first.draw else None,
+            objectives=first.metric,
         ).parse_args(argv)
         run = Call(first, args)
         code = run.go()
@@ -66,8 +70,13 @@ def search_space(words: Sequence[str]) -> int:
     plan = getattr(module, "PLAN", None)
     title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
     experiment = Experiment(
-        name=f"space_{name}", title=title, plan=plan, draw=None if plan else search_spaces.draw_of(module),
-        space=getattr(module, "SPACE", None), first=tuple(getattr(module, "FIRST", ())), chooses=True,
+        name=f"space_{name}",
+        title=title,
+        plan=plan,
+        draw=None if plan else search_spaces.draw_of(module),
+        space=getattr(module, "SPACE", None),
+        first=tuple(getattr(module, "FIRST", ())),
+        chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )
     return main(experiment, flags)

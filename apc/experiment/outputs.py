@@ -21,7 +21,11 @@ HALVES = {"tune_miou", "held_miou"}
 
 
 def leave_rows(
-    path: Path, experiment: str, result: Result, labels: Sequence[str], metric: str,
+    path: Path,
+    experiment: str,
+    result: Result,
+    labels: Sequence[str],
+    metric: str,
     search: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen and, as
@@ -30,8 +34,9 @@ def leave_rows(
     more |= {"search": dict(search)} if search else {}
     rows = [
         replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (more if row.stamp else {}))
-        for point, rows in result for row in rows
-    ]  # fmt: skip
+        for point, rows in result
+        for row in rows
+    ]
     save_rows(path, merged(load_rows(path) if path.is_file() else [], rows, labels))
 
 

@@ -91,11 +91,22 @@ def _draw(picture: Picture, args: argparse.Namespace, words: list[str]) -> int:
     path = reports / "figures" / file_name(picture.name, dataset)
     told = picture.show(found, base, chosen, path)
     command = shlex.join(["python", f"experiments/{picture.name}.py", *_without_folders(words)])
-    write_atomically(reports / "results" / picture.name / f"{dataset}.json", json.dumps({
-        "runs": {label: folder.name for label, folder in found.items()}, "seed": base.seed, "rule": RULE,
-        "images": {label: split.names[i] for label, i in chosen.items()}, **told, "command": command,
-        "stamp": stamp(data=data.fingerprint(base)),
-    }, indent=1) + "\n")  # fmt: skip
+    write_atomically(
+        reports / "results" / picture.name / f"{dataset}.json",
+        json.dumps(
+            {
+                "runs": {label: folder.name for label, folder in found.items()},
+                "seed": base.seed,
+                "rule": RULE,
+                "images": {label: split.names[i] for label, i in chosen.items()},
+                **told,
+                "command": command,
+                "stamp": stamp(data=data.fingerprint(base)),
+            },
+            indent=1,
+        )
+        + "\n",
+    )
     page = build(reports)
     print(f"{path}.png and .pdf: {len(chosen)} images of {dataset}; {page}: the report")
     return 0
@@ -138,8 +149,10 @@ def _of_training(words: Sequence[str]) -> list[str]:
 def _without_folders(words: Sequence[str]) -> list[str]:
     """The flags with folders of this machine by their last name, and without where runs and reports lie."""
     kept = without(words, {"--runs": 1, "--reports": 1})
-    return [Path(word).name if before in ("--root", "--weights") else word
-            for before, word in zip(["", *kept], kept, strict=False)]  # fmt: skip
+    return [
+        Path(word).name if before in ("--root", "--weights") else word
+        for before, word in zip(["", *kept], kept, strict=False)
+    ]
 
 
 def without(words: Sequence[str], flags: Mapping[str, int]) -> list[str]:

@@ -153,8 +153,14 @@ class Call:
 
         args = self.args
         return Resources(
-            address=args.address, num_workers=args.num_workers, cpus_per_trial=args.cpus, gpus_per_trial=args.gpus,
-            max_concurrent=args.max_concurrent, retries=args.retries, trackers=tuple(args.log), verbose=args.verbose,
+            address=args.address,
+            num_workers=args.num_workers,
+            cpus_per_trial=args.cpus,
+            gpus_per_trial=args.gpus,
+            max_concurrent=args.max_concurrent,
+            retries=args.retries,
+            trackers=tuple(args.log),
+            verbose=args.verbose,
         )
 
     def _search(self) -> Result:
@@ -165,7 +171,10 @@ class Call:
         shown = "miou" if self.experiment.measure else self.metrics[0]  # what is measured later is not known yet
         common: dict[str, Any] = {
             "name": name,
-            "base": self.base, "seeds": self.seeds, "runs": self.runs, "resources": self._resources(),
+            "base": self.base,
+            "seeds": self.seeds,
+            "runs": self.runs,
+            "resources": self._resources(),
             "view": Progress(f"{self.experiment.name} on {self.dataset}", shown),
         }
         if self.plan:
@@ -237,4 +246,3 @@ class Call:
         later = f", and at most {counts['later']} more that depend on their scores" if counts["later"] else ""
         print(f"{counts['done']} runs done, {counts['waiting']} to do{later}")
         return 0
-

@@ -201,9 +201,22 @@ def afa(dataset: str = "voc") -> Config:
     squashed to 512 pixels and mirrored, not scaled at random and cropped.
     """
     cfg = Config(
-        dataset="voc", method="afa", encoder="mit_b1", image_size=512, decoder_blocks=(1, 2, 3, 4), epochs=8,
-        frozen_epochs=0, unfreeze_blocks=8, batch_size=4, optimizer="adamw", lr=6e-5, weight_decay=0.01,
-        schedule="poly", poly_power=1.0, warmup_steps=1500, crf="afa",
+        dataset="voc",
+        method="afa",
+        encoder="mit_b1",
+        image_size=512,
+        decoder_blocks=(1, 2, 3, 4),
+        epochs=8,
+        frozen_epochs=0,
+        unfreeze_blocks=8,
+        batch_size=4,
+        optimizer="adamw",
+        lr=6e-5,
+        weight_decay=0.01,
+        schedule="poly",
+        poly_power=1.0,
+        warmup_steps=1500,
+        crf="afa",
     )
     return cfg if dataset == "voc" else replace(cfg, dataset="coco", batch_size=8)
 
@@ -219,7 +232,15 @@ def afa_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
     """
     steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
     return {
-        "method": "afa", "frozen_epochs": 0, "unfreeze_blocks": 1000, "optimizer": "adamw", "weight_decay": 0.01,
-        "lr": base.lr_frozen / HEADS, "beta2": 0.999, "schedule": "poly", "poly_power": 1.0,
-        "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
+        "method": "afa",
+        "frozen_epochs": 0,
+        "unfreeze_blocks": 1000,
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+        "lr": base.lr_frozen / HEADS,
+        "beta2": 0.999,
+        "schedule": "poly",
+        "poly_power": 1.0,
+        "warmup_steps": round(steps * 1_500 / 20_000),
+        "grad_clip": 0.0,
     }

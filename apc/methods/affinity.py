@@ -135,9 +135,7 @@ def label_along(
     return strict_and_lax(refine_scores(par, images, along), classes)
 
 
-def shares_along(
-    cam: Tensor, labels: Tensor, flow: Tensor, high: float, low: float, size: tuple[int, int]
-) -> Tensor:
+def shares_along(cam: Tensor, labels: Tensor, flow: Tensor, high: float, low: float, size: tuple[int, int]) -> Tensor:
     """CAMs (B,C-1,h,w) propagated along `flow` (B,N,N), of the image's own K classes and for pixels of `size`:
     (B,2K,H,W), under the background `high` and behind it under `low`."""
     index = own_classes(labels).clamp(min=0)[:, :, None, None].expand(-1, -1, *cam.shape[-2:])

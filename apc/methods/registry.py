@@ -25,8 +25,10 @@ METHODS: dict[str, type[Method]] = {"apc": APC, "vit_pcm": ViTPCM, "afa": AFA, "
 PUBLISHED: dict[str, Callable[[str], Config]] = {"vit_pcm": vit_pcm, "afa": afa, "toco": toco}
 """Published setting of the methods of Table 6 on voc or coco."""
 PROPORTIONS: dict[str, Callable[[Config], dict[str, Any]]] = {
-    "vit_pcm": vit_pcm_pocket, "afa": afa_pocket, "toco": toco_pocket,
-}  # fmt: skip
+    "vit_pcm": vit_pcm_pocket,
+    "afa": afa_pocket,
+    "toco": toco_pocket,
+}
 """Fields that turn a setting of small data into theirs."""
 
 

@@ -81,10 +81,12 @@ class LargeFOV(nn.Sequential):
 
     def __init__(self, width: int, channels: int, num_classes: int, rate: int) -> None:
         super().__init__(
-            nn.Conv2d(width, channels, 3, padding=rate, dilation=rate, bias=False), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=rate, dilation=rate, bias=False), nn.ReLU(),
+            nn.Conv2d(width, channels, 3, padding=rate, dilation=rate, bias=False),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=rate, dilation=rate, bias=False),
+            nn.ReLU(),
             nn.Conv2d(channels, num_classes, 1, bias=False),
-        )  # fmt: skip
+        )
 
 
 class ToCo(Method):
@@ -238,9 +240,25 @@ class ToCo(Method):
 def toco(dataset: str = "voc") -> Config:
     """The published settings on VOC, 20,000 iterations of 4 crops, or on COCO, 80,000 of 8, in whole epochs."""
     cfg = replace(
-        voc(), method="toco", encoder="vit_base_patch16_224.orig_in21k_ft_in1k", pos_embed="torch", image_size=448,
-        eval_size=448, jitter=0.4, epochs=8, frozen_epochs=0, unfreeze_blocks=12, batch_size=4, optimizer="adamw",
-        lr=6e-5, weight_decay=0.01, schedule="poly", poly_power=0.9, warmup_steps=1500, crf="toco", amp="none",
+        voc(),
+        method="toco",
+        encoder="vit_base_patch16_224.orig_in21k_ft_in1k",
+        pos_embed="torch",
+        image_size=448,
+        eval_size=448,
+        jitter=0.4,
+        epochs=8,
+        frozen_epochs=0,
+        unfreeze_blocks=12,
+        batch_size=4,
+        optimizer="adamw",
+        lr=6e-5,
+        weight_decay=0.01,
+        schedule="poly",
+        poly_power=0.9,
+        warmup_steps=1500,
+        crf="toco",
+        amp="none",
     )
     return cfg if dataset == "voc" else replace(cfg, dataset="coco", batch_size=8)
 
@@ -254,7 +272,16 @@ def toco_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
     """
     steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
     return {
-        "method": "toco", "pos_embed": "torch", "frozen_epochs": 0, "unfreeze_blocks": 1000,
-        "optimizer": "adamw", "weight_decay": 0.01, "lr": base.lr_frozen / HEADS, "beta2": 0.999,
-        "schedule": "poly", "poly_power": 0.9, "warmup_steps": round(steps * 1_500 / 20_000), "grad_clip": 0.0,
+        "method": "toco",
+        "pos_embed": "torch",
+        "frozen_epochs": 0,
+        "unfreeze_blocks": 1000,
+        "optimizer": "adamw",
+        "weight_decay": 0.01,
+        "lr": base.lr_frozen / HEADS,
+        "beta2": 0.999,
+        "schedule": "poly",
+        "poly_power": 0.9,
+        "warmup_steps": round(steps * 1_500 / 20_000),
+        "grad_clip": 0.0,
     }

@@ -51,8 +51,17 @@ def vit_pcm(dataset: str = "voc") -> Config:
     images as deeplab-pytorch's 20,000 steps of 10; or the same on COCO's images as ViT-PCM sieves them.
     `deeplab_weights` is yours to name."""
     cfg = replace(
-        voc(), method="vit_pcm", encoder="vit_base_patch16_384.orig_in21k_ft_in1k", flip="both", jitter=0.6,
-        pooling="max", mce="clamped", epochs=99, frozen_epochs=1, stage2_epochs=19, batch_size=64,
+        voc(),
+        method="vit_pcm",
+        encoder="vit_base_patch16_384.orig_in21k_ft_in1k",
+        flip="both",
+        jitter=0.6,
+        pooling="max",
+        mce="clamped",
+        epochs=99,
+        frozen_epochs=1,
+        stage2_epochs=19,
+        batch_size=64,
         deeplab="resnet101",
     )
     return cfg if dataset == "voc" else replace(cfg, dataset="coco", coco_images="vit_pcm")
@@ -66,8 +75,13 @@ def vit_pcm_pocket(base: Config) -> dict[str, Any]:
     few = max(round(base.epochs * 19 / 80), min(base.epochs, 6))
     second = 2 * base.epochs if base.dataset == "pocket" else few
     return {
-        "method": "vit_pcm", "pooling": "max", "mce": "clamped", "epochs": base.epochs + second,
-        "frozen_epochs": min(base.frozen_epochs, 1), "stage2_epochs": second, "deeplab": "vit",
+        "method": "vit_pcm",
+        "pooling": "max",
+        "mce": "clamped",
+        "epochs": base.epochs + second,
+        "frozen_epochs": min(base.frozen_epochs, 1),
+        "stage2_epochs": second,
+        "deeplab": "vit",
     }
 
 

@@ -98,5 +98,3 @@ class Encoder(nn.Module):
             if number in self.taps:
                 kept.append(x)
         return [*kept, self.vit.norm(x)]
-
-

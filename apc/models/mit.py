@@ -217,11 +217,17 @@ def build_mit(cfg: Config) -> MiTEncoder:
 
 
 _HUB_NAMES = {
-    r"^segformer\.": "", r"^encoder\.": "", r"^patch_embeddings\.(\d)\.layer_norm": r"stages.\1.embed.norm",
-    r"^patch_embeddings\.(\d)\.": r"stages.\1.embed.", r"^layer_norm\.(\d)\.": r"stages.\1.norm.",
-    r"^block\.(\d)\.": r"stages.\1.blocks.", r"\.layer_norm_([12])\.": r".norm\1.",
-    r"\.attention\.self\.layer_norm\.": ".attn.norm.", r"\.attention\.self\.(sr|key|value)\.": r".attn.\1.",
-    r"\.attention\.self\.query\.": ".attn.q.", r"\.attention\.output\.dense\.": ".attn.proj.",
+    r"^segformer\.": "",
+    r"^encoder\.": "",
+    r"^patch_embeddings\.(\d)\.layer_norm": r"stages.\1.embed.norm",
+    r"^patch_embeddings\.(\d)\.": r"stages.\1.embed.",
+    r"^layer_norm\.(\d)\.": r"stages.\1.norm.",
+    r"^block\.(\d)\.": r"stages.\1.blocks.",
+    r"\.layer_norm_([12])\.": r".norm\1.",
+    r"\.attention\.self\.layer_norm\.": ".attn.norm.",
+    r"\.attention\.self\.(sr|key|value)\.": r".attn.\1.",
+    r"\.attention\.self\.query\.": ".attn.q.",
+    r"\.attention\.output\.dense\.": ".attn.proj.",
     r"\.mlp\.dense([12])\.": r".mlp.fc\1.",
 }
 """Names on the hub -> ours, applied in this order; SegFormer's own names pass unchanged."""

@@ -39,7 +39,10 @@ STAGES = {
 }
 """The two stages of the training; all of it is part of the weights' identity."""
 ATTRIBUTES = {
-    "pattern": len(pocket.PATTERNS), "period": len(pocket.PERIODS), "hue": pocket.NUM_HUES, "shape": len(pocket.SHAPES)
+    "pattern": len(pocket.PATTERNS),
+    "period": len(pocket.PERIODS),
+    "hue": pocket.NUM_HUES,
+    "shape": len(pocket.SHAPES),
 }
 """Values of each attribute; one more stands for the background."""
 
@@ -150,8 +153,14 @@ def draw_blobs(index: int) -> tuple[np.ndarray, np.ndarray]:
         tones = pocket.striking(rng, hue, other / pocket.NUM_HUES) if two_tone else pocket.dull(rng, hue)
         size = float(rng.uniform(5, 9) if two_tone else rng.uniform(7, 20))
         window, alpha = pocket.paint(
-            image, rng.uniform(4, pocket.SIDE - 4, size=2), size, rng.normal(0, 0.4) + np.pi * rng.integers(2),
-            pocket.SHAPES[value["shape"]], pattern, pocket.PERIODS[value["period"]], tones,
+            image,
+            rng.uniform(4, pocket.SIDE - 4, size=2),
+            size,
+            rng.normal(0, 0.4) + np.pi * rng.integers(2),
+            pocket.SHAPES[value["shape"]],
+            pattern,
+            pocket.PERIODS[value["period"]],
+            tones,
         )
         for name, chosen in value.items():
             maps[name][window][alpha > 0.5] = chosen + 1

@@ -1,9 +1,9 @@
 """From photographs to a folder of predictions, one photograph at a time; what is finished is not done again.
 
-    OUT/masks/NAME.png       class numbers at the photograph's own size, in VOC's colours
-    OUT/overlays/NAME.jpg    the mask over the photograph
-    OUT/heatmaps/NAME.png    the patch branch's probability of each class found (paper, Figure 6)
-    OUT/contact_sheet.png    all of them, on several pages where there are more than 18
-    OUT/summary.csv          a line a photograph: classes, confidence, percent of the pixels of each class
-    OUT/prediction.json      what made them: the model, its settings, versions
+OUT/masks/NAME.png       class numbers at the photograph's own size, in VOC's colours
+OUT/overlays/NAME.jpg    the mask over the photograph
+OUT/heatmaps/NAME.png    the patch branch's probability of each class found (paper, Figure 6)
+OUT/contact_sheet.png    all of them, on several pages where there are more than 18
+OUT/summary.csv          a line a photograph: classes, confidence, percent of the pixels of each class
+OUT/prediction.json      what made them: the model, its settings, versions
 """

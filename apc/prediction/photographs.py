@@ -9,9 +9,22 @@ from pathlib import Path
 from PIL import Image
 
 SUFFIXES = {
-    ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".jp2", ".avif",
-    ".heic", ".heif",
-}  # fmt: skip
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".gif",
+    ".ppm",
+    ".pgm",
+    ".jp2",
+    ".avif",
+    ".heic",
+    ".heif",
+}
 """Files of these kinds are photographs where a folder is given; one that cannot be read is named, never passed over."""
 
 

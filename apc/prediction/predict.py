@@ -39,8 +39,12 @@ class Job:
 
 
 def predict(
-    job: Job, photographs: Sequence[Photograph], labels: dict[str, list[str]], out: Path,
-    tick: Callable[[], object] = lambda: None, crf_workers: int = 0,
+    job: Job,
+    photographs: Sequence[Photograph],
+    labels: dict[str, list[str]],
+    out: Path,
+    tick: Callable[[], object] = lambda: None,
+    crf_workers: int = 0,
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """Predict photographs into `out`; returns the rows of its summary, and a sentence for each that cannot be decoded.
 

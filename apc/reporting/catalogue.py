@@ -65,8 +65,13 @@ def _best(knob: str, value: float, held: str, source: str, ours: bool = False) -
 
 
 _COSTS = (
-    "train_cpu_seconds", "to_95_cpu_seconds", "train_seconds", "to_95_seconds", "images_per_second", "peak_gib",
-)  # fmt: skip
+    "train_cpu_seconds",
+    "to_95_cpu_seconds",
+    "train_seconds",
+    "to_95_seconds",
+    "images_per_second",
+    "peak_gib",
+)
 
 _LISTED = [
     Experiment(
@@ -338,9 +343,12 @@ def described(name: str) -> Experiment:
     if name.startswith("space_") and name not in EXPERIMENTS:
         space = name.removeprefix("space_")
         return Experiment(
-            name, f"Search of the space {space}", f"The settings of search_spaces/{space}.py that were tried.",
-            search=True, figures=("history", "knobs", "parallel"),
-        )  # fmt: skip
+            name,
+            f"Search of the space {space}",
+            f"The settings of search_spaces/{space}.py that were tried.",
+            search=True,
+            figures=("history", "knobs", "parallel"),
+        )
     return EXPERIMENTS.get(name) or Experiment(
         name=name, title=name, about="This experiment has no entry in apc/reporting/catalogue.py: a plain table."
     )

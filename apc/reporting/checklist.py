@@ -68,12 +68,13 @@ def _line(name: str, dataset: str, rows: Sequence[Row]) -> dict[str, str]:
         "data": dataset,
         "settings": str(len({row.row for row in rows})),
         "runs": f"{len(rows)}" + (f" ({told})" if told else ""),
-        "seeds": f"{seeds[0]}–{seeds[-1]}" if seeds == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2 else
-        ", ".join(map(str, seeds)),
+        "seeds": f"{seeds[0]}–{seeds[-1]}"
+        if seeds == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
+        else ", ".join(map(str, seeds)),
         "what varies, over what": _ranges(name, rows),
         "chosen by": f"`{described(name).metric}`, " + ("/".join(rules) or "not stamped"),
         "core-hours": f"{_hours(rows):.2f}",
-    }  # fmt: skip
+    }
 
 
 def _ranges(name: str, rows: Sequence[Row]) -> str:

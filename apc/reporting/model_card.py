@@ -13,18 +13,31 @@ from apc.runs.rows import Row
 from apc.runs.scores import parse
 
 _METHODS = {
-    "apc": "Adaptive Patch Contrast (APC)", "vit_pcm": "ViT-PCM", "afa": "Affinity from Attention (AFA)",
+    "apc": "Adaptive Patch Contrast (APC)",
+    "vit_pcm": "ViT-PCM",
+    "afa": "Affinity from Attention (AFA)",
     "toco": "Token Contrast (ToCo)",
-}  # fmt: skip
+}
 
 PAPER = (
     "Wangyu Wu, Tianhong Dai, Zhenhong Chen, Xiaowei Huang, Jimin Xiao, Fei Ma, Renrong Ouyang:\n"
     "Adaptive Patch Contrast for Weakly Supervised Semantic Segmentation"
 )
 _STAMP = (
-    "commit", "protocol", "time", "machine", "device", "threads", "processes", "python", "torch",
-    "torchvision", "timm", "numpy", "pydensecrf2",
-)  # fmt: skip
+    "commit",
+    "protocol",
+    "time",
+    "machine",
+    "device",
+    "threads",
+    "processes",
+    "python",
+    "torch",
+    "torchvision",
+    "timm",
+    "numpy",
+    "pydensecrf2",
+)
 
 
 def model_card(row: Row, name: str, license: str = "", epoch: int = 0) -> str:

@@ -57,16 +57,14 @@ def comparison_as_printed() -> list[str]:
                 spread = f" ± {line['spread']}" if line["spread"] else ""
                 cells.setdefault(line["row"], {})[column] = line["value"] + spread
     empty = dict.fromkeys(_COLUMNS.values(), tables.PENDING)
-    lines = [
-        {"method": names[row]} | empty | own | {"remark": REMARKS.get(row, "")}
-        for row, own in cells.items()
-    ]
+    lines = [{"method": names[row]} | empty | own | {"remark": REMARKS.get(row, "")} for row, own in cells.items()]
     return [
         "## Tables 2 to 4 and 6: other methods, as the paper prints them",
         "Nothing here was measured by us. The numbers do not share one protocol: some are segmentations without image "
         "labels, some are masks made with them, some have a CRF, so their order says little. The paper also disagrees "
         "with itself: its baseline is 68.2 in Table 5 and 68.6 in Table 8, its machine two RTX 4090 in section 4.1 and "
         "a single one in section 4.3. Every printed number, with its place, is in `apc/reporting/published.csv`.",
-        "<details><summary>The printed tables</summary>\n\n" + tables.markdown(DataFrame(lines), left=True)
+        "<details><summary>The printed tables</summary>\n\n"
+        + tables.markdown(DataFrame(lines), left=True)
         + "\n\n</details>",
-    ]  # fmt: skip
+    ]

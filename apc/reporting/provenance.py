@@ -93,8 +93,9 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
             [all_of("commit", "commit:", code=True), *(all_of(key) for key in ("python", "torch", "timm", "ray"))]
         ),
     ]
-    measured = {(by.get("commit"), by.get("device")) for row in group.rows
-                if isinstance(by := row.stamp.get("measured"), dict)}  # fmt: skip
+    measured = {
+        (by.get("commit"), by.get("device")) for row in group.rows if isinstance(by := row.stamp.get("measured"), dict)
+    }
     if measured:
         told = ", ".join(f"commit `{commit}` on {device}" for commit, device in sorted(measured, key=str))
         lines.append(f"what this table measures on the finished runs, measured afterwards: {told}")

@@ -88,9 +88,11 @@ def section(experiment: Experiment, dataset: str, reports: Path) -> Section:
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [rows] if len(groups) < 2 else [group.rows for group in groups]
     commands = [line for part in sources if (line := command(experiment, dataset, part))]
-    made = ["Made, continued or completed by:", _code(commands)] if commands else [
-        f"Made by the experiment `{experiment.name}`."
-    ]  # fmt: skip
+    made = (
+        ["Made, continued or completed by:", _code(commands)]
+        if commands
+        else [f"Made by the experiment `{experiment.name}`."]
+    )
     return Section([*text, *made], judged, rows, [schedule(group.rows) for group in groups])
 
 
@@ -112,7 +114,13 @@ def _file_name(experiment: str, dataset: str) -> str:
 
 
 def _group(
-    experiment: Experiment, group: Group, name: str, place: str, chosen: dict[str, Any], rows: list[Row], dataset: str,
+    experiment: Experiment,
+    group: Group,
+    name: str,
+    place: str,
+    chosen: dict[str, Any],
+    rows: list[Row],
+    dataset: str,
     reports: Path,
 ) -> tuple[list[str], list[Judged]]:
     """Paragraphs and verdicts of one group; `rows` are those of the file, failed and stopped ones among them."""

@@ -7,9 +7,16 @@ from apc.runs.rows import Row
 
 SCORES = ("miou", "miou_crf", "test_miou", "patch_miou", "patch_miou_crf")
 DETAILS = (
-    "labelled_miou", "labelled_miou_crf", "pseudo_miou", "pseudo_miou_crf", "precision", "recall", "mean_k",
-    "high_share", "train_seconds",
-)  # fmt: skip
+    "labelled_miou",
+    "labelled_miou_crf",
+    "pseudo_miou",
+    "pseudo_miou_crf",
+    "precision",
+    "recall",
+    "mean_k",
+    "high_share",
+    "train_seconds",
+)
 
 
 @dataclass(frozen=True)

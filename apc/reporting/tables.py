@@ -101,8 +101,10 @@ def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], referen
                 }
                 if group.images.counts:
                     over = group.over_images(label, reference, metric) if label != reference else None
-                    line |= {"images_low": over.low, "images_high": over.high} if over else dict.fromkeys(
-                        ("images_low", "images_high"), math.nan
+                    line |= (
+                        {"images_low": over.low, "images_high": over.high}
+                        if over
+                        else dict.fromkeys(("images_low", "images_high"), math.nan)
                     )
             line["seeds"] = " ".join(f"{seed}:{value:.6g}" for seed, value in sorted(scores.items()))
             lines.append(line)

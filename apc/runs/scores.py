@@ -28,8 +28,10 @@ RUNS_OWN = "own"
 """A Protocol's `crf` for the set that the run's config names."""
 
 _STEMS = {
-    ("decoder", False): "miou", ("patch", False): "patch_miou",
-    ("decoder", True): "labelled_miou", ("patch", True): "pseudo_miou",
+    ("decoder", False): "miou",
+    ("patch", False): "patch_miou",
+    ("decoder", True): "labelled_miou",
+    ("patch", True): "pseudo_miou",
 }
 _NAME = re.compile(
     r"(miou|patch_miou|labelled_miou|pseudo_miou)(?:_([1-9]\d*))?(_keep)?(_ms(?:_\d+)*)?(?:_(crf)(?:_(\w+))?)?"
@@ -104,14 +106,21 @@ def parse(name: str) -> Protocol:
     branch, labelled = next(key for key, value in _STEMS.items() if value == stem)
     given = tuple(int(percent) / 100 for percent in scales.split("_")[2:]) if scales else ()
     return Protocol(
-        branch, labelled, int(size or 0), bool(keep), given or (DEFAULT_SCALES if scales else ()),
+        branch,
+        labelled,
+        int(size or 0),
+        bool(keep),
+        given or (DEFAULT_SCALES if scales else ()),
         crf_set or (RUNS_OWN if crf else ""),
     )
 
 
 def combinations(
-    branches: Iterable[str] = BRANCHES, image_labels: Iterable[bool] = (False, True), sizes: Iterable[int] = (0,),
-    keep_aspect: Iterable[bool] = (False,), scales: Iterable[Sequence[float]] = ((),),
+    branches: Iterable[str] = BRANCHES,
+    image_labels: Iterable[bool] = (False, True),
+    sizes: Iterable[int] = (0,),
+    keep_aspect: Iterable[bool] = (False,),
+    scales: Iterable[Sequence[float]] = ((),),
     crf: Iterable[str] = ("", RUNS_OWN),
 ) -> list[Protocol]:
     """Every combination as a protocol, without repeats: comparable ones side by side, the CRF's next to its own."""
@@ -121,6 +130,8 @@ def combinations(
 
 
 PROTOCOLS = combinations()
+
+
 def scores_of(cfg: Config) -> list[str]:
     """Scores in percent that a run of this config will have, if its validation images have masks."""
     own = [p.name for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]

@@ -52,7 +52,12 @@ def stamp(**more: Any) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "commit": head, "dirty": dirty, "machine": machine(), "cpus": os.cpu_count(),
-        "python": platform.python_version(), **versions,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"), **more,
+        "commit": head,
+        "dirty": dirty,
+        "machine": machine(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        **versions,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **more,
     }

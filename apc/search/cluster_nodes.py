@@ -61,9 +61,16 @@ def look(runs: str, mark: str) -> Facts:
         why_not = error.strerror or str(error)
     disk = shutil.disk_usage(RAY_FILES if RAY_FILES.is_dir() else "/tmp")
     return Facts(
-        host=host, resolves=resolves, versions=versions(), token=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
-        interfaces=interfaces(), chosen=os.environ.get("GLOO_SOCKET_IFNAME", ""), reads=reads, why_not=why_not,
-        free=disk.free, full=1 - disk.free / disk.total,
+        host=host,
+        resolves=resolves,
+        versions=versions(),
+        token=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
+        interfaces=interfaces(),
+        chosen=os.environ.get("GLOO_SOCKET_IFNAME", ""),
+        reads=reads,
+        why_not=why_not,
+        free=disk.free,
+        full=1 - disk.free / disk.total,
     )
 
 

@@ -37,8 +37,14 @@ LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a tr
 
 
 def search(
-    plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, name: str = "apc",
-    resources: Resources = Resources(), view: View | None = None,
+    plan: Plan,
+    *,
+    base: Config,
+    seeds: Sequence[int],
+    runs: Path,
+    name: str = "apc",
+    resources: Resources = Resources(),
+    view: View | None = None,
 ) -> Result:
     """Run every point of `plan` with every seed and return the points, in the order proposed, with their rows.
 
@@ -61,8 +67,16 @@ def search(
 
 
 def optuna_search(
-    space: Draw, *, name: str, base: Config, seeds: Sequence[int], runs: Path, how: How,
-    first: Sequence[Mapping[str, Any]] = (), resources: Resources = Resources(), view: View | None = None,
+    space: Draw,
+    *,
+    name: str,
+    base: Config,
+    seeds: Sequence[int],
+    runs: Path,
+    how: How,
+    first: Sequence[Mapping[str, Any]] = (),
+    resources: Resources = Resources(),
+    view: View | None = None,
 ) -> Result:
     """Search a define-by-run space with Optuna until the study `name` below `runs` has used up what `how` allows.
 
@@ -86,8 +100,13 @@ def optuna_search(
 
 
 def _drive(
-    make: Callable[[worker.Task, int, View], "DriverSearch"], through: Callable[[], bool], name: str, base: Config,
-    resources: Resources, runs: Path, view: View,
+    make: Callable[[worker.Task, int, View], "DriverSearch"],
+    through: Callable[[], bool],
+    name: str,
+    base: Config,
+    resources: Resources,
+    runs: Path,
+    view: View,
 ) -> None:
     """Train until `through`; ValueError, once, where nothing more can be written."""
     try:
@@ -101,8 +120,13 @@ def _drive(
 
 
 def _attempts(
-    make: Callable[[worker.Task, int, View], "DriverSearch"], through: Callable[[], bool], name: str, base: Config,
-    resources: Resources, runs: Path, view: View,
+    make: Callable[[worker.Task, int, View], "DriverSearch"],
+    through: Callable[[], bool],
+    name: str,
+    base: Config,
+    resources: Resources,
+    runs: Path,
+    view: View,
 ) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
     store = runs / ".tune"
@@ -110,8 +134,14 @@ def _attempts(
         resources, slots = fit(resources)
         check_processes(base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
         task = worker.Task(
-            label="", configs=[], ids=[], runs=str(runs), threads=resources.cpus_per_trial,
-            gpus=resources.gpus_per_trial or 0.0, num_workers=resources.num_workers, store=str(store / "train"),
+            label="",
+            configs=[],
+            ids=[],
+            runs=str(runs),
+            threads=resources.cpus_per_trial,
+            gpus=resources.gpus_per_trial or 0.0,
+            num_workers=resources.num_workers,
+            store=str(store / "train"),
         )
         # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
         # launcher of several processes back, so there every trial proposed starts.
@@ -143,11 +173,17 @@ def _tuner(searcher: "DriverSearch", resources: Resources, store: Path, name: st
     return tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=searcher, num_samples=-1, reuse_actors=True, trial_dirname_creator=callbacks.folder_of,
-            trial_name_creator=_trial_id, scheduler=callbacks.GiveUp(searcher),
+            search_alg=searcher,
+            num_samples=-1,
+            reuse_actors=True,
+            trial_dirname_creator=callbacks.folder_of,
+            trial_name_creator=_trial_id,
+            scheduler=callbacks.GiveUp(searcher),
         ),
         run_config=tune.RunConfig(
-            name=time.strftime("%Y%m%d-%H%M%S-") + str(os.getpid()), storage_path=str(store), verbose=0,
+            name=time.strftime("%Y%m%d-%H%M%S-") + str(os.getpid()),
+            storage_path=str(store),
+            verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             callbacks=[
                 callbacks.Watch(view, searcher, lambda: fit(resources)),

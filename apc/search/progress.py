@@ -79,8 +79,12 @@ class Progress:
             from rich.live import Live
 
             self.live = Live(
-                console=self.console, get_renderable=self.render, refresh_per_second=2, transient=True,
-                redirect_stdout=False, redirect_stderr=False,
+                console=self.console,
+                get_renderable=self.render,
+                refresh_per_second=2,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self.live.start()
 
@@ -201,5 +205,3 @@ class Silent:
     def known(self, counts: Mapping[str, int]) -> None: ...
     def tick(self) -> None: ...
     def end(self) -> None: ...
-
-

@@ -19,10 +19,13 @@ SAMPLERS: dict[str, Callable[[int, int], samplers.BaseSampler]] = {
     "nsga2": lambda seed, own: samplers.NSGAIISampler(seed=own, population_size=10),
     "random": lambda seed, own: samplers.RandomSampler(seed=own),
     "qmc": lambda seed, own: samplers.QMCSampler(
-        seed=seed, scramble=True, independent_sampler=samplers.RandomSampler(seed=own),
-        warn_independent_sampling=False, warn_asynchronous_seeding=False,
+        seed=seed,
+        scramble=True,
+        independent_sampler=samplers.RandomSampler(seed=own),
+        warn_independent_sampling=False,
+        warn_asynchronous_seeding=False,
     ),
-}  # fmt: skip
+}
 """Name -> sampler of (the search's seed, the trial's own). Where a knob exists in some settings only, gp and cmaes draw
 it as tpe does, qmc at random; a population of nsga2 is 10 settings, since a trial here is minutes of training."""
 

@@ -49,7 +49,14 @@ class Study:
     """Proposes settings and takes their rows; see this module's docstring."""
 
     def __init__(
-        self, space: spaces.Draw, *, name: str, base: Config, seeds: Sequence[int], runs: Path, how: How,
+        self,
+        space: spaces.Draw,
+        *,
+        name: str,
+        base: Config,
+        seeds: Sequence[int],
+        runs: Path,
+        how: How,
         first: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -89,7 +96,9 @@ class Study:
         if there:
             optuna.delete_study(study_name=self.name, storage=storage)
         study = optuna.create_study(
-            study_name=self.name, storage=storage, pruner=pruner,
+            study_name=self.name,
+            storage=storage,
+            pruner=pruner,
             directions=["minimize" if o in LOWER_IS_BETTER else "maximize" for o in self.how.objectives],
         )
         for trial in warm:
@@ -243,10 +252,14 @@ class Study:
             asked = optuna.trial.FixedTrial(values)
             self.space(asked)
             if None not in told:
-                warm.append(optuna.trial.create_trial(
-                    params=asked.params, distributions=asked.distributions, values=told,  # type: ignore[arg-type]
-                    user_attrs={"values": values, "warm": [row.run for row in rows]},
-                ))
+                warm.append(
+                    optuna.trial.create_trial(
+                        params=asked.params,
+                        distributions=asked.distributions,
+                        values=told,  # type: ignore[arg-type]
+                        user_attrs={"values": values, "warm": [row.run for row in rows]},
+                    )
+                )
         if not warm:
             raise ValueError(
                 f"--warm-start {self.how.warm_start}: none of its finished runs has this search's base config and data "

@@ -49,8 +49,9 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     then = added | dict(then)
     told = [
         f"{key} was {then.get(key, 'absent')}, is {now.get(key, 'absent')}"
-        for key in dict.fromkeys([*now, *then]) if key != "drawn" and then.get(key) != now.get(key)
-    ]  # fmt: skip
+        for key in dict.fromkeys([*now, *then])
+        if key != "drawn" and then.get(key) != now.get(key)
+    ]
     if any(text.startswith("space of ") for text in told):
         return told  # other draws follow from other ranges
     for name in dict.fromkeys([*now["drawn"], *then["drawn"]]):

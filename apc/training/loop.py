@@ -44,7 +44,13 @@ def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
 
 
 def train(
-    method: Method, cfg: Config, split: data.Split, val: data.Split, *, folder: Path, device: str = "cpu",
+    method: Method,
+    cfg: Config,
+    split: data.Split,
+    val: data.Split,
+    *,
+    folder: Path,
+    device: str = "cpu",
     report: Report | None = None,
 ) -> dict[str, Any]:
     """Train in place, resuming from `<folder>/last.pt`; returns `curve`, `seconds`, `peak_gib` and `closed` features.
@@ -119,10 +125,18 @@ def train(
                 save_model(folder / "best", method, cfg, val.classes)
         curve.append(entry)
         if rank == 0:
-            save_state(folder / "last.pt", {
-                "config": without_paths(cfg), "epoch": epoch, "model": method.state_dict(),
-                "optimizer": optimizer.state_dict(), "curve": curve, "seconds": seconds, "peak_gib": peak,
-            })
+            save_state(
+                folder / "last.pt",
+                {
+                    "config": without_paths(cfg),
+                    "epoch": epoch,
+                    "model": method.state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "curve": curve,
+                    "seconds": seconds,
+                    "peak_gib": peak,
+                },
+            )
             write_atomically(folder / "curve.jsonl", "".join(json.dumps(e) + "\n" for e in curve))
         if report:
             report({"epochs": float(cfg.epochs), **entry})
@@ -133,7 +147,12 @@ Part = tuple[dict[str, Tensor], list[tuple[int, ...]]]  # images of a step, and 
 
 
 def _gradients(
-    module: nn.Module, parts: list[Part], weights: dict[str, float], progress: float, cfg: Config, device: str,
+    module: nn.Module,
+    parts: list[Part],
+    weights: dict[str, float],
+    progress: float,
+    cfg: Config,
+    device: str,
     closed: ClosedFeatures | None,
 ) -> dict[str, Tensor]:
     """Add the gradients of a step's parts up; the step's loss terms and `loss`, means over its images."""
@@ -195,9 +214,7 @@ def _schedule(cfg: Config, step: int, steps: int) -> float:
     return warm * course
 
 
-def _batches(
-    split: data.Split, cfg: Config, epoch: int, rank: int, world: int, device: str
-) -> Iterator[list[Part]]:
+def _batches(split: data.Split, cfg: Config, epoch: int, rank: int, world: int, device: str) -> Iterator[list[Part]]:
     """This process's share of every batch of an epoch, in the parts it holds in memory at once."""
     order = np.random.default_rng([cfg.seed, 3, epoch]).permutation(len(split))
     starts = range(0, max(len(split) - cfg.batch_size, 0) + 1, cfg.batch_size)
@@ -218,17 +235,19 @@ def _batches(
     threads = 0 if device == "cpu" and isinstance(split.images, Tensor) else min(cores(), 8)
     for parts in prefetch(shares, made, threads):
         yield [
-            ({
-                "image": as_floats(batch["image"], device), "labels": batch["labels"].to(device),
-                "index": torch.tensor([key[1:] for key in keys]),
-            }, keys)
+            (
+                {
+                    "image": as_floats(batch["image"], device),
+                    "labels": batch["labels"].to(device),
+                    "index": torch.tensor([key[1:] for key in keys]),
+                },
+                keys,
+            )
             for batch, keys in parts
         ]
 
 
-def _closed_features(
-    method: Method, cfg: Config, num_train: int, num_val: int, device: str
-) -> ClosedFeatures | None:
+def _closed_features(method: Method, cfg: Config, num_train: int, num_val: int, device: str) -> ClosedFeatures | None:
     """Remember closed blocks' outputs where that is exact and fits; on a GPU, recomputing in batches is cheaper."""
     capacity = {TRAIN: num_train * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
     gib = gib_needed(method.encoder, capacity[TRAIN], cfg.image_size)

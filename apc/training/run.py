@@ -35,9 +35,7 @@ def identity(cfg: Config) -> str:
     return run_id(to_dict(cfg), data.fingerprint(cfg), weights.fingerprint(cfg))
 
 
-def run(
-    cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None, crf_workers: int = 0
-) -> Row:
+def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None, crf_workers: int = 0) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
     `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in miou.
@@ -106,8 +104,14 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _train_and_score(
-    method: Method, cfg: Config, train_split: data.Split, val: data.Split, folder: Path, device: str,
-    report: Report | None, crf_workers: int,
+    method: Method,
+    cfg: Config,
+    train_split: data.Split,
+    val: data.Split,
+    folder: Path,
+    device: str,
+    report: Report | None,
+    crf_workers: int,
 ) -> Row:
     trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
     start = time.perf_counter()
@@ -124,15 +128,26 @@ def _train_and_score(
     scored = time.perf_counter() - start
 
     row = Row(
-        run=folder.name, config=without_paths(cfg), metrics=metrics,
-        seconds=trained["seconds"] | {"eval": scored}, classes=val.classes, curve=trained["curve"],
+        run=folder.name,
+        config=without_paths(cfg),
+        metrics=metrics,
+        seconds=trained["seconds"] | {"eval": scored},
+        classes=val.classes,
+        curve=trained["curve"],
         per_class={p: [None if math.isnan(v) else round(v, 4) for v in iou(m)] for p, m in totals.items()},
         stamp=stamp(
-            data=data.fingerprint(cfg), weights=weights.fingerprint(cfg), weights_name=Path(cfg.weights).name,
+            data=data.fingerprint(cfg),
+            weights=weights.fingerprint(cfg),
+            weights_name=Path(cfg.weights).name,
             weights_contents=weights.contents(cfg),
             device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
-            threads=torch.get_num_threads(), processes=processes()[1], selection="val",
-            images=images, protocol=PROTOCOL, peak_gib=round(trained["peak_gib"], 3), **data.provenance(cfg),
+            threads=torch.get_num_threads(),
+            processes=processes()[1],
+            selection="val",
+            images=images,
+            protocol=PROTOCOL,
+            peak_gib=round(trained["peak_gib"], 3),
+            **data.provenance(cfg),
         ),
     )
     if processes()[0] == 0:

@@ -28,9 +28,14 @@ def run(photographs: Path) -> Path:
     """A finished run of an untrained model, in a folder of its own."""
     where = photographs.parent / "runs" / "abc"
     cfg = replace(
-        folder(), root=str(photographs), encoder="pocket", decoder_blocks=(1, 3), image_size=48, decoder_width=16,
+        folder(),
+        root=str(photographs),
+        encoder="pocket",
+        decoder_blocks=(1, 3),
+        image_size=48,
+        decoder_width=16,
         crf="none",
-    )  # fmt: skip
+    )
     torch.manual_seed(0)
     save_model(where, build(cfg, len(CLASSES)), cfg, CLASSES)
     save_run(where.parent, Row(run=where.name, config=vars(cfg), metrics={}, seconds={}, classes=CLASSES))
@@ -69,7 +74,8 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ["model.safetensors", "not of the architecture in config.toml"],
     ),
     "an encoder that there is not": (
-        _edit("config.toml", 'encoder = "pocket"', 'encoder = "resnet50"'), ["config.toml", "encoder is 'resnet50'"],
+        _edit("config.toml", 'encoder = "pocket"', 'encoder = "resnet50"'),
+        ["config.toml", "encoder is 'resnet50'"],
     ),
     "another number of classes": (
         _edit("classes.txt", "blue\n", "blue\ngreen\n"),
@@ -79,11 +85,13 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "classes that are no text": (_bytes("classes.txt", lambda b: b"\xff\xfe\x00"), ["classes.txt", "UTF-8"]),
     "no classes.txt": (lambda r: (r / "classes.txt").unlink(), ["classes.txt is missing"]),
     "weights that are cut": (
-        _bytes("model.safetensors", lambda b: b[: len(b) // 2]), ["model.safetensors", "cannot be read"],
+        _bytes("model.safetensors", lambda b: b[: len(b) // 2]),
+        ["model.safetensors", "cannot be read"],
     ),
     "weights that are none": (_bytes("model.safetensors", lambda b: b"weights"), ["model.safetensors", "be read"]),
     "weights of something else": (
-        lambda r: save_file({"a": torch.zeros(3)}, r / "model.safetensors"), ["model.safetensors", "architecture"],
+        lambda r: save_file({"a": torch.zeros(3)}, r / "model.safetensors"),
+        ["model.safetensors", "architecture"],
     ),
     "no weights": (lambda r: (r / "model.safetensors").unlink(), ["model.safetensors is missing"]),
     "a field that there is not": (_edit("config.toml", "lambda1", "lamda1"), ["config.toml", "'lamda1'", "lambda1?"]),
@@ -95,7 +103,7 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a config that is no TOML": (_bytes("config.toml", lambda b: b[:-9]), ["config.toml", "not a TOML file"]),
     "a config that is no text": (_bytes("config.toml", lambda b: b"\xff" + b), ["config.toml", "not a TOML file"]),
     "no config": (lambda r: (r / "config.toml").unlink(), ["config.toml is missing"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -109,8 +117,12 @@ def test_checkpoints(run: Path, capsys: pytest.CaptureFixture[str], name: str, v
 
 
 PHOTOGRAPHS = [
-    "a truncated JPEG", "a broken JPEG", "a mask of another size", "a mask with unknown indices", "a mask that is cut",
-]  # fmt: skip
+    "a truncated JPEG",
+    "a broken JPEG",
+    "a mask of another size",
+    "a mask with unknown indices",
+    "a mask that is cut",
+]
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
@@ -134,7 +146,11 @@ def test_classes_need_no_line_end_behind_the_last(run: Path) -> None:
 @pytest.mark.parametrize("verb", ["eval", "predict", "train"])
 @pytest.mark.parametrize("device", ["cuda", "cuda:7", "gpu", "cpu:1", ""])
 def test_devices(
-    run: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str,
+    run: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
     device: str,
 ) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
@@ -195,8 +211,13 @@ def test_a_disk_that_fills_up(run: Path, photographs: Path, capsys: pytest.Captu
     ],
 )
 def test_a_gpu_that_is_too_small(
-    run: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str,
-    where: str, told: str,
+    run: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    where: str,
+    told: str,
 ) -> None:
     error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0 has 0 bytes")
 
@@ -224,7 +245,11 @@ STOPPED = {
 @pytest.mark.parametrize("how", [KeyboardInterrupt(), PermissionError(errno.EACCES, "Permission denied", "some file")])
 @pytest.mark.parametrize("verb", STOPPED)
 def test_ctrl_c_and_permissions_end_in_one_sentence(
-    run: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], verb: str,
+    run: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
     how: BaseException,
 ) -> None:
     where, told = STOPPED[verb]

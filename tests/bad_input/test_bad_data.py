@@ -35,22 +35,28 @@ FOLDER: Cases = {
     "a JPEG that lacks its last bytes": (lambda r: cut(as_jpeg(r, 3), 0.9), ["photo 3.png", "cannot be decoded"]),
     "a broken JPEG": (lambda r: as_jpeg(r, 3).write_bytes(b"\xff\xd8\xff\xe0" + bytes(99)), ["photo 3.png", "decoded"]),
     "an image that is text": (
-        lambda r: (r / "images" / "photo 3.png").write_text("x"), ["photo 3.png", "cannot be decoded"],
+        lambda r: (r / "images" / "photo 3.png").write_text("x"),
+        ["photo 3.png", "cannot be decoded"],
     ),
     "an image that is absent": (
-        lambda r: (r / "images" / "photo 3.png").unlink(), ["train.csv, line 5", "photo 3.png"],
+        lambda r: (r / "images" / "photo 3.png").unlink(),
+        ["train.csv, line 5", "photo 3.png"],
     ),
     "a mask of another size": (
-        lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 9.png"), ["masks/photo 9.png", "7x5", "51x49"],
+        lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 9.png"),
+        ["masks/photo 9.png", "7x5", "51x49"],
     ),
     "a mask of the image before it was turned": (
-        lambda r: Image.new("L", (49, 51)).save(r / "masks" / "photo 9.png"), ["masks/photo 9.png", "49x51", "51x49"],
+        lambda r: Image.new("L", (49, 51)).save(r / "masks" / "photo 9.png"),
+        ["masks/photo 9.png", "49x51", "51x49"],
     ),
     "a mask with unknown indices": (
-        lambda r: Image.new("L", (51, 49), 9).save(r / "masks" / "photo 9.png"), ["photo 9.png", "value 9", "0 to 2"],
+        lambda r: Image.new("L", (51, 49), 9).save(r / "masks" / "photo 9.png"),
+        ["photo 9.png", "value 9", "0 to 2"],
     ),
     "a mask in colours": (
-        lambda r: Image.new("RGB", (51, 49)).save(r / "masks" / "photo 9.png"), ["masks/photo 9.png", "RGB", "palette"],
+        lambda r: Image.new("RGB", (51, 49)).save(r / "masks" / "photo 9.png"),
+        ["masks/photo 9.png", "RGB", "palette"],
     ),
     "a mask that is cut": (lambda r: cut(r / "masks" / "photo 9.png"), ["masks/photo 9.png", "cannot be decoded"]),
     "a label that is not in classes.txt": (
@@ -65,7 +71,8 @@ FOLDER: Cases = {
         ["classes.txt, line 2", "'light blue'", "light_blue"],
     ),
     "a list without its columns": (
-        lambda r: (r / "val.csv").write_text("image;labels\na;b\n"), ["val.csv", "image,labels", "image;labels"],
+        lambda r: (r / "val.csv").write_text("image;labels\na;b\n"),
+        ["val.csv", "image,labels", "image;labels"],
     ),
     "a name twice": (
         lambda r: (r / "val.csv").write_text("image,labels\n" + "photo 9.png,red\n" * 2),
@@ -85,9 +92,7 @@ FOLDER: Cases = {
         ["val.csv, line 2", "images/photo 99.png"],
     ),
     "a list that is no text": (lambda r: (r / "val.csv").write_bytes(b"\xff\xfe\x00"), ["val.csv", "UTF-8"]),
-}  # fmt: skip
-
-
+}
 
 
 @pytest.mark.parametrize("name", ["a truncated JPEG", "a broken JPEG", "an image that is text", "no label"])
@@ -122,10 +127,12 @@ def without_objects(path: Path) -> None:
 VOC: Cases = {
     "a truncated JPEG": (lambda r: cut(r / JPEG / "2007_000033.jpg"), ["2007_000033.jpg", "cannot be decoded"]),
     "a photograph that is absent": (
-        lambda r: (r / JPEG / "2008_000002.jpg").unlink(), ["2008_000002.jpg", "there is no such image"],
+        lambda r: (r / JPEG / "2008_000002.jpg").unlink(),
+        ["2008_000002.jpg", "there is no such image"],
     ),
     "an XML without objects": (
-        lambda r: without_objects(r / XML / "2008_000002.xml"), ["2008_000002.xml", "has no object"],
+        lambda r: without_objects(r / XML / "2008_000002.xml"),
+        ["2008_000002.xml", "has no object"],
     ),
     "an XML that is cut": (lambda r: cut(r / XML / "2008_000002.xml"), ["2008_000002.xml", "not XML"]),
     "an XML that is absent": (lambda r: (r / XML / "2008_000002.xml").unlink(), ["2008_000002.xml", "no such file"]),
@@ -134,7 +141,8 @@ VOC: Cases = {
         ["2008_000002.xml", "'zebra'", "VOC's 20 classes"],
     ),
     "a mask of another size": (
-        lambda r: Image.new("P", (7, 5)).save(r / TRUTH / "2007_000033.png"), ["2007_000033.png", "7x5"],
+        lambda r: Image.new("P", (7, 5)).save(r / TRUTH / "2007_000033.png"),
+        ["2007_000033.png", "7x5"],
     ),
     "a mask with unknown indices": (
         lambda r: Image.fromarray(
@@ -145,14 +153,16 @@ VOC: Cases = {
     "a .mat that is cut": (lambda r: cut(r / CLS / "2008_000003.mat"), ["2008_000003.mat", "not one of SBD's masks"]),
     "a .mat that is absent": (lambda r: (r / CLS / "2008_000003.mat").unlink(), ["2008_000003.mat", "no such file"]),
     "a list naming an absent file": (
-        lambda r: (r / LISTS / "val.txt").write_text("2007_999999\n"), ["2007_999999.jpg", "there is no such image"],
+        lambda r: (r / LISTS / "val.txt").write_text("2007_999999\n"),
+        ["2007_999999.jpg", "there is no such image"],
     ),
     "an empty split": (lambda r: (r / LISTS / "val.txt").write_text("\n"), ["val.txt", "lists no image"]),
     "a name twice": (
-        lambda r: (r / LISTS / "train.txt").write_text("2007_000032\n" * 2), ["train.txt", "2007_000032", "twice"],
+        lambda r: (r / LISTS / "train.txt").write_text("2007_000032\n" * 2),
+        ["train.txt", "2007_000032", "twice"],
     ),
     "a list that is absent": (lambda r: (r / LISTS / "train.txt").unlink(), ["train.txt", "no such list"]),
-}  # fmt: skip
+}
 
 
 # --- COCO ---------------------------------------------------------------------------------------------
@@ -175,10 +185,12 @@ COCO: Cases = {
         ["instances_val2014.json", "annotation 1", "category 91"],
     ),
     "an unknown image": (
-        edited(lambda t: t["annotations"][1].update(image_id=5)), ["instances_val2014.json", "annotation 1", "image 5"],
+        edited(lambda t: t["annotations"][1].update(image_id=5)),
+        ["instances_val2014.json", "annotation 1", "image 5"],
     ),
     "an annotation without its outline": (
-        edited(lambda t: t["annotations"][1].pop("segmentation")), ["annotation 1", "segmentation"],
+        edited(lambda t: t["annotations"][1].pop("segmentation")),
+        ["annotation 1", "segmentation"],
     ),
     "an outline that is none": (
         edited(lambda t: t["annotations"][1].update(segmentation=[["a"] * 6])),
@@ -189,7 +201,8 @@ COCO: Cases = {
         ["COCO_val2014_000000000011.jpg", "outline"],
     ),
     "an image of another size": (
-        edited(lambda t: t["images"][0].update(width=7)), ["COCO_val2014_000000000010.jpg", "320x300", "7x300"],
+        edited(lambda t: t["images"][0].update(width=7)),
+        ["COCO_val2014_000000000010.jpg", "320x300", "7x300"],
     ),
     "other categories": (edited(lambda t: t["categories"][0].update(name="lamp")), ["annotations", "categories"]),
     "a category twice": (edited(lambda t: t["categories"][0].update(id=1)), ["val2014.json", "category", "twice"]),
@@ -199,12 +212,14 @@ COCO: Cases = {
     "a file that is cut": (lambda r: cut(r / VAL), ["instances_val2014.json", "not COCO's instances"]),
     "a file that is absent": (lambda r: (r / VAL).unlink(), ["instances_val2014.json", "no such file"]),
     "a photograph that is absent": (
-        lambda r: (r / "val2014/COCO_val2014_000000000012.jpg").unlink(), ["000000000012.jpg", "no such image"],
+        lambda r: (r / "val2014/COCO_val2014_000000000012.jpg").unlink(),
+        ["000000000012.jpg", "no such image"],
     ),
     "a truncated JPEG": (
-        lambda r: cut(r / "val2014/COCO_val2014_000000000012.jpg"), ["000000000012.jpg", "cannot be decoded"],
+        lambda r: cut(r / "val2014/COCO_val2014_000000000012.jpg"),
+        ["000000000012.jpg", "cannot be decoded"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("dataset", "name"), [("voc", name) for name in VOC] + [("coco", name) for name in COCO])
@@ -227,7 +242,8 @@ def respelled(old: str, new: str) -> Spoil:
 
 CHANGED: Cases = {
     "a photograph that went away": (
-        lambda r: (r / JPEG / "2008_000002.jpg").unlink(), ["2008_000002.jpg", "no such image"],
+        lambda r: (r / JPEG / "2008_000002.jpg").unlink(),
+        ["2008_000002.jpg", "no such image"],
     ),
     "a photograph that is cut": (lambda r: cut(r / JPEG / "2008_000002.jpg"), ["2008_000002.jpg"]),
     "a list that is cut": (lambda r: cut(r / LIST, 0.98), ["train.csv, line 6", "damaged"]),
@@ -237,9 +253,10 @@ CHANGED: Cases = {
     "a list that went away": (lambda r: (r / LIST).unlink(), ["train.csv", "no such list"]),
     "a manifest that is cut": (lambda r: cut(r / "apc/voc/manifest.json"), ["manifest.json", "apc data prepare voc"]),
     "data that was never prepared": (
-        lambda r: (r / "apc/voc/manifest.json").unlink(), ["manifest.json", "apc data prepare voc"],
+        lambda r: (r / "apc/voc/manifest.json").unlink(),
+        ["manifest.json", "apc data prepare voc"],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -249,9 +266,27 @@ def test_prepared_data_that_changed(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(["data", "prepare", "voc", "--root", str(root), "--partial"]) == 0
     capsys.readouterr()
     spoil(root)
-    words = ["train", "voc", "--root", str(root), "--runs", str(tmp_path / "runs"), "--encoder", "pocket",
-             "--weights", "", "--decoder-blocks", "1", "3", "--image-size", "48", "--eval-size", "48",
-             "--device", "cpu"]  # fmt: skip
+    words = [
+        "train",
+        "voc",
+        "--root",
+        str(root),
+        "--runs",
+        str(tmp_path / "runs"),
+        "--encoder",
+        "pocket",
+        "--weights",
+        "",
+        "--decoder-blocks",
+        "1",
+        "3",
+        "--image-size",
+        "48",
+        "--eval-size",
+        "48",
+        "--device",
+        "cpu",
+    ]
     refused(words, capsys, *told)
     assert left_below(tmp_path / "runs") == []
     refused(["data", "check", "voc", "--root", str(root)], capsys, *told)
@@ -307,10 +342,12 @@ def making(action: str, tmp_path: Path, photographs: Path) -> tuple[list[str], P
 @pytest.mark.parametrize(
     ("action", "most", "file"),
     [
-        ("voc", 300, "masks/2008_000002.png"), ("coco", 300, "masks/train2014/COCO_train"),
-        ("cache", 2000, "train-256.npy"), ("draw", 300, "images/train_000"),
+        ("voc", 300, "masks/2008_000002.png"),
+        ("coco", 300, "masks/train2014/COCO_train"),
+        ("cache", 2000, "train-256.npy"),
+        ("draw", 300, "images/train_000"),
     ],
-)  # fmt: skip
+)
 def test_a_disk_that_fills_up(
     tmp_path: Path, photographs: Path, capsys: pytest.CaptureFixture[str], action: str, most: int, file: str
 ) -> None:
@@ -325,14 +362,21 @@ def test_a_disk_that_fills_up(
 @pytest.mark.parametrize(
     ("action", "where"),
     [
-        ("voc", "apc.data.voc.made_of"), ("voc", "apc.data.prepared.values_in"), ("coco", "apc.data.coco.paint"),
-        ("check", "apc.data.checking._look"), ("cache", "apc.data.cache.squash"),
+        ("voc", "apc.data.voc.made_of"),
+        ("voc", "apc.data.prepared.values_in"),
+        ("coco", "apc.data.coco.paint"),
+        ("check", "apc.data.checking._look"),
+        ("cache", "apc.data.cache.squash"),
         ("draw", "apc.data.pocket_folder.write_mask"),
     ],
-)  # fmt: skip
+)
 def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(
-    tmp_path: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    action: str, where: str,
+    tmp_path: Path,
+    photographs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    action: str,
+    where: str,
 ) -> None:
     def stop(*given: object) -> None:
         raise KeyboardInterrupt

@@ -115,14 +115,16 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "an unknown choice": ("SPACE = {'pooling': Choice(('max', 'topk'))}", ["'topk'", "did you mean top_k"]),
     "a range upside down": ("SPACE = {'theta': Real(0.9, 0.5)}", ["theta runs from 0.9 to 0.5", "upside down"]),
     "a function's range upside down": (
-        "def space(t):\n    return {'theta': t.suggest_float('theta', 0.9, 0.5)}", ["space(trial) fails", "ValueError"],
+        "def space(t):\n    return {'theta': t.suggest_float('theta', 0.9, 0.5)}",
+        ["space(trial) fails", "ValueError"],
     ),
     "a condition on a knob that is not in the space": (
-        "SPACE = {'k': Whole(2, 5, when={'pooling': ('top_k',)})}", ["k depends on pooling, which is no knob above it"],
+        "SPACE = {'k': Whole(2, 5, when={'pooling': ('top_k',)})}",
+        ["k depends on pooling, which is no knob above it"],
     ),
     "a plan with an unknown knob": ("PLAN = grid({'lamda1': [0.1]})", ["no field 'lamda1'", "did you mean lambda1"]),
     "no space at all": ("SPICE = {}", ["neither a PLAN nor a SPACE"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", BROKEN)

@@ -40,9 +40,14 @@ def run(photographs: Path) -> Path:
         Image.fromarray(np.zeros((SIDE, SIDE), np.uint8)).save(photographs / "masks" / name)
     (photographs / "val.csv").write_text("\n".join(["image,labels", *(f"{name},red" for name in names)]) + "\n")
     cfg = replace(
-        folder(), root=str(photographs), encoder="pocket", decoder_blocks=(1, 3), image_size=48, decoder_width=16,
+        folder(),
+        root=str(photographs),
+        encoder="pocket",
+        decoder_blocks=(1, 3),
+        image_size=48,
+        decoder_width=16,
         crf="vit_pcm",
-    )  # fmt: skip
+    )
     torch.manual_seed(0)
     save_model(photographs.parent / "run", build(cfg, 3), cfg, ["background", "red", "blue"])
     return photographs.parent / "run"

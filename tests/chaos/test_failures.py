@@ -23,8 +23,20 @@ from apc.search.study import Study
 from search_spaces import joint
 
 TINY = Config(
-    num_train=8, num_val=4, batch_size=4, image_size=96, encoder="pocket", decoder_blocks=(1, 2, 3), decoder_width=16,
-    decoder_norm="layer", epochs=2, frozen_epochs=0, unfreeze_blocks=3, crf="none", dropout=0.0, decoder_dropout=0.0,
+    num_train=8,
+    num_val=4,
+    batch_size=4,
+    image_size=96,
+    encoder="pocket",
+    decoder_blocks=(1, 2, 3),
+    decoder_width=16,
+    decoder_norm="layer",
+    epochs=2,
+    frozen_epochs=0,
+    unfreeze_blocks=3,
+    crf="none",
+    dropout=0.0,
+    decoder_dropout=0.0,
 )
 
 
@@ -109,9 +121,11 @@ def test_whatever_ends_a_trial_is_recorded_and_ends_no_other(tmp_path: Path, mon
             raise MemoryError("512 GiB are asked for")
 
     settings: dict[str, dict[str, Any]] = {
-        "killed": {"theta": 0.5}, "nan": {"lr": 100.0, "weight_decay": 100.0, "optimizer": "adamw"},
-        "memory": {"theta": 0.6}, "good": {"theta": 0.9},
-    }  # fmt: skip
+        "killed": {"theta": 0.5},
+        "nan": {"lr": 100.0, "weight_decay": 100.0, "optimizer": "adamw"},
+        "memory": {"theta": 0.6},
+        "good": {"theta": 0.9},
+    }
     log = tmp_path / "log"
     spoilt(monkeypatch, log, spoil)
     result = search(points(settings), base=TINY, seeds=[0], runs=tmp_path / "runs", resources=Resources(retries=1))
@@ -188,7 +202,11 @@ def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_
 
     def go(view: Silent) -> Any:
         common: dict[str, Any] = {
-            "base": TINY, "seeds": [0], "runs": runs, "resources": Resources(max_concurrent=1), "view": view,
+            "base": TINY,
+            "seeds": [0],
+            "runs": runs,
+            "resources": Resources(max_concurrent=1),
+            "view": view,
         }
         if kind == "plan":
             return search(plan, **common)

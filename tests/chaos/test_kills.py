@@ -197,8 +197,10 @@ def survive(tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epoch
     assert chaos.finished == {path: path.stat().st_mtime_ns for path in chaos.finished}  # none was written again
     assert {path.parent.name for path in chaos.finished} == set(rows)
     counts = Counter(kill.kind for kill in plan)
-    print(f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {trials} runs of {epochs} epochs: "
-          f"{len(begun) - trials * epochs} epochs again, tables equal, {took:.0f} s")
+    print(
+        f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {trials} runs of {epochs} epochs: "
+        f"{len(begun) - trials * epochs} epochs again, tables equal, {took:.0f} s"
+    )
 
 
 def scores(row: Row) -> dict[str, Any]:

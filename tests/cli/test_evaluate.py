@@ -29,9 +29,15 @@ HERE = ["--device", "cpu", "--crf-workers", "0"]
 def checkpoint(root: Path, where: Path, classes: list[str], **fields: str | int) -> Path:
     """An untrained model as a finished run leaves it."""
     cfg: Config = replace(
-        folder(), root=str(root), encoder="pocket", decoder_blocks=(1, 3), image_size=48, decoder_width=16,
-        crf="pocket", **fields,
-    )  # type: ignore[arg-type]  # fmt: skip
+        folder(),
+        root=str(root),
+        encoder="pocket",
+        decoder_blocks=(1, 3),
+        image_size=48,
+        decoder_width=16,
+        crf="pocket",
+        **fields,
+    )  # type: ignore[arg-type]
     torch.manual_seed(0)
     save_model(where, build(cfg, len(classes)), cfg, classes)
     return where
@@ -170,7 +176,8 @@ def _save(run: Path, name: str, text: str) -> None:
 
 SPOIL: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "classes of other names": (
-        lambda r: _save(r, "classes.txt", "background\nred\ngreen\n"), [],
+        lambda r: _save(r, "classes.txt", "background\nred\ngreen\n"),
+        [],
         ["names red, blue; the model knows red, green"],
     ),
     "a size off the patch": (lambda r: None, ["--sizes", "48", "50"], ["sizes has 50", "multiples", "8"]),
@@ -183,18 +190,24 @@ SPOIL: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "fewer than no processes": (lambda r: None, ["--crf-workers", "-1"], ["crf_workers is -1"]),
     "an output that is no JSON": (lambda r: None, ["--out", "scores.csv"], ["out is scores.csv", ".json"]),
     "a submission that cannot be written": (
-        lambda r: _save(r.parent, "file", "x"), ["--export-submission", "{}/file"], ["file", "cannot be written"],
+        lambda r: _save(r.parent, "file", "x"),
+        ["--export-submission", "{}/file"],
+        ["file", "cannot be written"],
     ),
     "a submission of other classes": (
-        lambda r: None, ["--export-submission", "{}/sent"], ["export_submission", "VOC's classes", "red, blue"],
+        lambda r: None,
+        ["--export-submission", "{}/sent"],
+        ["export_submission", "VOC's classes", "red, blue"],
     ),
     "a submission with image labels": (
-        lambda r: None, ["--export-submission", "{}/sent", "--image-labels", "with"], ["image_labels is with"],
+        lambda r: None,
+        ["--export-submission", "{}/sent", "--image-labels", "with"],
+        ["image_labels is with"],
     ),
     "an old flag": (lambda r: None, ["--eval-size", "48"], ["--eval-size"]),
     "a list that is not there": (lambda r: None, ["--val-list", "absent.csv"], ["absent.csv", "no such file"]),
     "names that are not there": (lambda r: None, ["--val-list", "absent.txt"], ["absent.txt", "no such list"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", SPOIL)

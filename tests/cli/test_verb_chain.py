@@ -17,9 +17,37 @@ def chain(dataset: str, root: Path, where: Path, capsys: pytest.CaptureFixture[s
     """Check, train, score at two sizes, predict, export and score the export; what apc eval wrote of the export."""
     assert main(["data", "check", dataset, "--root", str(root)]) == 0
     assert "everything can be used" in capsys.readouterr().out
-    words = ["train", dataset, "--root", str(root), "--runs", str(where / "runs"), "--encoder", "pocket", "--weights",
-             "", "--decoder-blocks", "1", "3", "--image-size", "48", "--eval-size", "48", "--batch-size", "4",
-             "--epochs", "1", "--frozen-epochs", "0", "--amp", "none", "--crf", "none", "--device", "cpu"]  # fmt: skip
+    words = [
+        "train",
+        dataset,
+        "--root",
+        str(root),
+        "--runs",
+        str(where / "runs"),
+        "--encoder",
+        "pocket",
+        "--weights",
+        "",
+        "--decoder-blocks",
+        "1",
+        "3",
+        "--image-size",
+        "48",
+        "--eval-size",
+        "48",
+        "--batch-size",
+        "4",
+        "--epochs",
+        "1",
+        "--frozen-epochs",
+        "0",
+        "--amp",
+        "none",
+        "--crf",
+        "none",
+        "--device",
+        "cpu",
+    ]
     assert main([*words, *more]) == 0
     trained = scores_in(capsys.readouterr().out)
     (run,) = (where / "runs").iterdir()

@@ -71,7 +71,9 @@ class Machine:
         boot = BOOT.format(home=home, name=name)
         self.process = subprocess.Popen(
             ["unshare", *NAMESPACES, "--fork", "--kill-child", "--mount-proc", "bash", "-c", boot],
-            env=self.environment, stdin=subprocess.DEVNULL, start_new_session=True,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
         wait(lambda: (home / "up").exists(), 20, f"machine {name}")
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -95,7 +97,8 @@ class Machine:
         for machine, address in ((self, mine), (other, theirs)):
             machine.shell(
                 f"ip address add {address}/32 dev lo && ip address add {address}/24 dev eth0 && ip link set eth0 up && "
-                "ip route add default dev eth0", namespaces="-n",
+                "ip route add default dev eth0",
+                namespaces="-n",
             )
 
     def command(self, line: str, namespaces: str = "-n -p -m -u") -> list[str]:
@@ -105,15 +108,23 @@ class Machine:
         """Start a shell line and let it run."""
         with open(log, "wb") as file:
             return subprocess.Popen(
-                self.command(line), env=self.environment, stdin=subprocess.DEVNULL, stdout=file,
+                self.command(line),
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
                 stderr=subprocess.STDOUT,
             )
 
     def shell(self, line: str, namespaces: str = "-n -p -m -u", timeout: float = 600, code: int = 0) -> str:
         """Run a shell line and return what it printed, both streams; it must end with `code`."""
         done = subprocess.run(
-            self.command(line, namespaces), env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=timeout,
+            self.command(line, namespaces),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
         )
         assert done.returncode == code, f"{self.name}$ {line}\nended with {done.returncode}:\n{done.stdout}"
         return done.stdout

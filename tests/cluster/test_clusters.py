@@ -16,7 +16,10 @@ from search_spaces.pooling import PLAN
 
 WHY_NOT = missing()
 pytestmark = [
-    pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT),
 ]
 
 SMALL = {"num_train": 48, "num_val": 4, "weights": "", "crf": "none", "epochs": 6, "warmup_steps": 0}
@@ -103,7 +106,8 @@ def test_a_search_that_loses_a_node_leaves_the_table_of_one_that_does_not(
         run(job.config, runs=undisturbed)
     same = f"{script} --runs {undisturbed} --reports {undisturbed}/reports"  # all is done: it writes the table
     subprocess.run(["bash", "-c", same], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
-    rows, expected = (load_rows(folder / "reports" / "results" / "table7_pooling" / "pocket.jsonl")
-                      for folder in (runs, undisturbed))
+    rows, expected = (
+        load_rows(folder / "reports" / "results" / "table7_pooling" / "pocket.jsonl") for folder in (runs, undisturbed)
+    )
     assert len(rows) == 4 and not any(row.error for row in rows)
     assert [stripped(row) for row in rows] == [stripped(row) for row in expected]

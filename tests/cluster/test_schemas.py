@@ -12,7 +12,8 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONTAINERS = {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["name", "image"]}}
 POD = {
-    "type": "object", "required": ["spec"],
+    "type": "object",
+    "required": ["spec"],
     "properties": {"spec": {"type": "object", "required": ["containers"], "properties": {"containers": CONTAINERS}}},
 }
 PARAMETERS = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -26,7 +27,8 @@ def only(required: str, **fields: Any) -> dict[str, Any]:
 
 RAY_CLUSTER = only(
     "apiVersion kind metadata spec",
-    apiVersion={"const": "ray.io/v1"}, kind={"const": "RayCluster"},
+    apiVersion={"const": "ray.io/v1"},
+    kind={"const": "RayCluster"},
     metadata={"type": "object", "required": ["name"]},
     spec=only(
         "headGroupSpec",
@@ -36,14 +38,20 @@ RAY_CLUSTER = only(
         autoscalerOptions=only("", idleTimeoutSeconds=COUNT),
         headGroupSpec=only(
             "template",
-            serviceType={"enum": ["ClusterIP", "NodePort", "LoadBalancer"]}, rayStartParams=PARAMETERS, template=POD,
+            serviceType={"enum": ["ClusterIP", "NodePort", "LoadBalancer"]},
+            rayStartParams=PARAMETERS,
+            template=POD,
         ),
         workerGroupSpecs={
             "type": "array",
             "items": only(
                 "groupName minReplicas maxReplicas template",
-                groupName={"type": "string"}, replicas=COUNT, minReplicas=COUNT, maxReplicas=COUNT,
-                rayStartParams=PARAMETERS, template=POD,
+                groupName={"type": "string"},
+                replicas=COUNT,
+                minReplicas=COUNT,
+                maxReplicas=COUNT,
+                rayStartParams=PARAMETERS,
+                template=POD,
             ),
         },
     ),

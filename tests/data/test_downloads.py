@@ -56,8 +56,10 @@ def archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(SBDataset, "md5", md5(served / "benchmark.tgz"))
 
     assert {place for place, _ in coco.ARCHIVES.values()} == {
-        "zips/train2014.zip", "zips/val2014.zip", "annotations/annotations_trainval2014.zip",
-    }  # fmt: skip
+        "zips/train2014.zip",
+        "zips/val2014.zip",
+        "annotations/annotations_trainval2014.zip",
+    }
     known = {}
     for folder, (place, _) in coco.ARCHIVES.items():
         made = shutil.make_archive(str(served / place.removesuffix(".zip")), "zip", tree, folder)
@@ -98,11 +100,13 @@ def test_a_download_is_unpacked_prepared_and_not_repeated(archives: Path, tmp_pa
 @pytest.mark.parametrize(
     ("dataset", "where", "calls"),
     [
-        ("voc", "pathlib.Path.rename", 7), ("voc", "shutil.move", 5),
+        ("voc", "pathlib.Path.rename", 7),
+        ("voc", "shutil.move", 5),
         ("voc", "torchvision.datasets.utils.extract_archive", 2),
-        ("coco", "pathlib.Path.rename", 3), ("coco", "torchvision.datasets.utils.extract_archive", 3),
+        ("coco", "pathlib.Path.rename", 3),
+        ("coco", "torchvision.datasets.utils.extract_archive", 3),
     ],
-)  # fmt: skip
+)
 def test_a_download_that_is_stopped_anywhere_goes_on(
     archives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dataset: str, where: str, calls: int
 ) -> None:

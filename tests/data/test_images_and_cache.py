@@ -181,8 +181,15 @@ def test_a_run_with_a_cache_is_the_run_without_to_the_bit(
     from apc.training.run import run
 
     cfg = replace(
-        folder(), root=str(photographs), encoder="pocket", decoder_blocks=(1, 3), image_size=48, batch_size=4,
-        epochs=2, frozen_epochs=0, crf="none",
+        folder(),
+        root=str(photographs),
+        encoder="pocket",
+        decoder_blocks=(1, 3),
+        image_size=48,
+        batch_size=4,
+        epochs=2,
+        frozen_epochs=0,
+        crf="none",
     )
     without = run(cfg, runs=tmp_path / "a")
     cache.build(data.files("folder", str(photographs), "train.csv"), 48)
@@ -263,7 +270,7 @@ def test_the_fingerprint_of_photographs_is_a_hash_of_contents_and_of_how_they_ar
     for i, name in enumerate(("images/photo 0.png", "masks/photo 0.png", "images/photo 1.png", "masks/photo 1.png")):
         (photographs / name).write_bytes(bytes([i]))
     contents = photos.READING.encode() + b"\nbackground\nred\nblue"
-    contents += b"image,labels\nphoto 0.png,red\n" b"\0" b"image,labels\nphoto 1.png,blue\n" b"\2\3"
+    contents += b"image,labels\nphoto 0.png,red\n\0image,labels\nphoto 1.png,blue\n\2\3"
     expected = hashlib.sha256(contents).hexdigest()[:12]  # masks of training images are never read
     assert photos.fingerprint(str(photographs), ["train.csv", "val.csv"]) == expected
 

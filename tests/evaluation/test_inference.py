@@ -35,9 +35,7 @@ class Fixed(nn.Module):
         self.made = {"decoder": decoder, "patch": patch}
         self.encoder, self.merges = SimpleNamespace(patch=8), False
 
-    def predict(
-        self, images: Tensor, closed: None = None, wanted: Collection[str] = ()
-    ) -> dict[str, Tensor]:
+    def predict(self, images: Tensor, closed: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         return {b: p.expand(len(images), -1, -1, -1) for b, p in self.made.items()}
 
 
@@ -89,10 +87,13 @@ def test_tallies_give_the_scores_of_a_confusion_matrix_a_photograph_at_a_share_o
     p = torch.from_numpy(rng.dirichlet(np.ones(classes), (8, 8))).float().permute(2, 0, 1)[None]
     names = ["background", *map(str, range(1, classes))]
     split = Split(
-        names, [str(i) for i in range(photographs)], torch.ones(photographs, classes - 1),
-        torch.zeros(photographs, 3, 8, 8, dtype=torch.uint8), photo=lambda i: np.zeros((30, 40, 3), np.uint8),
+        names,
+        [str(i) for i in range(photographs)],
+        torch.ones(photographs, classes - 1),
+        torch.zeros(photographs, 3, 8, 8, dtype=torch.uint8),
+        photo=lambda i: np.zeros((30, 40, 3), np.uint8),
         mask=lambda i: truth[i],
-    )  # fmt: skip
+    )
     made: list[LabelMap] = []
     counts = score(
         Fixed(p, p), split, replace(pocket(), crf="none"), HEADLINE, keep=made.append, keep_protocols=HEADLINE
@@ -123,9 +124,7 @@ class Looking(nn.Module):
         self.encoder, self.merges = SimpleNamespace(patch=8), False
         self.seen: list[Tensor] = []
 
-    def predict(
-        self, images: Tensor, closed: None = None, wanted: Collection[str] = ()
-    ) -> dict[str, Tensor]:
+    def predict(self, images: Tensor, closed: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         self.seen += list(images)
         return {"decoder": (8 * images).softmax(1), "patch": (-8 * images).softmax(1)}
 
@@ -212,12 +211,17 @@ def test_the_multi_scale_score_is_that_of_the_mean_of_probabilities(wide: Split)
 def test_photographs_without_a_mask_are_kept_at_their_own_size(split: Split) -> None:
     made: list[LabelMap] = []
     score(
-        Fixed(halves(0, 1), halves(0, 1)), split, replace(pocket(), crf="none"), [], keep=made.append,
+        Fixed(halves(0, 1), halves(0, 1)),
+        split,
+        replace(pocket(), crf="none"),
+        [],
+        keep=made.append,
         keep_protocols=HEADLINE,
-    )  # fmt: skip
+    )
     assert [(m.i, m.protocol.name, m.labels.shape, m.labels.dtype) for m in made] == [
-        (0, "miou", (16, 16), np.uint8), (1, "miou", (16, 16), np.uint8),
-    ]  # fmt: skip
+        (0, "miou", (16, 16), np.uint8),
+        (1, "miou", (16, 16), np.uint8),
+    ]
 
 
 def test_crf_processes_change_no_number_and_what_they_cost_is_told(wide: Split) -> None:
@@ -260,9 +264,13 @@ def test_the_network_is_a_bounded_number_of_crfs_ahead(monkeypatch: pytest.Monke
     monkeypatch.setattr(inference, "CRFPool", Slow)
     photo, mask = np.zeros((16, 16, 3), np.uint8), np.zeros((16, 16), np.uint8)
     split = Split(
-        ["background", "a", "b"], [str(i) for i in range(40)], torch.ones(40, 2),
-        torch.zeros(40, 3, 8, 8, dtype=torch.uint8), lambda i: photo, lambda i: mask,
-    )  # fmt: skip
+        ["background", "a", "b"],
+        [str(i) for i in range(40)],
+        torch.ones(40, 2),
+        torch.zeros(40, 3, 8, 8, dtype=torch.uint8),
+        lambda i: photo,
+        lambda i: mask,
+    )
     counts = score(Fixed(halves(0, 1), halves(0, 1)), split, pocket(), [parse("miou_crf")], crf_workers=2)
     assert most == 4 * 2 + 1 and not waiting and counts["miou_crf"].total.sum() == 40 * 256
 
@@ -321,9 +329,13 @@ def test_pseudo_masks_of_a_method_that_merges_labels_scale_each_class_to_its_own
     method, found = Fixed(halves(0, 1), patch), {}
     for method.merges in (False, True):
         maps = inference.label_maps(
-            method, split, replace(pocket(), crf="none"), [Protocol("patch", True), Protocol("patch", False)],
-            wanted=lambda i: (8, 8), indices=[0],
-        )  # fmt: skip
+            method,
+            split,
+            replace(pocket(), crf="none"),
+            [Protocol("patch", True), Protocol("patch", False)],
+            wanted=lambda i: (8, 8),
+            indices=[0],
+        )
         found[method.merges] = {m.protocol.image_labels: m.labels for m in maps}
     assert (found[False][True] == 0).all() and (found[True][False] == 0).all()
     assert (found[True][True][:, :4] == 1).all() and (found[True][True][:, 4:] == 0).all()

@@ -1,6 +1,5 @@
 """Confusion matrices and what is counted of them."""
 
-
 import numpy as np
 import pytest
 import torch

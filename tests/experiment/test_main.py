@@ -96,24 +96,33 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 PHOTOS = "--preset folder --root photos --set encoder=pocket --set decoder_blocks=1,3 --set image_size=48"
 BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "an image that cannot be decoded": (
-        lambda r: (r / "images" / "photo 3.png").write_text("x"), "", "photo 3.png: the image cannot be decoded",
+        lambda r: (r / "images" / "photo 3.png").write_text("x"),
+        "",
+        "photo 3.png: the image cannot be decoded",
     ),
     "a mask of another size": (
-        lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 11.png"), "", "photo 11.png: the mask is 7x5",
+        lambda r: Image.new("L", (7, 5)).save(r / "masks" / "photo 11.png"),
+        "",
+        "photo 11.png: the mask is 7x5",
     ),
     "a mask with an unknown class": (
-        lambda r: Image.new("L", (49, 51), 9).save(r / "masks" / "photo 11.png"), "", "the mask has the value 9",
+        lambda r: Image.new("L", (49, 51), 9).save(r / "masks" / "photo 11.png"),
+        "",
+        "the mask has the value 9",
     ),
     "weights of another architecture": (
         lambda r: save_file({"blocks.0.norm1.weight": torch.zeros(7)}, r.parent / "other.safetensors"),
-        "--weights other.safetensors", "not weights of",
+        "--weights other.safetensors",
+        "not weights of",
     ),
     "a label that is no class": (
-        lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,green\n"), "", "label 'green' is not in",
+        lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,green\n"),
+        "",
+        "label 'green' is not in",
     ),
     "no timm encoder": (lambda r: None, "--set encoder=resnet50", "encoder is 'resnet50'"),
     "more images than there are": (lambda r: None, "--set num_train=99", "num_train is 99; the training list has 8"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -127,7 +136,11 @@ def test_bad_photographs_and_weights_are_refused_before_ray_starts(
 
 
 def refused(
-    flags: list[str], sentence: str, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    sentence: str,
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     experiment: apc.experiment.definition.Experiment = table7_pooling.EXPERIMENT,
 ) -> None:
     """Bad input: exit code 2, one line, no file, and no search begun."""
@@ -227,8 +240,13 @@ def test_rows_of_earlier_calls_stay_and_a_failure_replaces_no_score() -> None:
     earlier = [made("a", 0, 1.0), made("a", 1, 2.0), made("b", 0, 3.0), made("b", 1, error="lost"), made("z", 0, 4.0)]
     new = [made("b", 1, 5.0), made("b", 0, error="lost"), made("a", 0, 6.0), made("a", 1, 7.0, run="other epochs")]
     assert [(row.row, row.config["seed"], row.metrics.get("miou")) for row in merged(earlier, new, ["a", "b"])] == [
-        ("a", 0, 6.0), ("a", 1, 2.0), ("a", 1, 7.0), ("b", 0, 3.0), ("b", 1, 5.0), ("z", 0, 4.0),
-    ]  # fmt: skip
+        ("a", 0, 6.0),
+        ("a", 1, 2.0),
+        ("a", 1, 7.0),
+        ("b", 0, 3.0),
+        ("b", 1, 5.0),
+        ("z", 0, 4.0),
+    ]
 
 
 def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row(
@@ -280,11 +298,16 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
     assert search_space(["joint", *words, "--objectives", "tune_miou"]) == 0
     (kept,) = load_rows(Path("reports/results/space_joint/pocket.jsonl"))
     assert kept.stamp == {
-        "commit": "c", "selection": "half",
+        "commit": "c",
+        "selection": "half",
         "search": {
-            "sampler": "qmc", "objectives": ["tune_miou"], "search_seed": 4, "stop_early": "none", "trials": 7,
+            "sampler": "qmc",
+            "objectives": ["tune_miou"],
+            "search_seed": 4,
+            "stop_early": "none",
+            "trials": 7,
         },
-    }  # fmt: skip
+    }
     assert [path.name for path in Path("reports/results").iterdir()] == ["space_joint"]
 
 

@@ -108,8 +108,11 @@ def test_each_component_of_table_8_is_a_switch_of_its_own() -> None:
     assert abs(found["hv_bilstm"]["mce"] - found["akp"]["mce"]) > 1e-4
     assert found["hv_bilstm"]["seg"] == found["akp"]["seg"]
     assert {label: "pce" in terms for label, terms in found.items()} == {
-        "vit": False, "hv_bilstm": False, "akp": False, "pcl": True,
-    }  # fmt: skip
+        "vit": False,
+        "hv_bilstm": False,
+        "akp": False,
+        "pcl": True,
+    }
     assert {k: found["pcl"][k] for k in ("mce", "seg")} == found["akp"]
     assert "miou_crf" in scores_of(BASE) and "miou_crf" not in scores_of(replace(BASE, crf="none"))
 
@@ -117,7 +120,9 @@ def test_each_component_of_table_8_is_a_switch_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("knob", "one", "other", "term"),
     [
-        ("theta", 0.5, 1.0, "mce"), ("k", 2, 6, "mce"), ("epsilon", 0.5, 0.95, "pce"),
+        ("theta", 0.5, 1.0, "mce"),
+        ("k", 2, 6, "mce"),
+        ("epsilon", 0.5, 0.95, "pce"),
         ("pooling", "max", "average", "mce"),
     ],
 )
@@ -141,8 +146,12 @@ def test_the_crf_row_is_the_row_above_it_scored_again() -> None:
     ]
     made = table8_components.ladder(result, Path())
     assert [(point.label, rows[0].metrics["ladder_miou"]) for point, rows in made] == [
-        ("vit", 10), ("hv_bilstm", 11), ("crf", 21), ("akp", 22), ("pcl", 23),
-    ]  # fmt: skip
+        ("vit", 10),
+        ("hv_bilstm", 11),
+        ("crf", 21),
+        ("akp", 22),
+        ("pcl", 23),
+    ]
     assert made[2][1][0].run == "hv_bilstm@crf" and made[2][1][0].config == made[1][1][0].config
     lost = [(point, [replace(rows[0], metrics={}, error="lost")]) for point, rows in result[1:2]]
     assert table8_components.ladder(lost, Path())[0][1][0].metrics == {}
@@ -152,12 +161,15 @@ def test_the_crf_row_is_the_row_above_it_scored_again() -> None:
 
 
 def test_a_patch_has_the_class_of_more_than_half_of_its_pixels() -> None:
-    mask = np.array([
-        [1, 1, 2, 2, 255],
-        [1, 2, 2, 2, 255],
-        [0, 0, 3, 0, 3],
-        [0, 3, 3, 3, 0],
-    ], np.uint8)  # fmt: skip
+    mask = np.array(
+        [
+            [1, 1, 2, 2, 255],
+            [1, 2, 2, 2, 255],
+            [0, 0, 3, 0, 3],
+            [0, 3, 3, 3, 0],
+        ],
+        np.uint8,
+    )
     assert majority(mask[:, :4], (2, 2), 4).tolist() == [[1, 2], [0, 3]]  # three pixels of four
     assert majority(mask[:, 3:], (2, 1), 4).tolist() == [[-1], [-1]]  # two of four, and 255 is no class
     # a middle column's centre lies at the border of two patches and counts to the right one
@@ -280,9 +292,13 @@ def scored(final: float, *scores: float, seconds: float = 10.0) -> Row:
     curve = [{"epoch": i + 1, "seconds": seconds * (i + 1), "miou": s} for i, s in enumerate(scores)]
     curve.append({"epoch": len(curve) + 1, "seconds": seconds * (len(curve) + 1)})
     return Row(
-        run="a", config={"eval_every": 1}, metrics={"miou": final}, seconds={"train": seconds * len(curve)},
-        curve=curve, stamp={"images": {"train": 40}, "peak_gib": 1.5},
-    )  # fmt: skip
+        run="a",
+        config={"eval_every": 1},
+        metrics={"miou": final},
+        seconds={"train": seconds * len(curve)},
+        curve=curve,
+        stamp={"images": {"train": 40}, "peak_gib": 1.5},
+    )
 
 
 def test_a_run_has_converged_at_the_first_epoch_with_95_percent_of_its_own_score() -> None:

@@ -44,8 +44,10 @@ def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
     lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("table")]
     told = {name: counts[:3] for name, *counts in lines}
     assert told == {
-        "table7_pooling": ["1", "3", "0"], "table8_components": ["1", "3", "0"], "table9_cosine": ["1", "0", "1"],
-    }  # fmt: skip
+        "table7_pooling": ["1", "3", "0"],
+        "table8_components": ["1", "3", "0"],
+        "table9_cosine": ["1", "0", "1"],
+    }
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["row.json"]
 
 

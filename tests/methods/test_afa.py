@@ -77,8 +77,12 @@ def test_golden_refined_label_at_afas_two_levels() -> None:
 def test_the_window_is_a_square_around_each_patch_cut_off_at_the_border() -> None:
     near = pairs.window((2, 3), 1).int()
     assert near.tolist() == [
-        [1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 1],
-        [1, 1, 0, 1, 1, 0], [1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 1],
+        [1, 1, 0, 1, 1, 0],
+        [1, 1, 1, 1, 1, 1],
+        [0, 1, 1, 0, 1, 1],
+        [1, 1, 0, 1, 1, 0],
+        [1, 1, 1, 1, 1, 1],
+        [0, 1, 1, 0, 1, 1],
     ]
 
 
@@ -337,9 +341,13 @@ def test_presets_hold_the_published_settings_and_their_proportions(tiny: Config)
     assert replace(base, **afa_pocket(base)).epochs == 20
 
 
-@pytest.mark.parametrize("changes, said", [
-    ({"unfreeze_blocks": 1}, "unfreeze_blocks is 1"), ({"image_size": 104, "eval_size": 96}, "a multiple of 16"),
-])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"unfreeze_blocks": 1}, "unfreeze_blocks is 1"),
+        ({"image_size": 104, "eval_size": 96}, "a multiple of 16"),
+    ],
+)
 def test_what_afa_cannot_train_is_said_before_it_starts(tiny: Config, changes: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         build(replace(tiny, **(afa_pocket(tiny) | changes)), 7)

@@ -44,7 +44,9 @@ def test_voc_and_coco_start_from_the_published_setting_of_the_method(asked: list
 
 def test_published_settings_are_their_own() -> None:
     assert {(c.image_size, c.optimizer, c.batch_size, c.frozen_epochs) for c in (vit_pcm(), afa(), toco())} == {
-        (384, "adam", 64, 1), (512, "adamw", 4, 0), (448, "adamw", 4, 0)
+        (384, "adam", 64, 1),
+        (512, "adamw", 4, 0),
+        (448, "adamw", 4, 0),
     }
     assert vit_pcm("coco") == replace(vit_pcm(), dataset="coco", coco_images="vit_pcm")
     assert {toco("coco").coco_images, afa("coco").coco_images} == {"annotated"}

@@ -143,7 +143,8 @@ def batch(cfg: Config, count: int = 4) -> dict[str, torch.Tensor]:
     labels = (torch.rand(count, 8) < 0.3).float()
     labels[0] = 0  # an image without any object
     return {
-        "image": torch.rand(count, 3, cfg.image_size, cfg.image_size), "labels": labels,
+        "image": torch.rand(count, 3, cfg.image_size, cfg.image_size),
+        "labels": labels,
         "index": torch.zeros(count, 3, dtype=torch.long),
     }
 
@@ -189,7 +190,9 @@ def test_on_coco_the_contrasts_begin_late_and_the_first_labels_are_of_the_early_
     taught = watched(monkeypatch, "refined_label", 2)
     steps = {at: method.loss_terms(batch(small), at) for at in (0.1, 0.101, 0.15, 0.151)}  # of 80,000: 8,000, 12,000
     assert {at: [name for name, term in terms.items() if term != 0] for at, terms in steps.items()} == {
-        0.1: ["cls", "aux"], 0.101: ["cls", "aux", "seg"], 0.15: ["cls", "aux", "seg"],
+        0.1: ["cls", "aux"],
+        0.101: ["cls", "aux", "seg"],
+        0.15: ["cls", "aux", "seg"],
         0.151: ["cls", "aux", "ptc", "ctc", "seg"],
     }
     for shown, expected in zip(taught, (early_cam, early_cam, cam), strict=True):

@@ -27,8 +27,15 @@ from apc.training.run import run
 def staged(tiny: Config) -> Config:
     """Three epochs: frozen, open, DeepLab."""
     return replace(
-        tiny, method="vit_pcm", epochs=3, frozen_epochs=1, stage2_epochs=1, unfreeze_blocks=1, dropout=0.1,
-        num_train=16, num_val=4,
+        tiny,
+        method="vit_pcm",
+        epochs=3,
+        frozen_epochs=1,
+        stage2_epochs=1,
+        unfreeze_blocks=1,
+        dropout=0.1,
+        num_train=16,
+        num_val=4,
     )
 
 
@@ -294,8 +301,19 @@ def test_masks_are_flipped_as_their_images_were(staged: Config, monkeypatch: pyt
 
 def test_training_masks_are_never_opened(photographs: Path, tmp_path: Path) -> None:
     cfg = replace(
-        folder(), method="vit_pcm", root=str(photographs), encoder="pocket", decoder_blocks=(1, 3), image_size=48,
-        batch_size=4, epochs=3, frozen_epochs=1, stage2_epochs=1, unfreeze_blocks=1, crf="pocket", eval_every=0,
+        folder(),
+        method="vit_pcm",
+        root=str(photographs),
+        encoder="pocket",
+        decoder_blocks=(1, 3),
+        image_size=48,
+        batch_size=4,
+        epochs=3,
+        frozen_epochs=1,
+        stage2_epochs=1,
+        unfreeze_blocks=1,
+        crf="pocket",
+        eval_every=0,
         decoder_norm="layer",
     )
     curves = []

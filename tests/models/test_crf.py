@@ -59,10 +59,14 @@ def test_one_winning_class_needs_no_crf() -> None:
 
 def test_the_parameter_sets_are_those_of_the_method_specification_and_all_are_choices_of_the_config() -> None:
     assert {name: tuple(p)[:6] for name, p in CRF.items()} == {
-        "vit_pcm": (10, 3, 1, 4, 67, 3), "afa": (10, 3, 3, 4, 64, 5), "toco": (10, 1, 1, 4, 121, 5),
-        "toco_cam": (10, 3, 3, 4, 36, 3), "irn": (10, 3, 3, 10, 50, 5), "deeplab": (10, 3, 3, 10, 80, 13),
+        "vit_pcm": (10, 3, 1, 4, 67, 3),
+        "afa": (10, 3, 3, 4, 64, 5),
+        "toco": (10, 1, 1, 4, 121, 5),
+        "toco_cam": (10, 3, 3, 4, 36, 3),
+        "irn": (10, 3, 3, 10, 50, 5),
+        "deeplab": (10, 3, 3, 10, 80, 13),
         "pocket": (5, 3, 1.5, 5, 20, 8),
-    }  # fmt: skip
+    }
     assert {name: p.label_probability for name, p in CRF.items() if p.label_probability} == {"irn": 0.7}
     assert set(get_args(get_type_hints(Config)["crf"])) == {"none", *CRF}
 

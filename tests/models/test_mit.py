@@ -54,9 +54,14 @@ def on_the_hub(state: dict[str, Tensor]) -> dict[str, Tensor]:
                 named[f"{start}attention.self.value.{kind}"] = value
                 continue
             there = {
-                "norm1": "layer_norm_1", "norm2": "layer_norm_2", "attn.q": "attention.self.query",
-                "attn.sr": "attention.self.sr", "attn.norm": "attention.self.layer_norm",
-                "attn.proj": "attention.output.dense", "mlp.fc1": "mlp.dense1", "mlp.fc2": "mlp.dense2",
+                "norm1": "layer_norm_1",
+                "norm2": "layer_norm_2",
+                "attn.q": "attention.self.query",
+                "attn.sr": "attention.self.sr",
+                "attn.norm": "attention.self.layer_norm",
+                "attn.proj": "attention.output.dense",
+                "mlp.fc1": "mlp.dense1",
+                "mlp.fc2": "mlp.dense2",
                 "mlp.dwconv": "mlp.dwconv.dwconv",
             }
             named[f"{start}{there[inner]}.{kind}"] = tensor
@@ -106,14 +111,17 @@ def test_weights_of_another_network_are_refused_by_name(mit: MiT, tmp_path: Path
         build_mit(replace(CFG, weights=str(tmp_path / "b1.pth")))
 
 
-@pytest.mark.parametrize("changes, said", [
-    ({"method": "apc"}, "it goes with method afa"),
-    ({"decoder_blocks": (3, 6, 9, 12)}, r"stages 1 to 4"),
-    ({"image_size": 72}, "image_size is 72"),
-    ({"eval_size": 32}, "eval_size is 32"),
-    ({"unfreeze_blocks": 5}, "unfreeze_blocks is 5"),
-    ({"weights": "pocket"}, "weights is 'pocket'"),
-])
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"method": "apc"}, "it goes with method afa"),
+        ({"decoder_blocks": (3, 6, 9, 12)}, r"stages 1 to 4"),
+        ({"image_size": 72}, "image_size is 72"),
+        ({"eval_size": 32}, "eval_size is 32"),
+        ({"unfreeze_blocks": 5}, "unfreeze_blocks is 5"),
+        ({"weights": "pocket"}, "weights is 'pocket'"),
+    ],
+)
 def test_what_does_not_fit_it_is_said_in_a_sentence(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         build_encoder(replace(CFG, **changes))  # type: ignore[arg-type]

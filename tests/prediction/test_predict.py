@@ -110,7 +110,9 @@ def test_the_crf_sees_a_large_photograph_smaller_and_its_mask_is_as_large_as_eve
     seen = []
     monkeypatch.setattr(segment, "CRF_PIXELS", 120 * 160 // 4)
     monkeypatch.setattr(
-        segment, "dense_crf", lambda image, p, q: seen.append(image.shape) or p  # type: ignore[func-returns-value]
+        segment,
+        "dense_crf",
+        lambda image, p, q: seen.append(image.shape) or p,  # type: ignore[func-returns-value]
     )
     half = segment.segment(method, photo, crf, "decoder").labels
     assert seen == [(60, 80, 3)] and half.shape == (120, 160)
@@ -307,7 +309,11 @@ def test_image_labels_with_a_slip_are_named(
     ids=lambda value: " ".join(value),
 )
 def test_flags_with_a_slip(
-    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str],
+    model: Path,
+    photographs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
     told: list[str],
 ) -> None:
     refused(["predict", str(model), str(photographs), "--out", str(tmp_path / "out"), *words], capsys, *told)

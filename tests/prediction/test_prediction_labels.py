@@ -70,8 +70,12 @@ def test_the_summary_tells_what_the_mask_shows(cfg: Config, tmp_path: Path) -> N
     job = Job(Fixed(), cfg, CLASSES, "model", kinds=("masks",))  # type: ignore[arg-type]
     (row,), broken = predict(job, photographs, {"a": ["red"]}, out)
     assert not broken and {name: row[name] for name in row if name not in ("image", "mask")} == {
-        "labels": "red", "classes": "red", "confidence": "0.7321", "percent_background": "50.00",
-        "percent_red": "50.00", "percent_blue": "0.00",
-    }  # fmt: skip
+        "labels": "red",
+        "classes": "red",
+        "confidence": "0.7321",
+        "percent_background": "50.00",
+        "percent_red": "50.00",
+        "percent_blue": "0.00",
+    }
     with Image.open(out / "masks" / "a.png") as mask:
         assert np.asarray(mask).tolist() == [[0, 1]]

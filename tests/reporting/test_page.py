@@ -21,9 +21,18 @@ from apc.reporting.verdicts.statistics import summary
 from apc.runs.rows import Row, run_id, save_rows
 
 STAMP: dict[str, Any] = {
-    "commit": "c0ffee123456", "dirty": False, "machine": "box", "device": "cpu", "python": "3.11", "torch": "2.15",
-    "data": "pocket-1", "weights": "w1", "selection": "val", "images": {"train": 960, "val": 256}, "time": "2026-11-22",
-}  # fmt: skip
+    "commit": "c0ffee123456",
+    "dirty": False,
+    "machine": "box",
+    "device": "cpu",
+    "python": "3.11",
+    "torch": "2.15",
+    "data": "pocket-1",
+    "weights": "w1",
+    "selection": "val",
+    "images": {"train": 960, "val": 256},
+    "time": "2026-11-22",
+}
 
 
 def a_row(label: str, seed: int, miou: float, more: dict[str, float] | None = None, **fields: Any) -> Row:
@@ -32,11 +41,18 @@ def a_row(label: str, seed: int, miou: float, more: dict[str, float] | None = No
     error = fields.pop("error", "")
     config = to_dict(Config()) | {"seed": seed} | fields
     return Row(
-        run=run_id(config, stamp["data"], label), row=label, config=config, seconds={"train": 60.0}, stamp=stamp,
-        metrics={} if error else {"miou": miou, "patch_miou": miou + 1} | (more or {}), error=error, experiment="x",
-        classes=["background", "ring"], per_class={"miou": [90.0, None if seed == 1 else miou]},
+        run=run_id(config, stamp["data"], label),
+        row=label,
+        config=config,
+        seconds={"train": 60.0},
+        stamp=stamp,
+        metrics={} if error else {"miou": miou, "patch_miou": miou + 1} | (more or {}),
+        error=error,
+        experiment="x",
+        classes=["background", "ring"],
+        per_class={"miou": [90.0, None if seed == 1 else miou]},
         curve=[{"epoch": e, "mce": 1 / e, "loss": 2 / e} for e in (1, 2)],
-    )  # fmt: skip
+    )
 
 
 def pooling_rows(seeds: int = 3, **fields: Any) -> list[Row]:
@@ -258,8 +274,12 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
     assert command(described("joint"), "pocket", usual) == ""
     by_hand = made([0], replace(pocket(), pooling="max"))
     by_hand[0].stamp["search"] = {
-        "sampler": "gp", "search_seed": 3, "objectives": ["miou", "train_seconds"], "stop_early": "none", "trials": 30,
-    }  # fmt: skip
+        "sampler": "gp",
+        "search_seed": 3,
+        "objectives": ["miou", "train_seconds"],
+        "stop_early": "none",
+        "trials": 30,
+    }
     assert command(described("space_simple"), "pocket", by_hand) == (
         "apc search simple --trials 30 --sampler gp --search-seed 3 --objectives miou,train_seconds --seeds 1"
     )

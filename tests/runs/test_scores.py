@@ -1,22 +1,29 @@
 """Protocols: a name tells what was scored, and no two share one."""
 
-
 import pytest
 
 from apc.models.crf import CRF
 from apc.runs.scores import HEADLINE, PROTOCOLS, Protocol, combinations, parse
 
 EVERY = combinations(
-    sizes=(0, 64, 960), keep_aspect=(False, True), scales=((), (1.0,), (0.5, 1.0), (0.5, 0.75, 1.0, 1.25, 1.5)),
+    sizes=(0, 64, 960),
+    keep_aspect=(False, True),
+    scales=((), (1.0,), (0.5, 1.0), (0.5, 0.75, 1.0, 1.25, 1.5)),
     crf=("", "own", *CRF),
-)  # fmt: skip
+)
 
 
 def test_the_names_that_stand_in_rows_stay() -> None:
     assert [p.name for p in PROTOCOLS] == [
-        "miou", "miou_crf", "patch_miou", "patch_miou_crf",
-        "labelled_miou", "labelled_miou_crf", "pseudo_miou", "pseudo_miou_crf",
-    ]  # fmt: skip
+        "miou",
+        "miou_crf",
+        "patch_miou",
+        "patch_miou_crf",
+        "labelled_miou",
+        "labelled_miou_crf",
+        "pseudo_miou",
+        "pseudo_miou_crf",
+    ]
     assert [p.name for p in HEADLINE] == ["miou"]
 
 

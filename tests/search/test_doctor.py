@@ -13,8 +13,16 @@ from apc.search.cluster_nodes import Facts, differing, look
 from apc.search.doctor import disks, expected, network, present, space, storage, token, versions
 
 GOOD = Facts(
-    host="left", resolves="10.0.0.1", versions=cluster_nodes.versions(), token=True, interfaces={"eth0": "10.0.0.1"},
-    chosen="", reads=True, why_not="", free=2**40, full=0.5,
+    host="left",
+    resolves="10.0.0.1",
+    versions=cluster_nodes.versions(),
+    token=True,
+    interfaces={"eth0": "10.0.0.1"},
+    chosen="",
+    reads=True,
+    why_not="",
+    free=2**40,
+    full=0.5,
 )
 
 
@@ -28,8 +36,13 @@ def test_good_nodes_pass_every_check(tmp_path: Path) -> None:
     for host in ("left", "right"):
         (tmp_path / f"mark.{host}").touch()
     checks = [
-        *versions(two()), token(two()), storage(two(), tmp_path, "mark"), *disks(two()), network(two(), 2),
-        present({**two()}, ["10.0.0.1", "10.0.0.2"]), space(tmp_path, 2**40),
+        *versions(two()),
+        token(two()),
+        storage(two(), tmp_path, "mark"),
+        *disks(two()),
+        network(two(), 2),
+        present({**two()}, ["10.0.0.1", "10.0.0.2"]),
+        space(tmp_path, 2**40),
     ]
     assert [check.line for check in checks if check.remedy] == []
     assert "ok          nodes       2: 10.0.0.1, 10.0.0.2" in [check.line for check in checks]
@@ -72,7 +85,7 @@ def test_the_planned_nodes_are_those_of_cluster_yaml(tmp_path: Path, monkeypatch
         ({"reads": False}, "10.0.0.2 does not see what is written here"),
         ({"host": "elsewhere"}, "what 10.0.0.2 writes is not seen here"),
     ],
-)  # fmt: skip
+)
 def test_a_folder_that_is_not_shared_is_refused(there: dict[str, Any], told: str, tmp_path: Path) -> None:
     for host in ("left", "right"):
         (tmp_path / f"mark.{host}").touch()
@@ -87,7 +100,7 @@ def test_a_folder_that_is_not_shared_is_refused(there: dict[str, Any], told: str
         ({"resolves": ""}, "resolves to nothing"),
         ({"chosen": "ib0"}, r"GLOO_SOCKET_IFNAME is ib0, and 10.0.0.2 has eth0 \(10.0.0.2\)"),
     ],
-)  # fmt: skip
+)
 def test_nodes_that_would_not_find_each_other_are_named(there: dict[str, Any], told: str) -> None:
     check = network(two(**there), num_workers=2)
     assert check.remedy and re.search(told, check.line)

@@ -47,9 +47,20 @@ def warm_ray() -> Iterator[None]:
 def tiny() -> Config:
     """A run of a second or two."""
     return Config(
-        num_train=8, num_val=4, batch_size=4, image_size=96, encoder="pocket", decoder_blocks=(1, 2, 3),
-        decoder_width=16, decoder_norm="layer", epochs=1, frozen_epochs=0, unfreeze_blocks=3, crf="none",
-        dropout=0.0, decoder_dropout=0.0,
+        num_train=8,
+        num_val=4,
+        batch_size=4,
+        image_size=96,
+        encoder="pocket",
+        decoder_blocks=(1, 2, 3),
+        decoder_width=16,
+        decoder_norm="layer",
+        epochs=1,
+        frozen_epochs=0,
+        unfreeze_blocks=3,
+        crf="none",
+        dropout=0.0,
+        decoder_dropout=0.0,
     )
 
 
@@ -291,8 +302,12 @@ def test_a_space_with_a_misspelt_knob_is_refused_before_anything_starts(tiny: Co
     with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
         optuna_search(
             lambda trial: {"lamda1": trial.suggest_float("lamda1", 0, 1)},
-            name="x", base=tiny, seeds=[0], runs=tmp_path, how=How(trials=1),
-        )  # fmt: skip
+            name="x",
+            base=tiny,
+            seeds=[0],
+            runs=tmp_path,
+            how=How(trials=1),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -311,10 +326,12 @@ def test_a_space_that_is_not_there_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
-        ("127.0.0.1:1", "no Ray cluster answers there"), ("ray://127.0.0.1:1", "no Ray cluster answers there"),
-        ("nowhere", "give auto on a node"), ("127.0.0.1:99999", "give auto on a node"),
+        ("127.0.0.1:1", "no Ray cluster answers there"),
+        ("ray://127.0.0.1:1", "no Ray cluster answers there"),
+        ("nowhere", "give auto on a node"),
+        ("127.0.0.1:99999", "give auto on a node"),
     ],
-)  # fmt: skip
+)
 def test_an_address_with_nothing_behind_it_is_refused_soon(address: str, sentence: str) -> None:
     began = time.monotonic()
     with pytest.raises(ValueError, match=re.escape(address) + ".*" + sentence):

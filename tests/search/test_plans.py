@@ -60,8 +60,16 @@ def test_at_the_papers_own_optimum_its_point_is_not_run_twice() -> None:
     found = stages(LAMBDAS, lambda v: -abs(v["lambda1"] - 0.02) - abs(v["lambda2"] - 0.01))
     proposed = [pair for stage in found for pair in pairs(stage)]
     assert proposed == [
-        (0.0, 0.0), (0.02, 0.0), (0.1, 0.0), (1.0, 0.0), (0.02, 0.01), (0.01, 0.0), (0.06, 0.0), (0.02, 0.1),
-        (0.02, 0.005), (0.02, 0.055),
+        (0.0, 0.0),
+        (0.02, 0.0),
+        (0.1, 0.0),
+        (1.0, 0.0),
+        (0.02, 0.01),
+        (0.01, 0.0),
+        (0.06, 0.0),
+        (0.02, 0.1),
+        (0.02, 0.005),
+        (0.02, 0.055),
     ]
     assert len(set(proposed)) == len(proposed) <= LAMBDAS.most
 
@@ -84,7 +92,8 @@ def test_the_best_point_is_chosen_by_the_mean_of_its_seeds_and_must_not_have_fai
     cfg = Config()
     low, high, broken = (Point(name, {"theta": t}) for name, t in (("low", 0.5), ("high", 0.6), ("broken", 0.7)))
     done = [
-        (low, [row(cfg, 50.0), row(cfg, 30.0)]), (high, [row(cfg, 41.0), row(cfg, 41.0)]),
+        (low, [row(cfg, 50.0), row(cfg, 30.0)]),
+        (high, [row(cfg, 41.0), row(cfg, 41.0)]),
         (broken, [row(cfg, 90.0), failed(cfg)]),
     ]
     assert best(done, "miou") == high
@@ -116,11 +125,13 @@ def test_points_that_say_the_same_are_proposed_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [
-        lambda: Point("x", {"lamda1": 0.1}), lambda: grid({"lamda1": [0.1]}),
+    "make",
+    [
+        lambda: Point("x", {"lamda1": 0.1}),
+        lambda: grid({"lamda1": [0.1]}),
         lambda: Sweep(knob="lamda1", coarse=(0.0, 1.0)),
     ],
-)  # fmt: skip
+)
 def test_a_misspelt_knob_is_named_when_the_plan_is_written(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
         make()

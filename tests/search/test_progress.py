@@ -51,9 +51,10 @@ def test_the_view_lowers_seconds_and_raises_scores() -> None:
         row = Row(run=label, config={"seed": 0}, metrics={"miou": 50.0}, seconds=seconds)
         view.ended(label, label, [row])
     assert page.text.splitlines() == [
-        "done    slow seed 0: train_seconds 90.00, 0 s", "done    quick seed 0: train_seconds 30.00, 0 s",
+        "done    slow seed 0: train_seconds 90.00, 0 s",
+        "done    quick seed 0: train_seconds 30.00, 0 s",
         "done    unmeasured seed 0: no train_seconds, 0 s",
-    ]  # fmt: skip
+    ]
     assert view.best() == "best so far quick: train_seconds 30.00 (1 seed)"
 
 
@@ -114,5 +115,6 @@ def test_status_names_the_best_of_each_data_set(tmp_path: Path) -> None:
         save_run(tmp_path, Row(run=name, config=config, metrics={"miou": miou}, seconds={}))
     save_run(tmp_path, Row(run="d", config=photos | {"root": "unscored"}, metrics={}, seconds={}))
     assert status(tmp_path).splitlines()[1:] == [
-        "  best        c: miou 60.00 on photos", "  best        b: miou 45.00 on pocket",
-    ]  # fmt: skip
+        "  best        c: miou 60.00 on photos",
+        "  best        b: miou 45.00 on pocket",
+    ]

@@ -34,14 +34,17 @@ def test_a_condition_on_an_absent_knob_does_not_hold() -> None:
 
 def test_a_grid_has_every_setting_once() -> None:
     space: Space = {
-        "pooling": Choice(("max", "top_k")), "k": Whole(2, 4, when={"pooling": ("top_k",)}),
+        "pooling": Choice(("max", "top_k")),
+        "k": Whole(2, 4, when={"pooling": ("top_k",)}),
         "lambda1": Real(0.01, 1.0, log=True),
-    }  # fmt: skip
+    }
     found = spaces.grid(space, 3)
     assert found == [
-        {"pooling": "max", "lambda1": 0.01}, {"pooling": "max", "lambda1": 0.1}, {"pooling": "max", "lambda1": 1.0},
+        {"pooling": "max", "lambda1": 0.01},
+        {"pooling": "max", "lambda1": 0.1},
+        {"pooling": "max", "lambda1": 1.0},
         *({"pooling": "top_k", "k": k, "lambda1": value} for k in (2, 3, 4) for value in (0.01, 0.1, 1.0)),
-    ]  # fmt: skip
+    ]
     steps = spaces.grid({"lambda2": Real(0.0, 0.1, step=0.01)}, 4)
     assert [values["lambda2"] for values in steps] == [0, 0.03, 0.07, 0.1]
 
@@ -68,9 +71,10 @@ def test_a_range_that_changed_is_told_and_not_what_follows_from_it() -> None:
 def test_a_condition_that_changed_is_told_of_its_knob_alone() -> None:
     def where(*poolings: str) -> spaces.Draw:
         space: Space = {
-            "pooling": Choice(("max", "top_k", "adaptive_k")), "k": Whole(2, 12, when={"pooling": poolings}),
+            "pooling": Choice(("max", "top_k", "adaptive_k")),
+            "k": Whole(2, 12, when={"pooling": poolings}),
             "lambda1": Real(0.001, 1.0, log=True),
-        }  # fmt: skip
+        }
         return functools.partial(spaces.suggest, space)
 
     both = len([v for v in spaces.draws(where("top_k", "adaptive_k"), Config(), "x") if "k" in v])

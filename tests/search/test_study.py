@@ -146,8 +146,9 @@ def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tm
             assert len(rows[0].curve) == lengths[6] and rows[0].seconds == {"train": 10.0 * lengths[6]}
     assert lengths[6] < 4 and lengths[7] == 8
     state = optuna.trial.TrialState.PRUNED
-    kept = optuna.load_study(study_name="s", storage=optuna.storages.JournalStorage(
-        optuna.storages.journal.JournalFileBackend(str(s.path)))).trials
+    kept = optuna.load_study(
+        study_name="s", storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(s.path)))
+    ).trials
     assert kept[6].state == state
     assert list(kept[6].intermediate_values) == list(range(1, lengths[6] + 1))
     assert state not in [trial.state for trial in kept if trial.number not in (6,) and lengths[trial.number] == 8]
@@ -187,8 +188,9 @@ def test_a_warm_start_knows_what_lies_in_its_space_and_nothing_else(tmp_path: Pa
     inside = replace(BASE, lambda1=0.1, lambda2=0.01, theta=0.7)
     others = [
         replace(BASE, lambda1=2.0, lambda2=0.01, theta=0.7),  # outside the range
-        replace(inside, epochs=3), replace(inside, k=3),  # of another base config
-    ]  # fmt: skip
+        replace(inside, epochs=3),
+        replace(inside, k=3),  # of another base config
+    ]
     for cfg in (inside, replace(inside, seed=1), *others):
         train(early, cfg, identity(cfg))
     train(early, replace(inside, theta=0.8), "ofotherdata0")

@@ -29,5 +29,16 @@ def test_every_run_recorded_is_run_and_its_settings_differ_in_what_they_give() -
     first = [line["losses"] for line in lines if line.get("epoch") == 2]
     assert len({losses["loss"] for losses in first}) == len(RUNS)
     assert {term for losses in first for term in losses} == {
-        "loss", "mce", "pce", "seg", "et", "reg", "cls", "aff", "energy", "aux", "ptc", "ctc",
-    }  # fmt: skip
+        "loss",
+        "mce",
+        "pce",
+        "seg",
+        "et",
+        "reg",
+        "cls",
+        "aff",
+        "energy",
+        "aux",
+        "ptc",
+        "ctc",
+    }

@@ -73,9 +73,7 @@ CASES = {
         {"schedule": "cosine", "warmup_steps": 2},
         [Stage([1e-3, *(2e-3 * (0.03 + 0.485 * (1 + cos(pi * t / 6))) for t in range(1, 6))])],
     ),
-    "poly": Case(
-        {"schedule": "poly", "poly_power": 2.0}, [Stage([2e-3 * p / 36 for p in (36, 25, 16, 9, 4, 1)])]
-    ),
+    "poly": Case({"schedule": "poly", "poly_power": 2.0}, [Stage([2e-3 * p / 36 for p in (36, 25, 16, 9, 4, 1)])]),
     "poly after a warm-up": Case(
         {"schedule": "poly", "poly_power": 2.0, "warmup_steps": 3},
         [Stage([2e-9, 2e-3 * (1 + 2e-6) / 3, 2e-3 * (2 + 1e-6) / 3, 2e-3 / 4, 2e-3 / 9, 2e-3 / 36])],
@@ -94,28 +92,41 @@ CASES = {
     "afa": Case(
         PEER | {"method": "afa", "weight_decay": 0.3, "poly_power": 1.0},
         [Stage([6e-10, 3e-4 * (1 + 1e-6), 4e-4, 3e-4, 2e-4, 1e-4], AFA, fast="classifier|affinity|decoder")],
-        adam=torch.optim.AdamW, weight_decay=0.3,
+        adam=torch.optim.AdamW,
+        weight_decay=0.3,
     ),
     "toco": Case(
         PEER | {"method": "toco", "weight_decay": 0.3, "poly_power": 0.9},
-        [Stage(
-            [6e-10, 3e-4 * (1 + 1e-6), *(6e-4 * (t / 6) ** 0.9 for t in (4, 3, 2, 1))], TOCO,
-            fast="classifier|early|head|decoder",
-        )],
-        adam=torch.optim.AdamW, weight_decay=0.3,
+        [
+            Stage(
+                [6e-10, 3e-4 * (1 + 1e-6), *(6e-4 * (t / 6) ** 0.9 for t in (4, 3, 2, 1))],
+                TOCO,
+                fast="classifier|early|head|decoder",
+            )
+        ],
+        adam=torch.optim.AdamW,
+        weight_decay=0.3,
     ),
     "vit_pcm and then its DeepLab": Case(
         {
-            "method": "vit_pcm", "mce": "clamped", "frozen_epochs": 1, "stage2_epochs": 1, "schedule": "poly",
-            "poly_power": 1.0, "deeplab": "vit", "grad_clip": 4.0, "lr_frozen": 2e-2,
+            "method": "vit_pcm",
+            "mce": "clamped",
+            "frozen_epochs": 1,
+            "stage2_epochs": 1,
+            "schedule": "poly",
+            "poly_power": 1.0,
+            "deeplab": "vit",
+            "grad_clip": 4.0,
+            "lr_frozen": 2e-2,
         },
         [
-            Stage([2e-2, 1.5e-2], NEW), Stage([1e-3, 5e-4]),
+            Stage([2e-2, 1.5e-2], NEW),
+            Stage([1e-3, 5e-4]),
             Stage([2e-3, 1e-3], r"deeplab\.(head|features\.vit\.(blocks\.[12]|norm)\.)", fast=r"deeplab\.head"),
         ],
         clip=4.0,  # the last norms are 6.5 of the first stage, and 8.5 and 1.5 of the second
     ),
-}  # fmt: skip
+}
 
 
 Seen = tuple[dict[str, Tensor], Tensor, list[bytes]]  # a batch, torch's random state before its loss, pseudo masks
@@ -180,9 +191,21 @@ def reference(method: Method, case: Case, seen: list[Seen]) -> tuple[list[float]
 def test_the_trainer_takes_the_steps_of_a_loop_in_plain_torch(tiny: Config, tmp_path: Path, name: str) -> None:
     case = CASES[name]
     base = replace(
-        tiny, image_size=48, num_train=8, num_val=4, batch_size=4, epochs=3, dropout=0.2, decoder_dropout=0.1,
-        lr_frozen=5e-3, lr=2e-3, beta2=0.999, schedule="constant", grad_clip=0.0, crf="none",
-    )  # fmt: skip
+        tiny,
+        image_size=48,
+        num_train=8,
+        num_val=4,
+        batch_size=4,
+        epochs=3,
+        dropout=0.2,
+        decoder_dropout=0.1,
+        lr_frozen=5e-3,
+        lr=2e-3,
+        beta2=0.999,
+        schedule="constant",
+        grad_clip=0.0,
+        crf="none",
+    )
     cfg = replace(base, **case.changes)
     torch.manual_seed(0)
     method = build(cfg, 9)

@@ -26,14 +26,21 @@ NAMES = {
 
 
 def pictures(
-    experiment: Experiment, group: Group, stages: staged.Stages | None, found: Sequence[Trial],
-    races: Mapping[str, Sequence[Trial]], every: Sequence[str], name: str, place: str, reports: Path,
+    experiment: Experiment,
+    group: Group,
+    stages: staged.Stages | None,
+    found: Sequence[Trial],
+    races: Mapping[str, Sequence[Trial]],
+    every: Sequence[str],
+    name: str,
+    place: str,
+    reports: Path,
 ) -> list[str]:
     """The experiment's figures, written below `reports` and shown inline.
 
     `found` are the trials of a search, `races` those of the searches it is compared with, `every` the labels of the
     table with those not run yet.
-    """  # fmt: skip
+    """
     labels = [label for label in every if group.scores(label, experiment.metric)]
     if stages:
         first = stages.labels.get((stages.best1 or 0.0, 0.0))

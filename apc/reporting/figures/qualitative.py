@@ -120,8 +120,15 @@ def _panel(ax: "Axes", panel: Panel) -> Any:
     ax.set_title(panel.title, fontsize=8, pad=3)
     if panel.heat is not None:
         size = panel.photo.shape if panel.photo is not None else panel.heat.shape
-        image = ax.imshow(panel.heat, vmin=0, vmax=1, cmap="viridis", extent=(0, size[1], size[0], 0), aspect="equal",
-                          interpolation="nearest")  # fmt: skip
+        image = ax.imshow(
+            panel.heat,
+            vmin=0,
+            vmax=1,
+            cmap="viridis",
+            extent=(0, size[1], size[0], 0),
+            aspect="equal",
+            interpolation="nearest",
+        )
         _outline(ax, panel)
         return image
     assert panel.photo is not None

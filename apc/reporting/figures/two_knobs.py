@@ -99,9 +99,15 @@ def time_and_accuracy(panels: Mapping[str, Points], metric: str, path: Path) -> 
             if len(own) > 1:
                 ax.plot([seconds for seconds, _ in own], [score for _, score in own], markersize=3, alpha=0.4, **look)
             ax.errorbar(
-                [x.mean], [y.mean], [y.std if y.n > 1 else 0], [x.std if x.n > 1 else 0], markersize=7, capsize=2,
-                label=label, **look,
-            )  # fmt: skip
+                [x.mean],
+                [y.mean],
+                [y.std if y.n > 1 else 0],
+                [x.std if x.n > 1 else 0],
+                markersize=7,
+                capsize=2,
+                label=label,
+                **look,
+            )
         ax.set_xlabel(name)
         ax.margins(0.1)
     axes[0].set_ylabel(f"{metric} (%)")

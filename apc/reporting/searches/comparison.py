@@ -38,14 +38,17 @@ def compared(found: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> list[
         within = [score for _, at, score in line if at <= budget]
         lines.append(
             {
-                "search": title, "settings": len(search), "epochs trained": epochs,
+                "search": title,
+                "settings": len(search),
+                "epochs trained": epochs,
                 "hours of training": f"{sum(t.hours for t in search):.2f}",
-                "best `tune_miou`": f"{best.score:.1f}", "found by trial": best.number,
+                "best `tune_miou`": f"{best.score:.1f}",
+                "found by trial": best.number,
                 "after epochs": spent,
                 f"best within {budget} epochs": f"{within[-1]:.1f}" if within else tables.PENDING,
                 "setting": best.label,
             }
-        )  # fmt: skip
+        )
     if not lines:
         return []
     return [

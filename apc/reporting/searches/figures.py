@@ -61,13 +61,30 @@ def history(found: Sequence[Trial], metric: str, paper: str, path: Path) -> Path
             ax.plot(x, [max(v, low) for v in last], marker="x", label="PRUNED (last score)", **look)
         failed = [t for t in found if t.state == "failed"]
         if failed:
-            ax.plot([at[t.number] for t in failed], [low] * len(failed), marker="|", color="#CC79A7", linestyle="none",
-                    markersize=9, label="failed")  # fmt: skip
+            ax.plot(
+                [at[t.number] for t in failed],
+                [low] * len(failed),
+                marker="|",
+                color="#CC79A7",
+                linestyle="none",
+                markersize=9,
+                label="failed",
+            )
         own = next((t for t in done if t.label == paper), None)
         if own:
             ax.axhline(own.score, color="#555555", linestyle="--", linewidth=1, label="paper's setting")
-        ax.plot([at[best.number]], [best.score], marker="*", markersize=11, color="#E69F00", markeredgecolor="black",
-                markeredgewidth=0.7, linestyle="none", label="best", zorder=5)  # fmt: skip
+        ax.plot(
+            [at[best.number]],
+            [best.score],
+            marker="*",
+            markersize=11,
+            color="#E69F00",
+            markeredgecolor="black",
+            markeredgewidth=0.7,
+            linestyle="none",
+            label="best",
+            zorder=5,
+        )
         ax.set_xlabel(name)
         ax.set_ylim(bottom=low - 0.03 * (best.score - low))
         ax.locator_params(axis="x", integer=True)
@@ -153,15 +170,29 @@ def parallel(found: Sequence[Trial], metric: str, path: Path) -> Path | None:
     for at, name in enumerate(names):
         places[name], ticks = _places(done, name)
         for height, text in ticks:
-            ax.text(at - 0.04, height, text, fontsize=7, ha="right", va="center", zorder=6,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85})  # fmt: skip
+            ax.text(
+                at - 0.04,
+                height,
+                text,
+                fontsize=7,
+                ha="right",
+                va="center",
+                zorder=6,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
+            )
     for trial in reversed(done):
         share = max(scale(trial.score), 0.0)
         heights = [places[name].get(trial.number, -0.12) for name in names] + [share]
         best = trial is done[0]
-        ax.plot(range(len(heights)), heights, color=COLOURS[1] if best else colormaps[_RANGE](share),
-                linewidth=2.2 if best else 1.0, alpha=1.0 if best else 0.75, label="best" if best else None,
-                zorder=5 if best else 2)  # fmt: skip
+        ax.plot(
+            range(len(heights)),
+            heights,
+            color=COLOURS[1] if best else colormaps[_RANGE](share),
+            linewidth=2.2 if best else 1.0,
+            alpha=1.0 if best else 0.75,
+            label="best" if best else None,
+            zorder=5 if best else 2,
+        )
     for at in range(len(names) + 1):
         ax.axvline(at, color="black", linewidth=0.8, zorder=4)
     if any(name not in t.values for t in done for name in names):

@@ -187,11 +187,13 @@ def importance_table(found: Sequence[Trial]) -> list[str]:
         return []
     shown = DataFrame(
         {
-            "knob": m.knob, "trials": m.trials, "PED-ANOVA": f"{m.ped_anova:.2f}",
+            "knob": m.knob,
+            "trials": m.trials,
+            "PED-ANOVA": f"{m.ped_anova:.2f}",
             "share of rank variance": f"{m.of_ranks:.2f}",
         }
         for m in measures
-    )  # fmt: skip
+    )
     return [
         "**How much each knob matters, by two measures**",
         tables.markdown(shown),
@@ -209,12 +211,15 @@ def pruned_table(found: Sequence[Trial], rows: Sequence[Row]) -> list[str]:
     stopped = {row.row: row.stopped for row in rows if row.stopped}
     lines = [
         {
-            "setting": t.label, "state": "PRUNED", "epochs": t.epochs,
-            "last score": tables.PENDING if math.isnan(t.last) else f"{t.last:.1f}", "why": stopped.get(t.label, ""),
+            "setting": t.label,
+            "state": "PRUNED",
+            "epochs": t.epochs,
+            "last score": tables.PENDING if math.isnan(t.last) else f"{t.last:.1f}",
+            "why": stopped.get(t.label, ""),
         }
         for t in found
         if t.state == "pruned"
-    ]  # fmt: skip
+    ]
     if not lines:
         return []
     table = tables.markdown(DataFrame(lines), left=True)

@@ -49,12 +49,16 @@ def trials(group: Group, rows: Sequence[Row], metric: str) -> list[Trial]:
         curve = [e[metric] for row in pruned for e in row.curve if isinstance(e.get(metric), int | float)]
         found.append(
             Trial(
-                number, label, knobs(label, members[0].config), statistics.fmean(scores) if scores else math.nan,
+                number,
+                label,
+                knobs(label, members[0].config),
+                statistics.fmean(scores) if scores else math.nan,
                 sum(len(row.curve) for row in members),
                 sum(s for row in members if math.isfinite(s := row.value("train_seconds"))) / 3600,
-                "pruned" if pruned else "complete" if scores else "failed", curve[-1] if curve else math.nan,
+                "pruned" if pruned else "complete" if scores else "failed",
+                curve[-1] if curve else math.nan,
                 *searched(members),
-            )  # fmt: skip
+            )
         )
     return found
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 """Draws of as many images as there are, with replacement; 95 % intervals are their 2.5 and 97.5 percentiles."""
-PARTS = {
-    "miou": slice(None), "miou_crf": slice(None), "tune_miou": slice(0, None, 2), "held_miou": slice(1, None, 2)
-}  # fmt: skip
+PARTS = {"miou": slice(None), "miou_crf": slice(None), "tune_miou": slice(0, None, 2), "held_miou": slice(1, None, 2)}
 """Metrics that follow from the counts of the images, and the images of each; see apc/evaluation/miou.py."""
 LEVEL = 0.95
 

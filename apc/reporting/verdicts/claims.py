@@ -37,9 +37,7 @@ class Judged:
     """The difference over the choice of images, where counts by image were kept."""
 
 
-def judge_group(
-    experiment: Experiment, group: Group, dataset: str, stages: Stages | None = None
-) -> Iterator[Judged]:
+def judge_group(experiment: Experiment, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:
     """Every claim of the experiment on every metric of it that was measured."""
     apart = ", ".join(f"{k} {v}" for k, v in group.what.items())
     for claim in experiment.claims:
@@ -53,9 +51,18 @@ def judge_group(
             if verdict.outcome == "pending" and not first:
                 continue  # one line says that the rows are missing
             yield Judged(
-                dataset, apart, experiment.title, claim.text, own, _printed(claim), verdict, (better, worse),
-                claim.ours, first and claim.counted, group.over_images(better, worse, own),
-            )  # fmt: skip
+                dataset,
+                apart,
+                experiment.title,
+                claim.text,
+                own,
+                _printed(claim),
+                verdict,
+                (better, worse),
+                claim.ours,
+                first and claim.counted,
+                group.over_images(better, worse, own),
+            )
     for best in experiment.bests:
         points = _points(group, best.knob, stages)
         default = default_of(group, best.knob, points)
@@ -63,9 +70,17 @@ def judge_group(
         verdict = judge_best("none" if default is None else f"{default:g}", scores)
         rows = (points.get(default or 0.0, ""), next((points[v] for v in points if f"{v:g}" == verdict.rival), ""))
         yield Judged(
-            dataset, apart, experiment.title, best.text, experiment.metric, f"no number ({best.source})", verdict, rows,
-            best.ours, images=group.over_images(*rows, experiment.metric),
-        )  # fmt: skip
+            dataset,
+            apart,
+            experiment.title,
+            best.text,
+            experiment.metric,
+            f"no number ({best.source})",
+            verdict,
+            rows,
+            best.ours,
+            images=group.over_images(*rows, experiment.metric),
+        )
 
 
 def _points(group: Group, knob: str, stages: Stages | None) -> Mapping[float, str]:

@@ -101,9 +101,11 @@ def _errors(group: Group, better: str, worse: str) -> list[str]:
         mine, other = (summary(group.scores(label, metric).values()) for label in (better, worse))
         moved[metric] = mine.mean - other.mean if mine.n and other.n else 0.0
     words = {
-        ("precision", False): "calls more background a thing", ("precision", True): "calls less background a thing",
-        ("recall", False): "misses more of the things", ("recall", True): "misses less of the things",
-    }  # fmt: skip
+        ("precision", False): "calls more background a thing",
+        ("precision", True): "calls less background a thing",
+        ("recall", False): "misses more of the things",
+        ("recall", True): "misses less of the things",
+    }
     said = [words[metric, by > 0] for metric, by in moved.items() if abs(by) >= LEVEL]
     if said:
         return [f"So `{better}` {' and '.join(said)}."]

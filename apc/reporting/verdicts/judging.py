@@ -76,9 +76,11 @@ def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LE
     beaten_by = [label for label, verdict in strict.items() if verdict.outcome == "contradicted"]
     if beaten_by:
         return Verdict(
-            "contradicted", shown, rival=strongest,
+            "contradicted",
+            shown,
+            rival=strongest,
             why=f"against {strongest}, its strongest rival; beaten by {', '.join(beaten_by)}",
-        )  # fmt: skip
+        )
     equal = [label for label, verdict in each.items() if verdict.outcome != "reproduced"]
     if not equal:
         return Verdict("reproduced", shown, why=f"against {strongest}, its strongest rival", rival=strongest)

@@ -55,16 +55,20 @@ def test_figure_4_is_two_panels_with_the_papers_value_and_our_best() -> None:
     theta, epsilon = panels(EXPERIMENTS["figure4_theta_epsilon"], Group(FIGURE4), "pocket", NAMES)
     assert (theta.name, theta.title) == ("theta (adaptive-K pooling)", "pocket: epsilon = 0.85")
     assert (theta.marks, theta.best, epsilon.marks, epsilon.best) == (
-        {"paper's value": 0.9}, 0.7, {"paper's value": 0.85}, 0.85,
-    )  # fmt: skip
+        {"paper's value": 0.9},
+        0.7,
+        {"paper's value": 0.85},
+        0.85,
+    )
     assert list(theta.lines) == ["decoder", "patch branch"] and len(theta.lines["decoder"][0.9]) == 3
 
 
 def test_both_thresholds_of_figure_4_are_judged_against_all_values_tried() -> None:
     theta, epsilon = judge_group(EXPERIMENTS["figure4_theta_epsilon"], Group(FIGURE4), "pocket")
     assert (theta.verdict.outcome, theta.rows) == (
-        "contradicted", ("theta=0.9 epsilon=0.85", "theta=0.7 epsilon=0.85"),
-    )  # fmt: skip
+        "contradicted",
+        ("theta=0.9 epsilon=0.85", "theta=0.7 epsilon=0.85"),
+    )
     assert epsilon.verdict.outcome == "reproduced" and epsilon.claim.startswith("epsilon = 0.85 is the best")
     assert not theta.ours and theta.paper == "no number (Figure 4)"
 

@@ -12,10 +12,14 @@ from apc.reporting.page import build
 from experiments import reproduce_all
 
 TOLD: dict[str, Any] = {
-    "runs": {"max pooling": "0a", "APC": "0b"}, "seed": 0, "rule": "the first of each class", "command": "python x.py",
-    "images": {"cat": "007.jpg"}, "shown": "Masks of the decoder.",
+    "runs": {"max pooling": "0a", "APC": "0b"},
+    "seed": 0,
+    "rule": "the first of each class",
+    "command": "python x.py",
+    "images": {"cat": "007.jpg"},
+    "shown": "Masks of the decoder.",
     "stamp": {"commit": "c0ffee", "dirty": False, "machine": "box"},
-}  # fmt: skip
+}
 
 
 def left(reports: Path, name: str, dataset: str, told: str = json.dumps(TOLD), drawn: bool = True) -> None:
@@ -78,6 +82,8 @@ def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_tr
 
 
 def test_the_flags_that_pictures_lack_are_those_of_training() -> None:
-    train, draw = ({flag for a in parser("x", "", {}, {}, trains=trains)._actions for flag in a.option_strings}
-                   for trains in (True, False))  # fmt: skip
+    train, draw = (
+        {flag for a in parser("x", "", {}, {}, trains=trains)._actions for flag in a.option_strings}
+        for trains in (True, False)
+    )
     assert train - draw == set(reproduce_all.TRAINING)

@@ -21,9 +21,14 @@ from apc.reporting.verdicts.bootstrap import Images
 from apc.runs.rows import Row, run_id, save_rows
 
 STAMP: dict[str, Any] = {
-    "commit": "c0ffee123456", "machine": "box", "data": "pocket-1", "weights": "w1", "selection": "half", "threads": 1,
+    "commit": "c0ffee123456",
+    "machine": "box",
+    "data": "pocket-1",
+    "weights": "w1",
+    "selection": "half",
+    "threads": 1,
     "images": {"train": 8, "val": 8},
-}  # fmt: skip
+}
 
 
 def a_row(label: str, seed: int, score: float, values: dict[str, Any], **fields: Any) -> Row:
@@ -31,11 +36,16 @@ def a_row(label: str, seed: int, score: float, values: dict[str, Any], **fields:
     config = to_dict(Config()) | {"seed": seed} | values
     ended = bool(fields.get("stopped") or fields.get("error"))
     return Row(
-        run=run_id(config, "pocket-1", label), row=label, config=config, stamp=STAMP, experiment="x",
+        run=run_id(config, "pocket-1", label),
+        row=label,
+        config=config,
+        stamp=STAMP,
+        experiment="x",
         metrics={} if ended else {"tune_miou": score, "held_miou": score - 1, "miou": score, "test_miou": score},
         seconds={"train": 36.0, "train_cpu": 36.0},
-        curve=[{"epoch": e, "loss": 1 / e, "tune_miou": score / 2} for e in range(1, 4 if ended else 11)], **fields,
-    )  # fmt: skip
+        curve=[{"epoch": e, "loss": 1 / e, "tune_miou": score / 2} for e in range(1, 4 if ended else 11)],
+        **fields,
+    )
 
 
 def joint_rows() -> list[Row]:
@@ -71,8 +81,9 @@ def test_trials_are_counted_in_the_order_of_the_file_and_a_pruned_one_is_no_resu
 
 def test_a_label_tells_which_knobs_a_setting_has_and_the_config_their_values() -> None:
     assert read_trials.knobs("pooling=max lambda1=0.0164715", {"pooling": "max", "k": 6, "lambda1": 0.016471482}) == {
-        "pooling": "max", "lambda1": 0.016471482,
-    }  # fmt: skip
+        "pooling": "max",
+        "lambda1": 0.016471482,
+    }
     assert read_trials.knobs("max", {"pooling": "max"}) == {}
 
 
@@ -309,10 +320,17 @@ def test_rows_stopped_early_are_in_no_group_mean_even_of_their_own_label(tmp_pat
 @pytest.mark.parametrize(
     "torn",
     [
-        {"metrics": {"miou": "41"}}, {"curve": [3]}, {"config": {"seed": "0"}}, {"per_class": {"miou": 3}},
-        {"classes": 2}, {"stopped": None}, {"seconds": {"train": []}}, {"stamp": []}, {"row": 7},
+        {"metrics": {"miou": "41"}},
+        {"curve": [3]},
+        {"config": {"seed": "0"}},
+        {"per_class": {"miou": 3}},
+        {"classes": 2},
+        {"stopped": None},
+        {"seconds": {"train": []}},
+        {"stamp": []},
+        {"row": 7},
     ],
-)  # fmt: skip
+)
 def test_a_damaged_row_costs_itself_by_name_and_not_the_report(tmp_path: Path, torn: dict[str, Any]) -> None:
     rows = joint_rows()
     text = page(tmp_path, "search_joint", [*rows, replace(rows[0], run="damaged00000", **torn)])

@@ -18,9 +18,14 @@ TABLE7 = EXPERIMENTS["table7_pooling"]
 def a_row(label: str, seed: int, miou: float, ring: float = 40.0, **metrics: float) -> Row:
     config: dict[str, Any] = to_dict(Config()) | {"seed": seed, "pooling": label}
     return Row(
-        run=f"{label}{seed}", row=label, config=config, metrics={"miou": miou, **metrics}, seconds={},
-        classes=["background", "ring", "cup"], per_class={"miou": [90.0, ring, None]},
-    )  # fmt: skip
+        run=f"{label}{seed}",
+        row=label,
+        config=config,
+        metrics={"miou": miou, **metrics},
+        seconds={},
+        classes=["background", "ring", "cup"],
+        per_class={"miou": [90.0, ring, None]},
+    )
 
 
 def test_a_contradicted_claim_is_told_by_what_the_rows_do_and_a_reproduced_one_is_not() -> None:
@@ -47,12 +52,15 @@ def test_a_contradicted_claim_is_told_by_what_the_rows_do_and_a_reproduced_one_i
 def test_the_crf_row_is_not_explained_by_what_its_own_runs_do() -> None:
     rows = [
         Row(
-            run=f"r{seed}{end}", row=label, config={"seed": seed}, seconds={},
+            run=f"r{seed}{end}",
+            row=label,
+            config={"seed": seed},
+            seconds={},
             metrics={"miou": 40.0, "miou_crf": 39.0, "ladder_miou": ladder + seed, "precision": 59.0},
         )
         for seed in range(2)
         for label, end, ladder in (("hv_bilstm", "", 40.0), ("crf", "@crf", 39.0 + seed))
-    ]  # fmt: skip
+    ]
     judged = list(judge_group(EXPERIMENTS["table8_components"], Group(rows), "pocket"))
     (told,) = whys("table8_components", Group(rows), judged)
     assert "Both rows are the same networks, scored before and after the CRF." in told and "precision" not in told
@@ -77,12 +85,15 @@ def test_a_claim_of_time_is_told_by_epochs_and_what_each_costs() -> None:
 def test_the_same_networks_at_another_size_are_not_told_as_two_trainings() -> None:
     rows = [
         Row(
-            run=f"r{seed}@{side}", row=str(side), config=to_dict(Config(image_size=96, eval_size=side, seed=seed)),
-            seconds={}, metrics={"miou": 40 + seed / 10 - side / 10},
+            run=f"r{seed}@{side}",
+            row=str(side),
+            config=to_dict(Config(image_size=96, eval_size=side, seed=seed)),
+            seconds={},
+            metrics={"miou": 40 + seed / 10 - side / 10},
         )
         for seed in range(3)
         for side in (96, 160, 240)
-    ]  # fmt: skip
+    ]
     judged = list(judge_group(EXPERIMENTS["table1_image_size"], Group(rows), "pocket"))
     (told,) = whys("table1_image_size", Group(rows), judged)
     assert "Both rows are the same networks, shown images of another size" in told and "CRF" not in told
