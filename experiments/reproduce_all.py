@@ -26,7 +26,7 @@ from apc.experiment.flags import Parser, parser
 from apc.experiment.forecast import Hours
 from apc.experiment.main import Step, in_turn
 from apc.experiment.pictures import without
-from apc.experiment.runner import Call
+from apc.experiment.runner import ExperimentRun
 from apc.parallel import cores
 
 NAME = "reproduce_all"
@@ -128,7 +128,7 @@ def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[s
             if not isinstance(step, Experiment):
                 print(f"{'':<{width}}  and a comparison of what the searches choose")
                 continue
-            run = Call(step, _arguments(step, steps, mine))
+            run = ExperimentRun(step, _arguments(step, steps, mine))
             if run.plan is None:
                 assert run.how is not None
                 print(f"{step.name:<{width}}  a search of {run.how.trials} trials")

@@ -17,16 +17,19 @@ import search_spaces
 from apc.config import Config, pocket, to_dict
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
-from apc.search.spaces import How
+from apc.search.spaces import SearchSettings
 from apc.search.study import Study, Trial
 from search_spaces import joint
 
 BASE = replace(pocket(), weights="", epochs=9, eval_every=1)
 TRIALS = 12
-HOWS = {sampler: How(trials=TRIALS, sampler=sampler) for sampler in ("tpe", "gp", "cmaes", "nsga2", "random", "qmc")}
+HOWS = {
+    sampler: SearchSettings(trials=TRIALS, sampler=sampler)
+    for sampler in ("tpe", "gp", "cmaes", "nsga2", "random", "qmc")
+}
 HOWS |= {
-    "tpe, asha": How(trials=TRIALS, stop_early="asha", search_seed=1),
-    "nsga2, front": How(trials=TRIALS, sampler="nsga2", objectives=("miou", "train_seconds")),
+    "tpe, asha": SearchSettings(trials=TRIALS, stop_early="asha", search_seed=1),
+    "nsga2, front": SearchSettings(trials=TRIALS, sampler="nsga2", objectives=("miou", "train_seconds")),
 }
 JOURNAL = "tpe, asha"
 """The study whose whole journal is recorded."""

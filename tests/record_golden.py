@@ -1,9 +1,9 @@
 """Record the golden runs and studies anew: `python tests/record_golden.py`, about a minute of one core.
 
 This is legitimate where a commit means to change what training, scoring or proposing computes (the first two together
-with PROTOCOL, so that no finished run passes for a new one), where it adds a run, a study or a field of Config (which
-the journal lists), and where a new version of torch or Optuna gives other numbers with the code as it was. The commit
-says which and why. It is never the answer to a refactoring that fails a test.
+with RECIPE_VERSION, so that no finished run passes for a new one), where it adds a run, a study or a field of Config
+(which the journal lists), and where a new version of torch or Optuna gives other numbers with the code as it was. The
+commit says which and why. It is never the answer to a refactoring that fails a test.
 
 On the machine that recorded last, named in the first line of runs.jsonl, a refactoring is proved by recording: `git
 diff tests/golden` stays empty, to six digits, where the tests leave another processor its own last ones.

@@ -24,7 +24,7 @@ from apc.methods.base import Method
 from apc.methods.pseudo_labels import merge, with_background
 from apc.models.build import BATCH_PIXELS
 from apc.models.crf import CRF, CRFPool, Refined
-from apc.models.feature_cache import VAL, ClosedFeatures
+from apc.models.feature_cache import VAL, FrozenFeatures
 from apc.runs.scores import RUNS_OWN, Protocol
 
 KEPT = 2**26
@@ -89,7 +89,7 @@ def label_maps(
     device: str = "cpu",
     wanted: Callable[[int], tuple[int, ...] | None],
     indices: Sequence[int],
-    closed: ClosedFeatures | None = None,
+    frozen_features: FrozenFeatures | None = None,
     crf_workers: int = 0,
     cost: Cost | None = None,
 ) -> Generator[LabelMap]:
@@ -110,7 +110,9 @@ def label_maps(
     with CRFPool(crf_workers) as pool:
         waiting: deque[_Waiting] = deque()
         for sizes in _together(indices, wanted, group, most):
-            shown = functools.partial(_forward, method, split, cfg, list(sizes), read, device, closed, cost, needed)
+            shown = functools.partial(
+                _forward, method, split, cfg, list(sizes), read, device, frozen_features, cost, needed
+            )
             crfs: dict[int, list[_CRF]] = {i: [] for i in sizes}
             left = dict.fromkeys(sizes, len(means))
             for i, passes, mean in _averaged(list(means), shown, sizes, needed):
@@ -173,7 +175,7 @@ def _forward(
     indices: list[int],
     read: Callable[[int], np.ndarray],
     device: str,
-    closed: ClosedFeatures | None,
+    frozen_features: FrozenFeatures | None,
     cost: Cost,
     wanted: Collection[str],
     showing: Showing,
@@ -194,7 +196,7 @@ def _forward(
             torch.cuda.reset_peak_memory_stats(device)
         start = time.perf_counter()
         images = as_floats(images, device)
-        kept = closed(images, [(VAL, i) for i in same]) if closed and runs_own else None
+        kept = frozen_features(images, [(VAL, i) for i in same]) if frozen_features and runs_own else None
         with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
             branches = method.predict(images, kept, wanted)
         if gpu:

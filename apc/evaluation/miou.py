@@ -16,7 +16,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.evaluation.inference import Cost, LabelMap, label_maps
 from apc.methods.base import Method
-from apc.models.feature_cache import ClosedFeatures
+from apc.models.feature_cache import FrozenFeatures
 from apc.runs.scores import PROTOCOLS, RUNS_OWN, Protocol
 
 
@@ -89,7 +89,7 @@ def score(
     cfg: Config,
     protocols: Sequence[Protocol] = PROTOCOLS,
     device: str = "cpu",
-    closed: ClosedFeatures | None = None,
+    frozen_features: FrozenFeatures | None = None,
     *,
     crf_workers: int = 0,
     cost: Cost | None = None,
@@ -132,7 +132,7 @@ def score(
         device=device,
         wanted=size,
         indices=mine,
-        closed=closed,
+        frozen_features=frozen_features,
         crf_workers=crf_workers,
         cost=cost,
     )

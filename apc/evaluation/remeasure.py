@@ -21,7 +21,7 @@ from apc.files import write_atomically
 from apc.methods.base import Method
 from apc.methods.checkpoint import load_model
 from apc.parallel import cores
-from apc.runs.rows import PROTOCOL, Row
+from apc.runs.rows import RECIPE_VERSION, Row
 from apc.runs.scores import DEFAULT_SCALES, Protocol
 from apc.runs.stamp import commit
 
@@ -36,7 +36,7 @@ def kept(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
     path = folder / "measured" / f"{name}.json"
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
         told: dict[str, Any] = json.loads(path.read_text())
-        if told["protocol"] == PROTOCOL:
+        if told["protocol"] == RECIPE_VERSION:
             return told
     device = device_of("auto")
     try:
@@ -46,7 +46,7 @@ def kept(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
         return {}
     start = time.perf_counter()
     head, dirty = commit()
-    told = measure(method, cfg, device) | {"protocol": PROTOCOL, "commit": head, "dirty": dirty, "device": device}
+    told = measure(method, cfg, device) | {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
     write_atomically(path, json.dumps(told) + "\n")
     print(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s", flush=True)
     return told

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from apc.config import PRESETS, Config, default_of, fields_of, from_dict, from_toml
-from apc.search.spaces import SAMPLERS, STOPPERS, How
+from apc.search.spaces import SAMPLERS, STOPPERS, SearchSettings
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
@@ -117,7 +117,7 @@ def _search_flags(parser: Parser, trials: int, objectives: str) -> None:
     search("--search-seed", type=int, default=0, metavar="N", help="seed of the search itself (default: 0)")
 
 
-def how_of(args: argparse.Namespace, reported: Collection[str]) -> How:
+def how_of(args: argparse.Namespace, reported: Collection[str]) -> SearchSettings:
     """How the flags say a space is searched; `reported` are the scores that a run will have."""
     given = getattr(args, "given", [])
     if args.sampler == "grid" and (idle := [flag for flag in given if flag not in OF_A_GRID]):
@@ -137,7 +137,7 @@ def how_of(args: argparse.Namespace, reported: Collection[str]) -> How:
         raise ValueError(f"--warm-start {args.warm_start}: there is no such folder")
     if args.grid_points < 2:
         raise ValueError(f"--grid-points is {args.grid_points}; it must be at least 2")
-    return How(
+    return SearchSettings(
         trials=args.trials,
         sampler=args.sampler,
         objectives=objectives,

@@ -7,7 +7,7 @@ from pathlib import Path
 from apc.config import PRESETS
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import parser
-from apc.experiment.runner import Call
+from apc.experiment.runner import ExperimentRun
 
 Step = Experiment | Callable[[Path, str], Experiment]
 """One step of an experiment; a function makes it of the results folder and the data set: what earlier steps left."""
@@ -31,12 +31,14 @@ def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
             trials=first.trials if first.draw else None,
             objectives=first.metric,
         ).parse_args(argv)
-        run = Call(first, args)
+        run = ExperimentRun(first, args)
         code = run.go()
         for step in steps[1:]:
             if code:
                 break
-            run = Call(step if isinstance(step, Experiment) else step(run.reports / "results", run.dataset), args)
+            run = ExperimentRun(
+                step if isinstance(step, Experiment) else step(run.reports / "results", run.dataset), args
+            )
             code = run.go()
         return code
     except ValueError as error:

@@ -20,7 +20,7 @@ from apc.search.plans import Point, Result
 HALVES = {"tune_miou", "held_miou"}
 
 
-def leave_rows(
+def write_rows(
     path: Path,
     experiment: str,
     result: Result,
@@ -53,7 +53,7 @@ def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = (
     return sorted(rows, key=lambda row: (rank[row.row], row.config["seed"]))
 
 
-def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
+def write_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
     """Write what each photograph scored in each run to `path` (.npz), beside what is there: counts (n,3,C).
 
     The three are the pixels of a class that are right, that the truth has and that were called so; the mIoU of any
@@ -78,7 +78,7 @@ def leave_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
         os.replace(part, path)
 
 
-def leave_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> None:
+def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> None:
     """Write `<path>.trials.csv` and `.parquet`: a line a run, in the order proposed.
 
     Of two `metrics` the column `front` says which settings lie on the Pareto front.
@@ -102,7 +102,7 @@ def leave_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequ
     os.replace(part, path.with_suffix(".trials.parquet"))
 
 
-def leave_best(path: Path, winner: Point, base: Config, how: str) -> None:
+def write_best(path: Path, winner: Point, base: Config, how: str) -> None:
     """Write the winner's config as TOML for `apc train --config`, without what is one machine's or one run's."""
     import tomli_w
 

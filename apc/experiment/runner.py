@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from apc.search.driver import Resources
 
 
-class Call:
+class ExperimentRun:
     """One call of an experiment: its settings, checked at once, and the steps from there to the report."""
 
     def __init__(self, experiment: Experiment, args: argparse.Namespace) -> None:
@@ -49,7 +49,7 @@ class Call:
             self.plan = plan(self.base)
         own = experiment.own_seeds[:2] if args.smoke else experiment.own_seeds
         self.seeds = list(own) or seeds_of(args.seeds, 2 if args.smoke else experiment.seeds.get(args.preset, 3))
-        self.how: spaces.How | None = None
+        self.how: spaces.SearchSettings | None = None
         self.metrics: tuple[str, ...] = (experiment.metric,)
         if experiment.draw:
             self._searched()
@@ -200,16 +200,16 @@ class Call:
 
         name, path = self.experiment.name, self._rows_file()
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
-        outputs.leave_rows(path, name, result, proposed, self.metrics[0], self._how_searched())
-        outputs.leave_images(path.with_suffix(".images.npz"), self.runs, [row for _, rows in result for row in rows])
+        outputs.write_rows(path, name, result, proposed, self.metrics[0], self._how_searched())
+        outputs.write_images(path.with_suffix(".images.npz"), self.runs, [row for _, rows in result for row in rows])
         if self.experiment.chooses:
             knobs = list(dict.fromkeys(k for point, _ in result for k in point.values))
-            outputs.leave_trials(path, result, knobs, self.metrics)
+            outputs.write_trials(path, result, knobs, self.metrics)
             winner = outputs.winner_of(result, self.metrics[0])
             if complete and winner:
                 seeds = ", ".join(map(str, self.seeds))
                 told = f"Best of {name} on {self.dataset} by the mean {self.metrics[0]} of seeds {seeds}."
-                outputs.leave_best(path.with_suffix(".best.toml"), winner, self.base, told)
+                outputs.write_best(path.with_suffix(".best.toml"), winner, self.base, told)
         return build(self.reports)
 
     def _how_searched(self) -> dict[str, Any]:

@@ -99,13 +99,13 @@ class AFA(Method):
         return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
 
     def loss_terms(
-        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+        self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
         """`cls` of the classifier on max-pooled tokens; `seg` of the decoder and `aff` of the attention against labels
         made from the CAMs, and `energy` where it is wanted, which are 0 in the first share of the training."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
         with pairs.listening(self._blocks()) as heard:
-            outputs = self.encoder(images, closed)
+            outputs = self.encoder(images, frozen_features)
         image_scores = self.classifier(outputs[-1].amax(1)).float()
         terms = {"cls": F.multilabel_soft_margin_loss(image_scores, labels.float())}
         begun = progress > self.timing.start
@@ -163,11 +163,11 @@ class AFA(Method):
         return made[-1], made[0]  # propagated ones for the decoder, plain ones for the affinity, where there are both
 
     def predict(
-        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+        self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
         any image label, without propagation and PAR."""
-        outputs = self.encoder(images, closed)
+        outputs = self.encoder(images, frozen_features)
         found = {"decoder": self.decode(outputs, images, (images.shape[-2], images.shape[-1])).softmax(1)}
         if "patch" in wanted:
             cam = self.cam(outputs[-1], images)

@@ -37,21 +37,23 @@ class APC(Method):
         )
         self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
 
-    def branches(self, images: Tensor, closed: list[Tensor] | None = None) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def branches(
+        self, images: Tensor, frozen_features: list[Tensor] | None = None
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Images (B,3,H,W) -> F_out (B,N,D), patch log scores (B,N,C) and the decoder's inputs, each (B,h,w,D)."""
         grid = self.encoder.grid(images)
-        blocks = [t.unflatten(1, grid) for t in self.encoder(images, closed)]
+        blocks = [t.unflatten(1, grid) for t in self.encoder(images, frozen_features)]
         out = self.bilstm(blocks[-1])
         f_out = out.flatten(1, 2)
         log_scores = self.classifier(self.dropout(f_out)).float().log_softmax(-1)  # Eq. 1
         return f_out, log_scores, [*blocks[:-1], out]
 
     def loss_terms(
-        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+        self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
         """The terms of Eq. 7; those of weight 0 are left out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
-        f_out, log_scores, blocks = self.branches(images, closed)
+        f_out, log_scores, blocks = self.branches(images, frozen_features)
         log_y, log_rest = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
         if cfg.mce == "clamped":
             terms = {"mce": losses.mce_clamped(log_y.exp(), labels, cfg.background_label)}
@@ -71,11 +73,11 @@ class APC(Method):
         return terms
 
     def predict(
-        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+        self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch` before any image label."""
         grid, size = self.encoder.grid(images), images.shape[-2:]
-        _, log_scores, blocks = self.branches(images, closed)
+        _, log_scores, blocks = self.branches(images, frozen_features)
         patch = log_scores.exp().transpose(1, 2).unflatten(2, grid)
         logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
         return {

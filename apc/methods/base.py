@@ -19,7 +19,7 @@ BRANCHES = ("decoder", "patch")
 class Method(nn.Module):
     """A module that names its loss terms and predicts pixels; the loop and all evaluators use nothing else.
 
-    `closed` is what `encoder.closed(images)` gave, tensors (B,T,D), where the caller has kept it; see
+    `frozen_features` is what `encoder.frozen_features(images)` gave, tensors (B,T,D), where the caller has kept it; see
     apc/models/feature_cache.py.
     """
 
@@ -31,7 +31,7 @@ class Method(nn.Module):
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
 
     def loss_terms(
-        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+        self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
         """Named, unweighted scalars of a batch {"image": (B,3,H,W) in [0,1], "labels": (B,C-1), "index": (B,3)}.
 
@@ -41,7 +41,7 @@ class Method(nn.Module):
         raise AssertionError("a method defines loss_terms")
 
     def predict(
-        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+        self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
         """Class probabilities of every pixel (B,C,H,W) by branch; those `wanted` at least, of the branches it has."""
         raise AssertionError("a method defines predict")

@@ -115,9 +115,9 @@ class ToCo(Method):
         if cfg.energy_weight:
             self.weights["energy"] = cfg.energy_weight
 
-    def tokens(self, images: Tensor, closed: list[Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def tokens(self, images: Tensor, frozen_features: list[Tensor] | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Images (B,3,H,W) -> patch tokens (B,N,D) of the early and the last block, and the class token (B,D)."""
-        early, last = self.encoder.tokens(images, closed)
+        early, last = self.encoder.tokens(images, frozen_features)
         prefix = self.encoder.vit.num_prefix_tokens
         return early[:, prefix:], last[:, prefix:], last[:, 0] if prefix else last.mean(1)
 
@@ -128,12 +128,12 @@ class ToCo(Method):
         return scores.transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
 
     def loss_terms(
-        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+        self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
         """`cls` and `aux` of the two classifiers on max-pooled tokens, `ptc`, `ctc`, and of the decoder `seg` and
         `energy`, where it is wanted, each 0 before its time."""
         images, labels, setting = batch["image"], batch["labels"].float(), self.setting
-        early, last, token = self.tokens(images, closed)
+        early, last, token = self.tokens(images, frozen_features)
         terms = {
             "cls": F.multilabel_soft_margin_loss(self.classifier(last.amax(1)).float(), labels),
             "aux": F.multilabel_soft_margin_loss(self.early(early.amax(1)).float(), labels),
@@ -207,11 +207,11 @@ class ToCo(Method):
         return F.interpolate(self.decoder(tokens).float(), size=size, mode="bilinear", align_corners=False)
 
     def predict(
-        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+        self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
         any image label."""
-        early, last, _ = self.tokens(images, closed)
+        early, last, _ = self.tokens(images, frozen_features)
         found = {"decoder": self._decoded(last, images, (images.shape[-2], images.shape[-1])).softmax(1)}
         if "patch" in wanted:
             cam, _ = self._seen(images, early, last).chunk(2, dim=1)

@@ -125,14 +125,14 @@ class ViTPCM(Method):
         return self.classifier(self.dropout(f_out)).float().softmax(-1).permute(0, 3, 1, 2)
 
     def loss_terms(
-        self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None = None
+        self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
         """MCE, ET and the penalty (method-spec 1.2), or DeepLab's cross-entropy with the pseudo masks."""
         if self.masks:
-            return {"seg": self._second(batch, closed)}
+            return {"seg": self._second(batch, frozen_features)}
         images, labels = batch["image"], batch["labels"]
         grid = self.encoder.grid(images)
-        tokens = self.encoder(images, closed)[-1]
+        tokens = self.encoder(images, frozen_features)[-1]
         scores = self.patch_scores(tokens, grid)
         pooled = scores.flatten(2).max(2).values
         view = draw_view(len(images), grid[0])
@@ -158,7 +158,7 @@ class ViTPCM(Method):
         present = with_background(labels)[view.image.to(labels.device)]
         return merge(seen(scores, view, scores.shape[-1] // 2), present)
 
-    def _second(self, batch: dict[str, Tensor], closed: list[Tensor] | None) -> Tensor:
+    def _second(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None) -> Tensor:
         assert self.deeplab
         images, side = batch["image"], self.cfg.image_size
         masks = []
@@ -167,17 +167,17 @@ class ViTPCM(Method):
             masks.append(mask[:: -1 if upsidedown else 1, :: -1 if leftright else 1])
         target = torch.from_numpy(np.stack(masks)).to(images.device)
         size = (side // self.cfg.seg_stride, side // self.cfg.seg_stride)
-        logits = self.deeplab(images, closed).float()
+        logits = self.deeplab(images, frozen_features).float()
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
         return losses.segmentation(logits, patches_to_pixels(target, size))
 
     def predict(
-        self, images: Tensor, closed: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
+        self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
         """Pixel probabilities (B,C,H,W): `patch` before any image label, and as `decoder` DeepLab's, or the same ones
         as long as no DeepLab has learnt. DeepLab is shown the images at the scale it learns at."""
         size = images.shape[-2:]
-        scores = self.patch_scores(self.encoder(images, closed)[-1], self.encoder.grid(images))
+        scores = self.patch_scores(self.encoder(images, frozen_features)[-1], self.encoder.grid(images))
         patch = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         if self.deeplab is None or not self.taught.item():
             return {"decoder": patch, "patch": patch}
@@ -185,8 +185,10 @@ class ViTPCM(Method):
         if scale != 1:
             height, width = (max(round(n * scale / unit), 1) * unit for n in size)
             images = F.interpolate(images, size=(height, width), mode="bilinear", antialias=True)
-            closed = None
-        logits = F.interpolate(self.deeplab(images, closed).float(), size=size, mode="bilinear", align_corners=False)
+            frozen_features = None
+        logits = F.interpolate(
+            self.deeplab(images, frozen_features).float(), size=size, mode="bilinear", align_corners=False
+        )
         return {"decoder": logits.softmax(1), "patch": patch}
 
     def stage(self, epoch: int) -> int:

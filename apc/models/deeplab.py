@@ -62,10 +62,11 @@ class DeepLab(nn.Module):
         made = [(self.features, 1.0 if self.pretrained else fast), (self.head, fast)]
         return [{"params": [p for p in part.parameters() if p.requires_grad], "scale": scale} for part, scale in made]
 
-    def forward(self, images: Tensor, closed: list[Tensor] | None = None) -> Tensor:
-        """Images in [0,1] (B,3,H,W) -> class logits (B,C,h,w); `closed` as for Method.loss_terms, read by `vit`."""
+    def forward(self, images: Tensor, frozen_features: list[Tensor] | None = None) -> Tensor:
+        """Images in [0,1] (B,3,H,W) -> class logits (B,C,h,w); `vit` reads `frozen_features`, as
+        for Method.loss_terms."""
         if isinstance(self.features, Encoder):
-            tokens = self.features(images, closed)[-1]
+            tokens = self.features(images, frozen_features)[-1]
             return self.head(tokens.transpose(1, 2).unflatten(2, self.features.grid(images)))
         mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
         found = self.features((images - mean) / std)

@@ -75,7 +75,7 @@ class Encoder(nn.Module):
             x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(len(x), -1, -1), x], dim=1)
         return vit.norm_pre(x)
 
-    def closed(self, images: Tensor) -> list[Tensor]:
+    def frozen_features(self, images: Tensor) -> list[Tensor]:
         """The blocks before `open_from`: images (B,3,H,W) -> tokens (B,P+N,D) after each tapped one of them, and last
         the input of block `open_from`."""
         with torch.set_grad_enabled(self.open_from == 1 and torch.is_grad_enabled()):
@@ -86,13 +86,13 @@ class Encoder(nn.Module):
                     kept.append(x)
             return [*kept, x]
 
-    def forward(self, images: Tensor, closed: list[Tensor] | None = None) -> list[Tensor]:
+    def forward(self, images: Tensor, frozen_features: list[Tensor] | None = None) -> list[Tensor]:
         """Images (B,3,H,W) -> patch tokens (B,N,D) after each of `taps`, and last the normalised output."""
-        return [t[:, self.vit.num_prefix_tokens :] for t in self.tokens(images, closed)]
+        return [t[:, self.vit.num_prefix_tokens :] for t in self.tokens(images, frozen_features)]
 
-    def tokens(self, images: Tensor, closed: list[Tensor] | None = None) -> list[Tensor]:
+    def tokens(self, images: Tensor, frozen_features: list[Tensor] | None = None) -> list[Tensor]:
         """As `forward`, with the class token in front: (B,P+N,D)."""
-        *kept, x = self.closed(images) if closed is None else closed
+        *kept, x = self.frozen_features(images) if frozen_features is None else frozen_features
         for number, block in enumerate(self.vit.blocks[self.open_from - 1 :], start=self.open_from):
             x = block(x)
             if number in self.taps:

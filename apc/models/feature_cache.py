@@ -15,8 +15,8 @@ from apc.models.encoder import Encoder
 TRAIN, VAL = 0, 1  # first part of a key; the image's number and, in training, its flips follow
 
 
-class ClosedFeatures:
-    """`encoder.closed` with a memory, keyed by what identifies an image after augmentation."""
+class FrozenFeatures:
+    """`encoder.frozen_features` with a memory, keyed by what identifies an image after augmentation."""
 
     def __init__(self, encoder: Encoder, capacity: dict[int, int]) -> None:
         """`capacity` is how many keys there can be of each kind, TRAIN and VAL."""
@@ -29,11 +29,12 @@ class ClosedFeatures:
 
     @torch.no_grad()
     def __call__(self, images: Tensor, keys: list[tuple[int, ...]]) -> list[Tensor]:
-        """Images (B,3,H,W) and a key each, all of one kind -> what `encoder.closed(images)` gives, tensors (B,T,D)."""
+        """Images (B,3,H,W) and a key each, all of one kind -> what `encoder.frozen_features(images)` gives, tensors
+        (B,T,D)."""
         kind = keys[0][0]
         for image, key in zip(images, keys, strict=True):
             if key not in self.rows:
-                made = self.encoder.closed(image[None])
+                made = self.encoder.frozen_features(image[None])
                 kept = self.kept.setdefault(kind, [torch.empty(self.capacity[kind], *t.shape[1:]) for t in made])
                 self.rows[key] = row = self.filled[kind]
                 self.filled[kind] += 1

@@ -156,13 +156,13 @@ class MiTEncoder(Encoder):
         strides = [torch.tensor(STEPS[:stage]).prod().item() for stage in (*self.taps, len(STEPS))]
         return [(int(images.shape[-2] // s), int(images.shape[-1] // s)) for s in strides]
 
-    def closed(self, images: Tensor) -> list[Tensor]:
+    def frozen_features(self, images: Tensor) -> list[Tensor]:
         """No block of it is ever closed for good, so nothing is there to keep."""
         raise AssertionError("MiT keeps no outputs of closed blocks")
 
-    def forward(self, images: Tensor, closed: list[Tensor] | None = None) -> list[Tensor]:
+    def forward(self, images: Tensor, frozen_features: list[Tensor] | None = None) -> list[Tensor]:
         """Images in [0,1] (B,3,H,W) -> normalised tokens (B,N,D) of each of `taps`, and last of the fourth stage."""
-        assert closed is None
+        assert frozen_features is None
         self.grid(images)
         maps = self.vit((images - self.mean) / self.std)
         return [maps[stage - 1].flatten(2).transpose(1, 2) for stage in (*self.taps, len(maps))]

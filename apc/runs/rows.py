@@ -21,7 +21,7 @@ from apc.runs.scores import LOWER_IS_BETTER
 if TYPE_CHECKING:
     pass
 
-PROTOCOL = 1
+RECIPE_VERSION = 1
 """Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
 
 PATHS = ("root", "weights", "deeplab_weights")  # their contents' fingerprints stand in the identity instead
@@ -71,7 +71,7 @@ def run_id(config: dict[str, Any], data: str, weights: str) -> str:
     """
     default = to_dict(Config())
     kept = {k: v for k, v in config.items() if k not in PATHS and v != default.get(k)}
-    text = json.dumps([kept, data, weights, PROTOCOL], sort_keys=True)
+    text = json.dumps([kept, data, weights, RECIPE_VERSION], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -20,9 +20,9 @@ from apc.runs.folder import ended_row, reason_of
 from apc.runs.rows import Row
 from apc.search import callbacks, spaces, worker
 from apc.search.plans import Interrupted, Job, Plan, Result, Schedule
-from apc.search.progress import Silent, View
+from apc.search.progress import NoView, View
 from apc.search.ray_session import Resources, alone, fit, quiet, session, sigterm_as_sigint
-from apc.search.spaces import Draw, How
+from apc.search.spaces import Draw, SearchSettings
 from apc.search.study import Study, Trial
 from apc.training.loop import check_processes
 from apc.training.run import identity
@@ -54,7 +54,7 @@ def search(
     """
     runs = runs.resolve()
     schedule = Schedule(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
-    view = view or Silent()
+    view = view or NoView()
     view.known(schedule.counts)
     if not schedule.through:
         make = functools.partial(PlanSearch, schedule)
@@ -73,7 +73,7 @@ def optuna_search(
     base: Config,
     seeds: Sequence[int],
     runs: Path,
-    how: How,
+    how: SearchSettings,
     first: Sequence[Mapping[str, Any]] = (),
     resources: Resources = Resources(),
     view: View | None = None,
@@ -85,7 +85,7 @@ def optuna_search(
     """
     if how.stop_early != "none" and resources.num_workers > 1:
         raise ValueError(f"--stop-early {how.stop_early} works with one process a trial, not {resources.num_workers}")
-    runs, view = runs.resolve(), view or Silent()
+    runs, view = runs.resolve(), view or NoView()
     spaces.draws(space, base, f"search space {name}")  # nothing is written for one that is wrong
     with alone(runs, name):
         study = Study(space, name=name, base=_absolute(base), seeds=seeds, runs=runs, how=how, first=first)

@@ -195,7 +195,7 @@ class Progress:
         return Group(head, table, best) if self.best() else Group(head, table)
 
 
-class Silent:
+class NoView:
     """A view for tests and notebooks: nothing is printed."""
 
     def begin(self, slots: int, gpus: float) -> None: ...

@@ -78,7 +78,7 @@ DRAWS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class How:
+class SearchSettings:
     """How a space is searched."""
 
     trials: int

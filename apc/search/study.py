@@ -26,7 +26,7 @@ from apc.runs.scores import LOWER_IS_BETTER
 from apc.search import spaces
 from apc.search.plans import Point, Result, label_of
 from apc.search.samplers import PRUNERS, STARTUP, sampler
-from apc.search.spaces import How
+from apc.search.spaces import SearchSettings
 from apc.search.study_settings import changes, settings_of
 from apc.training.run import identity
 
@@ -56,7 +56,7 @@ class Study:
         base: Config,
         seeds: Sequence[int],
         runs: Path,
-        how: How,
+        how: SearchSettings,
         first: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -6,11 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apc.config import Config, to_dict
-from apc.search.spaces import DRAWS, Draw, How, drawn
+from apc.search.spaces import DRAWS, Draw, SearchSettings, drawn
 
 
 def settings_of(
-    space: Draw, first: Sequence[Mapping[str, Any]], base: Config, seeds: Sequence[int], how: How, *, source: str
+    space: Draw,
+    first: Sequence[Mapping[str, Any]],
+    base: Config,
+    seeds: Sequence[int],
+    how: SearchSettings,
+    *,
+    source: str,
 ) -> dict[str, Any]:
     """Base config, the way to search, the settings tried first and the space; ValueError naming `source` where the
     space does not fit Config."""

@@ -26,7 +26,7 @@ from apc.evaluation.miou import halves, miou, score
 from apc.files import write_atomically
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
-from apc.models.feature_cache import TRAIN, VAL, ClosedFeatures, gib_needed
+from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, gib_needed
 from apc.parallel import cores, prefetch
 from apc.runs.scores import HEADLINE
 from apc.training.state import load_state, save_state
@@ -53,7 +53,8 @@ def train(
     device: str = "cpu",
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train in place, resuming from `<folder>/last.pt`; returns `curve`, `seconds`, `peak_gib` and `closed` features.
+    """Train in place, resuming from `<folder>/last.pt`; returns `curve`, `seconds`, `peak_gib` and
+    `frozen_features`.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
     at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far; run() removes it where the finished
@@ -69,7 +70,7 @@ def train(
     if cfg.compile:
         torch.compiler.reset()  # graphs of earlier runs in this process would count against the limit of recompilations
         method.encoder.compile_blocks()
-    closed = _closed_features(method, cfg, len(split), len(val), device)
+    frozen_features = _frozen_features(method, cfg, len(split), len(val), device)
     steps = max(len(split) // cfg.batch_size, 1)
     state = load_state(folder / "last.pt")
     if state and to_dict(Config()) | state.get("config", {}) != without_paths(cfg):
@@ -103,7 +104,9 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["scale"]
             optimizer.zero_grad(set_to_none=True)
-            terms = _gradients(step_module, parts, method.weights, done / (cfg.epochs * steps), cfg, device, closed)
+            terms = _gradients(
+                step_module, parts, method.weights, done / (cfg.epochs * steps), cfg, device, frozen_features
+            )
             _require_finite(terms, epoch, step)
             if cfg.grad_clip:
                 nn.utils.clip_grad_norm_(method.parameters(), cfg.grad_clip)
@@ -119,7 +122,7 @@ def train(
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
         entry = {"epoch": epoch + 1} | spent | means
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
-            counts = score(method, val, cfg, HEADLINE, device, closed=closed)["miou"]
+            counts = score(method, val, cfg, HEADLINE, device, frozen_features=frozen_features)["miou"]
             entry |= {"miou": miou(counts.total)} | halves(counts.images) if counts.total.any() else {}
             if rank == 0 and entry.get("miou", -1.0) > max((e.get("miou", -1.0) for e in curve), default=-1.0):
                 save_model(folder / "best", method, cfg, val.classes)
@@ -140,7 +143,7 @@ def train(
             write_atomically(folder / "curve.jsonl", "".join(json.dumps(e) + "\n" for e in curve))
         if report:
             report({"epochs": float(cfg.epochs), **entry})
-    return {"curve": curve, "seconds": seconds, "peak_gib": peak, "closed": closed}
+    return {"curve": curve, "seconds": seconds, "peak_gib": peak, "frozen_features": frozen_features}
 
 
 Part = tuple[dict[str, Tensor], list[tuple[int, ...]]]  # images of a step, and what identifies them after augmentation
@@ -153,7 +156,7 @@ def _gradients(
     progress: float,
     cfg: Config,
     device: str,
-    closed: ClosedFeatures | None,
+    frozen_features: FrozenFeatures | None,
 ) -> dict[str, Tensor]:
     """Add the gradients of a step's parts up; the step's loss terms and `loss`, means over its images."""
     images = sum(len(keys) for _, keys in parts)
@@ -163,7 +166,7 @@ def _gradients(
         waiting = nullcontext() if last or not isinstance(module, DistributedDataParallel) else module.no_sync()
         with waiting:
             with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
-                kept = closed(batch["image"], keys) if closed else None
+                kept = frozen_features(batch["image"], keys) if frozen_features else None
                 terms = module(batch, progress, kept)
             share = len(keys) / images
             loss = share * torch.stack([weights[name] * term for name, term in terms.items()]).sum()
@@ -180,8 +183,10 @@ class _Terms(nn.Module):
         super().__init__()
         self.method = method
 
-    def forward(self, batch: dict[str, Tensor], progress: float, closed: list[Tensor] | None) -> dict[str, Tensor]:
-        return self.method.loss_terms(batch, progress, closed)
+    def forward(
+        self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None
+    ) -> dict[str, Tensor]:
+        return self.method.loss_terms(batch, progress, frozen_features)
 
 
 def _parallel(module: nn.Module, world: int) -> nn.Module:
@@ -247,13 +252,13 @@ def _batches(split: data.Split, cfg: Config, epoch: int, rank: int, world: int, 
         ]
 
 
-def _closed_features(method: Method, cfg: Config, num_train: int, num_val: int, device: str) -> ClosedFeatures | None:
+def _frozen_features(method: Method, cfg: Config, num_train: int, num_val: int, device: str) -> FrozenFeatures | None:
     """Remember closed blocks' outputs where that is exact and fits; on a GPU, recomputing in batches is cheaper."""
     capacity = {TRAIN: num_train * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
     gib = gib_needed(method.encoder, capacity[TRAIN], cfg.image_size)
     gib += gib_needed(method.encoder, num_val, cfg.scored_size)
     exact = method.encoder.open_from > 1 and not cfg.jitter
-    return ClosedFeatures(method.encoder, capacity) if device == "cpu" and exact and gib <= FEATURES_GIB else None
+    return FrozenFeatures(method.encoder, capacity) if device == "cpu" and exact and gib <= FEATURES_GIB else None
 
 
 def _require_finite(terms: dict[str, Tensor], epoch: int, step: int) -> None:

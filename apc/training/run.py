@@ -24,7 +24,7 @@ from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.models import weights
 from apc.runs.folder import load_run, save_run
-from apc.runs.rows import PROTOCOL, Row, run_id
+from apc.runs.rows import RECIPE_VERSION, Row, run_id
 from apc.runs.scores import HEADLINE
 from apc.runs.stamp import commit, stamp
 from apc.training.loop import Report, train
@@ -115,7 +115,7 @@ def _train_and_score(
 ) -> Row:
     trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
     start = time.perf_counter()
-    counts = score(method, val, cfg, device=device, closed=trained["closed"], crf_workers=crf_workers)
+    counts = score(method, val, cfg, device=device, frozen_features=trained["frozen_features"], crf_workers=crf_workers)
     totals = {protocol: sums.total for protocol, sums in counts.items()}
     metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
     metrics |= foreground(totals["miou"]) | halves(counts["miou"].images) if metrics else {}
@@ -145,7 +145,7 @@ def _train_and_score(
             processes=processes()[1],
             selection="val",
             images=images,
-            protocol=PROTOCOL,
+            protocol=RECIPE_VERSION,
             peak_gib=round(trained["peak_gib"], 3),
             **data.provenance(cfg),
         ),

@@ -199,6 +199,6 @@ def test_a_disk_that_fills_up_while_the_report_is_written_is_one_sentence(
     def full(run: object) -> None:
         raise OSError(28, os.strerror(28), "reports/results")
 
-    monkeypatch.setattr(apc.experiment.runner.Call, "_search", full)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", full)
     told = "reports/results: No space left on device; the same command goes on"
     refused(["search", "simple", *FLAGS], capsys, told)

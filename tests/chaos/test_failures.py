@@ -17,8 +17,8 @@ from apc.runs.rows import Row
 from apc.runs.status import status
 from apc.search import spaces, worker
 from apc.search.plans import points
-from apc.search.progress import Silent
-from apc.search.spaces import How
+from apc.search.progress import NoView
+from apc.search.spaces import SearchSettings
 from apc.search.study import Study
 from search_spaces import joint
 
@@ -174,7 +174,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-class Fill(Silent):
+class Fill(NoView):
     """Fills the disk as soon as one run has ended."""
 
     def __init__(self, folder: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_
     runs = small_disk / "runs"
     plan = points({"a": {"theta": 0.5}, "b": {"theta": 0.9}, "c": {"theta": 0.7}})
 
-    def go(view: Silent) -> Any:
+    def go(view: NoView) -> Any:
         common: dict[str, Any] = {
             "base": TINY,
             "seeds": [0],
@@ -211,7 +211,7 @@ def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_
         if kind == "plan":
             return search(plan, **common)
         draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
-        return optuna_search(draw, name="study", how=How(trials=3), first=joint.FIRST, **common)
+        return optuna_search(draw, name="study", how=SearchSettings(trials=3), first=joint.FIRST, **common)
 
     with pytest.raises(ValueError, match=r"runs: cannot be written any more \(No space left on device\)") as caught:
         go(Fill(small_disk))
@@ -221,7 +221,7 @@ def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_
     row = runs / first.run / "row.json"
     before = row.stat().st_mtime_ns
     (small_disk / "filler").unlink()
-    rows = [rows[0] for _, rows in go(Silent())]
+    rows = [rows[0] for _, rows in go(NoView())]
     assert [row.error for row in rows] == ["", "", ""] and rows[0].run == first.run
     assert row.stat().st_mtime_ns == before
 
@@ -264,7 +264,7 @@ def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
 
     monkeypatch.setattr(worker, "in_process", train)
     draw: spaces.Draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
-    how = How(trials=16, sampler=sampler, search_seed=5)
+    how = SearchSettings(trials=16, sampler=sampler, search_seed=5)
     common: dict[str, Any] = {"name": "study", "base": replace(TINY, epochs=1), "seeds": [0, 1], "how": how}
     found = optuna_search(draw, runs=tmp_path / "ray", resources=Resources(max_concurrent=1), **common)
 

@@ -18,7 +18,7 @@ from processes import below, name_of, stat_of
 import search_spaces
 from apc.config import Config
 from apc.experiment.flags import config_of, how_of, parser
-from apc.experiment.outputs import leave_trials
+from apc.experiment.outputs import write_trials
 from apc.runs.rows import Row, load_rows
 from apc.search.study import Study
 from apc.training.run import run
@@ -181,7 +181,7 @@ def survive(tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epoch
     took = time.monotonic() - began
 
     study = undisturbed(tmp_path / "plain", config_of(arguments(flags), set()), flags)
-    leave_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
+    write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
     results = tmp_path / "reports" / "results" / "space_joint"
     assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")
     rows = {row.run: scores(row) for _, (row,) in study.result()}

@@ -35,7 +35,7 @@ class Fixed(nn.Module):
         self.made = {"decoder": decoder, "patch": patch}
         self.encoder, self.merges = SimpleNamespace(patch=8), False
 
-    def predict(self, images: Tensor, closed: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
+    def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         return {b: p.expand(len(images), -1, -1, -1) for b, p in self.made.items()}
 
 
@@ -124,7 +124,7 @@ class Looking(nn.Module):
         self.encoder, self.merges = SimpleNamespace(patch=8), False
         self.seen: list[Tensor] = []
 
-    def predict(self, images: Tensor, closed: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
+    def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         self.seen += list(images)
         return {"decoder": (8 * images).softmax(1), "patch": (-8 * images).softmax(1)}
 

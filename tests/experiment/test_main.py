@@ -144,7 +144,7 @@ def refused(
     experiment: apc.experiment.definition.Experiment = table7_pooling.EXPERIMENT,
 ) -> None:
     """Bad input: exit code 2, one line, no file, and no search begun."""
-    monkeypatch.setattr(apc.experiment.runner.Call, "_search", lambda run: pytest.fail("the search has begun"))
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", lambda run: pytest.fail("the search has begun"))
     before = sorted(path for path in place.rglob("*") if path.is_file())
     assert main(experiment, flags) == 2
     told = capsys.readouterr()
@@ -161,12 +161,12 @@ def test_a_search_without_masks_is_refused_and_a_table_is_not(
     sentence = "photos: no validation image has a mask, so there is nothing to choose by"
     refused(PHOTOS.split(), sentence, photographs.parent, monkeypatch, capsys, grid_lambda.EXPERIMENT)
 
-    def unscored(run: apc.experiment.runner.Call) -> list[Any]:
+    def unscored(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
         assert run.plan
         row = Row(run="a", config=to_dict(run.base), metrics={}, seconds={})
         return [(point, [row]) for point in run.plan.next([])]
 
-    monkeypatch.setattr(apc.experiment.runner.Call, "_search", unscored)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", unscored)
     assert main(table7_pooling.EXPERIMENT, PHOTOS.split()) == 0
     told = capsys.readouterr().out
     assert "adaptive_k       –\n" in told and "failed" not in told
@@ -262,24 +262,24 @@ def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row
         cfg = from_dict({"pooling": label}, base)
         row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 50.0}, seconds={})
         save_run(Path("runs"), row)
-    monkeypatch.setattr(apc.experiment.runner.Call, "_prepare", lambda run: None)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_prepare", lambda run: None)
 
-    def interrupted(run: apc.experiment.runner.Call) -> list[Any]:
+    def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
         raise Interrupted(run._schedule().result())
 
     words = ["--seeds", "1", "--set", "weights="]
-    monkeypatch.setattr(apc.experiment.runner.Call, "_search", interrupted)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", interrupted)
     assert main(table7_pooling.EXPERIMENT, words) == 130
     rows = load_rows(file)
     assert len(rows) == 23 and all(old in rows for old in committed)
     assert list(dict.fromkeys(row.row for row in rows)) == labels
 
-    def failed(run: apc.experiment.runner.Call) -> list[Any]:
+    def failed(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
         (point, *_) = run._schedule().plan.next([])
         lost = Row(run="lost", config=to_dict(base), metrics={}, seconds={}, error="FloatingPointError: nan")
         return [(point, [lost]), *run._schedule().result()]
 
-    monkeypatch.setattr(apc.experiment.runner.Call, "_search", failed)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", failed)
     assert main(table7_pooling.EXPERIMENT, words) == 1
     assert [row.error for row in load_rows(file) if row.run == "lost"] == ["FloatingPointError: nan"]
     assert len(load_rows(file)) == 24
@@ -291,9 +291,9 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
     monkeypatch.chdir(tmp_path)
     cfg = replace(pocket(), weights="", lambda1=0.3)
     row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"tune_miou": 9.0}, seconds={}, stamp={"commit": "c"})
-    monkeypatch.setattr(apc.experiment.runner.Call, "_prepare", lambda run: None)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_prepare", lambda run: None)
     found = [(points([{"lambda1": 0.3}]).points[0], [row])]
-    monkeypatch.setattr(apc.experiment.runner.Call, "_search", lambda run: found)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", lambda run: found)
     words = ["--seeds", "1", "--set", "weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7"]
     assert search_space(["joint", *words, "--objectives", "tune_miou"]) == 0
     (kept,) = load_rows(Path("reports/results/space_joint/pocket.jsonl"))
@@ -318,12 +318,12 @@ def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeyp
     best.write_text("lambda1 = 0.1\n")
     cfg = replace(pocket(), weights="", lambda1=0.0, lambda2=0.0)
     save_run(Path("runs"), Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 9.0}, seconds={}))
-    monkeypatch.setattr(apc.experiment.runner.Call, "_prepare", lambda run: None)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_prepare", lambda run: None)
 
-    def interrupted(run: apc.experiment.runner.Call) -> list[Any]:
+    def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
         raise Interrupted(run._schedule().result())
 
-    monkeypatch.setattr(apc.experiment.runner.Call, "_search", interrupted)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", interrupted)
     assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--set", "weights="]) == 130
     assert best.read_text() == "lambda1 = 0.1\n"
     assert len(load_rows(best.with_name("pocket.jsonl"))) == 1

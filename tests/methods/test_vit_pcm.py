@@ -132,7 +132,7 @@ class ReadsColours(ViTPCM):
         return (20 * tokens.transpose(1, 2).unflatten(2, grid)[:, :3]).softmax(1)
 
 
-def mean_colours(images: torch.Tensor, closed: Any = None) -> list[torch.Tensor]:
+def mean_colours(images: torch.Tensor, frozen_features: Any = None) -> list[torch.Tensor]:
     return [F.avg_pool2d(images, 8).flatten(2).transpose(1, 2)]
 
 

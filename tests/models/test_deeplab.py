@@ -75,7 +75,7 @@ def test_closed_blocks_of_the_first_encoder_are_the_copy_s(staged: Config) -> No
     encoder = build_encoder(replace(staged, decoder_blocks=(3,)))
     encoder.open_last(staged.unfreeze_blocks)
     net, images = DeepLab(replace(staged, deeplab="vit"), encoder, 4).eval(), torch.rand(2, 3, 96, 96)
-    torch.testing.assert_close(net(images, encoder.closed(images)), net(images))
+    torch.testing.assert_close(net(images, encoder.frozen_features(images)), net(images))
 
 
 def test_torchvision_s_network_takes_imagenet_weights_of_a_file_and_names_what_does_not_fit(

@@ -28,7 +28,7 @@ class Fixed(nn.Module):
 
     encoder = SimpleNamespace(patch=8)
 
-    def predict(self, images: Tensor, closed: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
+    def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         return {"decoder": DECODER[None], "patch": PATCH[None]}
 
 

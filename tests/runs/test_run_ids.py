@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from apc.config import Config
-from apc.runs.rows import PROTOCOL, Row, load_rows, run_id
+from apc.runs.rows import RECIPE_VERSION, Row, load_rows, run_id
 
 RESULTS = Path(__file__).parents[2] / "reports" / "results"
 FILES = sorted(RESULTS.rglob("*.jsonl"))
@@ -20,7 +20,7 @@ def trained(row: Row) -> dict[str, object]:
 def test_there_are_rows_and_all_are_of_this_protocol() -> None:
     rows = [row for path in FILES for row in load_rows(path)]
     assert len(rows) >= 427
-    assert {row.stamp["protocol"] for row in rows} == {PROTOCOL}
+    assert {row.stamp["protocol"] for row in rows} == {RECIPE_VERSION}
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(RESULTS)) for path in FILES])

@@ -25,8 +25,8 @@ from apc.runs.folder import load_run, load_runs
 from apc.runs.status import status
 from apc.search.cluster_nodes import check_address
 from apc.search.plans import points
-from apc.search.progress import Silent
-from apc.search.spaces import How
+from apc.search.progress import NoView
+from apc.search.spaces import SearchSettings
 from apc.training.run import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +64,7 @@ def tiny() -> Config:
     )
 
 
-class Notes(Silent):
+class Notes(NoView):
     """A view that remembers."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ def test_a_trial_of_two_cores_runs_its_crf_in_two_processes(warm_ray: None, tiny
     base = replace(tiny, crf="pocket")
     plan = points({"low": {"theta": 0.5}})
     ((_, (row,)),) = search(
-        plan, base=base, seeds=[0], runs=tmp_path, view=Silent(), resources=Resources(cpus_per_trial=2)
+        plan, base=base, seeds=[0], runs=tmp_path, view=NoView(), resources=Resources(cpus_per_trial=2)
     )
     assert not row.error and row.stamp["threads"] == 2 and "miou_crf" in row.metrics
 
@@ -273,7 +273,7 @@ def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
     from search_spaces import simple
 
     def ask(runs: Path, trials: int, **more: Any) -> list[dict[str, Any]]:
-        how = How(trials=trials, search_seed=more.pop("search_seed", 0))
+        how = SearchSettings(trials=trials, search_seed=more.pop("search_seed", 0))
         common: dict[str, Any] = {"name": "study", "base": tiny, "seeds": [0], "first": simple.FIRST} | more
         draw = search_spaces.draw_of(simple)
         found = optuna_search(draw, runs=runs, how=how, resources=Resources(max_concurrent=1), **common)
@@ -306,7 +306,7 @@ def test_a_space_with_a_misspelt_knob_is_refused_before_anything_starts(tiny: Co
             base=tiny,
             seeds=[0],
             runs=tmp_path,
-            how=How(trials=1),
+            how=SearchSettings(trials=1),
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -4,7 +4,7 @@ import pytest
 
 from apc.search import callbacks, ray_session
 from apc.search.callbacks import LOOK, PATIENCE, Watch
-from apc.search.progress import Silent
+from apc.search.progress import NoView
 from apc.search.ray_session import Resources, fit
 
 
@@ -40,7 +40,7 @@ def test_a_search_whose_last_fitting_node_stays_away_ends_and_one_whose_node_com
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
     resources, slots = fit(Resources())  # what is left open is settled at the start: one GPU
     assert (resources.gpus_per_trial, slots) == (1.0, 1)
-    watch = Watch(Silent(), Nobody(), lambda: fit(resources))
+    watch = Watch(NoView(), Nobody(), lambda: fit(resources))
 
     def go(seconds: float) -> None:
         for _ in range(int(seconds / LOOK)):

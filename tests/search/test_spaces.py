@@ -10,7 +10,7 @@ import pytest
 import search_spaces
 from apc.config import Config
 from apc.search import spaces
-from apc.search.spaces import Above, Choice, How, Real, Space, Whole
+from apc.search.spaces import Above, Choice, Real, SearchSettings, Space, Whole
 from apc.search.study_settings import changes, settings_of
 from search_spaces import joint
 
@@ -52,7 +52,7 @@ def test_a_grid_has_every_setting_once() -> None:
 def told(then: spaces.Draw, now: spaces.Draw, first: Any = (), first_now: Any = ()) -> list[str]:
     """What a study that was begun with one space says of another."""
     one, other = (
-        settings_of(space, tried, Config(), [0], How(trials=1), source="x")
+        settings_of(space, tried, Config(), [0], SearchSettings(trials=1), source="x")
         for space, tried in ((then, first), (now, first_now))
     )
     return changes(one, other)
@@ -102,7 +102,7 @@ def test_values_that_a_function_sets_are_told_where_they_changed() -> None:
 def test_other_settings_tried_first_are_told_and_an_older_journal_that_has_none_goes_on() -> None:
     space: spaces.Draw = lambda trial: {"theta": trial.suggest_float("theta", 0.1, 0.9)}  # noqa: E731
     assert told(space, space, [{"theta": 0.5}], [{"theta": 0.6}]) == ["FIRST was [{'theta': 0.5}], is [{'theta': 0.6}]"]
-    now = settings_of(space, [{"theta": 0.5}], Config(), [0], How(trials=1), source="x")
+    now = settings_of(space, [{"theta": 0.5}], Config(), [0], SearchSettings(trials=1), source="x")
     old = {key: value for key, value in now.items() if key not in ("FIRST", "drawn")}
     assert changes(old, now) == []
 
@@ -166,7 +166,7 @@ def test_a_first_setting_with_a_slip_is_refused() -> None:
 )
 def test_a_way_to_search_that_cannot_be_is_refused(more: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        How(trials=3, **more)
+        SearchSettings(trials=3, **more)
 
 
 def test_every_sampler_and_rule_has_its_entry() -> None:

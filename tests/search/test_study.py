@@ -13,11 +13,11 @@ import pytest
 
 import search_spaces
 from apc.config import Config, to_dict
-from apc.experiment.outputs import front, leave_trials, winner_of
+from apc.experiment.outputs import front, winner_of, write_trials
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search import spaces
-from apc.search.spaces import Above, Draw, How, Real, When
+from apc.search.spaces import Above, Draw, Real, SearchSettings, When
 from apc.search.study import Study
 from apc.training.run import identity
 from search_spaces import joint, simple
@@ -41,7 +41,7 @@ def train(runs: Path, cfg: Config, run: str) -> None:
 def study(runs: Path, trials: int, space: Any = simple, seeds: tuple[int, ...] = (0,), **more: Any) -> Study:
     base = more.pop("base", BASE)
     draw: Draw = search_spaces.draw_of(space)
-    how = How(trials=trials, **more)
+    how = SearchSettings(trials=trials, **more)
     return Study(draw, name="s", base=base, seeds=seeds, runs=runs, how=how, first=space.FIRST)
 
 
@@ -170,7 +170,7 @@ def test_two_objectives_give_a_front(tmp_path: Path) -> None:
     chosen = front(s.result(), s.how.objectives)
     assert {number for number, (point, _) in enumerate(s.result()) if point in chosen} == best
     assert winner_of(s.result(), "miou") in chosen and winner_of(s.result(), "train_seconds") in chosen
-    leave_trials(tmp_path / "pocket.jsonl", s.result(), ["k"], s.how.objectives)
+    write_trials(tmp_path / "pocket.jsonl", s.result(), ["k"], s.how.objectives)
     frame = pd.read_csv(tmp_path / "pocket.trials.csv")
     assert {number - 1 for number in frame.loc[frame["front"], "trial"]} == best and 0 < len(best) < 10
 
@@ -291,21 +291,23 @@ def test_a_study_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
     assert "search_seed was 0, is 1" in refused(search_seed=1)
     changed = functools.partial(spaces.suggest, simple.SPACE | {"theta": Real(0.5, 0.9)})
     with pytest.raises(ValueError, match=r"space of theta was FloatDistribution\(high=0.95.*is .*high=0.9,"):
-        Study(changed, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=How(trials=2))
+        Study(changed, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2))
     wider = functools.partial(spaces.suggest, simple.SPACE | {"epsilon": Real(0.5, 0.9)})
     with pytest.raises(ValueError, match="space of epsilon was absent, is FloatDistribution"):
-        Study(wider, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=How(trials=2))
+        Study(wider, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2))
     moved = functools.partial(spaces.suggest, simple.SPACE | {"theta": replace(simple.SPACE["theta"], when=ABOVE)})
     with pytest.raises(ValueError, match=r"\(theta was in 64 of 64 settings drawn, is in \d+: its condition is"):
-        Study(moved, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=How(trials=2), first=simple.FIRST)
+        Study(moved, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2), first=simple.FIRST)
     with pytest.raises(ValueError, match=r"FIRST was \[{'lambda1': 0.02.*is \[\]"):
-        Study(search_spaces.draw_of(simple), name="s", base=BASE, seeds=(0,), runs=tmp_path, how=How(trials=2))
+        Study(
+            search_spaces.draw_of(simple), name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2)
+        )
 
 
 def test_trials_are_left_as_a_table(tmp_path: Path) -> None:
     s = study(tmp_path, 3, space=joint)
     drive(s)
-    leave_trials(tmp_path / "pocket.jsonl", s.result(), list(joint.SPACE))
+    write_trials(tmp_path / "pocket.jsonl", s.result(), list(joint.SPACE))
     frame = pd.read_csv(tmp_path / "pocket.trials.csv")
     assert "front" not in frame.columns
     assert list(frame.columns[:8]) == ["trial", "pooling", "k", "theta", "lambda1", "lambda2", "epsilon", "seed"]

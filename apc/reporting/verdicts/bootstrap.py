@@ -43,7 +43,7 @@ class Images:
     """Counts by image of every run: pixels of a class that are right, that the truth has, that were called so."""
 
     def __init__(self, counts: "dict[str, ndarray] | None" = None) -> None:
-        """`counts` is run, or run.miou_crf -> (n,3,C), as apc.experiment.outputs.leave_images writes it."""
+        """`counts` is run, or run.miou_crf -> (n,3,C), as apc.experiment.outputs.write_images writes it."""
         self.counts = counts or {}
         self._drawn: dict[tuple[str, str], ndarray] = {}
 

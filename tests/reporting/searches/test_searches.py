@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from apc.config import Config, to_dict
-from apc.experiment.outputs import leave_images
+from apc.experiment.outputs import write_images
 from apc.reporting.groups import Group
 from apc.reporting.page import build
 from apc.reporting.searches import importance, pareto
@@ -224,8 +224,8 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
     # as runs leave them now: the sums of all images in confusion.npz, what each image scored beside it
     np.savez_compressed(tmp_path / "runs" / rows[1].run / "confusion.npz", miou=matrices(1).sum(0))
     np.savez_compressed(tmp_path / "runs" / rows[1].run / "tallies.npz", miou=tallies, miou_crf=tallies + 1)
-    leave_images(path, tmp_path / "runs", rows[:1])
-    leave_images(path, tmp_path / "runs", rows[1:])  # the third run has no folder here
+    write_images(path, tmp_path / "runs", rows[:1])
+    write_images(path, tmp_path / "runs", rows[1:])  # the third run has no folder here
     kept, problems = bootstrap.read(path)
     assert set(kept.counts) == {rows[0].run, rows[1].run, f"{rows[1].run}.miou_crf"} and problems == []
     assert np.array_equal(kept.counts[rows[1].run], tallies)
@@ -282,7 +282,7 @@ def test_the_page_names_both_intervals_where_the_counts_were_kept(tmp_path: Path
         (tmp_path / "runs" / row.run).mkdir(parents=True)
         found = matrices(row.config["seed"], right=0.8 if row.row == "joint search" else 0.6)
         np.savez_compressed(tmp_path / "runs" / row.run / "confusion.npz", miou=found)
-    leave_images(tmp_path / "results/search_judged/pocket.images.npz", tmp_path / "runs", rows)
+    write_images(tmp_path / "results/search_judged/pocket.images.npz", tmp_path / "runs", rows)
     text = page(tmp_path, "search_judged", rows)
     assert "[95 % over images]" in text and "here [95 % over seeds]" in text and " over images |" in text
     assert "images_low,images_high" in (tmp_path / "tables/search_judged.pocket.csv").read_text()
