@@ -23,9 +23,11 @@ from apc.config import Config, to_dict, without_paths
 from apc.data.transforms import as_floats, augment, stack
 from apc.devices import peak_gib, processes, restart
 from apc.evaluation.miou import halves, miou, score
+from apc.evaluation.scoring import Scoring
 from apc.files import write_atomically
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
+from apc.models.build import autocast
 from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, gib_needed
 from apc.parallel import cores, prefetch
 from apc.runs.scores import HEADLINE
@@ -122,7 +124,8 @@ def train(
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
         entry = {"epoch": epoch + 1} | spent | means
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
-            counts = score(method, val, cfg, HEADLINE, device, frozen_features=frozen_features)["miou"]
+            scoring = Scoring(device, frozen_features=frozen_features)
+            counts = score(method, val, cfg, HEADLINE, scoring)["miou"]
             entry |= {"miou": miou(counts.total)} | halves(counts.images) if counts.total.any() else {}
             if rank == 0 and entry.get("miou", -1.0) > max((e.get("miou", -1.0) for e in curve), default=-1.0):
                 save_model(folder / "best", method, cfg, val.classes)
@@ -165,7 +168,7 @@ def _gradients(
         last = number + 1 == len(parts)  # processes exchange their gradients once a step
         waiting = nullcontext() if last or not isinstance(module, DistributedDataParallel) else module.no_sync()
         with waiting:
-            with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
+            with autocast(cfg, device):
                 kept = frozen_features(batch["image"], keys) if frozen_features else None
                 terms = module(batch, progress, kept)
             share = len(keys) / images

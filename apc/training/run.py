@@ -19,6 +19,7 @@ from apc.config import Config, to_dict, without_paths
 from apc.data.transforms import as_floats
 from apc.devices import processes
 from apc.evaluation.miou import foreground, halves, iou, miou, score
+from apc.evaluation.scoring import Scoring
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
@@ -115,14 +116,14 @@ def _train_and_score(
 ) -> Row:
     trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
     start = time.perf_counter()
-    counts = score(method, val, cfg, device=device, frozen_features=trained["frozen_features"], crf_workers=crf_workers)
+    counts = score(method, val, cfg, scoring=Scoring(device, crf_workers, trained["frozen_features"]))
     totals = {protocol: sums.total for protocol, sums in counts.items()}
     metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
     metrics |= foreground(totals["miou"]) | halves(counts["miou"].images) if metrics else {}
     images = {"train": len(train_split), "val": len(val)}
     if data.has_test(cfg):
         test = data.load(cfg, "test")
-        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, device)["miou"].total)
+        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, Scoring(device))["miou"].total)
         images["test"] = len(test)
     metrics |= _choices(method, val, device)
     scored = time.perf_counter() - start

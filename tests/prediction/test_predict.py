@@ -17,13 +17,16 @@ from apc.cli.main import main
 from apc.config import pocket
 from apc.data.images import decode
 from apc.data.masks import palette
+from apc.data.transforms import as_floats, squash
 from apc.methods.apc import APC
-from apc.methods.checkpoint import save_model
+from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
 from apc.models.crf import CRF, crf_labels
 from apc.prediction import pictures, segment
 from apc.prediction.photographs import gather
-from apc.prediction.segment import _plane
+from apc.prediction.predict import Job
+from apc.prediction.predict import predict as predict_all
+from apc.prediction.segment import Segmenter
 
 CLASSES = ["background", "red", "blue"]
 
@@ -85,28 +88,24 @@ def test_a_folder_becomes_masks_overlays_heat_maps_a_contact_sheet_and_a_summary
 
 
 def test_masks_are_the_labels_that_eval_scores(model: Path) -> None:
-    from apc.methods.checkpoint import load_model
-
     method, cfg, _ = load_model(model)
     photo = np.asarray(picture(50, 70))
     with torch.no_grad():
-        image = segment.as_floats(segment.squash(photo, 48)[None], "cpu")
+        image = as_floats(squash(photo, 48)[None], "cpu")
         p = method.predict(image)["decoder"][0]
     full = torch.nn.functional.interpolate(p[None], size=(50, 70), mode="bilinear", align_corners=False)[0].numpy()
-    made = segment.segment(method, photo, cfg, "decoder")
+    made = Segmenter(method, cfg)(photo)
     assert (made.labels == full.argmax(0)).all() and made.confidence == pytest.approx(full.max(0).mean(), abs=1e-6)
-    refined = segment.segment(method, photo, replace(cfg, crf="pocket"), "decoder").labels
+    refined = Segmenter(method, replace(cfg, crf="pocket"))(photo).labels
     assert (refined == crf_labels(photo, full, CRF["pocket"])).all() and (refined != made.labels).any()
 
 
 def test_the_crf_sees_a_large_photograph_smaller_and_its_mask_is_as_large_as_ever(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apc.methods.checkpoint import load_model
-
     method, cfg, _ = load_model(model)
     photo, crf = np.asarray(picture(120, 160)), replace(cfg, crf="pocket")
-    whole = segment.segment(method, photo, crf, "decoder").labels
+    whole = Segmenter(method, crf)(photo).labels
     seen = []
     monkeypatch.setattr(segment, "CRF_PIXELS", 120 * 160 // 4)
     monkeypatch.setattr(
@@ -114,37 +113,28 @@ def test_the_crf_sees_a_large_photograph_smaller_and_its_mask_is_as_large_as_eve
         "dense_crf",
         lambda image, p, q: seen.append(image.shape) or p,  # type: ignore[func-returns-value]
     )
-    half = segment.segment(method, photo, crf, "decoder").labels
+    half = Segmenter(method, crf)(photo).labels
     assert seen == [(60, 80, 3)] and half.shape == (120, 160)
     assert (half == whole).mean() > 0.7
 
 
 def test_crf_processes_change_no_file_and_no_row(model: Path, photographs: Path, tmp_path: Path) -> None:
     from apc.methods.checkpoint import load_model
-    from apc.prediction import predict as job
 
     method, cfg, classes = load_model(model)
     torn = photographs / "images" / "photo 3.png"
     torn.write_bytes(torn.read_bytes()[:2000])
-    given = job.Job(method, replace(cfg, crf="pocket"), classes, "model")
+    alone_job = Job(method, replace(cfg, crf="pocket"), classes, "model")
     found = gather([photographs], tmp_path / "alone")
     ticks: list[int] = []
-    alone = job.predict(given, found, {}, tmp_path / "alone")
-    spread = job.predict(given, found, {}, tmp_path / "spread", lambda: ticks.append(1), crf_workers=2)
-    assert spread == alone and len(ticks) == 12 and len(alone[0]) == 11 and "photo 3.png" in alone[1][0]
+    alone = predict_all(alone_job, found, {}, tmp_path / "alone")
+    spread = predict_all(replace(alone_job, crf_workers=2), found, {}, tmp_path / "spread", lambda: ticks.append(1))
+    assert spread == alone and len(ticks) == 12 and len(alone.rows) == 11 and "photo 3.png" in alone.broken[0]
     kinds = ("masks/*.png", "overlays/*.jpg", "heatmaps/*.png", "summary.csv", "contact_sheet.png")
     files = {p.relative_to(tmp_path / "alone") for kind in kinds for p in (tmp_path / "alone").glob(kind)}
     assert len(files) == 3 * 11 + 2
     for file in files:
         assert (tmp_path / "alone" / file).read_bytes() == (tmp_path / "spread" / file).read_bytes(), file
-
-
-def test_probabilities_are_resized_a_class_at_a_time_and_ties_go_to_the_first() -> None:
-    p = torch.rand(5, 6, 6)
-    p[3] = p[2]
-    labels, best = segment._winners(p, (13, 11))
-    full = torch.stack([_plane(plane, (13, 11)) for plane in p])
-    assert (labels == full.argmax(0).numpy()).all() and best == pytest.approx(full.amax(0).mean().item())
 
 
 def test_a_photograph_is_turned_as_its_exif_says(model: Path, tmp_path: Path) -> None:
@@ -213,9 +203,7 @@ def test_the_same_command_predicts_only_what_is_new(
 ) -> None:
     seen: list[int] = []
     before = APC.predict
-    monkeypatch.setattr(
-        APC, "predict", lambda self, x, frozen_features=None: seen.append(len(x)) or before(self, x, frozen_features)
-    )
+    monkeypatch.setattr(APC, "predict", lambda self, x, *more: seen.append(len(x)) or before(self, x, *more))
     out, images = tmp_path / "out", photographs / "images"
     assert predict(model, out, images) == 0 and len(seen) == 12
     first = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
