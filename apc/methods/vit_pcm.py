@@ -27,7 +27,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from apc.config import Config, voc
+from apc.config import Config
 from apc.data import Split
 from apc.data.transforms import as_floats, squash, stack
 from apc.devices import processes
@@ -46,45 +46,6 @@ REGULARISATION = 0.01
 """Weight of the classifier's squared weights (method-spec 1.2.3)."""
 COLOUR = 0.6
 """Change of colour between the two views where the loader changes none: they must differ, as published."""
-
-
-def vit_pcm(dataset: str = "voc") -> Config:
-    """The published settings (method-spec 1.4 and 1.5) on VOC, 80 epochs, then a DeepLab for 19, which see as many
-    images as deeplab-pytorch's 20,000 steps of 10; or the same on COCO's images as ViT-PCM sieves them.
-    `deeplab_weights` is yours to name."""
-    cfg = replace(
-        voc(),
-        method="vit_pcm",
-        encoder="vit_base_patch16_384.orig_in21k_ft_in1k",
-        flip="both",
-        jitter=0.6,
-        pooling="max",
-        mce="clamped",
-        epochs=99,
-        frozen_epochs=1,
-        stage2_epochs=19,
-        batch_size=64,
-        deeplab="resnet101",
-    )
-    return cfg if dataset == "voc" else replace(cfg, dataset="coco", coco_images="vit_pcm")
-
-
-def vit_pcm_pocket(base: Config) -> dict[str, Any]:
-    """What turns `base`, a setting of the embedded or a folder data set, into ViT-PCM: its first stage takes as many
-    epochs as `base` has, one of them frozen, and the DeepLab six on top where `base` has as many, which is more than
-    the published quarter (19 to 80). The miniature's DeepLab takes twice as many as the first stage: after six it
-    stands at 26.5, after ten at 29.5, after twenty at 30.6 (three seeds)."""
-    few = max(round(base.epochs * 19 / 80), min(base.epochs, 6))
-    second = 2 * base.epochs if base.dataset == "pocket" else few
-    return {
-        "method": "vit_pcm",
-        "pooling": "max",
-        "mce": "clamped",
-        "epochs": base.epochs + second,
-        "frozen_epochs": min(base.frozen_epochs, 1),
-        "stage2_epochs": second,
-        "deeplab": "vit",
-    }
 
 
 def cce(target: Tensor, scores: Tensor) -> Tensor:
@@ -124,7 +85,8 @@ class ViTPCM(Method):
     def patch_scores(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Encoder output (B,N,D) -> class probabilities (B,C,h,w)."""
         f_out = self.bilstm(tokens.unflatten(1, grid))
-        return self.classifier(self.dropout(f_out)).float().softmax(-1).permute(0, 3, 1, 2)
+        scores: Tensor = self.classifier(self.dropout(f_out)).float().softmax(-1)
+        return scores.permute(0, 3, 1, 2)
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None

@@ -205,7 +205,7 @@ def test_a_disk_that_fills_up(run: Path, photographs: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("verb", "where", "told"),
     [
-        ("train", "apc.training.loop._gradients", "lower --micro-batch"),
+        ("train", "apc.training.step.Step.gradients", "lower --micro-batch"),
         ("eval", "apc.evaluation.forward.Network.forward", "lower --sizes"),
         ("predict", "apc.prediction.segment.Segmenter.begin", "lower --eval-size"),
     ],

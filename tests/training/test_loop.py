@@ -20,19 +20,19 @@ from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
 from apc.runs.folder import load_run
 from apc.runs.rows import run_id
-from apc.training.loop import train
+from apc.training.loop import Prepared, Trained, train
 from apc.training.run import identity, prepare, run
 
 
-def fit(cfg: Config, where: Path, **more: Any) -> tuple[torch.nn.Module, dict[str, Any]]:
+def fit(cfg: Config, where: Path, **more: Any) -> tuple[torch.nn.Module, Trained]:
     torch.manual_seed(cfg.seed)
     split, val = data.load(cfg, "train"), data.load(cfg, "val")
     method = build(cfg, len(split.classes))
-    return method, train(method, cfg, split, val, folder=where, **more)
+    return method, train(Prepared(method, split, val), cfg, folder=where, **more)
 
 
-def losses_of(trained: dict[str, Any]) -> list[float]:
-    return [epoch["loss"] for epoch in trained["curve"]]
+def losses_of(trained: Trained) -> list[float]:
+    return [epoch["loss"] for epoch in trained.curve]
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tiny: Config, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny: Config, tmp_
     with pytest.raises(Killed):
         fit(cfg, tmp_path / "parts", report=kill)
     resumed, trained = fit(cfg, tmp_path / "parts")
-    assert [e["epoch"] for e in trained["curve"]] == [1, 2, 3]
+    assert [e["epoch"] for e in trained.curve] == [1, 2, 3]
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 
@@ -191,10 +191,10 @@ def test_remembered_features_of_closed_blocks_change_no_number(
 ) -> None:
     cfg = replace(tiny, unfreeze_blocks=1)
     remembered = fit(cfg, tmp_path / "a")[1]
-    assert remembered["frozen_features"] is not None
+    assert remembered.frozen_features is not None
     monkeypatch.setattr("apc.training.loop.FEATURES_GIB", 0.0)
     plain = fit(cfg, tmp_path / "b")[1]
-    assert plain["frozen_features"] is None
+    assert plain.frozen_features is None
     np.testing.assert_allclose(losses_of(remembered), losses_of(plain), rtol=1e-5)
 
 
