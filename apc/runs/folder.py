@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import Config, to_dict
+from apc.config import PATHS, Config, to_dict
 from apc.files import write_atomically
-from apc.runs.rows import PATHS, Row
+from apc.runs.rows import Row
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import Config, to_dict
+from apc.config import PATHS, Config, to_dict
 from apc.files import write_atomically
 from apc.runs.scores import LOWER_IS_BETTER
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 RECIPE_VERSION = 1
 """Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
-
-PATHS = ("root", "weights", "deeplab_weights")  # their contents' fingerprints stand in the identity instead
 
 
 @dataclass(kw_only=True)
