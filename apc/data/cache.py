@@ -20,10 +20,9 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from apc.data.images import Lazy, decode
-from apc.data.prepared import hash_of
+from apc.data.images import Images, Lazy, decode, decoded, require_whole
 from apc.data.transforms import squash
-from apc.files import require_writable, whole, write_atomically
+from apc.files import hash_of, require_writable, whole, write_atomically
 from apc.parallel import each
 
 VERSION = 1
@@ -121,3 +120,19 @@ def cached(images: np.ndarray, rows: list[int]) -> Lazy:
         return torch.from_numpy(np.array(images[rows[i]])).permute(2, 0, 1)
 
     return Lazy(read, len(rows))
+
+
+def images_of(files: Files, rows: list[int], size: int, *, verified: bool) -> Images:
+    """The images `rows` of a list, squashed to S = `size`: from its cache where there is one, else from their files.
+
+    Files that are decoded only when asked for are looked at now, unless they are `verified`; ValueError names one that
+    is truncated.
+    """
+    kept = find(files, size)
+    if kept is not None:
+        return cached(kept, rows)
+    images = decoded([files.paths[i] for i in rows], size)
+    if isinstance(images, Lazy) and not verified:
+        for i in rows:
+            require_whole(files.paths[i])
+    return images

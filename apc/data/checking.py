@@ -14,6 +14,7 @@ from apc import data
 from apc.data import cache, folder, prepared
 from apc.data.images import decode
 from apc.data.masks import read_mask
+from apc.files import hash_of
 from apc.parallel import each
 
 
@@ -92,7 +93,7 @@ def _look(file: _File) -> _Seen:
     _, image_hash, mask_hash = file.hashes
     try:
         size = decode(file.image).shape[:2]
-        content = prepared.hash_of(file.image.read_bytes())
+        content = hash_of(file.image.read_bytes())
         if image_hash and content != image_hash:
             problems.append(f"{file.image}: changed since it was prepared")
     except ValueError as error:
@@ -100,7 +101,7 @@ def _look(file: _File) -> _Seen:
     if file.mask and not problems:
         try:
             read_mask(file.mask, size, len(file.classes))
-            if mask_hash and prepared.hash_of(file.mask.read_bytes()) != mask_hash:
+            if mask_hash and hash_of(file.mask.read_bytes()) != mask_hash:
                 problems.append(f"{file.mask}: changed since it was prepared")
         except ValueError as error:
             problems.append(str(error))

@@ -11,10 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from apc.config import Config
+from apc.data import prepared
+from apc.data.cache import Files
 from apc.data.images import size_of
 from apc.data.masks import IGNORE, made_of, write_mask
-from apc.data.prepared import VERSION, Entry, attempt, folder_of, hash_of, look_at, save
+from apc.data.prepared import VERSION, Entry, Sample, attempt, entry_of, folder_of, save
+from apc.data.split import Split
+from apc.files import hash_of
 
+SPLITS = ("train", "val")
 EXPECTED = {"all": (82783, 40504), "annotated": (82081, 40137), "vit_pcm": (81477, 39884)}
 """Training and validation images of the whole data set by subset.
 
@@ -44,6 +50,26 @@ class _Image(NamedTuple):
     size: tuple[int, int]
     """Height and width."""
     objects: list[_Object]
+
+
+def load(cfg: Config, split: str) -> Split:
+    """Split `train` or `val` as `prepare` left it; see data.load."""
+    return prepared.load(cfg, split, cfg.coco_images)
+
+
+def files(root: str, name: str) -> Files:
+    """The photographs of one list."""
+    return prepared.files(root, "coco", name)
+
+
+def fingerprint(cfg: Config) -> str:
+    """Hash of what `prepare` left; see prepared.fingerprint."""
+    return prepared.fingerprint(cfg.root, "coco", [cfg.train_list, cfg.val_list])
+
+
+def provenance(cfg: Config) -> dict[str, Any]:
+    """See prepared.provenance."""
+    return prepared.provenance(cfg, [cfg.coco_images])
 
 
 def prepare(root: Path, *, partial: bool = False) -> None:
@@ -147,7 +173,7 @@ def _entry(root: Path, masks: Path, classes: list[str], image: _Image) -> Entry:
         kept_by_vit_pcm = min(size) >= SMALLEST and len(values) > 1
         return ["all", *(["annotated"] if labels else []), *(["vit_pcm"] if kept_by_vit_pcm else [])]
 
-    return look_at(root, f"{image.split}/{image.name}", mask, classes, labels, subsets)
+    return entry_of(root, classes, Sample(f"{image.split}/{image.name}", mask, labels, subsets))
 
 
 def paint(objects: list[_Object], height: int, width: int) -> np.ndarray:

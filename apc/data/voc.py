@@ -7,13 +7,18 @@ the usual label files hold; or from the masks.
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
+from apc.config import Config
+from apc.data import prepared
+from apc.data.cache import Files
 from apc.data.masks import made_of, write_mask
-from apc.data.prepared import Entry, attempt, folder_of, hash_of, look_at, save
+from apc.data.prepared import Entry, Sample, attempt, entry_of, folder_of, save
+from apc.data.split import Split
+from apc.files import hash_of
 
 CLASSES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
@@ -32,6 +37,26 @@ class _Image(NamedTuple):
     subsets: list[str]
     mat: Path | None
     """SBD's mask; None where VOC has one."""
+
+
+def load(cfg: Config, split: str) -> Split:
+    """Split `train` or `val` as `prepare` left it; see data.load."""
+    return prepared.load(cfg, split)
+
+
+def files(root: str, name: str) -> Files:
+    """The photographs of one list."""
+    return prepared.files(root, "voc", name)
+
+
+def fingerprint(cfg: Config) -> str:
+    """Hash of what `prepare` left; see prepared.fingerprint."""
+    return prepared.fingerprint(cfg.root, "voc", [cfg.train_list, cfg.val_list])
+
+
+def provenance(cfg: Config) -> dict[str, Any]:
+    """See prepared.provenance."""
+    return prepared.provenance(cfg, ["train_aug", "val"])
 
 
 def prepare(root: Path, *, partial: bool = False) -> None:
@@ -117,7 +142,8 @@ def _entry(root: Path, voc: Path, masks: Path, image: _Image) -> Entry:
         mask = masks / f"{image.name}.png"
         _convert(image.mat, mask)
     labels = objects_of(voc / "Annotations" / f"{image.name}.xml")
-    return look_at(root, path.relative_to(root).as_posix(), mask, CLASSES, labels, lambda *_: image.subsets)
+    sample = Sample(path.relative_to(root).as_posix(), mask, labels, lambda *_: image.subsets)
+    return entry_of(root, CLASSES, sample)
 
 
 def objects_of(path: Path) -> set[str]:
