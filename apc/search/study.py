@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import Config, from_dict, to_dict
-from apc.files import write_atomically
+from apc.files import one_look, write_atomically
 from apc.runs.folder import ended_row, load_run, load_runs
 from apc.runs.rows import Row, score
 from apc.runs.scores import LOWER_IS_BETTER
@@ -69,6 +69,7 @@ class Study:
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
+        self.ids: dict[int, list[str]] = {}  # run ids of each trial, by its number
         self.again: list[optuna.Trial] = []
         self.path = runs / f"{name}.journal"
         runs.mkdir(parents=True, exist_ok=True)
@@ -206,7 +207,8 @@ class Study:
 
     def result(self) -> Result:
         """Settings of the trials that ended, in the order proposed, with their rows."""
-        found = [self._of(trial) for trial in self.ended if "values" in trial.user_attrs]
+        with one_look():
+            found = [self._of(trial) for trial in self.ended if "values" in trial.user_attrs]
         return [(trial.point, self._rows(trial)) for trial in found]
 
     def _trial(self, begun: optuna.Trial | None) -> Trial:
@@ -221,7 +223,9 @@ class Study:
     def _of(self, trial: Any) -> Trial:
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in trial.user_attrs["values"].items()}
         configs = [replace(from_dict(values, self.base), seed=seed) for seed in self.seeds]
-        return Trial(Point(label_of(values), values), configs, [identity(cfg) for cfg in configs], trial)
+        if trial.number not in self.ids:  # of the data as it is now, whatever becomes of it while the trial runs
+            self.ids[trial.number] = [identity(cfg) for cfg in configs]
+        return Trial(Point(label_of(values), values), configs, self.ids[trial.number], trial)
 
     def _stored(self, trial: Trial) -> list[tuple[str, dict[str, Any]]]:
         return [(run, to_dict(cfg)) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
@@ -242,9 +246,10 @@ class Study:
         if self.how.warm_start is None:
             return []
         settings: dict[str, list[Row]] = {}
-        for row in load_runs(self.how.warm_start):
-            if values := self._within(row):
-                settings.setdefault(json.dumps(values, sort_keys=True), []).append(row)
+        with one_look():
+            for row in load_runs(self.how.warm_start):
+                if values := self._within(row):
+                    settings.setdefault(json.dumps(values, sort_keys=True), []).append(row)
         warm = []
         for text, rows in settings.items():
             values = json.loads(text)

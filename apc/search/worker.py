@@ -103,7 +103,7 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
             write_atomically(failure.with_name("task.json"), json.dumps(setting))
         try:
             cfg: Config = from_dict(values, source=f"run {run}")
-            train_one(cfg, runs=Path(task["runs"]), device=device, report=report, threads=task["threads"])
+            train_one(cfg, runs=Path(task["runs"]), device=device, report=report, threads=task["threads"], name=run)
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
@@ -112,14 +112,14 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
             raise
 
 
-def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int) -> None:
-    """Train one run with a fixed number of threads, and as many processes for the CRF, whatever process this is."""
+def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int, name: str = "") -> None:
+    """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF."""
     import torch
 
     from apc.training.run import run
 
     torch.set_num_threads(threads)
-    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0)
+    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0, name=name)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 

@@ -35,18 +35,28 @@ def identity(cfg: Config) -> str:
     return run_id(to_dict(cfg), data.fingerprint(cfg), weights.fingerprint(cfg))
 
 
-def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None, crf_workers: int = 0) -> Row:
+def run(
+    cfg: Config,
+    *,
+    runs: Path,
+    device: str = "cpu",
+    report: Report | None = None,
+    crf_workers: int = 0,
+    name: str = "",
+) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
     `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in miou.
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
-    process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring.
+    process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
+    is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
     """
-    name = identity(cfg)
+    name = name or identity(cfg)
     if stored := load_run(runs, name, to_dict(cfg)):
         return stored
     commit()  # remembered now: the working tree may change while this trains
     method, train_split, val = prepare(cfg)
+    _require_unchanged(cfg, name)
     with _alone(runs / name):
         if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
             return stored
@@ -54,6 +64,12 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
+
+
+def _require_unchanged(cfg: Config, name: str) -> None:
+    """ValueError where the files that a run's identity stands for are others by now: its row would tell of neither."""
+    if identity(cfg) != name:
+        raise ValueError(f"{cfg.root or cfg.weights}: changed while run {name} was under way; give the command again")
 
 
 def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
@@ -127,6 +143,7 @@ def _train_and_score(
     metrics |= _choices(method, val, device)
     scored = time.perf_counter() - start
 
+    _require_unchanged(cfg, folder.name)
     row = Row(
         run=folder.name,
         config=without_paths(cfg),
