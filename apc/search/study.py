@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import Config, from_dict, to_dict
 from apc.files import one_look, write_atomically
-from apc.runs.folder import ended_row, load_run, load_runs
+from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run, load_runs
 from apc.runs.rows import Row, score
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search import spaces
@@ -71,7 +71,7 @@ class Study:
         self.running: list[Trial] = []
         self.ids: dict[int, list[str]] = {}  # run ids of each trial, by its number
         self.again: list[optuna.Trial] = []
-        self.path = runs / f"{name}.journal"
+        self.path = RunsFolder(runs).journal(name)
         runs.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(self.path)
         self.study = self._opened(begun, first)
@@ -177,7 +177,7 @@ class Study:
         """
         if self.how.stop_early == "none" or trial.stopped or load_run(self.runs, trial.ids[0]):
             return False
-        for entry in _curve(self.runs / trial.ids[0]):
+        for entry in RunFolder(self.runs / trial.ids[0]).epochs():
             epoch, value = int(entry["epoch"]), entry.get(self.how.objectives[0])
             if value is None or epoch in trial.known:
                 continue
@@ -193,7 +193,7 @@ class Study:
         self.running.remove(trial)
         if trial.stopped:
             said = f"stopped early after epoch {trial.stopped} of {self.base.epochs} ({self.how.stop_early})"
-            write_atomically(self.runs / trial.ids[0] / "stopped.txt", said)
+            write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, said)
             self.study.tell(trial.optuna, state=TrialState.PRUNED)
             return self._rows(trial)
         rows = self._rows(trial)
@@ -232,12 +232,12 @@ class Study:
 
     def _rows(self, trial: Trial) -> list[Row]:
         """Rows of the seeds that ended; of one that was given up, what it left."""
-        given_up = self.runs / trial.ids[0] / "stopped.txt"
-        if given_up.is_file() and not load_run(self.runs, trial.ids[0]):
-            curve = _curve(given_up.parent)
+        folder = RunFolder(self.runs / trial.ids[0])
+        if folder.stopped.is_file() and not load_run(self.runs, trial.ids[0]):
+            curve = folder.epochs()
             seconds = {"train": curve[-1]["seconds"]} if curve else {}
             config = to_dict(trial.configs[0])
-            said = given_up.read_text()
+            said = folder.stopped.read_text()
             return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=said)]
         return [ended_row(self.runs, run, cfg) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
 
@@ -294,12 +294,6 @@ class Study:
         )
         same = to_dict(replace(from_dict(values, self.base), seed=cfg.seed)) == config
         return values if inside and same else None
-
-
-def _curve(folder: Path) -> list[dict[str, float]]:
-    """Epochs a run has finished, as its own log has them."""
-    path = folder / "curve.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -19,11 +19,12 @@ from apc.config import Config, to_dict, without_paths
 from apc.data.transforms import as_floats
 from apc.devices import processes
 from apc.evaluation.miou import foreground, halves, iou, miou, score
+from apc.files import whole
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.models import weights
-from apc.runs.folder import load_run, save_run
+from apc.runs.folder import RunFolder, load_run, save_run
 from apc.runs.rows import RECIPE_VERSION, Row, run_id
 from apc.runs.scores import HEADLINE
 from apc.runs.stamp import commit, stamp
@@ -108,12 +109,12 @@ def _alone(folder: Path) -> Iterator[None]:
     """Hold a run's folder, so that two drivers train a run once. The system frees it when its holder dies."""
     rank, world = processes()
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
+    run_folder = RunFolder(folder)
+    with open(run_folder.lock, "w") as lock:
         if rank == 0:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            for part in folder.glob(".*.*.*"):  # `.last.pt.PID`: killed, or the disk was full, while it was written
-                part.unlink(missing_ok=True)
+            run_folder.remove_torn_files()
         if world > 1:
             dist.barrier()
         yield
@@ -170,13 +171,15 @@ def _train_and_score(
     if processes()[0] == 0:
         tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
         matrices: dict[str, Any] = totals
-        np.savez_compressed(folder / "tallies.npz", **tallies)
-        np.savez_compressed(folder / "confusion.npz", **matrices)
+        run_folder = RunFolder(folder)
+        for path, arrays in ((run_folder.tallies, tallies), (run_folder.confusion, matrices)):
+            with whole(path) as part, open(part, "wb") as file:
+                np.savez_compressed(file, **arrays)
         save_model(folder, method, cfg, val.classes)
         if "miou" in metrics and metrics["miou"] >= max((e.get("miou", -1.0) for e in row.curve), default=-1.0):
-            shutil.rmtree(folder / "best", ignore_errors=True)  # no earlier epoch beat the finished model
+            shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model
         save_run(folder.parent, row)
-        (folder / "last.pt").unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
+        run_folder.state.unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
     return row
 
 
