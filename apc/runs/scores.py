@@ -131,7 +131,10 @@ def combinations(
     )
 
 
+RECIPE_VERSION = 1
+"""Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
 PROTOCOLS = combinations()
+"""How every finished run is scored."""
 
 
 HEADLINE = PROTOCOLS[:1]

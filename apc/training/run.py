@@ -25,8 +25,8 @@ from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.models import weights
 from apc.runs.folder import RunFolder, load_run, save_run
-from apc.runs.rows import RECIPE_VERSION, Row, run_id
-from apc.runs.scores import HEADLINE
+from apc.runs.rows import Row, run_id
+from apc.runs.scores import HEADLINE, RECIPE_VERSION
 from apc.runs.stamp import commit, stamp
 from apc.training.loop import Report, train
 
