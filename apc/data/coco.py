@@ -80,16 +80,16 @@ def prepare(root: Path, *, partial: bool = False) -> None:
     images: list[_Image] = []
     names: dict[str, list[str]] = {}
     for split in ("train", "val"):
-        names[split], found = _annotations(root / "annotations" / f"instances_{split}2014.json", f"{split}2014")
-        images += found
+        names[split], of_split = _annotations(root / "annotations" / f"instances_{split}2014.json", f"{split}2014")
+        images += of_split
     if names["train"] != names["val"]:
         raise ValueError(f"{root}/annotations: the two files have different categories")
     if not partial:
         counts = {split: sum(image.split == split for image in images) for split in ("train2014", "val2014")}
         if (*counts.values(),) != EXPECTED["all"]:
-            found_counts = " and ".join(f"{split} has {count} images" for split, count in counts.items())
+            has = " and ".join(f"{split} has {count} images" for split, count in counts.items())
             wanted = "{} and {}".format(*EXPECTED["all"])
-            raise ValueError(f"{root}: not the whole of COCO 2014: {found_counts}, not {wanted}; --partial takes it")
+            raise ValueError(f"{root}: not the whole of COCO 2014: {has}, not {wanted}; --partial takes it")
 
     classes = ["background", *names["train"]]
     where = folder_of(root, "coco")
@@ -123,10 +123,10 @@ def download(root: Path) -> None:
 def _annotations(path: Path, split: str) -> tuple[list[str], list[_Image]]:
     """Class names in the order of COCO's ids, and images with their objects, of one file of instances."""
     try:
-        told = json.loads(path.read_bytes())
-        categories = sorted((c["id"], "_".join(c["name"].split())) for c in told["categories"])
-        images = {i["id"]: _Image(split, i["file_name"], (i["height"], i["width"]), []) for i in told["images"]}
-        annotations = told["annotations"]
+        instances = json.loads(path.read_bytes())
+        categories = sorted((c["id"], "_".join(c["name"].split())) for c in instances["categories"])
+        images = {i["id"]: _Image(split, i["file_name"], (i["height"], i["width"]), []) for i in instances["images"]}
+        annotations = instances["annotations"]
     except OSError:
         raise ValueError(f"{path}: there is no such file; unpack COCO 2014's annotations there") from None
     except KeyError as error:
@@ -136,7 +136,7 @@ def _annotations(path: Path, split: str) -> tuple[list[str], list[_Image]]:
     numbers = {category: number for number, (category, _) in enumerate(categories, start=1)}
     if not images:
         raise ValueError(f"{path}: lists no image")
-    if len({image.name for image in images.values()}) != len(told["images"]):
+    if len({image.name for image in images.values()}) != len(instances["images"]):
         raise ValueError(f"{path}: an image is listed twice")
     if len(numbers) != len(categories) or len({name for _, name in categories}) != len(categories):
         raise ValueError(f"{path}: a category is listed twice")
@@ -170,8 +170,8 @@ def _entry(root: Path, masks: Path, classes: list[str], image: _Image) -> Entry:
     labels = {classes[thing.number] for thing in image.objects}
 
     def subsets(size: tuple[int, ...], values: list[int]) -> list[str]:
-        kept_by_vit_pcm = min(size) >= SMALLEST and len(values) > 1
-        return ["all", *(["annotated"] if labels else []), *(["vit_pcm"] if kept_by_vit_pcm else [])]
+        sieved_in = min(size) >= SMALLEST and len(values) > 1
+        return ["all", *(["annotated"] if labels else []), *(["vit_pcm"] if sieved_in else [])]
 
     return entry_of(root, classes, Sample(f"{image.split}/{image.name}", mask, labels, subsets))
 

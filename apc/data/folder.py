@@ -78,13 +78,13 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
     seen: set[str] = set()
     masks: dict[Path, str] = {}
     for row in reader:
-        image, found = row["image"] or "", (row["labels"] or "").split()
-        unknown = [label for label in found if label not in classes[1:]]
+        image, labels = row["image"] or "", (row["labels"] or "").split()
+        unknown = [label for label in labels if label not in classes[1:]]
         mask = mask_path(root, image) if image else Path()
         problem = ""
         if unknown:
             problem = f"label {unknown[0]!r} is not in classes.txt; it has {', '.join(classes[1:])}"
-        elif not found:
+        elif not labels:
             problem = f"image {image!r} has no label"
         elif not (Path(root) / "images" / image).is_file():
             problem = f"there is no image {root}/images/{image}"
@@ -98,7 +98,7 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
             problems.append(f"{path}, line {reader.line_num}: {problem}")
         else:
             listing.names.append(image)
-            listing.labels.append([int(c in found) for c in classes[1:]])
+            listing.labels.append([int(c in labels) for c in classes[1:]])
     if not seen:
         raise ValueError(f"{path}: lists no image")
     return listing, problems

@@ -75,10 +75,10 @@ def attempt(jobs: list[Job], make: Callable[[Job], Entry], label: str) -> list[E
         except ValueError as error:
             return error
 
-    made = each(jobs, caught, label)
-    if problems := [str(result) for result in made if isinstance(result, ValueError)]:
+    results = each(jobs, caught, label)
+    if problems := [str(result) for result in results if isinstance(result, ValueError)]:
         raise BadFiles(problems)
-    return [result for result in made if isinstance(result, Entry)]
+    return [result for result in results if isinstance(result, Entry)]
 
 
 class Sample(NamedTuple):
@@ -129,10 +129,10 @@ def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Ent
         write_atomically(where / f"{split}.csv", text.getvalue())
     write_atomically(where / "classes.txt", "\n".join(classes) + "\n")
     counts = {split: Counter(s for e in entries for s in e.subsets.split()) for split, entries in lists.items()}
-    told = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
+    described = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
     for part in (where / "masks").rglob(".*.png.*"):  # of a preparation that was killed
         part.unlink(missing_ok=True)
-    write_atomically(where / "manifest.json", json.dumps(told, indent=1) + "\n")
+    write_atomically(where / "manifest.json", json.dumps(described, indent=1) + "\n")
 
 
 def manifest(root: str, dataset: str) -> dict[str, Any]:
@@ -141,17 +141,17 @@ def manifest(root: str, dataset: str) -> dict[str, Any]:
         raise ValueError(f"root is empty; give the folder with --root that `apc data prepare {dataset}` was given")
     if not Path(root).is_dir():
         raise ValueError(f"root is {root!r}; there is no such folder")
-    path, again = folder_of(root, dataset) / "manifest.json", f"run `apc data prepare {dataset} --root {root}`"
+    path, remedy = folder_of(root, dataset) / "manifest.json", f"run `apc data prepare {dataset} --root {root}`"
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file; {again}")
+        raise ValueError(f"{path}: there is no such file; {remedy}")
     try:
-        told: dict[str, Any] = json.loads(path.read_text())
-        version = told["version"]
+        described: dict[str, Any] = json.loads(path.read_text())
+        version = described["version"]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path}: damaged; {again}") from None
+        raise ValueError(f"{path}: damaged; {remedy}") from None
     if version != VERSION:
-        raise ValueError(f"{path}: made by another version; {again}")
-    return told
+        raise ValueError(f"{path}: made by another version; {remedy}")
+    return described
 
 
 def read_classes(root: str, dataset: str) -> list[str]:
@@ -202,14 +202,14 @@ def _entries_at(root: str, dataset: str, name: str, state: State | None) -> list
 
 def require_unchanged(root: str, dataset: str, entries: list[Entry]) -> None:
     """ValueError where a photograph is gone or its file has another size; `apc data check` compares contents."""
-    again = f"run `apc data prepare {dataset} --root {root}` again"
+    remedy = f"run `apc data prepare {dataset} --root {root}` again"
     for entry in entries:
         try:
             size = (Path(root) / entry.image).stat().st_size
         except OSError:
-            raise ValueError(f"{Path(root) / entry.image}: there is no such image; {again}") from None
+            raise ValueError(f"{Path(root) / entry.image}: there is no such image; {remedy}") from None
         if size != entry.bytes:
-            raise ValueError(f"{Path(root) / entry.image}: changed since it was prepared; {again}")
+            raise ValueError(f"{Path(root) / entry.image}: changed since it was prepared; {remedy}")
 
 
 def labels_of(entries: list[Entry], classes: list[str], source: str) -> np.ndarray:
