@@ -10,6 +10,8 @@ from apc.cli.parsing import parse, positional
 from apc.config import Config
 from apc.runs.folder import ModelFolder, RunFolder, load_run
 
+FILES = {path.name for path in (*ModelFolder(Path()).needed, ModelFolder(Path()).card)}
+
 
 def command(words: list[str]) -> None:
     def export(checkpoint: Annotated[Path, positional()], out: Path, license: str = "") -> tuple[Path, Path, str]:
@@ -25,8 +27,7 @@ def command(words: list[str]) -> None:
 
     folder, given, license = parse(export, words, "apc export")
     folder, out = folder.resolve(), given.resolve()
-    written = {path.name for path in (*ModelFolder(out).needed, ModelFolder(out).card)}
-    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= written):
+    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
         raise ValueError(f"{given}: holds files that `apc export` did not write; give another --out")
     from apc.files import require_writable
     from apc.methods.checkpoint import load_model, save_model
@@ -49,7 +50,7 @@ def command(words: list[str]) -> None:
         _replace(out, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    print(f"{given}: {', '.join(sorted(written))}; try it with `apc predict {given} photos/ --out predictions`")
+    print(f"{given}: {', '.join(sorted(FILES))}; try it with `apc predict {given} photos/ --out predictions`")
 
 
 def _public(cfg: Config) -> Config:

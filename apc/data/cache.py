@@ -99,7 +99,7 @@ def find(files: Files, size: int) -> np.ndarray | None:
         raise ValueError(f"{file}: made of other images than those of the list; {remedy}")
     count = len(files.paths)
     try:
-        images = np.load(file, mmap_mode="r")
+        images: np.ndarray = np.load(file, mmap_mode="r")
         fits = images.shape == (count, size, size, 3) and images.dtype == np.uint8 and len(sums) == count
     except (OSError, ValueError, EOFError):
         fits = False

@@ -202,7 +202,7 @@ def _shape(outline: Any, height: int, width: int) -> np.ndarray:
         outline = codes.merge(codes.frPyObjects(polygons, height, width))
     elif isinstance(outline["counts"], list):
         outline = codes.frPyObjects(outline, height, width)
-    shape = codes.decode(outline).astype(bool)
+    shape: np.ndarray = codes.decode(outline).astype(bool)
     if shape.shape != (height, width):
         raise ValueError(f"it is of an image of {shape.shape[1]}x{shape.shape[0]}")
     return shape

@@ -79,18 +79,21 @@ def paint(image: Array, figure: Figure) -> Painted:
 
 def _outline(shape: str, u: Array, v: Array) -> Array:
     """How far out a point is, 1 on the shape's edge; u runs along it and v across, both in half lengths."""
+    outwards: Array
     if shape == "disc":
-        return np.sqrt(u * u + v * v)
-    if shape == "egg":
-        return np.sqrt(u * u + (v / 0.55) ** 2)
-    if shape == "box":
-        return np.maximum(np.abs(u), np.abs(v) / 0.5)
-    if shape == "kite":
-        return np.abs(u) + np.abs(v) / 0.75
-    if shape == "drop":
-        return np.sqrt(u * u + (v / (0.45 + 0.3 * u)) ** 2)
-    assert shape == "star", shape
-    return np.sqrt(u * u + v * v) / (0.78 + 0.22 * np.cos(5 * np.arctan2(v, u)))
+        outwards = np.sqrt(u * u + v * v)
+    elif shape == "egg":
+        outwards = np.sqrt(u * u + (v / 0.55) ** 2)
+    elif shape == "box":
+        outwards = np.maximum(np.abs(u), np.abs(v) / 0.5)
+    elif shape == "kite":
+        outwards = np.abs(u) + np.abs(v) / 0.75
+    elif shape == "drop":
+        outwards = np.sqrt(u * u + (v / (0.45 + 0.3 * u)) ** 2)
+    else:
+        assert shape == "star", shape
+        outwards = np.sqrt(u * u + v * v) / (0.78 + 0.22 * np.cos(5 * np.arctan2(v, u)))
+    return outwards
 
 
 def wave(pattern: str, along: Array, across: Array, frequency: float) -> Array:
@@ -127,7 +130,8 @@ def background(rng: np.random.Generator) -> Array:
         cut = cut.T
     colours = [hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.25, 0.9)) for _ in range(2)]
     first, second = np.array(colours, np.float32)
-    return first + cut[..., None] * (second - first)
+    coloured: Array = first + cut[..., None] * (second - first)
+    return coloured
 
 
 @cache
