@@ -3,6 +3,7 @@
 import ast
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,12 @@ def test_a_run_is_finished_once_its_row_is_there(tmp_path: Path) -> None:
     save(tmp_path, row("abd"))
     (tmp_path / "abe").mkdir()
     assert {r.run for r in load_runs(tmp_path)} == {"abc", "abd"}
+
+
+def test_a_run_is_finished_only_with_the_config_asked_for(tmp_path: Path) -> None:
+    save(tmp_path, row())
+    assert load_run(tmp_path, "abc", to_dict(pocket())) == row()
+    assert load_run(tmp_path, "abc", to_dict(replace(pocket(), theta=0.8))) is None
 
 
 def test_epochs_and_the_setting_are_read_as_they_were_written(tmp_path: Path) -> None:
