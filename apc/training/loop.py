@@ -4,7 +4,6 @@ Everything random is drawn from (seed, epoch, image), so a resumed run equals an
 processes changes neither the order of the images nor their augmentation.
 """
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,10 +18,10 @@ from apc.data import Split
 from apc.devices import peak_gib, processes, restart
 from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
-from apc.files import write_atomically
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, gib_needed
+from apc.runs.folder import RunFolder
 from apc.runs.scores import HEADLINE
 from apc.training.batches import Place, batches
 from apc.training.schedule import optimizer_of, rate_share
@@ -65,7 +64,7 @@ def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
 def train(
     prepared: Prepared, cfg: Config, *, folder: Path, device: str = "cpu", report: Report | None = None
 ) -> Trained:
-    """Train in place, resuming from `<folder>/last.pt`; `report` is given the curve's line after every epoch.
+    """Train in place, resuming from the training state in `folder`; `report` is given a line after every epoch.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
     at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far; run() removes it where the finished
@@ -76,7 +75,8 @@ def train(
     check_processes(cfg, place.world, gpu=device != "cpu")
     method = _laid_out(method, cfg, place.world)
     frozen_features = _frozen_features(method, cfg, len(split), len(val), device)
-    state = _resumable(folder / "last.pt", cfg)
+    run_folder = RunFolder(folder)
+    state = _resumable(run_folder.state, cfg)
     first, curve = (state.epoch + 1, state.curve) if state else (0, [])
     seconds, peak = (state.seconds, state.peak_gib) if state else ({"train": 0.0, "train_cpu": 0.0}, 0.0)
     if state:
@@ -104,12 +104,12 @@ def train(
             line |= _scores(method, val, cfg, Scoring(device, frozen_features=frozen_features))
             best = max((earlier.get("miou", -1.0) for earlier in curve), default=-1.0)
             if place.rank == 0 and line.get("miou", -1.0) > best:
-                save_model(folder / "best", method, cfg, val.classes)
+                save_model(run_folder.best.path, method, cfg, val.classes)
         curve.append(line)
         if place.rank == 0:
             weights, moments = method.state_dict(), optimizer.state_dict()
-            save_state(folder / "last.pt", State(epoch, weights, moments, curve, seconds, without_paths(cfg), peak))
-            write_atomically(folder / "curve.jsonl", "".join(json.dumps(line) + "\n" for line in curve))
+            save_state(run_folder.state, State(epoch, weights, moments, curve, seconds, without_paths(cfg), peak))
+            run_folder.write_epochs(curve)
         if report:
             report({"epochs": float(cfg.epochs), **line})
     return Trained(curve, seconds, peak, frozen_features)
