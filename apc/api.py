@@ -246,10 +246,11 @@ def search(
     trial that returns a setting (apc/search/spaces.py), or a plan of settings that are all run (apc/search/plans.py).
     A space takes `trials`, those of earlier calls included; a plan takes none. Every setting is trained with all
     `seeds` over `base` (default: `apc.pocket()`) and judged by their mean. `first` are settings tried before the
-    sampler's own. `name` names the study below `runs`; default: that of `apc search`. `settings` are further fields
-    of SearchSettings, such as sampler="tpe", objectives=("miou", "train_seconds"), search_seed=0, hours=2.0;
-    `resources` says where trials run and what each takes; `progress` prints a line a run. ValueError for a space that does not fit Config and for
-    a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its `result`.
+    sampler's own. `name` names the study below `runs`; default: that of `apc search`. `resources` says where trials
+    run and what each takes; `progress` prints a line a run. `settings` are further fields of SearchSettings, such as
+    sampler="tpe", objectives=("miou", "train_seconds"), search_seed=0, hours=2.0. ValueError for a space that does
+    not fit Config and for a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its
+    `result`.
 
     >>> found = apc.search("simple", base=apc.pocket(), trials=2, progress=False)
     >>> len(found.trials)
