@@ -14,6 +14,7 @@ from typing import Any
 
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
+from apc.runs.folder import RunsFolder
 from apc.search import callbacks, spaces, worker
 from apc.search.plans import Interrupted, Plan, Result
 from apc.search.progress import NoView, View
@@ -98,7 +99,7 @@ def _train(source: Schedule | Study, name: str, resources: Resources, view: View
 
 def _train_with_ray(source: Schedule | Study, name: str, resources: Resources, view: View) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
-    with quiet(resources, _ray_folder(source) / "driver.log"), session(resources), sigterm_as_sigint():
+    with quiet(resources, RunsFolder(source.runs).tune / "driver.log"), session(resources), sigterm_as_sigint():
         resources, slots = fit(resources)
         check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
         task = _task(source, resources)
@@ -133,13 +134,8 @@ def _task(source: Schedule | Study, resources: Resources) -> worker.Task:
         threads=resources.cpus_per_trial,
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,
-        store=str(_ray_folder(source) / "train"),
+        store=str(RunsFolder(source.runs).tune / "train"),
     )
-
-
-def _ray_folder(source: Schedule | Study) -> Path:
-    """Where Ray's own files lie."""
-    return source.runs / ".tune"
 
 
 def tuner(searcher: JobSearcher, name: str, resources: Resources) -> tune.Tuner:
@@ -161,7 +157,7 @@ def tuner(searcher: JobSearcher, name: str, resources: Resources) -> tune.Tuner:
         ),
         run_config=tune.RunConfig(
             name=time.strftime("%Y%m%d-%H%M%S-") + str(os.getpid()),
-            storage_path=str(_ray_folder(searcher.source)),
+            storage_path=str(RunsFolder(searcher.source.runs).tune),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             callbacks=[

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apc.config import Config, from_dict, to_dict
+from apc.files import one_look
 from apc.runs.folder import load_run
 from apc.runs.rows import Row
 from apc.search.plans import Plan, Point, Result
@@ -65,7 +66,8 @@ class Schedule:
         """Open stages until one has something to run, or the plan is through."""
         while not (self.waiting or self.running or self.through):
             self.past = self.result()
-            self.stage = [(point, self._jobs(point)) for point in self.plan.next(self.past)]
+            with one_look():
+                self.stage = [(point, self._jobs(point)) for point in self.plan.next(self.past)]
             self.through = not self.stage
             for job in (job for _, jobs in self.stage for job in jobs):
                 row = load_run(self.runs, job.run, to_dict(job.config))

@@ -7,7 +7,7 @@ from typing import Any
 
 from apc.config import to_dict
 from apc.files import STORAGE, storage_fault
-from apc.runs.folder import ended_row, reason_of
+from apc.runs.folder import RunFolder, ended_row
 from apc.runs.rows import Row
 from apc.search import worker
 from apc.search.progress import View
@@ -61,7 +61,7 @@ class JobSearcher(Searcher):
     def attempt_failed(self, trial_id: str) -> None:
         """End the whole search where a trial failed because nothing more can be written: all others would as well."""
         runs, ids = Path(self.task["runs"]), self.jobs[trial_id].ids
-        faults = [fault for run in ids for fault in STORAGE if fault in reason_of(runs, run)]
+        faults = [fault for run in ids for fault in STORAGE if fault in RunFolder(runs / run).reason()]
         self.fault = (faults or [storage_fault(runs)])[0]
         if self.fault:
             raise OSError(self.fault)

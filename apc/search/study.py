@@ -5,7 +5,6 @@ runs, so a half-trained value never is. Every trial is drawn by a fresh sampler 
 trial): with one trial at a time a search proposes the same settings with Ray and without, killed in between or not.
 """
 
-import json
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +14,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import Config, from_dict, to_dict
-from apc.files import write_atomically
-from apc.runs.folder import ended_row, load_run
+from apc.files import one_look, write_atomically
+from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
@@ -59,7 +58,8 @@ class Study:
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
-        self.path = runs / f"{definition.name}.journal"
+        self.ids: dict[int, list[str]] = {}  # run ids of each trial, by its number
+        self.path = RunsFolder(runs).journal(definition.name)
         runs.mkdir(parents=True, exist_ok=True)
         self.study = open_study(self.path, definition, settings)
         under_way = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -119,7 +119,7 @@ class Study:
         """
         if self.settings.stop_early == "none" or trial.stopped_epoch or load_run(self.runs, trial.ids[0]):
             return False
-        for entry in _curve(self.runs / trial.ids[0]):
+        for entry in RunFolder(self.runs / trial.ids[0]).epochs():
             epoch, value = int(entry["epoch"]), entry.get(self.settings.objectives[0])
             if value is None or epoch in trial.reported:
                 continue
@@ -148,7 +148,8 @@ class Study:
 
     def result(self) -> Result:
         """Settings of the trials that ended, in the order proposed, with their rows."""
-        trials = [self._trial_of(trial) for trial in self.ended if "values" in trial.user_attrs]
+        with one_look():
+            trials = [self._trial_of(trial) for trial in self.ended if "values" in trial.user_attrs]
         return [(trial.point, self._rows(trial)) for trial in trials]
 
     def _next_trial(self) -> Trial:
@@ -165,21 +166,23 @@ class Study:
         """Setting, configs and run ids of one of Optuna's trials."""
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in trial.user_attrs["values"].items()}
         configs = [replace(from_dict(values, self.base), seed=seed) for seed in self.seeds]
-        return Trial(Point(label_of(values), values), configs, [identity(cfg) for cfg in configs], trial)
+        if trial.number not in self.ids:  # of the data as it is now, whatever becomes of it while the trial runs
+            self.ids[trial.number] = [identity(cfg) for cfg in configs]
+        return Trial(Point(label_of(values), values), configs, self.ids[trial.number], trial)
 
     def _note_stop(self, trial: Trial) -> None:
         """Leave in the folder of a trial's first run why it was given up."""
         rule = self.settings.stop_early
         reason = f"stopped early after epoch {trial.stopped_epoch} of {self.base.epochs} ({rule})"
-        write_atomically(self.runs / trial.ids[0] / "stopped.txt", reason)
+        write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, reason)
 
     def _rows(self, trial: Trial) -> list[Row]:
         """Rows of the seeds that ended; of one that was given up, what it left."""
-        note = self.runs / trial.ids[0] / "stopped.txt"
-        if note.is_file() and not load_run(self.runs, trial.ids[0]):
-            curve, config = _curve(note.parent), to_dict(trial.configs[0])
+        folder = RunFolder(self.runs / trial.ids[0])
+        if folder.stopped.is_file() and not load_run(self.runs, trial.ids[0]):
+            curve, config = folder.epochs(), to_dict(trial.configs[0])
             seconds = {"train": curve[-1]["seconds"]} if curve else {}
-            stopped = note.read_text()
+            stopped = folder.stopped.read_text()
             return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=stopped)]
         return [ended_row(self.runs, run, cfg) for cfg, run in _runs_of(trial)]
 
@@ -187,9 +190,3 @@ class Study:
 def _runs_of(trial: Trial) -> list[tuple[Config, str]]:
     """Config and id of each seed's run."""
     return list(zip(trial.configs, trial.ids, strict=True))
-
-
-def _curve(folder: Path) -> list[dict[str, float]]:
-    """Epochs a run has finished, as its own log has them."""
-    path = folder / "curve.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []

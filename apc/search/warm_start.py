@@ -9,6 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial
 
 from apc.config import from_dict, to_dict
+from apc.files import one_look
 from apc.runs.folder import load_runs
 from apc.runs.rows import Row, score
 from apc.search.study_settings import StudyDefinition
@@ -22,9 +23,10 @@ def earlier_trials(definition: StudyDefinition) -> list[FrozenTrial]:
     if folder is None:
         return []
     rows_of: dict[str, list[Row]] = {}
-    for row in load_runs(folder):
-        if values := _setting_of(row, definition):
-            rows_of.setdefault(json.dumps(values, sort_keys=True), []).append(row)
+    with one_look():
+        for row in load_runs(folder):
+            if values := _setting_of(row, definition):
+                rows_of.setdefault(json.dumps(values, sort_keys=True), []).append(row)
     scored = (_trial(json.loads(text), rows, definition) for text, rows in rows_of.items())
     trials = [trial for trial in scored if trial is not None]
     if not trials:
