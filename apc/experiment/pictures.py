@@ -18,7 +18,7 @@ from apc.config import Config, to_dict
 from apc.experiment.flags import config_of, parser, seeds_of
 from apc.files import require_writable, write_atomically
 from apc.reporting.figures.qualitative import file_name
-from apc.runs.folder import load_run
+from apc.runs.folder import RunFolder, load_run
 
 if TYPE_CHECKING:
     from apc.data import Split
@@ -69,12 +69,12 @@ def _draw(picture: Picture, args: argparse.Namespace, words: list[str]) -> int:
     usual = Path(os.environ.get("APC_REPORTS", "reports"))
     reports: Path = args.reports or (runs / "reports" if args.smoke else usual)
     found = find(picture.settings, base, runs)
-    missing = [f"{label} ({folder.name})" for label, folder in found.items() if not (folder / "row.json").is_file()]
+    missing = [f"{label} ({path.name})" for label, path in found.items() if not RunFolder(path).row.is_file()]
     seeds = ["--seeds", str(base.seed + 1)]
     make = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
     if args.dry_run:
         for label, folder in found.items():
-            print(f"{'done ' if (folder / 'row.json').is_file() else 'to do'}  {folder.name}  {label}")
+            print(f"{'done ' if RunFolder(folder).row.is_file() else 'to do'}  {folder.name}  {label}")
         print("every run is there" if not missing else f"what is to do is done by: {make}")
         return 0
     if missing:
@@ -121,7 +121,7 @@ def find(settings: Mapping[str, dict[str, Any]], base: Config, runs: Path) -> di
         cfg = replace(base, **values)
         found[label] = runs / identity(cfg)
         if load_run(runs, found[label].name) and not load_run(runs, found[label].name, to_dict(cfg)):
-            raise ValueError(f"{found[label]}/row.json: of an older version, whose defaults were others")
+            raise ValueError(f"{RunFolder(found[label]).row}: of an older version, whose defaults were others")
     return found
 
 

@@ -1,10 +1,11 @@
 """A folder of photographs: its names, its masks and its fingerprint."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 from apc import data
-from apc.config import Config
+from apc.config import Config, folder
 from apc.data import folder as photos
 
 
@@ -31,4 +32,4 @@ def test_the_fingerprint_of_photographs_is_a_hash_of_contents_and_of_how_they_ar
     contents = photos.READING.encode() + b"\nbackground\nred\nblue"
     contents += b"image,labels\nphoto 0.png,red\n\0image,labels\nphoto 1.png,blue\n\2\3"
     expected = hashlib.sha256(contents).hexdigest()[:12]  # masks of training images are never read
-    assert photos.fingerprint(str(photographs), ["train.csv", "val.csv"]) == expected
+    assert data.fingerprint(replace(folder(), root=str(photographs))) == expected
