@@ -4,6 +4,7 @@ Meanings stand once, in docstrings; a page is what they say, so whoever finds a 
 """
 
 import ast
+import inspect
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, Field, fields
@@ -11,7 +12,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from apc import config
+import apc
+from apc import api, config
 from apc.cli import data, doctor, evaluate, export, predict, report, status, train
 from apc.experiment.config_flags import parts
 from apc.experiment.flags import Amount, Place, Workers
@@ -48,6 +50,7 @@ def pages() -> dict[Path, str]:
         reference / "run-folder.md": run_folder_page(),
         reference / "row.md": row_page(),
         reference / "command-line.md": command_line_page(),
+        reference / "python.md": python_page(),
         house: [by_hand + FIRST, "", "```text", *tree(), "```"],
     }
     return {path: re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n" for path, lines in made.items()}
@@ -179,6 +182,34 @@ def command_line_page() -> list[str]:
         text += ["", of + " ".join(paragraphs(kind)), *flags_table(kind)]
     text += ["", "### Scripts", *table(["script", "what it is"], scripts())]
     return text
+
+
+def python_page() -> list[str]:
+    """What `import apc` gives: functions with their docstrings, and the fields of what they return."""
+    text = head("Python", *(apc.__doc__ or "").strip().splitlines())
+    for name in sorted(apc.__all__, key=str.lower):
+        thing = getattr(api, name, None) or getattr(apc, name)  # `apc.search` is a package, too
+        if isinstance(thing, type):
+            told = documented(thing)
+            text += ["", f"## `apc.{name}`", "", inspect.getdoc(thing) if thing.__doc__ and name != "Config" else ""]
+            lines = [[f"`{f.name}`", told[f.name].text] for f in fields(thing) if f.name in told]
+            text += ["[Every setting](config.md)."] if name == "Config" else table(["field", "meaning"], lines)
+        elif callable(thing):
+            text += ["", f"## `apc.{name}({arguments(thing)})`", "", *quoted(inspect.getdoc(thing) or "")]
+    return text
+
+
+def arguments(function: Any) -> str:
+    """Names and defaults of a function's arguments."""
+    signature = inspect.signature(function)
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))[1:-1]
+
+
+def quoted(docstring: str) -> list[str]:
+    """A docstring with its example as a block."""
+    words, mark, example = docstring.partition("\n>>> ")
+    return [*words.splitlines(), *(["```text", *(">>> " + example).splitlines(), "```"] if mark else [])]
 
 
 def paragraphs(kind: type) -> list[str]:

@@ -19,7 +19,7 @@ from apc.cli.main import main
 from apc.config import PRESETS
 
 SMALL = "--encoder pocket --image-size 48 --eval-size 48 --epochs 1 --frozen-epochs 0 --batch-size 4".split()
-SMALL += "--decoder-blocks 1 3 --decoder-width 8 --unfreeze-blocks 1 --amp none".split() + ["--weights", ""]
+SMALL += "--decoder-blocks 1 3 --decoder-width 8 --unfreeze-blocks 2 --amp none".split() + ["--weights", ""]
 """Flags that make a run small."""
 SIDES = {"256": "48", "512": "64", "640": "48", "800": "56", "960": "64", "1120": "72"}
 """Sides in pixels of a page -> here."""

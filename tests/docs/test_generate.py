@@ -31,4 +31,5 @@ def test_every_field_flag_score_and_file_has_its_line() -> None:
     assert "| `row.json` | " in made["run-folder.md"]
     assert "| `per_class` | IoU in percent of each class" in made["row.md"]
     assert "| `--sizes` | – | whole number, several | " in made["command-line.md"]
+    assert "## `apc.train(cfg, *, runs='runs', device='auto'" in made["python.md"]
     assert "| `CHECKPOINT` | needed | path | Folder of a finished run" in made["command-line.md"]

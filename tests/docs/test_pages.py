@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from pages import PAGES, ROOT, blocks, split
 
+import apc
+
 TEXTS = sorted(PAGES)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -51,6 +53,7 @@ def test_a_block_is_a_command_python_or_text_and_seen_output_is_called_a_sample(
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_python_on_a_page_is_python(name: str) -> None:
+def test_python_on_a_page_is_python_and_asks_apc_for_what_it_has(name: str) -> None:
     for number, block in enumerate(b for b in blocks(PAGES[name]) if b.language == "python"):
         compile(block.text, f"{name}, block {number}", "exec")
+        assert set(re.findall(r"\bapc\.(\w+)\(", block.text)) <= {*apc.__all__}
