@@ -209,7 +209,7 @@ def arguments(function: Any) -> str:
 def quoted(docstring: str) -> list[str]:
     """A docstring with its example as a block."""
     words, mark, example = docstring.partition("\n>>> ")
-    return [*words.splitlines(), *(["```text", *(">>> " + example).splitlines(), "```"] if mark else [])]
+    return [*words.splitlines(), *(["", "```text", *(">>> " + example).splitlines(), "```"] if mark else [])]
 
 
 def paragraphs(kind: type) -> list[str]:
