@@ -75,7 +75,11 @@ def patch_scores(method: "Network", photo: Any, size: int, device: str) -> "torc
 
 PICTURE = Picture(
     name="figure6_heatmaps",
-    title="Figure 6: heat maps of patch scores",
+    title="Figure 6: heat maps of the patch scores",
+    about="Scores of the patches for one class, of the network of the paper's setting (Table 8's last row), shown "
+    "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
+    "scores are high in key areas of a thing and fall towards its edges.",
+    place=200,
     settings={"APC": APC},
     script="table7_pooling",
     show=show,

@@ -75,7 +75,11 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
 
 PICTURE = Picture(
     name="figure7_qualitative",
-    title="Figure 7: masks of three settings",
+    title="Figure 7: masks of three settings beside the truth",
+    about="Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method: Table 8's rows "
+    "of one seed. The paper says that max pooling marks small parts of a thing, adaptive-K all of it, and that the "
+    "patch contrastive error mends the edges.",
+    place=210,
     settings={"max pooling": BASELINE, "adaptive-K": AKP, "APC": APC},
     script="table8_components",
     show=show,

@@ -18,6 +18,7 @@ from apc.config import Config, to_dict
 from apc.experiment.flags import config_of, parser, seeds_of
 from apc.files import require_writable, write_atomically
 from apc.reporting.figures.qualitative import file_name
+from apc.reporting.table_entry import PictureEntry
 from apc.runs.folder import load_run
 
 if TYPE_CHECKING:
@@ -28,13 +29,10 @@ MOST = 8
 RULE = "the first validation image of each class, in the order of the list, that no class before it has"
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture of the paper: which runs it shows, and what of them."""
+@dataclass(frozen=True, kw_only=True)
+class Picture(PictureEntry):
+    """One picture of the paper: which runs it shows, what of them, and, as a PictureEntry, what the page says of it."""
 
-    name: str
-    """Name of the script, of the folder of its JSON file and of its entry in the report."""
-    title: str
     settings: Mapping[str, dict[str, Any]]
     """What stands in the picture, by its label: Config fields laid over the preset."""
     script: str

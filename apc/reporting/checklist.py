@@ -10,7 +10,7 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.reporting import tables
-from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.catalogue import described, entries
 from apc.reporting.groups import read
 from apc.runs.rows import Row
 
@@ -53,7 +53,7 @@ def checklist(results: Path) -> list[str]:
 
 def _rows(results: Path) -> Mapping[tuple[str, str], list[Row]]:
     folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
-    known = [name for name in EXPERIMENTS if name in folders]
+    known = [name for name in entries() if name in folders]
     paths = [path for name in dict.fromkeys([*known, *folders]) for path in sorted((results / name).glob("*.jsonl"))]
     return {(path.parent.name, path.stem): rows for path in paths if (rows := read(path)[0])}
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from apc.config import PRESETS
 from apc.files import write_atomically
 from apc.reporting import html
-from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.catalogue import described, entries, pictures
 from apc.reporting.checklist import checklist
 from apc.reporting.command import command
 from apc.reporting.figures import qualitative
-from apc.reporting.figures.qualitative import PICTURES
 from apc.reporting.paper import comparison_as_printed
 from apc.reporting.provenance import about_data
 from apc.reporting.section import Section, remove_stale, section
@@ -57,19 +56,20 @@ def build(reports: Path) -> Path:
     """
     results = reports / "results"
     folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
-    found = [name for name in folders if name not in PICTURES]
+    tables, shown = entries(), pictures()
+    found = [name for name in folders if name not in shown]
     body: list[str] = []
     made: dict[tuple[str, str], Section] = {}
-    for name in dict.fromkeys([*EXPERIMENTS, *found]):
-        experiment = described(name)
-        body += [f"## {experiment.title}", experiment.about]
+    for name in dict.fromkeys([*tables, *found]):
+        entry = described(name)
+        body += [f"## {entry.title}", entry.about]
         recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
-        expected = _expected(experiment.presets, recorded) if name in EXPERIMENTS else []
+        expected = _expected(entry.presets, recorded) if name in tables else []
         for dataset in dict.fromkeys([*expected, *recorded]):
-            made[name, dataset] = section(experiment, dataset, reports)
+            made[name, dataset] = section(entry, dataset, reports)
             remove_stale(reports, name, dataset, "\n".join(made[name, dataset].text))
             body += made[name, dataset].text
-    for name, picture in PICTURES.items():
+    for name, picture in shown.items():
         body += [f"## {picture.title}", picture.about]
         recorded = qualitative.recorded(name, results)
         for dataset in dict.fromkeys([*_expected(picture.presets, recorded), *recorded]):
@@ -122,15 +122,16 @@ def _behind(own: Mapping[str, Section]) -> list[str]:
 
 
 def _verdicts(dataset: str, own: Mapping[str, Section]) -> list[str]:
-    """Every claim of the catalogue on one data set, those that no run has touched with the command that would."""
+    """Every claim on one data set, those that no run has touched with the command that would."""
     kind = dataset if dataset in PRESETS else "folder"
     judged: list[Judged] = []
-    for name, experiment in EXPERIMENTS.items():
+    tables = entries()
+    for name, entry in tables.items():
         if name in own:
             judged += own[name].judged
-        elif kind in experiment.presets or kind not in ("pocket", "folder"):
-            judged += waiting(experiment, dataset)
-    scripts = {each.title: command(each, "pocket") for each in EXPERIMENTS.values()}
+        elif kind in entry.presets or kind not in ("pocket", "folder"):
+            judged += waiting(entry, dataset)
+    scripts = {each.title: command(each, "pocket") for each in tables.values()}
     flags = "" if dataset == "pocket" else " " + _flags(dataset, [row for each in own.values() for row in each.rows])
     pending = any(j.verdict.outcome == "pending" for j in judged)
     return [

@@ -15,7 +15,7 @@ from apc.reporting.groups import Group, read, separate
 from apc.reporting.paper import beside
 from apc.reporting.provenance import damages, failures, provenance, schedule
 from apc.reporting.searches import comparison, importance, trials
-from apc.reporting.table_entry import Experiment
+from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts import bootstrap
 from apc.reporting.verdicts.claims import Judged, judge_group, waiting
 from apc.reporting.verdicts.explanations import whys
@@ -49,17 +49,17 @@ class Section:
     """Schedule, number of training images and encoder of each group, in words."""
 
 
-def section(experiment: Experiment, dataset: str, reports: Path) -> Section:
+def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
     """One experiment on one data set, its tables and figures written."""
-    path = reports / "results" / experiment.name / f"{dataset}.jsonl"
+    path = reports / "results" / entry.name / f"{dataset}.jsonl"
     if not path.is_file():
-        todo = _code([command(experiment, dataset)])
+        todo = _code([command(entry, dataset)])
         text = [f"### {dataset}: pending", "No run is recorded. This command fills it:", todo]
-        return Section(text, waiting(experiment, dataset))
+        return Section(text, waiting(entry, dataset))
     rows, problems = read(path)
     chosen, more = _chosen(path.with_suffix(".best.toml"))
     counts, torn = bootstrap.read(path.with_suffix(".images.npz"))
-    groups = separate(rows, experiment.knobs)
+    groups = separate(rows, entry.knobs)
     failed = [row for row in rows if row.error]
     text = [f"### {dataset}", *(f"*{dataset}*: {schedule(group.rows)}." for group in groups if len(groups) == 1)]
     if len(groups) > 1:
@@ -68,9 +68,9 @@ def section(experiment: Experiment, dataset: str, reports: Path) -> Section:
         text.append(f"**{apart}: they differ in {differ}.**")
     if not groups:
         text.append("No run has a score yet.")
-    judged: list[Judged] = [] if groups else waiting(experiment, dataset)
+    judged: list[Judged] = [] if groups else waiting(entry, dataset)
     for number, group in enumerate(groups, start=1):
-        name = _file_name(experiment.name, dataset) + (f".{number}" if number > 1 else "")
+        name = _file_name(entry.name, dataset) + (f".{number}" if number > 1 else "")
         place = " · ".join([dataset, *(f"{k} {v}" for k, v in group.what.items())])
         if len(groups) > 1:
             text.append(f"#### Group {number}: {', '.join(f'{k} = {v}' for k, v in group.what.items())}")
@@ -78,20 +78,20 @@ def section(experiment: Experiment, dataset: str, reports: Path) -> Section:
         group.images = counts
         # runs that failed or were stopped early have no group of their own: they stand with the first
         ended = [row for row in rows if number == 1 or not (row.error or row.stopped)]
-        paragraphs, verdicts = _group(experiment, group, name, place, chosen, ended, dataset, reports)
+        paragraphs, verdicts = _group(entry, group, name, place, chosen, ended, dataset, reports)
         text += paragraphs
         judged += verdicts
     if path.with_suffix(".trials.csv").is_file():
-        stem = f"results/{experiment.name}/{dataset}.trials".replace(" ", "%20")
+        stem = f"results/{entry.name}/{dataset}.trials".replace(" ", "%20")
         text.append(f"<sub>All trials as [csv]({stem}.csv) · [parquet]({stem}.parquet)</sub>")
     text += failures(failed) + damages([*problems, *more, *torn])
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [rows] if len(groups) < 2 else [group.rows for group in groups]
-    commands = [line for part in sources if (line := command(experiment, dataset, part))]
+    commands = [line for part in sources if (line := command(entry, dataset, part))]
     made = (
         ["Made, continued or completed by:", _code(commands)]
         if commands
-        else [f"Made by the experiment `{experiment.name}`."]
+        else [f"Made by the experiment `{entry.name}`."]
     )
     return Section([*text, *made], judged, rows, [schedule(group.rows) for group in groups])
 
@@ -114,7 +114,7 @@ def _file_name(experiment: str, dataset: str) -> str:
 
 
 def _group(
-    experiment: Experiment,
+    entry: TableEntry,
     group: Group,
     name: str,
     place: str,
@@ -125,38 +125,38 @@ def _group(
 ) -> tuple[list[str], list[Judged]]:
     """Paragraphs and verdicts of one group; `rows` are those of the file, failed and stopped ones among them."""
     failed = {row.row for row in rows if row.error}
-    stages = staged.stages(group, chosen, failed, experiment.metric) if experiment.staged else None
-    judged = list(judge_group(experiment, group, dataset, stages))
-    found = trials.trials(group, rows, experiment.metric) if experiment.search else []
-    races = comparison.races(experiment, dataset, reports)
-    whole = _whole(experiment, group, chosen)
+    stages = staged.stages(group, chosen, failed, entry.metric) if entry.staged else None
+    judged = list(judge_group(entry, group, dataset, stages))
+    found = trials.trials(group, rows, entry.metric) if entry.search else []
+    races = comparison.races(entry, dataset, reports)
+    whole = _whole(entry, group, chosen)
     text = [f"> **Mind:** {note}" for note in group.notes]
-    if experiment.search:
-        paper = stages.default if stages else experiment.reference
-        said = importance.sentences(found, experiment.metric, paper)
-        said += [] if stages else importance.at_an_end(experiment.name, found)  # stages say it themselves
+    if entry.search:
+        paper = stages.default if stages else entry.reference
+        said = importance.sentences(found, entry.metric, paper)
+        said += [] if stages else importance.at_an_end(entry.name, found)  # stages say it themselves
         text.append("\n".join(f"- {line}" for line in said))
     for part in _parts(stages, whole, found):
-        text += _tables(experiment, group, part, f"{name}{part.suffix}", place, reports)
+        text += _tables(entry, group, part, f"{name}{part.suffix}", place, reports)
     text += ["\n".join(f"- {line}" for line in staged.sentences(stages))] if stages else []
     text += [*importance.importance_table(found), *importance.pruned_table(found, rows)]
-    text += [] if experiment.search else plain_words(experiment, group)
-    text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(experiment, group)) else []
+    text += [] if entry.search else plain_words(entry, group)
+    text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
     text += comparison.compared(races, group.rows)
-    text += pictures(experiment, group, stages, found, races, whole.labels, name, place, reports)
-    text += [*verdict_table(judged), *whys(experiment.name, group, judged)]
-    return [*text, *provenance(group, experiment.knobs or ())], judged
+    text += pictures(entry, group, stages, found, races, whole.labels, name, place, reports)
+    text += [*verdict_table(judged), *whys(entry, group, judged)]
+    return [*text, *provenance(group, entry.knobs or ())], judged
 
 
-def _whole(experiment: Experiment, group: Group, chosen: Mapping[str, Any] | None = None) -> Part:
+def _whole(entry: TableEntry, group: Group, chosen: Mapping[str, Any] | None = None) -> Part:
     """All rows as one table, those not run yet among them; the setting that a search chose is marked."""
-    labels = [*experiment.rows, *(label for label in group.labels if label not in experiment.rows)]
+    labels = [*entry.rows, *(label for label in group.labels if label not in entry.rows)]
     best = {
         row.row: "chosen (best.toml)"
         for row in group.rows
         if chosen and all(row.config.get(name, value) == value for name, value in chosen.items() if name != "weights")
     }
-    return Part("", "", labels, experiment.reference if experiment.reference in labels else "", best)
+    return Part("", "", labels, entry.reference if entry.reference in labels else "", best)
 
 
 def _parts(stages: staged.Stages | None, whole: Part, found: list[trials.Trial]) -> list[Part]:
@@ -187,7 +187,7 @@ def _staged_parts(stages: staged.Stages) -> list[Part]:
     )
     first, second = list(stages.first.values()), list(stages.second.values())
     best1 = stages.labels.get((stages.best1 or 0.0, 0.0), "") if stages.best1 is not None else ""
-    paper1 = stages.labels.get((staged.PAPER["lambda1"], 0.0), "")
+    paper1 = stages.labels.get((one_knob.PAPER["lambda1"], 0.0), "")
     stage1 = _marks((best1, "best of stage 1"), (paper1, "paper's lambda1"))
     parts = [Part("", "**Stage 1: lambda1, with lambda2 = 0**", first, paper1, stage1)]
     if stages.best1 is not None and len(second) > 1:
@@ -209,16 +209,16 @@ def _marks(*named: tuple[str, str]) -> dict[str, str]:
     return {label: " and ".join(marks) for label, marks in found.items() if label}
 
 
-def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: str, reports: Path) -> list[str]:
+def _tables(entry: TableEntry, group: Group, part: Part, name: str, place: str, reports: Path) -> list[str]:
     """The main table, and the second one folded away; both written to tables/."""
-    caption = f"{experiment.title} ({place}){'; ' + part.heading.strip('*') if part.heading else ''}"
+    caption = f"{entry.title} ({place}){'; ' + part.heading.strip('*') if part.heading else ''}"
     legend = (
         "Percent, mean ± sample standard deviation over n seeds; differences are paired by seed, with 95 % t "
         f"intervals; over images: bootstrap interval of the same difference; {tables.PENDING} is not run or not "
-        f"printed; seeds: `{experiment.metric}` of the single runs, by seed."
+        f"printed; seeds: `{entry.metric}` of the single runs, by seed."
     )
     text = [part.heading] if part.heading else []
-    for suffix, wanted in (("", experiment.columns), (".details", experiment.details)):
+    for suffix, wanted in (("", entry.columns), (".details", entry.details)):
         metrics = tables.measured(group, wanted)
         if not metrics:
             continue
@@ -229,10 +229,10 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
             part.labels,
             metrics,
             reference,
-            beside(experiment, group, part.labels, reference) if main else None,
+            beside(entry, group, part.labels, reference) if main else None,
             part.marks if main else None,
             single=not main,
-            main=experiment.metric,
+            main=entry.metric,
         )
         plain = tables.numbers(group, part.labels, metrics, part.reference)
         tables.write(reports / "tables", name + suffix, frame, plain, caption, legend)

@@ -3,7 +3,6 @@
 The CSV holds the plain numbers (one line for each label and metric), Markdown and LaTeX the table as shown.
 """
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -66,16 +65,6 @@ _DIGITS = (
     | dict.fromkeys(("mean_k", "high_share", "peak_gib"), 2)
     | dict.fromkeys(("network_seconds", "crf_seconds"), 3)
 )
-
-
-def published(table: str, column: str = "miou", what: str = "value") -> dict[str, float]:
-    """The paper's numbers of one table and column, by row; with `what` "spread" their ±, of those that have one."""
-    with open(Path(__file__).with_name("published.csv"), newline="") as file:
-        return {
-            r["row"]: float(r[what])
-            for r in csv.DictReader(file)
-            if (r["table"], r["column"]) == (table, column) and r[what]
-        }
 
 
 def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], reference: str = "") -> "DataFrame":

@@ -19,7 +19,7 @@ from apc.evaluation import remeasure
 from apc.evaluation.class_distances import class_means, cosine_distances, distances, majority
 from apc.experiment.measure import measured_result
 from apc.methods.apc import APC
-from apc.reporting.catalogue import EXPERIMENTS
+from apc.reporting.catalogue import described
 from apc.reporting.command import command
 from apc.reporting.timing import completed, seconds_to_share
 from apc.runs.rows import Row
@@ -356,6 +356,6 @@ def test_the_command_of_a_table_names_nothing_that_its_script_sets() -> None:
         replace(a_row(label), row=label, config=to_dict(from_dict(values | {"eval_every": 1}, BASE)))
         for label, values in (("baseline", components.BASELINE), ("akp", components.AKP))
     ]
-    told = command(EXPERIMENTS["table5_efficiency"], "pocket", rows)
+    told = command(described("table5_efficiency"), "pocket", rows)
     assert told.startswith("python experiments/table5_efficiency.py") and "eval_every" not in told
     assert "lambda2" not in told and told.endswith("--seeds 1")

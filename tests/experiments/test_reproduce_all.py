@@ -7,7 +7,7 @@ import pytest
 
 from apc.config import pocket, to_dict
 from apc.experiment.forecast import hours
-from apc.reporting.catalogue import EXPERIMENTS
+from apc.reporting.catalogue import entries
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, load_rows
 from apc.training.run import identity
@@ -54,7 +54,7 @@ def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
 def test_every_table_of_the_paper_has_a_script_an_entry_and_a_place(capsys: pytest.CaptureFixture[str]) -> None:
     for table in ("table1", "table2", "table5", "table6", "table7", "table8", "table9", "figure4", "grid_lambda"):
         (name,) = [name for name in reproduce_all.names() if name.startswith(table)]
-        assert name in EXPERIMENTS
+        assert name in entries()
     assert reproduce_all.main(["--dry-run", "--sedes", "3"]) == 2
     assert capsys.readouterr().err.endswith("did you mean --seeds?\n")
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from apc.config import Config, folder, pocket, to_dict
-from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.catalogue import described, entries, pictures
 from apc.reporting.command import command
 from apc.reporting.figures import staged
-from apc.reporting.figures.qualitative import PICTURES
 from apc.reporting.groups import Group, read, separate
 from apc.reporting.page import build
-from apc.reporting.tables import PENDING, difference, mean_std, published
+from apc.reporting.published import published
+from apc.reporting.tables import PENDING, difference, mean_std
 from apc.reporting.verdicts.statistics import summary
 from apc.runs.rows import Row, run_id, save_rows
 
@@ -91,7 +91,7 @@ def test_published_numbers_are_the_papers() -> None:
     assert published("table3")["toco"] == 70.5 and published("table4")["apc"] == 45.7
     assert published("table5", "hours")["voc_akp_pcl"] == 1.5 and published("table6")["vit_pcm"] == 69.3
     assert published("table9", "intra_class") == {"with_pcl": 0.5664, "without_pcl": 0.7152}
-    assert staged.PAPER == {"lambda1": 0.02, "lambda2": 0.01}
+    assert (published("figure5", "lambda1"), published("figure5", "lambda2")) == ({"default": 0.02}, {"default": 0.01})
 
 
 def test_a_cell_shows_mean_spread_and_a_smaller_n_and_never_a_blank() -> None:
@@ -235,7 +235,8 @@ def test_without_best_toml_the_stages_lead_to_the_best_and_a_failed_setting_neve
 def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> None:
     rows = [a_row(f"theta={t / 100:g}", s, 30 + t / 10 + s, theta=t / 100) for t in range(100) for s in range(5)]
     text = page(tmp_path, "joint", rows)
-    assert "no entry in apc/reporting/catalogue.py" in text and text.count("| theta=0.5 ") == 2 and "runs: 500" in text
+    assert "No script of this name lies below experiments/" in text
+    assert text.count("| theta=0.5 ") == 2 and "runs: 500" in text
 
 
 def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_marked(tmp_path: Path) -> None:
@@ -248,13 +249,13 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     assert "apc search theta --preset folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
-    of_photographs = sum("folder" in experiment.presets for experiment in EXPERIMENTS.values())
-    of_photographs += sum("folder" in picture.presets for picture in PICTURES.values())
+    of_photographs = sum("folder" in experiment.presets for experiment in entries().values())
+    of_photographs += sum("folder" in picture.presets for picture in pictures().values())
     assert text.count("### folder: pending") == of_photographs - 1  # not of Table 7, which has its photographs
 
 
 def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
-    table7 = EXPERIMENTS["table7_pooling"]
+    table7 = described("table7_pooling")
 
     def made(seeds: Sequence[int], cfg: Config) -> list[Row]:
         values = {name: value for name, value in to_dict(cfg).items() if name != "seed"}

@@ -13,7 +13,7 @@ from apc.reporting.groups import Group
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
 from apc.reporting.searches.trials import Trial
-from apc.reporting.table_entry import Experiment
+from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 
 NAMES = {
@@ -26,7 +26,7 @@ NAMES = {
 
 
 def pictures(
-    experiment: Experiment,
+    entry: TableEntry,
     group: Group,
     stages: staged.Stages | None,
     found: Sequence[Trial],
@@ -41,18 +41,18 @@ def pictures(
     `found` are the trials of a search, `races` those of the searches it is compared with, `every` the labels of the
     table with those not run yet.
     """
-    labels = [label for label in every if group.scores(label, experiment.metric)]
+    labels = [label for label in every if group.scores(label, entry.metric)]
     if stages:
         first = stages.labels.get((stages.best1 or 0.0, 0.0))
         labels = list(dict.fromkeys(label for label in (stages.best, stages.default, first) if label))
-    metric = experiment.metric
+    metric = entry.metric
 
     spread = _spread(group, labels, metric)
 
     def rows(path: Path) -> Path:
         measured = tables.measured(group, ("miou", "miou_crf"))
         scores = {m: {label: group.scores(label, m) for label in every} for m in measured}
-        printed = experiment.printed or {}
+        printed = entry.printed or {}
         return figures.rows_beside_paper(scores, NAMES, printed, f"here ({place})", "paper (VOC 2012 val)", path)
 
     def classes(path: Path) -> Path | None:
@@ -65,7 +65,7 @@ def pictures(
 
     def values(path: Path) -> Path | None:
         names = {m: NAMES[m] for m in tables.measured(group, ("miou", "patch_miou"))}
-        panels = values_panels(experiment, group, place, names)
+        panels = values_panels(entry, group, place, names)
         return sweeps(panels, path) if panels else None
 
     times = two_knobs.timed(group, labels, metric)
@@ -90,7 +90,7 @@ def pictures(
         "history": (
             f"The search's history: `{metric}` of each trial and the best so far, over trials and over trained epochs"
             + ("; on the right the Pareto front" if pareto.front(found) else ""),
-            lambda path: search_figures.history(found, metric, _paper(experiment, stages), path),
+            lambda path: search_figures.history(found, metric, _paper(entry, stages), path),
         ),
         "knobs": (
             f"`{metric}` of each trial against each knob; a knob stands only where its condition holds",
@@ -108,7 +108,7 @@ def pictures(
         ),
     }
     text: list[str] = []
-    for kind in experiment.figures if labels else ():
+    for kind in entry.figures if labels else ():
         if kind == "heat":
             for pair in PAIRS:
                 if grid := two_knobs.cells(group, pair, metric):
@@ -136,8 +136,8 @@ def _curve(row: Row) -> list[dict[str, float]]:
     return [*row.curve[:-1], {name: row.metrics[name] for name in scored} | row.curve[-1]]
 
 
-def _paper(experiment: Experiment, stages: staged.Stages | None) -> str:
-    return stages.default if stages else experiment.reference
+def _paper(entry: TableEntry, stages: staged.Stages | None) -> str:
+    return stages.default if stages else entry.reference
 
 
 def _shown(title: str, path: Path) -> str:

@@ -36,32 +36,6 @@ class Panel:
     """Where the truth has the class, (H,W) bool, as a line."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A picture of the paper as the page shows it; drawn by experiments/NAME.py, which trains nothing."""
-
-    title: str
-    about: str
-    presets: tuple[str, ...] = ("pocket", "folder")
-
-
-PICTURES = {
-    "figure6_heatmaps": Shown(
-        "Figure 6: heat maps of the patch scores",
-        "Scores of the patches for one class, of the network of the paper's setting (Table 8's last row), shown "
-        "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
-        "scores are high in key areas of a thing and fall towards its edges.",
-    ),
-    "figure7_qualitative": Shown(
-        "Figure 7: masks of three settings beside the truth",
-        "Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method: Table 8's rows "
-        "of one seed. The paper says that max pooling marks small parts of a thing, adaptive-K all of it, and that the "
-        "patch contrastive error mends the edges.",
-    ),
-}
-"""By name of script and results folder, in the order of the page."""
-
-
 def recorded(name: str, results: Path) -> list[str]:
     """Data sets on which a picture was drawn."""
     return sorted(path.stem for path in (results / name).glob("*.json"))

@@ -1,13 +1,13 @@
-"""The claims of the catalogue judged on one group of rows."""
+"""The claims of an experiment judged on one group of rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from apc.reporting import tables
-from apc.reporting.figures.one_knob import default_of, values_of
+from apc.reporting.figures.one_knob import paper_value, values_of
 from apc.reporting.figures.staged import Stages
 from apc.reporting.groups import Group
-from apc.reporting.table_entry import Claim, Experiment
+from apc.reporting.table_entry import Claim, TableEntry
 from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.judging import Verdict, judge, judge_best
 from apc.reporting.verdicts.statistics import paired
@@ -37,10 +37,10 @@ class Judged:
     """The difference over the choice of images, where counts by image were kept."""
 
 
-def judge_group(experiment: Experiment, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:
+def judge_group(entry: TableEntry, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:
     """Every claim of the experiment on every metric of it that was measured."""
     apart = ", ".join(f"{k} {v}" for k, v in group.what.items())
-    for claim in experiment.claims:
+    for claim in entry.claims:
         better, worse = (named(group, label) for label in (claim.better, claim.worse))
         if better == worse:
             continue  # two names of one setting
@@ -53,7 +53,7 @@ def judge_group(experiment: Experiment, group: Group, dataset: str, stages: Stag
             yield Judged(
                 dataset,
                 apart,
-                experiment.title,
+                entry.title,
                 claim.text,
                 own,
                 _printed(claim),
@@ -63,23 +63,23 @@ def judge_group(experiment: Experiment, group: Group, dataset: str, stages: Stag
                 first and claim.counted,
                 group.over_images(better, worse, own),
             )
-    for best in experiment.bests:
+    for best in entry.bests:
         points = _points(group, best.knob, stages)
-        default = default_of(group, best.knob, points)
-        scores = {f"{v:g}": group.scores(label, experiment.metric) for v, label in points.items()}
+        default = paper_value(group, best.knob, points)
+        scores = {f"{v:g}": group.scores(label, entry.metric) for v, label in points.items()}
         verdict = judge_best("none" if default is None else f"{default:g}", scores)
         rows = (points.get(default or 0.0, ""), next((points[v] for v in points if f"{v:g}" == verdict.rival), ""))
         yield Judged(
             dataset,
             apart,
-            experiment.title,
+            entry.title,
             best.text,
-            experiment.metric,
+            entry.metric,
             f"no number ({best.source})",
             verdict,
             rows,
             best.ours,
-            images=group.over_images(*rows, experiment.metric),
+            images=group.over_images(*rows, entry.metric),
         )
 
 
@@ -90,16 +90,16 @@ def _points(group: Group, knob: str, stages: Stages | None) -> Mapping[float, st
     return values_of(group, knob)
 
 
-def waiting(experiment: Experiment, dataset: str) -> list[Judged]:
+def waiting(entry: TableEntry, dataset: str) -> list[Judged]:
     """The claims of an experiment that no run has touched yet."""
     nothing = Verdict("pending", paired({}, {}))
-    empty = Judged(dataset, "", experiment.title, "", experiment.metric, "", nothing)
+    empty = Judged(dataset, "", entry.title, "", entry.metric, "", nothing)
     return [
         *(
             replace(empty, claim=c.text, metric=c.metrics[0], paper=_printed(c), ours=c.ours, counts=c.counted)
-            for c in experiment.claims
+            for c in entry.claims
         ),
-        *(replace(empty, claim=b.text, paper=f"no number ({b.source})", ours=b.ours) for b in experiment.bests),
+        *(replace(empty, claim=b.text, paper=f"no number ({b.source})", ours=b.ours) for b in entry.bests),
     ]
 
 

@@ -4,15 +4,12 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from apc.reporting.groups import Group
+from apc.reporting.table_entry import TableEntry
 from apc.reporting.tables import signed
 from apc.reporting.verdicts.claims import Judged
 from apc.reporting.verdicts.statistics import summary
 from apc.runs.rows import Row
 
-SHOWN = ("table7_pooling", "table8_components", "figure4_theta_epsilon", "grid_lambda")
-"""Experiments whose claims are looked into, and whose masks Figure 7 shows."""
-ASKED = (*SHOWN, "table5_efficiency", "table6_peers", "table9_cosine", "table1_image_size")
-"""Experiments whose claims are looked into."""
 APART = 2.5
 """Standard deviations, estimated by the median absolute deviation, beyond which a seed stands apart."""
 LEAST = 3.0
@@ -24,11 +21,11 @@ FOUND, CALLED = 0.2, 2.0
 on more than so many times its pixels."""
 
 
-def whys(name: str, group: Group, judged: Iterable[Judged]) -> list[str]:
+def whys(entry: TableEntry, group: Group, judged: Iterable[Judged]) -> list[str]:
     """A paragraph for each claim that is contradicted or undecided by its own metric."""
-    asked = [j for j in judged if name in ASKED and j.verdict.outcome in ("contradicted", "undecided")]
+    asked = [j for j in judged if entry.explained and j.verdict.outcome in ("contradicted", "undecided")]
     first = {j.claim: j for j in reversed(asked) if all(j.rows)}  # the first metric of each claim
-    figure = ["Masks of one seed stand in Figure 7."] if name in SHOWN else []
+    figure = [f"Masks of one seed stand in {entry.masks_in}."] if entry.masks_in else []
     return [" ".join([*_why(group, j), *figure]) for j in reversed(list(first.values()))]
 
 
