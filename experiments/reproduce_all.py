@@ -83,12 +83,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    made = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330})
-    made.add_argument("--only", action="append", choices=names(), metavar="NAME", help="this script; repeatable")
-    for action in made._actions:
+    flags = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330})
+    flags.add_argument("--only", action="append", choices=names(), metavar="NAME", help="this script; repeatable")
+    for action in flags._actions:
         if action.dest == "seeds":
             action.help = "how many, or a list such as 0,3,4 (default: each script's own)"
-    return made
+    return flags
 
 
 def _alone(step: Experiment, args: argparse.Namespace) -> list[str]:

@@ -38,7 +38,7 @@ def at_sizes(result: Result, runs: Path) -> Result:
     from apc.evaluation.remeasure import at_size, kept
     from apc.methods.checkpoint import load_model
 
-    found: dict[int, list[Row]] = {}
+    rows_at: dict[int, list[Row]] = {}
     failed = [row for _, rows in result for row in rows if row.error]
     for row in (row for _, rows in result for row in rows if not row.error):
         try:
@@ -47,22 +47,22 @@ def at_sizes(result: Result, runs: Path) -> Result:
             print(f"not measured: {error}", file=sys.stderr)
             continue
         for size in sizes(cfg.image_size, method.encoder.patch):
-            if told := kept(row, runs, f"size_{size}", at_size(size)):
-                found.setdefault(size, []).append(_shown_at(row, size, told))
-    made: Result = [(Point(str(size), {"eval_size": size}), rows) for size, rows in sorted(found.items())]
-    return [*made, *([(Point("training", {}), failed)] if failed else [])]
+            if scores := kept(row, runs, f"size_{size}", at_size(size)):
+                rows_at.setdefault(size, []).append(_shown_at(row, size, scores))
+    table: Result = [(Point(str(size), {"eval_size": size}), rows) for size, rows in sorted(rows_at.items())]
+    return [*table, *([(Point("training", {}), failed)] if failed else [])]
 
 
-def _shown_at(row: Row, size: int, told: dict[str, Any]) -> Row:
+def _shown_at(row: Row, size: int, scores: dict[str, Any]) -> Row:
     """The run as a row of this table: nothing of its own scores and times is left, which are of another size."""
-    by = {name: told[name] for name in ("commit", "device")}
+    by = {name: scores[name] for name in ("commit", "device")}
     return replace(
         row,
         run=f"{row.run}@{size}",
         config=row.config | {"eval_size": size},
-        metrics=told["metrics"],
-        seconds=told["seconds"],
-        per_class=told["per_class"],
+        metrics=scores["metrics"],
+        seconds=scores["seconds"],
+        per_class=scores["per_class"],
         curve=[],
         stamp=row.stamp | {"measured": by},
     )

@@ -27,22 +27,22 @@ SCORED = {"vit": "miou", "hv_bilstm": "miou", "crf": "miou_crf", "akp": "miou_cr
 
 def ladder(result: Result, runs: Path) -> Result:
     """The table's five rows: those of the runs, and the second row's runs once more, scored after the CRF."""
-    rows = {point.label: (point, found) for point, found in result}
+    rows = {point.label: (point, runs_of_row) for point, runs_of_row in result}
     if "hv_bilstm" in rows:
-        point, found = rows["hv_bilstm"]
-        again = [replace(row, run=f"{row.run}@crf") for row in found if "miou_crf" in row.metrics]
-        rows["crf"] = Point("crf", point.values), again
+        point, runs_of_row = rows["hv_bilstm"]
+        after_crf = [replace(row, run=f"{row.run}@crf") for row in runs_of_row if "miou_crf" in row.metrics]
+        rows["crf"] = Point("crf", point.values), after_crf
     return [
-        (point, [_scored(row, SCORED[label]) for row in found])
+        (point, [_scored(row, SCORED[label]) for row in runs_of_row])
         for label in SCORED
         if label in rows
-        for point, found in [rows[label]]
+        for point, runs_of_row in [rows[label]]
     ]
 
 
 def _scored(row: Row, metric: str) -> Row:
-    found = {"ladder_miou": row.metrics[metric]} if metric in row.metrics else {}
-    return replace(row, metrics=row.metrics | found)
+    ladder_score = {"ladder_miou": row.metrics[metric]} if metric in row.metrics else {}
+    return replace(row, metrics=row.metrics | ladder_score)
 
 
 BY_ALL = ("ladder_miou", "miou", "miou_crf")

@@ -17,14 +17,14 @@ from apc.reporting.table_entry import PictureEntry, TableEntry
 def entries() -> dict[str, TableEntry]:
     """What the page shows of each experiment and described space, by name in the order of the page."""
     modules = [*modules_of("experiments").values(), *modules_of("search_spaces").values()]
-    found = [entry for module in modules for entry in tables_of(module)]
-    return {entry.name: entry for entry in sorted(found, key=lambda entry: (entry.place, entry.name))}
+    shown = [entry for module in modules for entry in tables_of(module)]
+    return {entry.name: entry for entry in sorted(shown, key=lambda entry: (entry.place, entry.name))}
 
 
 def pictures() -> dict[str, PictureEntry]:
     """The pictures, by name in the order of the page."""
-    found = [picture for module in modules_of("experiments").values() for picture in pictures_of(module)]
-    return {picture.name: picture for picture in sorted(found, key=lambda picture: (picture.place, picture.name))}
+    shown = [picture for module in modules_of("experiments").values() for picture in pictures_of(module)]
+    return {picture.name: picture for picture in sorted(shown, key=lambda picture: (picture.place, picture.name))}
 
 
 def described(name: str) -> TableEntry:

@@ -57,25 +57,25 @@ def build(reports: Path) -> Path:
     results = reports / "results"
     folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
     tables, shown = entries(), pictures()
-    found = [name for name in folders if name not in shown]
+    with_rows = [name for name in folders if name not in shown]
     body: list[str] = []
-    made: dict[tuple[str, str], Section] = {}
-    for name in dict.fromkeys([*tables, *found]):
+    sections: dict[tuple[str, str], Section] = {}
+    for name in dict.fromkeys([*tables, *with_rows]):
         entry = described(name)
         body += [f"## {entry.title}", entry.about]
         recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
         expected = _expected(entry.presets, recorded) if name in tables else []
         for dataset in dict.fromkeys([*expected, *recorded]):
-            made[name, dataset] = section(entry, dataset, reports)
-            remove_stale(reports, name, dataset, "\n".join(made[name, dataset].text))
-            body += made[name, dataset].text
+            sections[name, dataset] = section(entry, dataset, reports)
+            remove_stale(reports, name, dataset, "\n".join(sections[name, dataset].text))
+            body += sections[name, dataset].text
     for name, picture in shown.items():
         body += [f"## {picture.title}", picture.about]
         recorded = qualitative.recorded(name, results)
         for dataset in dict.fromkeys([*_expected(picture.presets, recorded), *recorded]):
             body += qualitative.section(name, dataset, reports)
     body += [*comparison_as_printed(), *checklist(results)]
-    text = "\n\n".join([*_head(made), *body]) + "\n"
+    text = "\n\n".join([*_head(sections), *body]) + "\n"
     page = reports / "ablation.md"
     write_atomically(page, text)
     write_atomically(page.with_suffix(".html"), html.page(text, reports))
@@ -88,7 +88,7 @@ def _expected(presets: tuple[str, ...], recorded: list[str]) -> list[str]:
     return [preset for preset in presets if not (preset == "folder" and photographs)]
 
 
-def _head(made: Mapping[tuple[str, str], Section]) -> list[str]:
+def _head(sections: Mapping[tuple[str, str], Section]) -> list[str]:
     """Title, how to read the page, and for each data set what it is and the verdicts."""
     legend = "\n".join(f"- `{name}`: {meaning}" for name, meaning in METRICS.items())
     text = [
@@ -103,8 +103,8 @@ def _head(made: Mapping[tuple[str, str], Section]) -> list[str]:
         "Tables 3 and 4 cannot be tested here: they set APC beside methods trained on all of VOC and COCO, from "
         "encoders of ImageNet. What can be tested of them is Table 6; they stand below as printed.",
     ]
-    for dataset in dict.fromkeys(["pocket", *(data for (_, data), each in made.items() if each.rows)]):
-        own = {name: each for (name, data), each in made.items() if data == dataset and each.rows}
+    for dataset in dict.fromkeys(["pocket", *(data for (_, data), each in sections.items() if each.rows)]):
+        own = {name: each for (name, data), each in sections.items() if data == dataset and each.rows}
         rows = [row for each in own.values() for row in each.rows]
         text += [f"### Verdicts on {dataset}", about_data(dataset, rows), *_behind(own)]
         text += _verdicts(dataset, own)

@@ -45,12 +45,12 @@ def values_of(group: Group, knob: str, pooling: str = "adaptive_k") -> dict[floa
     rows = [row for row in group.rows if all(row.config.get(other) == PAPER[other] for other in others)]
     if knob == "k":
         rows = [row for row in rows if row.config.get("pooling") in (pooling, "max")]
-    found: dict[float, str] = {}
+    labels: dict[float, str] = {}
     for row in rows:
         value = _value(row, knob)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            found.setdefault(float(value), row.row)
-    return dict(sorted(found.items())) if len(found) >= 3 and len(found) == len({row.row for row in rows}) else {}
+            labels.setdefault(float(value), row.row)
+    return dict(sorted(labels.items())) if len(labels) >= 3 and len(labels) == len({row.row for row in rows}) else {}
 
 
 def _value(row: Row, knob: str) -> Any:
@@ -84,7 +84,7 @@ def at_an_end(knob: str, best: float | None, points: Collection[float]) -> str:
 
 def panels(entry: TableEntry, group: Group, place: str, names: Mapping[str, str]) -> list[Sweep]:
     """A panel for each knob with at least three values: a line a metric, for K a line a pooling."""
-    made = []
+    sweeps = []
     for knob in entry.knobs or ():
         points = values_of(group, knob)
         if not points or knob == "pooling":
@@ -96,8 +96,8 @@ def panels(entry: TableEntry, group: Group, place: str, names: Mapping[str, str]
         held = [f": {other} = {PAPER[other]:g}" for pair in PAIRS if knob in pair for other in pair if other != knob]
         lines = _lines(group, knob, points, names, entry.metric)
         best = best_of(group, points, entry.metric)
-        made.append(Sweep(AXES.get(knob, knob), "".join([place, *held]), lines, marks, best))
-    return made
+        sweeps.append(Sweep(AXES.get(knob, knob), "".join([place, *held]), lines, marks, best))
+    return sweeps
 
 
 def _lines(

@@ -123,16 +123,16 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
     path = reports / "results" / name / f"{dataset}.json"
     figure = file_name(name, dataset)
     try:
-        told = json.loads(path.read_text())
-        runs = ", ".join(f"{label} `{run}`" for label, run in told["runs"].items())
-        images = ", ".join(f"{image} ({label})" for label, image in told["images"].items())
-        at = told["stamp"]["commit"] + (", changed since" if told["stamp"]["dirty"] else "")
+        record = json.loads(path.read_text())
+        runs = ", ".join(f"{label} `{run}`" for label, run in record["runs"].items())
+        images = ", ".join(f"{image} ({label})" for label, image in record["images"].items())
+        at = record["stamp"]["commit"] + (", changed since" if record["stamp"]["dirty"] else "")
         lines = [
-            f"<sub>Runs, seed {told['seed']}: {runs}. Images: {told['rule']}: {images}. Drawn at commit {at}, on "
-            f"{told['stamp']['machine']}. [PDF](figures/{figure}.pdf)</sub>",
-            f"Made by:\n\n```\n{told['command']}\n```",
+            f"<sub>Runs, seed {record['seed']}: {runs}. Images: {record['rule']}: {images}. Drawn at commit {at}, on "
+            f"{record['stamp']['machine']}. [PDF](figures/{figure}.pdf)</sub>",
+            f"Made by:\n\n```\n{record['command']}\n```",
         ]
-        shown = told["shown"]
+        shown = record["shown"]
     except FileNotFoundError:
         make = f"python experiments/{name}.py" + (
             " --preset folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
