@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from apc.cli.parsing import parse, positional
 from apc.devices import device_of, set_threads
 from apc.parallel import cores, progress
+from apc.runs.folder import ModelFolder
 from apc.runs.scores import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
 
 
@@ -155,7 +156,7 @@ def _evaluate(given: Given, device: str) -> None:
             told = stamp(
                 val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)),
                 **data.provenance(cfg),
-                model=file_fingerprint(str(given.checkpoint / "model.safetensors")),
+                model=file_fingerprint(str(ModelFolder(given.checkpoint).weights)),
                 images=len(split),
                 device=torch.cuda.get_device_name(device) if gpu else "cpu",
                 threads=torch.get_num_threads(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, get_type_hints
 
 from apc.config import PRESETS, Config, default_of, fields_of, from_dict, from_toml
+from apc.runs.scores import IN_CURVES
 from apc.search.spaces import SAMPLERS, STOPPERS, SearchSettings
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
@@ -128,10 +129,10 @@ def how_of(args: argparse.Namespace, reported: Collection[str]) -> SearchSetting
     for name in objectives:
         if name not in reported:
             raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")
-    if args.stop_early != "none" and objectives[0] not in (curves := ("miou", "tune_miou", "held_miou")):
+    if args.stop_early != "none" and objectives[0] not in IN_CURVES:
         raise ValueError(
-            f"--stop-early {args.stop_early}: epochs report {', '.join(curves)} and not {objectives[0]}, by which the "
-            "search goes; leave it out"
+            f"--stop-early {args.stop_early}: epochs report {', '.join(IN_CURVES)} and not {objectives[0]}, by which "
+            "the search goes; leave it out"
         )
     if args.warm_start and not args.warm_start.is_dir():
         raise ValueError(f"--warm-start {args.warm_start}: there is no such folder")

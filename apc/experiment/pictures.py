@@ -19,7 +19,7 @@ from apc.experiment.flags import config_of, parser, seeds_of
 from apc.files import require_writable, write_atomically
 from apc.reporting.figures.qualitative import file_name
 from apc.reporting.table_entry import PictureEntry
-from apc.runs.folder import load_run
+from apc.runs.folder import RunFolder, load_run
 
 if TYPE_CHECKING:
     from apc.data import Split
@@ -67,7 +67,7 @@ def _draw(picture: Picture, args: argparse.Namespace, words: list[str]) -> int:
     usual = Path(os.environ.get("APC_REPORTS", "reports"))
     reports: Path = args.reports or (runs / "reports" if args.smoke else usual)
     folders = find(picture.settings, base, runs)
-    missing = {label: folder for label, folder in folders.items() if not (folder / "row.json").is_file()}
+    missing = {label: folder for label, folder in folders.items() if not RunFolder(folder).row.is_file()}
     seeds = ["--seeds", str(base.seed + 1)]
     training = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
     if args.dry_run:
@@ -116,7 +116,7 @@ def find(settings: Mapping[str, dict[str, Any]], base: Config, runs: Path) -> di
         cfg = replace(base, **values)
         folders[label] = runs / identity(cfg)
         if load_run(runs, folders[label].name) and not load_run(runs, folders[label].name, to_dict(cfg)):
-            raise ValueError(f"{folders[label]}/row.json: of an older version, whose defaults were others")
+            raise ValueError(f"{RunFolder(folders[label]).row}: of an older version, whose defaults were others")
     return folders
 
 

@@ -19,7 +19,7 @@ from apc.experiment.flags import check_trackers, config_of, how_of, seeds_of
 from apc.experiment.forecast import Hours, hours
 from apc.files import require_writable
 from apc.runs import scores
-from apc.runs.folder import load_runs
+from apc.runs.folder import RunsFolder, load_runs
 from apc.search import spaces
 from apc.search.cluster_nodes import check_address
 from apc.search.plans import Interrupted, Plan, Result, Schedule, Staged, points
@@ -94,7 +94,7 @@ class ExperimentRun:
             total = sum(len(rows) for _, rows in result)
             again = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {again}")
-        if (curves := self.runs / ".tune").is_dir():
+        if (curves := RunsFolder(self.runs).tune).is_dir():
             print(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         print(f"{page}: tables and figures; {self._rows_file()}: the rows")
         return 1 if failed else 0
