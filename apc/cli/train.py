@@ -7,7 +7,6 @@ from typing import Annotated
 
 from apc.cli.parsing import base_config, parse, scores, unnamed
 from apc.config import Config
-from apc.devices import device_of, set_threads
 
 
 def _told(base: Config, rest: list[str]) -> tuple[Config, Path, str, int]:
@@ -37,19 +36,13 @@ def command(words: list[str]) -> None:
     cfg, runs, device, threads = _told(*base_config(words))
     if cfg.method != "apc":  # file and flags lie over the preset of their method
         cfg, runs, device, threads = _told(*base_config(words, cfg))
-    from apc.files import require_writable
-    from apc.models import weights
+    from apc.api import train
     from apc.parallel import cores
-    from apc.training.run import run
 
-    set_threads(threads)
-    device = device_of(device)
-    weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     if not cfg.weights:
         print("no --weights: the encoder starts from random numbers", flush=True)
-    require_writable(runs)
-    row = run(cfg, runs=runs.resolve(), device=device, report=_print_epoch, crf_workers=cores())
-    print(f"\n{scores(row.metrics)}\n\n{_next(cfg, runs / row.run)}")
+    run = train(cfg, runs=runs, device=device, threads=threads, report=_print_epoch, crf_workers=cores())
+    print(f"\n{scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
 
 
 def _next(cfg: Config, kept: Path) -> str:

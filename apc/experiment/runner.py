@@ -22,10 +22,11 @@ from apc.runs import scores
 from apc.runs.folder import RunsFolder, load_runs
 from apc.search import spaces
 from apc.search.cluster_nodes import check_address
-from apc.search.plans import Interrupted, Plan, Result, Schedule, Staged, points
+from apc.search.plans import Interrupted, Plan, Result, Staged, points
+from apc.search.schedule import Schedule
 
 if TYPE_CHECKING:
-    from apc.search.driver import Resources
+    from apc.search.ray_session import Resources
 
 
 class ExperimentRun:
@@ -142,14 +143,14 @@ class ExperimentRun:
         seeds = ", ".join(map(str, self.seeds))
         words = f"{self.experiment.title}; {self.dataset}, seeds {seeds}; runs in {self.runs}"
         minutes = self.experiment.minutes.get(self.args.preset)
-        if schedule and schedule.counts["done"]:
-            words += f"; {schedule.counts['done']} runs are done already"
+        if schedule and schedule.counts.done:
+            words += f"; {schedule.counts.done} runs are done already"
         elif minutes and not self.args.smoke:
             words += f"; about {minutes} minutes on two cores"
         print(words, flush=True)
 
     def _resources(self) -> "Resources":
-        from apc.search.driver import Resources
+        from apc.search.ray_session import Resources
 
         args = self.args
         return Resources(
@@ -166,22 +167,21 @@ class ExperimentRun:
     def _search(self) -> Result:
         from apc.search.driver import optuna_search, search
         from apc.search.progress import Progress
+        from apc.search.study_settings import StudyDefinition
 
         name = f"{self.experiment.name}.{self.dataset}"
         shown = "miou" if self.experiment.measure else self.metrics[0]  # what is measured later is not known yet
-        common: dict[str, Any] = {
-            "name": name,
-            "base": self.base,
-            "seeds": self.seeds,
+        trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": self.seeds}
+        where: dict[str, Any] = {
             "runs": self.runs,
             "resources": self._resources(),
             "view": Progress(f"{self.experiment.name} on {self.dataset}", shown),
         }
         if self.plan:
-            return search(self.plan, **common)
+            return search(self.plan, **trained, **where)
         draw, first = self.experiment.draw, self.experiment.first
         assert draw is not None and self.how is not None
-        return optuna_search(draw, first=first, how=self.how, **common)
+        return optuna_search(StudyDefinition(draw, first=first, settings=self.how, **trained), **where)
 
     def _interrupted(self, result: Result) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C."""
@@ -225,7 +225,7 @@ class ExperimentRun:
     def expected(self, schedule: Schedule, todo: Sequence[Config]) -> Hours | None:
         """Hours of one process that runs of the schedule will take; None where nothing tells."""
         minutes = self.experiment.minutes.get(self.args.preset)
-        most = schedule.plan.most * len(self.seeds)
+        most = schedule.plan.max_points * len(self.seeds)
         return hours(todo, load_runs(self.runs), 2 * minutes / most if minutes and most else None)
 
     def _show(self, schedule: Schedule | None) -> int:
@@ -243,6 +243,6 @@ class ExperimentRun:
         if expected := self.expected(schedule, [job.config for job in schedule.waiting]):
             print(f"about {expected} of one process for the runs to do")
         counts = schedule.counts
-        later = f", and at most {counts['later']} more that depend on their scores" if counts["later"] else ""
-        print(f"{counts['done']} runs done, {counts['waiting']} to do{later}")
+        later = f", and at most {counts.later} more that depend on their scores" if counts.later else ""
+        print(f"{counts.done} runs done, {counts.waiting} to do{later}")
         return 0

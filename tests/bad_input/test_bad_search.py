@@ -12,8 +12,9 @@ import search_spaces
 from apc.cli.main import main
 from apc.config import Config
 from apc.experiment.flags import config_of, how_of, parser
-from apc.search.ray_session import alone
+from apc.search.ray_session import exclusive
 from apc.search.study import Study
+from apc.search.study_settings import StudyDefinition
 from search_spaces import simple
 
 NAME = "space_simple.pocket"
@@ -32,8 +33,9 @@ def begun(runs: Path) -> Study:
     """The study that `apc search simple` with FLAGS has begun, one trial of it asked for."""
     args = parser("simple", "", {}, {}, trials=5).parse_args(FLAGS)
     draw = search_spaces.draw_of(simple)
-    how = how_of(args, ["miou"])
-    study = Study(draw, name=NAME, base=config_of(args, set()), seeds=[0], runs=runs, how=how, first=simple.FIRST)
+    base, settings = config_of(args, set()), how_of(args, ["miou"])
+    definition = StudyDefinition(draw, name=NAME, base=base, seeds=[0], settings=settings, first=simple.FIRST)
+    study = Study(definition, runs)
     assert study.take()
     return study
 
@@ -105,7 +107,7 @@ def test_locks_that_a_killed_driver_left_stop_nobody(tmp_path: Path) -> None:
     (tmp_path / f".{NAME}.lock").touch()
     left = tmp_path / f"{NAME}.journal.lock"
     os.symlink(study.path, left)  # as Optuna holds it while it writes
-    with alone(tmp_path, NAME):
+    with exclusive(tmp_path, NAME):
         assert not left.is_symlink()
         study.study.set_user_attr("written", True)  # at once; Optuna alone would wait for half a minute
 

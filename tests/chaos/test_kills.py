@@ -21,6 +21,7 @@ from apc.experiment.flags import config_of, how_of, parser
 from apc.experiment.outputs import write_trials
 from apc.runs.rows import Row, load_rows
 from apc.search.study import Study
+from apc.search.study_settings import StudyDefinition
 from apc.training.run import run
 from search_spaces import joint
 
@@ -149,9 +150,9 @@ class Chaos:
 
 def undisturbed(runs: Path, base: Config, flags: list[str]) -> Study:
     """The same search in plain Python, without Ray."""
-    how = how_of(arguments(flags), ["miou"])
+    settings = how_of(arguments(flags), ["miou"])
     draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
-    study = Study(draw, name=NAME, base=base, seeds=[0], runs=runs, how=how, first=joint.FIRST)
+    study = Study(StudyDefinition(draw, name=NAME, base=base, seeds=[0], settings=settings, first=joint.FIRST), runs)
     while trial := study.take():
         for cfg in trial.configs:
             run(cfg, runs=runs, device="cpu")

@@ -1,0 +1,216 @@
+"""Train, load, score and predict from Python.
+
+Shapes: H,W a photograph's own pixels, S side of the image the network reads, C classes (background is class 0).
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.config import Config, from_dict
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from apc.methods.base import Method
+    from apc.runs.rows import Row
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    """Its folder, which `evaluate`, `predict` and `load_model` take: weights, config, classes, row.json."""
+    row: "Row"
+    """What it was and what it scored, with curve, IoU of each class and stamp."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Scores in percent by their names, such as `miou` and `patch_miou_crf` (apc/runs/scores.py)."""
+        return self.row.metrics
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, ready to score and to predict."""
+
+    method: "Method"
+    """The torch module, in evaluation mode: `method.predict(images)` takes (B,3,S,S) in [0,1] and gives class
+    probabilities (B,C,S,S) by branch."""
+    cfg: Config
+    """The setting it was trained with."""
+    classes: list[str]
+    """C class names, background first."""
+    folder: Path
+    """Where it was read from."""
+    device: str
+    """Where it computes: cpu, cuda or cuda:N."""
+
+
+def train(
+    cfg: Config,
+    *,
+    runs: PathLike = "runs",
+    device: str = "auto",
+    threads: int = 1,
+    crf_workers: int = 0,
+    report: Callable[[dict[str, float]], None] | None = None,
+) -> Run:
+    """Train one setting and score it on the validation images; a finished run is returned as it is stored.
+
+    What was stopped goes on from its last epoch, and to the bit as if it had not been stopped. torch is left with
+    `threads` threads on the CPU (0: one a core; another number changes last digits). `crf_workers` processes run the
+    CRF of the final scoring; a script that has any needs `if __name__ == "__main__":`. `report` hears a flat dict
+    after every epoch, and the final scores. ValueError for what the data, the weights or the machine cannot have,
+    before anything is trained; FloatingPointError with its terms for a loss that is not finite.
+
+    >>> run = apc.train(apc.pocket(), runs="runs")
+    >>> sorted(run.metrics)[:3]
+    ['held_miou', 'high_share', 'labelled_miou']
+    """
+    from apc.devices import device_of, set_threads
+    from apc.files import require_writable
+    from apc.models import weights
+    from apc.training import run as training
+
+    set_threads(threads)
+    device, below = device_of(device), Path(runs).resolve()
+    weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
+    require_writable(below)
+    row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers)
+    return Run(Path(runs) / row.run, row)
+
+
+def load_model(folder: PathLike, *, device: str = "auto") -> Model:
+    """Model of a run's folder, of its `best/`, or of what `apc export` wrote; ValueError where that is no such folder.
+
+    >>> model = apc.load_model(run.folder)
+    >>> model.classes[0]
+    'background'
+    """
+    from apc.devices import device_of
+    from apc.methods import checkpoint
+
+    where = device_of(device)
+    method, cfg, classes = checkpoint.load_model(Path(folder), where)
+    return Model(method, cfg, classes, Path(folder), where)
+
+
+def evaluate(
+    model: Model | Run | PathLike,
+    protocols: Sequence[str] = (),
+    *,
+    root: PathLike = "",
+    val_list: str = "",
+    device: str = "auto",
+    crf_workers: int = 0,
+) -> "DataFrame":
+    """Score a model on validation images in one pass: a line a protocol, by its name.
+
+    `protocols` are names of scores, such as `miou`, `miou_960` (shown at 960 pixels), `miou_keep_ms` (aspect kept,
+    mean over scales and flips) or `pseudo_miou_crf`; default: those of a row. Columns: `miou`, `pixel_accuracy` and
+    `iou_<class>` in percent, NaN for a class without a pixel in the truth; `seconds` of the network and `crf_seconds`
+    a photograph; `meaning` in words. `root` and `val_list` name other photographs of the same classes. ValueError for
+    a name that tells no protocol, for other classes, and where no photograph has a mask.
+
+    >>> scores = apc.evaluate(run, ["miou", "miou_crf"])
+    >>> list(scores.index)
+    ['miou', 'miou_crf']
+    """
+    import pandas as pd
+
+    from apc import data
+    from apc.evaluation.forward import showings
+    from apc.evaluation.miou import score
+    from apc.evaluation.score_tables import outcome
+    from apc.evaluation.scoring import Cost, Scoring
+    from apc.runs.scores import PROTOCOLS, RUNS_OWN, parse
+
+    loaded = _loaded(model, device)
+    changes = {"root": str(root), "val_list": val_list}
+    cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "evaluate")
+    asked = [parse(name) for name in protocols] or [p for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
+    if any(p.crf == RUNS_OWN for p in asked) and cfg.crf == "none":
+        raise ValueError(
+            "protocols has a _crf of the model's own, and its crf is none; name a set, as in miou_crf_toco"
+        )
+    for protocol in asked:
+        showings(protocol, cfg, loaded.method.encoder.patch)
+    val = data.load(cfg, "val")
+    if val.classes != loaded.classes:
+        theirs, ours = ", ".join(val.classes[1:]), ", ".join(loaded.classes[1:])
+        raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
+    if all(val.mask(i) is None for i in range(len(val))):
+        raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+    cost = Cost()
+    counts = score(loaded.method, val, cfg, asked, Scoring(loaded.device, crf_workers, cost=cost))
+    found = outcome(counts, asked, cost, cfg, loaded.method.encoder.patch, loaded.classes)
+    kept = ("miou", "pixel_accuracy", "seconds", "crf_seconds", "meaning")
+    lines = {name: {k: f[k] for k in kept} | {f"iou_{c}": v for c, v in f["iou"].items()} for name, f in found.items()}
+    return pd.DataFrame.from_dict(lines, orient="index").astype({"crf_seconds": float})
+
+
+def predict(
+    model: Model | Run | PathLike,
+    photographs: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike,
+    eval_size: int = 0,
+    crf: str = "",
+    branch: str = "decoder",
+    labels: str = "",
+    only: Sequence[str] = ("masks", "overlays", "heatmaps", "contact_sheet"),
+    device: str = "auto",
+    crf_workers: int = 0,
+) -> "DataFrame":
+    """Predict photographs, and folders of them, into the folder `out`; returns its summary, a line a photograph.
+
+    `out/masks/NAME.png` holds class numbers (H,W) at the photograph's own size, in VOC's colours; apc/prediction says
+    what else lies there, of which `only` names the kinds. Columns: `image`, `mask` (below `out`), `labels`, `classes`
+    found, `confidence` from 0 to 1, `percent_<class>` of the pixels. `eval_size` in pixels and `crf` default to the
+    model's own. `labels` are class names, such as "cat dog", or a CSV file with the columns image,labels: other
+    classes are ruled out. The same call goes on where it was stopped. A photograph that cannot be decoded is left out
+    and named in a warning; ValueError for a folder `out` of other settings or of anybody else.
+
+    >>> summary = apc.predict(run, "photos", out="predictions", only=["masks"])
+    >>> list(summary.columns)[:3]
+    ['image', 'mask', 'labels']
+    """
+    import pandas as pd
+
+    from apc.files import file_fingerprint
+    from apc.prediction import predict as prediction
+    from apc.prediction.output_folder import settings_of
+    from apc.prediction.photographs import gather, image_labels
+
+    where = Path(out)
+    settings_of(where)  # refuses a folder of anybody else's
+    places = [photographs] if isinstance(photographs, str | os.PathLike) else photographs
+    gathered = gather([Path(place) for place in places], where)
+    loaded = _loaded(model, device)
+    changes: dict[str, Any] = {"eval_size": eval_size, "crf": crf}
+    cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "predict")
+    if cfg.scored_size % (patch := loaded.method.encoder.patch):
+        raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
+    allowed = image_labels(labels, loaded.classes, gathered)
+    fingerprint = file_fingerprint(str(loaded.folder / "model.safetensors"))
+    job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers)
+    rows, broken = prediction.predict(job, gathered, allowed, where)
+    for sentence in broken:
+        warnings.warn(f"left out: {sentence}", stacklevel=2)
+    frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
+    numbers = [name for name in frame.columns if name == "confidence" or name.startswith("percent_")]
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def _loaded(model: Model | Run | PathLike, device: str) -> Model:
+    """The model itself, or that of a run or a folder."""
+    if isinstance(model, Model):
+        return model
+    return load_model(model.folder if isinstance(model, Run) else model, device=device)
