@@ -75,7 +75,7 @@ def imported_by(statement: str) -> set[str]:
     [
         ("import apc.training.run, apc.methods.registry", {"ray", "optuna"}),
         ("import apc.reporting.page", {"torch", "ray", "optuna"}),
-        ("import apc.cli.main", {"torch", "timm", "ray", "optuna", "pandas", "matplotlib", "tyro"}),
+        ("import apc.cli.main", {"torch", "timm", "ray", "optuna", "pandas", "matplotlib", "argparse"}),
         ("import apc.search.progress, apc.runs.rows, apc.search.plans", {"torch", "ray", "optuna"}),
         ("import experiments.grid_lambda, experiments.table7_pooling", {"torch", "ray", "optuna", "pandas"}),
     ],

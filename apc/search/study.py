@@ -64,7 +64,7 @@ class Study:
             from_dict(values, base, source=f"search space {name}")
         begun = settings_of(space, first, base, seeds, how, source=f"search space {name}")
         if how.stop_early != "none" and not base.eval_every:
-            raise ValueError(f"--stop-early {how.stop_early} needs scores while training; add --set eval_every=1")
+            raise ValueError(f"--stop-early {how.stop_early} needs scores while training; add --eval-every 1")
         self.space, self.name, self.base, self.seeds, self.runs, self.how = space, name, base, list(seeds), runs, how
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()

@@ -37,7 +37,7 @@ def test_hours_follow_the_finished_runs_that_are_alike() -> None:
 def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--set", "weights=", "--dry-run"]
+    place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--weights=", "--dry-run"]
     only = ["--only", "table7_pooling", "--only=table8_components", "--only", "table9_cosine"]
     save_run(tmp_path / "runs", Row(run=identity(BASE), config=to_dict(BASE), metrics={"miou": 9.0}, seconds={}))
     assert reproduce_all.main([*place, *only]) == 0

@@ -147,7 +147,7 @@ def test_damaged_lines_cost_themselves_only(tmp_path: Path) -> None:
 def test_an_empty_page_names_the_commands_that_fill_it(tmp_path: Path) -> None:
     text = build(tmp_path).read_text()
     assert "### pocket: pending" in text and "\npython experiments/table7_pooling.py\n" in text
-    assert "python experiments/grid_lambda.py --preset folder --root PHOTOGRAPHS" in text and "None yet" in text
+    assert "python experiments/grid_lambda.py folder --root PHOTOGRAPHS" in text and "None yet" in text
 
 
 POOLED = [*pooling_rows(), a_row("max", 7, 0.0, pooling="max", error="FloatingPointError: mce is nan")]
@@ -245,7 +245,7 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     save_rows(tmp_path / "results/table7_pooling/my cats.jsonl", pooling_rows(1))
     (results / "my cats.best.toml").write_text("theta = 0.5\nk = 6\n")
     text = build(tmp_path).read_text()
-    assert "apc search theta --preset folder --root 'my cats'" in text and "### my cats" in text
+    assert "apc search theta folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
     of_photographs = sum("folder" in experiment.presets for experiment in EXPERIMENTS.values())
@@ -266,10 +266,10 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
     for row in rows:
         row.stamp["weights_name"] = "deit tiny.safetensors"
     assert command(table7, "cats", rows) == (
-        "python experiments/table7_pooling.py --preset folder --root cats --weights 'deit tiny.safetensors' "
-        "--train-list train_small.csv --epochs 6 --set jitter=0.1 --seeds 0,3"
+        "python experiments/table7_pooling.py folder --root cats --weights 'deit tiny.safetensors' "
+        "--train-list train_small.csv --epochs 6 --jitter 0.1 --seeds 0,3"
     )
-    assert command(table7, "pocket", made([0], replace(pocket(), pooling="max", k=9))).endswith("--set k=9 --seeds 1")
+    assert command(table7, "pocket", made([0], replace(pocket(), pooling="max", k=9))).endswith("--k 9 --seeds 1")
     assert command(described("space_simple"), "pocket", usual[:1]) == "apc search simple --seeds 1"
     assert command(described("joint"), "pocket", usual) == ""
     by_hand = made([0], replace(pocket(), pooling="max"))
@@ -315,7 +315,7 @@ def test_each_data_set_is_told_once_with_what_was_trained_and_what_waits(tmp_pat
     assert "photographs of PASCAL VOC 2012" in told and "651 for training, 225 for validation" in told
     assert "- 15 epochs, 651 training images, encoder `deit` with the weights `deit.safetensors`: Table 7\n" in told
     assert "pending: `python experiments/table8_components.py`" in told
-    assert "add `--preset folder --root voc-animals --weights deit.safetensors`" in told
+    assert "add `folder --root voc-animals --weights deit.safetensors`" in told
     assert text.count("drawn miniature of VOC") == 1 and "Tables 3 and 4 cannot be tested here" in head
     assert "measured afterwards: commit `beefbeef` on H100" in body and "protocol: 1" not in body.split("beefbeef")[1]
     assert "`python experiments/reproduce_all.py`" in head

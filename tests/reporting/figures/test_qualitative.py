@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from apc.experiment.flags import parser
 from apc.reporting.figures import qualitative
 from apc.reporting.page import build
 from experiments import reproduce_all
@@ -79,11 +78,3 @@ def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_tr
     assert [name for name, _ in called] == ["table7_pooling", "figure7_qualitative", "figure6_heatmaps"]
     assert called[0][1] == ["--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]
     assert called[1][1] == called[2][1] == ["--smoke", "--seeds", "1"]
-
-
-def test_the_flags_that_pictures_lack_are_those_of_training() -> None:
-    train, draw = (
-        {flag for a in parser("x", "", {}, {}, trains=trains)._actions for flag in a.option_strings}
-        for trains in (True, False)
-    )
-    assert train - draw == set(reproduce_all.TRAINING)
