@@ -1,4 +1,4 @@
-"""Every knob of the system, once: name, default, meaning, unit and source.
+"""Every knob of the system, once: name, default, bounds, meaning, unit and source.
 
 The search key, the flag, the TOML key, the result column and the axis of a figure are the field's name.
 Defaults are the paper's (section 4.1) or, where the paper is silent, the resolution of the method
@@ -6,13 +6,24 @@ specification; a preset is a function that returns a Config, a variant is `repla
 """
 
 import difflib
+import functools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 Pooling = Literal["average", "max", "top_k", "adaptive_k"]
+PATHS = ("root", "weights", "deeplab_weights")
+"""Fields that name a folder or a file; a run's identity holds the fingerprints of their contents instead."""
+INF = float("inf")
+
+
+class Between(NamedTuple):
+    """Smallest and largest value a field may have, both included."""
+
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,19 +41,19 @@ class Config:
     """List of training images below `root`, with the columns image,labels; for voc below ROOT/apc/voc, coco alike."""
     val_list: str = "val.csv"
     """List of validation images below `root`."""
-    data_seed: int = 0
+    data_seed: Annotated[int, Between(0, 2**31)] = 0
     """Seed of the drawn data set (pocket only); the run's own seed is `seed`."""
-    num_train: int = 0
+    num_train: Annotated[int, Between(0, INF)] = 0
     """Training images used, drawn with `seed`; 0 means all of them."""
-    num_val: int = 0
+    num_val: Annotated[int, Between(0, INF)] = 0
     """Validation images used, the first ones of the list; 0 means all of them."""
-    image_size: int = 384
+    image_size: Annotated[int, Between(16, 4096)] = 384
     """Side in pixels to which training images are resized (paper, section 4.1)."""
-    eval_size: int = 0
+    eval_size: Annotated[int, Between(0, 4096)] = 0
     """Side in pixels of the images that are scored; 0 means `image_size` (the paper infers at 960)."""
     flip: Literal["none", "horizontal", "both"] = "horizontal"
     """Random flips of training images."""
-    jitter: float = 0.0
+    jitter: Annotated[float, Between(0, 1)] = 0.0
     """Strength of random brightness, contrast and saturation changes; 0 is off."""
 
     # --- model ------------------------------------------------------------------------------------
@@ -62,22 +73,22 @@ class Config:
     """HV-BiLSTM between encoder and patch classifier (paper, section 3.2; Table 8)."""
     bilstm_residual: bool = False
     """Add the encoder's output to the HV-BiLSTM's."""
-    dropout: float = 0.2
+    dropout: Annotated[float, Between(0, 0.95)] = 0.2
     """Dropout before the HV-BiLSTM and before the patch classifier, as a share (ViT-PCM)."""
     pooling: Pooling = "adaptive_k"
     """From patch scores to image scores (paper, section 3.3; Table 7)."""
-    k: int = 6
+    k: Annotated[int, Between(1, 4096)] = 6
     """Patches pooled a class: exactly for top_k, at most for adaptive_k (paper, section 4.1)."""
-    theta: float = 0.9
+    theta: Annotated[float, Between(0, 1)] = 0.9
     """Adaptive-K takes another patch while the mean stays above theta times the last (Algorithm 1)."""
     decoder_blocks: tuple[int, ...] = (3, 6, 9, 12)
     """Encoder blocks the decoder reads, counted from 1; the last one is replaced by F_out."""
-    decoder_width: int = 256
+    decoder_width: Annotated[int, Between(1, 4096)] = 256
     """Channels of each decoder input."""
     decoder_norm: Literal["batch", "layer"] = "batch"
     """Normalisation in the decoder; `layer` where a process sees few images. `batch` takes its statistics over what all
     processes hold in memory at once, so with it a `micro_batch` changes what is learnt."""
-    decoder_dropout: float = 0.1
+    decoder_dropout: Annotated[float, Between(0, 0.95)] = 0.1
     """Dropout before the decoder's last layer, as a share."""
     deeplab: Literal["small", "vit", "resnet50", "resnet101"] = "small"
     """Network of vit_pcm's second stage: a small one, a copy of the encoder with a DeepLab head, or torchvision's."""
@@ -85,11 +96,11 @@ class Config:
     """ImageNet weights of resnet50 or resnet101: a local .safetensors or .pth file, or empty."""
 
     # --- losses -----------------------------------------------------------------------------------
-    lambda1: float = 0.02
+    lambda1: Annotated[float, Between(0, 1000)] = 0.02
     """Weight of the segmentation loss (Eq. 7; Figure 5)."""
-    lambda2: float = 0.01
+    lambda2: Annotated[float, Between(0, 1000)] = 0.01
     """Weight of the patch contrastive error, which is a sum over classes (Eq. 7; Figure 5)."""
-    epsilon: float = 0.85
+    epsilon: Annotated[float, Between(0.5, 1)] = 0.85  # below 0.5 one patch would be in both sets of Eq. 6
     """A patch is of high confidence above epsilon and of low confidence below 1 - epsilon (Eq. 6)."""
     background_label: Literal["one", "ignore"] = "one"
     """Image label of the background class in MCE: always present, or left out of the sum."""
@@ -99,45 +110,45 @@ class Config:
     """Classes PCE sums over: those of the image and the background, or literally all (Eq. 7)."""
     pseudo_label: Literal["argmax", "merge"] = "argmax"
     """Patch scores to pseudo labels: argmax of the image's classes, or after ViT-PCM's label merge."""
-    pseudo_threshold: float = 0.0
+    pseudo_threshold: Annotated[float, Between(0, 1)] = 0.0
     """Patches whose winning score lies below are ignored by the segmentation loss; 0 ignores none."""
-    seg_stride: int = 1
+    seg_stride: Annotated[int, Between(1, 64)] = 1
     """The segmentation loss reads every seg_stride-th pixel; 4 saves time on small machines."""
-    energy_weight: float = 0.0
+    energy_weight: Annotated[float, Between(0, 1000)] = 0.0
     """Weight of the dense-energy loss of toco and afa: 0.05 in ToCo's official code; 0 leaves it out."""
 
     # --- training ---------------------------------------------------------------------------------
-    seed: int = 0
+    seed: Annotated[int, Between(0, 2**31)] = 0
     """Seed of initialisation, order, augmentation and dropout."""
-    epochs: int = 15
+    epochs: Annotated[int, Between(1, 100000)] = 15
     """Passes over the training images, the frozen ones included (paper, section 4.1)."""
-    frozen_epochs: int = 2
+    frozen_epochs: Annotated[int, Between(0, 100000)] = 2
     """First epochs, in which the encoder does not learn (ViT-PCM; the paper's first two epochs)."""
-    stage2_epochs: int = 0
+    stage2_epochs: Annotated[int, Between(0, 100000)] = 0
     """Last epochs, in which vit_pcm's DeepLab learns from pseudo masks; 0 leaves that second stage out."""
-    unfreeze_blocks: int = 5
+    unfreeze_blocks: Annotated[int, Between(0, 1000)] = 5
     """Last encoder blocks that learn after the frozen epochs; the encoder's depth opens everything."""
-    batch_size: int = 16
+    batch_size: Annotated[int, Between(1, 65536)] = 16
     """Images a step over all processes together (paper, section 4.1)."""
-    micro_batch: int = 0
+    micro_batch: Annotated[int, Between(0, 65536)] = 0
     """Images a process holds in memory at once; fewer than its share adds gradients up. 0 is its whole share."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """Optimiser."""
-    lr_frozen: float = 1e-3
+    lr_frozen: Annotated[float, Between(0, 100)] = 1e-3
     """Learning rate of the frozen epochs (paper, section 4.1)."""
-    lr: float = 1e-4
+    lr: Annotated[float, Between(0, 100)] = 1e-4
     """Learning rate after them (paper, section 4.1)."""
-    beta2: float = 0.999
+    beta2: Annotated[float, Between(0, 0.999999)] = 0.999
     """Adam's decay of the squared gradient."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Between(0, 100)] = 0.0
     """Weight decay."""
     schedule: Literal["constant", "cosine", "poly"] = "constant"
     """Course of the learning rate: `cosine` falls to 3 % at the end of the run, `poly` to 0 (AFA, ToCo)."""
-    poly_power: float = 0.9
+    poly_power: Annotated[float, Between(0, 10)] = 0.9
     """Exponent of the `poly` schedule: 0.9 in ToCo, 1 in AFA."""
-    warmup_steps: int = 0
+    warmup_steps: Annotated[int, Between(0, INF)] = 0
     """Steps over which the learning rate rises to its value."""
-    grad_clip: float = 0.0
+    grad_clip: Annotated[float, Between(0, INF)] = 0.0
     """Largest norm of the gradient; 0 is off."""
     amp: Literal["none", "bf16"] = "none"
     """Autocast of encoder and heads; losses and pooling stay in float32."""
@@ -152,18 +163,17 @@ class Config:
     CPU; on a GPU torch warns of each operation that has no such kernel, and last digits may vary."""
 
     # --- scoring ----------------------------------------------------------------------------------
-    eval_every: int = 0
+    eval_every: Annotated[int, Between(0, 100000)] = 0
     """Epochs between scorings on the validation set while training; 0 scores at the end only."""
     crf: Literal["none", "vit_pcm", "afa", "toco", "toco_cam", "irn", "deeplab", "pocket"] = "vit_pcm"
     """Parameters of the dense CRF in the *_crf scores; `none` leaves those scores out."""
 
     def __post_init__(self) -> None:
-        hints = get_type_hints(Config)
-        for f in fields(self):
-            _check_type(f.name, getattr(self, f.name), hints[f.name])
-            if hints[f.name] is float:  # 1 and 1.0 are one setting and must have one identity
-                object.__setattr__(self, f.name, float(getattr(self, f.name)))
-        for name, low, high in _RANGES:
+        for name, hint in types().items():
+            _check_type(name, getattr(self, name), hint)
+            if hint is float:  # 1 and 1.0 are one setting and must have one identity
+                object.__setattr__(self, name, float(getattr(self, name)))
+        for name, (low, high) in bounds().items():
             value = getattr(self, name)
             if not (low <= value <= high):
                 raise ValueError(f"{name} is {value}; it must lie between {low:g} and {high:g}")
@@ -181,41 +191,17 @@ class Config:
         return self.eval_size or self.image_size
 
 
-_INF = float("inf")
-_RANGES: list[tuple[str, float, float]] = [
-    ("num_train", 0, _INF),
-    ("num_val", 0, _INF),
-    ("image_size", 16, 4096),
-    ("eval_size", 0, 4096),
-    ("jitter", 0, 1),
-    ("dropout", 0, 0.95),
-    ("decoder_dropout", 0, 0.95),
-    ("k", 1, 4096),
-    ("theta", 0, 1),
-    ("decoder_width", 1, 4096),
-    ("lambda1", 0, 1000),
-    ("lambda2", 0, 1000),
-    ("epsilon", 0.5, 1),
-    ("pseudo_threshold", 0, 1),
-    ("seg_stride", 1, 64),
-    ("seed", 0, 2**31),
-    ("data_seed", 0, 2**31),
-    ("epochs", 1, 100000),
-    ("frozen_epochs", 0, 100000),
-    ("stage2_epochs", 0, 100000),
-    ("unfreeze_blocks", 0, 1000),
-    ("batch_size", 1, 65536),
-    ("micro_batch", 0, 65536),
-    ("lr_frozen", 0, 100),
-    ("lr", 0, 100),
-    ("beta2", 0, 0.999999),
-    ("weight_decay", 0, 100),
-    ("warmup_steps", 0, _INF),
-    ("grad_clip", 0, _INF),
-    ("eval_every", 0, 100000),
-    ("poly_power", 0, 10),
-    ("energy_weight", 0, 1000),
-]  # epsilon < 0.5 would put one patch into both sets of Eq. 6
+@functools.cache
+def types() -> dict[str, Any]:
+    """Type of each field: int, float, bool, str, a Literal of its choices, or a tuple of whole numbers."""
+    return get_type_hints(Config)
+
+
+@functools.cache
+def bounds() -> dict[str, Between]:
+    """Bounds of each number; fields of other types have none."""
+    hints = get_type_hints(Config, include_extras=True)
+    return {name: hint.__metadata__[0] for name, hint in hints.items() if get_origin(hint) is Annotated}
 
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
@@ -332,7 +318,7 @@ def to_dict(cfg: Config) -> dict[str, Any]:
 
 def without_paths(cfg: Config) -> dict[str, Any]:
     """Config as rows and training states keep it: folders and files by their last name only."""
-    return to_dict(cfg) | {name: Path(getattr(cfg, name)).name for name in ("root", "weights", "deeplab_weights")}
+    return to_dict(cfg) | {name: Path(getattr(cfg, name)).name for name in PATHS}
 
 
 def default_of(name: str) -> Any:

@@ -1,12 +1,14 @@
 """Files written whole or not at all, their fingerprints, and what to say where nothing more can be written."""
 
 import errno
-import functools
 import hashlib
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
+from typing import NamedTuple
 
 
 @contextmanager
@@ -75,11 +77,84 @@ class StorageFault(ValueError):
         )
 
 
-@functools.cache
+def hash_of(contents: bytes) -> str:
+    """Hash of contents, 12 hex digits."""
+    return hashlib.sha256(contents).hexdigest()[:12]
+
+
+State = tuple[int, ...]
+"""Device, inode, size in bytes, and nanoseconds of the last change of contents and of anything at all."""
+
+RECENT = 2.0  # seconds: a file system's clock may tick so seldom that two changes within it leave one state
+
+
+def state_of(path: str | Path) -> State | None:
+    """What differs once a file was written or replaced, even where its time was set back; None where there is none."""
+    try:
+        now = os.stat(path)
+    except OSError:
+        return None
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns
+
+
+class _Known(NamedTuple):
+    """A fingerprint, and the files it was made of, each as it was before it was read."""
+
+    fingerprint: str
+    states: dict[str, State | None]
+
+    @property
+    def fresh(self) -> bool:
+        return all(state_of(path) == state for path, state in self.states.items())
+
+
+_known: dict[Hashable, _Known] = {}
+_looked_at: ContextVar[set[Hashable] | None] = ContextVar("_looked_at", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """For many questions asked at one moment: within it, files of a fingerprint are looked at once, not each time."""
+    token = _looked_at.set(set())
+    try:
+        yield
+    finally:
+        _looked_at.reset(token)
+
+
+def fingerprint_unless_known(key: Hashable, make: Callable[[Callable[[Path], Path]], str]) -> str:
+    """What `make` returns, computed again only where one of the files it depends on has changed since.
+
+    `make` is handed a function to call with each file before it is read or found missing; it returns that file.
+    """
+    known, looked_at = _known.get(key), _looked_at.get()
+    if known and ((looked_at is not None and key in looked_at) or known.fresh):
+        if looked_at is not None:
+            looked_at.add(key)
+        return known.fingerprint
+    states: dict[str, State | None] = {}
+    changed_recently = False
+
+    def depends_on(path: Path) -> Path:
+        nonlocal changed_recently
+        state = states.setdefault(str(path), state_of(path))
+        changed_recently |= state is not None and abs(time.time() - state[-1] / 1e9) < RECENT
+        return path
+
+    fingerprint = make(depends_on)
+    if not changed_recently:
+        _known[key] = _Known(fingerprint, states)
+    return fingerprint
+
+
 def file_fingerprint(path: str) -> str:
     """Hash of a file's contents, 12 hex digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()[:12]
+
+    def contents(depends_on: Callable[[Path], Path]) -> str:
+        digest = hashlib.sha256()
+        with open(depends_on(Path(path)), "rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+        return digest.hexdigest()[:12]
+
+    return fingerprint_unless_known(("file", path), contents)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 Job = TypeVar("Job")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 BEAT = 30.0  # seconds between lines of progress where there is no terminal
 
 
@@ -23,7 +23,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prefetch(jobs: Iterable[Job], make: Callable[[Job], Made], threads: int = 0, ahead: int = 0) -> Iterator[Made]:
+def prefetch(jobs: Iterable[Job], make: Callable[[Job], Result], threads: int = 0, ahead: int = 0) -> Iterator[Result]:
     """`make` of every job, in order, made up to `ahead` jobs (default: two a thread) before they are asked for.
 
     Without threads each is made when it is asked for. An error of `make` is raised in its turn; whoever stops early
@@ -32,7 +32,7 @@ def prefetch(jobs: Iterable[Job], make: Callable[[Job], Made], threads: int = 0,
     if not threads:
         yield from map(make, jobs)
         return
-    waiting: deque[Future[Made]] = deque()
+    waiting: deque[Future[Result]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="prefetch")
     try:
         for job in jobs:
@@ -45,14 +45,14 @@ def prefetch(jobs: Iterable[Job], make: Callable[[Job], Made], threads: int = 0,
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def each(jobs: list[Job], make: Callable[[Job], Made], label: str) -> list[Made]:
+def each(jobs: list[Job], make: Callable[[Job], Result], label: str) -> list[Result]:
     """`make` of every job over all cores, with a progress bar, or a line now and then where there is no terminal."""
-    made: list[Made] = []
+    results: list[Result] = []
     with progress(label, len(jobs)) as done:
         for result in prefetch(jobs, make, cores()):
-            made.append(result)
-            done(len(made))
-    return made
+            results.append(result)
+            done(len(results))
+    return results
 
 
 @contextmanager

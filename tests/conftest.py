@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from predictions import CLASSES
 
 from apc.config import Config, pocket
+from apc.methods.apc import APC
+from apc.methods.checkpoint import save_model
+from apc.methods.registry import build
+from apc.runs.rows import Row
+from apc.training.run import run
 
 torch.set_num_threads(1)
 
@@ -54,3 +60,28 @@ def photographs(tmp_path: Path) -> Path:
     (root / "train.csv").write_text("\n".join([lines[0], *lines[1:9]]) + "\n")
     (root / "val.csv").write_text("\n".join([lines[0], *lines[9:]]) + "\n")
     return root
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an untrained model that names every class somewhere."""
+    torch.manual_seed(0)
+    cfg = replace(pocket(), weights="", image_size=48, crf="none")
+    method = build(cfg, len(CLASSES))
+    assert isinstance(method, APC)
+    with torch.no_grad():
+        method.decoder.classify.weight *= 20
+        method.classifier.weight *= 20
+    folder = tmp_path_factory.mktemp("model")
+    save_model(folder, method, cfg, CLASSES)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Row]:
+    """Folder of runs and the row of a tiny one, which tests measure and leave as they found them."""
+    runs = tmp_path_factory.mktemp("runs")
+    cfg = replace(
+        pocket(), weights="", num_train=32, num_val=8, batch_size=8, epochs=2, frozen_epochs=0, crf="none", eval_every=1
+    )
+    return runs, run(cfg, runs=runs)

@@ -137,11 +137,11 @@ class DrawFlags:
 
 def _draw(words: list[str]) -> None:
     flags = parse(DrawFlags, words, "apc data draw")
-    from apc.data import pocket_folder
+    from apc.data import pocket, pocket_folder
 
     root, counts = flags.root, {"train": flags.num_train, "val": flags.num_val}
     pocket_folder.write(root, counts, flags.data_seed)
-    classes = len(pocket_folder.pocket.KINDS)
+    classes = len(pocket.KINDS)
     print(f"{root}: {flags.num_train} training and {flags.num_val} validation images of {classes} classes")
     print(f"  apc data check folder --root {root}")
     print(f"  apc train pocket --dataset folder --root {root} --num-train 0")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from apc.devices import device_of, set_threads
 from apc.flags import POSITIONAL, parse
 from apc.parallel import cores, progress
+from apc.runs.folder import ModelFolder
 from apc.runs.scores import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
 
 
@@ -148,7 +149,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
             told = stamp(
                 val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)),
                 **data.provenance(cfg),
-                model=file_fingerprint(str(flags.checkpoint / "model.safetensors")),
+                model=file_fingerprint(str(ModelFolder(flags.checkpoint).weights)),
                 images=len(split),
                 device=torch.cuda.get_device_name(device) if gpu else "cpu",
                 threads=torch.get_num_threads(),

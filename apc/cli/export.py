@@ -8,8 +8,9 @@ from typing import Annotated
 
 from apc.config import Config
 from apc.flags import POSITIONAL, parse
+from apc.runs.folder import ModelFolder, RunFolder, load_run
 
-FILES = {"model.safetensors", "config.toml", "classes.txt", "README.md"}
+FILES = {path.name for path in (*ModelFolder(Path()).needed, ModelFolder(Path()).card)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,26 +29,26 @@ class ExportFlags:
 def command(words: list[str]) -> None:
     flags = parse(ExportFlags, words, "apc export")
     folder, out = flags.checkpoint.resolve(), flags.out.resolve()
-    if out.exists() and (not out.is_dir() or not {p.name for p in out.iterdir()} <= FILES):
+    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
         raise ValueError(f"{flags.out}: holds files that `apc export` did not write; give another --out")
     from apc.files import require_writable
     from apc.methods.checkpoint import load_model, save_model
     from apc.reporting.model_card import at_best_epoch, model_card
-    from apc.runs.folder import load_run
 
     method, cfg, classes = load_model(folder)
-    of_best = folder.name == "best"
-    home = folder.parent if of_best else folder
+    home = folder.parent if RunFolder(folder.parent).best.path == folder else folder
+    of_best = home != folder
     row, epoch = load_run(home.parent, home.name), 0
     if row is None:
-        raise ValueError(f"{home}: has no row.json, so its scores are not known; export the folder of a finished run")
+        without = f"{home}: has no {RunFolder(home).row.name}, so its scores are not known"
+        raise ValueError(f"{without}; export the folder of a finished run")
     if of_best:
         row, epoch = at_best_epoch(row)
     require_writable(out.parent)
     part = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         save_model(part, method, _public(cfg), classes)
-        (part / "README.md").write_text(model_card(row, out.name, flags.license, epoch), encoding="utf-8")
+        ModelFolder(part).card.write_text(model_card(row, out.name, flags.license, epoch), encoding="utf-8")
         _replace(out, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)

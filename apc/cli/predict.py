@@ -55,6 +55,7 @@ def command(words: list[str]) -> None:
     from apc.parallel import cores
     from apc.prediction.predict import Job, classes_found
     from apc.prediction.predict import predict as predict_all
+    from apc.runs.folder import ModelFolder
 
     set_threads(flags.threads)
     device = device_of(flags.device)
@@ -65,7 +66,7 @@ def command(words: list[str]) -> None:
         patch = method.encoder.patch
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
     labels = image_labels(flags.labels, classes, photographs)
-    model = file_fingerprint(str(folder / "model.safetensors"))
+    model = file_fingerprint(str(ModelFolder(folder).weights))
     job = Job(method, cfg, classes, model, flags.branch, flags.only, device)
 
     from rich.console import Console

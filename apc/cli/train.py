@@ -85,19 +85,6 @@ def _print_epoch(numbers: dict[str, float]) -> None:
 
 def _scores(metrics: dict[str, float]) -> str:
     """Scores as lines for a terminal, each with what its name means."""
-    from apc.runs.scores import PROTOCOLS
+    from apc.runs.scores import in_a_line
 
-    meaning = {p.name: p.meaning for p in PROTOCOLS} | _MEANING
-    lines = [f"  {name:18} {value:6.2f}  {meaning.get(name, '')}".rstrip() for name, value in metrics.items()]
-    return "\n".join(lines)
-
-
-_MEANING = {
-    "precision": "decoder: share of the pixels called a thing that are one",
-    "recall": "decoder: share of the things' pixels that are found",
-    "tune_miou": "miou of every second validation image: joint searches choose by it",
-    "held_miou": "miou of the others: they are judged by it",
-    "test_miou": "decoder, no image labels, untouched test split",
-    "mean_k": "patches that adaptive-K takes for a class of the image",
-    "high_share": "share of an image's classes with two patches above epsilon",
-}
+    return "\n".join(f"  {name:18} {value:6.2f}  {in_a_line(name)}".rstrip() for name, value in metrics.items())

@@ -20,10 +20,9 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from apc.data.images import Lazy, decode
-from apc.data.prepared import hash_of
+from apc.data.images import Images, Lazy, decode, decoded, require_whole
 from apc.data.transforms import squash
-from apc.files import require_writable, whole, write_atomically
+from apc.files import hash_of, require_writable, whole, write_atomically
 from apc.parallel import each
 
 VERSION = 1
@@ -39,8 +38,8 @@ class Files(NamedTuple):
     """What identifies each image's contents."""
     cache: Path
     """Folder and first part of the name."""
-    again: str
-    """The command that makes the cache."""
+    command: str
+    """What makes the cache, on a command line."""
 
     def file(self, size: int) -> Path:
         """The cache at one size."""
@@ -61,19 +60,19 @@ def build(files: Files, size: int) -> Path:
         pass  # stale or damaged: made again
     require_writable(file.parent)
     file.with_suffix(".json").unlink(missing_ok=True)
-    for left in file.parent.glob(f".{file.name}.*"):  # gigabytes of a build that was killed
-        if time.time() - left.stat().st_mtime > 3600:
-            left.unlink(missing_ok=True)
+    for torn in file.parent.glob(f".{file.name}.*"):  # gigabytes of a build that was killed
+        if time.time() - torn.stat().st_mtime > 3600:
+            torn.unlink(missing_ok=True)
     with whole(file) as part:
-        kept = open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(files.paths), size, size, 3))
+        images = open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(files.paths), size, size, 3))
         _take_room(part)
 
         def make(i: int) -> int:
-            kept[i] = squash(decode(files.paths[i]), size).permute(1, 2, 0).numpy()
-            return zlib.crc32(kept[i])
+            images[i] = squash(decode(files.paths[i]), size).permute(1, 2, 0).numpy()
+            return zlib.crc32(images[i])
 
-        sums = each(list(range(len(files.paths))), make, f"{file.name}, {kept.nbytes / 2**30:.1f} GiB")
-        kept.flush()
+        sums = each(list(range(len(files.paths))), make, f"{file.name}, {images.nbytes / 2**30:.1f} GiB")
+        images.flush()
     write_atomically(file.with_suffix(".json"), json.dumps({"key": files.key(size), "sums": sums}))
     return file
 
@@ -90,22 +89,22 @@ def find(files: Files, size: int) -> np.ndarray | None:
     file = files.file(size)
     if not file.is_file() or not file.with_suffix(".json").is_file():
         return None
-    again = f"make it again with `{files.again} --image-size {size}`, or delete it"
+    remedy = f"make it again with `{files.command} --image-size {size}`, or delete it"
     try:
-        told = json.loads(file.with_suffix(".json").read_text())
-        key, sums = told["key"], told["sums"]
+        described = json.loads(file.with_suffix(".json").read_text())
+        key, sums = described["key"], described["sums"]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{file.with_suffix('.json')}: damaged; {again}") from None
+        raise ValueError(f"{file.with_suffix('.json')}: damaged; {remedy}") from None
     if key != files.key(size):
-        raise ValueError(f"{file}: made of other images than those of the list; {again}")
+        raise ValueError(f"{file}: made of other images than those of the list; {remedy}")
     count = len(files.paths)
     try:
-        images = np.load(file, mmap_mode="r")
+        images: np.ndarray = np.load(file, mmap_mode="r")
         fits = images.shape == (count, size, size, 3) and images.dtype == np.uint8 and len(sums) == count
     except (OSError, ValueError, EOFError):
         fits = False
     if not fits or broken(images, sums, range(0, count, max(count // SAMPLED, 1))):
-        raise ValueError(f"{file}: damaged; {again}")
+        raise ValueError(f"{file}: damaged; {remedy}")
     return images
 
 
@@ -121,3 +120,19 @@ def cached(images: np.ndarray, rows: list[int]) -> Lazy:
         return torch.from_numpy(np.array(images[rows[i]])).permute(2, 0, 1)
 
     return Lazy(read, len(rows))
+
+
+def images_of(files: Files, rows: list[int], size: int, *, verified: bool) -> Images:
+    """The images `rows` of a list, squashed to S = `size`: from its cache where there is one, else from their files.
+
+    Files that are decoded only when asked for are looked at now, unless they are `verified`; ValueError names one that
+    is truncated.
+    """
+    stored = find(files, size)
+    if stored is not None:
+        return cached(stored, rows)
+    images = decoded([files.paths[i] for i in rows], size)
+    if isinstance(images, Lazy) and not verified:
+        for i in rows:
+            require_whole(files.paths[i])
+    return images

@@ -11,10 +11,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from apc.config import Config
+from apc.data import prepared
+from apc.data.cache import Files
 from apc.data.images import size_of
 from apc.data.masks import IGNORE, made_of, write_mask
-from apc.data.prepared import VERSION, Entry, attempt, folder_of, hash_of, look_at, save
+from apc.data.prepared import VERSION, Entry, Sample, attempt, entry_of, folder_of, save
+from apc.data.split import Split
+from apc.files import hash_of
 
+SPLITS = ("train", "val")
 EXPECTED = {"all": (82783, 40504), "annotated": (82081, 40137), "vit_pcm": (81477, 39884)}
 """Training and validation images of the whole data set by subset.
 
@@ -46,6 +52,26 @@ class _Image(NamedTuple):
     objects: list[_Object]
 
 
+def load(cfg: Config, split: str) -> Split:
+    """Split `train` or `val` as `prepare` left it; see data.load."""
+    return prepared.load(cfg, split, cfg.coco_images)
+
+
+def files(root: str, name: str) -> Files:
+    """The photographs of one list."""
+    return prepared.files(root, "coco", name)
+
+
+def fingerprint(cfg: Config) -> str:
+    """Hash of what `prepare` left; see prepared.fingerprint."""
+    return prepared.fingerprint(cfg.root, "coco", [cfg.train_list, cfg.val_list])
+
+
+def provenance(cfg: Config) -> dict[str, Any]:
+    """See prepared.provenance."""
+    return prepared.provenance(cfg, [cfg.coco_images])
+
+
 def prepare(root: Path, *, partial: bool = False) -> None:
     """Write lists and masks below ROOT/apc/coco; ValueError where files are missing or damaged, or the counts differ.
 
@@ -54,16 +80,16 @@ def prepare(root: Path, *, partial: bool = False) -> None:
     images: list[_Image] = []
     names: dict[str, list[str]] = {}
     for split in ("train", "val"):
-        names[split], found = _annotations(root / "annotations" / f"instances_{split}2014.json", f"{split}2014")
-        images += found
+        names[split], of_split = _annotations(root / "annotations" / f"instances_{split}2014.json", f"{split}2014")
+        images += of_split
     if names["train"] != names["val"]:
         raise ValueError(f"{root}/annotations: the two files have different categories")
     if not partial:
         counts = {split: sum(image.split == split for image in images) for split in ("train2014", "val2014")}
         if (*counts.values(),) != EXPECTED["all"]:
-            found_counts = " and ".join(f"{split} has {count} images" for split, count in counts.items())
+            has = " and ".join(f"{split} has {count} images" for split, count in counts.items())
             wanted = "{} and {}".format(*EXPECTED["all"])
-            raise ValueError(f"{root}: not the whole of COCO 2014: {found_counts}, not {wanted}; --partial takes it")
+            raise ValueError(f"{root}: not the whole of COCO 2014: {has}, not {wanted}; --partial takes it")
 
     classes = ["background", *names["train"]]
     where = folder_of(root, "coco")
@@ -97,10 +123,10 @@ def download(root: Path) -> None:
 def _annotations(path: Path, split: str) -> tuple[list[str], list[_Image]]:
     """Class names in the order of COCO's ids, and images with their objects, of one file of instances."""
     try:
-        told = json.loads(path.read_bytes())
-        categories = sorted((c["id"], "_".join(c["name"].split())) for c in told["categories"])
-        images = {i["id"]: _Image(split, i["file_name"], (i["height"], i["width"]), []) for i in told["images"]}
-        annotations = told["annotations"]
+        instances = json.loads(path.read_bytes())
+        categories = sorted((c["id"], "_".join(c["name"].split())) for c in instances["categories"])
+        images = {i["id"]: _Image(split, i["file_name"], (i["height"], i["width"]), []) for i in instances["images"]}
+        annotations = instances["annotations"]
     except OSError:
         raise ValueError(f"{path}: there is no such file; unpack COCO 2014's annotations there") from None
     except KeyError as error:
@@ -110,7 +136,7 @@ def _annotations(path: Path, split: str) -> tuple[list[str], list[_Image]]:
     numbers = {category: number for number, (category, _) in enumerate(categories, start=1)}
     if not images:
         raise ValueError(f"{path}: lists no image")
-    if len({image.name for image in images.values()}) != len(told["images"]):
+    if len({image.name for image in images.values()}) != len(instances["images"]):
         raise ValueError(f"{path}: an image is listed twice")
     if len(numbers) != len(categories) or len({name for _, name in categories}) != len(categories):
         raise ValueError(f"{path}: a category is listed twice")
@@ -144,10 +170,10 @@ def _entry(root: Path, masks: Path, classes: list[str], image: _Image) -> Entry:
     labels = {classes[thing.number] for thing in image.objects}
 
     def subsets(size: tuple[int, ...], values: list[int]) -> list[str]:
-        kept_by_vit_pcm = min(size) >= SMALLEST and len(values) > 1
-        return ["all", *(["annotated"] if labels else []), *(["vit_pcm"] if kept_by_vit_pcm else [])]
+        sieved_in = min(size) >= SMALLEST and len(values) > 1
+        return ["all", *(["annotated"] if labels else []), *(["vit_pcm"] if sieved_in else [])]
 
-    return look_at(root, f"{image.split}/{image.name}", mask, classes, labels, subsets)
+    return entry_of(root, classes, Sample(f"{image.split}/{image.name}", mask, labels, subsets))
 
 
 def paint(objects: list[_Object], height: int, width: int) -> np.ndarray:
@@ -176,7 +202,7 @@ def _shape(outline: Any, height: int, width: int) -> np.ndarray:
         outline = codes.merge(codes.frPyObjects(polygons, height, width))
     elif isinstance(outline["counts"], list):
         outline = codes.frPyObjects(outline, height, width)
-    shape = codes.decode(outline).astype(bool)
+    shape: np.ndarray = codes.decode(outline).astype(bool)
     if shape.shape != (height, width):
         raise ValueError(f"it is of an image of {shape.shape[1]}x{shape.shape[0]}")
     return shape

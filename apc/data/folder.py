@@ -6,14 +6,25 @@ the image as it is seen: turned as its EXIF says.
 """
 
 import csv
+import functools
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
+from apc.config import Config
+from apc.data.cache import Files, images_of
 from apc.data.images import decode, size_of
 from apc.data.masks import read_mask as read_mask_file
+from apc.data.prepared import folder_of
+from apc.data.split import Split, chosen, list_of, side_of
+from apc.files import fingerprint_unless_known
+
+SPLITS = ("train", "val")
 
 READING = "2"
 """How files become pixels; another one where decoding or resizing changes any. 2: torch resizes, no longer Pillow."""
@@ -67,13 +78,13 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
     seen: set[str] = set()
     masks: dict[Path, str] = {}
     for row in reader:
-        image, found = row["image"] or "", (row["labels"] or "").split()
-        unknown = [label for label in found if label not in classes[1:]]
+        image, labels = row["image"] or "", (row["labels"] or "").split()
+        unknown = [label for label in labels if label not in classes[1:]]
         mask = mask_path(root, image) if image else Path()
         problem = ""
         if unknown:
             problem = f"label {unknown[0]!r} is not in classes.txt; it has {', '.join(classes[1:])}"
-        elif not found:
+        elif not labels:
             problem = f"image {image!r} has no label"
         elif not (Path(root) / "images" / image).is_file():
             problem = f"there is no image {root}/images/{image}"
@@ -87,7 +98,7 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
             problems.append(f"{path}, line {reader.line_num}: {problem}")
         else:
             listing.names.append(image)
-            listing.labels.append([int(c in found) for c in classes[1:]])
+            listing.labels.append([int(c in labels) for c in classes[1:]])
     if not seen:
         raise ValueError(f"{path}: lists no image")
     return listing, problems
@@ -109,17 +120,59 @@ def read_mask(root: str, name: str, num_classes: int) -> np.ndarray | None:
     return read_mask_file(path, size_of(Path(root) / "images" / name), num_classes) if path.is_file() else None
 
 
-def fingerprint(root: str, lists: list[str]) -> str:
-    """Hash of the lists, the class names, the images they name and the masks of the last list (12 hex digits)."""
+def load(cfg: Config, split: str) -> Split:
+    """Split `train` or `val` of the photographs below `root`; see data.load."""
+    name = list_of(cfg, split)
+    listing = read_list(cfg.root, name)
+    rows = chosen(cfg, split, len(listing.names))
+    names = [listing.names[i] for i in rows]
+    loaded = Split(
+        listing.classes,
+        names,
+        torch.tensor([listing.labels[i] for i in rows], dtype=torch.float32),
+        images_of(files(cfg.root, name), rows, side_of(cfg, split), verified=False),
+        photo=lambda i: read_image(cfg.root, names[i]),
+    )
+    if split != "train":
+        loaded.mask = lambda i: read_mask(cfg.root, names[i], len(listing.classes))
+    return loaded
+
+
+def files(root: str, name: str) -> Files:
+    """The photographs of one list; each is known by its name, size and time of last change."""
+    names = read_list(root, name).names
+    paths = [Path(root) / "images" / image for image in names]
+    stats = [path.stat() for path in paths]
+    keys = [f"{image} {s.st_size} {s.st_mtime_ns}" for image, s in zip(names, stats, strict=True)]
+    command = f"apc data cache folder --root {root} --lists {name}"
+    return Files(paths, keys, folder_of(root, "folder") / "cache" / Path(name).stem, command)
+
+
+def fingerprint(cfg: Config) -> str:
+    """Hash of the lists, the class names, the images they name and the validation images' masks (12 hex digits)."""
+    lists = [cfg.train_list, cfg.val_list]
+    return fingerprint_unless_known(("folder", cfg.root, *lists), functools.partial(_hash_of_contents, cfg.root, lists))
+
+
+def _hash_of_contents(root: str, lists: list[str], depends_on: Callable[[Path], Path]) -> str:
+    """`fingerprint`, read anew; `depends_on` is told of every file."""
+    if root:
+        depends_on(Path(root) / "classes.txt")
     digest = hashlib.sha256("\n".join([READING, *read_classes(root)]).encode())
     for name in lists:
-        digest.update((Path(root) / name).read_bytes() if (Path(root) / name).is_file() else b"")
+        path = depends_on(Path(root) / name)
+        digest.update(path.read_bytes() if path.is_file() else b"")
         for image in read_list(root, name).names:
-            digest.update((Path(root) / "images" / image).read_bytes())
+            digest.update(depends_on(Path(root) / "images" / image).read_bytes())
             mask = mask_path(root, image)
-            if name == lists[-1] and mask.is_file():
+            if name == lists[-1] and depends_on(mask).is_file():
                 digest.update(mask.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def provenance(cfg: Config) -> dict[str, Any]:
+    """Nothing: the fingerprint says all."""
+    return {}
 
 
 def _text(path: Path) -> str:

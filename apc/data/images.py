@@ -52,10 +52,10 @@ def decoded(paths: Sequence[Path], size: int) -> Images:
     lazy = Lazy(lambda i: squash(decode(paths[i]), size), len(paths))
     if len(paths) * 3 * size**2 > IN_MEMORY:
         return lazy
-    kept = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
+    images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
     for i, image in enumerate(prefetch(range(len(paths)), lazy.make, min(cores(), len(paths)))):
-        kept[i] = image
-    return kept
+        images[i] = image
+    return images
 
 
 def decode(path: Path) -> np.ndarray:

@@ -54,11 +54,11 @@ def values_in(mask: np.ndarray) -> list[int]:
 
 def write_mask(path: Path, mask: np.ndarray, source: str) -> None:
     """Write class numbers (H,W) uint8, whole or not at all; the file remembers a hash of what it was made of."""
-    image, told = Image.fromarray(mask), PngInfo()
+    image, info = Image.fromarray(mask), PngInfo()
     image.putpalette(palette().tobytes())
-    told.add_text("source", source)
+    info.add_text("source", source)
     with whole(path) as part:
-        image.save(part, format="PNG", pnginfo=told)
+        image.save(part, format="PNG", pnginfo=info)
 
 
 def made_of(path: Path) -> str:

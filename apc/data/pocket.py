@@ -6,27 +6,38 @@ heads of absent classes lie about as outliers. Backgrounds and clutter come from
 the things, independent of the labels. Sizes and rates are those measured in the project's scale-model study.
 """
 
-from colorsys import hsv_to_rgb
-from functools import cache
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-Array = NDArray[np.floating[Any]]
-Bytes = NDArray[np.uint8]
-Colour = tuple[float, float, float]
-Tones = tuple[Colour, Colour]
-Painted = tuple[tuple[slice, slice], Array]  # a window of the picture and the shape's coverage there, 0 to 1
+from apc.config import Config
+from apc.data.cache import Files
+from apc.data.painting import (
+    NUM_HUES,
+    PATTERNS,
+    PERIODS,
+    SHAPES,
+    SIDE,
+    Array,
+    Bytes,
+    Figure,
+    Painted,
+    background,
+    develop,
+    dull,
+    paint,
+    striking,
+)
+from apc.data.split import Split, chosen, side_of
+from apc.data.transforms import squash
 
 VERSION = 1
 """Raise it when any picture changes, so that no run is taken for one on other pictures."""
-SIDE = 96  # pixels: 12 patches of 8
 SIZES = {"train": 1600, "val": 256, "test": 256}
-SHAPES = ("egg", "box", "kite", "drop", "star")
-PATTERNS = ("bands", "stripes", "checks", "dots", "rings", "waves")
-PERIODS = (3.0, 4.5, 7.0)  # wavelengths in pixels
-NUM_HUES = 8
+"""Pictures of each split."""
+SPLITS = tuple(SIZES)
 MIN_PIXELS = 30  # a class with fewer is not in the picture: nobody who names what is there would have seen it
 
 
@@ -55,6 +66,40 @@ KINDS = (
 CLASSES = ["background", *(kind.name for kind in KINDS)]
 
 
+def load(cfg: Config, split: str) -> Split:
+    """Split `train`, `val` or `test` of `data_seed`; see data.load."""
+    numbers = chosen(cfg, split, SIZES[split])
+    images, masks = zip(*(_drawn(split, i, cfg.data_seed) for i in numbers), strict=True)
+    labels = torch.zeros(len(numbers), len(CLASSES))
+    for i, mask in enumerate(masks):
+        labels[i, torch.from_numpy(np.unique(mask)).long()] = 1
+    loaded = Split(
+        CLASSES,
+        [str(i) for i in numbers],
+        labels[:, 1:],
+        torch.stack([squash(image, side_of(cfg, split)) for image in images]),
+        photo=lambda i: images[i],
+    )
+    if split != "train":
+        loaded.mask = lambda i: masks[i]
+    return loaded
+
+
+def files(root: str, name: str) -> Files:
+    """There are none: pictures are drawn."""
+    raise ValueError("dataset pocket has no files; its pictures are drawn when they are asked for")
+
+
+def fingerprint(cfg: Config) -> str:
+    """Version of the drawing, and the seed."""
+    return f"pocket-{VERSION}-{cfg.data_seed}"
+
+
+def provenance(cfg: Config) -> dict[str, Any]:
+    """Nothing: the fingerprint says all."""
+    return {}
+
+
 def draw(split: str, index: int, data_seed: int) -> tuple[Bytes, Bytes]:
     """Picture `index` of a split: image (96,96,3) and mask (96,96) of class numbers, 0 for background.
 
@@ -65,6 +110,9 @@ def draw(split: str, index: int, data_seed: int) -> tuple[Bytes, Bytes]:
     while not mask.any():  # all hidden or too small: hardly ever, but every picture shows something
         image, mask = _scene(rng)
     return develop(rng, image), mask
+
+
+_drawn = functools.cache(draw)
 
 
 def _scene(rng: np.random.Generator) -> tuple[Array, Bytes]:
@@ -101,7 +149,7 @@ def _thing(rng: np.random.Generator, image: Array, mask: Bytes, c: int, spots: l
     spots.append(spot)
     angle = rng.normal(0, 0.4) + np.pi * rng.integers(2)
     tones = dull(rng, kind.hue / NUM_HUES + rng.normal(0, 0.04))
-    parts = [paint(image, spot, half, angle, kind.shape, kind.pattern, kind.period, tones)]
+    parts = [paint(image, Figure(spot, half, angle, kind.shape, kind.pattern, kind.period, tones))]
     if rng.random() < 0.6:
         end = spot + 0.9 * half * np.array([np.sin(angle), np.cos(angle)])
         parts.append(_head(rng, image, kind, end, max(0.38 * half, 4.5), angle))
@@ -112,139 +160,12 @@ def _thing(rng: np.random.Generator, image: Array, mask: Bytes, c: int, spots: l
 def _head(rng: np.random.Generator, image: Array, kind: Kind, spot: Array, radius: float, angle: float) -> Painted:
     """A class's head, wherever it lies."""
     tones = striking(rng, kind.head_hues[0] / NUM_HUES, kind.head_hues[1] / NUM_HUES)
-    return paint(image, spot, radius, angle, "disc", kind.head_pattern, 4.5, tones)
+    return paint(image, Figure(spot, radius, angle, "disc", kind.head_pattern, 4.5, tones))
 
 
 def _clutter(rng: np.random.Generator, image: Array, size: float) -> Painted:
     """A shape of no class, made of the same parts as the bodies."""
     shape, pattern = SHAPES[rng.integers(len(SHAPES))], PATTERNS[rng.integers(len(PATTERNS))]
     spot, angle = rng.uniform(0, SIDE, size=2), rng.uniform(0, 2 * np.pi)
-    return paint(image, spot, size, angle, shape, pattern, PERIODS[rng.integers(len(PERIODS))], dull(rng, rng.random()))
-
-
-def dull(rng: np.random.Generator, hue: float) -> Tones:
-    """Two near tones of one hue: a body's low contrast."""
-    saturation, value = rng.uniform(0.35, 0.65), rng.uniform(0.5, 0.8)
-    return hsv_to_rgb(hue % 1, saturation, value + 0.12), hsv_to_rgb(hue % 1, saturation, value - 0.12)
-
-
-def striking(rng: np.random.Generator, hue: float, other: float) -> Tones:
-    """Two saturated tones of two hues: a head's high contrast."""
-    first, second = (hue + rng.normal(0, 0.015)) % 1, (other + rng.normal(0, 0.015)) % 1
-    return hsv_to_rgb(first, rng.uniform(0.85, 1), 0.95), hsv_to_rgb(second, rng.uniform(0.85, 1), 0.6)
-
-
-def paint(
-    image: Array, spot: Array, size: float, angle: float, shape: str, pattern: str, period: float, tones: Tones
-) -> Painted:
-    """Blend one patterned shape into the image, in place: (row, column) centre, half length and period in pixels.
-
-    Only the shape's own window is computed, which is what makes drawing fast.
-    """
-    reach = size + 1.5
-    top, left = (int(max(c - reach, 0)) for c in spot)
-    bottom, right = (int(min(c + reach + 1, SIDE)) for c in spot)
-    window = (slice(top, bottom), slice(left, right))
-    y = np.arange(top, bottom, dtype=np.float32)[:, None] - np.float32(spot[0])
-    x = np.arange(left, right, dtype=np.float32)[None, :] - np.float32(spot[1])
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    along, across = x * cos + y * sin, y * cos - x * sin
-    alpha = _limit((1 - _outline(shape, along / size, across / size)) * (0.6 * size) + 0.5, 0, 1)
-    mix = 0.5 + 0.5 * wave(pattern, along, across, 2 * np.pi / period)
-    first, second = np.array(tones, np.float32)
-    ink = second + mix[..., None] * (first - second)
-    ink *= (1 - (0.15 / size) * y)[..., None]  # lit from above
-    ink -= image[window]
-    image[window] += alpha[..., None] * ink
-    return window, alpha
-
-
-def _outline(shape: str, u: Array, v: Array) -> Array:
-    """How far out a point is, 1 on the shape's edge; u runs along it and v across, both in half lengths."""
-    if shape == "disc":
-        return np.sqrt(u * u + v * v)
-    if shape == "egg":
-        return np.sqrt(u * u + (v / 0.55) ** 2)
-    if shape == "box":
-        return np.maximum(np.abs(u), np.abs(v) / 0.5)
-    if shape == "kite":
-        return np.abs(u) + np.abs(v) / 0.75
-    if shape == "drop":
-        return np.sqrt(u * u + (v / (0.45 + 0.3 * u)) ** 2)
-    assert shape == "star", shape
-    return np.sqrt(u * u + v * v) / (0.78 + 0.22 * np.cos(5 * np.arctan2(v, u)))
-
-
-def wave(pattern: str, along: Array, across: Array, frequency: float) -> Array:
-    """Value of a pattern in [-1,1]; coordinates in pixels, frequency in radians a pixel."""
-    if pattern == "bands":
-        return _steep(np.sin(along * frequency))
-    if pattern == "stripes":
-        return _steep(np.sin(across * frequency))
-    if pattern == "checks":
-        return _steep(np.sin(along * frequency) * np.sin(across * frequency) * 1.5)
-    if pattern == "dots":
-        return _steep(np.cos(along * frequency) + np.cos(across * frequency) - 0.6)
-    if pattern == "rings":
-        return _steep(np.cos(np.sqrt(along * along + across * across) * frequency))
-    assert pattern == "waves", pattern
-    return _steep(np.sin(across * frequency + 1.6 * np.sin(along * (0.6 * frequency))))
-
-
-def _steep(values: Array) -> Array:
-    return _limit(1.6 * values, -1, 1)
-
-
-def _limit(values: Array, low: float, high: float) -> Array:
-    return np.minimum(np.maximum(values, low), high)  # a third of np.clip's time on arrays this small
-
-
-def background(rng: np.random.Generator) -> Array:
-    """A random cut of a random texture between two random colours (96,96,3); says nothing of what lies on it."""
-    bank = _textures()
-    texture = bank[rng.integers(len(bank))]
-    top, left = rng.integers(0, bank.shape[1] - SIDE + 1, size=2)
-    cut = texture[top : top + SIDE, left : left + SIDE]
-    if rng.random() < 0.5:
-        cut = cut.T
-    colours = [hsv_to_rgb(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.25, 0.9)) for _ in range(2)]
-    first, second = np.array(colours, np.float32)
-    return first + cut[..., None] * (second - first)
-
-
-@cache
-def _textures() -> Array:
-    """The bank of backgrounds: 48 fields of smooth noise in [0,1], every third mixed with a pattern (48,160,160)."""
-    rng, side = np.random.default_rng(48), 160
-    rows = np.arange(side, dtype=np.float32)
-    fields = []
-    for number in range(48):
-        field = np.zeros((side, side), np.float32)
-        for cells, strength in ((4, 1.0), (12, 0.6), (32, 0.4), (96, 0.25)):
-            place = np.linspace(0, cells - 1, side)
-            weights = np.maximum(0, 1 - np.abs(place[:, None] - np.arange(cells)))  # linear interpolation as a matrix
-            field += strength * (weights @ rng.standard_normal((cells, cells)) @ weights.T).astype(np.float32)
-        field = 0.5 + field / (4 * field.std())
-        if number % 3 == 0:
-            pattern, period, angle = PATTERNS[rng.integers(len(PATTERNS))], rng.uniform(3, 12), rng.uniform(0, np.pi)
-            along = rows[None] * np.cos(angle) + rows[:, None] * np.sin(angle)
-            across = rows[:, None] * np.cos(angle) - rows[None] * np.sin(angle)
-            field += 0.2 * wave(pattern, along.astype(np.float32), across.astype(np.float32), 2 * np.pi / period)
-        fields.append(np.clip(field, 0, 1))
-    return np.stack(fields).astype(np.float32)
-
-
-def develop(rng: np.random.Generator, image: Array) -> Bytes:
-    """From painted colours to bytes: light that falls off to one side, and the camera's noise."""
-    ramp = np.linspace(-0.5, 0.5, SIDE, dtype=np.float32)
-    fall_x, fall_y = rng.normal(0, 0.15, size=2).astype(np.float32)
-    lit = image * (1 + fall_x * ramp + fall_y * ramp[:, None])[..., None]
-    start = rng.integers(len(_grain()) - lit.size)
-    lit += _grain()[start : start + lit.size].reshape(lit.shape)
-    return (_limit(lit, 0, 1) * 255 + 0.5).astype(np.uint8)
-
-
-@cache
-def _grain() -> Array:
-    """A long strip of noise, of which every picture takes a random piece: drawing it anew is a fifth of the time."""
-    return 0.03 * np.random.default_rng(3).standard_normal(1 << 20, np.float32)
+    period, tones = PERIODS[rng.integers(len(PERIODS))], dull(rng, rng.random())
+    return paint(image, Figure(spot, size, angle, shape, pattern, period, tones))

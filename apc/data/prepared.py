@@ -10,20 +10,24 @@ So a start reads a list and not 80,000 images: the lists' hash stands for all th
 """
 
 import csv
-import hashlib
+import functools
 import io
 import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 
+from apc.config import Config
+from apc.data.cache import Files, images_of
 from apc.data.images import decode
 from apc.data.masks import read_mask, values_in
-from apc.files import write_atomically
+from apc.data.split import Split, chosen, list_of, side_of
+from apc.files import State, fingerprint_unless_known, hash_of, state_of, write_atomically
 from apc.parallel import each
 
 Job = TypeVar("Job")
@@ -71,24 +75,27 @@ def attempt(jobs: list[Job], make: Callable[[Job], Entry], label: str) -> list[E
         except ValueError as error:
             return error
 
-    made = each(jobs, caught, label)
-    if problems := [str(result) for result in made if isinstance(result, ValueError)]:
+    results = each(jobs, caught, label)
+    if problems := [str(result) for result in results if isinstance(result, ValueError)]:
         raise BadFiles(problems)
-    return [result for result in made if isinstance(result, Entry)]
+    return [result for result in results if isinstance(result, Entry)]
 
 
-def look_at(
-    root: Path,
-    image: str,
-    mask: Path,
-    classes: list[str],
-    labels: set[str],
-    subsets: Callable[[tuple[int, ...], list[int]], list[str]],
-) -> Entry:
-    """An Entry from its files, which are decoded to their end; ValueError where one cannot be used.
+class Sample(NamedTuple):
+    """What a data set says of an image before its files are read."""
 
-    `subsets` names the image's from its size (H,W) and the numbers that occur in its mask.
-    """
+    image: str
+    """Photograph, a path below ROOT."""
+    mask: Path
+    labels: set[str]
+    """Classes that are annotated as objects."""
+    subsets: Callable[[tuple[int, ...], list[int]], list[str]]
+    """Names the parts of the list it belongs to, from its size (H,W) and the numbers that occur in its mask."""
+
+
+def entry_of(root: Path, classes: list[str], sample: Sample) -> Entry:
+    """An Entry from its files, which are decoded to their end; ValueError where one cannot be used."""
+    image, mask, labels, subsets = sample
     size = decode(root / image).shape[:2]
     data = (root / image).read_bytes()
     values = values_in(read_mask(mask, size, len(classes)))
@@ -104,11 +111,6 @@ def look_at(
         width=size[1],
         bytes=len(data),
     )
-
-
-def hash_of(data: bytes) -> str:
-    """Hash of contents, 12 hex digits."""
-    return hashlib.sha256(data).hexdigest()[:12]
 
 
 def folder_of(root: str | Path, dataset: str) -> Path:
@@ -127,10 +129,10 @@ def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Ent
         write_atomically(where / f"{split}.csv", text.getvalue())
     write_atomically(where / "classes.txt", "\n".join(classes) + "\n")
     counts = {split: Counter(s for e in entries for s in e.subsets.split()) for split, entries in lists.items()}
-    told = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
+    described = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
     for part in (where / "masks").rglob(".*.png.*"):  # of a preparation that was killed
         part.unlink(missing_ok=True)
-    write_atomically(where / "manifest.json", json.dumps(told, indent=1) + "\n")
+    write_atomically(where / "manifest.json", json.dumps(described, indent=1) + "\n")
 
 
 def manifest(root: str, dataset: str) -> dict[str, Any]:
@@ -139,17 +141,17 @@ def manifest(root: str, dataset: str) -> dict[str, Any]:
         raise ValueError(f"root is empty; give the folder with --root that `apc data prepare {dataset}` was given")
     if not Path(root).is_dir():
         raise ValueError(f"root is {root!r}; there is no such folder")
-    path, again = folder_of(root, dataset) / "manifest.json", f"run `apc data prepare {dataset} --root {root}`"
+    path, remedy = folder_of(root, dataset) / "manifest.json", f"run `apc data prepare {dataset} --root {root}`"
     if not path.is_file():
-        raise ValueError(f"{path}: there is no such file; {again}")
+        raise ValueError(f"{path}: there is no such file; {remedy}")
     try:
-        told: dict[str, Any] = json.loads(path.read_text())
-        version = told["version"]
+        described: dict[str, Any] = json.loads(path.read_text())
+        version = described["version"]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path}: damaged; {again}") from None
+        raise ValueError(f"{path}: damaged; {remedy}") from None
     if version != VERSION:
-        raise ValueError(f"{path}: made by another version; {again}")
-    return told
+        raise ValueError(f"{path}: made by another version; {remedy}")
+    return described
 
 
 def read_classes(root: str, dataset: str) -> list[str]:
@@ -188,16 +190,26 @@ def read_entries(root: str, dataset: str, name: str) -> list[Entry]:
     return entries
 
 
+def entries_of(root: str, dataset: str, name: str) -> list[Entry]:
+    """`read_entries`, read again only where the list has changed."""
+    return _entries_at(root, dataset, name, state_of(folder_of(root, dataset) / name))
+
+
+@functools.lru_cache(maxsize=4)
+def _entries_at(root: str, dataset: str, name: str, state: State | None) -> list[Entry]:
+    return read_entries(root, dataset, name)
+
+
 def require_unchanged(root: str, dataset: str, entries: list[Entry]) -> None:
     """ValueError where a photograph is gone or its file has another size; `apc data check` compares contents."""
-    again = f"run `apc data prepare {dataset} --root {root}` again"
+    remedy = f"run `apc data prepare {dataset} --root {root}` again"
     for entry in entries:
         try:
             size = (Path(root) / entry.image).stat().st_size
         except OSError:
-            raise ValueError(f"{Path(root) / entry.image}: there is no such image; {again}") from None
+            raise ValueError(f"{Path(root) / entry.image}: there is no such image; {remedy}") from None
         if size != entry.bytes:
-            raise ValueError(f"{Path(root) / entry.image}: changed since it was prepared; {again}")
+            raise ValueError(f"{Path(root) / entry.image}: changed since it was prepared; {remedy}")
 
 
 def labels_of(entries: list[Entry], classes: list[str], source: str) -> np.ndarray:
@@ -212,7 +224,53 @@ def labels_of(entries: list[Entry], classes: list[str], source: str) -> np.ndarr
 
 def fingerprint(root: str, dataset: str, lists: list[str]) -> str:
     """Hash of manifest, classes and lists, which hold the hashes of all files they name (12 hex digits)."""
-    manifest(root, dataset)
-    where = folder_of(root, dataset)
-    texts = [where / name for name in ("manifest.json", "classes.txt", *lists)]
-    return hash_of(b"\0".join(path.read_bytes() if path.is_file() else b"" for path in texts))
+
+    def contents(depends_on: Callable[[Path], Path]) -> str:
+        where = folder_of(root, dataset)
+        texts = [depends_on(where / name) for name in ("manifest.json", "classes.txt", *lists)]
+        manifest(root, dataset)
+        return hash_of(b"\0".join(path.read_bytes() if path.is_file() else b"" for path in texts))
+
+    return fingerprint_unless_known((dataset, root, *lists), contents)
+
+
+def load(cfg: Config, split: str, subset: str = "") -> Split:
+    """Split `train` or `val` of a prepared data set, or the part of it that is in `subset`; see data.load."""
+    root, name = Path(cfg.root), list_of(cfg, split)
+    classes, listed = read_classes(cfg.root, cfg.dataset), entries_of(cfg.root, cfg.dataset, name)
+    used = [i for i, entry in enumerate(listed) if not subset or subset in entry.subsets.split()]
+    if not used:
+        raise ValueError(f"coco_images is {subset}; {name} has no such image")
+    rows = [used[i] for i in chosen(cfg, split, len(used))]
+    entries = [listed[i] for i in rows]
+    require_unchanged(cfg.root, cfg.dataset, entries)
+    loaded = Split(
+        classes,
+        [Path(entry.image).name for entry in entries],
+        torch.from_numpy(labels_of(entries, classes, cfg.label_source)),
+        images_of(files(cfg.root, cfg.dataset, name), rows, side_of(cfg, split), verified=True),
+        photo=lambda i: decode(root / entries[i].image),
+        verified=True,
+    )
+    if split != "train":
+        loaded.mask = lambda i: read_mask(root / entries[i].mask, (entries[i].height, entries[i].width), len(classes))
+    return loaded
+
+
+def files(root: str, dataset: str, name: str) -> Files:
+    """The photographs of one prepared list, each known by the hash of its contents."""
+    entries = entries_of(root, dataset, name)
+    return Files(
+        [Path(root) / entry.image for entry in entries],
+        [f"{entry.image} {entry.image_hash}" for entry in entries],
+        folder_of(root, dataset) / "cache" / Path(name).stem,
+        f"apc data cache {dataset} --root {root} --lists {name}",
+    )
+
+
+def provenance(cfg: Config, subsets: list[str]) -> dict[str, Any]:
+    """Which parts of the data set a run used, the source of its labels, and whether all of it was the whole."""
+    complete = manifest(cfg.root, cfg.dataset)["whole"]
+    whole = all(complete[subset] for subset in subsets)
+    lists = (cfg.train_list, cfg.val_list) == ("train.csv", "val.csv")
+    return {"subset": " ".join(subsets), "label_source": cfg.label_source, "whole": whole and lists}

@@ -7,13 +7,18 @@ the usual label files hold; or from the masks.
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
+from apc.config import Config
+from apc.data import prepared
+from apc.data.cache import Files
 from apc.data.masks import made_of, write_mask
-from apc.data.prepared import Entry, attempt, folder_of, hash_of, look_at, save
+from apc.data.prepared import Entry, Sample, attempt, entry_of, folder_of, save
+from apc.data.split import Split
+from apc.files import hash_of
 
 CLASSES = (
     "background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person "
@@ -34,6 +39,26 @@ class _Image(NamedTuple):
     """SBD's mask; None where VOC has one."""
 
 
+def load(cfg: Config, split: str) -> Split:
+    """Split `train` or `val` as `prepare` left it; see data.load."""
+    return prepared.load(cfg, split)
+
+
+def files(root: str, name: str) -> Files:
+    """The photographs of one list."""
+    return prepared.files(root, "voc", name)
+
+
+def fingerprint(cfg: Config) -> str:
+    """Hash of what `prepare` left; see prepared.fingerprint."""
+    return prepared.fingerprint(cfg.root, "voc", [cfg.train_list, cfg.val_list])
+
+
+def provenance(cfg: Config) -> dict[str, Any]:
+    """See prepared.provenance."""
+    return prepared.provenance(cfg, ["train_aug", "val"])
+
+
 def prepare(root: Path, *, partial: bool = False) -> None:
     """Write lists and masks below ROOT/apc/voc; ValueError where files are missing or damaged, or the counts differ.
 
@@ -51,9 +76,9 @@ def prepare(root: Path, *, partial: bool = False) -> None:
     train, val = (_names(voc / "ImageSets" / "Segmentation" / f"{split}.txt") for split in ("train", "val"))
     further = _names(sbd / "train.txt") | _names(sbd / "val.txt") if sbd else set()
     train_aug = (further | train) - val
-    found = {"train_aug": len(train_aug), "train": len(train & train_aug), "val": len(val)}
-    if found != EXPECTED and not partial:
-        differ = ", ".join(f"{name} has {count} images, not {EXPECTED[name]}" for name, count in found.items())
+    counts = {"train_aug": len(train_aug), "train": len(train & train_aug), "val": len(val)}
+    if counts != EXPECTED and not partial:
+        differ = ", ".join(f"{name} has {count} images, not {EXPECTED[name]}" for name, count in counts.items())
         raise ValueError(f"{root}: not the whole of VOC 2012 and SBD: {differ}; --partial takes it as it is")
 
     images = [_Image(name, ["train_aug", "train"], None) for name in train_aug & train]
@@ -64,7 +89,7 @@ def prepare(root: Path, *, partial: bool = False) -> None:
     masks = folder_of(root, "voc") / "masks"
     entries = attempt(images, lambda image: _entry(root, voc, masks, image), "VOC 2012")
     lists = {split: [e for e in entries if subset in e.subsets.split()] for split, subset in SPLITS.items()}
-    whole = {name: count == EXPECTED[name] for name, count in found.items()}
+    whole = {name: count == EXPECTED[name] for name, count in counts.items()}
     save(root, "voc", CLASSES, lists, whole)
 
 
@@ -73,7 +98,7 @@ def download(root: Path) -> None:
     from torchvision.datasets import SBDataset, VOCSegmentation
 
     part = root / "download.part"  # so that a half-unpacked tree never looks whole
-    made = part / "SBD"
+    sbd = part / "SBD"
     try:
         part.mkdir(parents=True, exist_ok=True)
         for left in [path for path in part.iterdir() if path.suffix not in (".tar", ".tgz")]:  # torchvision moves there
@@ -84,10 +109,10 @@ def download(root: Path) -> None:
             (part / "VOCdevkit" / "VOC2012").rename(root / "VOCdevkit" / "VOC2012")
         if _find(root, SBD, "cls") is None:
             SBDataset(str(part), image_set="val", mode="segmentation", download=True)  # train_noval's link is dead
-            made.mkdir()
+            sbd.mkdir()
             for name in ("train.txt", "val.txt", "inst", "img", "cls"):
-                (part / name).rename(made / name)
-            made.rename(root / "SBD")
+                (part / name).rename(sbd / name)
+            sbd.rename(root / "SBD")
         shutil.rmtree(part)
     except (OSError, RuntimeError) as error:
         raise ValueError(f"{root}: VOC 2012 or SBD cannot be downloaded ({error})") from None
@@ -117,22 +142,23 @@ def _entry(root: Path, voc: Path, masks: Path, image: _Image) -> Entry:
         mask = masks / f"{image.name}.png"
         _convert(image.mat, mask)
     labels = objects_of(voc / "Annotations" / f"{image.name}.xml")
-    return look_at(root, path.relative_to(root).as_posix(), mask, CLASSES, labels, lambda *_: image.subsets)
+    sample = Sample(path.relative_to(root).as_posix(), mask, labels, lambda *_: image.subsets)
+    return entry_of(root, CLASSES, sample)
 
 
 def objects_of(path: Path) -> set[str]:
     """Classes of the objects in an annotation, those marked difficult included."""
     try:
-        found = [element.findtext("name", "") for element in ElementTree.parse(path).getroot().findall("object")]
+        objects = [element.findtext("name", "") for element in ElementTree.parse(path).getroot().findall("object")]
     except OSError:
         raise ValueError(f"{path}: there is no such file") from None
     except ElementTree.ParseError as error:
         raise ValueError(f"{path}: not XML ({error})") from None
-    if not found:
+    if not objects:
         raise ValueError(f"{path}: has no object")
-    if unknown := set(found) - set(CLASSES[1:]):
+    if unknown := set(objects) - set(CLASSES[1:]):
         raise ValueError(f"{path}: object {min(unknown)!r} is none of VOC's 20 classes")
-    return set(found)
+    return set(objects)
 
 
 def _convert(mat: Path, mask: Path) -> None:

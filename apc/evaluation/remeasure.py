@@ -1,5 +1,5 @@
 """Finished runs measured again, from their checkpoints and without training: Table 1's sizes, Table 2's pseudo masks,
-Table 6's scales, Table 9's distances. What is measured once is kept beside the run, in `<run>/measured/<name>.json`.
+Table 6's scales, Table 9's distances. What is measured once is kept in the run's folder.
 """
 
 import json
@@ -21,8 +21,9 @@ from apc.files import write_atomically
 from apc.methods.base import Method
 from apc.methods.checkpoint import load_model
 from apc.parallel import cores
-from apc.runs.rows import RECIPE_VERSION, Row
-from apc.runs.scores import DEFAULT_SCALES, Protocol
+from apc.runs.folder import RunFolder
+from apc.runs.rows import Row
+from apc.runs.scores import DEFAULT_SCALES, RECIPE_VERSION, Protocol
 from apc.runs.stamp import commit
 
 Measure = Callable[[Method, Config, str], dict[str, Any]]
@@ -33,7 +34,7 @@ def kept(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
     """What `measure` tells of a finished run, from its file where it was measured before; empty, and said, where the
     run has no checkpoint here."""
     folder = runs / row.run
-    path = folder / "measured" / f"{name}.json"
+    path = RunFolder(folder).measured(name)
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
         told: dict[str, Any] = json.loads(path.read_text())
         if told["protocol"] == RECIPE_VERSION:

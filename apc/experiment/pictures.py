@@ -19,7 +19,7 @@ from apc.experiment.settings import base_of, dataset_name, folders
 from apc.files import require_writable, write_atomically
 from apc.flags import dashed, taken
 from apc.reporting.figures.qualitative import file_name
-from apc.runs.folder import load_run
+from apc.runs.folder import RunFolder, load_run
 
 if TYPE_CHECKING:
     from apc.data import Split
@@ -70,12 +70,12 @@ def _draw(picture: Picture, flags: Flags, words: list[str]) -> int:
     base = replace(base_of(flags, knobs, amount.smoke), seed=seeds_of(amount.seeds, 1)[0])
     runs, reports = folders(taken(Place, flags.values), amount.smoke)
     found = find(picture.settings, base, runs)
-    missing = [f"{label} ({folder.name})" for label, folder in found.items() if not (folder / "row.json").is_file()]
+    missing = [f"{label} ({path.name})" for label, path in found.items() if not RunFolder(path).row.is_file()]
     seeds = ["--seeds", str(base.seed + 1)]
     make = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
     if amount.dry_run:
         for label, folder in found.items():
-            print(f"{'done ' if (folder / 'row.json').is_file() else 'to do'}  {folder.name}  {label}")
+            print(f"{'done ' if RunFolder(folder).row.is_file() else 'to do'}  {folder.name}  {label}")
         print("every run is there" if not missing else f"what is to do is done by: {make}")
         return 0
     if missing:
@@ -122,7 +122,7 @@ def find(settings: Mapping[str, dict[str, Any]], base: Config, runs: Path) -> di
         cfg = replace(base, **values)
         found[label] = runs / identity(cfg)
         if load_run(runs, found[label].name) and not load_run(runs, found[label].name, to_dict(cfg)):
-            raise ValueError(f"{found[label]}/row.json: of an older version, whose defaults were others")
+            raise ValueError(f"{RunFolder(found[label]).row}: of an older version, whose defaults were others")
     return found
 
 

@@ -15,7 +15,7 @@ from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
 from apc.files import require_writable
-from apc.runs.folder import load_runs
+from apc.runs.folder import RunsFolder, load_runs
 from apc.search.cluster_nodes import check_address
 from apc.search.plans import Interrupted, Result, Schedule, Staged
 
@@ -144,7 +144,7 @@ class ExperimentRun:
             total = sum(len(rows) for _, rows in result)
             later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {later}")
-        if (curves := settings.runs / ".tune").is_dir():
+        if (curves := RunsFolder(settings.runs).tune).is_dir():
             print(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         print(f"{page}: tables and figures; {self._rows_file}: the rows")
         return 1 if failed else 0

@@ -10,7 +10,7 @@ from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import Amount, Flags, Place, Workers, seeds_of
 from apc.flags import flag_of, reports_folder, taken
-from apc.runs.scores import LOWER_IS_BETTER, scores_of
+from apc.runs.scores import IN_CURVES, LOWER_IS_BETTER, scores_of
 from apc.search import spaces
 from apc.search.plans import Plan, points
 
@@ -23,8 +23,6 @@ SMOKE_TRIALS = 2
 
 OF_A_GRID = ("sampler", "grid_points", "objectives")
 """Settings of a search that mean something to a grid."""
-CURVES = ("miou", "tune_miou", "held_miou")
-"""Scores that epochs report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +123,10 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     for name in search.objectives:
         if name not in reported:
             raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")
-    if search.stop_early != "none" and search.objectives[0] not in CURVES:
+    if search.stop_early != "none" and search.objectives[0] not in IN_CURVES:
         raise ValueError(
-            f"--stop-early {search.stop_early}: epochs report {', '.join(CURVES)} and not {search.objectives[0]}, by "
-            "which the search goes; leave it out"
+            f"--stop-early {search.stop_early}: epochs report {', '.join(IN_CURVES)} and not {search.objectives[0]}, "
+            "by which the search goes; leave it out"
         )
     if search.warm_start and not search.warm_start.is_dir():
         raise ValueError(f"--warm-start {search.warm_start}: there is no such folder")

@@ -24,7 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from apc.data import pocket
+from apc.data import painting, pocket
 from apc.models import pocket_vit as vit_module
 from apc.models.pocket_vit import PATCH, pocket_vit
 
@@ -39,10 +39,10 @@ STAGES = {
 }
 """The two stages of the training; all of it is part of the weights' identity."""
 ATTRIBUTES = {
-    "pattern": len(pocket.PATTERNS),
-    "period": len(pocket.PERIODS),
-    "hue": pocket.NUM_HUES,
-    "shape": len(pocket.SHAPES),
+    "pattern": len(painting.PATTERNS),
+    "period": len(painting.PERIODS),
+    "hue": painting.NUM_HUES,
+    "shape": len(painting.SHAPES),
 }
 """Values of each attribute; one more stands for the background."""
 
@@ -143,31 +143,32 @@ def attribute_loss(logits: Tensor, shares: Tensor) -> Tensor:
 def draw_blobs(index: int) -> tuple[np.ndarray, np.ndarray]:
     """A picture of 4 to 7 random blobs (96,96,3) and each patch's shares of every attribute value (12,12,A)."""
     rng = np.random.default_rng([2**32 - 1, index])  # no data_seed is this large: the data's own streams are others
-    image = pocket.background(rng)
+    image = painting.background(rng)
     maps = {name: np.zeros(image.shape[:2], np.uint8) for name in ATTRIBUTES}  # 0 is the background
     for _ in range(rng.integers(4, 8)):
         value = {name: int(rng.integers(count)) for name, count in ATTRIBUTES.items()}
-        hue, pattern = value["hue"] / pocket.NUM_HUES, pocket.PATTERNS[value["pattern"]]
-        other = int(rng.integers(pocket.NUM_HUES))
+        hue, pattern = value["hue"] / painting.NUM_HUES, painting.PATTERNS[value["pattern"]]
+        other = int(rng.integers(painting.NUM_HUES))
         two_tone = rng.random() < 0.4
-        tones = pocket.striking(rng, hue, other / pocket.NUM_HUES) if two_tone else pocket.dull(rng, hue)
+        tones = painting.striking(rng, hue, other / painting.NUM_HUES) if two_tone else painting.dull(rng, hue)
         size = float(rng.uniform(5, 9) if two_tone else rng.uniform(7, 20))
-        window, alpha = pocket.paint(
-            image,
-            rng.uniform(4, pocket.SIDE - 4, size=2),
+        figure = painting.Figure(
+            rng.uniform(4, painting.SIDE - 4, size=2),
             size,
             rng.normal(0, 0.4) + np.pi * rng.integers(2),
-            pocket.SHAPES[value["shape"]],
+            painting.SHAPES[value["shape"]],
             pattern,
-            pocket.PERIODS[value["period"]],
+            painting.PERIODS[value["period"]],
             tones,
         )
+        window, alpha = painting.paint(image, figure)
         for name, chosen in value.items():
             maps[name][window][alpha > 0.5] = chosen + 1
         if two_tone:  # every second pixel of its square counts for the other hue
             share = maps["hue"][window]
             share[::2][alpha[::2] > 0.5] = other + 1
-    return pocket.develop(rng, image), np.concatenate([_shares(maps[n], c + 1) for n, c in ATTRIBUTES.items()], axis=-1)
+    shares = [_shares(maps[name], count + 1) for name, count in ATTRIBUTES.items()]
+    return painting.develop(rng, image), np.concatenate(shares, axis=-1)
 
 
 def _shares(values: np.ndarray, count: int) -> np.ndarray:

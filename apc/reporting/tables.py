@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from apc.reporting.groups import Group
 from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.statistics import Summary, paired, summary
+from apc.runs.scores import SCORES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,51 +22,11 @@ PENDING = "–"
 REFERENCE = "ref."
 """Stands for the difference of a row to itself."""
 
-METRICS = {
-    "miou": "decoder, no image labels, single scale, no CRF: the headline",
-    "miou_crf": "the same after the dense CRF",
-    "tune_miou": "as miou, on every second validation image: a search that judges itself honestly chooses by these",
-    "held_miou": "as miou, on the other validation images, which such a search never sees",
-    "test_miou": "as miou, on the test split that nothing was chosen on",
-    "miou_ms": "decoder, no image labels, mean over the scales 0.5 to 1.5 and flips",
-    "miou_ms_crf": "the same after the dense CRF",
-    "patch_miou": "patch branch, no image labels, no CRF",
-    "patch_miou_crf": "the same after the dense CRF",
-    "labelled_miou": "decoder, given the image's labels: not comparable with miou",
-    "labelled_miou_crf": "the same after the dense CRF",
-    "pseudo_miou": "pseudo masks: patch branch, given the image's labels",
-    "pseudo_miou_crf": "the same after the dense CRF",
-    "mean_k": "patches that Algorithm 1 takes for a class present in the image, or would take in a row of another "
-    "pooling; of the trained model, on the first 128 validation images",
-    "high_share": "share of (image, present class) pairs with at least two patches above epsilon; as mean_k",
-    "precision": "of the pixels called foreground, the share that is (%)",
-    "recall": "of the foreground pixels, the share called so (%)",
-    "train_seconds": "wall seconds of training, scoring not counted; runs side by side slow each other",
-    "train_cpu_seconds": "processor seconds of training on a CPU, scoring not counted",
-    "to_95_seconds": "training until `miou` first reaches 95 % of the run's own final one, scoring not counted",
-    "to_95_cpu_seconds": "the same in processor seconds of a CPU",
-    "images_per_second": "training images a second over the whole schedule, a processor second on a CPU",
-    "peak_gib": "GiB held at most: by torch on a GPU, by the process on a CPU, with its libraries and what "
-    "earlier runs in it keep",
-    "network_seconds": "wall seconds of the network for one photograph",
-    "crf_seconds": "seconds of one core of the dense CRF for one photograph",
-    "ladder_miou": "the score that the paper's row stands for: `miou` above its CRF row, `miou_crf` from there on",
-    "train_pseudo_miou": "pseudo masks of the training images: patch branch, given the image's labels",
-    "train_pseudo_miou_crf": "the same after the dense CRF",
-    "train_labelled_miou": "the same masks made by the decoder",
-    "train_labelled_miou_crf": "the same after the dense CRF",
-    "intra_cosine": "1 - cos of an object's patches to their class's mean, averaged over classes, in hundredths",
-    "inter_cosine": "1 - cos of the means of two object classes, averaged over pairs, in hundredths",
-    "background_cosine": "1 - cos of the means of an object class and the background, averaged, in hundredths",
+METRICS = {name: score.meaning for name, score in SCORES.items()} | {
     "seeds": "the score of the single runs that its table compares by, in the order of their seeds",
     "over images": "the difference beside it, its interval over the choice of images",
 }
 """Columns and what they measure; scores in percent."""
-_DIGITS = (
-    dict.fromkeys(("train_seconds", "train_cpu_seconds", "to_95_seconds", "to_95_cpu_seconds"), 0)
-    | dict.fromkeys(("mean_k", "high_share", "peak_gib"), 2)
-    | dict.fromkeys(("network_seconds", "crf_seconds"), 3)
-)
 
 
 def published(table: str, column: str = "miou", what: str = "value") -> dict[str, float]:
@@ -162,7 +123,7 @@ def mean_std(s: Summary, metric: str = "miou", expected: int = 0) -> str:
     """ "41.2 ± 2.0", without ± for one seed; n is added where fewer seeds have the metric than the row has."""
     if s.n == 0:
         return PENDING
-    digits = _DIGITS.get(metric, 1)
+    digits = SCORES[metric].digits if metric in SCORES else 1
     text = f"{s.mean:.{digits}f}" + (f" ± {s.std:.{digits}f}" if math.isfinite(s.std) else "")
     return text if s.n >= expected else f"{text} (n={s.n})"
 

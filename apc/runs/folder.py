@@ -1,27 +1,214 @@
-"""The folder of one run: which files lie in it, and how they are read and written."""
+"""What lies in the folder of a run, and beside it: every file name once, with who writes the file and when it is whole.
+
+RUNS/<run>/            RunFolder: a run, by its identity
+    model.safetensors  ModelFolder: the finished model, with config.toml and classes.txt
+    best/              ModelFolder: the best epoch, where one scored on the way beat the finished model
+RUNS/<study>.journal   RunsFolder: what belongs to a search
+"""
 
 import json
 import warnings
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from apc.config import Config, to_dict
+from apc.config import PATHS, Config, to_dict
 from apc.files import write_atomically
-from apc.runs.rows import PATHS, Row
+from apc.runs.rows import Row
 
 if TYPE_CHECKING:
     from numpy import ndarray
 
 
+@dataclass(frozen=True)
+class ModelFolder:
+    """A trained model: all that scoring and prediction need. Each file is written whole, the config last."""
+
+    path: Path
+
+    @property
+    def weights(self) -> Path:
+        """Tensors of the method, by name."""
+        return self.path / "model.safetensors"
+
+    @property
+    def config(self) -> Path:
+        """Every field of its Config."""
+        return self.path / "config.toml"
+
+    @property
+    def classes(self) -> Path:
+        """Class names, one a line, background first."""
+        return self.path / "classes.txt"
+
+    @property
+    def card(self) -> Path:
+        """The model card, where `apc export` made the folder."""
+        return self.path / "README.md"
+
+    @property
+    def needed(self) -> tuple[Path, Path, Path]:
+        """The files without which it is no model."""
+        return self.config, self.classes, self.weights
+
+
+class Setting(NamedTuple):
+    """What a search said of a run when it started it."""
+
+    label: str
+    """Label of the point whose setting it has."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of a run, `<runs>/<identity>`.
+
+    Every file but the lock appears whole or not at all: under `.NAME.PID` while it is written, which the next holder of
+    the lock removes where its writer was killed.
+    """
+
+    path: Path
+
+    @property
+    def row(self) -> Path:
+        """The Row, as JSON. The process that trained writes it last of all: a run is finished exactly when it is
+        there."""
+        return self.path / "row.json"
+
+    @property
+    def curve(self) -> Path:
+        """Epochs that are finished, a JSON line each: number, seconds so far, loss terms, scores where taken.
+
+        Written after every epoch, after the training state."""
+        return self.path / "curve.jsonl"
+
+    @property
+    def state(self) -> Path:
+        """The training state after the last epoch, from which a run goes on to the bit; removed once the run is
+        finished."""
+        return self.path / "last.pt"
+
+    @property
+    def model(self) -> ModelFolder:
+        """The finished model, in this folder itself; written before the row."""
+        return ModelFolder(self.path)
+
+    @property
+    def best(self) -> ModelFolder:
+        """The model of the best epoch that was scored on the way (`eval_every`); it stays only where it beat the
+        finished model in miou."""
+        return ModelFolder(self.path / "best")
+
+    @property
+    def tallies(self) -> Path:
+        """What each validation image scored, an array (n,3,C) a protocol; see load_tallies. Written before the row."""
+        return self.path / "tallies.npz"
+
+    @property
+    def confusion(self) -> Path:
+        """Pixels of the validation images by class and called class, an array (C,C) a protocol; written before the
+        row."""
+        return self.path / "confusion.npz"
+
+    @property
+    def error(self) -> Path:
+        """Why the run failed: a line, and behind it the traceback. Written by the worker or, of a process that was
+        lost, by the driver; removed when the run starts again."""
+        return self.path / "error.txt"
+
+    @property
+    def stopped(self) -> Path:
+        """By which rule and after which epoch a search gave the run up, in a line; written by the driver, removed when
+        the run starts again."""
+        return self.path / "stopped.txt"
+
+    @property
+    def task(self) -> Path:
+        """The Setting, as JSON, of a run that a search started; written by the worker before it trains."""
+        return self.path / "task.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held, by flock, by the one process that trains the run; empty, and it stays."""
+        return self.path / ".lock"
+
+    def measured(self, name: str) -> Path:
+        """What a table measured on the finished run, as JSON; see apc/evaluation/remeasure.py."""
+        return self.path / "measured" / f"{name}.json"
+
+    def remove_torn_files(self) -> None:
+        """Remove what a process that was killed had half-written; only for the holder of the lock."""
+        for part in self.path.glob(".*.*.*"):  # `.last.pt.PID`
+            part.unlink(missing_ok=True)
+
+    def write_epochs(self, epochs: Sequence[Mapping[str, float]]) -> None:
+        """Write the curve."""
+        write_atomically(self.curve, "".join(json.dumps(epoch) + "\n" for epoch in epochs))
+
+    def epochs(self) -> list[dict[str, float]]:
+        """The epochs of the curve; none before the first is finished."""
+        return [json.loads(line) for line in self.curve.read_text().splitlines()] if self.curve.is_file() else []
+
+    def write_setting(self, setting: Setting) -> None:
+        """Write the task; only `apc status` reads it, of a run that has no row yet."""
+        write_atomically(self.task, json.dumps(setting._asdict()))
+
+    def setting(self) -> Setting | None:
+        """The setting that a search gave the run; None where no search started it, or its task cannot be read."""
+        try:
+            task = json.loads(self.task.read_text())
+            return Setting(task["label"], task["seed"])
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def reason(self) -> str:
+        """Why the run failed, in one line; empty where it did not, or may still go well."""
+        return (self.error.read_text().splitlines() or [""])[0] if self.error.is_file() else ""
+
+    def forget_the_end(self) -> None:
+        """Remove what says how the run ended when it was tried before."""
+        self.error.unlink(missing_ok=True)
+        self.stopped.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RunsFolder:
+    """A folder of runs, and what a search keeps beside them."""
+
+    path: Path
+
+    def run(self, name: str) -> RunFolder:
+        """The run of an identity, whether it is there or not."""
+        return RunFolder(self.path / name)
+
+    def journal(self, study: str) -> Path:
+        """Optuna's journal of a study, a line appended an event; see apc/search/study.py."""
+        return self.path / f"{study}.journal"
+
+    def journal_lock(self, study: str) -> Path:
+        """Optuna's own lock of the journal, which a killed driver may leave behind."""
+        return self.path / f"{study}.journal.lock"
+
+    def lock(self, study: str) -> Path:
+        """Held, by flock, by the one driver that works on a study."""
+        return self.path / f".{study}.lock"
+
+    @property
+    def tune(self) -> Path:
+        """Ray Tune's own files and the driver's log; nothing is ever read back from them."""
+        return self.path / ".tune"
+
+
 def save_run(runs: Path, row: Row) -> None:
-    """Mark a run as finished by writing its row.json."""
-    write_atomically(runs / row.run / "row.json", json.dumps(asdict(row), indent=1))
+    """Mark a run as finished by writing its row."""
+    write_atomically(RunFolder(runs / row.run).row, json.dumps(asdict(row), indent=1))
 
 
 def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row | None:
     """Row of a finished run, or None where it is not finished, its file is damaged or its config is not `config`."""
-    path = runs / run / "row.json"
+    path = RunFolder(runs / run).row
     if not path.is_file():
         return None
     try:
@@ -35,8 +222,9 @@ def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row 
 
 def load_runs(runs: Path) -> list[Row]:
     """All finished runs below `runs`, oldest first."""
-    paths = sorted(runs.glob("*/row.json"), key=lambda p: p.stat().st_mtime)
-    return [row for path in paths if (row := load_run(runs, path.parent.name))]
+    folders = [folder for path in runs.glob("*") if (folder := RunFolder(path)).row.is_file()]
+    folders.sort(key=lambda folder: (folder.row.stat().st_mtime, folder.path))
+    return [row for folder in folders if (row := load_run(runs, folder.path.name))]
 
 
 def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":
@@ -47,29 +235,21 @@ def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":
     """
     import numpy as np
 
-    if (folder / "tallies.npz").is_file():
-        with np.load(folder / "tallies.npz") as stored:
+    run = RunFolder(folder)
+    if run.tallies.is_file():
+        with np.load(run.tallies) as stored:
             return np.asarray(stored[protocol])
-    with np.load(folder / "confusion.npz") as stored:
+    with np.load(run.confusion) as stored:
         matrices = stored[protocol]
     return np.stack([np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(2), matrices.sum(1)], axis=1)
-
-
-def note(runs: Path, run: str) -> Path:
-    """File that says, in its first line, why a run failed; there is none while it may still go well."""
-    return runs / run / "error.txt"
-
-
-def reason_of(runs: Path, run: str) -> str:
-    """Why a run failed, in one line; empty where its folder names no reason."""
-    return (note(runs, run).read_text().splitlines() or [""])[0] if note(runs, run).is_file() else ""
 
 
 def ended_row(runs: Path, run: str, cfg: Config) -> Row:
     """Row of a run that ended: as stored, or, where it is not finished, one that says why it failed."""
     if row := load_run(runs, run, to_dict(cfg)):
         return row
-    if not (reason := reason_of(runs, run)):
+    folder = RunFolder(runs / run)
+    if not (reason := folder.reason()):
         reason = "its process was lost before it could say why (killed, out of memory, or with its node)"
-        write_atomically(note(runs, run), reason)
+        write_atomically(folder.error, reason)
     return Row(run=run, config=to_dict(cfg), metrics={}, seconds={}, error=reason)

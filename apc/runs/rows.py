@@ -12,19 +12,11 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from apc.config import Config, to_dict
+from apc.config import PATHS, Config, to_dict
 from apc.files import write_atomically
-from apc.runs.scores import LOWER_IS_BETTER
-
-if TYPE_CHECKING:
-    pass
-
-RECIPE_VERSION = 1
-"""Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
-
-PATHS = ("root", "weights", "deeplab_weights")  # their contents' fingerprints stand in the identity instead
+from apc.runs.scores import LOWER_IS_BETTER, RECIPE_VERSION
 
 
 @dataclass(kw_only=True)
@@ -58,9 +50,9 @@ class Row:
 
     def value(self, name: str) -> float:
         """A score, or seconds as `train_seconds`; NaN where the row lacks it."""
-        kind = name.removesuffix("_seconds")
-        found = self.metrics.get(name) if kind == name else self.seconds.get(kind)
-        return float(found) if isinstance(found, int | float) else math.nan
+        clock = name.removesuffix("_seconds")
+        number = self.metrics.get(name) if clock == name else self.seconds.get(clock)
+        return float(number) if isinstance(number, int | float) else math.nan
 
 
 def run_id(config: dict[str, Any], data: str, weights: str) -> str:
@@ -70,8 +62,8 @@ def run_id(config: dict[str, Any], data: str, weights: str) -> str:
     config, so a default that changes its value cannot pass for the old one.
     """
     default = to_dict(Config())
-    kept = {k: v for k, v in config.items() if k not in PATHS and v != default.get(k)}
-    text = json.dumps([kept, data, weights, RECIPE_VERSION], sort_keys=True)
+    own = {k: v for k, v in config.items() if k not in PATHS and v != default.get(k)}
+    text = json.dumps([own, data, weights, RECIPE_VERSION], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

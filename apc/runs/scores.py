@@ -1,7 +1,8 @@
-"""How a score is taken, and its name: which branch, whether image labels were given, what the network was shown, which
-CRF ran. Imports no torch.
+"""The names of all scores and times (SCORES), and how a score is taken: which branch, whether image labels were given,
+what the network was shown, which CRF ran (Protocol). Imports no torch.
 
-A name is `miou`, `patch_miou`, `labelled_miou` or `pseudo_miou`, and behind it, in this order and where they apply:
+A protocol is named `miou`, `patch_miou`, `labelled_miou` or `pseudo_miou`, and behind it, in this order and where they
+apply:
 
     _960       shown at that size; without it at the run's own (`eval_size`)
     _keep      with its aspect kept, 960 being the long side; without it squashed to a square
@@ -85,8 +86,8 @@ class Protocol:
     @property
     def meaning(self) -> str:
         """The protocol in words."""
-        told = "decoder" if self.branch == "decoder" else "patch branch"
-        words = [told, "image labels given" if self.image_labels else "no image labels"]
+        words = ["decoder" if self.branch == "decoder" else "patch branch"]
+        words.append("image labels given" if self.image_labels else "no image labels")
         if self.size or self.keep_aspect:
             side = f"{self.size} pixels" if self.size else "the run's size"
             words.append(f"long side {side}, aspect kept" if self.keep_aspect else f"squashed to {side}")
@@ -99,10 +100,10 @@ class Protocol:
 
 def parse(name: str) -> Protocol:
     """The protocol that a score's name tells; ValueError where it tells none."""
-    found = _NAME.fullmatch(name)
-    if not found:
+    match = _NAME.fullmatch(name)
+    if not match:
         raise ValueError(f"{name!r} names no protocol; names look like miou, patch_miou_crf or miou_960_keep_ms_crf")
-    stem, size, keep, scales, crf, crf_set = found.groups()
+    stem, size, keep, scales, crf, crf_set = match.groups()
     branch, labelled = next(key for key, value in _STEMS.items() if value == stem)
     given = tuple(int(percent) / 100 for percent in scales.split("_")[2:]) if scales else ()
     return Protocol(
@@ -125,11 +126,137 @@ def combinations(
 ) -> list[Protocol]:
     """Every combination as a protocol, without repeats: comparable ones side by side, the CRF's next to its own."""
     every = itertools.product(image_labels, branches, sizes, keep_aspect, scales, crf)
-    made = [Protocol(b, labelled, size, keep, tuple(s), c) for labelled, b, size, keep, s, c in every]
-    return list(dict.fromkeys(made))
+    return list(
+        dict.fromkeys(Protocol(b, labelled, size, keep, tuple(s), c) for labelled, b, size, keep, s, c in every)
+    )
 
 
+RECIPE_VERSION = 1
+"""Version of what training and scoring compute; raise it when either changes, so that old runs are not reused."""
 PROTOCOLS = combinations()
+"""How every finished run is scored."""
+
+
+HEADLINE = PROTOCOLS[:1]
+"""`miou`: the decoder, no image labels, one scale, no CRF."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a number is that stands under a name in rows, tables and figures."""
+
+    meaning: str
+    """As the legend under a table says it."""
+    unit: str = "%"
+    """`%`, `s`, `GiB`, `1/s`, `1/100` (hundredths), or what is counted."""
+    digits: int = 1
+    """Digits behind the point in a table."""
+    lower_is_better: bool = False
+    in_rows: bool = True
+    """Whether a run's own row has it; else it is measured on the finished run, or made of rows in a report."""
+    in_curves: bool = False
+    """Whether an epoch that is scored (`eval_every`) has it."""
+    in_a_line: str = ""
+    """The meaning for a terminal, where it is another one."""
+
+
+def _time(meaning: str, digits: int = 0, in_rows: bool = False) -> Score:
+    return Score(meaning, "s", digits, lower_is_better=True, in_rows=in_rows)
+
+
+_AFTER_CRF = "the same after the dense CRF"
+SCORES = {
+    "miou": Score("decoder, no image labels, single scale, no CRF: the headline", in_curves=True),
+    "miou_crf": Score(_AFTER_CRF),
+    "tune_miou": Score(
+        "as miou, on every second validation image: a search that judges itself honestly chooses by these",
+        in_curves=True,
+        in_a_line="miou of every second validation image: joint searches choose by it",
+    ),
+    "held_miou": Score(
+        "as miou, on the other validation images, which such a search never sees",
+        in_curves=True,
+        in_a_line="miou of the others: they are judged by it",
+    ),
+    "test_miou": Score(
+        "as miou, on the test split that nothing was chosen on",
+        in_a_line="decoder, no image labels, untouched test split",
+    ),
+    "miou_ms": Score("decoder, no image labels, mean over the scales 0.5 to 1.5 and flips", in_rows=False),
+    "miou_ms_crf": Score(_AFTER_CRF, in_rows=False),
+    "patch_miou": Score("patch branch, no image labels, no CRF"),
+    "patch_miou_crf": Score(_AFTER_CRF),
+    "labelled_miou": Score("decoder, given the image's labels: not comparable with miou"),
+    "labelled_miou_crf": Score(_AFTER_CRF),
+    "pseudo_miou": Score("pseudo masks: patch branch, given the image's labels"),
+    "pseudo_miou_crf": Score(_AFTER_CRF),
+    "mean_k": Score(
+        "patches that Algorithm 1 takes for a class present in the image, or would take in a row of another pooling; "
+        "of the trained model, on the first 128 validation images",
+        "patches",
+        digits=2,
+        in_a_line="patches that adaptive-K takes for a class of the image",
+    ),
+    "high_share": Score(
+        "share of (image, present class) pairs with at least two patches above epsilon; as mean_k",
+        "share",
+        digits=2,
+        in_a_line="share of an image's classes with two patches above epsilon",
+    ),
+    "precision": Score(
+        "of the pixels called foreground, the share that is (%)",
+        in_a_line="decoder: share of the pixels called a thing that are one",
+    ),
+    "recall": Score(
+        "of the foreground pixels, the share called so (%)",
+        in_a_line="decoder: share of the things' pixels that are found",
+    ),
+    "train_seconds": _time(
+        "wall seconds of training, scoring not counted; runs side by side slow each other", in_rows=True
+    ),
+    "train_cpu_seconds": _time("processor seconds of training on a CPU, scoring not counted", in_rows=True),
+    "to_95_seconds": _time("training until `miou` first reaches 95 % of the run's own final one, scoring not counted"),
+    "to_95_cpu_seconds": _time("the same in processor seconds of a CPU"),
+    "images_per_second": Score(
+        "training images a second over the whole schedule, a processor second on a CPU", "1/s", in_rows=False
+    ),
+    "peak_gib": Score(
+        "GiB held at most: by torch on a GPU, by the process on a CPU, with its libraries and what earlier "
+        "runs in it keep",
+        "GiB",
+        digits=2,
+        lower_is_better=True,
+        in_rows=False,
+    ),
+    "network_seconds": _time("wall seconds of the network for one photograph", digits=3),
+    "crf_seconds": _time("seconds of one core of the dense CRF for one photograph", digits=3),
+    "ladder_miou": Score(
+        "the score that the paper's row stands for: `miou` above its CRF row, `miou_crf` from there on", in_rows=False
+    ),
+    "train_pseudo_miou": Score(
+        "pseudo masks of the training images: patch branch, given the image's labels", in_rows=False
+    ),
+    "train_pseudo_miou_crf": Score(_AFTER_CRF, in_rows=False),
+    "train_labelled_miou": Score("the same masks made by the decoder", in_rows=False),
+    "train_labelled_miou_crf": Score(_AFTER_CRF, in_rows=False),
+    "intra_cosine": Score(
+        "1 - cos of an object's patches to their class's mean, averaged over classes, in hundredths",
+        "1/100",
+        in_rows=False,
+    ),
+    "inter_cosine": Score(
+        "1 - cos of the means of two object classes, averaged over pairs, in hundredths", "1/100", in_rows=False
+    ),
+    "background_cosine": Score(
+        "1 - cos of the means of an object class and the background, averaged, in hundredths", "1/100", in_rows=False
+    ),
+}
+"""Every score and time by its name, in the order of a legend."""
+
+LOWER_IS_BETTER = tuple(name for name, score in SCORES.items() if score.lower_is_better and score.in_rows)
+"""Objectives that a search lowers; it raises all others."""
+IN_CURVES = tuple(name for name, score in SCORES.items() if score.in_curves)
+"""Scores that epochs report, by which a trial may be given up early."""
 
 
 def scores_of(cfg: Config) -> list[str]:
@@ -138,8 +265,8 @@ def scores_of(cfg: Config) -> list[str]:
     return [*own, "tune_miou", "held_miou", "precision", "recall", *(["test_miou"] if cfg.dataset == "pocket" else [])]
 
 
-HEADLINE = PROTOCOLS[:1]
-"""`miou`: the decoder, no image labels, one scale, no CRF."""
-
-LOWER_IS_BETTER = ("train_seconds", "train_cpu_seconds")
-"""Objectives that a search lowers; it raises all others."""
+def in_a_line(name: str) -> str:
+    """What a score is, in one line of a terminal; of a protocol in the protocol's words; empty for a name of none."""
+    if (score := SCORES.get(name)) and score.in_a_line:
+        return score.in_a_line
+    return parse(name).meaning if _NAME.fullmatch(name) else ""

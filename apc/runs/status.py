@@ -1,11 +1,10 @@
 """What a folder of runs tells by its files alone: `apc status`."""
 
-import json
 import math
 import time
 from pathlib import Path
 
-from apc.runs.folder import load_runs
+from apc.runs.folder import RunFolder, load_runs
 from apc.runs.rows import Row
 
 STALE = 300.0  # seconds without a new epoch after which `status` calls a run interrupted, at least
@@ -28,8 +27,8 @@ def status(runs: Path, metric: str = "miou") -> str:
     rows = load_runs(runs)
     finished = {row.run for row in rows}
     lines, counts = [], {"finished": len(rows), "in progress": 0, "interrupted": 0, "stopped": 0, "failed": 0}
-    for folder in sorted(path for path in runs.iterdir() if path.is_dir() and path.name not in finished):
-        kind, text = _unfinished(folder)
+    for path in sorted(path for path in runs.iterdir() if path.is_dir() and path.name not in finished):
+        kind, text = _unfinished(RunFolder(path))
         if kind:
             counts[kind] += 1
             lines.append(f"  {kind:<12}{text}")
@@ -39,33 +38,30 @@ def status(runs: Path, metric: str = "miou") -> str:
         if metric in row.metrics:
             best[row.config.get("root") or row.config["dataset"]] = row
     for dataset, row in sorted(best.items()):
-        text = f"{row.run}: {metric} {row.metrics[metric]:.2f} on {dataset}{_what(runs / row.run)}"
+        text = f"{row.run}: {metric} {row.metrics[metric]:.2f} on {dataset}{_setting(RunFolder(runs / row.run))}"
         lines.append(f"  {'best':<12}{text}")
     return "\n".join([head, *lines])
 
 
-def _unfinished(folder: Path) -> tuple[str, str]:
-    """Kind and description of a run folder without row.json; an empty kind where it is no run folder."""
-    error, curve, state = folder / "error.txt", folder / "curve.jsonl", folder / "last.pt"
-    if error.is_file():
-        return "failed", f"{folder.name}: {(error.read_text().splitlines() or ['?'])[0]}{_what(folder)}"
-    if (stopped := folder / "stopped.txt").is_file():
-        return "stopped", f"{folder.name}: {stopped.read_text()}{_what(folder)}"
-    marks = [path for path in (folder / "task.json", curve, state) if path.is_file()]
-    if not marks:
+def _unfinished(folder: RunFolder) -> tuple[str, str]:
+    """Kind and description of a run that has no row; an empty kind where it is no run folder."""
+    name = folder.path.name
+    if folder.error.is_file():
+        return "failed", f"{name}: {folder.reason() or '?'}{_setting(folder)}"
+    if folder.stopped.is_file():
+        return "stopped", f"{name}: {folder.stopped.read_text()}{_setting(folder)}"
+    written = [path for path in (folder.task, folder.curve, folder.state) if path.is_file()]
+    if not written:
         return "", ""
-    epochs = [json.loads(line) for line in curve.read_text().splitlines()] if curve.is_file() else []
-    age = time.time() - max(path.stat().st_mtime for path in marks)
+    epochs = folder.epochs()
+    age = time.time() - max(path.stat().st_mtime for path in written)
     pace = epochs[-1]["seconds"] / epochs[-1]["epoch"] if epochs else 0.0
     kind = "in progress" if age < max(STALE, 5 * pace) else "interrupted"
     at = f"epoch {epochs[-1]['epoch']:.0f} ended {duration(age)} ago" if epochs else f"started {duration(age)} ago"
-    return kind, f"{folder.name}: {at}{_what(folder)}"
+    return kind, f"{name}: {at}{_setting(folder)}"
 
 
-def _what(folder: Path) -> str:
-    """The setting a search gave this run, where a search started it."""
-    try:
-        task = json.loads((folder / "task.json").read_text())
-        return f" ({task['label']}, seed {task['seed']})"
-    except (OSError, ValueError, KeyError):
-        return ""
+def _setting(folder: RunFolder) -> str:
+    """The setting a search gave this run, in brackets, where a search started it."""
+    setting = folder.setting()
+    return f" ({setting.label}, seed {setting.seed})" if setting else ""

@@ -16,7 +16,7 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.files import STORAGE, StorageFault, storage_fault
-from apc.runs.folder import ended_row, reason_of
+from apc.runs.folder import RunFolder, RunsFolder, ended_row
 from apc.runs.rows import Row
 from apc.search import callbacks, spaces, worker
 from apc.search.plans import Interrupted, Job, Plan, Result, Schedule
@@ -129,7 +129,7 @@ def _attempts(
     view: View,
 ) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
-    store = runs / ".tune"
+    store = RunsFolder(runs).tune
     with quiet(resources, store / "driver.log"), session(resources), sigterm_as_sigint():
         resources, slots = fit(resources)
         check_processes(base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
@@ -237,7 +237,7 @@ class DriverSearch(Searcher):
     def failed(self, trial_id: str) -> None:
         """End the whole search where a trial failed because nothing more can be written: all others would as well."""
         runs, ids = Path(self.task["runs"]), self.trials[trial_id].ids
-        said = [text for run in ids for text in STORAGE if text in reason_of(runs, run)]
+        said = [text for run in ids for text in STORAGE if text in RunFolder(runs / run).reason()]
         self.fault = (said or [storage_fault(runs)])[0]
         if self.fault:
             raise OSError(self.fault)

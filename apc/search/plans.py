@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from apc.config import Config, from_dict, to_dict
+from apc.files import one_look
 from apc.runs.folder import load_run
 from apc.runs.rows import Row, score
 
@@ -214,9 +215,10 @@ class Schedule:
         while not (self.waiting or self.running or self.through):
             self.past = self.result()
             self.stage = []
-            for point in self.plan.next(self.past):
-                configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in self.seeds]
-                self.stage.append((point, [Job(point, cfg, self.identify(cfg)) for cfg in configs]))
+            with one_look():
+                for point in self.plan.next(self.past):
+                    configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in self.seeds]
+                    self.stage.append((point, [Job(point, cfg, self.identify(cfg)) for cfg in configs]))
             self.through = not self.stage
             for job in (job for _, jobs in self.stage for job in jobs):
                 row = load_run(self.runs, job.run, to_dict(job.config))

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from apc.runs.folder import RunsFolder
 from apc.search import cluster_nodes, worker
 from apc.search.cluster_nodes import check_address
 
@@ -207,14 +208,15 @@ def alone(runs: Path, name: str) -> Iterator[None]:
     next one for half a minute; its holder is known to be dead here.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    with open(runs / f".{name}.lock", "w") as lock:
+    files = RunsFolder(runs)
+    with open(files.lock(name), "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):
-                os.unlink(runs / f"{name}.journal.lock")
+                files.journal_lock(name).unlink()
         except BlockingIOError:
             raise ValueError(
-                f"{runs / name}.journal: another search works on this study; wait for it or give --runs another folder"
+                f"{files.journal(name)}: another search works on this study; wait for it or give --runs another folder"
             ) from None
         except OSError:  # a file system without locks
             pass

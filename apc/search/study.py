@@ -19,8 +19,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import Config, from_dict, to_dict
-from apc.files import write_atomically
-from apc.runs.folder import ended_row, load_run, load_runs
+from apc.files import one_look, write_atomically
+from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run, load_runs
 from apc.runs.rows import Row, score
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search import spaces
@@ -69,8 +69,9 @@ class Study:
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
+        self.ids: dict[int, list[str]] = {}  # run ids of each trial, by its number
         self.again: list[optuna.Trial] = []
-        self.path = runs / f"{name}.journal"
+        self.path = RunsFolder(runs).journal(name)
         runs.mkdir(parents=True, exist_ok=True)
         _drop_torn_line(self.path)
         self.study = self._opened(begun, first)
@@ -176,7 +177,7 @@ class Study:
         """
         if self.how.stop_early == "none" or trial.stopped or load_run(self.runs, trial.ids[0]):
             return False
-        for entry in _curve(self.runs / trial.ids[0]):
+        for entry in RunFolder(self.runs / trial.ids[0]).epochs():
             epoch, value = int(entry["epoch"]), entry.get(self.how.objectives[0])
             if value is None or epoch in trial.known:
                 continue
@@ -192,7 +193,7 @@ class Study:
         self.running.remove(trial)
         if trial.stopped:
             said = f"stopped early after epoch {trial.stopped} of {self.base.epochs} ({self.how.stop_early})"
-            write_atomically(self.runs / trial.ids[0] / "stopped.txt", said)
+            write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, said)
             self.study.tell(trial.optuna, state=TrialState.PRUNED)
             return self._rows(trial)
         rows = self._rows(trial)
@@ -206,7 +207,8 @@ class Study:
 
     def result(self) -> Result:
         """Settings of the trials that ended, in the order proposed, with their rows."""
-        found = [self._of(trial) for trial in self.ended if "values" in trial.user_attrs]
+        with one_look():
+            found = [self._of(trial) for trial in self.ended if "values" in trial.user_attrs]
         return [(trial.point, self._rows(trial)) for trial in found]
 
     def _trial(self, begun: optuna.Trial | None) -> Trial:
@@ -221,19 +223,21 @@ class Study:
     def _of(self, trial: Any) -> Trial:
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in trial.user_attrs["values"].items()}
         configs = [replace(from_dict(values, self.base), seed=seed) for seed in self.seeds]
-        return Trial(Point(label_of(values), values), configs, [identity(cfg) for cfg in configs], trial)
+        if trial.number not in self.ids:  # of the data as it is now, whatever becomes of it while the trial runs
+            self.ids[trial.number] = [identity(cfg) for cfg in configs]
+        return Trial(Point(label_of(values), values), configs, self.ids[trial.number], trial)
 
     def _stored(self, trial: Trial) -> list[tuple[str, dict[str, Any]]]:
         return [(run, to_dict(cfg)) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
 
     def _rows(self, trial: Trial) -> list[Row]:
         """Rows of the seeds that ended; of one that was given up, what it left."""
-        given_up = self.runs / trial.ids[0] / "stopped.txt"
-        if given_up.is_file() and not load_run(self.runs, trial.ids[0]):
-            curve = _curve(given_up.parent)
+        folder = RunFolder(self.runs / trial.ids[0])
+        if folder.stopped.is_file() and not load_run(self.runs, trial.ids[0]):
+            curve = folder.epochs()
             seconds = {"train": curve[-1]["seconds"]} if curve else {}
             config = to_dict(trial.configs[0])
-            said = given_up.read_text()
+            said = folder.stopped.read_text()
             return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=said)]
         return [ended_row(self.runs, run, cfg) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
 
@@ -242,9 +246,10 @@ class Study:
         if self.how.warm_start is None:
             return []
         settings: dict[str, list[Row]] = {}
-        for row in load_runs(self.how.warm_start):
-            if values := self._within(row):
-                settings.setdefault(json.dumps(values, sort_keys=True), []).append(row)
+        with one_look():
+            for row in load_runs(self.how.warm_start):
+                if values := self._within(row):
+                    settings.setdefault(json.dumps(values, sort_keys=True), []).append(row)
         warm = []
         for text, rows in settings.items():
             values = json.loads(text)
@@ -289,12 +294,6 @@ class Study:
         )
         same = to_dict(replace(from_dict(values, self.base), seed=cfg.seed)) == config
         return values if inside and same else None
-
-
-def _curve(folder: Path) -> list[dict[str, float]]:
-    """Epochs a run has finished, as its own log has them."""
-    path = folder / "curve.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -3,10 +3,9 @@
 `in_process` trains in the Tune trial's own process; its actor is reused, so a further trial costs hundredths of a
 second. `distributed` puts the same function under a TorchTrainer with several processes; that costs tens of seconds a
 trial and pays where a trial has more than one GPU or takes hours. Neither needs a Ray checkpoint: the run's own folder
-holds last.pt and row.json, so a trial that is started again goes on from its last epoch by itself.
+holds the training state and the row, so a trial that is started again goes on from its last epoch by itself.
 """
 
-import json
 import os
 import traceback
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Any, TypedDict
 
 from apc.config import Config, from_dict
 from apc.files import STORAGE, write_atomically
-from apc.runs.folder import note
+from apc.runs.folder import RunFolder, Setting
 
 Report = Callable[[dict[str, float]], None]
 
@@ -79,7 +78,7 @@ def distributed(task: Task) -> None:
         trainer.fit()
     except Exception as error:
         # Where a worker raised, it has written why; where one was killed nobody knows. The rest is said here.
-        failure = note(Path(task["runs"]), task["ids"][0])
+        failure = RunFolder(Path(task["runs"]) / task["ids"][0]).error
         if not failure.is_file() and not isinstance(error, train.WorkerGroupError):
             write_atomically(failure, f"{type(error).__name__}: {error}")
         raise
@@ -94,32 +93,29 @@ def _train_worker(task: Task) -> None:
 
 def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
     for values, run in zip(task["configs"], task["ids"], strict=True):
-        failure = note(Path(task["runs"]), run)
+        folder = RunFolder(Path(task["runs"]) / run)
         if rank == 0:
-            failure.unlink(missing_ok=True)
-            failure.with_name("stopped.txt").unlink(missing_ok=True)
-            # only `apc status` reads this: it names the setting of a run that has no row yet
-            setting = {"label": task["label"], "seed": values["seed"]}
-            write_atomically(failure.with_name("task.json"), json.dumps(setting))
+            folder.forget_the_end()
+            folder.write_setting(Setting(task["label"], values["seed"]))
         try:
             cfg: Config = from_dict(values, source=f"run {run}")
-            train_one(cfg, runs=Path(task["runs"]), device=device, report=report, threads=task["threads"])
+            train_one(cfg, runs=Path(task["runs"]), device=device, report=report, threads=task["threads"], name=run)
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
             with suppress(OSError):  # on a full disk, for one; the driver looks for that itself
-                write_atomically(failure, f"{_reason(error)}\n\n{traceback.format_exc()}")
+                write_atomically(folder.error, f"{_reason(error)}\n\n{traceback.format_exc()}")
             raise
 
 
-def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int) -> None:
-    """Train one run with a fixed number of threads, and as many processes for the CRF, whatever process this is."""
+def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int, name: str = "") -> None:
+    """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF."""
     import torch
 
     from apc.training.run import run
 
     torch.set_num_threads(threads)
-    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0)
+    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0, name=name)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 

@@ -4,7 +4,6 @@ Everything random is drawn from (seed, epoch, image), so a resumed run equals an
 processes changes neither the order of the images nor their augmentation.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -23,11 +22,11 @@ from apc.config import Config, to_dict, without_paths
 from apc.data.transforms import as_floats, augment, stack
 from apc.devices import peak_gib, processes, restart
 from apc.evaluation.miou import halves, miou, score
-from apc.files import write_atomically
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, gib_needed
 from apc.parallel import cores, prefetch
+from apc.runs.folder import RunFolder
 from apc.runs.scores import HEADLINE
 from apc.training.state import load_state, save_state
 
@@ -53,7 +52,7 @@ def train(
     device: str = "cpu",
     report: Report | None = None,
 ) -> dict[str, Any]:
-    """Train in place, resuming from `<folder>/last.pt`; returns `curve`, `seconds`, `peak_gib` and
+    """Train in place, resuming from the training state in `folder`; returns `curve`, `seconds`, `peak_gib` and
     `frozen_features`.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
@@ -72,7 +71,8 @@ def train(
         method.encoder.compile_blocks()
     frozen_features = _frozen_features(method, cfg, len(split), len(val), device)
     steps = max(len(split) // cfg.batch_size, 1)
-    state = load_state(folder / "last.pt")
+    run_folder = RunFolder(folder)
+    state = load_state(run_folder.state)
     if state and to_dict(Config()) | state.get("config", {}) != without_paths(cfg):
         state = None  # of an older version whose defaults were others; a field that it lacked has its default
     first, curve = (int(state["epoch"]) + 1, state["curve"]) if state else (0, [])
@@ -125,11 +125,11 @@ def train(
             counts = score(method, val, cfg, HEADLINE, device, frozen_features=frozen_features)["miou"]
             entry |= {"miou": miou(counts.total)} | halves(counts.images) if counts.total.any() else {}
             if rank == 0 and entry.get("miou", -1.0) > max((e.get("miou", -1.0) for e in curve), default=-1.0):
-                save_model(folder / "best", method, cfg, val.classes)
+                save_model(run_folder.best.path, method, cfg, val.classes)
         curve.append(entry)
         if rank == 0:
             save_state(
-                folder / "last.pt",
+                run_folder.state,
                 {
                     "config": without_paths(cfg),
                     "epoch": epoch,
@@ -140,7 +140,7 @@ def train(
                     "peak_gib": peak,
                 },
             )
-            write_atomically(folder / "curve.jsonl", "".join(json.dumps(e) + "\n" for e in curve))
+            run_folder.write_epochs(curve)
         if report:
             report({"epochs": float(cfg.epochs), **entry})
     return {"curve": curve, "seconds": seconds, "peak_gib": peak, "frozen_features": frozen_features}

@@ -19,13 +19,14 @@ from apc.config import Config, to_dict, without_paths
 from apc.data.transforms import as_floats
 from apc.devices import processes
 from apc.evaluation.miou import foreground, halves, iou, miou, score
+from apc.files import whole
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.models import weights
-from apc.runs.folder import load_run, save_run
-from apc.runs.rows import RECIPE_VERSION, Row, run_id
-from apc.runs.scores import HEADLINE
+from apc.runs.folder import RunFolder, load_run, save_run
+from apc.runs.rows import Row, run_id
+from apc.runs.scores import HEADLINE, RECIPE_VERSION
 from apc.runs.stamp import commit, stamp
 from apc.training.loop import Report, train
 
@@ -35,18 +36,28 @@ def identity(cfg: Config) -> str:
     return run_id(to_dict(cfg), data.fingerprint(cfg), weights.fingerprint(cfg))
 
 
-def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None = None, crf_workers: int = 0) -> Row:
+def run(
+    cfg: Config,
+    *,
+    runs: Path,
+    device: str = "cpu",
+    report: Report | None = None,
+    crf_workers: int = 0,
+    name: str = "",
+) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
     `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in miou.
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
-    process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring.
+    process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
+    is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
     """
-    name = identity(cfg)
+    name = name or identity(cfg)
     if stored := load_run(runs, name, to_dict(cfg)):
         return stored
     commit()  # remembered now: the working tree may change while this trains
     method, train_split, val = prepare(cfg)
+    _require_unchanged(cfg, name)
     with _alone(runs / name):
         if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
             return stored
@@ -54,6 +65,12 @@ def run(cfg: Config, *, runs: Path, device: str = "cpu", report: Report | None =
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
+
+
+def _require_unchanged(cfg: Config, name: str) -> None:
+    """ValueError where the files that a run's identity stands for are others by now: its row would tell of neither."""
+    if identity(cfg) != name:
+        raise ValueError(f"{cfg.root or cfg.weights}: changed while run {name} was under way; give the command again")
 
 
 def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
@@ -92,12 +109,12 @@ def _alone(folder: Path) -> Iterator[None]:
     """Hold a run's folder, so that two drivers train a run once. The system frees it when its holder dies."""
     rank, world = processes()
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as lock:
+    run_folder = RunFolder(folder)
+    with open(run_folder.lock, "w") as lock:
         if rank == 0:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            for part in folder.glob(".*.*.*"):  # `.last.pt.PID`: killed, or the disk was full, while it was written
-                part.unlink(missing_ok=True)
+            run_folder.remove_torn_files()
         if world > 1:
             dist.barrier()
         yield
@@ -127,6 +144,7 @@ def _train_and_score(
     metrics |= _choices(method, val, device)
     scored = time.perf_counter() - start
 
+    _require_unchanged(cfg, folder.name)
     row = Row(
         run=folder.name,
         config=without_paths(cfg),
@@ -153,13 +171,15 @@ def _train_and_score(
     if processes()[0] == 0:
         tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
         matrices: dict[str, Any] = totals
-        np.savez_compressed(folder / "tallies.npz", **tallies)
-        np.savez_compressed(folder / "confusion.npz", **matrices)
+        run_folder = RunFolder(folder)
+        for path, arrays in ((run_folder.tallies, tallies), (run_folder.confusion, matrices)):
+            with whole(path) as part, open(part, "wb") as file:
+                np.savez_compressed(file, **arrays)
         save_model(folder, method, cfg, val.classes)
         if "miou" in metrics and metrics["miou"] >= max((e.get("miou", -1.0) for e in row.curve), default=-1.0):
-            shutil.rmtree(folder / "best", ignore_errors=True)  # no earlier epoch beat the finished model
+            shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model
         save_run(folder.parent, row)
-        (folder / "last.pt").unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
+        run_folder.state.unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
     return row
 
 

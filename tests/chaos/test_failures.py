@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import search_spaces
-from apc.config import Config
+from apc.config import Config, to_dict
 from apc.runs.folder import load_runs
 from apc.runs.rows import Row
 from apc.runs.status import status
@@ -271,7 +271,7 @@ def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
     study = Study(draw, runs=tmp_path / "plain", **common)
     while trial := study.take():
         for cfg, run in zip(trial.configs, trial.ids, strict=True):
-            fake(worker.to_dict(cfg), run, study.runs)
+            fake(to_dict(cfg), run, study.runs)
         study.finish(trial)
     assert [point.values for point, _ in found] == [point.values for point, _ in study.result()]
     assert len({point.key for point, _ in found}) > 12

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from apc import config, data
-from apc.data import pocket
+from apc.data import painting, pocket
 from apc.data import pocket_folder as miniature
 from apc.data.checking import check as look
 from apc.models import pretraining
@@ -94,7 +94,7 @@ def test_a_thing_shows_its_head_only_part_of_the_time(monkeypatch: pytest.Monkey
     original = pocket._head
     monkeypatch.setattr(pocket, "_head", lambda *args: heads.append(args) or original(*args))
     for _ in range(200):
-        pocket._thing(rng, pocket.background(rng), np.zeros((96, 96), np.uint8), 1, [])
+        pocket._thing(rng, painting.background(rng), np.zeros((96, 96), np.uint8), 1, [])
     assert 100 < len(heads) < 140  # three of five
 
 

@@ -138,10 +138,10 @@ def test_an_interrupted_preparation_goes_on_and_does_no_mask_twice(
     monkeypatch.setattr(voc_data, "write_mask", lambda path, *more: (rest.append(path), write(path, *more)))
     voc_data.prepare(root, partial=True)
     assert len(rest) == 2 and done[0] not in rest and not list((root / "apc/voc/masks").glob(".*"))
-    before = data.prepared.fingerprint(str(root), "voc", ["train.csv"])
+    before = prepared.fingerprint(str(root), "voc", ["train.csv"])
     rest.clear()
     voc_data.prepare(root, partial=True)
-    assert rest == [] and data.prepared.fingerprint(str(root), "voc", ["train.csv"]) == before
+    assert rest == [] and prepared.fingerprint(str(root), "voc", ["train.csv"]) == before
 
 
 def test_a_changed_or_torn_mask_is_made_again(root: Path, cfg: Config) -> None:

@@ -1,110 +1,26 @@
-"""mIoU, protocols and inference on cases small enough to work by hand."""
+"""From a trained method to labels: what the network is shown, how often, and what becomes of its probabilities."""
 
 from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
+from fixed_methods import Fixed, halves
 from torch import Tensor, nn
-from torch import multiprocessing as mp
 
-from apc import data
 from apc.config import Config, pocket
 from apc.data import Split
 from apc.data.transforms import squash
 from apc.evaluation import inference
-from apc.evaluation import miou as segmentation
 from apc.evaluation.inference import Cost, LabelMap, Showing, showings
-from apc.evaluation.miou import Counts, confusion, miou, score
+from apc.evaluation.miou import Counts, score
 from apc.methods.registry import build
 from apc.models.crf import CRF, CRFParameters, Refined, crf_labels, refine
 from apc.runs.scores import HEADLINE, Protocol, parse
-
-
-class Fixed(nn.Module):
-    """A method that always predicts the same probabilities, another set for each branch."""
-
-    def __init__(self, decoder: Tensor, patch: Tensor) -> None:
-        super().__init__()
-        self.made = {"decoder": decoder, "patch": patch}
-        self.encoder, self.merges = SimpleNamespace(patch=8), False
-
-    def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
-        return {b: p.expand(len(images), -1, -1, -1) for b, p in self.made.items()}
-
-
-def halves(left: int, right: int, classes: int = 3) -> Tensor:
-    """Probabilities (1,C,8,8): mostly class `left` on the left half, `right` on the right."""
-    p = torch.full((1, classes, 8, 8), 0.1)
-    p[:, left, :, :4] = 0.8
-    p[:, right, :, 4:] = 0.8
-    return p
-
-
-@pytest.fixture
-def split() -> Split:
-    truth = np.zeros((16, 16), np.uint8)
-    truth[:, 8:] = 1
-    photo = np.where(truth[..., None] == 1, 220, 30).repeat(3, 2).astype(np.uint8)
-    return Split(
-        ["background", "a", "b"],
-        ["x", "y"],
-        torch.tensor([[1.0, 0.0], [1.0, 0.0]]),
-        torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
-        photo=lambda i: photo,
-        mask=lambda i: truth if i == 0 else None,
-    )
-
-
-def test_each_protocol_scores_its_own_branch_and_image_labels_rule_absent_classes_out(split: Split) -> None:
-    cfg: Config = replace(pocket(), crf="none")
-    counts = score(Fixed(halves(0, 1), halves(0, 2)), split, cfg)
-    assert set(counts) == {"miou", "patch_miou", "labelled_miou", "pseudo_miou"}
-    scores = {name: miou(c.total) for name, c in counts.items()}
-    # the mask is scored at its own 16 pixels, so bilinear edges may cost a column
-    assert scores["miou"] > 85 and scores["labelled_miou"] > 85
-    assert scores["patch_miou"] == pytest.approx(50, abs=6)  # says b where the truth is a
-    assert counts["pseudo_miou"].total[:, 2].sum() == 0  # b is not among the image labels
-
-
-def test_photographs_without_a_mask_count_nothing(split: Split) -> None:
-    counts = score(Fixed(halves(0, 1), halves(0, 1)), split, replace(pocket(), crf="none"))
-    assert counts["miou"].images[0, 1:].sum() == 2 * 256 and not counts["miou"].images[1].any()
-    assert counts["miou"].total.sum() == 256
-
-
-def test_tallies_give_the_scores_of_a_confusion_matrix_a_photograph_at_a_share_of_its_memory() -> None:
-    rng, classes, photographs = np.random.default_rng(0), 81, 7
-    truth = [rng.integers(0, classes, (30, 40)).astype(np.uint8) for _ in range(photographs)]
-    truth[3] = truth[3] % 5  # most classes are absent
-    truth[5][:10] = 255
-    p = torch.from_numpy(rng.dirichlet(np.ones(classes), (8, 8))).float().permute(2, 0, 1)[None]
-    names = ["background", *map(str, range(1, classes))]
-    split = Split(
-        names,
-        [str(i) for i in range(photographs)],
-        torch.ones(photographs, classes - 1),
-        torch.zeros(photographs, 3, 8, 8, dtype=torch.uint8),
-        photo=lambda i: np.zeros((30, 40, 3), np.uint8),
-        mask=lambda i: truth[i],
-    )
-    made: list[LabelMap] = []
-    counts = score(
-        Fixed(p, p), split, replace(pocket(), crf="none"), HEADLINE, keep=made.append, keep_protocols=HEADLINE
-    )["miou"]
-    matrices = np.stack([confusion(truth[m.i], m.labels, classes) for m in sorted(made, key=lambda m: m.i)])
-    assert (counts.total == matrices.sum(0)).all() and counts.total.dtype == np.int64
-    halved = segmentation.halves(counts.images)
-    assert halved == {"tune_miou": miou(matrices[::2].sum(0)), "held_miou": miou(matrices[1::2].sum(0))}
-    assert counts.images.nbytes == photographs * 3 * classes * 4 and counts.total.nbytes == classes**2 * 8
-    # 8 protocols over COCO's 40,137 photographs: 0.3 GiB, where matrices would take 7.8
-    assert 8 * (40137 * counts.images[0].nbytes + counts.total.nbytes) < 0.3 * 2**30
 
 
 def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:
@@ -282,36 +198,6 @@ def test_under_bf16_probabilities_are_float32_and_sum_to_one(tiny: Config) -> No
         branches = method.predict(torch.rand(2, 3, 48, 64))
     for p in branches.values():
         assert p.dtype == torch.float32 and (p.sum(1) - 1).abs().max() < 1e-5
-
-
-def test_scoring_leaves_a_method_as_it_was(split: Split) -> None:
-    method = Fixed(halves(0, 1), halves(0, 1)).train()
-    score(method, split, replace(pocket(), crf="none"), HEADLINE)
-    assert method.training
-
-
-def _scoring(rank: int, world: int, cfg: Config, where: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{where}/meet{world}", rank=rank, world_size=world)
-    torch.manual_seed(0)
-    val = data.load(cfg, "val")
-    counts = score(build(cfg, len(val.classes)), val, cfg, [parse("miou"), parse("patch_miou_48_crf")])
-    flat = {f"{name} {kind}": array for name, c in counts.items() for kind, array in c._asdict().items()}
-    np.savez(Path(where) / f"{world}of{rank}.npz", **flat)
-    dist.destroy_process_group()
-
-
-@pytest.mark.slow
-def test_two_processes_sum_the_confusion_matrices_of_one(tiny: Config, tmp_path: Path) -> None:
-    cfg = replace(tiny, num_val=5)  # an odd number, so that the shares differ
-    for world in (1, 2):
-        mp.spawn(_scoring, (world, cfg, str(tmp_path)), nprocs=world)
-    one, two, other = (np.load(tmp_path / f"{name}.npz") for name in ("1of0", "2of0", "2of1"))
-    for name in ("miou", "patch_miou_48_crf"):
-        assert one[f"{name} images"].shape == (5, 3, 9) and (one[f"{name} images"].sum((1, 2)) > 0).all()
-        for kind in (f"{name} images", f"{name} total"):
-            assert (one[kind] == two[kind]).all() and (one[kind] == other[kind]).all()
-            assert one[kind].dtype == two[kind].dtype == (np.int64 if kind.endswith("total") else np.int32)
 
 
 def test_the_crf_of_a_protocol_is_the_crf_of_its_probabilities(wide: Split) -> None:

@@ -2,18 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apc.config import pocket, to_dict
 from apc.experiment.forecast import hours
 from apc.reporting.catalogue import EXPERIMENTS
+from apc.reporting.figures import qualitative
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, load_rows
 from apc.training.run import identity
-from experiments import (
-    reproduce_all,
-)
+from experiments import reproduce_all
 
 BASE = replace(pocket(), weights="")
 
@@ -73,3 +73,30 @@ def test_everything_small_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest
     columns = ("inter_cosine", "ladder_miou", "to_95_cpu_seconds", "peak_gib", "train_pseudo_miou", "network_seconds")
     for word in columns:
         assert f" {word} " in page
+
+
+def test_every_picture_script_has_a_place_on_the_page() -> None:
+    drawn = {name for name in reproduce_all.names() if name.startswith(("figure6", "figure7"))}
+    assert drawn == set(qualitative.PICTURES)
+
+
+def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called: list[tuple[str, list[str]]] = []
+
+    def trained(steps: Any, words: list[str]) -> int:
+        called.append((steps[0].name, words))
+        return 1
+
+    def drawn(picture: Any, words: list[str]) -> int:
+        called.append((picture.name, words))
+        return 2 if picture.name == "figure6_heatmaps" else 0
+
+    monkeypatch.setattr(reproduce_all, "in_turn", trained)
+    monkeypatch.setattr(reproduce_all.pictured, "main", drawn)
+    only = [f"--only={name}" for name in ("figure7_qualitative", "figure6_heatmaps", "table7_pooling")]
+    assert reproduce_all.main([*only, "--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]) == 2
+    assert [name for name, _ in called] == ["table7_pooling", "figure7_qualitative", "figure6_heatmaps"]
+    assert called[0][1] == ["--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]
+    assert called[1][1] == called[2][1] == ["--smoke", "--seeds", "1"]

@@ -11,6 +11,7 @@ from apc.config import Config
 from apc.methods import losses
 from apc.methods.apc import APC
 from apc.methods.pseudo_labels import with_background
+from apc.models.bilstm import HVBiLSTM
 from apc.models.pooling import pool
 
 LABELS = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
@@ -89,6 +90,13 @@ def test_the_decoder_reads_the_bilstm_and_not_the_last_block(tiny: Config) -> No
     outputs = method.encoder(images)
     assert torch.equal(inputs[-1].flatten(1, 2), f_out) and not torch.allclose(f_out, outputs[-1])
     assert len(inputs) == len(outputs) and torch.equal(inputs[0].flatten(1, 2), outputs[0])
+
+
+def test_the_residual_adds_what_the_bilstm_reads() -> None:
+    torch.manual_seed(0)
+    plain, residual, x = HVBiLSTM(8), HVBiLSTM(8, residual=True), torch.randn(1, 2, 3, 8)
+    residual.load_state_dict(plain.state_dict())
+    torch.testing.assert_close(residual(x), x + plain(x))
 
 
 def test_the_patch_branch_gives_the_patches_probabilities_and_the_decoder_its_own(

@@ -31,12 +31,12 @@ def test_the_merge_gives_a_weak_class_its_own_best_patch(rule: str, expected: li
 
 
 def test_the_merge_divides_by_the_maximum_of_each_class_and_image_and_makes_patches_sum_to_one() -> None:
-    # two images of two patches; the second image lacks class 1
-    scores = torch.tensor([[[0.8, 0.4], [0.1, 0.2]], [[0.5, 0.25], [0.5, 0.75]]])[:, :, None]
-    merged = merge(scores, torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
-    # first image: .8/.8, .4/.8 and .1/.2, .2/.2, so patches of (1, .5) and (.5, 1); second: the background alone
-    expected = torch.tensor([[[2 / 3, 1 / 3], [1 / 3, 2 / 3]], [[1.0, 1.0], [0.0, 0.0]]])[:, :, None]
-    torch.testing.assert_close(merged, expected)
+    # two images of two patches, both without class 2
+    first, second = [[0.8, 0.4], [0.1, 0.2], [0.1, 0.4]], [[0.4, 0.2], [0.4, 0.6], [0.2, 0.2]]
+    merged = merge(torch.tensor([first, second])[:, :, None], torch.tensor([[1.0, 1.0, 0.0]] * 2))
+    # .8/.8 and .1/.2, .4/.8 and .2/.2: patches of (1, .5) and (.5, 1); then .4/.4 and .4/.6, .2/.4 and .6/.6
+    first, second = [[2 / 3, 1 / 3], [1 / 3, 2 / 3], [0.0, 0.0]], [[3 / 5, 1 / 3], [2 / 5, 2 / 3], [0.0, 0.0]]
+    torch.testing.assert_close(merged, torch.tensor([first, second])[:, :, None])
 
 
 def test_pixels_take_the_label_of_the_patch_they_lie_in_and_labels_are_never_mixed() -> None:

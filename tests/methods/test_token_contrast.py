@@ -11,7 +11,7 @@ from torch import Tensor
 from apc.config import Config
 from apc.methods import toco as module
 from apc.methods.registry import build
-from apc.methods.toco import COCO, CROP, CROPS, MOMENTUM, VOC, ZOOM, ToCo, toco, toco_pocket
+from apc.methods.toco import COCO, CROP, CROPS, DILATIONS, MOMENTUM, SCALES, VOC, ZOOM, ToCo, toco, toco_pocket
 from apc.methods.token_contrast import class_contrast, cut_out, object_levels, patch_contrast
 
 Watch = Callable[[str], list[tuple[Any, ...]]]
@@ -55,11 +55,11 @@ def method(tiny: Config) -> ToCo:
 @pytest.fixture
 def batch(monkeypatch: pytest.MonkeyPatch) -> dict[str, Tensor]:
     """Two images of the first of two classes. The early block's CAM has a third of background (0.1), a third of doubt
-    (0.5) and a third of object (0.9), from left to right; the last block's has them from right to left. The absent
-    class has 1 everywhere."""
+    (0.5) and a third of object (0.9), from left to right; the last block's sees the object everywhere, and both see
+    the absent class everywhere."""
     early = torch.tensor([0.1, 0.5, 0.9]).repeat_interleave(32).expand(2, 1, 96, 96)
     absent = torch.ones_like(early)
-    both = torch.cat([early.flip(-1), absent, early, absent], 1)
+    both = torch.cat([absent, absent, early, absent], 1)
     monkeypatch.setattr(module, "multi_scale_cam", lambda *_: both)
     torch.manual_seed(1)
     return {"image": torch.rand(2, 3, 96, 96), "labels": torch.tensor([[1.0, 0.0]] * 2)}
@@ -138,6 +138,7 @@ def test_crops_are_of_96_pixels_of_448_and_the_averaged_head_keeps_nine_tenths(
 
 
 def test_the_published_levels_times_temperatures_and_weights(tiny: Config) -> None:
+    assert SCALES == (1.0, 0.5, 1.5) and DILATIONS == (1, 2, 4, 8, 12, 24)
     # method-spec 3: of 20,000 iterations, and of 80,000 on COCO; the background's level without an unknown pixel
     assert VOC._asdict() == {
         "contrast": -1.0,

@@ -72,9 +72,9 @@ def test_the_parameter_sets_are_those_of_the_method_specification_and_all_are_ch
 
 
 def test_labels_go_in_with_the_share_of_irn_and_probabilities_as_they_are() -> None:
-    """Without neighbours, the CRF gives what goes in: here the shares of three classes in two pixels."""
+    """Where neighbours weigh nothing, the CRF gives what goes in: here the shares of three classes in two pixels."""
     image, p = np.zeros((1, 2, 3), np.uint8), np.array([[0.5, 0.1], [0.3, 0.2], [0.2, 0.7]], np.float32)[:, None]
-    alone = {name: parameters._replace(pos_w=0, bi_w=0) for name, parameters in CRF.items()}
+    alone = {name: parameters._replace(pos_w=1e-9, bi_w=1e-9) for name, parameters in CRF.items()}
     labels = dense_crf(image, p, alone["irn"])[:, 0]
     np.testing.assert_allclose(labels, [[0.7, 0.15], [0.15, 0.15], [0.15, 0.7]], atol=1e-6)  # 0.3 shared by two
     np.testing.assert_allclose(dense_crf(image, p[:2], alone["irn"])[:, 0], [[0.7, 0.3], [0.3, 0.7]], atol=1e-6)
@@ -82,9 +82,16 @@ def test_labels_go_in_with_the_share_of_irn_and_probabilities_as_they_are() -> N
         np.testing.assert_allclose(dense_crf(image, p, alone[name]), p, atol=1e-6)
 
 
+def test_without_a_step_neighbours_change_nothing() -> None:
+    image, p = scene(0, classes=3)
+    standing, moved = (dense_crf(image, p, CRF["pocket"]._replace(steps=steps)) for steps in (0, 1))
+    np.testing.assert_allclose(standing, p.clip(1e-5) / p.clip(1e-5).sum(0), atol=1e-5)
+    assert np.abs(moved - p).max() > 0.1
+
+
 def test_a_probability_of_0_counts_as_1e_5() -> None:
     p = np.array([1.0, 0.0], np.float32)[:, None, None]
-    made = dense_crf(np.zeros((1, 1, 3), np.uint8), p, CRF["afa"]._replace(pos_w=0, bi_w=0))
+    made = dense_crf(np.zeros((1, 1, 3), np.uint8), p, CRF["afa"]._replace(pos_w=1e-9, bi_w=1e-9))
     assert made[1, 0, 0] == pytest.approx(1e-5, rel=1e-3)
 
 

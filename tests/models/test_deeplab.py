@@ -95,3 +95,12 @@ def test_torchvision_s_network_takes_imagenet_weights_of_a_file_and_names_what_d
     assert [group["scale"] for group in net.groups()] == [1.0, 10.0]
     with torch.no_grad():
         assert net(torch.rand(1, 3, 64, 96)).shape == (1, 4, 8, 12)
+
+
+def test_colours_are_read_as_imagenet_s_networks_read_them(staged: Config) -> None:
+    net, read = deeplab(replace(staged, deeplab="small")).eval(), []
+    net.features.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    for colour, expected in ((mean, 0.0), (mean + std, 1.0)):
+        net(colour.view(1, 3, 1, 1).expand(1, 3, 96, 96))
+        torch.testing.assert_close(read.pop(), torch.full((1, 3, 96, 96), expected), atol=1e-6, rtol=0)

@@ -28,8 +28,12 @@ class Fixed(nn.Module):
 
     encoder = SimpleNamespace(patch=8)
 
+    def __init__(self, decoder: Tensor = DECODER, patch: Tensor = PATCH) -> None:
+        super().__init__()
+        self.made = {"decoder": decoder[None], "patch": patch[None]}
+
     def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
-        return {"decoder": DECODER[None], "patch": PATCH[None]}
+        return self.made
 
 
 @pytest.fixture
@@ -79,3 +83,11 @@ def test_the_summary_tells_what_the_mask_shows(cfg: Config, tmp_path: Path) -> N
     }
     with Image.open(out / "masks" / "a.png") as mask:
         assert np.asarray(mask).tolist() == [[0, 1]]
+
+
+def test_the_summary_names_the_largest_class_first(cfg: Config, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((1, 4, 3), np.uint8)).save(tmp_path / "a.png")
+    p = torch.eye(3)[[1, 2, 2, 0]].T[:, None]  # red, blue, blue, background
+    job = Job(Fixed(p, p), cfg, CLASSES, "model", kinds=("masks",))  # type: ignore[arg-type]
+    (row,), _ = predict(job, gather([tmp_path / "a.png"], tmp_path / "out"), {}, tmp_path / "out")
+    assert (row["classes"], row["percent_blue"], row["confidence"]) == ("blue red", "50.00", "1.0000")

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from apc.config import Config
-from apc.runs.rows import RECIPE_VERSION, Row, load_rows, run_id
+from apc.runs.rows import Row, load_rows, run_id
+from apc.runs.scores import RECIPE_VERSION
 
 RESULTS = Path(__file__).parents[2] / "reports" / "results"
 FILES = sorted(RESULTS.rglob("*.jsonl"))

@@ -2,8 +2,20 @@
 
 import pytest
 
+from apc.config import pocket
 from apc.models.crf import CRF
-from apc.runs.scores import HEADLINE, PROTOCOLS, Protocol, combinations, parse
+from apc.runs.scores import (
+    HEADLINE,
+    IN_CURVES,
+    LOWER_IS_BETTER,
+    PROTOCOLS,
+    SCORES,
+    Protocol,
+    combinations,
+    in_a_line,
+    parse,
+    scores_of,
+)
 
 EVERY = combinations(
     sizes=(0, 64, 960),
@@ -51,3 +63,24 @@ def test_other_words_name_no_protocol(name: str) -> None:
 def test_scales_that_a_name_could_not_tell_are_refused(scales: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="multi_scale is"):
         Protocol(scales=scales)
+
+
+def test_every_score_that_a_run_reports_has_a_meaning() -> None:
+    assert set(scores_of(pocket())) <= set(SCORES)
+    assert {p.name for p in PROTOCOLS} <= set(SCORES)
+    assert all(SCORES[name].in_rows for name in scores_of(pocket()))
+
+
+def test_a_search_lowers_times_and_raises_scores() -> None:
+    assert LOWER_IS_BETTER == ("train_seconds", "train_cpu_seconds")
+    assert {SCORES[name].unit for name in scores_of(pocket())} == {"%"}
+
+
+def test_epochs_report_the_decoders_score_and_its_two_halves() -> None:
+    assert IN_CURVES == ("miou", "tune_miou", "held_miou")
+
+
+def test_a_terminal_shows_a_protocol_in_its_own_words() -> None:
+    assert in_a_line("miou_960_crf") == "decoder, no image labels, squashed to 960 pixels, dense CRF"
+    assert in_a_line("recall") == "decoder: share of the things' pixels that are found"
+    assert in_a_line("loss") == ""

@@ -1,16 +1,13 @@
-"""Settings that differ in one number or two: which rows are a curve or a grid, how they are drawn and judged."""
+"""Settings that differ in one number: which rows are a curve, where its best lies, how it is judged."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from planned_rows import FIGURE4, rows_of
 
-from apc.config import Config, to_dict
 from apc.reporting.catalogue import EXPERIMENTS
-from apc.reporting.figures.choose import _by_class, _curve, _spread
 from apc.reporting.figures.one_knob import at_an_end, best_of, default_of, panels, values_of
-from apc.reporting.figures.two_knobs import cells, heat_map, timed
 from apc.reporting.groups import Group
 from apc.reporting.page import build
 from apc.reporting.verdicts.claims import judge_group
@@ -19,26 +16,6 @@ from apc.search.plans import Point
 from search_spaces import k, theta_epsilon
 
 NAMES = {"miou": "decoder", "patch_miou": "patch branch"}
-
-
-def rows_of(plan: list[Point], score: Any, seeds: int = 3) -> list[Row]:
-    """Finished runs of a plan's settings; `score` of a setting's config, and a little by seed."""
-    made = []
-    for point in plan:
-        for seed in range(seeds):
-            config = to_dict(Config()) | point.values | {"seed": seed}
-            miou = score(config) + 0.1 * seed * (1 + len(made) / 50)
-            made.append(
-                Row(run=f"{point.label} {seed}", row=point.label, config=config, metrics={"miou": miou}, seconds={})
-            )
-    return made
-
-
-def of_thresholds(config: dict[str, Any]) -> float:
-    return float(50 - 40 * abs(config["theta"] - 0.7) - 20 * abs(config["epsilon"] - 0.85))
-
-
-FIGURE4 = rows_of(theta_epsilon.LINES.next([]), of_thresholds)
 
 
 def test_the_rows_of_one_threshold_are_those_at_the_papers_other() -> None:
@@ -90,9 +67,6 @@ def test_the_page_shows_figure_4_in_one_figure_and_warns_of_a_best_at_an_end(tmp
     assert "The best theta = 0.5 is the smallest of the searched values, 0.5 to 1: below it adaptive-K" in text
 
 
-# --- K ------------------------------------------------------------------------------------------------
-
-
 def test_k_has_a_curve_for_each_pooling_which_both_begin_at_max_pooling() -> None:
     def score(config: dict[str, Any]) -> float:
         return {"max": 30.0, "top_k": 40.0 - config["k"], "adaptive_k": 40.0 + config["k"]}[config["pooling"]]
@@ -105,9 +79,6 @@ def test_k_has_a_curve_for_each_pooling_which_both_begin_at_max_pooling() -> Non
     assert (panel.marks, panel.best) == ({"paper's value": 6}, 24.0)
     (verdict,) = judge_group(EXPERIMENTS["figure_k"], group, "pocket")
     assert verdict.ours and verdict.verdict.outcome == "contradicted"
-
-
-# --- image size ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("image_size", "sizes", "default"), [(96, (64, 96, 240, 280), 240), (256, (256, 640), 640)])
@@ -132,75 +103,3 @@ def test_the_papers_row_stands_beside_the_size_that_is_as_many_times_the_trainin
     assert table["240"][-5:-1] == ["72.3", "960", "483", "13.7"] and table["96"][-5:-1] == ["–"] * 4
     assert "2.5 times the training size (960 of 384) is the best size to show images at" in text
     assert "beaten by" in text and "**contradicted**" in text
-
-
-# --- grids --------------------------------------------------------------------------------------------
-
-
-def test_a_cross_and_a_full_grid_are_grids_and_a_diagonal_or_a_third_knob_is_none() -> None:
-    pair = ("theta", "epsilon")
-    assert len(cells(Group(FIGURE4), pair, "miou")) == 12  # 7 + 6 - 1
-    full = rows_of(theta_epsilon.PLAN.next([]), of_thresholds, seeds=2)
-    grid = cells(Group(full), pair, "miou")
-    assert len(grid) == 16 and all(len(scores) == 2 for scores in grid.values())
-    diagonal = [Point(str(i), {"theta": i / 10, "epsilon": i / 10}) for i in range(5, 9)]
-    assert cells(Group(rows_of(diagonal, of_thresholds)), pair, "miou") == {}
-    third = rows_of([Point("k=9", {"theta": 0.9, "epsilon": 0.85, "k": 9})], of_thresholds)
-    assert cells(Group([*full, *third]), pair, "miou") == {}
-    assert cells(Group(full), ("theta", "lambda1"), "miou") == {}
-
-
-def test_the_grid_of_thresholds_stands_on_its_page_as_a_heat_map(tmp_path: Path) -> None:
-    rows = rows_of(theta_epsilon.PLAN.next([]), of_thresholds, seeds=2)
-    save_rows(tmp_path / "results/space_theta_epsilon/pocket.jsonl", rows)
-    text = build(tmp_path).read_text()
-    assert "figures/space_theta_epsilon.pocket.theta-epsilon.png" in text
-    assert (tmp_path / "figures/space_theta_epsilon.pocket.theta-epsilon.pdf").stat().st_size > 1000
-
-
-def test_a_heat_map_with_one_far_failure_is_drawn(tmp_path: Path) -> None:
-    grid = {(x, y): [40 + x + y, 41 + x + y] for x in (0.0, 1.0, 2.0) for y in (0.0, 1.0)} | {(0.0, 0.0): [1.0]}
-    assert heat_map(grid, ("theta", "epsilon"), "miou", tmp_path / "a").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_a_curve_ends_with_the_runs_final_score() -> None:
-    (row, *_) = rows_of([Point("a", {})], lambda config: 40.0)
-    row.curve = [{"epoch": 1, "miou": 20.0, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
-    assert _curve(row) == [row.curve[0], {"epoch": 2, "loss": 0.5, "miou": 40.0}]
-    row.metrics = {f"{name}_miou": 1.0 for name in "abcdefgh"}
-    row.curve = [{"epoch": 1, **row.metrics}, {"epoch": 2}]
-    assert list(_curve(row)[-1])[:-1] == list(row.metrics)  # another order would draw the figure again
-    row.curve = [{"epoch": 1, "loss": 1.0}]
-    assert _curve(row) == row.curve  # of a run that scored no epoch there is no curve of scores
-
-
-def test_a_row_that_is_anothers_runs_after_the_crf_has_no_classes_of_its_own() -> None:
-    (row, *_) = rows_of([Point("a", {})], lambda config: 40.0, seeds=1)
-    row.classes, row.per_class = ["background", "ring"], {"miou": [90.0, 40.0]}
-    after = replace(row, run=f"{row.run}@crf", row="crf")
-    assert _by_class(Group([row, after]), "a") == {"background": [90.0], "ring": [40.0]}
-    assert _by_class(Group([row, after]), "crf") == {}
-
-
-def test_one_seed_is_promised_no_deviation() -> None:
-    one = Group(rows_of([Point("a", {})], lambda config: 40.0, seeds=1))
-    assert _spread(one, ["a"], "miou") == "one seed each"
-    assert "standard deviation" in _spread(Group(FIGURE4), Group(FIGURE4).labels, "miou")
-
-
-# --- time ---------------------------------------------------------------------------------------------
-
-
-def test_times_are_those_of_the_processor_where_the_rows_have_them() -> None:
-    rows = rows_of([Point("a", {}), Point("b", {})], lambda config: 40.0)
-    for i, row in enumerate(rows):
-        row.seconds.update(train=60.0, train_cpu=30.0 + i)
-    assert {name: list(points) for name, points in timed(Group(rows), ["a", "b"], "miou").items()} == {
-        "training (processor seconds)": ["a", "b"]
-    }
-    for row in rows:
-        del row.seconds["train_cpu"]
-        row.seconds["to_95"] = 20.0
-    found = timed(Group(rows), ["a", "b"], "miou")
-    assert list(found) == ["training (wall seconds)", "to 95 % of the final score (wall seconds)"]
-    assert found["training (wall seconds)"]["b"][0][0] == 60.0

@@ -1,14 +1,11 @@
-"""Figures 6 and 7 reach the page, and the one command that makes everything draws them."""
+"""Figures 6 and 7 on the page: drawn, not drawn, damaged."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from apc.reporting.figures import qualitative
 from apc.reporting.page import build
-from experiments import reproduce_all
 
 TOLD: dict[str, Any] = {
     "runs": {"max pooling": "0a", "APC": "0b"},
@@ -51,30 +48,3 @@ def test_a_damaged_picture_costs_itself_and_a_lost_file_is_named(tmp_path: Path)
     text = build(tmp_path).read_text()
     assert "**Damaged:** `pocket.json` of figure6_heatmaps is left out" in text
     assert "**Not here:** `figures/figure7_qualitative.pocket.png`; the command below draws it." in text
-
-
-def test_every_picture_script_has_a_place_on_the_page() -> None:
-    drawn = {name for name in reproduce_all.names() if name.startswith(("figure6", "figure7"))}
-    assert drawn == set(qualitative.PICTURES)
-
-
-def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_training(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    called: list[tuple[str, list[str]]] = []
-
-    def trained(steps: Any, words: list[str]) -> int:
-        called.append((steps[0].name, words))
-        return 1
-
-    def drawn(picture: Any, words: list[str]) -> int:
-        called.append((picture.name, words))
-        return 2 if picture.name == "figure6_heatmaps" else 0
-
-    monkeypatch.setattr(reproduce_all, "in_turn", trained)
-    monkeypatch.setattr(reproduce_all.pictured, "main", drawn)
-    only = [f"--only={name}" for name in ("figure7_qualitative", "figure6_heatmaps", "table7_pooling")]
-    assert reproduce_all.main([*only, "--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]) == 2
-    assert [name for name, _ in called] == ["table7_pooling", "figure7_qualitative", "figure6_heatmaps"]
-    assert called[0][1] == ["--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]
-    assert called[1][1] == called[2][1] == ["--smoke", "--seeds", "1"]

@@ -1,4 +1,4 @@
-"""Exact statistics and honest verdicts: known values, and at most one false verdict in twenty."""
+"""Honest verdicts: clear cases, open ones, and at most one false verdict in twenty."""
 
 import math
 import random
@@ -6,43 +6,6 @@ import random
 import pytest
 
 from apc.reporting.verdicts.judging import judge, judge_best, remark
-from apc.reporting.verdicts.statistics import paired, power, seeds_for, summary, t_quantile
-
-# --- statistics -----------------------------------------------------------------------------------
-
-
-def test_summary_of_1_2_3_is_the_hand_worked_one() -> None:
-    s = summary([1.0, 2.0, 3.0])
-    half = 4.302652729911275 / math.sqrt(3)  # t(0.975; 2) from a table: 4.3027
-    assert (s.n, s.mean, s.std) == (3, 2.0, 1.0)
-    assert s.low == pytest.approx(2 - half, abs=1e-9) and s.high == pytest.approx(2 + half, abs=1e-9)
-
-
-def test_one_value_has_a_mean_and_no_spread_and_none_has_nothing() -> None:
-    one, none = summary([5.0, math.nan]), summary([])
-    assert (one.n, one.mean) == (1, 5.0) and math.isnan(one.std) and math.isnan(one.low)
-    assert none.n == 0 and math.isnan(none.mean)
-
-
-def test_t_quantiles_are_those_of_the_tables() -> None:
-    assert t_quantile(1) == pytest.approx(12.7062, abs=1e-4)
-    assert t_quantile(4) == pytest.approx(2.7764, abs=1e-4)
-    assert t_quantile(4, level=0.99) == pytest.approx(4.6041, abs=1e-4)
-
-
-def test_paired_takes_common_seeds_only_and_counts_the_signs() -> None:
-    p = paired({0: 5.0, 1: 7.0, 2: 4.0, 9: 1.0}, {0: 4.0, 1: 4.0, 2: 5.0, 8: 1.0})
-    assert p.differences == {0: 1.0, 1: 3.0, 2: -1.0}
-    assert (p.summary.n, p.summary.mean, p.summary.std, p.agree) == (3, 1.0, 2.0, 2)
-
-
-def test_seeds_for_a_standardised_difference_are_those_of_the_power_tables() -> None:
-    assert [seeds_for(d) for d in (1.0, 0.8, 0.5)] == [10, 15, 34]  # paired t test, two-sided 5 %, power 80 %
-    assert seeds_for(-1.0) == 10 and seeds_for(0.0) is None and seeds_for(0.001) is None
-    assert power(1.0, 10) == pytest.approx(0.8031, abs=1e-4)
-
-
-# --- verdicts -------------------------------------------------------------------------------------
 
 
 def test_verdicts_of_clear_cases() -> None:

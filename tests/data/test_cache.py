@@ -1,0 +1,119 @@
+"""Images in memory, in a cache or decoded when asked for: the same bits, and a cache that is never stale."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from trees import make_voc
+
+from apc import data
+from apc.cli.main import main
+from apc.config import Config, folder, voc
+from apc.data import cache, images
+from apc.data import voc as voc_data
+from apc.data.images import Lazy
+
+
+def equal(one: images.Images, other: images.Images) -> bool:
+    numbers = list(range(len(one)))
+    return len(one) == len(other) and torch.equal(one[numbers], other[numbers]) and torch.equal(one[1], other[1])
+
+
+def test_memory_files_and_cache_give_the_same_bits(
+    photographs: Path, cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_memory = data.load(cfg, "train").images
+    assert isinstance(in_memory, torch.Tensor)
+    monkeypatch.setattr(images, "IN_MEMORY", 0)
+    from_files = data.load(cfg, "train").images
+    assert isinstance(from_files, Lazy) and equal(in_memory, from_files)
+    assert main(["data", "cache", "folder", "--root", str(photographs), "--image-size", "48"]) == 0
+    monkeypatch.setattr(images, "decode", None)  # nothing is decoded any more
+    cached = data.load(cfg, "train").images
+    assert isinstance(cached, Lazy) and equal(in_memory, cached)
+    assert torch.equal(cached[torch.tensor([2, 0])], in_memory[[2, 0]])
+    some = data.load(replace(cfg, num_train=3), "train")  # a part of the list takes its rows of the cache
+    rows = [data.load(cfg, "train").names.index(name) for name in some.names]
+    assert torch.equal(some.images[[0, 1, 2]], in_memory[rows])
+
+
+def test_a_run_with_a_cache_is_the_run_without_to_the_bit(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apc.training.run import run
+
+    cfg = replace(
+        folder(),
+        root=str(photographs),
+        encoder="pocket",
+        decoder_blocks=(1, 3),
+        image_size=48,
+        batch_size=4,
+        epochs=2,
+        frozen_epochs=0,
+        crf="none",
+    )
+    without = run(cfg, runs=tmp_path / "a")
+    cache.build(data.files("folder", str(photographs), "train.csv"), 48)
+    monkeypatch.setattr(images, "IN_MEMORY", 0)
+    cached = run(cfg, runs=tmp_path / "b")
+    assert [e["loss"] for e in cached.curve] == [e["loss"] for e in without.curve]
+    assert cached.metrics == without.metrics
+
+
+def test_a_stale_or_damaged_cache_is_refused_and_built_anew(photographs: Path, cfg: Config) -> None:
+    listed = data.files("folder", str(photographs), "train.csv")
+    file = cache.build(listed, 48)
+    when = file.stat().st_mtime_ns
+    assert cache.build(listed, 48).stat().st_mtime_ns == when  # what is whole is not made again
+
+    torn = bytearray(file.read_bytes())
+    torn[200] ^= 255
+    file.write_bytes(torn)
+    with pytest.raises(ValueError, match=r"train-48\.npy: damaged; make it again with `apc data cache folder"):
+        data.load(cfg, "train")
+    file.write_bytes(torn[:-7])
+    with pytest.raises(ValueError, match="damaged"):
+        data.load(cfg, "train")
+    assert (np.load(cache.build(listed, 48)) == 0).sum() < 1000 and len(data.load(cfg, "train")) == 8
+
+    Image.new("RGB", (70, 50)).save(photographs / "images" / "photo 0.png")
+    with pytest.raises(ValueError, match="made of other images"):
+        data.load(cfg, "train")
+    cache.build(data.files("folder", str(photographs), "train.csv"), 48)
+    assert not data.load(cfg, "train").images[0].any()
+
+
+def test_an_interrupted_cache_leaves_nothing(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache, "decode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.build(data.files("folder", str(photographs), "train.csv"), 48)
+    assert [path for path in (photographs / "apc").rglob("*") if path.is_file()] == []
+
+    monkeypatch.undo()
+    killed = photographs / "apc" / "folder" / "cache" / ".train-48.npy.99"
+    killed.touch()
+    os.utime(killed, (0, 0))
+    cache.build(data.files("folder", str(photographs), "train.csv"), 48)
+    assert not killed.exists()
+
+
+def test_the_cache_of_voc_is_known_by_the_contents_of_its_images(tmp_path: Path) -> None:
+    root = make_voc(tmp_path)
+    voc_data.prepare(root, partial=True)
+    cfg = replace(voc(), root=str(root), image_size=32)
+    before = data.load(cfg, "train").images
+    cache.build(data.files("voc", str(root), "train.csv"), 32)
+    assert equal(before, data.load(cfg, "train").images)
+    image = root / "VOCdevkit/VOC2012/JPEGImages/2008_000002.jpg"
+    Image.open(image).rotate(180).save(image)
+    voc_data.prepare(root, partial=True)
+    with pytest.raises(ValueError, match="made of other images"):
+        data.load(cfg, "train")

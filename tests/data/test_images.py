@@ -1,0 +1,78 @@
+"""Photographs of any kind: their pixels, their size, and whether they are whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from apc.data.images import decode, require_whole, size_of
+
+
+def test_exif_orientation_is_honoured_for_image_and_size(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 30, 3), np.uint8)
+    pixels[:10] = (250, 0, 0)  # red above
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise: red to the right
+    for name, options in (("a.jpg", {"quality": 95}), ("a.png", {}), ("a.tif", {})):
+        Image.fromarray(pixels).save(tmp_path / name, exif=exif, **options)
+        seen = decode(tmp_path / name)
+        assert seen.shape == (30, 20, 3) and size_of(tmp_path / name) == (30, 20)
+        assert seen[15, 16, 0] > 200 and seen[15, 3, 0] < 50
+
+
+def test_plain_jpegs_have_pillows_pixels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8))
+    for quality, subsampling in ((90, 2), (75, 1), (95, 0)):
+        small.resize((161, 121)).save(tmp_path / "a.jpg", quality=quality, subsampling=subsampling)
+        theirs = np.asarray(Image.open(tmp_path / "a.jpg"))
+        assert np.abs(decode(tmp_path / "a.jpg").astype(int) - theirs).max() <= 1  # 0 where both have one libjpeg
+
+
+def test_16_bit_images_are_scaled_and_not_clipped(tmp_path: Path) -> None:
+    grey = np.array([[0, 257, 32896, 65535]], np.uint16)
+    for name in ("a.png", "a.tif"):
+        Image.fromarray(grey).save(tmp_path / name)
+        assert decode(tmp_path / name)[0].tolist() == [[0, 0, 0], [1, 1, 1], [128, 128, 128], [255, 255, 255]]
+    Image.fromarray(grey.astype(np.int32)).save(tmp_path / "b.tif")
+    assert decode(tmp_path / "b.tif")[0, 3].tolist() == [255, 255, 255]
+    Image.fromarray(np.array([[70000]], np.int32)).save(tmp_path / "c.tif")
+    with pytest.raises(ValueError, match=r"c\.tif.*more than 16 bits"):
+        decode(tmp_path / "c.tif")
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    clear = np.zeros((4, 4, 4), np.uint8)
+    clear[:2] = (10, 20, 30, 255)
+    Image.fromarray(clear).save(tmp_path / "a.png")
+    seen = decode(tmp_path / "a.png")
+    assert seen[0, 0].tolist() == [10, 20, 30] and seen[3, 3].tolist() == [255, 255, 255]
+    palette = Image.new("P", (4, 4), 1)
+    palette.putpalette([0, 0, 0, 200, 100, 50])
+    palette.save(tmp_path / "p.png", transparency=1)
+    assert decode(tmp_path / "p.png")[0, 0].tolist() == [255, 255, 255]
+    Image.fromarray(clear[..., 2:]).save(tmp_path / "la.png")  # grey and alpha
+    assert decode(tmp_path / "la.png")[3, 3].tolist() == [255, 255, 255]
+
+
+def test_grey_palette_cmyk_and_black_and_white_images_become_rgb(tmp_path: Path) -> None:
+    red = Image.new("RGB", (8, 8), (200, 30, 30))
+    for mode, name in (("L", "a.png"), ("P", "b.png"), ("CMYK", "c.jpg"), ("1", "d.png"), ("YCbCr", "e.jpg")):
+        red.convert(mode).save(tmp_path / name)
+        seen = decode(tmp_path / name)
+        assert seen.shape == (8, 8, 3) and seen.dtype == np.uint8
+        if mode in ("CMYK", "P", "YCbCr"):
+            assert seen[4, 4, 0] > 150 > seen[4, 4, 1]
+
+
+def test_an_image_that_is_cut_is_found_from_its_end(tmp_path: Path) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    for name in ("a.jpg", "a.png"):
+        noise.save(tmp_path / name)
+        require_whole(tmp_path / name)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + b"a phone's notes")
+        require_whole(tmp_path / name)
+        (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:1000])
+        with pytest.raises(ValueError, match="cannot be decoded"):
+            require_whole(tmp_path / name)

@@ -1,0 +1,36 @@
+"""Pseudo masks of the training images, scored by masks that training never sees."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from apc import data
+from apc.config import Config, from_dict
+from apc.evaluation import remeasure
+from apc.runs.rows import Row
+
+
+def test_pseudo_masks_of_train_are_scored_by_masks_that_training_never_sees(trained: tuple[Path, Row]) -> None:
+    runs, row = trained
+    cfg = from_dict({**row.config, "weights": ""})
+    assert data.load(cfg, "train").mask(0) is None
+    split = remeasure.with_masks(cfg)
+    assert len(split) == cfg.num_train
+    for i in range(len(split)):
+        mask = split.mask(i)
+        assert mask is not None
+        assert set(np.unique(mask)) - {0, 255} == set((np.flatnonzero(split.labels[i]) + 1).tolist())
+    metrics = remeasure.kept(row, runs, "pseudo_masks", remeasure.pseudo_masks_of_train)["metrics"]
+    assert set(metrics) == {"train_pseudo_miou", "train_labelled_miou"} and metrics["train_pseudo_miou"] > 0
+
+
+def test_photographs_find_their_own_masks_in_a_part_of_their_list(photographs: Path) -> None:
+    cfg = Config(dataset="folder", root=str(photographs), image_size=48, num_train=5, seed=3)
+    split = remeasure.with_masks(replace(cfg, eval_size=64))
+    assert split.images[torch.arange(5)].shape == (5, 3, 64, 64)
+    for i, name in enumerate(split.names):
+        mask = split.mask(i)
+        assert mask is not None and mask.shape == split.photo(i).shape[:2]
+        assert mask.shape == (40 + int(name.split()[1].split(".")[0]), 60 - int(name.split()[1].split(".")[0]))

@@ -1,0 +1,73 @@
+"""The folder that predictions go to: it grows, mixes no settings and harms no other file."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from predictions import picture, predict, summary
+from refusal import refused
+
+from apc.cli.main import main
+from apc.methods.apc import APC
+
+
+def test_the_same_command_predicts_only_what_is_new(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    before = APC.predict
+    monkeypatch.setattr(
+        APC, "predict", lambda self, x, frozen_features=None: seen.append(len(x)) or before(self, x, frozen_features)
+    )
+    out, images = tmp_path / "out", photographs / "images"
+    assert predict(model, out, images) == 0 and len(seen) == 12
+    first = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert predict(model, out, images) == 0 and len(seen) == 12
+    assert {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()} == first
+    (out / "overlays" / "photo 4.jpg").unlink()
+    picture(30, 30).save(images / "photo 7.png")
+    text = (out / "summary.csv").read_text()
+    (out / "summary.csv").write_text(text[:-20])  # as a power cut leaves it: the last row is torn
+    assert predict(model, out, images) == 0 and len(seen) == 15
+    assert len(summary(out)) == 12
+    with Image.open(out / "masks" / "photo 7.png") as mask:
+        assert mask.size == (30, 30)
+
+
+def test_a_folder_never_mixes_two_settings(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", str(model), str(photographs), "--out", str(tmp_path / "out"), "--only", "masks"]
+    assert main(words) == 0
+    before = summary(tmp_path / "out")
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"masks", "summary.csv", "prediction.json"}
+    capsys.readouterr()
+    refused([*words, "--crf", "pocket"], capsys, "out", "crf none, not pocket", "another --out")
+    refused([*words, "--eval-size", "64"], capsys, "eval_size 48, not 64")
+    assert summary(tmp_path / "out") == before
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["settings"]["branch"] == "decoder"
+
+
+def test_a_second_command_adds_to_a_folder_and_replaces_no_other_photograph(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one/a.png", "one/b.png", "two/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        picture(20, 30).save(tmp_path / name)
+    out = tmp_path / "out"
+    assert predict(model, out, tmp_path / "one" / "a.png") == 0 == predict(model, out, tmp_path / "one" / "b.png")
+    assert [row["mask"] for row in summary(out)] == ["masks/b.png", "masks/a.png"]
+    capsys.readouterr()
+    words = ["predict", str(model), str(tmp_path / "two"), "--out", str(out)]
+    refused(words, capsys, "masks/a.png", "one/a.png", "another --out")
+
+
+def test_a_folder_of_other_files_is_left_alone(
+    model: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted((p, p.read_bytes()) for p in photographs.rglob("*") if p.is_file())
+    words = ["predict", str(model), str(photographs / "images"), "--out"]
+    refused([*words, str(photographs)], capsys, "photos", "did not write")
+    assert sorted((p, p.read_bytes()) for p in photographs.rglob("*") if p.is_file()) == before
+    refused([*words, str(photographs / "classes.txt")], capsys, "classes.txt", "cannot be written")

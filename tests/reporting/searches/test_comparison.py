@@ -1,0 +1,30 @@
+"""Two searches compared by what they cost and judged by held-out images."""
+
+from pathlib import Path
+
+from report_rows import page
+from search_rows import a_row, joint_rows, judged_rows
+
+from apc.runs.rows import save_rows
+
+
+def test_the_searches_are_compared_by_cost_and_judged_by_the_held_out_images(tmp_path: Path) -> None:
+    staged = [
+        a_row(f"lambda1={value:g} lambda2=0", seed, 40 + value, {"lambda1": value, "lambda2": 0.0})
+        for value in (0.1, 1)
+        for seed in (0, 1)
+    ]
+    save_rows(tmp_path / "results/search_joint/pocket.jsonl", joint_rows())
+    save_rows(tmp_path / "results/search_staged/pocket.jsonl", staged)
+    judging = judged_rows({"paper's setting": 40, "joint search": 45, "staged search": 40.1})
+    text = page(tmp_path, "search_judged", judging)
+    assert "What the two searches cost and found" in text and "best within 40 epochs" in text
+    assert "the joint search's setting beats the paper's setting on held-out images" in text and "**confirmed**" in text
+    assert "Our own questions: 2 confirmed, 0 refuted, 1 undecided, 1 pending." in text
+    assert "0 reproduced, 0 contradicted, 0 undecided, 26 pending" in text  # none of these is a claim of the paper
+    assert text.count("\npython experiments/search_joint.py\n") >= 3
+
+
+def test_one_setting_under_two_names_is_compared_with_the_others_and_not_with_itself(tmp_path: Path) -> None:
+    text = page(tmp_path, "search_judged", judged_rows({"paper's setting and staged search": 40, "joint search": 45}))
+    assert "Our own questions: 2 confirmed" in text and "the staged search's setting beats" not in text

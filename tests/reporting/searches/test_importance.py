@@ -1,0 +1,39 @@
+"""Which knob decides a search, and a best value at an end of its space."""
+
+import math
+from typing import Any
+
+import pytest
+
+from apc.reporting.searches import importance
+from apc.reporting.searches.trials import Trial
+
+
+def trial(number: int, score: float, **values: Any) -> Trial:
+    return Trial(number, f"trial {number}", values, score, 10, 0.01, "complete", math.nan)
+
+
+def test_both_measures_find_the_knob_that_decides() -> None:
+    found = [trial(i, 10.0 * (i % 4) + 0.1 * (i * 7 % 12), k=i % 4, theta=float(i * 5 % 11)) for i in range(24)]
+    measures = importance.importances(found)
+    assert measures[0].knob == "k" and measures[0].ped_anova > 0.8
+    assert measures[0].of_ranks > 0.8 > 0.2 > measures[1].of_ranks and measures[0].trials == 24
+    assert importance.importances(found[:9]) == []
+
+
+def test_ranks_shared_evenly_between_the_values_of_a_knob_say_nothing() -> None:
+    done = [trial(i, float(i), k=i % 2) for i in range(12)]
+    assert importance.of_ranks(done, "k") == 0.0
+    halves = [trial(i, float(i), k=int(i >= 2)) for i in range(4)]  # ranks 0 1 | 2 3: between 4, within 1, whole 5
+    assert importance.of_ranks(halves, "k") == pytest.approx((4 - 1 * 1 / 2) / 5)
+
+
+def test_a_best_value_at_an_end_of_its_space_is_told_and_one_inside_is_not() -> None:
+    def told(**values: float) -> str:
+        worse = [{name: value * (1 - 0.1 * i) + 0.001 * i for name, value in values.items()} for i in (1, 2)]
+        others = [trial(i, float(i), **worse[i - 1]) for i in (1, 2)]
+        return " ".join(importance.at_an_end("search_joint", [*others, trial(9, 9.0, **values)]))
+
+    assert "lambda1 = 1 lies at the high end of its space, 0.001 to 1" in told(lambda1=1.0)
+    assert "theta = 0.98 lies at the high end" in told(theta=0.98) and told(theta=0.9) == ""
+    assert "nothing lies below 0" in told(lambda2=0.0)

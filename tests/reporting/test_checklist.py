@@ -1,0 +1,18 @@
+"""The checklist: distinct runs, ranges, seeds and core-hours."""
+
+from pathlib import Path
+
+from report_rows import page
+from search_rows import a_row
+
+from apc.runs.rows import save_rows
+
+
+def test_the_checklist_counts_a_shared_run_once_and_tells_ranges_seeds_and_core_hours(tmp_path: Path) -> None:
+    rows = [a_row(f"k={k}", seed, 40.0 + k, {"k": k}) for k in (2, 6) for seed in range(5)]
+    save_rows(tmp_path / "results/other/pocket.jsonl", rows[:1])
+    text = page(tmp_path, "space_k", rows).split("## Checklist")[1]
+    assert "- Distinct runs: 10, of them 10 finished" in text and "Compute: 0.1 core-hours of training (box)" in text
+    line = next(line for line in text.splitlines() if line.startswith("| Search of the space k "))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[1:] == ["pocket", "2", "10", "0–4", "k 2, 6", "`miou`, half", "0.10"]

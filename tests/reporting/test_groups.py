@@ -1,0 +1,76 @@
+"""Rows that may be compared: groups by data, settings and selection; damaged rows are named and left out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_rows import a_row, page, pooling_rows
+from search_rows import joint_rows
+
+from apc.reporting.groups import read, separate
+from apc.runs.rows import save_rows
+
+
+def test_rows_of_other_data_settings_or_selection_are_separated_and_commits_are_told() -> None:
+    rows = (
+        pooling_rows()
+        + pooling_rows(2, data="pocket-2")
+        + pooling_rows(1, epochs=3)
+        + pooling_rows(1, selection="half")
+    )
+    rows[0].stamp["commit"] = "0ther"
+    groups = separate(rows, ("pooling", "k", "theta"))
+    assert [len(g.rows) for g in groups] == [12, 8, 4, 4]
+    assert groups[1].what == {"data": "pocket-2", "selection": "val", "epochs": "15"}
+    told = "c0ffee1234: `max`, `top_k`, `adaptive_k`, `average` in part (11 runs); 0ther: `average` in part (1 run)."
+    assert f"2 commits. {told}" in groups[0].notes[0] and groups[0].scores("max", "miou")[0] == 31.0
+    assert groups[1].notes == []
+
+
+def test_a_label_that_stands_for_two_settings_is_split() -> None:
+    rows = [a_row("adaptive_k", s, 40.0, k=k) for k in (6, 12) for s in range(2)]
+    assert [g.what for g in separate(rows, ("pooling", "k"))] == [{"k": "6"}, {"k": "12"}]
+
+
+def test_a_run_recorded_twice_counts_once() -> None:
+    (group,) = separate([a_row("max", 0, 30.0), a_row("max", 0, 31.0)])
+    assert group.scores("max", "miou") == {0: 31.0} and "more than once" in group.notes[0]
+
+
+def test_damaged_lines_cost_themselves_only(tmp_path: Path) -> None:
+    path = tmp_path / "pocket.jsonl"
+    save_rows(path, [a_row("max", 0, 30.0)])
+    path.write_text(
+        path.read_text() + '{"run": "half\n[]\n' + '{"run": "r9", "config": {}, "metrics": 3, "seconds": {}}\n'
+    )
+    rows, problems = read(path)
+    assert len(rows) == 1 and len(problems) == 3
+    assert "line 2" in problems[0] and "line 3" in problems[1] and "r9" in problems[2]
+
+
+def test_rows_stopped_early_are_in_no_group_mean_even_of_their_own_label(tmp_path: Path) -> None:
+    rows = joint_rows()
+    stopped = replace(rows[0], config=rows[0].config | {"seed": 1}, metrics={}, stopped="epoch 2", run="stopped00000")
+    text = page(tmp_path, "search_joint", [*rows, stopped])
+    assert "12 trials: 11 complete, 1 PRUNED" in text
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        {"metrics": {"miou": "41"}},
+        {"curve": [3]},
+        {"config": {"seed": "0"}},
+        {"per_class": {"miou": 3}},
+        {"classes": 2},
+        {"stopped": None},
+        {"seconds": {"train": []}},
+        {"stamp": []},
+        {"row": 7},
+    ],
+)
+def test_a_damaged_row_costs_itself_by_name_and_not_the_report(tmp_path: Path, torn: dict[str, Any]) -> None:
+    rows = joint_rows()
+    text = page(tmp_path, "search_joint", [*rows, replace(rows[0], run="damaged00000", **torn)])
+    assert "12 trials: 12 complete" in text and "run damaged00000: " in text.split("**Damaged and left out:**")[1]

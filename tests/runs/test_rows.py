@@ -1,0 +1,33 @@
+"""Rows of results: the identity of a run, and damaged lines."""
+
+from pathlib import Path
+
+import pytest
+
+from apc.config import pocket, to_dict
+from apc.runs.folder import load_run
+from apc.runs.rows import Row, load_rows, run_id, save_rows
+
+
+def row(**more: object) -> Row:
+    return Row(run="abc", config=to_dict(pocket()), metrics={"miou": 50.0}, seconds={"train": 1.0}, **more)  # type: ignore[arg-type]
+
+
+def test_identity_depends_on_every_field_but_paths_and_on_data_and_weights() -> None:
+    base = to_dict(pocket())
+    ids = {run_id(base, "d", "w"), run_id(base, "e", "w"), run_id(base, "d", "v")}
+    ids |= {run_id(base | {"theta": 0.8}, "d", "w"), run_id(base | {"seed": 1}, "d", "w")}
+    assert len(ids) == 5
+    assert run_id(base | {"root": "/elsewhere", "weights": "x"}, "d", "w") == run_id(base, "d", "w")
+
+
+def test_a_damaged_row_costs_that_row_and_is_named(tmp_path: Path) -> None:
+    save_rows(tmp_path / "t.jsonl", [row(row="a"), row(row="b")])
+    with open(tmp_path / "t.jsonl", "a") as file:
+        file.write('{"run": "cut\n')
+    with pytest.warns(UserWarning, match="line 3"):
+        assert [r.row for r in load_rows(tmp_path / "t.jsonl")] == ["a", "b"]
+    (tmp_path / "abc").mkdir()
+    (tmp_path / "abc" / "row.json").write_text("{")
+    with pytest.warns(UserWarning, match="damaged"):
+        assert load_run(tmp_path, "abc") is None
