@@ -17,6 +17,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -53,33 +54,45 @@ def prediction(truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         coarse = rng.standard_normal((truth.shape[0] // 60 + 1, truth.shape[1] // 60 + 1))
         noise = zoom(coarse, (truth.shape[0] / coarse.shape[0], truth.shape[1] / coarse.shape[1]), order=1)
         logits[c] = 6 * sure + (2 * noise if c in likely else 0.5 * noise - 4)
-    p = np.exp(logits - logits.max(0))
-    return p / p.sum(0)
+    p: np.ndarray = np.exp(logits - logits.max(0))
+    p /= p.sum(0)
+    return p
 
 
 def labelled(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """A prediction with the classes ruled out that are not in the image."""
-    given = p * np.isin(np.arange(CLASSES), [0, *np.unique(truth)])[:, None, None]
-    return given / given.sum(0).clip(1e-8)
+    present: np.ndarray = p * np.isin(np.arange(CLASSES), [0, *np.unique(truth)])[:, None, None]
+    present /= present.sum(0).clip(1e-8)
+    return present
 
 
 def winners(p: np.ndarray) -> np.ndarray:
     """The classes that win a pixel, which is what goes to a process."""
-    return p[np.unique(p.argmax(0))]
+    winning: np.ndarray = p[np.unique(p.argmax(0))]
+    return winning
 
 
-def pace(data: list[tuple[np.ndarray, list[np.ndarray]]], workers: int) -> tuple[float, float]:
-    """Photographs a second by the clock, and seconds of a core a photograph, on processes that have already started;
-    four photographs a process at least."""
+class Pace(NamedTuple):
+    """How fast several processes are."""
+
+    photographs_per_second: float
+    """By the clock."""
+    seconds: float
+    """Of a core, a photograph."""
+
+
+def pace(data: list[tuple[np.ndarray, list[np.ndarray]]], workers: int) -> Pace:
+    """Of processes that have already started, on four photographs a process at least; `data` are photographs, each
+    with its predictions (C,H,W)."""
     data = data * -(-4 * workers // len(data))
     jobs = [(image, [winners(p) for p in many], SET) for image, many in data]
     with CRFPool(workers) as pool:
         for future in [pool.submit(image[:64, :64], [p[:, :64, :64] for p in many], SET) for image, many in data * 2]:
             future.result()
         start = time.perf_counter()
-        made = [future.result() for future in [pool.submit(*job) for job in jobs]]
+        refined = [future.result() for future in [pool.submit(*job) for job in jobs]]
         wall = time.perf_counter() - start
-    return len(data) / wall, sum(refined.seconds for each in made for refined in each) / len(data)
+    return Pace(len(data) / wall, sum(one.seconds for many in refined for one in many) / len(data))
 
 
 def process_counts(most: int) -> list[int]:
@@ -103,11 +116,11 @@ def main(count: int = 10) -> None:
         times.append(time.thread_time())
         crf_labels(photo, many[0], SET)
         times.append(time.thread_time())
-        made = crf_labels_of_all(photo, many, SET)
+        labels = crf_labels_of_all(photo, many, SET)
         times.append(time.thread_time())
         for name, start, end in zip(seconds, times, times[1:], strict=False):
             seconds[name] += (end - start) / count
-        equal += [(a == b).mean() for a, b in zip(made, whole, strict=True)]
+        equal += [(a == b).mean() for a, b in zip(labels, whole, strict=True)]
         right += [(p.argmax(0) == truth)[truth < CLASSES].mean() for p in plain]
         won += [len(winners(p)) for p in plain]
     what = "photographs" if os.environ.get("APC_REFERENCE") else "drawn scenes"
@@ -117,9 +130,9 @@ def main(count: int = 10) -> None:
     print(f"one CRF: {seconds['all'] / 4:.2f} s on all classes, {seconds['one']:.2f} s on the winners: {one:.1f} times")
     print(f"the four of a photograph: {seconds['all']:.2f} s and {seconds['four']:.2f} s: {four:.1f} times")
     print(f"labels equal: {100 * np.mean(equal):.3f} % (wanted: at least 99.9)")
-    speeds = {workers: pace(data, workers) for workers in process_counts(cores())}
-    for workers, (speed, each) in speeds.items():
-        share = speed / speeds[1][0] / workers
+    paces = {workers: pace(data, workers) for workers in process_counts(cores())}
+    for workers, (speed, each) in paces.items():
+        share = speed / paces[1].photographs_per_second / workers
         print(f"processes: {workers}, {speed:.2f} photographs a second, {each:.2f} s of a core each, ", end="")
         print(f"efficiency {share:.2f} (wanted: near 1)")
     print(f"ratio {four:.1f} a photograph, {one:.1f} a CRF (wanted: at least 2.5)")

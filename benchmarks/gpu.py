@@ -80,7 +80,7 @@ def step_flops(cfg: Config, device: str) -> float:
     with counter, sdpa_kernel(SDPBackend.MATH):  # whose products are counted on every device, and none twice
         step()
     patches = (cfg.image_size // method.encoder.patch) ** 2
-    return cfg.batch_size * (counter.get_total_flops() + 3 * lstm_flops(method.encoder.width) * patches)
+    return cfg.batch_size * float(counter.get_total_flops() + 3 * lstm_flops(method.encoder.width) * patches)
 
 
 def lstm_flops(width: int) -> int:
@@ -96,14 +96,14 @@ def memory(cfg: Config, device: str) -> tuple[float, dict[str, float]]:
     image = torch.rand(1, 3, cfg.scored_size, cfg.scored_size, device=device)
     restart(device)
     with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
-        made = method.predict(image)
+        probabilities = method.predict(image)
     held = peak_gib(device) * 2**30 / 1e9
     h, w = method.encoder.grid(image)
     tokens, width = h * w + method.encoder.vit.num_prefix_tokens, method.encoder.width
     floor = {
         "weights": _bytes(*method.parameters()),
         "image": _bytes(image),
-        "probabilities": _bytes(*made.values()),
+        "probabilities": _bytes(*probabilities.values()),
         "tokens": 2 * tokens * width * len(cfg.decoder_blocks),
         "widest layer": 2 * tokens * 4 * width,
     }
@@ -111,6 +111,7 @@ def memory(cfg: Config, device: str) -> tuple[float, dict[str, float]]:
 
 
 def _bytes(*tensors: Tensor) -> int:
+    """Bytes of all of them."""
     return sum(t.numel() * t.element_size() for t in tensors)
 
 

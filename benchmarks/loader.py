@@ -47,10 +47,13 @@ def photographs(folder: Path) -> list[Path]:
 
 
 def pillow(path: Path) -> np.ndarray:
+    """Pillow's decoder."""
     return np.asarray(Image.open(path).convert("RGB"))
 
 
 def decode_alone(paths: list[Path], decoder: Callable[[Path], np.ndarray]) -> Callable[[range], object]:
+    """Decodes the images of these numbers and does nothing else."""
+
     def make(numbers: range) -> list[np.ndarray]:
         return [decoder(paths[i]) for i in numbers]
 
@@ -58,6 +61,8 @@ def decode_alone(paths: list[Path], decoder: Callable[[Path], np.ndarray]) -> Ca
 
 
 def pipeline(images: Images, cfg: Config) -> Callable[[range], object]:
+    """Makes the batch of the images of these numbers as training does."""
+
     def make(numbers: range) -> Tensor:
         return stack([augment(images[i], cfg, np.random.default_rng([0, i]))[0] for i in numbers])
 
@@ -79,10 +84,10 @@ def main() -> None:
         paths = photographs(Path(name))
         files = cache.Files(paths, [str(path) for path in paths], Path(name) / "cache", "")
         cache.build(files, SIZE)
-        kept = cache.find(files, SIZE)
-        assert kept is not None
+        stored = cache.find(files, SIZE)
+        assert stored is not None
         lazy = Lazy(lambda i: squash(decode(paths[i]), SIZE), len(paths))
-        cached = cache.cached(kept, list(range(len(paths))))
+        cached = cache.cached(stored, list(range(len(paths))))
         assert torch.equal(lazy[[0, 7]], cached[[0, 7]])
         ways = {
             "Pillow decoding alone": decode_alone(paths, pillow),

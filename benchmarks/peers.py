@@ -23,6 +23,7 @@ from apc.config import Config, voc
 from apc.data import Split
 from apc.methods.registry import METHODS, build
 
+NAMES = get_args(get_type_hints(Config)["method"])
 CLASSES = ["background", *(f"class {number}" for number in range(1, 21))]
 
 
@@ -48,36 +49,45 @@ def main() -> None:
         deeplab=args.deeplab,
         amp="bf16" if args.device != "cpu" else "none",
     )
-    names = list(get_args(get_type_hints(Config)["method"]))
-    steps: dict[str, Callable[[], None]] = {}
-    masks = 0.0
-    for name in [name for name in names if name in METHODS]:
-        last = base.epochs - 1
-        if name == "vit_pcm":
-            cfg = replace(base, method=name, stage2_epochs=1)
-            steps["vit_pcm, stage 1"], _ = step_of(cfg, last - 1, args.device)
-            steps["vit_pcm, stage 2"], masks = step_of(cfg, last, args.device)
-        else:
-            steps[name], _ = step_of(replace(base, method=name), last, args.device)
-
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(args.rounds + 1):
-        for name, step in steps.items():
-            taken = seconds(step, args.device)
-            if turn:  # the first is a warm-up
-                times[name].append(taken)
+    steps, mask_seconds = steps_of_all(base, args.device)
+    times = {name: min(taken) for name, taken in timed(steps, args.rounds, args.device).items()}
     where = torch.cuda.get_device_name() if args.device != "cpu" else f"CPU, threads: {args.threads}"
     print(f"{args.encoder} at {args.image_size}, batch {args.batch_size}, {base.amp}, {where}, best of {args.rounds}")
     print(f"\n{'method':18} {'ms a step':>10} {'images/s':>10}")
-    for name, taken_all in times.items():
-        least = min(taken_all)
+    for name, least in times.items():
         print(f"{name:18} {1e3 * least:10.0f} {args.batch_size / least:10.2f}")
-    for name in names:
+    for name in NAMES:
         if name not in METHODS:
             print(f"{name:18} absent: apc/methods/registry.py does not know it")
-    if masks:
-        print(f"{'vit_pcm, masks':18} {1e3 * masks:10.0f} {args.batch_size / masks:10.2f}  once, of random noise")
-    print("\nratio to APC: " + ", ".join(f"{name} {min(t) / min(times['apc']):.2f}" for name, t in times.items()))
+    if mask_seconds:
+        rate = args.batch_size / mask_seconds
+        print(f"{'vit_pcm, masks':18} {1e3 * mask_seconds:10.0f} {rate:10.2f}  once, of random noise")
+    print("\nratio to APC: " + ", ".join(f"{name} {least / times['apc']:.2f}" for name, least in times.items()))
+
+
+def steps_of_all(base: Config, device: str) -> tuple[dict[str, Callable[[], None]], float]:
+    """A training step of every method, of ViT-PCM one a stage, and the seconds that its pseudo masks took."""
+    steps: dict[str, Callable[[], None]] = {}
+    mask_seconds, last = 0.0, base.epochs - 1
+    for name in [name for name in NAMES if name in METHODS]:
+        if name == "vit_pcm":
+            cfg = replace(base, method=name, stage2_epochs=1)
+            steps["vit_pcm, stage 1"], _ = step_of(cfg, last - 1, device)
+            steps["vit_pcm, stage 2"], mask_seconds = step_of(cfg, last, device)
+        else:
+            steps[name], _ = step_of(replace(base, method=name), last, device)
+    return steps, mask_seconds
+
+
+def timed(steps: dict[str, Callable[[], None]], rounds: int, device: str) -> dict[str, list[float]]:
+    """Seconds of each step, in turn, after one for warming up."""
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for turn in range(rounds + 1):
+        for name, step in steps.items():
+            taken = seconds(step, device)
+            if turn:
+                times[name].append(taken)
+    return times
 
 
 def step_of(cfg: Config, epoch: int, device: str) -> tuple[Callable[[], None], float]:
@@ -94,7 +104,7 @@ def step_of(cfg: Config, epoch: int, device: str) -> tuple[Callable[[], None], f
 
     method.encoder.open_last(cfg.unfreeze_blocks)
     split = Split(CLASSES, names, labels, images, photo)
-    begun = seconds(lambda: method.begin(epoch, split, device), device)
+    begin_seconds = seconds(lambda: method.begin(epoch, split, device), device)
     method.train()
     groups = [{"params": group["params"], "lr": cfg.lr * group["scale"]} for group in method.groups()]
     optimizer = torch.optim.Adam(groups, fused=True)
@@ -105,11 +115,12 @@ def step_of(cfg: Config, epoch: int, device: str) -> tuple[Callable[[], None], f
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
             terms: dict[str, Tensor] = method.loss_terms(batch, 0.9)
-        torch.stack([method.weights[name] * term for name, term in terms.items()]).sum().backward()
+        loss = torch.stack([method.weights[name] * term for name, term in terms.items()]).sum()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         method.stepped()
 
-    return step, begun
+    return step, begin_seconds
 
 
 def seconds(function: Callable[[], None], device: str) -> float:

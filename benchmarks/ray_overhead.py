@@ -60,7 +60,8 @@ def in_plain_python(trials: int, processes: int, runs: Path) -> float:
 
 def through_the_driver(trials: int, workers: int, slots: int, runs: Path) -> tuple[float, float]:
     """Wall seconds of all trainings through apc.search, and the part its rows count as training and scoring."""
-    from apc.search.driver import Resources, search
+    from apc.search.driver import search
+    from apc.search.ray_session import Resources
 
     plan, resources = points([{"theta": SHORT.theta}]), Resources(num_workers=workers, max_concurrent=slots)
     began = time.perf_counter()

@@ -70,7 +70,8 @@ def patch_scores(method: "Network", photo: Any, size: int, device: str) -> "torc
     image = as_floats(squash(photo, size)[None], device)
     with torch.no_grad():
         _, log_scores, _ = method.branches(image)
-    return log_scores[0].exp().T.unflatten(1, method.encoder.grid(image)).cpu()
+    scores: torch.Tensor = log_scores[0].exp().T.cpu()
+    return scores.reshape(len(scores), *method.encoder.grid(image))
 
 
 PICTURE = Picture(

@@ -19,15 +19,16 @@ from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search.spaces import SearchSettings
 from apc.search.study import Study, Trial
+from apc.search.study_settings import StudyDefinition
 from search_spaces import joint
 
 BASE = replace(pocket(), weights="", epochs=9, eval_every=1)
 TRIALS = 12
-HOWS = {
+SETTINGS = {
     sampler: SearchSettings(trials=TRIALS, sampler=sampler)
     for sampler in ("tpe", "gp", "cmaes", "nsga2", "random", "qmc")
 }
-HOWS |= {
+SETTINGS |= {
     "tpe, asha": SearchSettings(trials=TRIALS, stop_early="asha", search_seed=1),
     "nsga2, front": SearchSettings(trials=TRIALS, sampler="nsga2", objectives=("miou", "train_seconds")),
 }
@@ -44,7 +45,10 @@ def quality(cfg: Config) -> float:
 def conduct(name: str, runs: Path) -> list[dict[str, Any]]:
     """Carry a study out, two seeds a setting, one trial at a time: a line a trial, its setting and what it was told."""
     draw = search_spaces.draw_of(joint)
-    study = Study(draw, name="golden", base=BASE, seeds=(0, 1), runs=runs, how=HOWS[name], first=joint.FIRST)
+    definition = StudyDefinition(
+        draw, name="golden", base=BASE, seeds=(0, 1), settings=SETTINGS[name], first=joint.FIRST
+    )
+    study = Study(definition, runs)
     while trial := study.take():
         pretend(study, trial)
         study.finish(trial)
@@ -63,7 +67,7 @@ def pretend(study: Study, trial: Trial) -> None:
         entry = {"epoch": epoch, "seconds": 2.0 * epoch, "miou": quality(trial.configs[0]) * epoch / BASE.epochs}
         lines.append(json.dumps(entry) + "\n")
         (folder / "curve.jsonl").write_text("".join(lines))
-        if study.stop(trial):
+        if study.should_stop(trial):
             return
     for cfg, run in zip(trial.configs, trial.ids, strict=True):
         score, seconds = {"miou": quality(cfg)}, {"train": float(cfg.k)}

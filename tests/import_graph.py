@@ -15,14 +15,15 @@ ROOMS = [
     ["search"],
     ["search_spaces"],
     ["experiment"],
-    ["experiments", "cli"],
+    ["api"],
     ["apc"],
+    ["experiments", "cli"],
+    ["__main__"],
 ]
-"""From the ground up: a module may import its own room and the rooms of the floors below. `apc` are the doors of the
-package, `apc/__init__.py` and `apc/__main__.py`; every other file of `apc/` itself is a room of its own."""
+"""From the ground up: a module may import its own room and the rooms of the floors below. Every file of `apc/` itself
+is a room of its own; `apc` is its `__init__.py`, the Python way in."""
 
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
-DOORS = ("apc", "apc.__main__")
 
 
 class Import(NamedTuple):
@@ -43,7 +44,7 @@ def modules(root: Path) -> dict[str, Path]:
 def room_of(module: str) -> str:
     """The room that a module lies in: a folder or a file of `apc/`, or a folder beside it."""
     first, *rest = module.split(".")
-    return first if first != "apc" or module in DOORS else rest[0]
+    return rest[0] if first == "apc" and rest else first
 
 
 def imports(root: Path) -> list[Import]:

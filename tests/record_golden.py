@@ -18,7 +18,7 @@ from typing import Any
 
 from golden_files import GOLDEN
 from golden_runs import RUNS, measured
-from golden_studies import HOWS, JOURNAL, conduct, journal
+from golden_studies import JOURNAL, SETTINGS, conduct, journal
 
 from apc.runs.stamp import machine
 
@@ -33,7 +33,7 @@ def main() -> None:
     runs = [{"recorded": {"machine": machine(), "python": platform.python_version(), **versions}}]
     runs += [{"name": name} | line for name in RUNS for line in measured(name)]
     studies = []
-    for name in HOWS:
+    for name in SETTINGS:
         with tempfile.TemporaryDirectory() as folder:
             studies += [{"name": name} | line for line in conduct(name, Path(folder))]
             if name == JOURNAL:

@@ -49,7 +49,7 @@ def _prepare(words: list[str]) -> None:
     dataset, root = flags.dataset, flags.root
     if not root.is_dir() and not flags.download:
         raise ValueError(f"root is {str(root)!r}; there is no such folder")
-    from apc.data import coco, prepared, voc
+    from apc.data import coco, prepared, preparing, voc
     from apc.files import require_writable
 
     module = voc if dataset == "voc" else coco
@@ -58,13 +58,13 @@ def _prepare(words: list[str]) -> None:
         module.download(root)
     try:
         module.prepare(root, partial=flags.partial)
-    except prepared.BadFiles as error:
+    except preparing.BadFiles as error:
         _name(error.problems)
         raise
     manifest = prepared.manifest(str(root), dataset)
-    for split, counts in manifest["counts"].items():
+    for split, counts in manifest.counts.items():
         print(f"{split}.csv: " + ", ".join(f"{count} {subset}" for subset, count in counts.items()))
-    parts = [name for name, whole in manifest["whole"].items() if not whole]
+    parts = [name for name, whole in manifest.whole.items() if not whole]
     print(f"not whole: {', '.join(parts)}; every row says so" if parts else "complete")
     print(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {root}`")
 
@@ -84,7 +84,7 @@ class CheckFlags:
 def _check(words: list[str]) -> None:
     flags = parse(CheckFlags, words, "apc data check")
     from apc.data.checking import check as look
-    from apc.data.prepared import BadFiles
+    from apc.data.preparing import BadFiles
 
     summary, problems = look(flags.dataset, str(flags.root), list(map(str, flags.lists)))
     print(summary)

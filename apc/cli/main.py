@@ -4,6 +4,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from apc import __version__
+
 USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervised segmentation from image labels
 
   apc data prepare voc|coco --root DIR   the paper's data sets made ready, from the archives' contents or --download
@@ -20,6 +22,7 @@ USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervis
 
   python experiments/grid_lambda.py   the paper's lambda search (section 4.1, Figure 5)
   python experiments/table7_pooling.py  the paper's pooling comparison (Table 7)
+  apc --version                       the version of what runs
 """
 
 
@@ -29,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        print(f"apc {__version__}")
+        return 0
     if words[0] not in VERBS:
         return fail(f"there is no verb {words[0]!r}; choose from {', '.join(VERBS)}")
     try:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apc.config import PRESETS, Config
-from apc.devices import device_of, set_threads
 from apc.experiment.config_flags import add_all_fields, config_of, preset_of
 from apc.flags import CommandLine, runs_folder, taken
 
@@ -38,19 +37,15 @@ def read_flags(words: Sequence[str]) -> tuple[Config, TrainFlags]:
 
 def command(words: list[str]) -> None:
     cfg, flags = read_flags(words)
-    from apc.files import require_writable
-    from apc.models import weights
+    from apc.api import train
     from apc.parallel import cores
-    from apc.training.run import run
 
-    set_threads(flags.threads)
-    device, runs = device_of(flags.device), flags.runs
-    weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     if not cfg.weights:
         print("no --weights: the encoder starts from random numbers", flush=True)
-    require_writable(runs)
-    row = run(cfg, runs=runs.resolve(), device=device, report=_print_epoch, crf_workers=cores())
-    print(f"\n{_scores(row.metrics)}\n\n{_next(cfg, runs / row.run)}")
+    run = train(
+        cfg, runs=flags.runs, device=flags.device, threads=flags.threads, report=_print_epoch, crf_workers=cores()
+    )
+    print(f"\n{_scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
 
 
 def _next(cfg: Config, kept: Path) -> str:

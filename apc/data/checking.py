@@ -93,9 +93,9 @@ def _prepared(dataset: str, root: str, lists: list[str]) -> _DataSet:
     manifest = prepared.manifest(root, dataset)
     notes = [
         f"{split}.csv: " + ", ".join(f"{count} {subset}" for subset, count in subsets.items())
-        for split, subsets in manifest["counts"].items()
+        for split, subsets in manifest.counts.items()
     ]
-    notes += [f"note: {name} has not its published count" for name, whole in manifest["whole"].items() if not whole]
+    notes += [f"note: {name} has not its published count" for name, whole in manifest.whole.items() if not whole]
     return _DataSet(classes, listed, labels, [], notes)
 
 

@@ -11,13 +11,11 @@ So a start reads a list and not 80,000 images: the lists' hash stands for all th
 
 import csv
 import functools
-import io
 import json
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -25,12 +23,10 @@ import torch
 from apc.config import Config
 from apc.data.cache import Files, images_of
 from apc.data.images import decode
-from apc.data.masks import read_mask, values_in
+from apc.data.masks import read_mask
 from apc.data.split import Split, chosen, list_of, side_of
-from apc.files import State, fingerprint_unless_known, hash_of, state_of, write_atomically
-from apc.parallel import each
+from apc.files import State, fingerprint_unless_known, hash_of, state_of
 
-Job = TypeVar("Job")
 VERSION = 1
 """Raise it when preparation changes what is in the lists or the masks."""
 
@@ -57,85 +53,21 @@ class Entry:
     """Size of the photograph's file."""
 
 
-class BadFiles(ValueError):
-    """Files that cannot be used; `problems` has a sentence for each."""
-
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
-        named = f"{len(problems)} things are wrong with the data; the first {min(len(problems), 10)} are named above"
-        super().__init__(problems[0] if len(problems) == 1 else named)
-
-
-def attempt(jobs: list[Job], make: Callable[[Job], Entry], label: str) -> list[Entry]:
-    """An Entry of every job, over all cores; BadFiles with a sentence for each job that raised ValueError."""
-
-    def caught(job: Job) -> Entry | ValueError:
-        try:
-            return make(job)
-        except ValueError as error:
-            return error
-
-    results = each(jobs, caught, label)
-    if problems := [str(result) for result in results if isinstance(result, ValueError)]:
-        raise BadFiles(problems)
-    return [result for result in results if isinstance(result, Entry)]
-
-
-class Sample(NamedTuple):
-    """What a data set says of an image before its files are read."""
-
-    image: str
-    """Photograph, a path below ROOT."""
-    mask: Path
-    labels: set[str]
-    """Classes that are annotated as objects."""
-    subsets: Callable[[tuple[int, ...], list[int]], list[str]]
-    """Names the parts of the list it belongs to, from its size (H,W) and the numbers that occur in its mask."""
-
-
-def entry_of(root: Path, classes: list[str], sample: Sample) -> Entry:
-    """An Entry from its files, which are decoded to their end; ValueError where one cannot be used."""
-    image, mask, labels, subsets = sample
-    size = decode(root / image).shape[:2]
-    data = (root / image).read_bytes()
-    values = values_in(read_mask(mask, size, len(classes)))
-    return Entry(
-        image=image,
-        mask=mask.relative_to(root).as_posix(),
-        labels_annotations=" ".join(name for name in classes if name in labels),
-        labels_masks=" ".join(classes[value] for value in values if 0 < value < len(classes)),
-        subsets=" ".join(subsets(size, values)),
-        image_hash=hash_of(data),
-        mask_hash=hash_of(mask.read_bytes()),
-        height=size[0],
-        width=size[1],
-        bytes=len(data),
-    )
-
-
 def folder_of(root: str | Path, dataset: str) -> Path:
     """Where all that is made for a data set stands; for photographs of your own that is their cache alone."""
     return Path(root) / "apc" / dataset
 
 
-def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Entry]], whole: dict[str, bool]) -> None:
-    """Write lists, classes and, last, the manifest. `whole` tells by subset whether it has its published count."""
-    where, names = folder_of(root, dataset), [f.name for f in fields(Entry)]
-    for split, entries in lists.items():
-        text = io.StringIO()
-        writer = csv.DictWriter(text, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(entry) for entry in entries)
-        write_atomically(where / f"{split}.csv", text.getvalue())
-    write_atomically(where / "classes.txt", "\n".join(classes) + "\n")
-    counts = {split: Counter(s for e in entries for s in e.subsets.split()) for split, entries in lists.items()}
-    described = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
-    for part in (where / "masks").rglob(".*.png.*"):  # of a preparation that was killed
-        part.unlink(missing_ok=True)
-    write_atomically(where / "manifest.json", json.dumps(described, indent=1) + "\n")
+class Manifest(NamedTuple):
+    """What a preparation found."""
+
+    whole: dict[str, bool]
+    """Of every subset whether it has its published count."""
+    counts: dict[str, dict[str, int]]
+    """Images of each subset, by list."""
 
 
-def manifest(root: str, dataset: str) -> dict[str, Any]:
+def manifest(root: str, dataset: str) -> Manifest:
     """The manifest; ValueError where the data set has not been prepared, or by another version."""
     if not root:
         raise ValueError(f"root is empty; give the folder with --root that `apc data prepare {dataset}` was given")
@@ -145,13 +77,12 @@ def manifest(root: str, dataset: str) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; {remedy}")
     try:
-        described: dict[str, Any] = json.loads(path.read_text())
-        version = described["version"]
+        stored = json.loads(path.read_text())
+        if stored["version"] == VERSION:
+            return Manifest(stored["whole"], stored["counts"])
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: damaged; {remedy}") from None
-    if version != VERSION:
-        raise ValueError(f"{path}: made by another version; {remedy}")
-    return described
+    raise ValueError(f"{path}: made by another version; {remedy}")
 
 
 def read_classes(root: str, dataset: str) -> list[str]:
@@ -270,7 +201,7 @@ def files(root: str, dataset: str, name: str) -> Files:
 
 def provenance(cfg: Config, subsets: list[str]) -> dict[str, Any]:
     """Which parts of the data set a run used, the source of its labels, and whether all of it was the whole."""
-    complete = manifest(cfg.root, cfg.dataset)["whole"]
+    complete = manifest(cfg.root, cfg.dataset).whole
     whole = all(complete[subset] for subset in subsets)
     lists = (cfg.train_list, cfg.val_list) == ("train.csv", "val.csv")
     return {"subset": " ".join(subsets), "label_source": cfg.label_source, "whole": whole and lists}

@@ -16,7 +16,8 @@ from apc.config import Config
 from apc.data import prepared
 from apc.data.cache import Files
 from apc.data.masks import made_of, write_mask
-from apc.data.prepared import Entry, Sample, attempt, entry_of, folder_of, save
+from apc.data.prepared import Entry, folder_of
+from apc.data.preparing import Sample, attempt, entry_of, save
 from apc.data.split import Split
 from apc.files import hash_of
 

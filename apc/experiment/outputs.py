@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
@@ -16,6 +16,9 @@ from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.plans import Point, Result
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 HALVES = {"tune_miou", "held_miou"}
 
@@ -78,8 +81,8 @@ def write_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
         os.replace(part, path)
 
 
-def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> None:
-    """Write `<path>.trials.csv` and `.parquet`: a line a run, in the order proposed.
+def trials_of(result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> "DataFrame":
+    """A line a run, in the order proposed: its setting, how it ended, scores in percent, seconds.
 
     Of two `metrics` the column `front` says which settings lie on the Pareto front.
     """
@@ -95,7 +98,12 @@ def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequ
             told = {"state": state, "reason": row.error or row.stopped, "epochs": len(row.curve), "run": row.run}
             told |= {"front": point in chosen} if len(metrics) > 1 else {}
             lines.append({"trial": number, **setting, "seed": row.config["seed"], **told, **row.metrics, **seconds})
-    frame = pd.DataFrame(lines)
+    return pd.DataFrame(lines)
+
+
+def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> None:
+    """Write `trials_of` to `<path>.trials.csv` and `.parquet`."""
+    frame = trials_of(result, knobs, metrics)
     write_atomically(path.with_suffix(".trials.csv"), frame.to_csv(index=False))
     part = path.with_name(f".{path.stem}.{os.getpid()}.parquet")
     frame.to_parquet(part, index=False)

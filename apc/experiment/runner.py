@@ -17,7 +17,8 @@ from apc.experiment.settings import ExperimentSettings
 from apc.files import require_writable
 from apc.runs.folder import RunsFolder, load_runs
 from apc.search.cluster_nodes import check_address
-from apc.search.plans import Interrupted, Result, Schedule, Staged
+from apc.search.plans import Interrupted, Result, Staged
+from apc.search.schedule import Schedule
 
 if TYPE_CHECKING:
     from apc.search.ray_session import Resources
@@ -86,8 +87,8 @@ class ExperimentRun:
         settings = self.settings
         sentence = f"{self.experiment.title}; {settings.dataset}, seeds {self._seeds}; runs in {settings.runs}"
         minutes = self.experiment.minutes.get(settings.preset)
-        if schedule and schedule.counts["done"]:
-            sentence += f"; {schedule.counts['done']} runs are done already"
+        if schedule and schedule.counts.done:
+            sentence += f"; {schedule.counts.done} runs are done already"
         elif minutes and not settings.smoke:
             sentence += f"; about {minutes} minutes on two cores"
         print(sentence, flush=True)
@@ -96,21 +97,22 @@ class ExperimentRun:
         """Run the plan, or search the space."""
         from apc.search.driver import optuna_search, search
         from apc.search.progress import Progress
+        from apc.search.study_settings import StudyDefinition
 
         experiment, settings = self.experiment, self.settings
         shown = "miou" if experiment.measure else settings.metrics[0]  # what is measured later is not known yet
-        common: dict[str, Any] = {
-            "name": f"{experiment.name}.{settings.dataset}",
-            "base": self.base,
-            "seeds": settings.seeds,
+        name = f"{experiment.name}.{settings.dataset}"
+        trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": settings.seeds}
+        where: dict[str, Any] = {
             "runs": settings.runs,
             "resources": self._resources(),
             "view": Progress(f"{experiment.name} on {settings.dataset}", shown),
         }
         if self.plan:
-            return search(self.plan, **common)
+            return search(self.plan, **trained, **where)
         assert experiment.draw is not None and settings.search is not None
-        return optuna_search(experiment.draw, first=experiment.first, how=settings.search, **common)
+        study = StudyDefinition(experiment.draw, first=experiment.first, settings=settings.search, **trained)
+        return optuna_search(study, **where)
 
     def _resources(self) -> "Resources":
         from apc.search.ray_session import Resources
@@ -179,7 +181,7 @@ class ExperimentRun:
     def expected(self, schedule: Schedule, todo: Sequence[Config]) -> Hours | None:
         """Hours of one process that runs of the schedule will take; None where nothing tells."""
         minutes = self.experiment.minutes.get(self.settings.preset)
-        most = schedule.plan.most * len(self.settings.seeds)
+        most = schedule.plan.max_points * len(self.settings.seeds)
         return hours(todo, load_runs(self.settings.runs), 2 * minutes / most if minutes and most else None)
 
     def _show(self, schedule: Schedule | None) -> int:
@@ -197,6 +199,6 @@ class ExperimentRun:
         if expected := self.expected(schedule, [job.config for job in schedule.waiting]):
             print(f"about {expected} of one process for the runs to do")
         counts = schedule.counts
-        later = f", and at most {counts['later']} more that depend on their scores" if counts["later"] else ""
-        print(f"{counts['done']} runs done, {counts['waiting']} to do{later}")
+        later = f", and at most {counts.later} more that depend on their scores" if counts.later else ""
+        print(f"{counts.done} runs done, {counts.waiting} to do{later}")
         return 0

@@ -45,7 +45,7 @@ def page(markdown: str, folder: Path) -> str:
     from markdown_it import MarkdownIt
 
     body = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
-    body = re.sub(r'<img src="([^"]+)"', lambda found: f'<img src="{_inside(folder, found[1])}"', body)
+    body = re.sub(r'<img src="([^"]+)"', lambda image: f'<img src="{_inside(folder, image[1])}"', body)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     body, contents = _anchored(body)
     title = html.escape(next((line[2:] for line in markdown.splitlines() if line.startswith("# ")), "Report"))
@@ -68,8 +68,8 @@ def _anchored(body: str) -> tuple[str, str]:
     """Headings of levels 2 and 3 with anchors, and the list that leads to them."""
     entries: list[str] = []
 
-    def anchor(found: re.Match[str]) -> str:
-        level, text = found[1], found[2]
+    def anchor(heading: re.Match[str]) -> str:
+        level, text = heading[1], heading[2]
         name = f"s{len(entries) + 1}"
         kind = ' class="deep"' if level == "3" else ""
         entries.append(f'<li{kind}><a href="#{name}">{re.sub("<[^>]+>", "", text)}</a></li>\n')

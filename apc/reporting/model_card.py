@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from apc.runs.rows import Row
 from apc.runs.scores import parse
@@ -57,19 +57,28 @@ def at_best_epoch(row: Row) -> tuple[Row, int]:
     return replace(row, metrics={"miou": entry["miou"]}, per_class={}), int(entry["epoch"])
 
 
-def _protocol_scores(row: Row) -> dict[str, tuple[float, str]]:
-    """Score and meaning by protocol name; numbers that are no protocol's score are left out."""
-    found = {}
+class ProtocolScore(NamedTuple):
+    """A score of the run."""
+
+    value: float
+    """mIoU, percent."""
+    meaning: str
+
+
+def _protocol_scores(row: Row) -> dict[str, ProtocolScore]:
+    """Scores by protocol name; numbers that are no protocol's score are left out."""
+    scores = {}
     for name, value in row.metrics.items():
         try:
             meaning = parse(name.removeprefix("test_")).meaning
         except ValueError:
             continue
-        found[name] = value, meaning + (", untouched test split" if name.startswith("test_") else "")
-    return found
+        scores[name] = ProtocolScore(value, meaning + (", untouched test split" if name.startswith("test_") else ""))
+    return scores
 
 
 def _data_name(row: Row) -> str:
+    """The data set, as its folder is called."""
     return Path(row.config.get("root", "")).name or str(row.config["dataset"])
 
 
@@ -93,10 +102,12 @@ def _front_matter(row: Row, name: str, license: str) -> str:
 
 
 def _quoted(text: str) -> str:
+    """A text as YAML and JSON both read it."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _page(row: Row, name: str, license: str, epoch: int) -> str:
+    """What a person reads."""
     config, stamp, data = row.config, row.stamp, _data_name(row)
     images, things = stamp.get("images", {}), ", ".join(row.classes[1:])
     size = config["eval_size"] or config["image_size"]
@@ -159,6 +170,7 @@ Where a setting was chosen by its score, it was chosen on the photographs that a
 
 
 def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
+    """What the model is and how it was trained, a line each."""
     config = row.config
     which = f"epoch {epoch} of {config['epochs']}, the best scored one" if epoch else f"{config['epochs']} epochs"
     size = config["eval_size"] or config["image_size"]
@@ -178,20 +190,24 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
 
 
 def _labels(config: dict[str, Any]) -> str:
+    """Where the image labels came from."""
     if config["dataset"] in ("voc", "coco") and config.get("label_source") == "masks":
         return "These image labels were read off the training masks, as ViT-PCM does."
     return "No mask was opened for training."
 
 
 def _at(commit: Any) -> str:
+    """The commit, where it is known."""
     return f" at commit {commit}" if commit and commit != "unknown" else ""
 
 
 def _dirty(stamp: dict[str, Any]) -> str:
+    """A warning where the code was not that of the commit."""
     return "\nThe code differed from that commit.\n" if stamp.get("dirty") else ""
 
 
 def _scores(row: Row) -> str:
+    """Scores by protocol and by class."""
     scores = _protocol_scores(row)
     if not scores:
         return "None: no validation photograph had a mask, so nothing could be scored.\n"
@@ -206,12 +222,14 @@ def _scores(row: Row) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def _licence(license: str) -> str:
-    told = f"The weights: {license}." if license else "Whoever publishes these weights states their licence here."
-    return f"""{told}
+    """Whose terms bind the weights and the code."""
+    weights = f"The weights: {license}." if license else "Whoever publishes these weights states their licence here."
+    return f"""{weights}
 They are bound by the terms of the encoder's weights and of the photographs they learned from.
 The code, APC Search, is under Apache-2.0."""

@@ -12,10 +12,9 @@ SELECTION = {
     "the score of a chosen setting is optimistic.",
     "half": "`half`: settings are chosen on one half of the validation images and reported on the other.",
 }
-
-
+"""Selection rule, as rows are stamped -> what it means."""
 METHOD = ("pooling", "k", "theta", "lambda1", "lambda2", "epsilon")
-"""Knobs that are told even at their defaults."""
+"""Knobs whose values are named even at their defaults."""
 KNOWN = {
     "pocket": "a drawn miniature of VOC: small pictures of invented things, with a tiny ViT that was pre-trained on "
     "other drawn pictures in place of ImageNet. Its training schedule was tuned on validation pictures of seeds 0 to "
@@ -30,7 +29,7 @@ KNOWN = {
 
 def about_data(dataset: str, rows: Collection[Row]) -> str:
     """What a data set is, in words; sizes and classes are those of the rows."""
-    told = KNOWN.get(dataset, "a folder of own photographs")
+    what = KNOWN.get(dataset, "a folder of own photographs")
     sizes: dict[str, list[int]] = {}
     for row in rows:
         images = row.stamp.get("images")
@@ -41,7 +40,7 @@ def about_data(dataset: str, rows: Collection[Row]) -> str:
     classes = next((row.classes[1:] for row in rows if len(row.classes) > 1), [])
     few = f" ({', '.join(classes)})" if len(classes) <= 10 else ""
     of = f"; {len(classes)} classes{few} and the background" if classes else ""
-    return f"*{dataset}* is {told}." + (f" Images: {', '.join(parts)}{of}." if parts else "")
+    return f"*{dataset}* is {what}." + (f" Images: {', '.join(parts)}{of}." if parts else "")
 
 
 def schedule(rows: Collection[Row]) -> str:
@@ -61,53 +60,75 @@ def schedule(rows: Collection[Row]) -> str:
 
 
 def provenance(group: Group, knobs: Collection[str]) -> list[str]:
-    """Where the numbers come from, and the run ids folded away."""
-
-    def all_of(key: str, name: str = "", code: bool = False) -> str:
-        values = [v or "none" for v in sorted(group.stamped(key)) if v != "not stamped"]
-        return f"{name or key} " + (", ".join(f"`{v}`" if code else v for v in values) or "not stamped")
-
+    """Where the numbers come from, and the run ids folded away; `knobs` are the Config fields that the table varies."""
     seeds = sorted({row.config.get("seed", 0) for row in group.rows})
+    hours = sum(row.seconds.get("train", 0.0) for row in group.rows if "@" not in row.run) / 3600
     first = group.rows[0].stamp.get("images")
     images = ", ".join(f"{n} {split}" for split, n in first.items()) if isinstance(first, dict) else "not stamped"
-    selection = " ".join(SELECTION.get(rule, f"{rule}.") for rule in sorted(group.stamped("selection")))
-    if tables.measured(group, ["test_miou"]):
-        selection += " The test split was not used for choosing anything; `test_miou` is free of that optimism."
-    dates = list(dict.fromkeys(sorted(str(row.stamp["time"])[:10] for row in group.rows if row.stamp.get("time"))))
-    hours = sum(row.seconds.get("train", 0.0) for row in group.rows if "@" not in row.run) / 3600
     lines = [
         f"runs: {len(group.rows)}, seeds {', '.join(map(str, seeds))}, {hours:.1f} hours of training in all"
-        + (f", finished {' to '.join(dict.fromkeys([dates[0], dates[-1]]))}" if dates else ""),
+        + _finished(group),
         f"settings held: {_held(group, knobs)}",
-        f"{all_of('data', 'data fingerprint:', code=True)}; images: {images}; "
-        + all_of("weights", "encoder weights:", code=True),
-        f"selection rule: {selection}",
-        f"{all_of('protocol', 'protocol:')} (version of what training and scoring compute); `miou` is of the decoder "
-        "at one scale, without image labels and without CRF",
+        f"{_stamped(group, 'data', 'data fingerprint:', code=True)}; images: {images}; "
+        + _stamped(group, "weights", "encoder weights:", code=True),
+        f"selection rule: {_selection(group)}",
+        f"{_stamped(group, 'protocol', 'protocol:')} (version of what training and scoring compute); `miou` is of the "
+        "decoder at one scale, without image labels and without CRF",
         "; ".join(
-            all_of(key, f"{key}:")
+            _stamped(group, key, f"{key}:")
             for key in ("machine", "device", "threads", "processes")
             if any(row.stamp.get(key) for row in group.rows)
         ),
         "; ".join(
-            [all_of("commit", "commit:", code=True), *(all_of(key) for key in ("python", "torch", "timm", "ray"))]
+            [
+                _stamped(group, "commit", "commit:", code=True),
+                *(_stamped(group, key, key) for key in ("python", "torch", "timm", "ray")),
+            ]
         ),
+        *_measured_afterwards(group),
     ]
+    return ["\n".join(f"- {line}" for line in lines), _run_ids(group)]
+
+
+def _stamped(group: Group, key: str, name: str, *, code: bool = False) -> str:
+    """Every value of a stamp in the rows, after its name."""
+    values = [v or "none" for v in sorted(group.stamped(key)) if v != "not stamped"]
+    return f"{name} " + (", ".join(f"`{v}`" if code else v for v in values) or "not stamped")
+
+
+def _finished(group: Group) -> str:
+    """First and last day on which a run was finished; empty where no row says it."""
+    days = list(dict.fromkeys(sorted(str(row.stamp["time"])[:10] for row in group.rows if row.stamp.get("time"))))
+    return f", finished {' to '.join(dict.fromkeys([days[0], days[-1]]))}" if days else ""
+
+
+def _selection(group: Group) -> str:
+    """What settings were chosen by, and what that means for the scores."""
+    rules = " ".join(SELECTION.get(rule, f"{rule}.") for rule in sorted(group.stamped("selection")))
+    if tables.measured(group, ["test_miou"]):
+        rules += " The test split was not used for choosing anything; `test_miou` is free of that optimism."
+    return rules
+
+
+def _measured_afterwards(group: Group) -> list[str]:
+    """By which commits, and on what, finished runs were measured for this table."""
     measured = {
         (by.get("commit"), by.get("device")) for row in group.rows if isinstance(by := row.stamp.get("measured"), dict)
     }
-    if measured:
-        told = ", ".join(f"commit `{commit}` on {device}" for commit, device in sorted(measured, key=str))
-        lines.append(f"what this table measures on the finished runs, measured afterwards: {told}")
+    if not measured:
+        return []
+    places = ", ".join(f"commit `{commit}` on {device}" for commit, device in sorted(measured, key=str))
+    return [f"what this table measures on the finished runs, measured afterwards: {places}"]
+
+
+def _run_ids(group: Group) -> str:
+    """Ids of the runs by row and seed, folded away."""
     ids = "\n".join(
         f"- `{label}`: "
         + ", ".join(f"seed {row.config.get('seed', 0)} `{row.run}`" for row in group.rows if row.row == label)
         for label in group.labels
     )
-    return [
-        "\n".join(f"- {line}" for line in lines),
-        f"<details><summary>Run ids ({len(group.rows)})</summary>\n\n{ids}\n\n</details>",
-    ]
+    return f"<details><summary>Run ids ({len(group.rows)})</summary>\n\n{ids}\n\n</details>"
 
 
 def _held(group: Group, knobs: Collection[str]) -> str:
@@ -124,11 +145,12 @@ def _held(group: Group, knobs: Collection[str]) -> str:
         for name, value in shared.items()
         if name not in ("seed", "root", "weights", *METHOD, *knobs) and value != default.get(name)
     ]
-    told = ", ".join(main) or "none of the searched knobs"
-    return f"{told}; other fields that differ from the defaults of `Config`: {', '.join(others) or 'none'}"
+    searched = ", ".join(main) or "none of the searched knobs"
+    return f"{searched}; other fields that differ from the defaults of `Config`: {', '.join(others) or 'none'}"
 
 
 def failures(failed: list[Row]) -> list[str]:
+    """Failed runs with their reasons; nothing where there are none."""
     if not failed:
         return []
     lines = [
@@ -139,6 +161,7 @@ def failures(failed: list[Row]) -> list[str]:
 
 
 def damages(problems: list[str]) -> list[str]:
+    """What could not be read, a sentence each; nothing where there is nothing."""
     return (
         ["**Damaged and left out:**\n\n" + "\n".join(f"- {' '.join(problem.split())}" for problem in problems)]
         if problems

@@ -224,18 +224,18 @@ def _tables(experiment: Experiment, group: Group, part: Part, name: str, place: 
             continue
         main = suffix == ""
         reference = part.reference if main else ""
-        frame = tables.shown(
-            group,
-            part.labels,
-            metrics,
-            reference,
-            beside(experiment, group, part.labels, reference) if main else None,
-            part.marks if main else None,
-            single=not main,
+        layout = tables.Layout(
+            labels=part.labels,
+            metrics=metrics,
             main=experiment.metric,
+            reference=reference,
+            printed=beside(experiment, group, part.labels, reference) if main else {},
+            marks=part.marks if main else {},
+            single=not main,
         )
+        frame = tables.shown(group, layout)
         plain = tables.numbers(group, part.labels, metrics, part.reference)
-        tables.write(reports / "tables", name + suffix, frame, plain, caption, legend)
+        tables.write(reports / "tables", name + suffix, tables.Table(frame, plain, caption, legend))
         table = tables.markdown(frame)
         text.append(table if main else f"<details><summary>More columns</summary>\n\n{table}\n\n</details>")
     links = " · ".join(f"[{ending}](tables/{name}.{ending})" for ending in ("csv", "tex", "md"))

@@ -6,8 +6,9 @@ The CSV holds the plain numbers (one line for each label and metric), Markdown a
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.reporting.groups import Group
 from apc.reporting.verdicts.bootstrap import Interval
@@ -39,6 +40,38 @@ def published(table: str, column: str = "miou", what: str = "value") -> dict[str
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Rows and columns of a table as people read it."""
+
+    labels: Sequence[str]
+    """Rows, those not run yet among them."""
+    metrics: Sequence[str]
+    """Columns of mean ± std."""
+    main: str = "miou"
+    """The metric of differences and of single runs."""
+    reference: str = ""
+    """Row that the others are compared with; empty for no column of differences."""
+    printed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Columns of the paper: name -> row -> cell."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Row -> mark; a last column for them where there is one."""
+    single: bool = False
+    """Whether a last column, `seeds`, lists `main` of every run."""
+
+
+class Table(NamedTuple):
+    """A table and what is written with it."""
+
+    shown: "DataFrame"
+    """As people read it: texts."""
+    plain: "DataFrame"
+    """Its numbers, one line for each label and metric."""
+    caption: str
+    legend: str
+    """What its columns are, under the Markdown."""
+
+
 def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], reference: str = "") -> "DataFrame":
     """One line for each label and metric: n, mean, std, low, high, the paired difference to `reference`, the seeds.
 
@@ -52,61 +85,60 @@ def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], referen
             scores = group.scores(label, metric)
             line = {"row": label, "metric": metric, **summary(scores.values())._asdict()}
             if reference:
-                versus = paired(scores, group.scores(reference, metric)).summary
-                line |= {
-                    "reference": reference,
-                    "difference": versus.mean,
-                    "difference_low": versus.low,
-                    "difference_high": versus.high,
-                    "difference_n": versus.n,
-                }
-                if group.images.counts:
-                    over = group.over_images(label, reference, metric) if label != reference else None
-                    line |= (
-                        {"images_low": over.low, "images_high": over.high}
-                        if over
-                        else dict.fromkeys(("images_low", "images_high"), math.nan)
-                    )
+                line |= _difference_numbers(group, label, reference, metric)
             line["seeds"] = " ".join(f"{seed}:{value:.6g}" for seed, value in sorted(scores.items()))
             lines.append(line)
     return DataFrame(lines)
 
 
-def shown(
-    group: Group,
-    labels: Sequence[str],
-    metrics: Sequence[str],
-    reference: str = "",
-    printed: Mapping[str, Mapping[str, str]] | None = None,
-    marks: dict[str, str] | None = None,
-    single: bool = False,
-    main: str = "miou",
-) -> "DataFrame":
-    """The table as people read it: label, n, mean ± std, difference to the reference, the paper's columns, marks.
+def _difference_numbers(group: Group, label: str, reference: str, metric: str) -> dict[str, Any]:
+    """Columns of a row's difference to the reference; those over images where images were counted."""
+    versus = paired(group.scores(label, metric), group.scores(reference, metric)).summary
+    columns = {
+        "reference": reference,
+        "difference": versus.mean,
+        "difference_low": versus.low,
+        "difference_high": versus.high,
+        "difference_n": versus.n,
+    }
+    if not group.images.counts:
+        return columns
+    over = group.over_images(label, reference, metric) if label != reference else None
+    low, high = (over.low, over.high) if over else (math.nan, math.nan)
+    return columns | {"images_low": low, "images_high": high}
 
-    Differences are of the metric `main`. With `single` the last column, `seeds`, lists the `main` of every run.
-    """
+
+def shown(group: Group, layout: Layout) -> "DataFrame":
+    """The table as people read it: label, n, mean ± std, difference to the reference, the paper's columns, marks."""
     from pandas import DataFrame
 
-    lines = []
-    for label in labels:
-        summaries = {m: summary(group.scores(label, m).values()) for m in metrics}
-        seeds = sum(row.row == label for row in group.rows)
-        line = {"row": label, "n": str(seeds) if seeds else PENDING}
-        line |= {m: mean_std(s, m, seeds) for m, s in summaries.items()}
-        if reference:
-            versus = paired(group.scores(label, main), group.scores(reference, main)).summary
-            line[f"{main} − {reference}"] = REFERENCE if label == reference else difference(versus)
-            if any(group.over_images(other, reference, main) for other in labels if other != reference):
-                over = group.over_images(label, reference, main)
-                line["over images"] = REFERENCE if label == reference else interval(over)
-        line |= {name: cells.get(label, PENDING) for name, cells in (printed or {}).items()}
-        if marks:
-            line["mark"] = marks.get(label, "")
-        if single:
-            line["seeds"] = single_values(group, label, main) or PENDING
-        lines.append(line)
-    return DataFrame(lines)
+    return DataFrame([_shown_line(group, layout, label) for label in layout.labels])
+
+
+def _shown_line(group: Group, layout: Layout, label: str) -> dict[str, str]:
+    """One row's cells by column."""
+    seeds = sum(row.row == label for row in group.rows)
+    line = {"row": label, "n": str(seeds) if seeds else PENDING}
+    line |= {m: mean_std(summary(group.scores(label, m).values()), m, seeds) for m in layout.metrics}
+    if layout.reference:
+        line |= _difference_cells(group, layout, label)
+    line |= {name: cells.get(label, PENDING) for name, cells in layout.printed.items()}
+    if layout.marks:
+        line["mark"] = layout.marks.get(label, "")
+    if layout.single:
+        line["seeds"] = single_values(group, label, layout.main) or PENDING
+    return line
+
+
+def _difference_cells(group: Group, layout: Layout, label: str) -> dict[str, str]:
+    """A row's difference to the reference over seeds, and over images where any row of the table has that."""
+    main, reference = layout.main, layout.reference
+    versus = paired(group.scores(label, main), group.scores(reference, main)).summary
+    cells = {f"{main} − {reference}": REFERENCE if label == reference else difference(versus)}
+    if any(group.over_images(other, reference, main) for other in layout.labels if other != reference):
+        over = group.over_images(label, reference, main)
+        cells["over images"] = REFERENCE if label == reference else interval(over)
+    return cells
 
 
 def single_values(group: Group, label: str, metric: str = "miou") -> str:
@@ -178,18 +210,19 @@ def latex(frame: "DataFrame", caption: str, label: str) -> str:
 
 
 def _tex(text: str) -> str:
+    """A text with the signs escaped that LaTeX reads as commands."""
     for sign in "&%$#_":
         text = text.replace(sign, "\\" + sign)
     return text
 
 
-def write(folder: Path, name: str, table: "DataFrame", plain: "DataFrame", caption: str, legend: str) -> list[Path]:
+def write(folder: Path, name: str, table: Table) -> list[Path]:
     """Write one table as <name>.md, .tex (as shown) and .csv (plain numbers)."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "md": f"**{caption}**\n\n{markdown(table)}\n\n{legend}\n",
-        "tex": latex(table, caption, name),
-        "csv": plain.to_csv(index=False, lineterminator="\n"),
+        "md": f"**{table.caption}**\n\n{markdown(table.shown)}\n\n{table.legend}\n",
+        "tex": latex(table.shown, table.caption, name),
+        "csv": table.plain.to_csv(index=False, lineterminator="\n"),
     }
     paths = [folder / f"{name}.{ending}" for ending in texts]
     for path, text in zip(paths, texts.values(), strict=True):

@@ -46,8 +46,8 @@ def completed(row: Row) -> Row:
     if not on_cpu:
         seconds.pop("train_cpu", None)
     clock = f"{kind}_seconds".removeprefix("_")
-    if row.config.get("eval_every") == 1 and (found := seconds_to_share(row, clock=clock)) is not None:
-        seconds[f"to_95{kind}"] = found
+    if row.config.get("eval_every") == 1 and (to_share := seconds_to_share(row, clock=clock)) is not None:
+        seconds[f"to_95{kind}"] = to_share
     images, epochs = row.stamp.get("images"), len(row.curve)
     if isinstance(images, dict) and epochs and (spent := seconds.get(f"train{kind}")):
         metrics["images_per_second"] = images.get("train", 0) * epochs / spent

@@ -26,7 +26,7 @@ class Judge(Protocol):
     def give_up(self, trial_id: str) -> bool:
         """Whether a trial that just reported is to be stopped."""
 
-    def failed(self, trial_id: str) -> None:
+    def attempt_failed(self, trial_id: str) -> None:
         """An attempt of a trial failed and Tune will try it again; OSError where that is of no use."""
 
 
@@ -37,10 +37,10 @@ PATIENCE = 600.0  # seconds for a lost node to come back, or for a cluster that 
 class Watch(tune.Callback):
     """Passes what trials do on to the view, and failed attempts to the search; ends one that no node can go on with."""
 
-    def __init__(self, view: View, judge: Judge, room: Callable[[], object]) -> None:
-        """`room` raises the ValueError that says why not one trial fits all nodes there are."""
-        self.view, self.judge, self.room = view, judge, room
-        self.looked = self.fitted = time.monotonic()
+    def __init__(self, view: View, judge: Judge, check_fit: Callable[[], object]) -> None:
+        """`check_fit` raises the ValueError that says why not one trial fits all nodes there are."""
+        self.view, self.judge, self.check_fit = view, judge, check_fit
+        self.last_look = self.last_fit = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.view.started(trial.trial_id, name_of(trial.config))
@@ -51,19 +51,19 @@ class Watch(tune.Callback):
         self.view.reported(trial.trial_id, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.judge.failed(trial.trial_id)
+        self.judge.attempt_failed(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self.view.tick()
         now = time.monotonic()
-        if now - self.looked < LOOK:
+        if now - self.last_look < LOOK:
             return
-        self.looked = now
+        self.last_look = now
         try:
-            self.room()
-            self.fitted = now
+            self.check_fit()
+            self.last_fit = now
         except ValueError:  # no trial can be running either: Ray would wait for ever
-            if now - self.fitted > PATIENCE:
+            if now - self.last_fit > PATIENCE:
                 raise
 
     def __getstate__(self) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class GiveUp(FIFOScheduler):
     """Stops the trials that the study gives up; Tune's own ASHA would forget its rungs when the driver is killed."""
 
     def __init__(self, judge: Judge) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.judge = judge
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -101,26 +101,26 @@ def trackers(names: Sequence[str], title: str, runs: Path) -> list["LoggerCallba
     MLflow writes where MLFLOW_TRACKING_URI says, else into `<runs>/mlflow.db`; W&B takes WANDB_PROJECT, WANDB_MODE and
     the key it was logged in with.
     """
-    made: list[LoggerCallback] = []
+    loggers: list[LoggerCallback] = []
     for name in names:
         assert find_spec(name), "apc.experiment.flags.check_trackers has looked"
         if name == "mlflow":
             from ray.air.integrations.mlflow import MLflowLoggerCallback
 
             place = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs / 'mlflow.db'}"
-            made.append(_with_fields(MLflowLoggerCallback)(tracking_uri=place, experiment_name=title))
+            loggers.append(_with_fields(MLflowLoggerCallback)(tracking_uri=place, experiment_name=title))
         else:
             from ray.air.integrations.wandb import WandbLoggerCallback
 
             project = os.environ.get("WANDB_PROJECT") or "apc"
-            made.append(_with_fields(WandbLoggerCallback)(project=project, group=title))
-    return made
+            loggers.append(_with_fields(WandbLoggerCallback)(project=project, group=title))
+    return loggers
 
 
 def _with_fields(callback: type[Any]) -> type[Any]:
     """A tracker that is told the fields of the trial's config instead of the task, which is a list of whole configs."""
 
-    class Tracker(callback):
+    class Tracker(callback):  # type: ignore[misc]
         def log_trial_start(self, trial: Any) -> None:
             task = trial.config
             trial.config = {**task["configs"][0], "label": task["label"], "runs": ", ".join(task["ids"])}

@@ -44,21 +44,11 @@ class Facts:
 
 def look(runs: str, mark: str) -> Facts:
     """Facts of the node this runs on; `mark` is the name of a file that was written below `runs`, and its contents."""
-    folder = Path(runs)
     host = socket.gethostname()
     try:
         resolves = socket.gethostbyname(host)
     except OSError:
         resolves = ""
-    try:
-        reads = (folder / mark).read_text() == mark
-    except OSError:
-        reads = False
-    why_not = ""
-    try:
-        (folder / f"{mark}.{host}").write_text(mark)
-    except OSError as error:
-        why_not = error.strerror or str(error)
     disk = shutil.disk_usage(RAY_FILES if RAY_FILES.is_dir() else "/tmp")
     return Facts(
         host=host,
@@ -67,11 +57,28 @@ def look(runs: str, mark: str) -> Facts:
         token=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
         interfaces=interfaces(),
         chosen=os.environ.get("GLOO_SOCKET_IFNAME", ""),
-        reads=reads,
-        why_not=why_not,
+        reads=_reads(Path(runs) / mark),
+        why_not=_write(Path(runs) / f"{mark}.{host}", mark),
         free=disk.free,
         full=1 - disk.free / disk.total,
     )
+
+
+def _reads(path: Path) -> bool:
+    """Whether the file that holds its own name is seen here."""
+    try:
+        return path.read_text() == path.name
+    except OSError:
+        return False
+
+
+def _write(path: Path, text: str) -> str:
+    """Write a file; why it cannot be written, empty where it can."""
+    try:
+        path.write_text(text)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def versions() -> dict[str, str]:
@@ -81,17 +88,17 @@ def versions() -> dict[str, str]:
 
 @functools.cache  # in a function of its own: Ray takes no cached function as a task
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    here = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
-            found[name] = version(name).partition("+")[0]  # a CPU node and a GPU node have different builds
+            here[name] = version(name).partition("+")[0]  # a CPU node and a GPU node have different builds
         except PackageNotFoundError:
-            found[name] = "none"
+            here[name] = "none"
     digest = hashlib.sha256()
-    here = Path(__file__).resolve().parents[1]
-    for path in sorted(here.rglob("*.py")):
-        digest.update(str(path.relative_to(here)).encode() + path.read_bytes())
-    return found | {"apc": digest.hexdigest()[:8]}
+    sources = Path(__file__).resolve().parents[1]
+    for path in sorted(sources.rglob("*.py")):
+        digest.update(str(path.relative_to(sources)).encode() + path.read_bytes())
+    return here | {"apc": digest.hexdigest()[:8]}
 
 
 def differing(here: dict[str, str], there: dict[str, str]) -> list[str]:
@@ -101,19 +108,19 @@ def differing(here: dict[str, str], there: dict[str, str]) -> list[str]:
 
 def interfaces() -> dict[str, str]:
     """Names and IPv4 addresses of the network interfaces, loopback left out; empty where the system is not Linux."""
-    found: dict[str, str] = {}
+    addresses: dict[str, str] = {}
     if sys.platform != "linux":
-        return found
+        return addresses
     import fcntl
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         for _, name in socket.if_nameindex():
             try:
-                told = fcntl.ioctl(asker.fileno(), 0x8915, struct.pack("256s", name.encode()[:15]))  # SIOCGIFADDR
+                reply = fcntl.ioctl(asker.fileno(), 0x8915, struct.pack("256s", name.encode()[:15]))  # SIOCGIFADDR
             except OSError:  # it has no address
                 continue
-            found[name] = socket.inet_ntoa(told[20:24])
-    return {name: address for name, address in found.items() if not address.startswith("127.")}
+            addresses[name] = socket.inet_ntoa(reply[20:24])
+    return {name: address for name, address in addresses.items() if not address.startswith("127.")}
 
 
 def check_address(address: str, timeout: float = 3.0) -> None:

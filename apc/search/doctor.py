@@ -28,7 +28,7 @@ class Check:
     """One line of the doctor."""
 
     name: str
-    told: str
+    finding: str
     """What was found, or the reason why it would fail."""
     remedy: str = ""
     """What to do about it; empty where it is well."""
@@ -36,7 +36,7 @@ class Check:
     @property
     def line(self) -> str:
         kind = "would fail" if self.remedy else "ok"
-        return f"{kind:<11} {self.name:<11} {self.told}{'; ' + self.remedy if self.remedy else ''}"
+        return f"{kind:<11} {self.name:<11} {self.finding}{'; ' + self.remedy if self.remedy else ''}"
 
 
 def examine(resources: "Resources", runs: Path) -> list[Check]:
@@ -56,14 +56,15 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
 
 
 def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
+    """Checks that need Ray: of the nodes, of what they share, and of what a trial asks for."""
     from apc.search.ray_session import ask, available, fit, quiet, session
 
     on_cluster = (resources.address or "local") != "local"
     try:
         with quiet(resources, Path(os.devnull)), session(resources, same_versions=False):
             answers = ask(cluster_nodes.look, str(runs), mark)
-            facts = {address: told for address, told in answers.items() if isinstance(told, Facts)}
-            checks = [present(answers, expected() if on_cluster else []), *versions(facts if on_cluster else {})]
+            facts = {address: node for address, node in answers.items() if isinstance(node, Facts)}
+            checks = [present(answers, planned_nodes() if on_cluster else []), *versions(facts if on_cluster else {})]
             checks += [token(facts)] if on_cluster else []
             checks += [storage(facts, runs, mark), *disks(facts), network(facts, resources.num_workers)]
             try:
@@ -79,7 +80,7 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
 
 def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:
     """Whether the nodes answer, and all that cluster.yaml names are there."""
-    silent = [f"{address} does not answer ({told})" for address, told in answers.items() if isinstance(told, str)]
+    silent = [f"{address} does not answer ({why})" for address, why in answers.items() if isinstance(why, str)]
     absent = [f"{address} has not joined" for address in planned if address not in answers]
     if silent or absent:
         remedy = (
@@ -90,7 +91,7 @@ def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:
     return Check("nodes", f"{len(answers)}: {', '.join(sorted(answers))}")
 
 
-def expected() -> list[str]:
+def planned_nodes() -> list[str]:
     """Addresses that `ray up` was told, where this is the head of machines of one's own; empty elsewhere."""
     import yaml
 
@@ -105,8 +106,8 @@ def versions(facts: dict[str, Facts]) -> list[Check]:
     """One check for Python and for each package that a number depends on."""
     checks = []
     for name, here in cluster_nodes.versions().items():
-        there = {address: told.versions.get(name, "none") for address, told in facts.items()}
-        other = [f"{address} has {found}" for address, found in there.items() if found != here]
+        there = {address: node.versions.get(name, "none") for address, node in facts.items()}
+        other = [f"{address} has {version}" for address, version in there.items() if version != here]
         what = "the sources of apc" if name == "apc" else name
         if other:
             remedy = "install the project there with -c constraints.txt (`ray up cluster.yaml` does)"
@@ -120,22 +121,22 @@ def versions(facts: dict[str, Facts]) -> list[Check]:
 
 def token(facts: dict[str, Facts]) -> Check:
     """Whether the cluster asks for a token; a node with another one would not be among `facts`."""
-    without = [address for address, told in facts.items() if not told.token]
+    without = [address for address, node in facts.items() if not node.token]
     if without:
-        told = f"{', '.join(without)} asks for none: whoever reaches its ports may run anything"
-        return Check("token", told, "export RAY_AUTH_MODE=token before ray start, as cluster.yaml does")
+        finding = f"{', '.join(without)} asks for none: whoever reaches its ports may run anything"
+        return Check("token", finding, "export RAY_AUTH_MODE=token before ray start, as cluster.yaml does")
     return Check("token", "this process and every node have the same one, and each asks for it")
 
 
 def storage(facts: dict[str, Facts], runs: Path, mark: str) -> Check:
     """Whether every node reads what is written here, and the other way round."""
     faults = []
-    for address, told in facts.items():
-        if told.why_not:
-            faults.append(f"{address} cannot write there ({told.why_not})")
-        elif not told.reads:
+    for address, node in facts.items():
+        if node.why_not:
+            faults.append(f"{address} cannot write there ({node.why_not})")
+        elif not node.reads:
             faults.append(f"{address} does not see what is written here")
-        elif not (runs / f"{mark}.{told.host}").is_file():
+        elif not (runs / f"{mark}.{node.host}").is_file():
             faults.append(f"what {address} writes is not seen here")
     if faults:
         return Check("storage", f"{runs}: {', '.join(faults)}", "give --runs a folder that all nodes share, NFS say")
@@ -144,17 +145,17 @@ def storage(facts: dict[str, Facts], runs: Path, mark: str) -> Check:
 
 def space(folder: Path, free: int) -> Check:
     """Whether there is room for run folders."""
-    told = f"{free / 2**30:.1f} GiB free in {folder}"
-    return Check("space", told) if free >= ROOM else Check("space", told, f"make room for {ROOM / 2**30:g} GiB there")
+    remedy = "" if free >= ROOM else f"make room for {ROOM / 2**30:g} GiB there"
+    return Check("space", f"{free / 2**30:.1f} GiB free in {folder}", remedy)
 
 
 def disks(facts: dict[str, Facts]) -> list[Check]:
     """Whether Ray has room for its own files on every node."""
-    full = [f"{address} is {told.full:.0%} full" for address, told in facts.items() if told.full >= FULL]
+    full = [f"{address} is {node.full:.0%} full" for address, node in facts.items() if node.full >= FULL]
     if full:
         remedy = "make room there: Ray stores nothing on a disk that is 95 % full"
         return [Check("space", f"disk of {cluster_nodes.RAY_FILES}: {', '.join(full)}", remedy)]
-    least = min((told.free for told in facts.values()), default=0)
+    least = min((node.free for node in facts.values()), default=0)
     return [Check("space", f"at least {least / 2**30:.1f} GiB free in {cluster_nodes.RAY_FILES} of every node")]
 
 
@@ -162,21 +163,22 @@ def network(facts: dict[str, Facts], num_workers: int) -> Check:
     """Whether the processes of one trial find each other over machines: gloo between CPUs, NCCL between GPUs."""
     if num_workers == 1 or len(facts) < 2:
         return Check("network", f"{'one process a trial' if num_workers == 1 else 'one node'}: gloo and NCCL need none")
-    for address, told in facts.items():
-        cards = ", ".join(f"{name} ({at})" for name, at in told.interfaces.items())
-        if told.chosen and told.chosen not in told.interfaces:
-            why = f"GLOO_SOCKET_IFNAME is {told.chosen}, and {address} has {cards}"
+    for address, node in facts.items():
+        cards = ", ".join(f"{name} ({at})" for name, at in node.interfaces.items())
+        if node.chosen and node.chosen not in node.interfaces:
+            why = f"GLOO_SOCKET_IFNAME is {node.chosen}, and {address} has {cards}"
             return Check("network", why, "name one of these before ray start")
-        if not told.chosen and (told.resolves.startswith("127.") or not told.resolves):
-            found = told.resolves or "nothing"
-            why = f"on {address} its own name {told.host} resolves to {found}, where no other node finds it"
-            card = next((name for name, at in told.interfaces.items() if at == address), "eth0")
+        if not node.chosen and (node.resolves.startswith("127.") or not node.resolves):
+            resolved = node.resolves or "nothing"
+            why = f"on {address} its own name {node.host} resolves to {resolved}, where no other node finds it"
+            card = next((name for name, at in node.interfaces.items() if at == address), "eth0")
             return Check("network", why, f"export GLOO_SOCKET_IFNAME={card} NCCL_SOCKET_IFNAME={card} before ray start")
-    used = {told.chosen or "the one its name resolves to" for told in facts.values()}
+    used = {node.chosen or "the one its name resolves to" for node in facts.values()}
     return Check("network", f"gloo and NCCL take {', '.join(sorted(used))}")
 
 
 def _arithmetic(asked: "Resources", have: dict[str, float], slots: int) -> str:
+    """What a trial asks for, what there is, and how many trials that makes."""
     each = {"CPU": asked.cpus_per_trial, "GPU": asked.gpus_per_trial or 0}
     asks, there = (" and ".join(f"{of[kind]:g} {kind}s" for kind in each) for of in (each, have))
     many = f"{asked.num_workers} processes with " if asked.num_workers > 1 else ""

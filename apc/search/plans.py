@@ -6,15 +6,11 @@ alone and proposes what it would have proposed.
 """
 
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from apc.config import Config, from_dict, to_dict
-from apc.files import one_look
-from apc.runs.folder import load_run
+from apc.config import from_dict
 from apc.runs.rows import Row, score
 
 
@@ -54,7 +50,7 @@ class Plan(Protocol):
         """Config fields that it varies."""
 
     @property
-    def most(self) -> int:
+    def max_points(self) -> int:
         """How many points it can come to."""
 
     def next(self, done: Done) -> list[Point]:
@@ -83,7 +79,7 @@ class Points:
         return tuple(dict.fromkeys(knob for point in self.points for knob in point.values))
 
     @property
-    def most(self) -> int:
+    def max_points(self) -> int:
         return len({point.key for point in self.points})
 
     def next(self, done: Done) -> list[Point]:
@@ -136,7 +132,7 @@ class Staged:
         return tuple(dict.fromkeys(knob for sweep in self.sweeps for knob in (sweep.knob, *sweep.held)))
 
     @property
-    def most(self) -> int:
+    def max_points(self) -> int:
         # A later knob's held value is among its coarse ones as a rule, but need not be.
         return sum(len(sweep.coarse) + 2 * sweep.refine for sweep in self.sweeps) + len(self.always)
 
@@ -150,10 +146,10 @@ class Staged:
                 if new := _new([*stage, *map(self._point, self.always)], done):
                     return new
                 keys = {point.key for point in stage}
-                found = best([(point, rows) for point, rows in done if point.key in keys], self.metric)
-                if found is None:
+                winner = best([(point, rows) for point, rows in done if point.key in keys], self.metric)
+                if winner is None:
                     return []  # every value of this knob failed: there is nothing to go on from
-                others[sweep.knob] = found.values[sweep.knob]
+                others[sweep.knob] = winner.values[sweep.knob]
                 values |= _middles(others[sweep.knob], values)
         return []
 
@@ -173,95 +169,3 @@ def _new(proposed: Iterable[Point], done: Done) -> list[Point]:
     """The proposed points that are not done yet, each once."""
     known = {point.key for point, _ in done}
     return list({point.key: point for point in proposed if point.key not in known}.values())
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run to do: a point with one seed."""
-
-    point: Point
-    config: Config
-    run: str
-
-    @property
-    def configs(self) -> list[Config]:
-        return [self.config]
-
-    @property
-    def ids(self) -> list[str]:
-        return [self.run]
-
-
-class Schedule:
-    """Which runs of a plan are done, under way and still to start; the next stage opens when the last one is whole.
-
-    `identify` gives a run's id (apc.training.run.identity). A run that is finished in `runs` is taken from there.
-    """
-
-    def __init__(
-        self, plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, identify: Callable[[Config], str]
-    ) -> None:
-        self.plan, self.base, self.seeds, self.runs, self.identify = plan, base, list(seeds), runs, identify
-        self.stage: list[tuple[Point, list[Job]]] = []
-        self.past: list[tuple[Point, list[Row]]] = []
-        self.rows: dict[str, Row] = {}
-        self.waiting: deque[Job] = deque()
-        self.running: dict[str, Job] = {}
-        self.through = False
-        self._advance()
-
-    def _advance(self) -> None:
-        """Open stages until one has something to run, or the plan is through."""
-        while not (self.waiting or self.running or self.through):
-            self.past = self.result()
-            self.stage = []
-            with one_look():
-                for point in self.plan.next(self.past):
-                    configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in self.seeds]
-                    self.stage.append((point, [Job(point, cfg, self.identify(cfg)) for cfg in configs]))
-            self.through = not self.stage
-            for job in (job for _, jobs in self.stage for job in jobs):
-                row = load_run(self.runs, job.run, to_dict(job.config))
-                if row is not None:
-                    self.rows[job.run] = row
-                elif job.run not in self.rows and all(job.run != other.run for other in self.waiting):
-                    self.waiting.append(job)
-
-    def take(self) -> Job | None:
-        """The next run to start; None while the stage's last runs are under way, or when all is done."""
-        if not self.waiting:
-            return None
-        job = self.waiting.popleft()
-        self.running[job.run] = job
-        return job
-
-    def finish(self, run: str, row: Row) -> None:
-        """Take the row of a run that ended; a failed one has `error` set and is not saved."""
-        if self.running.pop(run, None) is not None:
-            self.rows[run] = row
-            self._advance()
-
-    def collect(self) -> None:
-        """Take the rows of runs that ended unnoticed: a driver may be stopped between a run's end and its report."""
-        for job in (job for _, jobs in self.stage for job in jobs if job.run not in self.rows):
-            if row := load_run(self.runs, job.run, to_dict(job.config)):
-                self.rows[job.run] = row
-
-    def requeue(self) -> None:
-        """Put runs that were under way back, after the driver lost sight of them."""
-        self.waiting.extendleft(reversed(self.running.values()))
-        self.running.clear()
-
-    def result(self) -> Result:
-        """Points so far in the order proposed, each with the rows of its seeds that ended."""
-        ended = [(point, [self.rows[job.run] for job in jobs if job.run in self.rows]) for point, jobs in self.stage]
-        return [*self.past, *((point, rows) for point, rows in ended if rows)]
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Runs done, failed, running and waiting, and how many more, `later`, the plan may add at most."""
-        failed = sum(bool(row.error) for row in self.rows.values())
-        counts = {"done": len(self.rows) - failed, "failed": failed}
-        counts |= {"running": len(self.running), "waiting": len(self.waiting)}
-        later = 0 if self.through else max(self.plan.most * len(self.seeds) - sum(counts.values()), 0)
-        return counts | {"later": later}

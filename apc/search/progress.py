@@ -1,4 +1,4 @@
-"""What a person sees of a search: one quiet live view in a terminal, plain lines elsewhere; and `apc status`."""
+"""What a person sees of a search: one quiet live view in a terminal, plain lines elsewhere."""
 
 import math
 import statistics
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import duration
+from apc.search.schedule import Counts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,7 +21,7 @@ BEAT = 30.0  # seconds between lines that only say that it goes on, where there 
 
 
 class View(Protocol):
-    """What search.py tells while it runs; `run` is a run's id or a trial's."""
+    """What a search tells while it runs; `run` is a run's id or a trial's."""
 
     def begin(self, slots: int, gpus: float) -> None:
         """The search starts, or starts again after a crash of Ray's; `slots` trials at once, each on `gpus`."""
@@ -34,8 +35,8 @@ class View(Protocol):
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
         """A run ended, or all seeds of a trial did."""
 
-    def known(self, counts: Mapping[str, int]) -> None:
-        """Runs done, failed, stopped early, running and waiting, and how many more, `later`, a plan may add at most."""
+    def counted(self, counts: Counts) -> None:
+        """Runs by state, now."""
 
     def tick(self) -> None:
         """Time has passed."""
@@ -46,8 +47,11 @@ class View(Protocol):
 
 @dataclass
 class _Running:
+    """A trial in progress."""
+
     name: str
     since: float
+    """Seconds on time.monotonic() when it started."""
     metrics: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -69,7 +73,7 @@ class Progress:
         self.running: dict[str, _Running] = {}
         self.seconds: list[float] = []
         self.scores: dict[str, list[float]] = {}
-        self.counts: dict[str, int] = {}
+        self.counts = Counts()
         self.live: Live | None = None
 
     def begin(self, slots: int, gpus: float) -> None:
@@ -89,10 +93,9 @@ class Progress:
             self.live.start()
 
     def started(self, run: str, name: str) -> None:
-        if run not in self.running and self.counts.get("waiting"):
-            self.counts["waiting"] -= 1
+        left_queue = int(run not in self.running and self.counts.waiting > 0)
         self.running[run] = _Running(name, time.monotonic())
-        self.counts["running"] = len(self.running)
+        self.counts = self.counts._replace(running=len(self.running), waiting=self.counts.waiting - left_queue)
 
     def reported(self, run: str, metrics: Mapping[str, float]) -> None:
         if run in self.running:
@@ -100,23 +103,23 @@ class Progress:
 
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
         task = self.running.pop(run, None)
-        taken = time.monotonic() - task.since if task else 0.0
-        self.gpu_seconds += self.gpus * taken
+        elapsed = time.monotonic() - task.since if task else 0.0
+        self.gpu_seconds += self.gpus * elapsed
         for row in rows:
             name = f"{label} seed {row.config['seed']}"
             if row.error or row.stopped:
-                told = f"failed  {name}: {row.error}" if row.error else f"stopped {name}: {row.stopped}"
-                self.console.print(told, markup=False)
+                outcome = f"failed  {name}: {row.error}" if row.error else f"stopped {name}: {row.stopped}"
+                self.console.print(outcome, markup=False)
                 continue
             self.scores.setdefault(label, []).append(row.value(self.metric))
-            self.console.print(f"done    {name}: {self._score(row)}, {duration(taken / len(rows))}", markup=False)
+            self.console.print(f"done    {name}: {self._score(row)}, {duration(elapsed / len(rows))}", markup=False)
             if task:
-                self.seconds.append(taken / len(rows))
+                self.seconds.append(elapsed / len(rows))
 
-    def known(self, counts: Mapping[str, int]) -> None:
+    def counted(self, counts: Counts) -> None:
         # A run handed to Ray may still wait in its queue: those that really run are the ones that said so.
-        queued = counts["running"] - len(self.running)
-        self.counts = {**counts, "running": len(self.running), "waiting": counts["waiting"] + queued}
+        queued = counts.running - len(self.running)
+        self.counts = counts._replace(running=len(self.running), waiting=counts.waiting + queued)
 
     def end(self) -> None:
         if self.live:
@@ -136,22 +139,22 @@ class Progress:
 
     def summary(self) -> str:
         """How far the search is, in one line."""
-        count = self.counts.get
-        total = sum(count(kind, 0) for kind in ("done", "failed", "stopped", "running", "waiting", "later"))
-        words = [f"{count('done', 0)} of {'at most ' if count('later', 0) else ''}{total} runs done"]
-        words += [f"{count(kind, 0)} {kind}" for kind in ("running", "failed", "stopped") if count(kind, 0)]
-        if count("waiting", 0) and not count("running", 0):
-            words.append("none running yet")
-        words += [f"{duration(time.monotonic() - self.began)} so far"]
+        counts, total = self.counts, sum(self.counts)
+        parts = [f"{counts.done} of {'at most ' if counts.later else ''}{total} runs done"]
+        states = {"running": counts.running, "failed": counts.failed, "stopped": counts.stopped}
+        parts += [f"{number} {state}" for state, number in states.items() if number]
+        if counts.waiting and not counts.running:
+            parts.append("none running yet")
+        parts += [f"{duration(time.monotonic() - self.began)} so far"]
         if left := self.left():
             low, high = left
             span = f"{duration(low)} to {duration(high)}" if high - low > 1 else f"about {duration(high)}"
-            words.append(f"{span} left")
+            parts.append(f"{span} left")
         if self.gpus:
             use = self.gpus * self.slots / 3600
             hours = f"{self.gpu_seconds / 3600:.2f} GPU-hours spent"
-            words.append(f"{hours}, {use * left[0]:.2f} to {use * left[1]:.2f} left" if left else hours)
-        return ", ".join(words)
+            parts.append(f"{hours}, {use * left[0]:.2f} to {use * left[1]:.2f} left" if left else hours)
+        return ", ".join(parts)
 
     def left(self) -> tuple[float, float] | None:
         """Seconds to go, an interval of 95 % once two runs have ended; None while nothing is known."""
@@ -161,10 +164,10 @@ class Progress:
             return None
         mean = statistics.fmean(self.seconds or shares)
         deviation = statistics.stdev(self.seconds) if count > 1 else 0.0
-        known = self.counts.get("waiting", 0) + sum(
+        known = self.counts.waiting + sum(
             max(1 - max(task.share, (now - task.since) / mean), 0.02) for task in self.running.values()
         )
-        most = known + self.counts.get("later", 0)
+        most = known + self.counts.later
         # A sum of n further durations varies by their own spread and by how well `count` of them show the mean.
         width = [1.96 * deviation * (n + n**2 / max(count, 1)) ** 0.5 for n in (known, most)]
         return max(known * mean - width[0], 0) / self.slots, (most * mean + width[1]) / self.slots
@@ -202,6 +205,6 @@ class NoView:
     def started(self, run: str, name: str) -> None: ...
     def reported(self, run: str, metrics: Mapping[str, float]) -> None: ...
     def ended(self, run: str, label: str, rows: list[Row]) -> None: ...
-    def known(self, counts: Mapping[str, int]) -> None: ...
+    def counted(self, counts: Counts) -> None: ...
     def tick(self) -> None: ...
     def end(self) -> None: ...

@@ -51,9 +51,14 @@ class Resources:
     """Show Ray's own messages."""
 
 
+def nodes() -> list[dict[str, Any]]:
+    """The live nodes of the cluster, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+
+
 def available() -> dict[str, float]:
     """CPUs and GPUs of all nodes together."""
-    have = ray.cluster_resources()
+    have = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return {kind: have.get(kind, 0.0) for kind in ("CPU", "GPU")}
 
 
@@ -62,25 +67,32 @@ def fit(resources: Resources) -> tuple[Resources, int]:
     have = available()
     if resources.gpus_per_trial is None:
         resources = replace(resources, gpus_per_trial=1.0 if have["GPU"] else 0.0)
+    each = {"CPU": float(resources.cpus_per_trial), "GPU": resources.gpus_per_trial or 0.0}
     slots = resources.max_concurrent or 10**6
-    for kind, each in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial or 0)):
-        asked, there = each * resources.num_workers, have[kind]
+    for kind, part in each.items():
+        asked, there = part * resources.num_workers, have[kind]
         if asked > there:
             raise ValueError(
-                f"a trial asks for {asked:g} {kind}s ({resources.num_workers} processes with {each:g} each) and there "
+                f"a trial asks for {asked:g} {kind}s ({resources.num_workers} processes with {part:g} each) and there "
                 f"are {there:g}: it could never start; lower --num-workers or the {kind}s of each"
             )
         slots = min(slots, int(there / asked)) if asked else slots
-    need = {"CPU": float(resources.cpus_per_trial), "GPU": resources.gpus_per_trial or 0.0}
-    each_has = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    places = sum(min(int(has.get(kind, 0) / part + 1e-6) for kind, part in need.items() if part) for has in each_has)
-    if places < resources.num_workers:
+    return resources, min(slots, _places(each, resources.num_workers) // resources.num_workers)
+
+
+def _places(each: dict[str, float], wanted: int) -> int:
+    """How many processes that need `each` the nodes have room for, none spread over two; ValueError below `wanted`."""
+    places = 0
+    for node in nodes():
+        rooms = [int(node["Resources"].get(kind, 0) / part + 1e-6) for kind, part in each.items() if part]
+        places += min(rooms)
+    if places < wanted:
         raise ValueError(
-            f"a process asks for {need['CPU']:g} CPUs and {need['GPU']:g} GPUs of one node, and of the "
-            f"{resources.num_workers} that a trial needs the nodes have room for {places}: it could never start; lower "
+            f"a process asks for {each['CPU']:g} CPUs and {each['GPU']:g} GPUs of one node, and of the "
+            f"{wanted} that a trial needs the nodes have room for {places}: it could never start; lower "
             "--cpus or --gpus"
         )
-    return resources, min(slots, places // resources.num_workers)
+    return places
 
 
 @contextmanager
@@ -106,20 +118,7 @@ def session(resources: Resources, same_versions: bool = True) -> Iterator[None]:
         yield
         return
     address = resources.address or "local"
-    options: dict[str, Any] = {"log_to_driver": resources.verbose}
-    if address == "local":
-        # Several processes a trial need the dashboard's State API: without it a killed trial keeps its resources.
-        options["include_dashboard"] = resources.num_workers > 1
-    else:
-        check_address(address)
-        _probe(address)
-        cluster_nodes.versions()  # remembered now: the sources may change while the cluster is joined
-        names = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
-        options["runtime_env"] = {
-            # `ray submit` copies the script alone. Folders by name: within a job Ray refuses modules.
-            "py_modules": [str(Path(str(find_spec(name).origin)).parent) for name in PACKAGES],  # type: ignore[union-attr]
-            "env_vars": {name: os.environ[name] for name in names if name in os.environ},
-        }
+    options = _options(resources)
     try:
         ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
     except ValueError:
@@ -134,17 +133,38 @@ def session(resources: Resources, same_versions: bool = True) -> Iterator[None]:
         ray.shutdown()
 
 
-def ask(question: Callable[..., T], *words: Any) -> dict[str, T | str]:
+def _options(resources: Resources) -> dict[str, Any]:
+    """Of ray.init: what this machine's Ray is started with, or what a cluster's workers are given.
+
+    ValueError where there is no cluster at the address.
+    """
+    options: dict[str, Any] = {"log_to_driver": resources.verbose}
+    address = resources.address or "local"
+    if address == "local":
+        # Several processes a trial need the dashboard's State API: without it a killed trial keeps its resources.
+        return options | {"include_dashboard": resources.num_workers > 1}
+    check_address(address)
+    _probe(address)
+    cluster_nodes.versions()  # remembered now: the sources may change while the cluster is joined
+    names = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
+    options["runtime_env"] = {
+        # `ray submit` copies the script alone. Folders by name: within a job Ray refuses modules.
+        "py_modules": [str(Path(str(find_spec(name).origin)).parent) for name in PACKAGES],  # type: ignore[union-attr]
+        "env_vars": {name: os.environ[name] for name in names if name in os.environ},
+    }
+    return options
+
+
+def ask(question: Callable[..., T], *arguments: Any) -> dict[str, T | str]:
     """What every live node answers, by its address; a string says why one did not."""
     remote: Any = ray.remote  # its overloads do not know this strategy
-    asked: dict[str, Any] = {}
-    for node in ray.nodes():
-        if node["Alive"]:
-            there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            task = remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(question)
-            asked[node["NodeManagerAddress"]] = task.remote(*words)
+    pending: dict[str, Any] = {}
+    for node in nodes():
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        task = remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(question)
+        pending[node["NodeManagerAddress"]] = task.remote(*arguments)
     answers: dict[str, T | str] = {}
-    for address, answer in asked.items():
+    for address, answer in pending.items():
         try:
             answers[address] = ray.get(answer, timeout=ANSWER_SECONDS)
         except Exception as error:
@@ -159,10 +179,10 @@ def require_same_versions() -> None:
         if isinstance(there, str):
             raise ValueError(f"node {address} of the cluster does not run what it is given ({there}); see apc doctor")
         if other := cluster_nodes.differing(here, there):
-            told = ", ".join(f"{name} {there.get(name, 'none')} instead of {here[name]}" for name in other)
+            versions = ", ".join(f"{name} {there.get(name, 'none')} instead of {here[name]}" for name in other)
             raise ValueError(
-                f"node {address} has {told}: runs would differ from node to node; install the same on all of them, as "
-                "`ray up cluster.yaml` does"
+                f"node {address} has {versions}: runs would differ from node to node; install the same on all of "
+                "them, as `ray up cluster.yaml` does"
             )
 
 
@@ -176,9 +196,9 @@ def _probe(address: str) -> None:
             sys.exit(" ".join(str(error).split()))
     """
     try:
-        child = [sys.executable, "-c", code, address]
-        told = subprocess.run(child, capture_output=True, text=True, timeout=JOIN_SECONDS)
-        reason = (told.stderr.strip().splitlines() or ["no reason given"])[-1] if told.returncode else ""
+        command = [sys.executable, "-c", code, address]
+        child = subprocess.run(command, capture_output=True, text=True, timeout=JOIN_SECONDS)
+        reason = (child.stderr.strip().splitlines() or ["no reason given"])[-1] if child.returncode else ""
     except subprocess.TimeoutExpired:
         reason = f"no answer in {JOIN_SECONDS} s"
     if reason:
@@ -201,7 +221,7 @@ def sigterm_as_sigint() -> Iterator[None]:
 
 
 @contextmanager
-def alone(runs: Path, name: str) -> Iterator[None]:
+def exclusive(runs: Path, name: str) -> Iterator[None]:
     """Hold a study: two drivers would take each other's trials up. The system frees it when its holder dies.
 
     ValueError where another search holds it. Optuna's own lock, which a killed driver may leave behind, would stop the

@@ -17,11 +17,12 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from apc.config import Config, fields_of, from_dict
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.trial import BaseTrial
 
 Draw = Callable[["BaseTrial"], dict[str, Any]]
@@ -132,32 +133,40 @@ def check(space: Space, source: str) -> None:
     """ValueError naming `source`, the knob and what is wrong with it, before anything is searched."""
     fields_of(space, source)
     for at, (name, knob) in enumerate(space.items()):
-        place = f"{source}: {name}"
-        if isinstance(knob, Choice):
-            if not knob.values:
-                raise ValueError(f"{place} has no values to choose from")
-            ends: Sequence[Any] = knob.values
-        else:
-            if not knob.low <= knob.high:
-                raise ValueError(f"{place} runs from {knob.low:g} to {knob.high:g}; the range is upside down")
-            if knob.log and knob.low <= 0:
-                raise ValueError(f"{place} starts at {knob.low:g}; a logarithmic scale must start above 0")
-            if isinstance(knob, Real) and knob.step is not None and (knob.step <= 0 or knob.log):
-                raise ValueError(f"{place} has step {knob.step:g}; a step is above 0 and without log")
-            ends = (knob.low, knob.high)
-        for value in ends:
+        for value in _ends(knob, f"{source}: {name}"):
             fits({name: value}, Config(), source)
-        for other, wanted in knob.when.items():
-            if other not in list(space)[:at]:
-                close = difflib.get_close_matches(other, list(space)[:at], n=1)
-                meant = f"; did you mean {close[0]}?" if close else ""
-                raise ValueError(f"{place} depends on {other}, which is no knob above it{meant}")
-            on = space[other]
-            if isinstance(on, Choice) and not isinstance(wanted, Above):
-                for value in wanted:
-                    if value not in on.values:
-                        told = ", ".join(map(str, on.values))
-                        raise ValueError(f"{place} depends on {other} = {value}, which is none of its values: {told}")
+        _check_condition(knob.when, {above: space[above] for above in list(space)[:at]}, f"{source}: {name}")
+
+
+def _ends(knob: Real | Whole | Choice, place: str) -> Sequence[Any]:
+    """A choice's values or the ends of a range; ValueError where there are none or the range cannot be."""
+    if isinstance(knob, Choice):
+        if not knob.values:
+            raise ValueError(f"{place} has no values to choose from")
+        return knob.values
+    if not knob.low <= knob.high:
+        raise ValueError(f"{place} runs from {knob.low:g} to {knob.high:g}; the range is upside down")
+    if knob.log and knob.low <= 0:
+        raise ValueError(f"{place} starts at {knob.low:g}; a logarithmic scale must start above 0")
+    if isinstance(knob, Real) and knob.step is not None and (knob.step <= 0 or knob.log):
+        raise ValueError(f"{place} has step {knob.step:g}; a step is above 0 and without log")
+    return (knob.low, knob.high)
+
+
+def _check_condition(when: When, above: Space, place: str) -> None:
+    """ValueError where a condition names no knob of those above, or a value that the knob named cannot have."""
+    for other, wanted in when.items():
+        if other not in above:
+            close = difflib.get_close_matches(other, list(above), n=1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise ValueError(f"{place} depends on {other}, which is no knob above it{meant}")
+        knob = above[other]
+        if isinstance(wanted, Above) or not isinstance(knob, Choice):
+            continue
+        for value in wanted:
+            if value not in knob.values:
+                choices = ", ".join(map(str, knob.values))
+                raise ValueError(f"{place} depends on {other} = {value}, which is none of its values: {choices}")
 
 
 def fits(values: Mapping[str, Any], base: Config, source: str) -> None:
@@ -198,11 +207,11 @@ def grid(space: Space, points: int) -> list[dict[str, Any]]:
     assert points >= 2
     settings: dict[str, dict[str, Any]] = {}
     for values in itertools.product(*(_levels(knob, points) for knob in space.values())):
-        kept: dict[str, Any] = {}
+        setting: dict[str, Any] = {}
         for (name, knob), value in zip(space.items(), values, strict=True):
-            if holds(knob.when, kept):
-                kept[name] = value
-        settings[json.dumps(kept, sort_keys=True)] = kept
+            if holds(knob.when, setting):
+                setting[name] = value
+        settings[json.dumps(setting, sort_keys=True)] = setting
     return list(settings.values())
 
 
@@ -224,17 +233,26 @@ def _levels(knob: Real | Whole | Choice, points: int) -> list[Any]:
     return sorted({float(f"{level:.4g}") for level in levels})
 
 
+class Sample(NamedTuple):
+    """One setting drawn of a space."""
+
+    values: dict[str, Any]
+    """Config field -> value."""
+    ranges: dict[str, str]
+    """Knob that exists in this setting -> what it may be, as text."""
+
+
 def draws(draw: Draw, base: Config, source: str) -> list[dict[str, Any]]:
     """Settings of a define-by-run space drawn at random, always the same ones, checked against Config.
 
     ValueError names `source` and what is wrong: a field that is not there, a value that does not fit, a range upside
     down, a name that the function does not know.
     """
-    return [values for values, _ in drawn(draw, base, source)]
+    return [sample.values for sample in samples(draw, base, source)]
 
 
-def drawn(draw: Draw, base: Config, source: str) -> list[tuple[dict[str, Any], dict[str, str]]]:
-    """Settings as `draws` gives them, each with what its knobs may be, as text."""
+def samples(draw: Draw, base: Config, source: str) -> list[Sample]:
+    """Settings as `draws` gives them, each with what its knobs may be."""
     import optuna
 
     class Each(optuna.samplers.BaseSampler):
@@ -255,15 +273,16 @@ def drawn(draw: Draw, base: Config, source: str) -> list[tuple[dict[str, Any], d
             return own.sample_independent(study, trial, param_name, param_distribution)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study, found = optuna.create_study(sampler=Each()), []
-    for _ in range(DRAWS):
-        trial = study.ask()
-        try:
-            values = draw(trial)
-        except (ValueError, KeyError, NameError, TypeError, AttributeError) as error:
-            raise ValueError(f"{source}: space(trial) fails ({type(error).__name__}: {error})") from None
-        if not isinstance(values, dict):
-            raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
-        fits(values, base, source)
-        found.append((values, {name: repr(kind) for name, kind in trial.distributions.items()}))
-    return found
+    study = optuna.create_study(sampler=Each())
+    return [_sample(draw, study.ask(), base, source) for _ in range(DRAWS)]
+
+
+def _sample(draw: Draw, trial: "optuna.Trial", base: Config, source: str) -> Sample:
+    try:
+        values = draw(trial)
+    except (ValueError, KeyError, NameError, TypeError, AttributeError) as error:
+        raise ValueError(f"{source}: space(trial) fails ({type(error).__name__}: {error})") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
+    fits(values, base, source)
+    return Sample(values, {name: repr(kind) for name, kind in trial.distributions.items()})

@@ -1,33 +1,55 @@
-"""What makes the trials of a study comparable, as its journal keeps it, and in words what another call changed."""
+"""What an Optuna study searches and how: what makes its trials comparable, as its journal keeps it, and in words what
+another call changed. Needs no Optuna until a space is looked at."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from apc.config import Config, to_dict
-from apc.search.spaces import DRAWS, Draw, SearchSettings, drawn
+from apc.search.spaces import DRAWS, Draw, SearchSettings, samples
 
 
-def settings_of(
-    space: Draw,
-    first: Sequence[Mapping[str, Any]],
-    base: Config,
-    seeds: Sequence[int],
-    how: SearchSettings,
-    *,
-    source: str,
-) -> dict[str, Any]:
-    """Base config, the way to search, the settings tried first and the space; ValueError naming `source` where the
-    space does not fit Config."""
-    fields = {k: v for k, v in to_dict(base).items() if k not in ("root", "weights", "deeplab_weights")}
-    told = {"seeds": list(seeds), "objectives": how.objectives, "search_seed": how.search_seed}
-    told |= {"sampler": how.sampler, "stop_early": how.stop_early, "FIRST": [dict(values) for values in first]}
-    found = drawn(space, base, source)
-    ranges = {name: text for _, ranges in found for name, text in ranges.items()}
-    told |= {f"space of {name}": ranges[name] for name in sorted(ranges)}
-    told |= {"drawn": _digests([values for values, _ in found])}
-    return dict(json.loads(json.dumps(fields | told)))  # as a journal gives it back: tuples are lists there
+@dataclass(frozen=True)
+class StudyDefinition:
+    """A study before it has any trial. A trial is a setting of the space with all seeds, scored by their mean."""
+
+    space: Draw
+    """Define-by-run space: what a trial's setting is drawn by."""
+    _: KW_ONLY
+    name: str
+    """Of the journal, `<runs>/<name>.journal`, and what trackers call the search."""
+    base: Config
+    """Holds every field that the space does not set."""
+    seeds: Sequence[int]
+    """Seeds that each setting is trained with."""
+    settings: SearchSettings
+    """How the space is searched, and for how long."""
+    first: Sequence[Mapping[str, Any]] = ()
+    """Settings tried before the sampler's own."""
+
+    @property
+    def source(self) -> str:
+        """What the sentence of an error calls the space."""
+        return f"search space {self.name}"
+
+
+def journal_settings(study: StudyDefinition) -> dict[str, Any]:
+    """Base config, the way to search, the settings tried first and the space, in the plain values of a journal.
+
+    ValueError names the study where its space does not fit Config.
+    """
+    settings = {k: v for k, v in to_dict(study.base).items() if k not in ("root", "weights", "deeplab_weights")}
+    search = study.settings
+    settings |= {"seeds": list(study.seeds), "objectives": search.objectives, "search_seed": search.search_seed}
+    settings |= {"sampler": search.sampler, "stop_early": search.stop_early}
+    settings |= {"FIRST": [dict(values) for values in study.first]}
+    drawn = samples(study.space, study.base, study.source)
+    ranges = {name: text for sample in drawn for name, text in sample.ranges.items()}
+    settings |= {f"space of {name}": ranges[name] for name in sorted(ranges)}
+    settings |= {"drawn": _digests([sample.values for sample in drawn])}
+    return dict(json.loads(json.dumps(settings)))  # as a journal gives it back: tuples are lists there
 
 
 def _digests(settings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, str]]:
@@ -35,12 +57,12 @@ def _digests(settings: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, str]
 
     A condition, or a value that a function sets, shows in no range; here it does.
     """
-    found = {}
+    digests = {}
     for name in sorted({name for values in settings for name in values}):
         texts = [_written(values[name]) if name in values else "" for values in settings]
         digest = hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:8]
-        found[name] = (sum(map(bool, texts)), f"always {texts[0]}" if len(set(texts)) == 1 else digest)
-    return found
+        digests[name] = (sum(map(bool, texts)), f"always {texts[0]}" if len(set(texts)) == 1 else digest)
+    return digests
 
 
 def _written(value: Any) -> str:
@@ -49,23 +71,31 @@ def _written(value: Any) -> str:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between the settings a study was begun with and those of now, a phrase each."""
+    """What differs between the journal settings a study was begun with and those of now, a phrase each."""
     # Journals of earlier versions lack fields added since, the settings tried first and what the space draws.
     added = {k: v for k, v in to_dict(Config()).items() if k in now} | {k: now[k] for k in ("FIRST", "drawn")}
     then = added | dict(then)
-    told = [
+    phrases = [
         f"{key} was {then.get(key, 'absent')}, is {now.get(key, 'absent')}"
         for key in dict.fromkeys([*now, *then])
         if key != "drawn" and then.get(key) != now.get(key)
     ]
-    if any(text.startswith("space of ") for text in told):
-        return told  # other draws follow from other ranges
-    for name in dict.fromkeys([*now["drawn"], *then["drawn"]]):
-        (had, value), (has, other) = (side["drawn"].get(name, (0, "")) for side in (then, now))
-        if had != has:
-            told.append(f"{name} was in {had} of {DRAWS} settings drawn, is in {has}: its condition is another")
-        elif value != other and value.startswith("always") and other.startswith("always"):
-            told.append(f"{name} was {value}, is {other}")
-        elif value != other:
-            told.append(f"the condition of {name}, or the values that the space gives it, are others")
-    return told
+    if any(phrase.startswith("space of ") for phrase in phrases):
+        return phrases  # other draws follow from other ranges
+    return phrases + _changed_draws(then["drawn"], now["drawn"])
+
+
+def _changed_draws(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between the digests of the settings drawn, where no range does."""
+    phrases = []
+    for name in dict.fromkeys([*now, *then]):
+        (count_then, value_then), (count, value) = (side.get(name, (0, "")) for side in (then, now))
+        if count_then != count:
+            phrases.append(
+                f"{name} was in {count_then} of {DRAWS} settings drawn, is in {count}: its condition is another"
+            )
+        elif value_then != value and value_then.startswith("always") and value.startswith("always"):
+            phrases.append(f"{name} was {value_then}, is {value}")
+        elif value_then != value:
+            phrases.append(f"the condition of {name}, or the values that the space gives it, are others")
+    return phrases

@@ -67,7 +67,7 @@ def distributed(task: Task) -> None:
         run_config=train.RunConfig(
             name="t-" + tune.get_context().get_trial_id(),
             storage_path=task["store"],
-            callbacks=[TuneReportCallback()],
+            callbacks=[TuneReportCallback()],  # type: ignore[no-untyped-call]
             # Tune retries the trial; a second retry inside it, and Ray's default of endless controller restarts, would
             # only hide a run that cannot work.
             failure_config=train.FailureConfig(max_failures=0, controller_failure_limit=1),
@@ -85,6 +85,7 @@ def distributed(task: Task) -> None:
 
 
 def _train_worker(task: Task) -> None:
+    """One of the processes of a trial."""
     import ray.train
     from ray.train.torch import get_device
 
@@ -92,6 +93,7 @@ def _train_worker(task: Task) -> None:
 
 
 def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
+    """Train the task's configs one after another; where one fails, say why in its folder and raise."""
     for values, run in zip(task["configs"], task["ids"], strict=True):
         folder = RunFolder(Path(task["runs"]) / run)
         if rank == 0:

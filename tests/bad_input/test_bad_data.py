@@ -363,7 +363,7 @@ def test_a_disk_that_fills_up(
     ("action", "where"),
     [
         ("voc", "apc.data.voc.made_of"),
-        ("voc", "apc.data.prepared.values_in"),
+        ("voc", "apc.data.preparing.values_in"),
         ("coco", "apc.data.coco.paint"),
         ("check", "apc.data.checking._look"),
         ("cache", "apc.data.cache.squash"),

@@ -14,8 +14,9 @@ from apc.config import Config
 from apc.experiment.flags import read_flags
 from apc.experiment.main import space_experiment
 from apc.experiment.settings import settings_of
-from apc.search.ray_session import alone
+from apc.search.ray_session import exclusive
 from apc.search.study import Study
+from apc.search.study_settings import StudyDefinition
 from search_spaces import simple
 
 NAME = "space_simple.pocket"
@@ -35,9 +36,10 @@ def begun(runs: Path) -> Study:
     experiment = space_experiment("simple")
     settings = settings_of(experiment, read_flags(experiment, FLAGS))
     assert settings.search and experiment.draw
-    study = Study(
-        experiment.draw, name=NAME, base=settings.base, seeds=[0], runs=runs, how=settings.search, first=simple.FIRST
+    definition = StudyDefinition(
+        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=simple.FIRST
     )
+    study = Study(definition, runs)
     assert study.take()
     return study
 
@@ -109,7 +111,7 @@ def test_locks_that_a_killed_driver_left_stop_nobody(tmp_path: Path) -> None:
     (tmp_path / f".{NAME}.lock").touch()
     left = tmp_path / f"{NAME}.journal.lock"
     os.symlink(study.path, left)  # as Optuna holds it while it writes
-    with alone(tmp_path, NAME):
+    with exclusive(tmp_path, NAME):
         assert not left.is_symlink()
         study.study.set_user_attr("written", True)  # at once; Optuna alone would wait for half a minute
 

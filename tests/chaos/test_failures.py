@@ -20,6 +20,7 @@ from apc.search.plans import points
 from apc.search.progress import NoView
 from apc.search.spaces import SearchSettings
 from apc.search.study import Study
+from apc.search.study_settings import StudyDefinition
 from search_spaces import joint
 
 TINY = Config(
@@ -88,7 +89,8 @@ def spoilt(monkeypatch: pytest.MonkeyPatch, log: Path, spoil: Callable[[str, int
 def test_a_trial_is_tried_again_as_often_as_told_and_then_recorded_as_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apc.search.driver import Resources, search
+    from apc.search.driver import search
+    from apc.search.ray_session import Resources
 
     def spoil(label: str, attempt: int) -> None:
         if label == "flaky" and attempt < 3:
@@ -109,7 +111,8 @@ def test_a_trial_is_tried_again_as_often_as_told_and_then_recorded_as_failed(
 
 @pytest.mark.slow
 def test_whatever_ends_a_trial_is_recorded_and_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from apc.search.driver import Resources, search
+    from apc.search.driver import search
+    from apc.search.ray_session import Resources
 
     def spoil(label: str, attempt: int) -> None:
         import os
@@ -195,23 +198,20 @@ class Fill(NoView):
 def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_finished(
     kind: str, small_disk: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from apc.search.driver import Resources, optuna_search, search
+    from apc.search.driver import optuna_search, search
+    from apc.search.ray_session import Resources
 
     runs = small_disk / "runs"
     plan = points({"a": {"theta": 0.5}, "b": {"theta": 0.9}, "c": {"theta": 0.7}})
 
     def go(view: NoView) -> Any:
-        common: dict[str, Any] = {
-            "base": TINY,
-            "seeds": [0],
-            "runs": runs,
-            "resources": Resources(max_concurrent=1),
-            "view": view,
-        }
+        trained: dict[str, Any] = {"name": "study", "base": TINY, "seeds": [0]}
+        where: dict[str, Any] = {"runs": runs, "resources": Resources(max_concurrent=1), "view": view}
         if kind == "plan":
-            return search(plan, **common)
+            return search(plan, **trained, **where)
         draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
-        return optuna_search(draw, name="study", how=SearchSettings(trials=3), first=joint.FIRST, **common)
+        definition = StudyDefinition(draw, settings=SearchSettings(trials=3), first=joint.FIRST, **trained)
+        return optuna_search(definition, **where)
 
     with pytest.raises(ValueError, match=r"runs: cannot be written any more \(No space left on device\)") as caught:
         go(Fill(small_disk))
@@ -242,7 +242,8 @@ def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
     sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trainings are left out: a made-up score by the setting stands in for them."""
-    from apc.search.driver import Resources, optuna_search
+    from apc.search.driver import optuna_search
+    from apc.search.ray_session import Resources
 
     def fake(values: dict[str, Any], run: str, runs: Path) -> None:
         import math
@@ -264,11 +265,12 @@ def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
 
     monkeypatch.setattr(worker, "in_process", train)
     draw: spaces.Draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
-    how = SearchSettings(trials=16, sampler=sampler, search_seed=5)
-    common: dict[str, Any] = {"name": "study", "base": replace(TINY, epochs=1), "seeds": [0, 1], "how": how}
-    found = optuna_search(draw, runs=tmp_path / "ray", resources=Resources(max_concurrent=1), **common)
+    settings = SearchSettings(trials=16, sampler=sampler, search_seed=5)
+    base = replace(TINY, epochs=1)
+    definition = StudyDefinition(draw, name="study", base=base, seeds=[0, 1], settings=settings)
+    found = optuna_search(definition, runs=tmp_path / "ray", resources=Resources(max_concurrent=1))
 
-    study = Study(draw, runs=tmp_path / "plain", **common)
+    study = Study(definition, tmp_path / "plain")
     while trial := study.take():
         for cfg, run in zip(trial.configs, trial.ids, strict=True):
             fake(to_dict(cfg), run, study.runs)

@@ -21,6 +21,7 @@ from apc.experiment.outputs import write_trials
 from apc.experiment.settings import settings_of
 from apc.runs.rows import Row, load_rows
 from apc.search.study import Study
+from apc.search.study_settings import StudyDefinition
 from apc.training.run import run
 from search_spaces import joint
 
@@ -151,9 +152,11 @@ def undisturbed(runs: Path, flags: list[str]) -> Study:
     """The same search in plain Python, without Ray."""
     experiment = space_experiment("joint")
     settings = settings_of(experiment, read_flags(experiment, flags))
-    draw, how = experiment.draw, settings.search
-    assert draw and how
-    study = Study(draw, name=NAME, base=settings.base, seeds=[0], runs=runs, how=how, first=joint.FIRST)
+    assert experiment.draw and settings.search
+    definition = StudyDefinition(
+        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=joint.FIRST
+    )
+    study = Study(definition, runs)
     while trial := study.take():
         for cfg in trial.configs:
             run(cfg, runs=runs, device="cpu")

@@ -70,7 +70,7 @@ def test_the_counts_of_the_whole_set_are_asserted(tmp_path: Path, monkeypatch: p
     assert not (root / "apc").exists()
     monkeypatch.setattr(coco_data, "EXPECTED", {"all": (4, 4), "annotated": (3, 3), "vit_pcm": (1, 2)})
     coco_data.prepare(root)
-    assert prepared.manifest(str(root), "coco")["whole"] == {"all": True, "annotated": True, "vit_pcm": False}
+    assert prepared.manifest(str(root), "coco").whole == {"all": True, "annotated": True, "vit_pcm": False}
 
 
 def test_masks_are_made_again_only_where_the_annotations_changed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ OTHERS = {  # another file of the same name: of a data set, of weights on a hub
     "apc/data/folder.py": {"classes.txt"},
     "apc/data/pocket_folder.py": {"classes.txt"},
     "apc/data/prepared.py": {"classes.txt"},
+    "apc/data/preparing.py": {"classes.txt"},
     "apc/prediction/photographs.py": {"classes.txt"},
     "apc/models/weights.py": {"model.safetensors"},
     "apc/models/pretraining.py": {".lock"},

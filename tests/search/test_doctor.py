@@ -10,7 +10,7 @@ import pytest
 from apc.cli.main import main
 from apc.search import cluster_nodes, doctor
 from apc.search.cluster_nodes import Facts, differing, look
-from apc.search.doctor import disks, expected, network, present, space, storage, token, versions
+from apc.search.doctor import disks, network, planned_nodes, present, space, storage, token, versions
 
 GOOD = Facts(
     host="left",
@@ -50,7 +50,7 @@ def test_good_nodes_pass_every_check(tmp_path: Path) -> None:
 
 def test_another_version_is_named_with_its_node() -> None:
     facts = two(versions=cluster_nodes.versions() | {"torch": "2.0.0", "apc": "0badc0de"})
-    wrong = {check.name: check.told for check in versions(facts) if check.remedy}
+    wrong = {check.name: check.finding for check in versions(facts) if check.remedy}
     assert set(wrong) == {"torch", "apc"}
     assert wrong["torch"].startswith("10.0.0.2 has 2.0.0, this process has ")
 
@@ -71,11 +71,11 @@ def test_a_node_that_is_planned_and_absent_is_named() -> None:
 
 def test_the_planned_nodes_are_those_of_cluster_yaml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "BOOTSTRAP", tmp_path / "ray_bootstrap_config.yaml")
-    assert expected() == []
+    assert planned_nodes() == []
     doctor.BOOTSTRAP.write_text("provider: {type: local, head_ip: 10.0.0.1, worker_ips: [10.0.0.2]}")
-    assert expected() == ["10.0.0.1", "10.0.0.2"]
+    assert planned_nodes() == ["10.0.0.1", "10.0.0.2"]
     doctor.BOOTSTRAP.write_text("provider: {type: aws, region: us-west-2}")
-    assert expected() == []
+    assert planned_nodes() == []
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_folder_that_is_not_shared_is_refused(there: dict[str, Any], told: str
     for host in ("left", "right"):
         (tmp_path / f"mark.{host}").touch()
     check = storage(two(**there), tmp_path, "mark")
-    assert told in check.told and "a folder that all nodes share" in check.remedy
+    assert told in check.finding and "a folder that all nodes share" in check.remedy
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from apc.search.cluster_nodes import check_address
 from apc.search.plans import points
 from apc.search.progress import NoView
 from apc.search.spaces import SearchSettings
+from apc.search.study_settings import StudyDefinition
 from apc.training.run import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,7 +176,7 @@ def test_a_crash_of_rays_own_loop_is_survived(
 ) -> None:
     from apc.search import driver
 
-    make, crashes = driver._tuner, []
+    make, crashes = driver.tuner, []
 
     class Crash:
         def __init__(self, searcher: Any) -> None:
@@ -188,7 +189,7 @@ def test_a_crash_of_rays_own_loop_is_survived(
     def tuner(searcher: Any, *more: Any) -> Any:
         return make(searcher, *more) if crashes else Crash(searcher)
 
-    monkeypatch.setattr(driver, "_tuner", tuner)
+    monkeypatch.setattr(driver, "tuner", tuner)
     found = driver.search(TWO, base=tiny, seeds=[0], runs=tmp_path)
     assert crashes[0]["label"] == "low"
     assert [(point.label, rows[0].error) for point, rows in found] == [("low", ""), ("high", "")]
@@ -196,7 +197,8 @@ def test_a_crash_of_rays_own_loop_is_survived(
 
 @pytest.mark.slow
 def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
-    from apc.search.driver import Resources, search
+    from apc.search.driver import search
+    from apc.search.ray_session import Resources
 
     cfg = replace(tiny, num_train=16, epochs=2)
     one = run(replace(cfg, theta=0.5), runs=tmp_path / "plain", device="cpu")
@@ -218,7 +220,8 @@ def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Con
 def test_a_trial_of_two_processes_that_loses_one_goes_on_from_its_last_epoch(
     warm_ray: None, tiny: Config, tmp_path: Path
 ) -> None:
-    from apc.search.driver import Resources, search
+    from apc.search.driver import search
+    from apc.search.ray_session import Resources
 
     long = replace(tiny, num_train=48, epochs=8)
     undisturbed = run(long, runs=tmp_path / "plain", device="cpu")
@@ -239,7 +242,8 @@ def test_a_trial_of_two_processes_that_loses_one_goes_on_from_its_last_epoch(
 def test_resources_that_can_never_be_met_are_refused_with_the_arithmetic(
     warm_ray: None, tiny: Config, tmp_path: Path
 ) -> None:
-    from apc.search.driver import Resources, search
+    from apc.search.driver import search
+    from apc.search.ray_session import Resources
 
     with pytest.raises(ValueError, match=r"asks for 6 CPUs \(3 processes with 2 each\) and there are 2"):
         search(TWO, base=tiny, seeds=[0], runs=tmp_path, resources=Resources(num_workers=3, cpus_per_trial=2))
@@ -269,14 +273,15 @@ def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
 ) -> None:
     import optuna
 
-    from apc.search.driver import Resources, optuna_search
+    from apc.search.driver import optuna_search
+    from apc.search.ray_session import Resources
     from search_spaces import simple
 
     def ask(runs: Path, trials: int, **more: Any) -> list[dict[str, Any]]:
-        how = SearchSettings(trials=trials, search_seed=more.pop("search_seed", 0))
-        common: dict[str, Any] = {"name": "study", "base": tiny, "seeds": [0], "first": simple.FIRST} | more
-        draw = search_spaces.draw_of(simple)
-        found = optuna_search(draw, runs=runs, how=how, resources=Resources(max_concurrent=1), **common)
+        settings = SearchSettings(trials=trials, search_seed=more.pop("search_seed", 0))
+        fields: dict[str, Any] = {"name": "study", "base": tiny, "seeds": [0], "first": simple.FIRST} | more
+        definition = StudyDefinition(search_spaces.draw_of(simple), settings=settings, **fields)
+        found = optuna_search(definition, runs=runs, resources=Resources(max_concurrent=1))
         assert all(rows[0].metrics for _, rows in found)
         return [point.values for point, _ in found]
 
@@ -299,15 +304,12 @@ def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
 def test_a_space_with_a_misspelt_knob_is_refused_before_anything_starts(tiny: Config, tmp_path: Path) -> None:
     from apc.search.driver import optuna_search
 
+    settings = SearchSettings(trials=1)
+    wrong = StudyDefinition(
+        lambda trial: {"lamda1": trial.suggest_float("lamda1", 0, 1)}, name="x", base=tiny, seeds=[0], settings=settings
+    )
     with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
-        optuna_search(
-            lambda trial: {"lamda1": trial.suggest_float("lamda1", 0, 1)},
-            name="x",
-            base=tiny,
-            seeds=[0],
-            runs=tmp_path,
-            how=SearchSettings(trials=1),
-        )
+        optuna_search(wrong, runs=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 from golden_files import recorded
-from golden_studies import HOWS, JOURNAL, TRIALS, conduct, journal
+from golden_studies import JOURNAL, SETTINGS, TRIALS, conduct, journal
 
 GP = 1e-5
 """Relative tolerance: the Gaussian process's proposals go through an optimiser, whose last digits are a machine's."""
 
 
-@pytest.mark.parametrize("name", HOWS)
+@pytest.mark.parametrize("name", SETTINGS)
 def test_a_study_proposes_and_tells_what_was_recorded(name: str, tmp_path: Path) -> None:
     before = [line for line in recorded("studies.jsonl") if line["name"] == name]
     now = conduct(name, tmp_path)

@@ -28,7 +28,7 @@ class Nobody:
     def give_up(self, trial_id: str) -> bool:
         raise AssertionError
 
-    def failed(self, trial_id: str) -> None:
+    def attempt_failed(self, trial_id: str) -> None:
         raise AssertionError
 
 

@@ -9,7 +9,8 @@ import pytest
 from apc.config import Config, to_dict
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, run_id, score
-from apc.search.plans import Plan, Point, Points, Schedule, Staged, Sweep, best, grid, points
+from apc.search.plans import Plan, Point, Points, Staged, Sweep, best, grid, points
+from apc.search.schedule import Counts, Schedule
 
 LAMBDAS = Staged(
     (
@@ -71,13 +72,13 @@ def test_at_the_papers_own_optimum_its_point_is_not_run_twice() -> None:
         (0.02, 0.005),
         (0.02, 0.055),
     ]
-    assert len(set(proposed)) == len(proposed) <= LAMBDAS.most
+    assert len(set(proposed)) == len(proposed) <= LAMBDAS.max_points
 
 
 @pytest.mark.parametrize("optimum", [0.0, 0.03, 0.3, 1.0])
 def test_a_staged_plan_never_exceeds_the_number_it_promises(optimum: float) -> None:
     found = stages(LAMBDAS, lambda v: -abs(v["lambda1"] - optimum) - abs(v["lambda2"] - optimum))
-    assert sum(map(len, found)) <= LAMBDAS.most == 12
+    assert sum(map(len, found)) <= LAMBDAS.max_points == 12
 
 
 def test_a_plan_goes_on_from_rows_alone() -> None:
@@ -115,13 +116,13 @@ def test_where_every_value_of_a_knob_failed_the_plan_ends() -> None:
 def test_a_grid_is_every_combination_with_the_last_knob_fastest() -> None:
     plan = grid({"k": [3, 6], "theta": [0.5, 0.9]})
     assert [p.label for p in plan.points] == ["k=3 theta=0.5", "k=3 theta=0.9", "k=6 theta=0.5", "k=6 theta=0.9"]
-    assert plan.most == 4 and plan.knobs == ("k", "theta")
+    assert plan.max_points == 4 and plan.knobs == ("k", "theta")
 
 
 def test_points_that_say_the_same_are_proposed_once() -> None:
     plan = points({"paper": {"theta": 0.9}, "again": {"theta": 0.9}, "other": {"theta": 0.5}})
     assert [p.values["theta"] for p in plan.next([])] == [0.9, 0.5]
-    assert plan.most == 2
+    assert plan.max_points == 2
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_the_next_stage_opens_only_when_every_run_of_the_last_one_ended(tmp_path
     todo.finish(first[-1].run, failed(first[-1].config))  # a failed run has ended as well
     following = todo.take()
     assert following and following.point.values == {"lambda1": 0.06, "lambda2": 0.0}
-    assert todo.counts == {"done": 9, "failed": 1, "running": 1, "waiting": 3, "later": 10}
+    assert todo.counts == Counts(done=9, failed=1, running=1, waiting=3, later=10)
 
 
 def test_finished_runs_are_taken_from_their_folders_and_never_handed_out(tmp_path: Path) -> None:

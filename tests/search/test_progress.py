@@ -12,6 +12,7 @@ from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.runs.status import duration, status
 from apc.search.progress import Progress
+from apc.search.schedule import Counts
 
 
 class Page:
@@ -30,14 +31,14 @@ class Page:
 def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
     page = Page()
     view = Progress("title", "miou", file=page)  # type: ignore[arg-type]
-    view.known({"done": 0, "failed": 0, "running": 2, "waiting": 1, "later": 0})
+    view.counted(Counts(running=2, waiting=1))
     view.begin(2, 0.0)
     view.started("t1", "a seed 0")
     view.started("t2", "b seed 0")
     view.reported("t1", {"epoch": 1, "epochs": 4, "loss": 0.5})
     view.ended("t1", "a", [Row(run="x", config={"seed": 0}, metrics={"miou": 41.234}, seconds={})])
     view.ended("t2", "b", [Row(run="y", config={"seed": 0}, metrics={}, seconds={}, error="FloatingPointError: nan")])
-    view.known({"done": 1, "failed": 1, "running": 0, "waiting": 1, "later": 2})
+    view.counted(Counts(done=1, failed=1, waiting=1, later=2))
     view.end()
     assert page.text.splitlines() == ["done    a seed 0: miou 41.23, 0 s", "failed  b seed 0: FloatingPointError: nan"]
     assert view.best() == "best so far a: miou 41.23 (1 seed)"
@@ -63,7 +64,7 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
     page = Page()
     view = Progress("joint on pocket", file=page)  # type: ignore[arg-type]
-    view.known({"done": 0, "failed": 0, "running": 3, "waiting": 1, "later": 0})
+    view.counted(Counts(running=3, waiting=1))
     view.begin(2, 0.5)  # two at once, each on half a GPU
     view.started("a", "theta=0.5 seed 0")
     view.started("b", "theta=0.9 seed 0")
@@ -71,7 +72,7 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     view.ended("a", "theta=0.5", [Row(run="a", config={"seed": 0}, metrics={"miou": 41.0}, seconds={})])
     view.reported("b", {"epoch": 1.0, "epochs": 4.0, "loss": 0.25})
     view.started("c", "theta=0.7 seed 0")
-    view.known({"done": 1, "failed": 0, "running": 2, "waiting": 1, "later": 0})
+    view.counted(Counts(done=1, running=2, waiting=1))
     # an hour each: one waits whole, c has not begun, and of b, an hour old, at least a fiftieth is left, on two places
     assert "1 of 4 runs done, 2 running, 1:00 h so far, about 1:00 h left" in view.summary()
     assert view.summary().endswith("0.50 GPU-hours spent, 1.01 to 1.01 left")
@@ -88,7 +89,7 @@ def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
     view = Progress("title", file=Page())  # type: ignore[arg-type]
     view.begin(2, 0.0)
     view.seconds = [50.0, 60.0, 70.0]
-    view.known({"done": 3, "failed": 0, "running": 0, "waiting": 4, "later": 2})
+    view.counted(Counts(done=3, waiting=4, later=2))
     # known: 4 runs, 240 s of work +- 1.96 * 10 * sqrt(4 + 16/3); most: 6 runs, 360 s +- 1.96 * 10 * sqrt(6 + 36/3)
     left = view.left()
     assert left and (duration(left[0]), duration(left[1])) == ("1:30 min", "3:42 min")

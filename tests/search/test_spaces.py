@@ -11,7 +11,7 @@ import search_spaces
 from apc.config import Config
 from apc.search import spaces
 from apc.search.spaces import Above, Choice, Real, SearchSettings, Space, Whole
-from apc.search.study_settings import changes, settings_of
+from apc.search.study_settings import StudyDefinition, changes, journal_settings
 from search_spaces import joint
 
 
@@ -49,12 +49,14 @@ def test_a_grid_has_every_setting_once() -> None:
     assert [values["lambda2"] for values in steps] == [0, 0.03, 0.07, 0.1]
 
 
+def definition(space: spaces.Draw, first: Any) -> StudyDefinition:
+    settings = SearchSettings(trials=1)
+    return StudyDefinition(space, name="x", base=Config(), seeds=[0], settings=settings, first=first)
+
+
 def told(then: spaces.Draw, now: spaces.Draw, first: Any = (), first_now: Any = ()) -> list[str]:
     """What a study that was begun with one space says of another."""
-    one, other = (
-        settings_of(space, tried, Config(), [0], SearchSettings(trials=1), source="x")
-        for space, tried in ((then, first), (now, first_now))
-    )
+    one, other = (journal_settings(definition(space, tried)) for space, tried in ((then, first), (now, first_now)))
     return changes(one, other)
 
 
@@ -102,7 +104,7 @@ def test_values_that_a_function_sets_are_told_where_they_changed() -> None:
 def test_other_settings_tried_first_are_told_and_an_older_journal_that_has_none_goes_on() -> None:
     space: spaces.Draw = lambda trial: {"theta": trial.suggest_float("theta", 0.1, 0.9)}  # noqa: E731
     assert told(space, space, [{"theta": 0.5}], [{"theta": 0.6}]) == ["FIRST was [{'theta': 0.5}], is [{'theta': 0.6}]"]
-    now = settings_of(space, [{"theta": 0.5}], Config(), [0], SearchSettings(trials=1), source="x")
+    now = journal_settings(definition(space, [{"theta": 0.5}]))
     old = {key: value for key, value in now.items() if key not in ("FIRST", "drawn")}
     assert changes(old, now) == []
 

@@ -17,8 +17,10 @@ from apc.experiment.outputs import front, winner_of, write_trials
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search import spaces
+from apc.search.schedule import Counts
 from apc.search.spaces import Above, Draw, Real, SearchSettings, When
 from apc.search.study import Study
+from apc.search.study_settings import StudyDefinition
 from apc.training.run import identity
 from search_spaces import joint, simple
 
@@ -41,8 +43,13 @@ def train(runs: Path, cfg: Config, run: str) -> None:
 def study(runs: Path, trials: int, space: Any = simple, seeds: tuple[int, ...] = (0,), **more: Any) -> Study:
     base = more.pop("base", BASE)
     draw: Draw = search_spaces.draw_of(space)
-    how = SearchSettings(trials=trials, **more)
-    return Study(draw, name="s", base=base, seeds=seeds, runs=runs, how=how, first=space.FIRST)
+    return Study(definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST), runs)
+
+
+def definition(
+    draw: Draw, settings: SearchSettings, base: Config = BASE, seeds: tuple[int, ...] = (0,), first: Any = ()
+) -> StudyDefinition:
+    return StudyDefinition(draw, name="s", base=base, seeds=seeds, settings=settings, first=first)
 
 
 def drive(s: Study) -> list[dict[str, Any]]:
@@ -113,7 +120,7 @@ def test_a_failed_trial_is_told_as_failed_with_its_reason(tmp_path: Path) -> Non
     assert row.error == "FloatingPointError: the loss is not finite"
     assert s.ended[0].state == optuna.trial.TrialState.FAIL and s.ended[0].values is None
     assert s.ended[0].user_attrs["error"] == row.error
-    assert s.counts == {"done": 0, "failed": 1, "stopped": 0, "running": 0, "waiting": 1}
+    assert s.counts == Counts(failed=1, waiting=1)
 
 
 def learn(s: Study, trial: Any, scores: list[float]) -> int:
@@ -124,7 +131,7 @@ def learn(s: Study, trial: Any, scores: list[float]) -> int:
     for epoch, score in enumerate(scores, start=1):
         lines.append(json.dumps({"epoch": epoch, "seconds": 10.0 * epoch, "miou": score}) + "\n")
         (folder / "curve.jsonl").write_text("".join(lines))
-        if s.stop(trial):
+        if s.should_stop(trial):
             return epoch
     return len(scores)
 
@@ -152,7 +159,7 @@ def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tm
     assert kept[6].state == state
     assert list(kept[6].intermediate_values) == list(range(1, lengths[6] + 1))
     assert state not in [trial.state for trial in kept if trial.number not in (6,) and lengths[trial.number] == 8]
-    assert s.counts["stopped"] == sum(length < 8 for length in lengths)
+    assert s.counts.stopped == sum(length < 8 for length in lengths)
     again = study(tmp_path, 8, stop_early=rule)
     assert [bool(rows[0].stopped) for _, rows in again.result()] == [length < 8 for length in lengths]
 
@@ -167,10 +174,10 @@ def test_two_objectives_give_a_front(tmp_path: Path) -> None:
     drive(s)
     assert [direction.name for direction in s.study.directions] == ["MAXIMIZE", "MINIMIZE"]
     best = {trial.number for trial in s.study.best_trials}
-    chosen = front(s.result(), s.how.objectives)
+    chosen = front(s.result(), s.settings.objectives)
     assert {number for number, (point, _) in enumerate(s.result()) if point in chosen} == best
     assert winner_of(s.result(), "miou") in chosen and winner_of(s.result(), "train_seconds") in chosen
-    write_trials(tmp_path / "pocket.jsonl", s.result(), ["k"], s.how.objectives)
+    write_trials(tmp_path / "pocket.jsonl", s.result(), ["k"], s.settings.objectives)
     frame = pd.read_csv(tmp_path / "pocket.trials.csv")
     assert {number - 1 for number in frame.loc[frame["front"], "trial"]} == best and 0 < len(best) < 10
 
@@ -198,7 +205,7 @@ def test_a_warm_start_knows_what_lies_in_its_space_and_nothing_else(tmp_path: Pa
     warm = [trial for trial in s.study.trials if "warm" in trial.user_attrs]
     assert [trial.params for trial in warm] == [{"lambda1": 0.1, "lambda2": 0.01, "theta": 0.7}]
     assert warm[0].value == pytest.approx(49.5)  # mean of two seeds
-    assert s.ended == [] and s.counts["waiting"] == 3
+    assert s.ended == [] and s.counts.waiting == 3
     assert drive(s)[0] == simple.FIRST[0]
     assert len(drive(study(tmp_path / "late", 4, warm_start=early))) == 4  # and is not added again
     with pytest.raises(ValueError, match="--warm-start .*none of its finished runs"):
@@ -289,19 +296,18 @@ def test_a_study_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
     assert "seeds was [0], is [0, 1]" in refused(seeds=(0, 1))
     assert "sampler was tpe, is random" in refused(sampler="random")
     assert "search_seed was 0, is 1" in refused(search_seed=1)
+    two = SearchSettings(trials=2)
     changed = functools.partial(spaces.suggest, simple.SPACE | {"theta": Real(0.5, 0.9)})
     with pytest.raises(ValueError, match=r"space of theta was FloatDistribution\(high=0.95.*is .*high=0.9,"):
-        Study(changed, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2))
+        Study(definition(changed, two), tmp_path)
     wider = functools.partial(spaces.suggest, simple.SPACE | {"epsilon": Real(0.5, 0.9)})
     with pytest.raises(ValueError, match="space of epsilon was absent, is FloatDistribution"):
-        Study(wider, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2))
+        Study(definition(wider, two), tmp_path)
     moved = functools.partial(spaces.suggest, simple.SPACE | {"theta": replace(simple.SPACE["theta"], when=ABOVE)})
     with pytest.raises(ValueError, match=r"\(theta was in 64 of 64 settings drawn, is in \d+: its condition is"):
-        Study(moved, name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2), first=simple.FIRST)
+        Study(definition(moved, two, first=simple.FIRST), tmp_path)
     with pytest.raises(ValueError, match=r"FIRST was \[{'lambda1': 0.02.*is \[\]"):
-        Study(
-            search_spaces.draw_of(simple), name="s", base=BASE, seeds=(0,), runs=tmp_path, how=SearchSettings(trials=2)
-        )
+        Study(definition(search_spaces.draw_of(simple), two), tmp_path)
 
 
 def test_trials_are_left_as_a_table(tmp_path: Path) -> None:

@@ -7,10 +7,13 @@ the same bytes.
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from apc.reporting.figures.style import COLOURS, MARKERS, empty, legend_below, once, save
+from apc.reporting.figures.style import COLOURS, MARKERS, empty, legend_below, once, points, save
 from apc.reporting.verdicts.statistics import summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _TERMS = {
     "mce": "mce: image classes",
@@ -28,6 +31,8 @@ _TERMS = {
 }
 Seeds = Mapping[int, float]
 """Score by seed."""
+Curve = Sequence[Mapping[str, Any]]
+"""What a run logged, an entry an epoch."""
 
 
 @once
@@ -42,37 +47,8 @@ def rows_beside_paper(
     """Left: metric -> row -> seeds, with mean and standard deviation; right: the paper's values on their own axis."""
     figure, (ours, paper) = empty(7, 3.2, 1, 2, width_ratios=(1.5, 1))
     labels = list(dict.fromkeys(label for rows in scores.values() for label in rows))
-    for i, (metric, rows) in enumerate(scores.items()):
-        shift = (i - (len(scores) - 1) / 2) * 0.26
-        found = [(at + shift, list(rows[label].values())) for at, label in enumerate(labels) if rows.get(label)]
-        single = [(at + 0.08, value) for at, seeds in found for value in seeds]
-        look: dict[str, Any] = {"marker": MARKERS[i], "color": COLOURS[i], "linestyle": "none"}
-        ours.plot([at for at, _ in single], [value for _, value in single], markersize=3, alpha=0.4, **look)
-        means = [summary(seeds) for _, seeds in found]
-        spread = [s.std if s.n > 1 else 0.0 for s in means]
-        at_means = [at for at, _ in found]
-        ours.errorbar(at_means, [s.mean for s in means], spread, markersize=6, capsize=3, label=names[metric], **look)
-    for at, label in enumerate(labels):
-        if not any(rows.get(label) for rows in scores.values()):
-            ours.text(at, 0.5, "pending", transform=ours.get_xaxis_transform(), ha="center", color="#666666")
-    paper.plot(
-        range(len(labels)),
-        [printed.get(label, math.nan) for label in labels],
-        marker="D",
-        markersize=6,
-        color="black",
-        linestyle="none",
-    )
-    for at, label in enumerate(labels):
-        if label in printed:
-            paper.annotate(
-                f"{printed[label]:.1f}",
-                (at, printed[label]),
-                textcoords="offset points",
-                xytext=(0, 6),
-                ha="center",
-                fontsize=8,
-            )
+    _measured_rows(ours, scores, names, labels)
+    _printed_rows(paper, printed, labels)
     for ax, name in ((ours, title), (paper, paper_title)):
         ax.set_title(name, fontsize=9)
         ax.set_ylabel("mIoU (%)")
@@ -85,6 +61,34 @@ def rows_beside_paper(
     return save(figure, path)
 
 
+def _measured_rows(
+    ax: "Axes", scores: Mapping[str, Mapping[str, Seeds]], names: Mapping[str, str], labels: Sequence[str]
+) -> None:
+    """Mean and standard deviation of each row beside its single seeds, a series a metric."""
+    for i, (metric, rows) in enumerate(scores.items()):
+        shift = (i - (len(scores) - 1) / 2) * 0.26
+        values = [(at + shift, list(rows[label].values())) for at, label in enumerate(labels) if rows.get(label)]
+        single = [(at + 0.08, value) for at, seeds in values for value in seeds]
+        ax.plot([at for at, _ in single], [value for _, value in single], **points(i, markersize=3, alpha=0.4))
+        means = [summary(seeds) for _, seeds in values]
+        spread = [s.std if s.n > 1 else 0.0 for s in means]
+        look = points(i, markersize=6, capsize=3, label=names[metric])
+        ax.errorbar([at for at, _ in values], [s.mean for s in means], spread, **look)
+    for at, label in enumerate(labels):
+        if not any(rows.get(label) for rows in scores.values()):
+            ax.text(at, 0.5, "pending", transform=ax.get_xaxis_transform(), ha="center", color="#666666")
+
+
+def _printed_rows(ax: "Axes", printed: Mapping[str, float], labels: Sequence[str]) -> None:
+    """The paper's value of each row, with its number."""
+    values = [printed.get(label, math.nan) for label in labels]
+    ax.plot(range(len(labels)), values, marker="D", markersize=6, color="black", linestyle="none")
+    for at, value in enumerate(values):
+        if not math.isnan(value):
+            text: dict[str, Any] = {"textcoords": "offset points", "xytext": (0, 6), "ha": "center", "fontsize": 8}
+            ax.annotate(f"{value:.1f}", (at, value), **text)
+
+
 @once
 def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, path: Path) -> Path:
     """IoU of each class: row -> class -> one value a seed; mean and standard deviation, classes from top to bottom."""
@@ -92,18 +96,12 @@ def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, p
     figure, (ax,) = empty(5, 1.1 + 0.3 * len(classes), 1, 1)
     for i, (label, rows) in enumerate(scores.items()):
         shift = (i - (len(scores) - 1) / 2) * 0.8 / max(len(scores), 1)
-        found = [(at + shift, summary(rows[name])) for at, name in enumerate(classes) if rows.get(name)]
+        values = [(at + shift, summary(rows[name])) for at, name in enumerate(classes) if rows.get(name)]
         ax.errorbar(
-            [s.mean for _, s in found],
-            [at for at, _ in found],
-            xerr=[s.std if s.n > 1 else 0 for _, s in found],
-            marker=MARKERS[i % 8],
-            markersize=4,
-            capsize=0,
-            linewidth=1,
-            linestyle="none",
-            color=COLOURS[i % 8],
-            label=label,
+            [s.mean for _, s in values],
+            [at for at, _ in values],
+            xerr=[s.std if s.n > 1 else 0 for _, s in values],
+            **points(i, markersize=4, capsize=0, linewidth=1, label=label),
         )
     for at in range(1, len(classes)):
         ax.axhline(at - 0.5, color="#e6e6e6", linewidth=0.6)
@@ -117,16 +115,9 @@ def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, p
 
 
 @once
-def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path) -> Path | None:
+def curves(runs: Mapping[str, Sequence[Curve]], path: Path) -> Path | None:
     """Training curves, row -> runs -> epochs: a panel for each loss term and score, thick the mean, thin each seed."""
-    epochs = [epoch for curves_of in runs.values() for curve in curves_of for epoch in curve]
-    keys = [
-        k
-        for k in dict.fromkeys(k for epoch in epochs for k in epoch)
-        if k not in ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr")
-    ]
-    keys = [k for k in keys if k not in ("tune_miou", "held_miou") or "miou" not in keys]  # its halves
-    keys = sorted(keys, key=lambda k: ("miou" in k, k == "loss"))
+    keys = _terms_and_scores([epoch for curves_of in runs.values() for curve in curves_of for epoch in curve])
     if not keys:
         return None
     columns = 2 if len(keys) == 4 else min(len(keys), 3)
@@ -134,22 +125,7 @@ def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
     figure, axes = empty(7, 0.5 + 2.1 * lines, lines, columns)
     for ax, key in zip(axes, keys, strict=False):
         for i, (label, curves_of) in enumerate(runs.items()):
-            seen: dict[float, list[float]] = {}
-            for curve in curves_of:
-                points = [(e["epoch"], e[key]) for e in curve if isinstance(e.get(key), int | float) and "epoch" in e]
-                ax.plot([x for x, _ in points], [y for _, y in points], color=COLOURS[i % 8], alpha=0.25, linewidth=0.7)
-                for x, y in points:
-                    seen.setdefault(x, []).append(y)
-            means = [summary(seen[x]).mean for x in sorted(seen)]
-            ax.plot(
-                sorted(seen),
-                means,
-                color=COLOURS[i % 8],
-                marker=MARKERS[i % 8],
-                markersize=3,
-                linewidth=1.5,
-                label=label,
-            )
+            _curves_of_row(ax, key, curves_of, i, label)
         ax.set_title(_TERMS.get(key, key), fontsize=9)
         ax.set_xlabel("epoch")
         ax.set_ylabel("mIoU (%)" if "miou" in key else "loss, before its weight" if key != "loss" else "weighted sum")
@@ -158,3 +134,25 @@ def curves(runs: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], path: Path
         ax.set_visible(False)
     legend_below(figure, axes[:1])
     return save(figure, path)
+
+
+def _terms_and_scores(epochs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the curves hold, in the order of the panels: terms of the loss, their weighted sum, scores."""
+    counters = ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr")
+    keys = [key for key in dict.fromkeys(key for epoch in epochs for key in epoch) if key not in counters]
+    keys = [key for key in keys if key not in ("tune_miou", "held_miou") or "miou" not in keys]  # its halves
+    return sorted(keys, key=lambda key: ("miou" in key, key == "loss"))
+
+
+def _curves_of_row(ax: "Axes", key: str, curves_of: Sequence[Curve], series: int, label: str) -> None:
+    """One quantity over the epochs, of each run of a row and of their mean."""
+    colour, marker = COLOURS[series % 8], MARKERS[series % 8]
+    values_at: dict[float, list[float]] = {}
+    for curve in curves_of:
+        line = [(e["epoch"], e[key]) for e in curve if isinstance(e.get(key), int | float) and "epoch" in e]
+        ax.plot([x for x, _ in line], [y for _, y in line], color=colour, alpha=0.25, linewidth=0.7)
+        for x, y in line:
+            values_at.setdefault(x, []).append(y)
+    epochs = sorted(values_at)
+    means = [summary(values_at[x]).mean for x in epochs]
+    ax.plot(epochs, means, color=colour, marker=marker, markersize=3, linewidth=1.5, label=label)

@@ -66,7 +66,7 @@ def stages(group: Group, chosen: Mapping[str, Any], failed: Collection[str] = ()
     labels: dict[Pair, str] = {}
     for row in group.rows:
         labels.setdefault((float(row.config.get("lambda1", 0)), float(row.config.get("lambda2", 0))), row.row)
-    found = Stages(labels, None, None, metric=metric)
+    staged = Stages(labels, None, None, metric=metric)
     means = {
         label: statistics.fmean(scores.values()) for label in labels.values() if (scores := group.scores(label, metric))
     }
@@ -75,71 +75,72 @@ def stages(group: Group, chosen: Mapping[str, Any], failed: Collection[str] = ()
     def highest(points: dict[float, str]) -> float | None:
         return max((v for v in points if points[v] in eligible), key=lambda v: eligible[points[v]], default=None)
 
-    found.best1 = highest(found.first)
-    found.best2 = highest(found.second) if len(found.second) > 1 else None  # lambda2 = 0 alone is no search
+    staged.best1 = highest(staged.first)
+    staged.best2 = highest(staged.second) if len(staged.second) > 1 else None  # lambda2 = 0 alone is no search
     stored = _pair(chosen)
-    found.chosen = stored if stored in labels else None
-    return found
+    staged.chosen = stored if stored in labels else None
+    return staged
 
 
 def _pair(chosen: Mapping[str, Any]) -> Pair:
+    """The pair in best.toml; where it names none, one that no point has."""
     try:
         return float(chosen["lambda1"]), float(chosen["lambda2"])
     except (KeyError, TypeError, ValueError):
-        return -1.0, -1.0  # no such point
+        return -1.0, -1.0
 
 
 def _named(pair: Pair) -> str:
     return f"lambda1={pair[0]:g} lambda2={pair[1]:g}"
 
 
-def sentences(found: Stages) -> list[str]:
+def sentences(stages: Stages) -> list[str]:
     """The best setting in words, with a warning where it lies at an end of the searched values."""
     lines = []
-    if found.best:
+    if stages.best:
         paper = _named(_PAPER)
-        lines.append(f"**Best here, by the mean of `{found.metric}`: {found.best}; the paper's choice: {paper}.**")
-    if found.last and found.best != found.last:
+        lines.append(f"**Best here, by the mean of `{stages.metric}`: {stages.best}; the paper's choice: {paper}.**")
+    if stages.last and stages.best != stages.last:
         lines.append(
-            f"The two stages lead to {found.last}; {found.best} is what best.toml holds, chosen among all settings, "
+            f"The two stages lead to {stages.last}; {stages.best} is what best.toml holds, chosen among all settings, "
             "the paper's included."
         )
-    for name, best, points in (("lambda1", found.best1, found.first), ("lambda2", found.best2, found.second)):
+    for name, best, points in (("lambda1", stages.best1, stages.first), ("lambda2", stages.best2, stages.second)):
         lines += [end] if (end := at_an_end(name, best, points)) else []
-    if found.best1 is not None and found.best2 is None:
-        lines.insert(0, f"**Best lambda1 so far: {found.best1:g}. The second stage, lambda2, is pending.**")
-    if 0.0 in found.first:
+    if stages.best1 is not None and stages.best2 is None:
+        lines.insert(0, f"**Best lambda1 so far: {stages.best1:g}. The second stage, lambda2, is pending.**")
+    if 0.0 in stages.first:
         lines.append(
-            f"At lambda1 = 0 nothing trains the decoder, so its `{found.metric}` is that of random weights; "
+            f"At lambda1 = 0 nothing trains the decoder, so its `{stages.metric}` is that of random weights; "
             "the patch branch (`patch_miou`) is what to read there."
         )
-    if not found.default:
+    if not stages.default:
         lines.append("The paper's setting (0.02, 0.01) has not been run in this group.")
     return lines
 
 
-def panels(group: Group, found: Stages, place: str, names: Mapping[str, str]) -> list[Sweep]:
+def panels(group: Group, stages: Stages, place: str, names: Mapping[str, str]) -> list[Sweep]:
     """Figure 5's two panels, decoder and patch branch; `place` is the data set's name, `names` those of the scores."""
 
-    def lines(points: dict[float, str]) -> dict[str, dict[float, dict[int, float]]]:
-        shown = (found.metric, "patch_miou")
-        return {names[m]: {v: group.scores(label, m) for v, label in points.items()} for m in shown}
+    def lines(labels_at: dict[float, str]) -> dict[str, dict[float, dict[int, float]]]:
+        metrics = (stages.metric, "patch_miou")
+        return {names[m]: {v: group.scores(label, m) for v, label in labels_at.items()} for m in metrics}
 
-    at = "best lambda1" if found.best1 is None else f"lambda1 = {found.best1:g}"
+    at = "best lambda1" if stages.best1 is None else f"lambda1 = {stages.best1:g}"
     return [
         Sweep(
             "lambda1 (weight of the segmentation loss)",
             f"{place}: lambda2 = 0",
-            lines(found.first),
+            lines(stages.first),
             {"paper's value": PAPER["lambda1"]},
-            found.best1,
+            stages.best1,
             "decoder not trained",
         ),
         Sweep(
             "lambda2 (weight of the patch contrastive error)",
             f"{place}: {at}",
-            lines(found.second),
+            lines(stages.second),
             {"paper's value": PAPER["lambda2"]},
-            found.best2,
+            stages.best2,
         ),
     ]

@@ -23,6 +23,16 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 STYLE_VERSION = 1
 """Of how figures are drawn. Raise it when a change here or in a function with `@once` changes a drawing of the same
 numbers: every figure is drawn anew by the next `apc report`, and until then the old ones are taken for right."""
+BEST: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 11,
+    "color": "#E69F00",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.7,
+    "linestyle": "none",
+    "zorder": 5,
+}
+"""How the best setting is marked, in matplotlib's words."""
 _STYLE: dict[Any, Any] = {
     "font.size": 8.5,
     "axes.spines.top": False,
@@ -73,10 +83,15 @@ def _plain(value: Any) -> Any:
     if is_dataclass(value):
         return [_plain(getattr(value, field.name)) for field in fields(value)]
     if isinstance(value, Mapping):  # as pairs: keys may be pairs of numbers
-        return [[_plain(key), _plain(held)] for key, held in value.items()]
+        return [[_plain(key), _plain(item)] for key, item in value.items()]
     if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
+        return [_plain(item) for item in value]
     return value
+
+
+def points(series: int, **more: Any) -> dict[str, Any]:
+    """How the points of the nth series of a figure look, in matplotlib's words: colour and marker, no line."""
+    return {"color": COLOURS[series % 8], "marker": MARKERS[series % 8], "linestyle": "none"} | more
 
 
 def empty(width: float, height: float, rows: int, columns: int, **options: Any) -> "tuple[Figure, list[Axes]]":
@@ -92,14 +107,14 @@ def empty(width: float, height: float, rows: int, columns: int, **options: Any) 
 
 def legend_below(figure: "Figure", axes: "Sequence[Axes]") -> None:
     """One legend for all the axes, below them, in as many columns as fit the figure."""
-    found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    if found:
-        column = 0.5 + 0.068 * max(map(len, found))  # inches: a handle and the text at 8 points
+    handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    if handles:
+        column = 0.5 + 0.068 * max(map(len, handles))  # inches: a handle and the text at 8 points
         figure.legend(
-            found.values(),
-            found.keys(),
+            handles.values(),
+            handles.keys(),
             loc="outside lower center",
-            ncols=max(1, min(len(found), 4, int(figure.get_figwidth() / column))),
+            ncols=max(1, min(len(handles), 4, int(figure.get_figwidth() / column))),
             frameon=False,
             fontsize=8,
         )

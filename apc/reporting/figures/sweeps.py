@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from apc.reporting.figures.style import COLOURS, MARKERS, empty, legend_below, once, save
+from apc.reporting.figures.style import BEST, COLOURS, MARKERS, empty, legend_below, once, points, save
 from apc.reporting.verdicts.statistics import summary
 
 if TYPE_CHECKING:
@@ -35,55 +35,51 @@ def sweeps(panels: Sequence[Sweep], path: Path) -> Path:
     """Panels side by side: mean over seeds with a band of one standard deviation, and every seed as a faint point."""
     figure, axes = empty(7 if len(panels) > 1 else 4.5, 3.3, 1, len(panels), sharey=True)
     for ax, panel in zip(axes, panels, strict=True):
-        values = sorted({v for points in panel.lines.values() for v, scores in points.items() if scores})
-        ax.set_title(panel.title, fontsize=9)
-        ax.set_xlabel(panel.name)
-        if len(values) < 2:
-            ax.text(0.5, 0.5, "pending", transform=ax.transAxes, ha="center", color="#666666")
-            continue
-        _value_axis(ax, values, (*panel.marks.values(), panel.best))
-        for i, (name, points) in enumerate(panel.lines.items()):
-            _line(ax, {v: points[v] for v in sorted(points) if points[v]}, i, name)
-        for i, (name, value) in enumerate(panel.marks.items()):
-            ax.axvline(value, color="#555555", linestyle=("--", ":")[i % 2], linewidth=1, label=name, zorder=1)
-        main = next(iter(panel.lines.values()))
-        if panel.at_zero and main.get(0.0):
-            ax.annotate(
-                panel.at_zero,
-                (0, summary(main[0.0].values()).mean),
-                textcoords="offset points",
-                xytext=(7, 4),
-                fontsize=7,
-                color="#444444",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
-            )
-        if panel.best is not None and main.get(panel.best):
-            ax.plot(
-                [panel.best],
-                [summary(main[panel.best].values()).mean],
-                marker="*",
-                markersize=11,
-                color="#E69F00",
-                markeredgecolor="black",
-                markeredgewidth=0.7,
-                linestyle="none",
-                label="best mean here",
-                zorder=5,
-            )
+        _panel(ax, panel)
     axes[0].set_ylabel("mIoU (%)")
     legend_below(figure, axes)
     return save(figure, path)
 
 
-def _value_axis(ax: "Axes", values: list[float], keep: Sequence[float | None]) -> None:
-    """Logarithmic axis with room for 0, ticks at the searched values, labels where they do not collide."""
+def _panel(ax: "Axes", panel: Sweep) -> None:
+    """One knob: its lines, the values marked, and our best."""
+    values = sorted({v for line in panel.lines.values() for v, scores in line.items() if scores})
+    ax.set_title(panel.title, fontsize=9)
+    ax.set_xlabel(panel.name)
+    if len(values) < 2:
+        ax.text(0.5, 0.5, "pending", transform=ax.transAxes, ha="center", color="#666666")
+        return
+    _value_axis(ax, values, (*panel.marks.values(), panel.best))
+    for i, (name, line) in enumerate(panel.lines.items()):
+        _line(ax, {v: line[v] for v in sorted(line) if line[v]}, i, name)
+    for i, (name, value) in enumerate(panel.marks.items()):
+        ax.axvline(value, color="#555555", linestyle=("--", ":")[i % 2], linewidth=1, label=name, zorder=1)
+    main = next(iter(panel.lines.values()))
+    if panel.at_zero and main.get(0.0):
+        _remark(ax, panel.at_zero, summary(main[0.0].values()).mean)
+    if panel.best is not None and main.get(panel.best):
+        ax.plot([panel.best], [summary(main[panel.best].values()).mean], label="best mean here", **BEST)
+
+
+def _remark(ax: "Axes", text: str, height: float) -> None:
+    """A remark beside the point at 0."""
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+    place: dict[str, Any] = {"textcoords": "offset points", "xytext": (7, 4)}
+    ax.annotate(text, (0, height), fontsize=7, color="#444444", bbox=box, **place)
+
+
+def _value_axis(ax: "Axes", values: list[float], important: Sequence[float | None]) -> None:
+    """Logarithmic axis with room for 0, ticks at the searched values, labels where they do not collide.
+
+    The labels of the `important` values go before others.
+    """
     positive = [v for v in values if v > 0]
     if positive and max(positive) > 5 * min(positive):
         ax.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
         ax.set_xlim(-0.25 * min(positive) if 0 in values else 0.7 * min(positive), 1.5 * max(positive))
     place = {v: float(ax.transAxes.inverted().transform(ax.transData.transform((v, 0)))[0]) for v in values}
     shown: list[float] = []
-    for value in sorted(values, key=lambda v: (v not in keep, v not in (0, max(values)), -v)):
+    for value in sorted(values, key=lambda v: (v not in important, v not in (0, max(values)), -v)):
         if all(
             abs(place[value] - place[other]) > 0.02 + 0.015 * max(len(f"{value:g}"), len(f"{other:g}"))
             for other in shown
@@ -93,39 +89,16 @@ def _value_axis(ax: "Axes", values: list[float], keep: Sequence[float | None]) -
     ax.set_xticks(sorted(set(values) - set(shown)), [], minor=True)
 
 
-def _line(ax: "Axes", points: Mapping[float, Seeds], index: int, name: str) -> None:
-    colour, marker = COLOURS[index], MARKERS[index]
-    means = [summary(scores.values()) for scores in points.values()]
+def _line(ax: "Axes", scores_at: Mapping[float, Seeds], series: int, name: str) -> None:
+    """Means over the values of a knob, a band of one standard deviation, and every seed as a faint point."""
+    colour, marker = COLOURS[series], MARKERS[series]
+    means = [summary(scores.values()) for scores in scores_at.values()]
+    x, y = list(scores_at), [s.mean for s in means]
+    look: dict[str, Any] = {"color": colour, "marker": marker, "linestyle": "-" if series == 0 else "--"}
+    ax.plot(x, y, markersize=4, linewidth=1.6, label=name, zorder=3, **look)
     spread = [s.std if s.n > 1 else 0.0 for s in means]
-    x, y = list(points), [s.mean for s in means]
-    ax.plot(
-        x,
-        y,
-        color=colour,
-        marker=marker,
-        markersize=4,
-        linewidth=1.6,
-        linestyle="-" if index == 0 else "--",
-        label=name,
-        zorder=3,
-    )
-    ax.fill_between(
-        x,
-        [m - s for m, s in zip(y, spread, strict=True)],
-        [m + s for m, s in zip(y, spread, strict=True)],
-        color=colour,
-        alpha=0.15,
-        linewidth=0,
-        zorder=2,
-    )
-    for value, scores in points.items():
-        ax.plot(
-            [value] * len(scores),
-            list(scores.values()),
-            marker=marker,
-            markersize=2.5,
-            linestyle="none",
-            color=colour,
-            alpha=0.4,
-            zorder=2,
-        )
+    low, high = ([m + sign * s for m, s in zip(y, spread, strict=True)] for sign in (-1, 1))
+    ax.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0, zorder=2)
+    for value, scores in scores_at.items():
+        faint = points(series, markersize=2.5, alpha=0.4, zorder=2)
+        ax.plot([value] * len(scores), list(scores.values()), **faint)

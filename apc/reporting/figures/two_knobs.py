@@ -3,13 +3,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from apc.reporting.figures.one_knob import PAPER
-from apc.reporting.figures.style import COLOURS, MARKERS, colour_bar, empty, legend_below, once, save
+from apc.reporting.figures.style import COLOURS, colour_bar, empty, legend_below, once, points, save
 from apc.reporting.groups import Group
 from apc.reporting.tables import clock_of
 from apc.reporting.verdicts.statistics import summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Cells = Mapping[tuple[float, float], Sequence[float]]
 """(value of the first knob, of the second) -> a score a seed."""
@@ -18,17 +21,17 @@ Cells = Mapping[tuple[float, float], Sequence[float]]
 def cells(group: Group, pair: tuple[str, str], metric: str) -> Cells:
     """Scores on the grid of two knobs; empty where they fill no grid or a place on it stands for two settings."""
     first, second = pair
-    found: dict[tuple[float, float], list[float]] = {}
+    scores: dict[tuple[float, float], list[float]] = {}
     labels: dict[tuple[float, float], set[str]] = {}
     for row in group.rows:
         x, y, value = row.config.get(first), row.config.get(second), row.value(metric)
         if isinstance(x, int | float) and isinstance(y, int | float) and math.isfinite(value):
-            found.setdefault((float(x), float(y)), []).append(value)
+            scores.setdefault((float(x), float(y)), []).append(value)
             labels.setdefault((float(x), float(y)), set()).add(row.row)
-    width, height = (len({place[i] for place in found}) for i in (0, 1))
+    width, height = (len({place[i] for place in scores}) for i in (0, 1))
     # settings drawn at random fill a diagonal; one line through each knob's default is the least that is a grid
-    filled = min(width, height) >= 2 and max(width, height) >= 3 and len(found) >= width + height - 1
-    return found if filled and all(len(own) == 1 for own in labels.values()) else {}
+    filled = min(width, height) >= 2 and max(width, height) >= 3 and len(scores) >= width + height - 1
+    return scores if filled and all(len(own) == 1 for own in labels.values()) else {}
 
 
 @once
@@ -50,11 +53,7 @@ def heat_map(grid: Cells, pair: tuple[str, str], metric: str, path: Path) -> Pat
         colour = "white" if dark else "black"
         ax.text(xs.index(x), ys.index(y), text, ha="center", va="center", fontsize=7, color=colour)
     if (paper := (PAPER.get(pair[0]), PAPER.get(pair[1]))) in means:
-        from matplotlib.patches import Rectangle
-
-        corner = xs.index(paper[0]) - 0.47, ys.index(paper[1]) - 0.47
-        frame = Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=COLOURS[1], linewidth=2, label="paper's setting")
-        ax.add_patch(frame)
+        _frame(ax, xs.index(paper[0]), ys.index(paper[1]))
     ax.set_xticks(range(len(xs)), [f"{x:g}" for x in xs])
     ax.set_yticks(range(len(ys)), [f"{y:g}" for y in ys])
     ax.set_xlabel(pair[0])
@@ -65,23 +64,39 @@ def heat_map(grid: Cells, pair: tuple[str, str], metric: str, path: Path) -> Pat
     return save(figure, path)
 
 
-Points = Mapping[str, Sequence[tuple[float, float]]]
-"""Row -> (seconds, score) a seed."""
+def _frame(ax: "Axes", column: int, row: int) -> None:
+    """A frame around the cell of the paper's setting."""
+    from matplotlib.patches import Rectangle
+
+    corner = column - 0.47, row - 0.47
+    ax.add_patch(Rectangle(corner, 0.94, 0.94, fill=False, edgecolor=COLOURS[1], linewidth=2, label="paper's setting"))
+
+
+class Timed(NamedTuple):
+    """One seed of a row."""
+
+    seconds: float
+    """Of training."""
+    score: float
+
+
+Points = Mapping[str, Sequence[Timed]]
+"""Row -> its seeds."""
 
 
 def timed(group: Group, labels: Sequence[str], metric: str) -> dict[str, Points]:
     """Axis name -> points of each clock that the rows have: the whole schedule, and the time to 95 % beside it."""
-    found: dict[str, Points] = {}
+    panels: dict[str, Points] = {}
     for name, seconds in (("training", "train_seconds"), ("to 95 % of the final score", "to_95_seconds")):
         clock = clock_of(group, seconds)
-        points = {}
+        rows = {}
         for label in labels:
             spent, scores = group.scores(label, clock), group.scores(label, metric)
-            points[label] = [(spent[seed], scores[seed]) for seed in sorted(set(spent) & set(scores))]
+            rows[label] = [Timed(spent[seed], scores[seed]) for seed in sorted(set(spent) & set(scores))]
         kind = "processor" if "cpu" in clock else "wall"
-        if sum(bool(own) for own in points.values()) > 1:
-            found[f"{name} ({kind} seconds)"] = points
-    return found
+        if sum(bool(seeds) for seeds in rows.values()) > 1:
+            panels[f"{name} ({kind} seconds)"] = rows
+    return panels
 
 
 @once
@@ -90,26 +105,23 @@ def time_and_accuracy(panels: Mapping[str, Points], metric: str, path: Path) -> 
     if not panels:
         return None
     figure, axes = empty(4.5 if len(panels) == 1 else 7, 3.2, 1, len(panels), sharey=True)
-    for ax, (name, points) in zip(axes, panels.items(), strict=True):
-        for i, (label, own) in enumerate(points.items()):
-            if not own:
-                continue
-            x, y = summary(seconds for seconds, _ in own), summary(score for _, score in own)
-            look: dict[str, Any] = {"marker": MARKERS[i % 8], "color": COLOURS[i % 8], "linestyle": "none"}
-            if len(own) > 1:
-                ax.plot([seconds for seconds, _ in own], [score for _, score in own], markersize=3, alpha=0.4, **look)
-            ax.errorbar(
-                [x.mean],
-                [y.mean],
-                [y.std if y.n > 1 else 0],
-                [x.std if x.n > 1 else 0],
-                markersize=7,
-                capsize=2,
-                label=label,
-                **look,
-            )
+    for ax, (name, rows) in zip(axes, panels.items(), strict=True):
+        for i, (label, seeds) in enumerate(rows.items()):
+            if seeds:
+                _row_in_time(ax, seeds, i, label)
         ax.set_xlabel(name)
         ax.margins(0.1)
     axes[0].set_ylabel(f"{metric} (%)")
     legend_below(figure, axes)
     return save(figure, path)
+
+
+def _row_in_time(ax: "Axes", seeds: Sequence[Timed], series: int, label: str) -> None:
+    """A row's mean with its deviations, and its single seeds where there are several."""
+    if len(seeds) > 1:
+        faint = points(series, markersize=3, alpha=0.4)
+        ax.plot([seed.seconds for seed in seeds], [seed.score for seed in seeds], **faint)
+    seconds, score = summary(seed.seconds for seed in seeds), summary(seed.score for seed in seeds)
+    up, across = (s.std if s.n > 1 else 0 for s in (score, seconds))
+    look = points(series, markersize=7, capsize=2, label=label)
+    ax.errorbar([seconds.mean], [score.mean], [up], [across], **look)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from apc.reporting import tables
 from apc.reporting.catalogue import EXPERIMENTS, Experiment
@@ -26,29 +27,8 @@ def compared(found: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> list[
     """The searches as a table, and the sentence that says which setting is better; `rows` are those that judge."""
     from pandas import DataFrame
 
-    lines = []
     budget = min((sum(t.epochs for t in search) for search in found.values()), default=0)
-    for title, search in found.items():
-        line = best_so_far(search)
-        if not line:
-            continue
-        best = complete(search)[0]
-        spent = next(epochs for number, epochs, _ in line if number == best.number)
-        epochs = sum(t.epochs for t in search)
-        within = [score for _, at, score in line if at <= budget]
-        lines.append(
-            {
-                "search": title,
-                "settings": len(search),
-                "epochs trained": epochs,
-                "hours of training": f"{sum(t.hours for t in search):.2f}",
-                "best `tune_miou`": f"{best.score:.1f}",
-                "found by trial": best.number,
-                "after epochs": spent,
-                f"best within {budget} epochs": f"{within[-1]:.1f}" if within else tables.PENDING,
-                "setting": best.label,
-            }
-        )
+    lines = [line for title, search in found.items() if (line := _cost_and_best(title, search, budget))]
     if not lines:
         return []
     return [
@@ -58,3 +38,23 @@ def compared(found: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> list[
         "setting or from the mean of three, so the two are not comparable with each other. The table before it judges "
         f"them by {len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",
     ]
+
+
+def _cost_and_best(title: str, search: Sequence[Trial], budget: int) -> dict[str, Any]:
+    """One search's line of the table; empty where none of its trials is complete."""
+    line = best_so_far(search)
+    if not line:
+        return {}
+    best = complete(search)[0]
+    within = [entry.score for entry in line if entry.epochs <= budget]
+    return {
+        "search": title,
+        "settings": len(search),
+        "epochs trained": sum(t.epochs for t in search),
+        "hours of training": f"{sum(t.hours for t in search):.2f}",
+        "best `tune_miou`": f"{best.score:.1f}",
+        "found by trial": best.number,
+        "after epochs": next(entry.epochs for entry in line if entry.number == best.number),
+        f"best within {budget} epochs": f"{within[-1]:.1f}" if within else tables.PENDING,
+        "setting": best.label,
+    }

@@ -4,12 +4,12 @@ import importlib
 import math
 import statistics
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from apc.reporting import tables
 from apc.reporting.searches import pareto
-from apc.reporting.searches.trials import Trial, complete
+from apc.reporting.searches.trials import Trial, are_numbers, complete, values_of
 from apc.runs.rows import Row
 
 BEST = 10
@@ -27,7 +27,22 @@ class Importance(NamedTuple):
     trials: int
     """Complete ones that have it."""
     ped_anova: float
+    """Share (0 to 1) of the sum over knobs."""
     of_ranks: float
+    """Share (0 to 1) of the variance of ranks."""
+
+
+class Range(NamedTuple):
+    """Where a knob was searched."""
+
+    low: float
+    high: float
+    log: bool
+
+    def share(self, value: float) -> float:
+        """Where a value lies, from 0 at the low end to 1 at the high one."""
+        place, low, high = (math.log(v) if self.log else v for v in (value, self.low, self.high))
+        return (place - low) / (high - low) if high > low else 0.5
 
 
 def importances(found: Sequence[Trial]) -> list[Importance]:
@@ -47,11 +62,8 @@ def importances(found: Sequence[Trial]) -> list[Importance]:
 
 
 def _plain(value: Any) -> Any:
+    """A value as it can be a key: a row read from a file has lists."""
     return tuple(value) if isinstance(value, list) else value
-
-
-def _numeric(values: Collection[Any]) -> bool:
-    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
 
 
 def _ped_anova(done: Sequence[Trial], names: Sequence[str]) -> dict[str, float]:
@@ -63,23 +75,23 @@ def _ped_anova(done: Sequence[Trial], names: Sequence[str]) -> dict[str, float]:
     kinds: dict[str, Any] = {}
     for name in names:
         values = [_plain(t.values[name]) for t in done if name in t.values]
-        if _numeric(values):
+        if are_numbers(values):
             log = min(values) > 0 and max(values) / min(values) >= 100  # such a knob was searched by its logarithm
             kinds[name] = FloatDistribution(float(min(values)), float(max(values)), log=log)
         else:
             kinds[name] = CategoricalDistribution([str(v) for v in dict.fromkeys(values)])
     study = optuna.create_study(direction="maximize")
     for trial in done:
-        own = {n: float(v) if _numeric([v]) else str(_plain(v)) for n, v in trial.values.items() if n in kinds}
+        own = {n: float(v) if are_numbers([v]) else str(_plain(v)) for n, v in trial.values.items() if n in kinds}
         study.add_trial(
             optuna.trial.create_trial(params=own, distributions={n: kinds[n] for n in own}, value=trial.score)
         )
     measure = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `normalize`
-        found = optuna.importance.get_param_importances(study, evaluator=measure, params=list(names), normalize=False)
-    total = sum(found.values())
-    return {name: found[name] / total if total else 0.0 for name in names}
+        parts = optuna.importance.get_param_importances(study, evaluator=measure, params=list(names), normalize=False)
+    total = sum(parts.values())
+    return {name: parts[name] / total if total else 0.0 for name in names}
 
 
 def of_ranks(done: Sequence[Trial], name: str) -> float:
@@ -89,20 +101,20 @@ def of_ranks(done: Sequence[Trial], name: str) -> float:
     knob did nothing is taken off, or a knob of few trials would look important.
     """
     ordered = sorted(done, key=lambda t: t.score)
-    have = [(rank, _plain(t.values[name])) for rank, t in enumerate(ordered) if name in t.values]
-    values = [value for _, value in have]
-    if _numeric(values) and len(set(values)) > 3:
+    ranked = [(rank, _plain(t.values[name])) for rank, t in enumerate(ordered) if name in t.values]
+    values = [value for _, value in ranked]
+    if are_numbers(values) and len(set(values)) > 3:
         cuts = statistics.quantiles(values, n=3)
-        have = [(rank, sum(value > cut for cut in cuts)) for rank, value in have]
+        ranked = [(rank, sum(value > cut for cut in cuts)) for rank, value in ranked]
     ranks: dict[Any, list[int]] = {}
-    for rank, value in have:
+    for rank, value in ranked:
         ranks.setdefault(value, []).append(rank)
-    if len(have) <= len(ranks):
+    if len(ranked) <= len(ranks):
         return 0.0
-    middle = statistics.fmean(rank for rank, _ in have)
+    middle = statistics.fmean(rank for rank, _ in ranked)
     between = sum(len(own) * (statistics.fmean(own) - middle) ** 2 for own in ranks.values())
     within = sum((rank - statistics.fmean(own)) ** 2 for own in ranks.values() for rank in own)
-    chance = (len(ranks) - 1) * within / (len(have) - len(ranks))
+    chance = (len(ranks) - 1) * within / (len(ranked) - len(ranks))
     whole = (len(ordered) ** 3 - len(ordered)) / 12  # of the ranks 0 to n - 1 about their mean
     return max(between - chance, 0.0) / whole
 
@@ -112,31 +124,29 @@ def at_an_end(experiment: str, found: Sequence[Trial]) -> list[str]:
     done = complete(found)
     lines = []
     for name, value in (done[0].values if done else {}).items():
-        tried = [t.values[name] for t in done if name in t.values]
-        if not _numeric(tried) or len(set(tried)) < 3:
+        tried = values_of(done, name)
+        if not are_numbers(tried) or len(set(tried)) < 3:
             continue
-        low, high, log = _range(experiment, name) or (min(tried), max(tried), False)
-        place, ends = (math.log(value), (math.log(low), math.log(high))) if log else (value, (low, high))
-        share = (place - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.5
+        ends = _range(experiment, name) or Range(min(tried), max(tried), False)
+        share = ends.share(value)
         if min(share, 1 - share) < 0.01:
             end = "low" if share < 0.5 else "high"
             further = "values beyond it were not tried and may be better"
-            if end == "low" and low == 0:
+            if end == "low" and ends.low == 0:
                 further = "nothing lies below 0, so the search would do without it"
-            lines.append(
-                f"**The best {name} = {value:g} lies at the {end} end of its space, {low:g} to {high:g}:** {further}."
-            )
+            space = f"{ends.low:g} to {ends.high:g}"
+            lines.append(f"**The best {name} = {value:g} lies at the {end} end of its space, {space}:** {further}.")
     return lines
 
 
-def _range(experiment: str, name: str) -> tuple[float, float, bool] | None:
-    """Ends of a knob in search_spaces/ and whether it is logarithmic; None where no space that is data says it."""
+def _range(experiment: str, name: str) -> Range | None:
+    """Range of a knob in search_spaces/; None where no space that is data says it."""
     try:
         module = importlib.import_module(f"search_spaces.{experiment.partition('_')[2]}")
     except ImportError:
         return None
     knob: Any = getattr(module, "SPACE", {}).get(name)
-    return (knob.low, knob.high, knob.log) if hasattr(knob, "low") else None
+    return Range(knob.low, knob.high, knob.log) if hasattr(knob, "low") else None
 
 
 def varied(done: Sequence[Trial]) -> list[str]:
@@ -159,23 +169,26 @@ def sentences(found: Sequence[Trial], metric: str, paper: str) -> list[str]:
     if not done:
         return lines
     best, epochs = done[0], sum(t.epochs for t in found if t.number <= done[0].number)
-    said = f"**Best: {best.label}**, `{metric}` {best.score:.1f}, found by trial {best.number} after {epochs} epochs"
+    outcome = f"**Best: {best.label}**, `{metric}` {best.score:.1f}, found by trial {best.number} after {epochs} epochs"
     own = next((t for t in done if t.label == paper), None)
     if own and own is not best:
         rank = done.index(own) + 1
-        said += f"; the paper's setting scores {own.score:.1f} there and is number {rank} of {len(done)}"
-    lines.append(said + ". The best of many noisy scores is partly luck: only runs made afterwards judge it.")
-    measures = importances(found)
+        outcome += f"; the paper's setting scores {own.score:.1f} there and is number {rank} of {len(done)}"
+    lines.append(outcome + ". The best of many noisy scores is partly luck: only runs made afterwards judge it.")
+    return [*lines, *_agreement(importances(found))]
+
+
+def _agreement(measures: Sequence[Importance]) -> list[str]:
+    """Whether the two measures of importance can be had, and whether they name the same knob first."""
     if not measures:
-        lines.append(f"Too few trials or knobs to say which matters: {FEWEST} complete trials of two knobs are needed.")
-    else:
-        first, other = measures[0].knob, max(measures, key=lambda m: m.of_ranks).knob
-        if first != other:
-            lines.append(
-                f"**The two measures of importance disagree about the first knob:** {first} by PED-ANOVA, {other} by "
-                "its share of rank variance. Trust neither ranking from this search alone."
-            )
-    return lines
+        return [f"Too few trials or knobs to say which matters: {FEWEST} complete trials of two knobs are needed."]
+    first, other = measures[0].knob, max(measures, key=lambda m: m.of_ranks).knob
+    if first == other:
+        return []
+    return [
+        f"**The two measures of importance disagree about the first knob:** {first} by PED-ANOVA, {other} by "
+        "its share of rank variance. Trust neither ranking from this search alone."
+    ]
 
 
 def importance_table(found: Sequence[Trial]) -> list[str]:

@@ -13,26 +13,26 @@ SHOWN = 10
 
 def with_two(found: Sequence[Trial]) -> list[Trial]:
     """Complete trials that have both objectives of the first of them."""
-    done = [t for t in found if t.state == "complete" and t.both]
+    done = [t for t in found if t.state == "complete" and t.objectives]
     return [t for t in done if t.search["objectives"] == done[0].search["objectives"]]
 
 
 def front(found: Sequence[Trial]) -> list[Trial]:
     """Trials that none beats in one objective without losing in the other, by the second objective."""
     done = with_two(found)
-    best = unbeaten([t.both for t in done], done[0].search["objectives"]) if done else []
-    return sorted((t for t, kept in zip(done, best, strict=True) if kept), key=lambda t: t.both[1])
+    best = unbeaten([t.objectives for t in done], done[0].search["objectives"]) if done else []
+    return sorted((t for t, is_best in zip(done, best, strict=True) if is_best), key=lambda t: t.objectives[1])
 
 
 def sentences(found: Sequence[Trial]) -> list[str]:
     """How the trials were searched, a sentence a search, and the settings on the front."""
     lines = []
     for search in {json.dumps(t.search, sort_keys=True): t.search for t in found if t.search}.values():
-        words = [f"{name.replace('_', ' ')} {_written(value)}" for name, value in search.items()]
-        lines.append(f"Searched with {', '.join(words)}.")
+        settings = [f"{name.replace('_', ' ')} {_written(value)}" for name, value in search.items()]
+        lines.append(f"Searched with {', '.join(settings)}.")
     if best := front(found):
         first, other = best[0].search["objectives"]
-        points = "; ".join(f"{t.label} ({t.both[0]:.1f}, {t.both[1]:.1f})" for t in best[:SHOWN])
+        points = "; ".join(f"{t.label} ({t.objectives[0]:.1f}, {t.objectives[1]:.1f})" for t in best[:SHOWN])
         more = f"; and {len(best) - SHOWN} more" if len(best) > SHOWN else ""
         lines.append(
             f"**The front of `{first}` and `{other}`, {len(best)} settings** that none beats in one without losing in "

@@ -2,9 +2,9 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from apc.reporting.groups import Group
 from apc.runs.rows import Row
@@ -31,36 +31,52 @@ class Trial:
     """Of a pruned trial, the last score on its learning curve; NaN without one."""
     search: Mapping[str, Any] = field(default_factory=dict)
     """How it was searched, as its rows are stamped: sampler, search_seed, objectives..."""
-    both: tuple[float, ...] = ()
-    """Means of the two objectives of a search that has two."""
+    objectives: tuple[float, ...] = ()
+    """Means of the two objectives of a search that has two; empty of others."""
+
+
+class BestSoFar(NamedTuple):
+    """The best after a complete trial."""
+
+    number: int
+    """Of the trial."""
+    epochs: int
+    """Trained until then, by pruned and failed trials too."""
+    score: float
+    """The best until then."""
 
 
 def trials(group: Group, rows: Sequence[Row], metric: str) -> list[Trial]:
     """Trials of one group in the order of the file; `rows` are those stopped early and failed, which no group has."""
-    mine = {row.run for row in group.rows}
-    kept = [row for row in rows if row.run in mine or row.stopped or row.error]
+    scored = {row.run for row in group.rows}
     by_label: dict[str, list[Row]] = {}
-    for row in kept:
-        by_label.setdefault(row.row, []).append(row)
-    found = []
-    for number, (label, members) in enumerate(by_label.items(), start=1):
-        scores = [value for row in members if row.run in mine and math.isfinite(value := row.value(metric))]
-        pruned = [row for row in members if row.stopped]
-        curve = [e[metric] for row in pruned for e in row.curve if isinstance(e.get(metric), int | float)]
-        found.append(
-            Trial(
-                number,
-                label,
-                knobs(label, members[0].config),
-                statistics.fmean(scores) if scores else math.nan,
-                sum(len(row.curve) for row in members),
-                sum(s for row in members if math.isfinite(s := row.value("train_seconds"))) / 3600,
-                "pruned" if pruned else "complete" if scores else "failed",
-                curve[-1] if curve else math.nan,
-                *searched(members),
-            )
-        )
-    return found
+    for row in rows:
+        if row.run in scored or row.stopped or row.error:
+            by_label.setdefault(row.row, []).append(row)
+    return [
+        _trial(number, members, [row for row in members if row.run in scored], metric)
+        for number, members in enumerate(by_label.values(), start=1)
+    ]
+
+
+def _trial(number: int, members: Sequence[Row], scored: Sequence[Row], metric: str) -> Trial:
+    """One setting from the rows of its seeds; `scored` are those of them that its score is the mean of."""
+    scores = [value for row in scored if math.isfinite(value := row.value(metric))]
+    pruned = [row for row in members if row.stopped]
+    curve = [epoch[metric] for row in pruned for epoch in row.curve if isinstance(epoch.get(metric), int | float)]
+    search = _search_of(members)
+    return Trial(
+        number=number,
+        label=members[0].row,
+        values=knobs(members[0].row, members[0].config),
+        score=statistics.fmean(scores) if scores else math.nan,
+        epochs=sum(len(row.curve) for row in members),
+        hours=sum(s for row in members if math.isfinite(s := row.value("train_seconds"))) / 3600,
+        state="pruned" if pruned else "complete" if scores else "failed",
+        last=curve[-1] if curve else math.nan,
+        search=search,
+        objectives=_objectives(search, members),
+    )
 
 
 def knobs(label: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,26 +85,40 @@ def knobs(label: str, config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: config[name] for name in names if name in config}
 
 
+def are_numbers(values: Collection[Any]) -> bool:
+    """Whether values of a knob lie on a line, and are no choice."""
+    return all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+
+
+def values_of(trials: Sequence[Trial], knob: str) -> list[Any]:
+    """Values of a knob in the trials that have it."""
+    return [trial.values[knob] for trial in trials if knob in trial.values]
+
+
 def complete(found: Sequence[Trial]) -> list[Trial]:
     """Those with a final score, the best first."""
     return sorted((t for t in found if t.state == "complete"), key=lambda t: -t.score)
 
 
-def best_so_far(found: Sequence[Trial]) -> list[tuple[int, int, float]]:
-    """(trials, epochs trained, best score) after each complete trial; pruned and failed ones cost epochs too."""
+def best_so_far(found: Sequence[Trial]) -> list[BestSoFar]:
+    """An entry after each complete trial, in the order proposed."""
     line, epochs, best = [], 0, -math.inf
     for trial in found:
         epochs += trial.epochs
         if trial.state == "complete":
             best = max(best, trial.score)
-            line.append((trial.number, epochs, best))
+            line.append(BestSoFar(trial.number, epochs, best))
     return line
 
 
-def searched(members: Sequence[Row]) -> tuple[dict[str, Any], tuple[float, ...]]:
-    """How a trial was searched and the means of its two objectives; empty where its rows do not say it."""
-    search = next((told for row in members if isinstance(told := row.stamp.get("search"), dict)), {})
+def _search_of(members: Sequence[Row]) -> dict[str, Any]:
+    """How a trial was searched, as its rows are stamped; empty where they do not say it."""
+    return next((search for row in members if isinstance(search := row.stamp.get("search"), dict)), {})
+
+
+def _objectives(search: Mapping[str, Any], members: Sequence[Row]) -> tuple[float, ...]:
+    """Means of a trial's two objectives; empty of a search that has not two."""
     objectives = search.get("objectives")
     if not isinstance(objectives, list) or len(objectives) != 2:
-        return search, ()
-    return search, tuple(statistics.fmean(row.value(str(name)) for row in members) for name in objectives)
+        return ()
+    return tuple(statistics.fmean(row.value(str(name)) for row in members) for name in objectives)

@@ -34,7 +34,7 @@ Scored = tuple[str, str]
 """Run and the metric of it that is compared."""
 
 
-def name(run: str, metric: str) -> str:
+def counts_key(run: str, metric: str) -> str:
     """Where the counts of a run stand: those after the CRF have a place of their own."""
     return f"{run}.{metric}" if metric == "miou_crf" else run
 
@@ -45,7 +45,7 @@ class Images:
     def __init__(self, counts: "dict[str, ndarray] | None" = None) -> None:
         """`counts` is run, or run.miou_crf -> (n,3,C), as apc.experiment.outputs.write_images writes it."""
         self.counts = counts or {}
-        self._drawn: dict[tuple[str, str], ndarray] = {}
+        self._resampled: dict[tuple[str, str], ndarray] = {}
 
     def difference(self, a: Sequence[Scored], b: Sequence[Scored]) -> Interval | None:
         """95 % interval of mean score of runs `a` minus that of `b`, a[i] paired with b[i]; None without the counts.
@@ -54,25 +54,25 @@ class Images:
         """
         import numpy as np
 
-        if not a or not all(metric in PARTS and name(run, metric) in self.counts for run, metric in (*a, *b)):
+        if not a or not all(metric in PARTS and counts_key(run, metric) in self.counts for run, metric in (*a, *b)):
             return None
-        sizes = {self.counts[name(run, metric)][PARTS[metric]].shape for run, metric in (*a, *b)}
+        sizes = {self.counts[counts_key(run, metric)][PARTS[metric]].shape for run, metric in (*a, *b)}
         if len(sizes) > 1 or next(iter(sizes))[0] < 2:
             return None
-        drawn = np.mean([self._scores(*x) - self._scores(*y) for x, y in zip(a, b, strict=True)], axis=0)
+        differences = np.mean([self._scores(*x) - self._scores(*y) for x, y in zip(a, b, strict=True)], axis=0)
         tail = 50 * (1 - LEVEL)
-        low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+        low, high = np.nanpercentile(differences, [tail, 100 - tail])
         return Interval(float(low), float(high), next(iter(sizes))[0])
 
     def _scores(self, run: str, metric: str) -> "ndarray":
         """mIoU of a run on every draw of the images: (RESAMPLES,)."""
         import numpy as np
 
-        if (run, metric) not in self._drawn:
-            counts = self.counts[name(run, metric)][PARTS[metric]].astype(np.float64)
+        if (run, metric) not in self._resampled:
+            counts = self.counts[counts_key(run, metric)][PARTS[metric]].astype(np.float64)
             sums = (draws(len(counts)) @ counts.reshape(len(counts), -1)).reshape(RESAMPLES, *counts.shape[1:])
-            self._drawn[run, metric] = miou(sums)
-        return self._drawn[run, metric]
+            self._resampled[run, metric] = miou(sums)
+        return self._resampled[run, metric]
 
 
 @functools.lru_cache(maxsize=8)
@@ -90,7 +90,8 @@ def miou(sums: "ndarray") -> "ndarray":
     right, truth, called = np.moveaxis(sums, -2, 0)
     present = truth > 0
     iou = np.where(present, 100 * right / np.maximum(truth + called - right, 1), 0.0)
-    return iou.sum(-1) / np.maximum(present.sum(-1), 1)
+    mean: ndarray = iou.sum(-1) / np.maximum(present.sum(-1), 1)
+    return mean
 
 
 def read(path: Path) -> tuple[Images, list[str]]:
@@ -104,10 +105,10 @@ def read(path: Path) -> tuple[Images, list[str]]:
         with np.load(path) as stored:
             for run in stored.files:
                 try:
-                    found = stored[run]
-                    if found.ndim != 3 or found.shape[1] != 3:
-                        raise ValueError(f"shape {found.shape}")
-                    counts[run] = found
+                    of_run = stored[run]
+                    if of_run.ndim != 3 or of_run.shape[1] != 3:
+                        raise ValueError(f"shape {of_run.shape}")
+                    counts[run] = of_run
                 except (ValueError, BadZipFile, OSError) as error:
                     problems.append(f"{path.name}, run {run}: {error}; its interval over images is left out")
     except (ValueError, BadZipFile, OSError, EOFError) as error:

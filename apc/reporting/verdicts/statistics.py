@@ -40,22 +40,22 @@ class Paired(NamedTuple):
 
 def summary(values: Iterable[float], level: float = LEVEL) -> Summary:
     """Mean, sample standard deviation and t interval of the finite ones among `values`."""
-    kept = [v for v in values if math.isfinite(v)]
-    n = len(kept)
+    finite = [v for v in values if math.isfinite(v)]
+    n = len(finite)
     if n == 0:
         return Summary(0, math.nan, math.nan, math.nan, math.nan)
-    mean = math.fsum(kept) / n
+    mean = math.fsum(finite) / n
     if n == 1:
         return Summary(1, mean, math.nan, math.nan, math.nan)
-    std = math.sqrt(math.fsum((v - mean) ** 2 for v in kept) / (n - 1))
+    std = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
     half = t_quantile(n - 1, level) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half)
 
 
 def paired(a: Mapping[int, float], b: Mapping[int, float], level: float = LEVEL) -> Paired:
     """Differences a - b of the seeds that occur in both: what the seed does to both rows cancels."""
-    both = [seed for seed in sorted(a) if seed in b and math.isfinite(a[seed]) and math.isfinite(b[seed])]
-    by_seed = {seed: a[seed] - b[seed] for seed in both}
+    common = [seed for seed in sorted(a) if seed in b and math.isfinite(a[seed]) and math.isfinite(b[seed])]
+    by_seed = {seed: a[seed] - b[seed] for seed in common}
     result = summary(by_seed.values(), level)
     return Paired(result, sum(d * result.mean > 0 for d in by_seed.values()), by_seed)
 

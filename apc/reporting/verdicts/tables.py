@@ -26,21 +26,21 @@ def verdict_table(judged: list[Judged]) -> list[str]:
             "paper": j.paper,
             "here [95 % over seeds]": _measured(j),
             **({"[95 % over images]": tables.interval(j.images)} if any(other.images for other in judged) else {}),
-            "verdict": said(j),
+            "verdict": outcome_text(j),
             "remark": remark(j.verdict),
         }
         for j in judged
     )
     against = contradicted(judged)
-    saved = any(tables.unit_of(j.metric) for j in judged)
+    of_times = any(tables.unit_of(j.metric) for j in judged)
     return [
         tables.markdown(frame, left=True),
-        *(["<sub>Of times the differences are seconds saved: above 0 the claim's row is the sooner.</sub>"] * saved),
+        *(["<sub>Of times the differences are seconds saved: above 0 the claim's row is the sooner.</sub>"] * of_times),
         *([f"**Contradicted by the measurements here:** {against}."] if against else []),
     ]
 
 
-def said(judged: Judged) -> str:
+def outcome_text(judged: Judged) -> str:
     """The outcome, bold where there is one; what the paper does not claim cannot be reproduced, only confirmed."""
     own = {"reproduced": "confirmed", "contradicted": "refuted"} if judged.ours else {}
     outcome = judged.verdict.outcome
@@ -55,19 +55,19 @@ def contradicted(judged: Iterable[Judged]) -> str:
     for j in judged:
         if j.verdict.outcome == "contradicted":
             metrics.setdefault(j.claim, []).append(f"`{j.metric}`")
-    return "; ".join(f"{claim} ({', '.join(found)})" for claim, found in metrics.items())
+    return "; ".join(f"{claim} ({', '.join(names)})" for claim, names in metrics.items())
 
 
 def counted(judged: Iterable[Judged]) -> str:
     """How many claims of the paper are reproduced, contradicted, undecided and pending, and our own questions."""
-    mine = [j for j in judged if j.counts]
-    paper = Counter[str](j.verdict.outcome for j in mine if not j.ours)
-    own = Counter[str](j.verdict.outcome for j in mine if j.ours)
+    judged = [j for j in judged if j.counts]
+    paper = Counter[str](j.verdict.outcome for j in judged if not j.ours)
+    own = Counter[str](j.verdict.outcome for j in judged if j.ours)
     text = ", ".join(f"{paper[o]} {o}" for o in ("reproduced", "contradicted", "undecided", "pending"))
-    if single := sum(said(j) == "one seed" for j in mine if not j.ours):
+    if single := sum(outcome_text(j) == "one seed" for j in judged if not j.ours):
         text = text.replace(" undecided", f" undecided ({single} of them with one seed)")
     text = f"{text}, of {paper.total()} claims of the paper."
-    if against := contradicted(j for j in mine if not j.ours):
+    if against := contradicted(j for j in judged if not j.ours):
         text += f" **Contradicted: {against}.**"
     if own:
         names = {"reproduced": "confirmed", "contradicted": "refuted", "undecided": "undecided", "pending": "pending"}
@@ -90,7 +90,7 @@ def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
         place = (j.title, j.apart, j.claim)
         cell = f"{_measured(j)} (n={n})" if n else tables.PENDING
         if place in lines:
-            more = f"`{j.metric}` {cell} {said(j)}"
+            more = f"`{j.metric}` {cell} {outcome_text(j)}"
             lines[place][others] = "; ".join(filter(None, (lines[place][others], more)))
             continue
         fill = f": `{scripts[j.title]}`" if j.verdict.outcome == "pending" and scripts.get(j.title) else ""
@@ -100,7 +100,7 @@ def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
             "paper": j.paper.split(" (")[0],
             "by": f"`{j.metric}`",
             "here [95 % over seeds]": cell,
-            "verdict": said(j) + fill + ("" if j.counts else ", counted elsewhere"),
+            "verdict": outcome_text(j) + fill + ("" if j.counts else ", counted elsewhere"),
             others: "",
         }
     return tables.markdown(DataFrame(list(lines.values())), left=True)

@@ -1,0 +1,364 @@
+"""What `import apc` gives: train, score, predict and search from Python, on what the verbs of the command line use.
+
+Slips raise ValueError with one sentence that names the field or the file. Imports are local where they are heavy:
+rows are read without torch, and nothing but `search` needs Ray.
+
+Shapes: H,W a photograph's own pixels, C classes (background is class 0).
+"""
+
+import functools
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.config import Config, from_dict, pocket
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from apc.methods.base import Method
+    from apc.runs.rows import Row
+    from apc.search.plans import Plan, Result
+    from apc.search.ray_session import Resources
+    from apc.search.spaces import Draw, SearchSettings, Space
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    folder: Path
+    """Its folder, which `evaluate`, `predict` and `load_model` take: weights, config, classes, row.json."""
+    row: "Row"
+    """What it was and what it scored, with curve, IoU of each class and stamp."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Scores in percent by their names, such as `miou` and `patch_miou_crf` (apc/runs/scores.py)."""
+        return self.row.metrics
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model, ready to score and to predict."""
+
+    method: "Method"
+    """The torch module, in evaluation mode: `method.predict(images)` takes (B,3,S,S) in [0,1] and gives class
+    probabilities (B,C,S,S) by branch."""
+    cfg: Config
+    """The setting it was trained with."""
+    classes: list[str]
+    """C class names, background first."""
+    folder: Path
+    """Where it was read from."""
+    device: str
+    """Where it computes: cpu, cuda or cuda:N."""
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found."""
+
+    points: "Result"
+    """Settings in the order proposed, each with the rows of its seeds."""
+    trials: "DataFrame"
+    """A line a run: trial, searched fields, seed, state, scores in percent, seconds."""
+    best: Config | None
+    """The base with the setting of the best mean of the first objective; None where no setting has a score."""
+
+
+def train(
+    cfg: Config,
+    *,
+    runs: PathLike = "runs",
+    device: str = "auto",
+    threads: int = 1,
+    crf_workers: int = 0,
+    report: Callable[[dict[str, float]], None] | None = None,
+) -> Run:
+    """Train one setting and score it on the validation images; a finished run is returned as it is stored.
+
+    What was stopped goes on from its last epoch, and to the bit as if it had not been stopped. torch is left with
+    `threads` threads on the CPU (0: one a core; another number changes last digits). `crf_workers` processes run the
+    CRF of the final scoring; a script that has any needs `if __name__ == "__main__":`. `report` hears a flat dict
+    after every epoch, and the final scores. ValueError for what the data, the weights or the machine cannot have,
+    before anything is trained; FloatingPointError with its terms for a loss that is not finite.
+
+    >>> run = apc.train(apc.pocket(), runs="runs")
+    >>> sorted(run.metrics)[:3]
+    ['held_miou', 'high_share', 'labelled_miou']
+    """
+    from apc.devices import device_of, set_threads
+    from apc.files import require_writable
+    from apc.models import weights
+    from apc.training import run as training
+
+    set_threads(threads)
+    device, below = device_of(device), Path(runs).resolve()
+    weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
+    require_writable(below)
+    row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers)
+    return Run(Path(runs) / row.run, row)
+
+
+def load_model(folder: PathLike, *, device: str = "auto") -> Model:
+    """Model of a run's folder, of its `best/`, or of what `apc export` wrote; ValueError where that is no such folder.
+
+    >>> model = apc.load_model(run.folder)
+    >>> model.classes[0]
+    'background'
+    """
+    from apc.devices import device_of
+    from apc.methods import checkpoint
+
+    where = device_of(device)
+    method, cfg, classes = checkpoint.load_model(Path(folder), where)
+    return Model(method, cfg, classes, Path(folder), where)
+
+
+def evaluate(
+    model: Model | Run | PathLike,
+    protocols: Sequence[str] = (),
+    *,
+    root: PathLike = "",
+    val_list: str = "",
+    device: str = "auto",
+    crf_workers: int = 0,
+) -> "DataFrame":
+    """Score a model on validation images in one pass: a line a protocol, by its name.
+
+    `protocols` are names of scores, such as `miou`, `miou_960` (shown at 960 pixels), `miou_keep_ms` (aspect kept,
+    mean over scales and flips) or `pseudo_miou_crf`; default: those of a row. Columns: `miou`, `pixel_accuracy` and
+    `iou_<class>` in percent, NaN for a class without a pixel in the truth; `seconds` of the network and `crf_seconds`
+    a photograph; `meaning` in words. `root` and `val_list` name other photographs of the same classes. ValueError for
+    a name that tells no protocol, for other classes, and where no photograph has a mask.
+
+    >>> scores = apc.evaluate(run, ["miou", "miou_crf"])
+    >>> list(scores.index)
+    ['miou', 'miou_crf']
+    """
+    import pandas as pd
+
+    from apc import data
+    from apc.evaluation.inference import Cost, showings
+    from apc.evaluation.miou import score
+    from apc.evaluation.score_tables import outcome
+    from apc.runs.scores import PROTOCOLS, RUNS_OWN, parse
+
+    loaded = _loaded(model, device)
+    changes = {"root": str(root), "val_list": val_list}
+    cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "evaluate")
+    asked = [parse(name) for name in protocols] or [p for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
+    if any(p.crf == RUNS_OWN for p in asked) and cfg.crf == "none":
+        raise ValueError(
+            "protocols has a _crf of the model's own, and its crf is none; name a set, as in miou_crf_toco"
+        )
+    for protocol in asked:
+        showings(protocol, cfg, loaded.method.encoder.patch)
+    val = data.load(cfg, "val")
+    if val.classes != loaded.classes:
+        theirs, ours = ", ".join(val.classes[1:]), ", ".join(loaded.classes[1:])
+        raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
+    if all(val.mask(i) is None for i in range(len(val))):
+        raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+    cost = Cost()
+    counts = score(loaded.method, val, cfg, asked, loaded.device, crf_workers=crf_workers, cost=cost)
+    found = outcome(counts, asked, cost, cfg, loaded.method.encoder.patch, loaded.classes)
+    kept = ("miou", "pixel_accuracy", "seconds", "crf_seconds", "meaning")
+    lines = {name: {k: f[k] for k in kept} | {f"iou_{c}": v for c, v in f["iou"].items()} for name, f in found.items()}
+    return pd.DataFrame.from_dict(lines, orient="index").astype({"crf_seconds": float})
+
+
+def predict(
+    model: Model | Run | PathLike,
+    photographs: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike,
+    eval_size: int = 0,
+    crf: str = "",
+    branch: str = "decoder",
+    labels: str = "",
+    only: Sequence[str] = ("masks", "overlays", "heatmaps", "contact_sheet"),
+    device: str = "auto",
+    crf_workers: int = 0,
+) -> "DataFrame":
+    """Predict photographs, and folders of them, into the folder `out`; returns its summary, a line a photograph.
+
+    `out/masks/NAME.png` holds class numbers (H,W) at the photograph's own size, in VOC's colours; apc/prediction says
+    what else lies there, of which `only` names the kinds. Columns: `image`, `mask` (below `out`), `labels`, `classes`
+    found, `confidence` from 0 to 1, `percent_<class>` of the pixels. `eval_size` in pixels and `crf` default to the
+    model's own. `labels` are class names, such as "cat dog", or a CSV file with the columns image,labels: other
+    classes are ruled out. The same call goes on where it was stopped. A photograph that cannot be decoded is left out
+    and named in a warning; ValueError for a folder `out` of other settings or of anybody else.
+
+    >>> summary = apc.predict(run, "photos", out="predictions", only=["masks"])
+    >>> list(summary.columns)[:3]
+    ['image', 'mask', 'labels']
+    """
+    import pandas as pd
+
+    from apc.files import file_fingerprint
+    from apc.prediction import predict as prediction
+    from apc.prediction.output_folder import settings_of
+    from apc.prediction.photographs import gather, image_labels
+
+    where = Path(out)
+    settings_of(where)  # refuses a folder of anybody else's
+    places = [photographs] if isinstance(photographs, str | os.PathLike) else photographs
+    gathered = gather([Path(place) for place in places], where)
+    loaded = _loaded(model, device)
+    changes: dict[str, Any] = {"eval_size": eval_size, "crf": crf}
+    cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "predict")
+    if cfg.scored_size % (patch := loaded.method.encoder.patch):
+        raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
+    allowed = image_labels(labels, loaded.classes, gathered)
+    fingerprint = file_fingerprint(str(loaded.folder / "model.safetensors"))
+    job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device)
+    rows, broken = prediction.predict(job, gathered, allowed, where, crf_workers=crf_workers)
+    for sentence in broken:
+        warnings.warn(f"left out: {sentence}", stacklevel=2)
+    frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
+    numbers = [name for name in frame.columns if name == "confidence" or name.startswith("percent_")]
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def search(
+    space: "str | Space | Draw | Plan",
+    *,
+    base: Config | None = None,
+    trials: int | None = None,
+    seeds: Sequence[int] = (0,),
+    runs: PathLike = "runs",
+    name: str = "",
+    first: Sequence[Mapping[str, Any]] = (),
+    resources: "Resources | None" = None,
+    progress: bool = True,
+    **settings: Any,
+) -> SearchResult:
+    """Search a space with Ray Tune and Optuna, on this machine or on a cluster; the same call goes on where it was.
+
+    `space` is the name of a module of search_spaces, a mapping from fields to their ranges, a function of an Optuna
+    trial that returns a setting (apc/search/spaces.py), or a plan of settings that are all run (apc/search/plans.py).
+    A space takes `trials`, those of earlier calls included; a plan takes none. Every setting is trained with all
+    `seeds` over `base` (default: `apc.pocket()`) and judged by their mean. `first` are settings tried before the
+    sampler's own. `name` names the study below `runs`; default: that of `apc search`. `resources` says where trials
+    run and what each takes; `progress` prints a line a run. `settings` are further fields of SearchSettings, such as
+    sampler="tpe", objectives=("miou", "train_seconds"), search_seed=0, hours=2.0. ValueError for a space that does
+    not fit Config and for a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its
+    `result`.
+
+    >>> found = apc.search("simple", base=apc.pocket(), trials=2, progress=False)
+    >>> len(found.trials)
+    2
+    """
+    base = base or pocket()
+    proposals, tried_first = _proposals(space)
+    how = _search_settings(proposals, trials, settings, first)
+    dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
+    name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
+
+    from apc.search.driver import optuna_search
+    from apc.search.driver import search as run_plan
+    from apc.search.progress import NoView, Progress
+    from apc.search.ray_session import Resources
+
+    objectives = how.objectives if how else ("miou",)
+    common: dict[str, Any] = {"name": name, "base": base, "seeds": list(seeds), "runs": Path(runs)}
+    common |= {"resources": resources or Resources(), "view": Progress(name, objectives[0]) if progress else NoView()}
+    if callable(proposals):
+        assert how is not None
+        points = optuna_search(proposals, how=how, first=tuple(first) or tried_first, **common)
+    else:
+        points = run_plan(proposals, **common)
+    return _search_result(points, base, objectives)
+
+
+def load_rows(path: PathLike) -> "DataFrame":
+    """Rows as a pandas DataFrame, a line a run: those of a runs folder, of one run's folder, of a .jsonl file of rows,
+    or of a reports folder.
+
+    Columns: `run`, `experiment`, `row` (label in its table), every Config field under its name, scores in percent,
+    seconds as `train_seconds`, `error` and `stopped`. NaN where a run lacks a score. A damaged row is left out and
+    named in a warning; ValueError where there is no such file or folder. Needs no torch.
+
+    >>> rows = apc.load_rows("runs")
+    >>> best = rows.loc[rows.miou.idxmax(), ["theta", "lambda1", "miou"]]
+    >>> list(best.index)
+    ['theta', 'lambda1', 'miou']
+    """
+    import pandas as pd
+
+    lines: list[dict[str, Any]] = []
+    for row in _rows(Path(path)):
+        seconds = {f"{name}_seconds": value for name, value in row.seconds.items()}
+        head = {"run": row.run, "experiment": row.experiment, "row": row.row}
+        lines.append(head | row.config | row.metrics | seconds | {"error": row.error, "stopped": row.stopped})
+    return pd.DataFrame(lines)
+
+
+def _rows(path: Path) -> "list[Row]":
+    """Rows of a file or a folder; see `load_rows`."""
+    from apc.runs import rows
+    from apc.runs.folder import load_run, load_runs
+
+    if path.is_file():
+        return rows.load_rows(path)
+    if not path.is_dir():
+        raise ValueError(f"{path}: there is no such file or folder of rows")
+    if (path / "results").is_dir():
+        return [row for file in sorted(path.glob("results/*/*.jsonl")) for row in rows.load_rows(file)]
+    row = load_run(path.resolve().parent, path.resolve().name)
+    return [row] if row else load_runs(path)
+
+
+def _loaded(model: Model | Run | PathLike, device: str) -> Model:
+    """The model itself, or that of a run or a folder."""
+    if isinstance(model, Model):
+        return model
+    return load_model(model.folder if isinstance(model, Run) else model, device=device)
+
+
+def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
+    """A plan or a define-by-run function, checked against Config, and the settings that its module tries first."""
+    import search_spaces
+    from apc.search import spaces
+
+    if isinstance(space, str):
+        module = search_spaces.load(space)
+        plan: Plan | None = getattr(module, "PLAN", None)
+        return plan or search_spaces.draw_of(module), tuple(getattr(module, "FIRST", ()))
+    if isinstance(space, Mapping):
+        spaces.check(space, "space")
+        return functools.partial(spaces.suggest, space), ()
+    return space, ()
+
+
+def _search_settings(
+    proposals: "Plan | Draw", trials: int | None, settings: dict[str, Any], first: Sequence[Mapping[str, Any]]
+) -> "SearchSettings | None":
+    """How a space is searched; None for a plan, which needs none of it."""
+    from apc.search.spaces import SearchSettings
+
+    if not callable(proposals):
+        if trials is not None or settings or first:
+            raise ValueError("trials, first and settings of a sampler are for a space; a plan runs its own settings")
+        return None
+    if trials is None:
+        raise ValueError("trials is not given; a space needs their number, such as trials=20")
+    if settings.get("sampler") == "grid":
+        raise ValueError("sampler is grid; give a plan, such as apc.search.plans.grid({'theta': [0.5, 0.9]})")
+    return SearchSettings(trials=trials, **settings)
+
+
+def _search_result(points: "Result", base: Config, objectives: tuple[str, ...]) -> SearchResult:
+    from apc.experiment.outputs import trials_of, winner_of
+
+    knobs = list(dict.fromkeys(knob for point, _ in points for knob in point.values))
+    winner = winner_of(points, objectives[0])
+    best = from_dict(winner.values, base) if winner else None
+    return SearchResult(points, trials_of(points, knobs, objectives), best)

@@ -1,0 +1,91 @@
+"""`apc data prepare`: every file of a data set looked at, and what prepared.py reads written down."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from apc.data.images import decode
+from apc.data.masks import read_mask, values_in
+from apc.data.prepared import VERSION, Entry, folder_of
+from apc.files import hash_of, write_atomically
+from apc.parallel import each
+
+Job = TypeVar("Job")
+
+
+class BadFiles(ValueError):
+    """Files that cannot be used; `problems` has a sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        named = f"{len(problems)} things are wrong with the data; the first {min(len(problems), 10)} are named above"
+        super().__init__(problems[0] if len(problems) == 1 else named)
+
+
+def attempt(jobs: list[Job], make: Callable[[Job], Entry], label: str) -> list[Entry]:
+    """An Entry of every job, over all cores; BadFiles with a sentence for each job that raised ValueError."""
+
+    def caught(job: Job) -> Entry | ValueError:
+        try:
+            return make(job)
+        except ValueError as error:
+            return error
+
+    results = each(jobs, caught, label)
+    if problems := [str(result) for result in results if isinstance(result, ValueError)]:
+        raise BadFiles(problems)
+    return [result for result in results if isinstance(result, Entry)]
+
+
+class Sample(NamedTuple):
+    """What a data set says of an image before its files are read."""
+
+    image: str
+    """Photograph, a path below ROOT."""
+    mask: Path
+    labels: set[str]
+    """Classes that are annotated as objects."""
+    subsets: Callable[[tuple[int, ...], list[int]], list[str]]
+    """Names the parts of the list it belongs to, from its size (H,W) and the numbers that occur in its mask."""
+
+
+def entry_of(root: Path, classes: list[str], sample: Sample) -> Entry:
+    """An Entry from its files, which are decoded to their end; ValueError where one cannot be used."""
+    image, mask, labels, subsets = sample
+    size = decode(root / image).shape[:2]
+    data = (root / image).read_bytes()
+    values = values_in(read_mask(mask, size, len(classes)))
+    return Entry(
+        image=image,
+        mask=mask.relative_to(root).as_posix(),
+        labels_annotations=" ".join(name for name in classes if name in labels),
+        labels_masks=" ".join(classes[value] for value in values if 0 < value < len(classes)),
+        subsets=" ".join(subsets(size, values)),
+        image_hash=hash_of(data),
+        mask_hash=hash_of(mask.read_bytes()),
+        height=size[0],
+        width=size[1],
+        bytes=len(data),
+    )
+
+
+def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Entry]], whole: dict[str, bool]) -> None:
+    """Write lists, classes and, last, the manifest. `whole` tells by subset whether it has its published count."""
+    where, names = folder_of(root, dataset), [f.name for f in fields(Entry)]
+    for split, entries in lists.items():
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(entry) for entry in entries)
+        write_atomically(where / f"{split}.csv", text.getvalue())
+    write_atomically(where / "classes.txt", "\n".join(classes) + "\n")
+    counts = {split: Counter(s for e in entries for s in e.subsets.split()) for split, entries in lists.items()}
+    described = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
+    for part in (where / "masks").rglob(".*.png.*"):  # of a preparation that was killed
+        part.unlink(missing_ok=True)
+    write_atomically(where / "manifest.json", json.dumps(described, indent=1) + "\n")

@@ -1,0 +1,78 @@
+"""The journal of a study: opened where there is one, begun where there is none, refused where it is another's.
+
+It holds the trials under way too, and opens in optuna-dashboard.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+
+from apc.config import Config
+from apc.runs.scores import LOWER_IS_BETTER
+from apc.search.samplers import PRUNERS
+from apc.search.study_settings import StudyDefinition, changes
+from apc.search.warm_start import earlier_trials
+from apc.training.run import identity
+
+
+def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]) -> optuna.Study:
+    """The study as its journal has it, or a new one; one that was killed while it was created is created anew.
+
+    `settings` are the definition's, as study_settings.journal_settings gives them. ValueError where the journal is
+    damaged, where the study in it has other settings, and where nothing earlier is left to start warm from.
+    """
+    _drop_torn_line(path)
+    pruner = PRUNERS[definition.settings.stop_early](definition.base.epochs)
+    try:
+        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        exists = definition.name in optuna.get_all_study_names(storage)
+        study = optuna.load_study(study_name=definition.name, storage=storage, pruner=pruner) if exists else None
+    except (ValueError, KeyError) as error:
+        instead = "move it away: a new study finds the finished runs and trains none again"
+        raise ValueError(f"{path}: the journal is damaged ({type(error).__name__}: {error}); {instead}") from None
+    if study and "settings" in study.user_attrs:
+        _check_same(path, study, definition.base, settings)
+        return study
+    warm = earlier_trials(definition)  # refused before anything is written
+    if exists:
+        optuna.delete_study(study_name=definition.name, storage=storage)
+    study = optuna.create_study(
+        study_name=definition.name,
+        storage=storage,
+        pruner=pruner,
+        directions=["minimize" if o in LOWER_IS_BETTER else "maximize" for o in definition.settings.objectives],
+    )
+    _fill(study, definition, warm, settings)
+    return study
+
+
+def _fill(study: optuna.Study, definition: StudyDefinition, warm: list[FrozenTrial], settings: dict[str, Any]) -> None:
+    """What a new study starts with."""
+    for trial in warm:
+        study.add_trial(trial)
+    for values in definition.first:
+        study.enqueue_trial(dict(values))
+    study.set_user_attr("identity", identity(definition.base))
+    study.set_user_attr("settings", settings)  # last: a study that has them is whole
+
+
+def _check_same(path: Path, study: optuna.Study, base: Config, settings: dict[str, Any]) -> None:
+    """A study goes on only with the settings it was begun with: its trials would not be comparable."""
+    changed = changes(study.user_attrs["settings"], settings)
+    if not changed and study.user_attrs["identity"] != identity(base):
+        changed = ["the contents of the data or the weights"]
+    if changed:
+        raise ValueError(
+            f"{path}: this study was begun with other settings ({'; '.join(changed)}); "
+            "give --runs another folder or go back to its settings"
+        )
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that a kill left half-written: whatever is appended behind it would damage the journal."""
+    if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):
+        with open(path, "r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)

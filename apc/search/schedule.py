@@ -1,0 +1,120 @@
+"""The runs of a plan: which are done, under way and still to start. Pure Python; driver.py trains them."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from apc.config import Config, from_dict, to_dict
+from apc.files import one_look
+from apc.runs.folder import load_run
+from apc.runs.rows import Row
+from apc.search.plans import Plan, Point, Result
+
+
+class Counts(NamedTuple):
+    """How many runs of a search are in which state."""
+
+    done: int = 0
+    failed: int = 0
+    stopped: int = 0
+    """Given up early."""
+    running: int = 0
+    waiting: int = 0
+    later: int = 0
+    """How many more a plan may add at most."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run to do: a point with one seed."""
+
+    point: Point
+    config: Config
+    run: str
+
+    @property
+    def configs(self) -> list[Config]:
+        return [self.config]
+
+    @property
+    def ids(self) -> list[str]:
+        return [self.run]
+
+
+class Schedule:
+    """Which runs of a plan are done, under way and still to start; the next stage opens when the last one is whole.
+
+    A run that is finished in `runs` is taken from there.
+    """
+
+    def __init__(
+        self, plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, identify: Callable[[Config], str]
+    ) -> None:
+        """`identify` gives a run's id: apc.training.run.identity, but where a test needs no data."""
+        self.plan, self.base, self.seeds, self.runs, self.identify = plan, base, list(seeds), runs, identify
+        self.stage: list[tuple[Point, list[Job]]] = []
+        self.past: list[tuple[Point, list[Row]]] = []
+        self.rows: dict[str, Row] = {}
+        self.waiting: deque[Job] = deque()
+        self.running: dict[str, Job] = {}
+        self.through = False
+        self._advance()
+
+    def _advance(self) -> None:
+        """Open stages until one has something to run, or the plan is through."""
+        while not (self.waiting or self.running or self.through):
+            self.past = self.result()
+            with one_look():
+                self.stage = [(point, self._jobs(point)) for point in self.plan.next(self.past)]
+            self.through = not self.stage
+            for job in (job for _, jobs in self.stage for job in jobs):
+                row = load_run(self.runs, job.run, to_dict(job.config))
+                if row is not None:
+                    self.rows[job.run] = row
+                elif job.run not in self.rows and all(job.run != other.run for other in self.waiting):
+                    self.waiting.append(job)
+
+    def _jobs(self, point: Point) -> list[Job]:
+        """A point's runs, one a seed."""
+        configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in self.seeds]
+        return [Job(point, cfg, self.identify(cfg)) for cfg in configs]
+
+    def take(self) -> Job | None:
+        """The next run to start; None while the stage's last runs are under way, or when all is done."""
+        if not self.waiting:
+            return None
+        job = self.waiting.popleft()
+        self.running[job.run] = job
+        return job
+
+    def finish(self, run: str, row: Row) -> None:
+        """Take the row of a run that ended; a failed one has `error` set and is not saved."""
+        if self.running.pop(run, None) is not None:
+            self.rows[run] = row
+            self._advance()
+
+    def collect(self) -> None:
+        """Take the rows of runs that ended unnoticed: a driver may be stopped between a run's end and its report."""
+        for job in (job for _, jobs in self.stage for job in jobs if job.run not in self.rows):
+            if row := load_run(self.runs, job.run, to_dict(job.config)):
+                self.rows[job.run] = row
+
+    def requeue(self) -> None:
+        """Put runs that were under way back, after the driver lost sight of them."""
+        self.waiting.extendleft(reversed(self.running.values()))
+        self.running.clear()
+
+    def result(self) -> Result:
+        """Points so far in the order proposed, each with the rows of its seeds that ended."""
+        ended = [(point, [self.rows[job.run] for job in jobs if job.run in self.rows]) for point, jobs in self.stage]
+        return [*self.past, *((point, rows) for point, rows in ended if rows)]
+
+    @property
+    def counts(self) -> Counts:
+        """Runs by state, and how many more, `later`, the plan may add at most."""
+        failed = sum(bool(row.error) for row in self.rows.values())
+        counts = Counts(len(self.rows) - failed, failed, running=len(self.running), waiting=len(self.waiting))
+        later = 0 if self.through else max(self.plan.max_points * len(self.seeds) - sum(counts), 0)
+        return counts._replace(later=later)

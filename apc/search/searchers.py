@@ -1,0 +1,122 @@
+"""Tune's side of a plan or a study: what hands out the trials that Ray trains, and takes their rows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from apc.config import to_dict
+from apc.files import STORAGE, storage_fault
+from apc.runs.folder import RunFolder, ended_row
+from apc.runs.rows import Row
+from apc.search import worker
+from apc.search.progress import View
+from apc.search.schedule import Job, Schedule
+from apc.search.study import Study, Trial
+
+worker.pin_environment()  # before ray is imported
+
+from ray.tune.search import Searcher  # noqa: E402
+
+
+class JobSearcher(Searcher):
+    """Hands out what is to train, and takes rows from the run folders."""
+
+    def __init__(self, source: Schedule | Study, task: worker.Task, max_trials: int, view: View) -> None:
+        """`task` is what every trial is told beside its configs, `max_trials` how many may be handed out at once."""
+        super().__init__()
+        source.requeue()
+        self.source, self.task, self.max_trials, self.view = source, task, max_trials, view
+        self.jobs: dict[str, Any] = {}
+        """Trial id -> what it trains, of the trials that Tune has."""
+        self.fault = ""
+        """Why nothing more can be written; empty while it can."""
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
+        with self._noting_faults():
+            job = self.source.take() if len(self.jobs) < self.max_trials else None
+        if job is None:
+            return Searcher.FINISHED if self.source.through else None  # the last runs of a stage may be under way
+        self.jobs[trial_id] = job
+        self.view.counted(self.source.counts)
+        return {**self.task, "label": job.point.label, "configs": [to_dict(cfg) for cfg in job.configs], "ids": job.ids}
+
+    def give_up(self, trial_id: str) -> bool:
+        """Whether a trial that just reported is to be stopped."""
+        return False
+
+    def finish(self, job: Any) -> list[Row]:
+        """Take the rows of a job whose trial ended, however it ended."""
+        raise AssertionError("PlanSearcher and StudySearcher define finish")
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if error:
+            self.attempt_failed(trial_id)
+        job = self.jobs.pop(trial_id)
+        with self._noting_faults():
+            rows = self.finish(job)
+        self.view.ended(trial_id, job.point.label, rows)
+        self.view.counted(self.source.counts)
+
+    def attempt_failed(self, trial_id: str) -> None:
+        """End the whole search where a trial failed because nothing more can be written: all others would as well."""
+        runs, ids = Path(self.task["runs"]), self.jobs[trial_id].ids
+        faults = [fault for run in ids for fault in STORAGE if fault in RunFolder(runs / run).reason()]
+        self.fault = (faults or [storage_fault(runs)])[0]
+        if self.fault:
+            raise OSError(self.fault)
+
+    @contextmanager
+    def _noting_faults(self) -> Iterator[None]:
+        """Remember why a row or the study could not be written: Tune wraps the error."""
+        try:
+            yield
+        except OSError as error:
+            self.fault = error.strerror or str(error)
+            raise
+
+    def save(self, checkpoint_path: str) -> None:
+        Path(checkpoint_path).touch()  # the run folders, and a study's journal, are the state
+
+    def restore(self, checkpoint_path: str) -> None:
+        raise AssertionError("a search goes on from its run folders, not from Tune's snapshots")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class PlanSearcher(JobSearcher):
+    """Runs of a plan; waits at the end of a stage."""
+
+    source: Schedule
+
+    def finish(self, job: Job) -> list[Row]:
+        row = ended_row(self.source.runs, job.run, job.config)
+        self.source.finish(job.run, row)
+        return [row]
+
+
+class StudySearcher(JobSearcher):
+    """Trials of an Optuna study, each with all its seeds."""
+
+    source: Study
+
+    def __init__(self, source: Study, task: worker.Task, max_trials: int, view: View) -> None:
+        super().__init__(source, task, max_trials, view)
+        source.gpus = task["gpus"] * task["num_workers"]
+        gpu_hours = source.settings.gpu_hours
+        if gpu_hours and not source.gpus:
+            raise ValueError(f"--gpu-hours is {gpu_hours:g}, but the trials of this search have no GPU")
+
+    def give_up(self, trial_id: str) -> bool:
+        return trial_id in self.jobs and self.source.should_stop(self.jobs[trial_id])
+
+    def finish(self, job: Trial) -> list[Row]:
+        return self.source.finish(job)
+
+
+def searcher_of(source: Schedule | Study, task: worker.Task, max_trials: int, view: View) -> JobSearcher:
+    """The searcher for a plan's schedule or for a study."""
+    if isinstance(source, Schedule):
+        return PlanSearcher(source, task, max_trials, view)
+    return StudySearcher(source, task, max_trials, view)

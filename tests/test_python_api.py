@@ -1,0 +1,245 @@
+"""`import apc`: light, whole, and the numbers of what it wraps."""
+
+import doctest
+import inspect
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import apc
+import apc.api
+from apc.cli.main import main
+from apc.config import Config, pocket
+from apc.runs.rows import save_rows
+from apc.search.plans import points
+from apc.training.run import identity
+
+ROOT = Path(__file__).resolve().parents[1]
+FUNCTIONS = ["evaluate", "load_model", "load_rows", "predict", "search", "train"]
+
+
+def printed_by(code: str) -> list[str]:
+    """Lines that a fresh Python prints."""
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return out.stdout.splitlines()
+
+
+@pytest.fixture(scope="module")
+def short() -> Config:
+    """A run of a second on the embedded data, from random weights."""
+    cfg = replace(pocket(), weights="", num_train=8, num_val=4, batch_size=4, epochs=1, frozen_epochs=0)
+    return replace(cfg, warmup_steps=0, decoder_width=16)
+
+
+@pytest.fixture(scope="module")
+def run(short: Config, tmp_path_factory: pytest.TempPathFactory) -> apc.Run:
+    return apc.train(short, runs=tmp_path_factory.mktemp("runs"), device="cpu")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two photographs of different sizes."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for name, size in (("a", (40, 60, 3)), ("b", (50, 30, 3))):
+        pixels = rng.integers(0, 255, size, dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    return tmp_path / "photos"
+
+
+def test_import_apc_needs_no_other_package() -> None:
+    loaded = printed_by("import sys, apc\nprint('\\n'.join(m.split('.')[0] for m in sys.modules))")
+    assert "apc" in loaded and not {"torch", "ray", "optuna", "numpy", "pandas", "tyro"} & set(loaded)
+
+
+def test_the_presets_need_no_torch() -> None:
+    code = "import sys, apc\nprint(apc.voc().eval_size, apc.PRESETS['coco']().dataset, 'torch' in sys.modules)"
+    assert printed_by(code) == ["960 coco False"]
+
+
+def test_every_name_is_there_and_listed() -> None:
+    assert {"Config", "PRESETS", "coco", "folder", "pocket", "voc", *FUNCTIONS} <= set(apc.__all__) <= set(dir(apc))
+    assert all(getattr(apc, name).__doc__ for name in apc.__all__)
+    assert apc.Config is Config and apc.pocket is pocket and apc.train is apc.api.train
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'apc' has no attribute 'tran'"):
+        apc.tran  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import apc\nsearch = apc.search",
+        "from apc import search",
+        "import apc.search.plans\nsearch = apc.search",
+        "import apc\napc.search\nimport apc.search.plans\nsearch = apc.search",
+        "from apc.search import plans\nfrom apc import search\nassert search.plans is plans",
+        "import apc.api\nfrom apc import *",
+    ],
+)
+def test_search_is_the_function_and_the_package_whatever_is_imported_first(statement: str) -> None:
+    called = "try:\n    search('joined', trials=1)\nexcept ValueError as error:\n    print(error)"
+    assert printed_by(f"{statement}\n{called}") == ["there is no search space 'joined'; did you mean joint?"]
+
+
+def test_the_search_package_survives_pickling() -> None:
+    assert pickle.loads(pickle.dumps(apc.search)) is sys.modules["apc.search"]
+
+
+def test_train_gives_the_folder_and_the_row_of_the_run(run: apc.Run, short: Config) -> None:
+    assert run.folder.name == run.row.run == identity(short)
+    assert (run.folder / "model.safetensors").is_file()
+    assert 0 <= run.metrics["miou"] <= 100 and run.metrics is run.row.metrics
+
+
+def test_train_returns_a_finished_run_and_reports_the_epochs_of_a_new_one(short: Config, tmp_path: Path) -> None:
+    heard: list[dict[str, float]] = []
+    first = apc.train(short, runs=tmp_path, device="cpu", report=heard.append)
+    assert [numbers["epoch"] for numbers in heard] == [1.0, 1.0] and heard[-1]["final"] == 1.0
+    assert apc.train(short, runs=str(tmp_path), device="cpu", report=heard.append).row == first.row
+    assert len(heard) == 2
+
+
+def test_evaluate_gives_the_scores_of_the_row(run: apc.Run) -> None:
+    scores = apc.evaluate(run, device="cpu")
+    assert scores.miou.to_dict() == {name: run.metrics[name] for name in scores.index} and len(scores) == 8
+    assert [f"iou_{name}" for name in run.row.classes] == [c for c in scores.columns if c.startswith("iou_")]
+    assert scores.meaning["pseudo_miou"] == "patch branch, image labels given"
+
+
+def test_evaluate_takes_a_loaded_model_and_names_of_protocols(run: apc.Run) -> None:
+    model = apc.load_model(run.folder, device="cpu")
+    assert model.classes == run.row.classes and not model.method.training
+    scores = apc.evaluate(model, ["miou_48", "miou"])
+    assert list(scores.index) == ["miou_48", "miou"] and scores.miou["miou"] == run.metrics["miou"]
+
+
+def test_evaluate_refuses_a_name_that_tells_no_protocol(run: apc.Run) -> None:
+    with pytest.raises(ValueError, match="'mioo' names no protocol"):
+        apc.evaluate(run, ["mioo"], device="cpu")
+
+
+def test_predict_writes_masks_of_the_photographs_own_size(run: apc.Run, photos: Path, tmp_path: Path) -> None:
+    summary = apc.predict(run, photos, out=tmp_path / "out", only=["masks"], crf="none", device="cpu")
+    masks = [np.asarray(Image.open(tmp_path / "out" / name)) for name in summary["mask"]]
+    assert [mask.shape for mask in masks] == [(40, 60), (50, 30)]
+    shares = summary[[f"percent_{name}" for name in run.row.classes]]
+    assert shares.sum(axis=1).tolist() == pytest.approx([100, 100], abs=0.05)
+    assert shares["percent_background"][0] == pytest.approx(100 * (masks[0] == 0).mean(), abs=0.01)
+
+
+def test_predict_leaves_a_broken_photograph_out_and_says_so(run: apc.Run, photos: Path, tmp_path: Path) -> None:
+    whole = (photos / "b.png").read_bytes()
+    (photos / "b.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(UserWarning, match=r"left out: .*b\.png"):
+        summary = apc.predict(run, photos, out=tmp_path / "out", only=["masks"], crf="none", device="cpu")
+    assert [Path(image).name for image in summary["image"]] == ["a.png"]
+
+
+def test_load_rows_reads_folders_and_files_alike(run: apc.Run, tmp_path: Path) -> None:
+    runs = run.folder.parent
+    save_rows(tmp_path / "results" / "an_experiment" / "pocket.jsonl", [replace(run.row, row="ours")])
+    places = [runs, run.folder, tmp_path / "results" / "an_experiment" / "pocket.jsonl", tmp_path]
+    frames = [apc.load_rows(place) for place in places]
+    for frame in frames:
+        assert frame.run.tolist() == [run.row.run] and frame.theta.tolist() == [0.9]
+        assert frame.miou.tolist() == [run.metrics["miou"]]
+        assert frame.train_seconds.tolist() == [run.row.seconds["train"]]
+    assert [frame["row"].tolist() for frame in frames] == [[""], [""], ["ours"], ["ours"]]
+
+
+def test_load_rows_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere: there is no such file or folder of rows"):
+        apc.load_rows(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("space", "more", "told"),
+    [
+        ("simple", {}, "trials is not given; a space needs their number"),
+        ({"thetta": None}, {"trials": 1}, "space: there is no field 'thetta'; did you mean theta?"),
+        (points([{"theta": 0.5}]), {"trials": 1}, "a plan runs its own settings"),
+        ("pooling", {"sampler": "tpe"}, "a plan runs its own settings"),
+        ("simple", {"trials": 1, "sampler": "grid"}, "sampler is grid; give a plan"),
+        ("simple", {"trials": 1, "sampler": "tpee"}, "choose from tpe, gp"),
+    ],
+)
+def test_search_refuses_in_one_sentence(space: Any, more: dict[str, Any], told: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError) as error:
+        apc.search(space, runs=tmp_path, **more)
+    assert told in str(error.value) and "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def ray_of_two() -> Iterator[None]:
+    """A Ray that searches use and leave running."""
+    from apc.search.ray_session import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+def test_search_takes_a_mapping_or_a_plan_and_gives_the_runs_of_train(
+    ray_of_two: None, run: apc.Run, short: Config, tmp_path: Path
+) -> None:
+    from apc.search.spaces import Real
+
+    chosen = {"theta": short.theta}
+    found = apc.search({"theta": Real(0.5, 0.9)}, base=short, trials=2, first=[chosen], runs=tmp_path, name="theta")
+    assert found.trials.theta.tolist()[0] == 0.9 and found.trials.state.tolist() == ["done", "done"]
+    assert found.trials.miou[0] == run.metrics["miou"] and found.trials.run[0] == run.row.run
+    best = found.trials.loc[found.trials.miou.idxmax()]
+    assert found.best == replace(short, theta=best.theta)
+    assert (tmp_path / "theta.journal").is_file()
+    planned = apc.search(points({"paper": {"theta": 0.9}}), base=short, runs=tmp_path)
+    assert [point.label for point, _ in planned.points] == ["paper"] and planned.best == short
+
+
+@pytest.mark.slow
+def test_the_examples_of_the_docstrings_run(
+    ray_of_two: None, short: Config, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the order of the file, with a short setting in the place of the preset."""
+    monkeypatch.chdir(photos.parent)
+    monkeypatch.setattr(apc, "pocket", lambda: short)
+    text = "\n\n".join(inspect.getdoc(getattr(apc.api, name)) or "" for name in _in_order())
+    examples = doctest.DocTestParser().get_doctest(text, {"apc": apc}, "apc.api", None, None)
+    assert len(examples.examples) == 13
+    assert doctest.DocTestRunner().run(examples).failed == 0
+
+
+def _in_order() -> list[str]:
+    return sorted(FUNCTIONS, key=lambda name: inspect.getsourcelines(getattr(apc.api, name))[1])
+
+
+@pytest.mark.slow
+def test_a_user_of_mypy_sees_the_types(tmp_path: Path) -> None:
+    (tmp_path / "user.py").write_text(
+        "import apc\nimport apc.search.plans\nfrom apc import search\n"
+        "reveal_type(apc.train(apc.voc()))\nreveal_type(apc.search('joint', trials=3).best)\n"
+        "reveal_type(search('joint', trials=3))\napc.train(3)\n"
+    )
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), str(tmp_path / "user.py")]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    for kind in ('"apc.api.Run"', '"apc.config.Config | None"', '"apc.api.SearchResult"'):
+        assert f"Revealed type is {kind}" in told, told
+    assert 'Argument 1 to "train" has incompatible type "int"' in told and "Found 1 error" in told
+
+
+def test_the_version_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"apc {apc.__version__}\n"
+    assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
