@@ -1,14 +1,14 @@
 """Figure 4: the thresholds theta of adaptive-K pooling and epsilon of the patch contrastive error, one at a time.
 
     python experiments/figure4_theta_epsilon.py
-    python experiments/figure4_theta_epsilon.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/figure4_theta_epsilon.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 theta from 0.5 to 1 at the paper's epsilon of 0.85, then epsilon from 0.6 to 0.95 at its theta of 0.9. The ends of theta
 are known beforehand: up to 0.5 Algorithm 1 takes all K patches and is top-K pooling, at 1 it takes one and is max
 pooling. 12 settings with 5 seeds each on the embedded data, about 40 minutes with two cores; on photographs one seed.
 Expect a flat top over theta between 0.5 and 0.9 and a fall towards 1, and no effect of epsilon beyond the spread of the
 seeds. The paper shows curves and prints no numbers but its choice. `apc search theta_epsilon` runs a grid of both.
-"""  # noqa: E501
+"""
 
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main

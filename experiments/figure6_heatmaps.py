@@ -1,14 +1,14 @@
 """Figure 6: heat maps of the patch scores of a trained network, shown photographs larger than it was trained on.
 
     python experiments/figure6_heatmaps.py
-    python experiments/figure6_heatmaps.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/figure6_heatmaps.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 Nothing is trained: the run is the paper's setting (Table 7's adaptive-K, Table 8's last row), and where it is missing
 the command is named that makes it. Each row is one validation image, the first of its class. The paper trains at 384
 pixels and draws 60 x 60 patches of 960; here stand the scores at the size of the training, at the size that is scored,
 at 2.5 times the training, as 960 is of 384, and of 60 x 60 patches. Half a minute. Expect finer outlines where the size
 is a little larger than in training, and scores that fade, class by class, where it is much larger.
-"""  # noqa: E501
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,13 +1,13 @@
 """Figure 7: masks beside each other: truth, max pooling, adaptive-K pooling and the whole method.
 
     python experiments/figure7_qualitative.py
-    python experiments/figure7_qualitative.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/figure7_qualitative.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 Nothing is trained: the runs are Table 8's rows 2, 4 and 5 of one seed, and where one is missing the command is named
 that makes it. Each row is one validation image, the first of its class; the masks are the decoder's, without image
 labels and without CRF (`miou`), and above each stands its IoU, the mean over the classes in that image's truth. Half a
 minute. Expect max pooling to miss most of a thing, and to see little of a difference between the other two.
-"""  # noqa: E501
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
 """Sensitivity to K, the most patches that a class takes, for adaptive-K and top-K pooling.
 
     python experiments/figure_k.py
-    python experiments/figure_k.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/figure_k.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 The paper sets K to 6 and shows no other value. K of 1 is max pooling for both, so it is trained once; it and both K of
 6 are Table 7's runs. Nine settings with 5 seeds each on the embedded data, about 30 minutes with two cores or 20 if

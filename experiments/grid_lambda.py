@@ -1,7 +1,7 @@
 """Section 4.1 and Figure 5: the weights lambda1 (segmentation loss) and lambda2 (patch contrastive error).
 
     python experiments/grid_lambda.py
-    python experiments/grid_lambda.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/grid_lambda.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 As the paper does it: lambda2 off and lambda1 over [0, 1] from coarse to fine, then lambda2 with the best lambda1. The
 paper's choice (0.02, 0.01) is run in any case. 9 to 12 settings with 3 seeds each; 15 to 20 minutes on the embedded

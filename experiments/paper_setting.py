@@ -1,6 +1,6 @@
 """The paper's setting with the preset's whole schedule, several seeds: how good is it here, and how far apart are runs.
 
-    python experiments/paper_setting.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/paper_setting.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 One setting with 3 seeds. On photographs that is the paper's schedule of 15 epochs, about 20 minutes of one core a run
 for 650 photographs at 256 pixels; `--train-list` takes another list. On the embedded data Table 7 has the same runs.

@@ -2,7 +2,7 @@
 
     python experiments/reproduce_all.py --dry-run
     python experiments/reproduce_all.py
-    python experiments/reproduce_all.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/reproduce_all.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 A run is its setting, seed, data and code, so a later script finds what an earlier one has trained: Table 7's adaptive-K
 row, Table 8's last row and the paper's point of Figures 4 and 5 are one run. Tables 5 and 6, which report times, train
@@ -12,27 +12,42 @@ end. About 330 minutes on the embedded data with two cores.
 Expect failed runs to stop nothing: the exit code is 1 in the end and the same command tries them again.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from types import ModuleType
+from typing import Annotated
 
 from apc.experiment import pictures as pictured
+from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Parser, parser
+from apc.experiment.flags import Flags, Workers, add_place, command_line, read_flags
 from apc.experiment.forecast import Hours
 from apc.experiment.main import in_turn
 from apc.experiment.pictures import without
 from apc.experiment.runner import ExperimentRun
+from apc.experiment.settings import settings_of
+from apc.flags import Flag, choose_from, flag_of, taken
 from apc.parallel import cores
 from apc.reporting.catalogue import modules_of, pictures_of, tables_of
 from apc.reporting.table_entry import PageEntry
 
 NAME = "reproduce_all"
-TRAINING = dict.fromkeys(
-    ("--address", "--num-workers", "--cpus", "--gpus", "--max-concurrent", "--retries", "--log"), 1
-) | {"--verbose": 0}
-"""Flags that say how to train, and how many values each has: a script that draws finished runs has none of them."""
+TRAINING = {flag_of(field.name) for field in fields(Workers)}
+"""Flags that say how to train: a script that draws finished runs has none of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which scripts are run."""
+
+    only: Annotated[tuple[str, ...], Flag(repeated=True, metavar="NAME")] = ()
+    """These scripts alone."""
+
+    def __post_init__(self) -> None:
+        for name in self.only:
+            if name not in names():
+                raise ValueError(f"--only {name}: there is no such script; {choose_from(names(), name)}")
 
 
 def names() -> list[str]:
@@ -53,23 +68,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the scripts in turn; returns 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser().parse_args(words)
+        flags = _flags(words)
+        only = taken(Choice, flags.values).only
         there = modules_of("experiments")
-        modules = {name: there[name] for name in args.only or names()}
+        modules = {name: there[name] for name in only or names()}
         loaded = {name: steps for name, module in modules.items() if (steps := steps_of(module))}
-        if not args.only:
+        if not only:
             loaded = {name: steps for name, steps in loaded.items() if steps[0].by_default}
         pictures = {name: module.PICTURE for name, module in modules.items() if pictures_of(module)}
-        words = without(words, {"--only": 1})
-        if args.dry_run and loaded:
-            _tell(loaded, args, words)
+        words = without(words, {"--only"})
+        dry = "dry_run" in flags.values
+        if dry and loaded:
+            _tell(loaded, flags, words)
     except ValueError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
         return 2
     failed = 0
-    for name, steps in () if args.dry_run else loaded.items():
+    for name, steps in () if dry else loaded.items():
         print(f"\n== {name}", flush=True)
-        code = in_turn(steps, [*words, *_alone(steps[0], args)])
+        code = in_turn(steps, [*words, *_alone(steps[0], flags)])
         if code > 1:
             return code
         failed |= code
@@ -82,21 +99,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     return failed
 
 
-def _parser() -> Parser:
-    flags = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330})
-    flags.add_argument("--only", action="append", choices=names(), metavar="NAME", help="this script; repeatable")
-    for action in flags._actions:
-        if action.dest == "seeds":
-            action.help = "how many, or a list such as 0,3,4 (default: each script's own)"
-    return flags
+def _flags(words: Sequence[str]) -> Flags:
+    """What the command line says: the flags of all experiments, and `--only`."""
+    preset, rest = preset_of(words)
+    line = command_line(
+        NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330}, preset
+    )
+    line.add(Choice, "which scripts")
+    add_place(line)
+    return Flags(preset, line.read(rest))
 
 
-def _alone(step: Experiment, args: argparse.Namespace) -> list[str]:
+def _alone(step: Experiment, flags: Flags) -> list[str]:
     """Runs side by side slow each other, so times are taken one run at a time."""
-    return ["--max-concurrent", "1"] if step.timed and args.max_concurrent is None else []
+    return ["--max-concurrent", "1"] if step.timed and "max_concurrent" not in flags.values else []
 
 
-def _tell(loaded: dict[str, list[Experiment]], args: argparse.Namespace, words: list[str]) -> None:
+def _tell(loaded: dict[str, list[Experiment]], flags: Flags, words: list[str]) -> None:
     """What is done and what is to do, a run that several scripts share counted with the first; and the hours."""
     width = max(map(len, loaded))
     print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
@@ -104,18 +123,18 @@ def _tell(loaded: dict[str, list[Experiment]], args: argparse.Namespace, words: 
     total: Hours | None = Hours(0.0, 0.0, 0.0)
     runs = 0
     for steps in loaded.values():
-        mine = [*words, *_alone(steps[0], args)]
-        side = 1 if _alone(steps[0], args) else args.max_concurrent or max(cores() // (args.cpus * args.num_workers), 1)
+        mine = [*words, *_alone(steps[0], flags)]
+        side = 1 if _alone(steps[0], flags) else _side_by_side(taken(Workers, flags.values))
         for step in steps:
             if step.plan_of_results:
                 print(f"{'':<{width}}  and a comparison of what the searches choose")
                 continue
-            run = ExperimentRun(step, _arguments(step, steps, mine))
-            if run.plan is None:
-                assert run.how is not None
-                print(f"{step.name:<{width}}  a search of {run.how.trials} trials")
+            settings = settings_of(step, read_flags(steps[0], mine))  # all steps have the flags of the first
+            if settings.search:
+                print(f"{step.name:<{width}}  a search of {settings.search.trials} trials")
                 continue
-            schedule = run._schedule()
+            run = ExperimentRun(step, settings)
+            schedule = run.schedule()
             todo = [job for job in schedule.waiting if job.run not in known]
             shared, later = len(schedule.waiting) - len(todo), schedule.counts.later
             known |= {job.run for job in todo}
@@ -129,17 +148,9 @@ def _tell(loaded: dict[str, list[Experiment]], args: argparse.Namespace, words: 
     print(f"\n{runs} runs to do, about {total or 'an unknown number of hours'}")
 
 
-def _arguments(step: Experiment, steps: list[Experiment], words: list[str]) -> argparse.Namespace:
-    """A script's flags, as `in_turn` reads them: those of its first step."""
-    first = steps[0]
-    return parser(
-        step.name,
-        step.title,
-        step.seeds,
-        step.minutes,
-        trials=first.trials if first.draw else None,
-        objectives=first.metric,
-    ).parse_args(words)
+def _side_by_side(workers: Workers) -> int:
+    """Runs that this machine trains at once."""
+    return workers.max_concurrent or max(cores() // (workers.cpus * workers.num_workers), 1)
 
 
 if __name__ == "__main__":

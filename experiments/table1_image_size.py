@@ -1,7 +1,7 @@
 """Table 1: the size at which images are shown to the trained network: score, seconds and memory.
 
     python experiments/table1_image_size.py
-    python experiments/table1_image_size.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/table1_image_size.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 Nothing is trained but the paper's setting, which other tables train too; its checkpoints are scored at 2/3, 1, 4/3, 5/3,
 25/12, 5/2 and 35/12 of the training size. At 384 the last four are the paper's 640, 800, 960 and 1120. Scores are those

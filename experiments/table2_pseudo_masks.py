@@ -1,14 +1,14 @@
 """Table 2: the pseudo masks of the training images, by method.
 
     python experiments/table2_pseudo_masks.py
-    python experiments/table2_pseudo_masks.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/table2_pseudo_masks.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 The runs are those of Table 6. When all training is over, and only here, the masks of the training images are opened:
 each checkpoint's pseudo masks, made with the image labels, are scored by them before and after the CRF
 (`train_pseudo_miou`, `train_pseudo_miou_crf`). Photographs whose list has no masks give no score. 3 seeds on the
 embedded data, about 50 minutes with two cores if nothing is trained yet and 10 if Table 6 is, 1 seed on photographs.
 Expect scores far above Table 6's, since image labels rule out most classes: the two are not comparable.
-"""  # noqa: E501
+"""
 
 from pathlib import Path
 

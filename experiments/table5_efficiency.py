@@ -1,7 +1,7 @@
 """Table 5: what adaptive-K pooling and patch contrast do to the time of training and to the score.
 
     python experiments/table5_efficiency.py --max-concurrent 1
-    python experiments/table5_efficiency.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors --max-concurrent 1
+    python experiments/table5_efficiency.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors --max-concurrent 1
 
 The paper's hours fall from 4 to 1.5 as modules are added; no module can make a step faster, so its time must be that to
 convergence. Two times are given here: that of the whole schedule, and that until the score is 95 % of the run's own

@@ -1,7 +1,7 @@
 """Table 6: APC beside ViT-PCM, AFA and ToCo on the same data, encoder, epochs and machine, with the same scoring.
 
     python experiments/table6_peers.py --max-concurrent 1
-    python experiments/table6_peers.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors --max-concurrent 1
+    python experiments/table6_peers.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors --max-concurrent 1
 
 The paper's cells are not one protocol: ViT-PCM's 69.3 is that of pseudo masks made with image labels, ToCo's 70.5 that
 of class activation maps with image labels, AFA's 63.8 is single scale without CRF. So all are trained again, each with

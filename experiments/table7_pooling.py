@@ -1,7 +1,7 @@
 """Table 7: average, max, top-K and adaptive-K pooling, everything else equal.
 
     python experiments/table7_pooling.py
-    python experiments/table7_pooling.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/table7_pooling.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 Four settings with 5 seeds each on the embedded data (about 14 minutes with two cores), 3 on photographs. Expect top-K
 and adaptive-K far above max and average. Which of those two is ahead depends on theta: where adaptive-K takes nearly

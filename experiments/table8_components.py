@@ -1,14 +1,14 @@
 """Table 8: the components one after the other: ViT, HV-BiLSTM, CRF, adaptive-K pooling, patch contrast.
 
     python experiments/table8_components.py
-    python experiments/table8_components.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/table8_components.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 The first two rows pool with the maximum and have no patch contrast, as the paper's baseline. The CRF learns nothing:
 its row is the second row's run scored as `miou_crf`, and so are the rows below it; the column `ladder_miou` follows it.
 Four settings with 5 seeds each on the embedded data, about 14 minutes with two cores, 3 on photographs; the last row is
 the same run as Table 7's adaptive-K. Expect HV-BiLSTM and adaptive-K to help, the CRF to harm the max-pooling rows,
 whose masks are too small, and the gain of patch contrast to lie within the spread of the seeds.
-"""  # noqa: E501
+"""
 
 from dataclasses import replace
 from pathlib import Path

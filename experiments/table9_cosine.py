@@ -1,7 +1,7 @@
 """Table 9: cosine distances of patch embeddings within a class and between classes, with and without patch contrast.
 
     python experiments/table9_cosine.py
-    python experiments/table9_cosine.py --preset folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
+    python experiments/table9_cosine.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 Two settings that Tables 7 and 8 train too; their checkpoints are measured on the validation images, seconds a run. The
 paper defines neither distance: here a patch has the class of most of its pixels in the ground truth, `intra_cosine` is

@@ -48,7 +48,7 @@ def test_an_import_that_points_up_or_sideways_is_told_with_its_line_wherever_it_
         apc__config="",
     )
     (root / "apc" / "__init__.py").write_text("from apc.config import Config\n")
-    ground = "config, files, parallel, devices"
+    ground = "config, files, parallel, devices, flags"
     assert forbidden(root) == [
         f"apc/data/voc.py, line 1, imports apc.runs.rows; data may import {ground}",
         f"apc/models/crf.py, line 4, imports apc.evaluation.miou; models may import {ground}, data, runs",
@@ -78,7 +78,7 @@ def packages_after(statement: str) -> set[str]:
     [
         ("import apc.training.run, apc.methods.registry", {"ray", "optuna"}),
         ("import apc.reporting.page", {"torch", "ray", "optuna"}),
-        ("import apc.cli.main", {"torch", "timm", "ray", "optuna", "pandas", "matplotlib", "tyro"}),
+        ("import apc.cli.main", {"torch", "timm", "ray", "optuna", "pandas", "matplotlib", "argparse"}),
         ("import apc.search.progress, apc.runs.rows, apc.search.plans", {"torch", "ray", "optuna"}),
         ("import experiments.grid_lambda, experiments.table7_pooling", {"torch", "ray", "optuna", "pandas"}),
     ],

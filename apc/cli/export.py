@@ -2,33 +2,35 @@
 
 import os
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from apc.cli.parsing import parse, positional
 from apc.config import Config
+from apc.flags import POSITIONAL, parse
 from apc.runs.folder import ModelFolder, RunFolder, load_run
 
 FILES = {path.name for path in (*ModelFolder(Path()).needed, ModelFolder(Path()).card)}
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExportFlags:
+    """Export a finished run: model.safetensors, config.toml, classes.txt and README.md, a model card with its scores
+    and their stamp. `apc predict` and `apc eval` take the folder; no path of this machine is in it."""
+
+    checkpoint: Annotated[Path, POSITIONAL]
+    """Folder of a finished run, or its best/."""
+    out: Path
+    """Folder to write: new, empty, or an earlier export, which is replaced."""
+    license: str = ""
+    """Licence of the weights as hubs write it, such as apache-2.0; default: not stated."""
+
+
 def command(words: list[str]) -> None:
-    def export(checkpoint: Annotated[Path, positional()], out: Path, license: str = "") -> tuple[Path, Path, str]:
-        """Export a finished run: model.safetensors, config.toml, classes.txt and README.md, a model card with its
-        scores and their stamp. `apc predict` and `apc eval` take the folder; no path of this machine is in it.
-
-        Args:
-            checkpoint: Folder of a finished run, or its best/.
-            out: Folder to write: new, empty, or an earlier export, which is replaced.
-            license: Licence of the weights as hubs write it, such as apache-2.0; default: not stated.
-        """
-        return checkpoint, out, license
-
-    folder, given, license = parse(export, words, "apc export")
-    folder, out = folder.resolve(), given.resolve()
+    flags = parse(ExportFlags, words, "apc export")
+    folder, out = flags.checkpoint.resolve(), flags.out.resolve()
     if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
-        raise ValueError(f"{given}: holds files that `apc export` did not write; give another --out")
+        raise ValueError(f"{flags.out}: holds files that `apc export` did not write; give another --out")
     from apc.files import require_writable
     from apc.methods.checkpoint import load_model, save_model
     from apc.reporting.model_card import at_best_epoch, model_card
@@ -46,11 +48,11 @@ def command(words: list[str]) -> None:
     part = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         save_model(part, method, _public(cfg), classes)
-        ModelFolder(part).card.write_text(model_card(row, out.name, license, epoch), encoding="utf-8")
+        ModelFolder(part).card.write_text(model_card(row, out.name, flags.license, epoch), encoding="utf-8")
         _replace(out, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    print(f"{given}: {', '.join(sorted(FILES))}; try it with `apc predict {given} photos/ --out predictions`")
+    print(f"{flags.out}: {', '.join(sorted(FILES))}; try it with `apc predict {flags.out} photos/ --out predictions`")
 
 
 def _public(cfg: Config) -> Config:

@@ -88,7 +88,7 @@ VERBS = {
     "doctor": "doctor",
     "report": "report",
 }
-"""Verbs, each with its module in apc/verbs/."""
+"""Verbs, each with its module in apc/cli/."""
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -2,54 +2,53 @@
 
 import time
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from apc.cli.parsing import parse, positional
 from apc.devices import device_of, set_threads
+from apc.flags import POSITIONAL, parse
 
 Picture = Literal["masks", "overlays", "heatmaps", "contact_sheet"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictFlags:
+    """Predict photographs: masks, overlays, heat maps of the patch branch, a contact sheet and summary.csv. The same
+    command goes on where it was stopped; a photograph that has changed is done again."""
+
+    checkpoint: Annotated[Path, POSITIONAL]
+    """Folder of a finished run, or one that `apc export` wrote."""
+    images: Annotated[tuple[Path, ...], POSITIONAL]
+    """Photographs, and folders of them with their subfolders; names may be anything."""
+    out: Path
+    """Folder of the predictions: new, empty, or of the same model and settings."""
+    eval_size: int = 0
+    """Side in pixels to which photographs are resized; default: as scored."""
+    crf: str = ""
+    """Dense CRF: none, vit_pcm, afa, toco, toco_cam, irn, deeplab or pocket; default: the model's own. Photographs
+    above a megapixel are refined at a megapixel, as many at once as there are cores."""
+    branch: Literal["decoder", "patch"] = "decoder"
+    """Branch whose masks are written."""
+    labels: str = ""
+    """What the photographs show, where you know it: class names such as "cat dog" for all of them, or a CSV file with
+    the columns image,labels. Other classes are then ruled out."""
+    only: tuple[Picture, ...] = ("masks", "overlays", "heatmaps", "contact_sheet")
+    """What is written; the masks and summary.csv always are."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    threads: int = 0
+    """Threads torch may use on the CPU; 0 is a thread a core."""
+
+
 def command(words: list[str]) -> None:
-    def predict(
-        checkpoint: Annotated[Path, positional()],
-        images: Annotated[tuple[Path, ...], positional()],
-        out: Path,
-        eval_size: int = 0,
-        crf: str = "",
-        branch: Literal["decoder", "patch"] = "decoder",
-        labels: str = "",
-        only: tuple[Picture, ...] = ("masks", "overlays", "heatmaps", "contact_sheet"),
-        device: str = "auto",
-        threads: int = 0,
-    ) -> dict[str, object]:
-        """Predict photographs: masks, overlays, heat maps of the patch branch, a contact sheet and summary.csv.
-        The same command goes on where it was stopped; a photograph that has changed is done again.
-
-        Args:
-            checkpoint: Folder of a finished run, or one that `apc export` wrote.
-            images: Photographs, and folders of them with their subfolders; names may be anything.
-            out: Folder of the predictions: new, empty, or of the same model and settings.
-            eval_size: Side in pixels to which photographs are resized; default: as scored.
-            crf: Dense CRF: none, vit_pcm, afa, toco, toco_cam, irn, deeplab or pocket; default: the model's own.
-                Photographs above a megapixel are refined at a megapixel, as many at once as there are cores.
-            branch: Branch whose masks are written.
-            labels: What the photographs show, where you know it: class names such as "cat dog" for all of them, or a
-                CSV file with the columns image,labels. Other classes are then ruled out.
-            only: What is written; the masks and summary.csv always are.
-            device: auto, cpu, cuda or cuda:N.
-            threads: Threads torch may use on the CPU; 0 is a thread a core.
-        """
-        return dict(locals())
-
-    asked = parse(predict, words, "apc predict")
-    out, folder = asked["out"], asked["checkpoint"]
+    flags = parse(PredictFlags, words, "apc predict")
+    out, folder = flags.out, flags.checkpoint
     from apc.prediction.output_folder import settings_of
     from apc.prediction.photographs import gather, image_labels
 
     settings_of(out)  # refuses a folder of anybody else's
-    photographs = gather(asked["images"], out)
+    photographs = gather(flags.images, out)
     from apc.config import from_dict
     from apc.files import file_fingerprint
     from apc.methods.checkpoint import load_model
@@ -58,18 +57,18 @@ def command(words: list[str]) -> None:
     from apc.prediction.predict import predict as predict_all
     from apc.runs.folder import ModelFolder
 
-    set_threads(asked["threads"])
-    device = device_of(asked["device"])
+    set_threads(flags.threads)
+    device = device_of(flags.device)
     method, trained, classes = load_model(folder, device)
-    changes = {k: asked[k] for k in ("eval_size", "crf") if asked[k]}
+    changes = {name: value for name in ("eval_size", "crf") if (value := getattr(flags, name))}
     cfg = from_dict(changes, trained, "apc predict")
     if cfg.scored_size % method.encoder.patch:
         patch = method.encoder.patch
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
-    labels = image_labels(asked["labels"], classes, photographs)
+    labels = image_labels(flags.labels, classes, photographs)
     model = file_fingerprint(str(ModelFolder(folder).weights))
     workers = cores() if cfg.crf != "none" and min(cores(), len(photographs)) > 1 else 0
-    job = Job(method, cfg, classes, model, asked["branch"], asked["only"], device, workers)
+    job = Job(method, cfg, classes, model, flags.branch, flags.only, device, workers)
 
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn

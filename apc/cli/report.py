@@ -1,24 +1,22 @@
 """`apc report`: the pages from the rows."""
 
-import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from apc.cli.parsing import parse, positional
+from apc.flags import POSITIONAL, parse, reports_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFlags:
+    """Build ablation.md, tables and figures from the rows below REPORTS/results; trains nothing."""
+
+    reports: Annotated[Path, POSITIONAL] = field(default_factory=reports_folder)
+    """Folder of the report (default: $APC_REPORTS, or reports)."""
 
 
 def command(words: list[str]) -> None:
-    usual = Path(os.environ.get("APC_REPORTS", "reports"))
-
-    def report(reports: Annotated[Path, positional()] = usual) -> Path:
-        """Build ablation.md, tables and figures from the rows below REPORTS/results; trains nothing.
-
-        Args:
-            reports: Folder of the report (default: $APC_REPORTS, or reports).
-        """
-        return reports
-
-    folder = parse(report, words, "apc report")
+    folder = parse(ReportFlags, words, "apc report").reports
     from apc.files import require_writable
     from apc.reporting.page import build
 

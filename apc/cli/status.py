@@ -1,24 +1,22 @@
 """`apc status`: what is finished, under way and failed."""
 
-import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from apc.cli.parsing import parse, positional
+from apc.flags import POSITIONAL, parse, runs_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusFlags:
+    """What is finished, under way and failed below a folder of runs."""
+
+    runs: Annotated[Path, POSITIONAL] = field(default_factory=runs_folder)
+    """Folder that keeps the runs (default: $APC_RUNS, or runs)."""
 
 
 def command(words: list[str]) -> None:
-    usual = Path(os.environ.get("APC_RUNS", "runs"))
+    folder = parse(StatusFlags, words, "apc status").runs
+    from apc.runs.status import status
 
-    def status(runs: Annotated[Path, positional()] = usual) -> Path:
-        """What is finished, under way and failed below a folder of runs.
-
-        Args:
-            runs: Folder that keeps the runs (default: $APC_RUNS, or runs).
-        """
-        return runs
-
-    folder = parse(status, words, "apc status")
-    from apc.runs.status import status as told
-
-    print(told(folder))
+    print(status(folder))

@@ -1,48 +1,51 @@
 """`apc train`: one setting, trained and scored."""
 
-import os
 import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-from apc.cli.parsing import base_config, parse, scores, unnamed
-from apc.config import Config
+from apc.config import PRESETS, Config
+from apc.experiment.config_flags import add_all_fields, config_of, preset_of
+from apc.flags import CommandLine, runs_folder, taken
 
 
-def _told(base: Config, rest: list[str]) -> tuple[Config, Path, str, int]:
-    """What the flags come to over a base."""
-    usual = Path(os.environ.get("APC_RUNS", "runs"))
+@dataclass(frozen=True, kw_only=True)
+class TrainFlags:
+    """Train one setting and score it. A preset may stand first: pocket (embedded data, the default), folder (your
+    photographs), voc or coco (what `apc data prepare` made). `--config FILE` lays a TOML file, such as best.toml, under
+    the flags. The same command continues a stopped run. It trains in one process: over N GPUs the same setting trains
+    with `python experiments/paper_setting.py voc --root DATA --num-workers N`."""
 
-    def train(
-        cfg: Annotated[Config, unnamed()] = base, runs: Path = usual, device: str = "auto", threads: int = 1
-    ) -> tuple[Config, Path, str, int]:
-        """Train one setting and score it. A preset may stand first: pocket (embedded data, the default), folder (your
-        photographs), voc or coco (what `apc data prepare` made). `--config FILE` lays a TOML file, such as best.toml,
-        under the flags. The same command continues a stopped run. It trains in one process: over N GPUs the same
-        setting trains with `python experiments/paper_setting.py --preset voc --num-workers N`.
+    runs: Path = field(default_factory=runs_folder)
+    """Folder that keeps the runs (default: $APC_RUNS, or runs)."""
+    device: str = "auto"
+    """auto, cpu, cuda or cuda:N."""
+    threads: int = 1
+    """Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits."""
 
-        Args:
-            cfg: The setting.
-            runs: Folder that keeps the runs (default: $APC_RUNS, or runs).
-            device: auto, cpu, cuda or cuda:N.
-            threads: Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits.
-        """
-        return cfg, runs, device, threads
 
-    return parse(train, rest, "apc train")
+def read_flags(words: Sequence[str]) -> tuple[Config, TrainFlags]:
+    """The setting and the flags of its training."""
+    preset, rest = preset_of(words)
+    line = CommandLine("apc train", TrainFlags.__doc__ or "", usage=f"apc train [{'|'.join(PRESETS)}] [flags]")
+    line.add(TrainFlags, "where it is trained")
+    add_all_fields(line, preset)
+    values = line.read(rest)
+    return config_of(preset, values), taken(TrainFlags, values)
 
 
 def command(words: list[str]) -> None:
-    cfg, runs, device, threads = _told(*base_config(words))
-    if cfg.method != "apc":  # file and flags lie over the preset of their method
-        cfg, runs, device, threads = _told(*base_config(words, cfg))
+    cfg, flags = read_flags(words)
     from apc.api import train
     from apc.parallel import cores
 
     if not cfg.weights:
         print("no --weights: the encoder starts from random numbers", flush=True)
-    run = train(cfg, runs=runs, device=device, threads=threads, report=_print_epoch, crf_workers=cores())
-    print(f"\n{scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
+    run = train(
+        cfg, runs=flags.runs, device=flags.device, threads=flags.threads, report=_print_epoch, crf_workers=cores()
+    )
+    print(f"\n{_scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
 
 
 def _next(cfg: Config, kept: Path) -> str:
@@ -73,3 +76,10 @@ def _print_epoch(numbers: dict[str, float]) -> None:
     if "final" not in numbers:
         named = "  ".join(f"{k} {v:.4g}" for k, v in numbers.items() if k not in ("epoch", "epochs", "seconds"))
         print(f"epoch {numbers['epoch']:.0f}/{numbers['epochs']:.0f}  {numbers['seconds']:.0f} s  {named}", flush=True)
+
+
+def _scores(metrics: dict[str, float]) -> str:
+    """Scores as lines for a terminal, each with what its name means."""
+    from apc.runs.scores import in_a_line
+
+    return "\n".join(f"  {name:18} {value:6.2f}  {in_a_line(name)}".rstrip() for name, value in metrics.items())

@@ -4,10 +4,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+import search_spaces
 from apc.config import PRESETS
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import parser
+from apc.experiment.flags import read_flags
 from apc.experiment.runner import ExperimentRun
+from apc.experiment.settings import settings_of
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
@@ -19,30 +21,22 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
     """Run steps one after another under one command line, that of the first; returns the exit code as `main`."""
     first = steps[0]
     try:
-        args = parser(
-            first.name,
-            first.title,
-            first.seeds,
-            first.minutes,
-            trials=first.trials if first.draw else None,
-            objectives=first.metric,
-        ).parse_args(argv)
-        run = ExperimentRun(first, args)
-        code = run.go()
+        flags = read_flags(first, sys.argv[1:] if argv is None else argv)
+        settings = settings_of(first, flags)
+        code = ExperimentRun(first, settings).go()
         for step in steps[1:]:
             if code:
                 break
             if step.plan_of_results:
-                step = replace(step, plan=step.plan_of_results(run.reports / "results", run.dataset))
-            run = ExperimentRun(step, args)
-            code = run.go()
+                step = replace(step, plan=step.plan_of_results(settings.reports / "results", settings.dataset))
+            code = ExperimentRun(step, settings_of(step, flags)).go()
         return code
     except ValueError as error:
         print(f"{first.name}: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
-        said = f"{error.filename or 'a file'}: {error.strerror or error}; the same command goes on where it was"
-        print(f"{first.name}: {said}", file=sys.stderr)
+        reason = f"{error.filename or 'a file'}: {error.strerror or error}"
+        print(f"{first.name}: {reason}; the same command goes on where it was", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted before anything was started", file=sys.stderr)
@@ -50,26 +44,29 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
 
 
 def search_space(words: Sequence[str]) -> int:
-    """`apc search NAME [flags]`: search a module of search_spaces; returns the exit code.
-
-    Its study, rows and best.toml are called space_NAME: search_NAME may be a script with settings of its own.
-    """
-    import search_spaces
-
+    """`apc search NAME [PRESET] [flags]`: search a module of search_spaces; returns the exit code."""
     if not words or words[0] in ("-h", "--help"):
-        print(f"apc search SPACE [flags]: {', '.join(search_spaces.names())}; apc search SPACE --help lists the flags")
+        spaces = ", ".join(search_spaces.names())
+        print(f"apc search SPACE [{'|'.join(PRESETS)}] [flags]: {spaces}; apc search SPACE --help lists the flags")
         return 0
-    name, *flags = words
     try:
-        module = search_spaces.load(name)
+        experiment = space_experiment(words[0])
     except ValueError as error:
         print(f"apc search: {error}", file=sys.stderr)
         return 2
+    return main(experiment, words[1:])
+
+
+def space_experiment(name: str) -> Experiment:
+    """A module of search_spaces as an experiment; ValueError where it is none.
+
+    Its study, rows and best.toml are called space_NAME: search_NAME may be a script with settings of its own.
+    """
+    module = search_spaces.load(name)
     plan = getattr(module, "PLAN", None)
-    title = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
-    experiment = Experiment(
+    return Experiment(
         name=f"space_{name}",
-        title=title,
+        title=(module.__doc__ or name).strip().splitlines()[0].rstrip("."),
         plan=plan,
         draw=None if plan else search_spaces.draw_of(module),
         space=getattr(module, "SPACE", None),
@@ -77,4 +74,3 @@ def search_space(words: Sequence[str]) -> int:
         chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )
-    return main(experiment, flags)

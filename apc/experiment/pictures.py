@@ -4,19 +4,20 @@ Nothing is trained and nothing is chosen by eye: a run that is missing is answer
 images are taken by RULE. The JSON file beside the results says what a picture shows, and the report reads it.
 """
 
-import argparse
 import json
-import os
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config, to_dict
-from apc.experiment.flags import config_of, parser, seeds_of
+from apc.experiment.config_flags import preset_of
+from apc.experiment.flags import Amount, Flags, Place, add_place, command_line, seeds_of
+from apc.experiment.settings import base_of, dataset_name, folders
 from apc.files import require_writable, write_atomically
+from apc.flags import dashed, taken
 from apc.reporting.figures.qualitative import file_name
 from apc.reporting.table_entry import PictureEntry
 from apc.runs.folder import RunFolder, load_run
@@ -46,8 +47,10 @@ def main(picture: Picture, argv: Sequence[str] | None = None) -> int:
     """Draw a picture from the command line; returns the exit code: 0, 2 (bad input or missing runs), 130."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = parser(picture.name, picture.title, {"pocket": 1, "folder": 1}, {}, trains=False).parse_args(words)
-        return _draw(picture, args, words)
+        preset, rest = preset_of(words)
+        line = command_line(picture.name, picture.title, {"pocket": 1, "folder": 1}, {}, preset)
+        add_place(line, trains=False)
+        return _draw(picture, Flags(preset, line.read(rest)), words)
     except ValueError as error:
         print(f"{picture.name}: {error}", file=sys.stderr)
         return 2
@@ -59,19 +62,17 @@ def main(picture: Picture, argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _draw(picture: Picture, args: argparse.Namespace, words: list[str]) -> int:
+def _draw(picture: Picture, flags: Flags, words: list[str]) -> int:
     knobs = {name for values in picture.settings.values() for name in values}
-    base = config_of(args, knobs)
-    base = replace(base, seed=seeds_of(args.seeds, 1)[0])
-    runs: Path = args.runs / "smoke" if args.smoke else args.runs
-    usual = Path(os.environ.get("APC_REPORTS", "reports"))
-    reports: Path = args.reports or (runs / "reports" if args.smoke else usual)
-    folders = find(picture.settings, base, runs)
-    missing = {label: folder for label, folder in folders.items() if not RunFolder(folder).row.is_file()}
+    amount = taken(Amount, flags.values)
+    base = replace(base_of(flags, knobs, amount.smoke), seed=seeds_of(amount.seeds, 1)[0])
+    runs, reports = folders(taken(Place, flags.values), amount.smoke)
+    run_folders = find(picture.settings, base, runs)
+    missing = {label: folder for label, folder in run_folders.items() if not RunFolder(folder).row.is_file()}
     seeds = ["--seeds", str(base.seed + 1)]
     training = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
-    if args.dry_run:
-        for label, folder in folders.items():
+    if amount.dry_run:
+        for label, folder in run_folders.items():
             print(f"{'to do' if label in missing else 'done '}  {folder.name}  {label}")
         print("every run is there" if not missing else f"what is to do is done by: {training}")
         return 0
@@ -80,7 +81,7 @@ def _draw(picture: Picture, args: argparse.Namespace, words: list[str]) -> int:
         raise ValueError(f"below {runs} there is no run of {listed}; make it with: {training}")
     require_writable(reports)
     command = shlex.join(["python", f"experiments/{picture.name}.py", *_without_folders(words)])
-    print(_drawn(picture, folders, base, reports, command))
+    print(_drawn(picture, run_folders, base, reports, command))
     return 0
 
 
@@ -92,7 +93,7 @@ def _drawn(picture: Picture, folders: dict[str, Path], base: Config, reports: Pa
 
     split = data.load(base, "val")
     images = first_of_each_class(split)
-    dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
+    dataset = dataset_name(base)
     path = reports / "figures" / file_name(picture.name, dataset)
     record = {
         "runs": {label: folder.name for label, folder in folders.items()},
@@ -138,27 +139,24 @@ def first_of_each_class(split: "Split", most: int = MOST) -> dict[str, int]:
 
 def _of_training(words: Sequence[str]) -> list[str]:
     """The flags without those that say how to draw."""
-    return without(words, {"--seeds": 1, "--reports": 1, "--dry-run": 0})
+    return without(words, {"--seeds", "--reports", "--dry-run"})
 
 
 def _without_folders(words: Sequence[str]) -> list[str]:
     """The flags with folders of this machine by their last name, and without where runs and reports lie."""
-    flags = without(words, {"--runs": 1, "--reports": 1})
+    rest = without(words, {"--runs", "--reports"})
     return [
         Path(word).name if before in ("--root", "--weights") else word
-        for before, word in zip(["", *flags], flags, strict=False)
+        for before, word in zip(["", *rest], rest, strict=False)
     ]
 
 
-def without(words: Sequence[str], flags: Mapping[str, int]) -> list[str]:
-    """Words of a command line without these flags, each with so many values, as `--flag value` or `--flag=value`."""
-    rest, skip = [], 0
+def without(words: Sequence[str], flags: Collection[str]) -> list[str]:
+    """Words of a command line without these flags and their values, as `--flag value` or `--flag=value`."""
+    rest, dropped = [], False
     for word in words:
-        name, equals, _ = word.partition("=")
-        if skip:
-            skip -= 1
-        elif name in flags:
-            skip = 0 if equals else flags[name]
-        else:
+        if word.startswith("--"):
+            dropped = dashed(word).partition("=")[0] in flags
+        if not dropped:
             rest.append(word)
     return rest

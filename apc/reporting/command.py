@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from apc.config import PRESETS, to_dict
+from apc.flags import spelt
 from apc.reporting.catalogue import entries
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
@@ -18,28 +19,29 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     if entry.script:  # its seeds are its own
         return shlex.join(["python", f"experiments/{entry.script}.py"])
     if entry.name.startswith("space_"):
-        words = ["apc", "search", entry.name.removeprefix("space_"), *_searched(rows)]
+        words = ["apc", "search", entry.name.removeprefix("space_")]
     elif entry.name in entries():
         words = ["python", f"experiments/{entry.name}.py"]
     else:
         return ""
     if not rows:
-        return shlex.join(words + (_photographs("PHOTOGRAPHS", "WEIGHTS") if dataset == "folder" else []))
+        return shlex.join(words + (_photographs("folder", "PHOTOGRAPHS", "WEIGHTS") if dataset == "folder" else []))
     shared = _shared(rows)
     preset = shared.get("dataset", "pocket")
-    if preset == "folder":
+    if preset != "pocket":
         names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
-        words += _photographs(dataset, names.pop() if len(names) == 1 else "WEIGHTS")
+        words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
+    words += _searched(rows) if entry.name.startswith("space_") else []
     usual = to_dict(PRESETS[preset]()) if preset in PRESETS else {}
     unusual = {name: value for name, value in shared.items() if name in usual and value != usual[name]}
     for name in ("train_list", "epochs"):
         if name in unusual:
-            words += [f"--{name.replace('_', '-')}", str(unusual.pop(name))]
+            words += spelt(name, unusual.pop(name))
     for name, value in unusual.items():
-        # What a label names is a knob of the experiment, which --set would refuse, even if all rows here share it.
+        # What a label names is a knob of the experiment, whose flag is refused, even if all rows here share it.
         named = any(f"{name}=" in row.row or str(value) == row.row for row in rows)
         if not named and name not in ("dataset", "root", "weights", "seed", *entry.sets):
-            words += ["--set", f"{name}={_written(value)}"]
+            words += spelt(name, value)
     return shlex.join([*words, "--seeds", _seeds(rows)])
 
 
@@ -49,27 +51,21 @@ def _searched(rows: Collection[Row]) -> list[str]:
     told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
     words = []
     for name in ("trials", "sampler", "grid_points", "search_seed", "objectives", "stop_early", "warm_start"):
-        value = _written(told.get(name, usual.get(name, "")))
-        if value != str(usual.get(name, "")):
-            words += [f"--{name.replace('_', '-')}", value]
+        value = told.get(name, usual.get(name, ""))
+        written = ",".join(value) if isinstance(value, list) else str(value)
+        if written != str(usual.get(name, "")):
+            words += spelt(name, written)
     return words
 
 
-def _photographs(root: str, weights: str) -> list[str]:
-    return ["--preset", "folder", "--root", root, *(["--weights", weights] if weights else [])]
+def _photographs(preset: str, root: str, weights: str) -> list[str]:
+    return [preset, "--root", root, *(["--weights", weights] if weights else [])]
 
 
 def _shared(rows: Collection[Row]) -> dict[str, Any]:
     """Fields that have one value in all rows."""
     first, *others = [row.config for row in rows]
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
-
-
-def _written(value: Any) -> str:
-    """A value as `--set` reads it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _seeds(rows: Collection[Row]) -> str:

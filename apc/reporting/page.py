@@ -144,6 +144,6 @@ def _verdicts(dataset: str, own: Mapping[str, Section]) -> list[str]:
 def _flags(dataset: str, rows: list[Row]) -> str:
     """The flags that name a data set other than the embedded one."""
     if dataset in PRESETS:
-        return f"--preset {dataset} --root FOLDER --weights WEIGHTS"
+        return f"{dataset} --root FOLDER --weights WEIGHTS"
     names = sorted({str(row.stamp["weights_name"]) for row in rows if row.stamp.get("weights_name")})
-    return f"--preset folder --root {shlex.quote(dataset)} --weights {shlex.quote(names[0]) if names else 'WEIGHTS'}"
+    return f"folder --root {shlex.quote(dataset)} --weights {shlex.quote(names[0]) if names else 'WEIGHTS'}"

@@ -17,7 +17,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from apc.config import Config, fields_of, from_dict
 
@@ -70,9 +70,11 @@ class Choice:
 
 Space = Mapping[str, Real | Whole | Choice]
 
-SAMPLERS = ("tpe", "gp", "cmaes", "nsga2", "random", "qmc", "grid")
+Sampler = Literal["tpe", "gp", "cmaes", "nsga2", "random", "qmc", "grid"]
+Stopper = Literal["none", "asha", "median"]
+SAMPLERS = get_args(Sampler)
 """Names of the ways to propose settings: those of apc/search/samplers.py, and the grid of a space that is data."""
-STOPPERS = ("none", "asha", "median")
+STOPPERS = get_args(Stopper)
 """Names of the rules by which a trial is given up early."""
 DRAWS = 64
 """Settings drawn of a space to look at it."""
@@ -80,16 +82,18 @@ DRAWS = 64
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How a space is searched."""
+    """How a space is searched; the flags of a search are its fields."""
 
     trials: int
     """Trials in all, those of earlier, interrupted calls included."""
-    sampler: str = "tpe"
-    """One of SAMPLERS but the grid, which is a plan."""
+    sampler: Sampler = "tpe"
+    """How settings are proposed; `grid` trains every setting of a grid and is a plan."""
+    grid_points: int = 3
+    """Values of a number in a grid."""
     objectives: tuple[str, ...] = ("miou",)
-    """Scores to raise, seconds to lower; two give a Pareto front."""
-    stop_early: str = "none"
-    """One of STOPPERS: whether a trial that looks bad in the middle of its first seed is given up."""
+    """Scores to raise, seconds to lower; two give a Pareto front, such as miou,train_seconds."""
+    stop_early: Stopper = "none"
+    """Whether a trial that looks bad in the middle of its first seed is given up; needs --eval-every 1."""
     search_seed: int = 0
     """Seed of the search itself."""
     hours: float = 0.0
@@ -101,8 +105,8 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS or self.stop_early not in STOPPERS:
-            given = f"--sampler {self.sampler}, --stop-early {self.stop_early}"
-            raise ValueError(f"{given}: choose from {', '.join(SAMPLERS)} and from {', '.join(STOPPERS)}")
+            named = f"--sampler {self.sampler}, --stop-early {self.stop_early}"
+            raise ValueError(f"{named}: choose from {', '.join(SAMPLERS)} and from {', '.join(STOPPERS)}")
         if not 1 <= len(self.objectives) == len(set(self.objectives)) <= 2:
             raise ValueError(f"--objectives {','.join(self.objectives)}: give one score, or two different ones")
         if len(self.objectives) > 1 and (self.sampler == "cmaes" or self.stop_early != "none"):
@@ -110,6 +114,19 @@ class SearchSettings:
             raise ValueError(f"{what} takes one objective, not {','.join(self.objectives)}")
         if min(self.hours, self.gpu_hours, self.search_seed) < 0:
             raise ValueError("--hours, --gpu-hours and --search-seed cannot be below 0")
+        if self.trials < 1:
+            raise ValueError(f"--trials is {self.trials}; it must be at least 1")
+        if self.grid_points < 2:
+            raise ValueError(f"--grid-points is {self.grid_points}; it must be at least 2")
+
+    @property
+    def stamp(self) -> dict[str, Any]:
+        """What the rows' stamp says of it."""
+        stamp: dict[str, Any] = {"sampler": self.sampler, "objectives": list(self.objectives)}
+        if self.sampler == "grid":
+            return stamp | {"grid_points": self.grid_points}
+        stamp |= {"search_seed": self.search_seed, "stop_early": self.stop_early, "trials": self.trials}
+        return stamp | ({"warm_start": self.warm_start.name} if self.warm_start else {})
 
 
 def check(space: Space, source: str) -> None:

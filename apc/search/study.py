@@ -52,7 +52,7 @@ class Study:
             from_dict(values, definition.base, source=definition.source)
         settings, stop_early = journal_settings(definition), definition.settings.stop_early
         if stop_early != "none" and not definition.base.eval_every:
-            raise ValueError(f"--stop-early {stop_early} needs scores while training; add --set eval_every=1")
+            raise ValueError(f"--stop-early {stop_early} needs scores while training; add --eval-every 1")
         self.definition, self.settings, self.runs = definition, definition.settings, runs
         self.base, self.seeds = definition.base, list(definition.seeds)
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray

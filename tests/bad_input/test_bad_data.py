@@ -306,7 +306,7 @@ def test_check_sees_a_mask_whose_pixels_changed(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["prepare", "pascal", "--root", "."], ["pascal", "'voc', 'coco'"]),
+        (["prepare", "pascal", "--root", "."], ["dataset is 'pascal'; choose from voc, coco"]),
         (["prepare", "voc", "--root", "absent"], ["root is 'absent'", "no such folder"]),
         (["check", "voc", "--root", "absent"], ["root is 'absent'", "no such folder"]),
         (["check", "folder", "--root", "absent"], ["root is 'absent'", "no such folder"]),

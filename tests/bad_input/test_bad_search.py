@@ -11,15 +11,17 @@ import apc.experiment.runner
 import search_spaces
 from apc.cli.main import main
 from apc.config import Config
-from apc.experiment.flags import config_of, how_of, parser
+from apc.experiment.flags import read_flags
+from apc.experiment.main import space_experiment
+from apc.experiment.settings import settings_of
 from apc.search.ray_session import exclusive
 from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
 from search_spaces import simple
 
 NAME = "space_simple.pocket"
-TINY = ["num_train=16", "num_val=4", "weights=", "crf=none", "epochs=1", "frozen_epochs=0", "warmup_steps=0"]
-FLAGS = [word for setting in TINY for word in ("--set", setting)] + ["--seeds", "1", "--trials", "5"]
+TINY = "--num-train 16 --num-val 4 --weights= --crf none --epochs 1 --frozen-epochs 0 --warmup-steps 0"
+FLAGS = [*TINY.split(), "--seeds", "1", "--trials", "5"]
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +33,12 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def begun(runs: Path) -> Study:
     """The study that `apc search simple` with FLAGS has begun, one trial of it asked for."""
-    args = parser("simple", "", {}, {}, trials=5).parse_args(FLAGS)
-    draw = search_spaces.draw_of(simple)
-    base, settings = config_of(args, set()), how_of(args, ["miou"])
-    definition = StudyDefinition(draw, name=NAME, base=base, seeds=[0], settings=settings, first=simple.FIRST)
+    experiment = space_experiment("simple")
+    settings = settings_of(experiment, read_flags(experiment, FLAGS))
+    assert settings.search and experiment.draw
+    definition = StudyDefinition(
+        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=simple.FIRST
+    )
     study = Study(definition, runs)
     assert study.take()
     return study
@@ -45,7 +49,7 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 
 CHANGED: dict[str, tuple[list[str], list[str]]] = {
-    "the base config": (["--set", "lr=0.5"], ["begun with other settings", "lr was 0.002, is 0.5", "--runs"]),
+    "the base config": (["--lr", "0.5"], ["begun with other settings", "lr was 0.002, is 0.5", "--runs"]),
     "the epochs": (["--epochs", "3"], ["epochs was 1, is 3"]),
     "the seeds": (["--seeds", "2"], ["seeds was [0], is [0, 1]"]),
     "the sampler": (["--sampler", "random"], ["sampler was tpe, is random"]),
@@ -152,10 +156,10 @@ def test_a_space_with_a_slip_is_one_sentence_of_the_command(
         (["--objectives", "miou,seconds"], ["--objectives seconds", "train_seconds"]),
         (["--retries", "-1"], ["--retries is -1"]),
         (["--trials", "0"], ["--trials is 0"]),
-        (["--sampler", "bohb"], ["bohb", "'tpe'"]),
-        (["--stop-early", "asha"], ["--stop-early asha", "eval_every=1"]),
+        (["--sampler", "bohb"], ["--sampler is 'bohb'; choose from tpe, gp"]),
+        (["--stop-early", "asha"], ["--stop-early asha", "add --eval-every 1"]),
         (["--stop-early", "asha", "--objectives", "patch_miou"], ["--stop-early asha", "not patch_miou", "tune_miou"]),
-        (["--log", "comet"], ["comet", "'mlflow', 'wandb'"]),
+        (["--log", "comet"], ["--log is 'comet'; choose from mlflow, wandb"]),
         (["--warm-start", "absent"], ["--warm-start absent", "no such folder"]),
         (["--sampler", "grid", "--hours", "1"], ["--sampler grid trains every", "leave out --trials, --hours"]),
         (["--grid-points", "4"], ["--grid-points is for --sampler grid", "is tpe"]),
@@ -201,6 +205,6 @@ def test_a_disk_that_fills_up_while_the_report_is_written_is_one_sentence(
     def full(run: object) -> None:
         raise OSError(28, os.strerror(28), "reports/results")
 
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", full)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", full)
     told = "reports/results: No space left on device; the same command goes on"
     refused(["search", "simple", *FLAGS], capsys, told)

@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 from processes import below, name_of, stat_of
 
-import search_spaces
-from apc.config import Config
-from apc.experiment.flags import config_of, how_of, parser
+from apc.experiment.flags import read_flags
+from apc.experiment.main import space_experiment
 from apc.experiment.outputs import write_trials
+from apc.experiment.settings import settings_of
 from apc.runs.rows import Row, load_rows
 from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
@@ -148,20 +148,20 @@ class Chaos:
             time.sleep(0.2)
 
 
-def undisturbed(runs: Path, base: Config, flags: list[str]) -> Study:
+def undisturbed(runs: Path, flags: list[str]) -> Study:
     """The same search in plain Python, without Ray."""
-    settings = how_of(arguments(flags), ["miou"])
-    draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
-    study = Study(StudyDefinition(draw, name=NAME, base=base, seeds=[0], settings=settings, first=joint.FIRST), runs)
+    experiment = space_experiment("joint")
+    settings = settings_of(experiment, read_flags(experiment, flags))
+    assert experiment.draw and settings.search
+    definition = StudyDefinition(
+        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=joint.FIRST
+    )
+    study = Study(definition, runs)
     while trial := study.take():
         for cfg in trial.configs:
             run(cfg, runs=runs, device="cpu")
         study.finish(trial)
     return study
-
-
-def arguments(flags: list[str]) -> Any:
-    return parser("joint", "", {}, {}, trials=1).parse_args(flags)
 
 
 def compared(path: Path) -> bytes:
@@ -171,9 +171,8 @@ def compared(path: Path) -> bytes:
 
 
 def survive(tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epochs: int, images: int) -> None:
-    settings = [f"num_train={images}", "num_val=8", "weights=", "crf=none", f"epochs={epochs}", "warmup_steps=0"]
-    settings += ["batch_size=8", "frozen_epochs=0"]
-    flags = [word for setting in settings for word in ("--set", setting)]
+    flags = f"--num-train {images} --num-val 8 --weights= --crf none --epochs {epochs} --warmup-steps 0".split()
+    flags += ["--batch-size", "8", "--frozen-epochs", "0"]
     flags += ["--trials", str(trials), "--seeds", "1", "--max-concurrent", "1", "--retries", str(sum(kinds.values()))]
     chaos = Chaos(tmp_path, [*flags, "--runs", "runs", "--reports", "reports"])
     plan = kills(seed, kinds, trials * epochs)
@@ -181,7 +180,7 @@ def survive(tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epoch
     chaos.go(plan)
     took = time.monotonic() - began
 
-    study = undisturbed(tmp_path / "plain", config_of(arguments(flags), set()), flags)
+    study = undisturbed(tmp_path / "plain", flags)
     write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
     results = tmp_path / "reports" / "results" / "space_joint"
     assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")

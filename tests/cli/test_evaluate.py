@@ -185,7 +185,7 @@ SPOIL: dict[str, tuple[Callable[[Path], object], list[str], list[str]]] = {
     "a negative size": (lambda r: None, ["--sizes", "-48"], ["sizes has -48"]),
     "scales that fall": (lambda r: None, ["--multi-scale", "1", "0.5"], ["multi_scale is (1.0, 0.5)", "rising"]),
     "an unknown CRF": (lambda r: None, ["--crf", "tco"], ["crf is 'tco'", "vit_pcm, afa, toco"]),
-    "an unknown aspect": (lambda r: None, ["--aspect", "wide"], ["wide", "'squash', 'keep'"]),
+    "an unknown aspect": (lambda r: None, ["--aspect", "wide"], ["--aspect is 'wide'; choose from squash, keep"]),
     "no branch": (lambda r: None, ["--branches"], ["branches"]),
     "fewer than no processes": (lambda r: None, ["--crf-workers", "-1"], ["crf_workers is -1"]),
     "an output that is no JSON": (lambda r: None, ["--out", "scores.csv"], ["out is scores.csv", ".json"]),

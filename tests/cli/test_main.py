@@ -8,8 +8,6 @@ from printed import scores_in
 from refusal import flags
 
 from apc.cli.main import main
-from apc.cli.parsing import base_config
-from apc.config import folder, pocket
 
 
 def test_what_train_prints_eval_prints_again(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,14 +37,6 @@ def test_photographs_of_any_kind_are_read(photographs: Path) -> None:
         image = Image.open(path).convert(mode)
         image.save(path, format="TIFF" if mode == "CMYK" else "PNG")
     assert main(flags(photographs)) == 0
-
-
-def test_presets_and_config_files_lie_under_the_flags(tmp_path: Path) -> None:
-    (tmp_path / "best.toml").write_text("lambda1 = 0.3\nk = 4\n")
-    cfg, rest = base_config(["folder", "--config", str(tmp_path / "best.toml"), "--k", "5"])
-    assert (cfg.lambda1, cfg.k, cfg.encoder) == (0.3, 4, folder().encoder) and rest == ["--k", "5"]
-    assert base_config(["folder", f"--config={tmp_path / 'best.toml'}", "--k", "5"]) == (cfg, rest)
-    assert base_config([]) == (pocket(), [])
 
 
 def test_without_a_verb_the_verbs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:

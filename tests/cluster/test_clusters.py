@@ -1,5 +1,6 @@
 """The cluster commands on machines of their own: `ray up` and `ray submit` over ssh, and a node that goes dark."""
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from cluster.machine import ROOT, Machine, described, install, missing, wait
 from rows import stripped
 
 from apc.config import from_dict, pocket
+from apc.flags import spelt
 from apc.runs.rows import load_rows
 from apc.search.schedule import Schedule
 from apc.training.run import identity, run
@@ -87,7 +89,7 @@ def test_a_search_that_loses_a_node_leaves_the_table_of_one_that_does_not(
     assert "would fail  storage     /tmp/ray/mine: 10.77.0.2 cannot write there" in told
     assert "would fail  resources   a process asks for 2 CPUs and 0 GPUs of one node" in told
 
-    flags = " ".join(f"--set {name}={value}" for name, value in SMALL.items())
+    flags = shlex.join(word for name, value in SMALL.items() for word in spelt(name, value))
     script = f"python {ROOT}/experiments/table7_pooling.py {flags} --seeds 1"
     runs, undisturbed = tmp_path / "runs", tmp_path / "undisturbed"
     search = left.start(

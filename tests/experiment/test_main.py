@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 import apc.experiment.definition
 import apc.experiment.runner
 from apc.config import from_dict, from_toml, pocket, to_dict
-from apc.experiment.flags import override, seeds_of
+from apc.experiment.flags import seeds_of
 from apc.experiment.main import main, search_space
 from apc.experiment.outputs import merged
 from apc.runs.folder import save_run
@@ -41,7 +41,7 @@ def test_help_is_told_at_once(script: str, tmp_path: Path) -> None:
     assert told.returncode == 0 and lines and all(line.startswith("import time:") for line in lines)
     imported = {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
     assert not imported & {"torch", "ray", "optuna", "timm", "pandas", "matplotlib", "scipy"}
-    for word in ("--preset", "--smoke", "--set KEY=VALUE", "the same\ncommand goes on"):
+    for word in ("[pocket|folder|voc|coco]", "--smoke", "--help-fields", "the same\ncommand goes on"):
         assert word in told.stdout
     assert list(tmp_path.iterdir()) == []
 
@@ -53,34 +53,34 @@ def test_a_script_names_its_table_its_command_and_what_to_expect(script: str) ->
     assert f"python experiments/{script}.py" in head and "minute" in head and "Expect" in head
 
 
-FEW = "--set num_train=16 --set num_val=2"
+FEW = "--num-train 16 --num-val 2"
 BAD: list[tuple[str, str]] = [
     ("--sedes 3", "did you mean --seeds?"),
-    ("--preset pockt", "choose from 'pocket', 'folder'"),
-    ("--set thteta=0.5", "did you mean theta?"),
-    ("--set theta=1.5", "theta is 1.5; it must lie between 0 and 1"),
-    ("--set theta=high", "theta is 'high'; it must be a number"),
-    ("--set k=0", "k is 0; it must lie between 1"),
-    ("--set epsilon=0.3", "epsilon is 0.3; it must lie between 0.5 and 1"),
-    ("--set mce=clampd", "did you mean clamped?"),
-    ("--set theta", "write KEY=VALUE"),
-    ("--set pooling=max", "varies it itself"),
-    ("--set seed=3", "use --seeds"),
+    ("pockt", "there is no preset 'pockt'; choose from pocket, folder, voc, coco (did you mean pocket?)"),
+    ("--thteta 0.5", "did you mean --theta?"),
+    ("--theta 1.5", "theta is 1.5; it must lie between 0 and 1"),
+    ("--theta high", "theta is 'high'; it must be a number"),
+    ("--k 0", "k is 0; it must lie between 1"),
+    ("--epsilon 0.3", "epsilon is 0.3; it must lie between 0.5 and 1"),
+    ("--mce clampd", "did you mean clamped?"),
+    ("--theta", "--theta needs a value"),
+    ("--pooling max", "varies it itself"),
+    ("--seed 3", "use --seeds"),
     ("--seeds many", "give how many"),
     ("--seeds 0", "give how many"),
     ("--config missing.toml", "missing.toml: there is no such file"),
-    ("--preset folder", "--root is missing"),
-    ("--root photographs", "add --preset folder"),
-    ("--preset folder --root nowhere", "nowhere"),
+    ("folder", "--root is missing"),
+    ("--root photographs", "write folder as the first word"),
+    ("folder --root nowhere", "nowhere"),
     ("--num-workers 0", "--num-workers is 0"),
     ("--address 127.0.0.1:1", "no Ray cluster answers there"),
     ("--address ray://127.0.0.1:1", "no Ray cluster answers there"),
     ("--runs taken/runs", "taken/runs: cannot be written"),
     ("--reports taken", "taken: cannot be written"),
-    (f"{FEW} --set encoder=resnet50", "encoder is 'resnet50'"),
-    (f"{FEW} --set decoder_blocks=1,9", "decoder_blocks is (1, 9)"),
-    (f"{FEW} --set image_size=50", "image_size is 50"),
-    ("--set num_train=99999", "num_train is 99999; the training list has 1600 images"),
+    (f"{FEW} --encoder resnet50", "encoder is 'resnet50'"),
+    (f"{FEW} --decoder-blocks 1 9", "decoder_blocks is (1, 9)"),
+    (f"{FEW} --image-size 50", "image_size is 50"),
+    ("--num-train 99999", "num_train is 99999; the training list has 1600 images"),
 ]
 
 
@@ -90,10 +90,10 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("")
-    refused([*flags.split(), "--set", "weights="], sentence, tmp_path, monkeypatch, capsys)
+    refused([*flags.split(), "--weights="], sentence, tmp_path, monkeypatch, capsys)
 
 
-PHOTOS = "--preset folder --root photos --set encoder=pocket --set decoder_blocks=1,3 --set image_size=48"
+PHOTOS = "folder --root photos --encoder pocket --decoder-blocks 1 3 --image-size 48"
 BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "an image that cannot be decoded": (
         lambda r: (r / "images" / "photo 3.png").write_text("x"),
@@ -120,8 +120,8 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "",
         "label 'green' is not in",
     ),
-    "no timm encoder": (lambda r: None, "--set encoder=resnet50", "encoder is 'resnet50'"),
-    "more images than there are": (lambda r: None, "--set num_train=99", "num_train is 99; the training list has 8"),
+    "no timm encoder": (lambda r: None, "--encoder resnet50", "encoder is 'resnet50'"),
+    "more images than there are": (lambda r: None, "--num-train 99", "num_train is 99; the training list has 8"),
 }
 
 
@@ -144,7 +144,7 @@ def refused(
     experiment: apc.experiment.definition.Experiment = table7_pooling.EXPERIMENT,
 ) -> None:
     """Bad input: exit code 2, one line, no file, and no search begun."""
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", lambda run: pytest.fail("the search has begun"))
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: pytest.fail("the search has begun"))
     before = sorted(path for path in place.rglob("*") if path.is_file())
     assert main(experiment, flags) == 2
     told = capsys.readouterr()
@@ -166,25 +166,16 @@ def test_a_search_without_masks_is_refused_and_a_table_is_not(
         row = Row(run="a", config=to_dict(run.base), metrics={}, seconds={})
         return [(point, [row]) for point in run.plan.next([])]
 
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", unscored)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", unscored)
     assert main(table7_pooling.EXPERIMENT, PHOTOS.split()) == 0
     told = capsys.readouterr().out
     assert "adaptive_k       –\n" in told and "failed" not in told
 
 
 def test_the_exit_code_reaches_the_shell_without_a_traceback(tmp_path: Path) -> None:
-    told = run(str(ROOT / "experiments" / "grid_lambda.py"), "--set", "theta=2", cwd=tmp_path)
+    told = run(str(ROOT / "experiments" / "grid_lambda.py"), "--theta", "2", cwd=tmp_path)
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr == "grid_lambda: theta is 2.0; it must lie between 0 and 1\n"
-
-
-def test_an_override_is_read_as_its_field_wants_it() -> None:
-    assert override("lambda1=1") == ("lambda1", 1.0) and isinstance(override("lambda1=1")[1], float)
-    assert override("k=3") == ("k", 3)
-    assert override("bilstm=false") == ("bilstm", False)
-    assert override("weights=a=b.pth") == ("weights", "a=b.pth")
-    assert from_dict(dict([override("decoder_blocks=1,2")])).decoder_blocks == (1, 2)
-    assert from_dict(dict([override("mce=clamped")])).mce == "clamped"
 
 
 def test_seeds_are_a_number_or_a_list() -> None:
@@ -197,7 +188,7 @@ def test_seeds_are_a_number_or_a_list() -> None:
 
 def test_a_dry_run_lists_the_runs_and_starts_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
-    assert main(grid_lambda.EXPERIMENT, ["--dry-run", "--seeds", "2", "--set", "weights=", *place]) == 0
+    assert main(grid_lambda.EXPERIMENT, ["--dry-run", "--seeds", "2", "--weights=", *place]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("lambda1=0 lambda2=0 seed 0") and lines[0].startswith("to do")
     assert lines[-1] == "0 runs done, 10 to do, and at most 14 more that depend on their scores"
@@ -212,8 +203,8 @@ def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureF
 
 
 def test_a_knob_that_an_optuna_space_draws_cannot_be_set(capsys: pytest.CaptureFixture[str]) -> None:
-    assert search_space(["simple", "--set", "theta=0.5"]) == 2
-    assert capsys.readouterr().err == "space_simple: --set theta: this experiment varies it itself\n"
+    assert search_space(["simple", "--theta", "0.5"]) == 2
+    assert capsys.readouterr().err == "space_simple: --theta: this experiment varies it itself\n"
 
 
 def test_a_space_is_checked_when_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,24 +253,24 @@ def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row
         cfg = from_dict({"pooling": label}, base)
         row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 50.0}, seconds={})
         save_run(Path("runs"), row)
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_prepare", lambda run: None)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
 
     def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
-        raise Interrupted(run._schedule().result())
+        raise Interrupted(run.schedule().result())
 
-    words = ["--seeds", "1", "--set", "weights="]
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", interrupted)
+    words = ["--seeds", "1", "--weights="]
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", interrupted)
     assert main(table7_pooling.EXPERIMENT, words) == 130
     rows = load_rows(file)
     assert len(rows) == 23 and all(old in rows for old in committed)
     assert list(dict.fromkeys(row.row for row in rows)) == labels
 
     def failed(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
-        (point, *_) = run._schedule().plan.next([])
+        (point, *_) = run.schedule().plan.next([])
         lost = Row(run="lost", config=to_dict(base), metrics={}, seconds={}, error="FloatingPointError: nan")
-        return [(point, [lost]), *run._schedule().result()]
+        return [(point, [lost]), *run.schedule().result()]
 
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", failed)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", failed)
     assert main(table7_pooling.EXPERIMENT, words) == 1
     assert [row.error for row in load_rows(file) if row.run == "lost"] == ["FloatingPointError: nan"]
     assert len(load_rows(file)) == 24
@@ -291,10 +282,10 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
     monkeypatch.chdir(tmp_path)
     cfg = replace(pocket(), weights="", lambda1=0.3)
     row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"tune_miou": 9.0}, seconds={}, stamp={"commit": "c"})
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_prepare", lambda run: None)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
     found = [(points([{"lambda1": 0.3}]).points[0], [row])]
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", lambda run: found)
-    words = ["--seeds", "1", "--set", "weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7"]
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: found)
+    words = ["--seeds", "1", "--weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7"]
     assert search_space(["joint", *words, "--objectives", "tune_miou"]) == 0
     (kept,) = load_rows(Path("reports/results/space_joint/pocket.jsonl"))
     assert kept.stamp == {
@@ -318,13 +309,13 @@ def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeyp
     best.write_text("lambda1 = 0.1\n")
     cfg = replace(pocket(), weights="", lambda1=0.0, lambda2=0.0)
     save_run(Path("runs"), Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 9.0}, seconds={}))
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_prepare", lambda run: None)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
 
     def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
-        raise Interrupted(run._schedule().result())
+        raise Interrupted(run.schedule().result())
 
-    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "_search", interrupted)
-    assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--set", "weights="]) == 130
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", interrupted)
+    assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--weights="]) == 130
     assert best.read_text() == "lambda1 = 0.1\n"
     assert len(load_rows(best.with_name("pocket.jsonl"))) == 1
 
@@ -363,8 +354,8 @@ def test_a_script_goes_the_whole_way_under_smoke(script: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_photographs_go_the_whole_way_under_smoke(photographs: Path, tmp_path: Path) -> None:
-    small: list[Any] = ["--set", "image_size=64", "--set", "crf=none", "--set", "batch_size=4", "--set", "num_train=8"]
-    words = ["--smoke", "--preset", "folder", "--root", "photos", *small, "--seeds", "1", "--set", "num_val=3"]
+    small = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3".split()
+    words = ["folder", "--smoke", "--root", "photos", *small, "--seeds", "1"]
     told = run(str(ROOT / "experiments" / "table7_pooling.py"), *words, cwd=photographs.parent)
     assert told.returncode == 0, told.stderr
     assert "no --weights" in told.stderr
@@ -378,7 +369,7 @@ def test_photographs_go_the_whole_way_under_smoke(photographs: Path, tmp_path: P
 
 @pytest.mark.slow
 def test_apc_search_goes_the_whole_way_under_smoke(tmp_path: Path) -> None:
-    told = run("-m", "apc", "search", "simple", "--smoke", "--set", "crf=none", "--max-concurrent", "1", cwd=tmp_path)
+    told = run("-m", "apc", "search", "simple", "--smoke", "--crf", "none", "--max-concurrent", "1", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     rows = load_rows(tmp_path / "runs" / "smoke" / "reports" / "results" / "space_simple" / "pocket.jsonl")
     assert [row.config["seed"] for row in rows] == [0, 1, 0, 1]

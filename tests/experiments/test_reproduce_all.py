@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from apc.config import pocket, to_dict
-from apc.experiment.flags import parser
 from apc.experiment.forecast import hours
 from apc.reporting.catalogue import entries, pictures
 from apc.runs.folder import save_run
@@ -37,7 +36,7 @@ def test_hours_follow_the_finished_runs_that_are_alike() -> None:
 def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--set", "weights=", "--dry-run"]
+    place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--weights=", "--dry-run"]
     only = ["--only", "table7_pooling", "--only=table8_components", "--only", "table9_cosine"]
     save_run(tmp_path / "runs", Row(run=identity(BASE), config=to_dict(BASE), metrics={"miou": 9.0}, seconds={}))
     assert reproduce_all.main([*place, *only]) == 0
@@ -100,11 +99,3 @@ def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_tr
     assert [name for name, _ in called] == ["table7_pooling", "figure7_qualitative", "figure6_heatmaps"]
     assert called[0][1] == ["--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]
     assert called[1][1] == called[2][1] == ["--smoke", "--seeds", "1"]
-
-
-def test_the_flags_that_pictures_lack_are_those_of_training() -> None:
-    train, draw = (
-        {flag for a in parser("x", "", {}, {}, trains=trains)._actions for flag in a.option_strings}
-        for trains in (True, False)
-    )
-    assert train - draw == set(reproduce_all.TRAINING)

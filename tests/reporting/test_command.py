@@ -25,10 +25,10 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
     for row in rows:
         row.stamp["weights_name"] = "deit tiny.safetensors"
     assert command(table7, "cats", rows) == (
-        "python experiments/table7_pooling.py --preset folder --root cats --weights 'deit tiny.safetensors' "
-        "--train-list train_small.csv --epochs 6 --set jitter=0.1 --seeds 0,3"
+        "python experiments/table7_pooling.py folder --root cats --weights 'deit tiny.safetensors' "
+        "--train-list train_small.csv --epochs 6 --jitter 0.1 --seeds 0,3"
     )
-    assert command(table7, "pocket", made([0], replace(pocket(), pooling="max", k=9))).endswith("--set k=9 --seeds 1")
+    assert command(table7, "pocket", made([0], replace(pocket(), pooling="max", k=9))).endswith("--k 9 --seeds 1")
     assert command(described("space_simple"), "pocket", usual[:1]) == "apc search simple --seeds 1"
     assert command(described("joint"), "pocket", usual) == ""
     by_hand = made([0], replace(pocket(), pooling="max"))

@@ -16,7 +16,7 @@ from apc.runs.rows import save_rows
 def test_an_empty_page_names_the_commands_that_fill_it(tmp_path: Path) -> None:
     text = build(tmp_path).read_text()
     assert "### pocket: pending" in text and "\npython experiments/table7_pooling.py\n" in text
-    assert "python experiments/grid_lambda.py --preset folder --root PHOTOGRAPHS" in text and "None yet" in text
+    assert "python experiments/grid_lambda.py folder --root PHOTOGRAPHS" in text and "None yet" in text
 
 
 POOLED = [*pooling_rows(), a_row("max", 7, 0.0, pooling="max", error="FloatingPointError: mce is nan")]
@@ -81,7 +81,7 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     save_rows(tmp_path / "results/table7_pooling/my cats.jsonl", pooling_rows(1))
     (results / "my cats.best.toml").write_text("theta = 0.5\nk = 6\n")
     text = build(tmp_path).read_text()
-    assert "apc search theta --preset folder --root 'my cats'" in text and "### my cats" in text
+    assert "apc search theta folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
     of_photographs = sum("folder" in experiment.presets for experiment in entries().values())
@@ -114,7 +114,7 @@ def test_each_data_set_is_told_once_with_what_was_trained_and_what_waits(tmp_pat
     assert "photographs of PASCAL VOC 2012" in told and "651 for training, 225 for validation" in told
     assert "- 15 epochs, 651 training images, encoder `deit` with the weights `deit.safetensors`: Table 7\n" in told
     assert "pending: `python experiments/table8_components.py`" in told
-    assert "add `--preset folder --root voc-animals --weights deit.safetensors`" in told
+    assert "add `folder --root voc-animals --weights deit.safetensors`" in told
     assert text.count("drawn miniature of VOC") == 1 and "Tables 3 and 4 cannot be tested here" in head
     assert "measured afterwards: commit `beefbeef` on H100" in body and "protocol: 1" not in body.split("beefbeef")[1]
     assert "`python experiments/reproduce_all.py`" in head

@@ -19,8 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def command(runs: Path, *more: str) -> list[str]:
     """A search of some 20 seconds on two cores: 4 settings, 1 seed."""
-    small = ["num_train=64", "num_val=4", "weights=", "crf=none", "epochs=8", "warmup_steps=0"]
-    flags = [word for setting in small for word in ("--set", setting)]
+    flags = "--num-train 64 --num-val 4 --weights= --crf none --epochs 8 --warmup-steps 0".split()
     place = ["--runs", str(runs), "--reports", str(runs / "reports"), "--seeds", "1"]
     return [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *flags, *place, *more]
 

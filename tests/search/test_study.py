@@ -165,7 +165,7 @@ def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tm
 
 
 def test_early_stopping_without_scores_on_the_way_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--stop-early asha needs scores while training; add --set eval_every=1"):
+    with pytest.raises(ValueError, match="--stop-early asha needs scores while training; add --eval-every 1"):
         study(tmp_path, 2, stop_early="asha", base=replace(BASE, eval_every=0))
 
 

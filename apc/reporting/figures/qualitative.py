@@ -135,7 +135,7 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
         shown = record["shown"]
     except FileNotFoundError:
         make = f"python experiments/{name}.py" + (
-            " --preset folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
+            " folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
         )
         return [f"### {dataset}: pending", f"Nothing is drawn. This command does it:\n\n```\n{make}\n```"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,0 +1,103 @@
+"""One way from a command line to a Config, for verbs, scripts and searches alike.
+
+    [PRESET] [--config TOML] [--FIELD VALUE ...]
+
+The preset is the first word. File and flags lie over it, in this order; of another method than apc they lie over that
+method's published setting or, on small data, its proportions.
+"""
+
+import difflib
+import functools
+import shlex
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from apc.config import PRESETS, Config, from_dict, from_toml
+from apc.flags import CommandLine, Flag, choose_from, documented, flag_of
+
+Layer = Callable[[Config], Config]
+"""Lays values over a Config."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigFile:
+    """The file that lies between preset and flags."""
+
+    config: Annotated[Path | None, Flag(metavar="TOML")] = None
+    """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
+
+
+def preset_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The preset, which is the first word or else pocket, and the other words."""
+    if not words or words[0].startswith("-"):
+        return "pocket", list(words)
+    if words[0] not in PRESETS:
+        raise ValueError(f"there is no preset {words[0]!r}; {choose_from(PRESETS, words[0])}")
+    return words[0], list(words[1:])
+
+
+def parts() -> dict[str, list[str]]:
+    """Fields of Config by the part they belong to: data, model, losses, training, scoring."""
+    found: dict[str, list[str]] = {}
+    for name, field in documented(Config).items():
+        found.setdefault(field.part, []).append(name)
+    return found
+
+
+def add_fields(line: CommandLine, title: str, names: Collection[str], preset: str, *, hidden: bool = False) -> None:
+    """Add fields of Config as a group of the help, with the preset's values as their defaults."""
+    line.add(Config, title, names=names, defaults=vars(PRESETS[preset]()), hidden=hidden, lenient=True)
+
+
+def add_all_fields(line: CommandLine, preset: str) -> None:
+    """Add the file and every field of Config, each part a group of the help."""
+    line.add(ConfigFile, "what they lie over")
+    for part, names in parts().items():
+        add_fields(line, part, names, preset)
+    answer_old_spellings(line)
+
+
+def answer_old_spellings(line: CommandLine) -> None:
+    """Tell whoever types --preset or --set what has taken their place."""
+    line.refuse("--preset", lambda name: f"--preset is gone; write {name or 'the preset'} as the first word")
+    line.refuse("--set", _instead_of_set)
+
+
+def _instead_of_set(setting: str) -> str:
+    name, _, value = setting.partition("=")
+    near = difflib.get_close_matches(name, [f.name for f in fields(Config)], n=1)
+    example = f"{flag_of(near[0])} {shlex.quote(value)}" if near else "--theta 0.8"
+    return f"--set is gone; every field is a flag: write {example}"
+
+
+def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config:
+    """Config of a preset and of what a command line says.
+
+    Args:
+        preset: Name of the preset.
+        values: What `CommandLine.read` gave: `config`, fields of Config, and others, which are left alone.
+        between: What lies over the file and under the flags.
+    """
+    file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
+    layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
+    cfg = _over(PRESETS[preset](), layers)
+    if cfg.method != "apc":
+        from apc.methods import registry
+
+        cfg = _over(registry.preset(preset, cfg), layers)
+    if cfg.dataset != "pocket" and not cfg.root:
+        raise ValueError(f"--root is missing: {cfg.dataset} needs the folder of its images")
+    if cfg.dataset == "pocket" and cfg.root:
+        raise ValueError(f"--root is {cfg.root}, but pocket data lies in no folder; write folder as the first word")
+    return cfg
+
+
+def named_fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a command line's values that are fields of Config."""
+    return {f.name: values[f.name] for f in fields(Config) if f.name in values}
+
+
+def _over(base: Config, layers: Sequence[Layer]) -> Config:
+    return functools.reduce(lambda cfg, layer: layer(cfg), layers, base)

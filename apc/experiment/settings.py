@@ -1,0 +1,153 @@
+"""What an experiment's command line comes to: everything checked that can be known before data is read."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from apc.config import PRESETS, Config, from_dict
+from apc.experiment.config_flags import config_of, named_fields
+from apc.experiment.definition import Experiment
+from apc.experiment.flags import Amount, Flags, Place, Workers, seeds_of
+from apc.flags import flag_of, reports_folder, taken
+from apc.runs.scores import IN_CURVES, LOWER_IS_BETTER, scores_of
+from apc.search import spaces
+from apc.search.plans import Plan, points
+
+SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
+"""Settings of a smoke run: the whole way, and numbers that mean nothing."""
+SMOKE_POCKET = SMOKE | {"weights": "", "num_train": 64}
+"""The same of the embedded data, whose encoder then needs no pre-training."""
+SMOKE_SEEDS = 2
+SMOKE_TRIALS = 2
+
+OF_A_GRID = ("sampler", "grid_points", "objectives")
+"""Settings of a search that mean something to a grid."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentSettings:
+    """One call of an experiment."""
+
+    preset: str
+    base: Config
+    """Setting over which the points of the plan or the space's values are laid."""
+    seeds: tuple[int, ...]
+    plan: Plan | None
+    """Points to run; None where a space is searched with Optuna."""
+    search: spaces.SearchSettings | None
+    """How the space is searched; None where there is none."""
+    metrics: tuple[str, ...]
+    """Scores that settings are chosen by or, of a table, shown on the terminal."""
+    runs: Path
+    """Folder of the run folders."""
+    reports: Path
+    """Folder of rows, tables and figures."""
+    workers: Workers
+    smoke: bool
+    dry_run: bool
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set, for folders their last name."""
+        return dataset_name(self.base)
+
+
+def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
+    """Settings of an experiment under a command line; ValueError for what cannot be."""
+    amount, place = taken(Amount, flags.values), taken(Place, flags.values)
+    workers = taken(Workers, flags.values)
+    runs, reports = folders(place, amount.smoke)
+    plan = experiment.smoke_plan if amount.smoke and experiment.smoke_plan else experiment.plan
+    base = base_of(flags, _knobs(experiment, plan, flags.preset), amount.smoke)
+    own = experiment.own_seeds[:SMOKE_SEEDS] if amount.smoke else experiment.own_seeds
+    usual = SMOKE_SEEDS if amount.smoke else experiment.seeds.get(flags.preset, 3)
+    search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.draw else None
+    return ExperimentSettings(
+        preset=flags.preset,
+        base=base,
+        seeds=own or tuple(seeds_of(amount.seeds, usual)),
+        plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
+        search=search,
+        metrics=search.objectives if search else (experiment.metric,),
+        runs=runs,
+        reports=reports,
+        workers=workers,
+        smoke=amount.smoke,
+        dry_run=amount.dry_run,
+    )
+
+
+def folders(place: Place, smoke: bool) -> tuple[Path, Path]:
+    """Folders of the runs and of the report; those of a smoke run lie below the others."""
+    runs = place.runs / "smoke" if smoke else place.runs
+    return runs, place.reports or (runs / "reports" if smoke else reports_folder())
+
+
+def base_of(flags: Flags, knobs: Collection[str], smoke: bool = False) -> Config:
+    """Config that the flags describe; `knobs` are what the experiment varies itself and a flag must not fix."""
+    for name in named_fields(flags.values):
+        if name == "seed" or name in knobs:
+            instead = "use --seeds" if name == "seed" else "this experiment varies it itself"
+            raise ValueError(f"{flag_of(name)}: {instead}")
+    return config_of(flags.preset, flags.values, *([_small] if smoke else []))
+
+
+def dataset_name(cfg: Config) -> str:
+    """Name of a data set in rows and files: a folder of photographs has its own."""
+    return Path(cfg.root).resolve().name if cfg.dataset == "folder" else cfg.dataset
+
+
+def _small(cfg: Config) -> Config:
+    """A setting as `--smoke` runs it."""
+    return from_dict(SMOKE_POCKET if cfg.dataset == "pocket" else SMOKE, cfg)
+
+
+def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None, preset: str) -> set[str]:
+    """Fields the experiment varies itself."""
+    base = PRESETS[preset]()
+    if callable(plan):  # what only some points set follows from the base
+        return set.intersection(*(set(point.values) for point in plan(base).next([])))
+    if plan:
+        return set(plan.knobs)
+    assert experiment.draw is not None
+    drawn = spaces.draws(experiment.draw, base, experiment.name)
+    return {knob for values in (*drawn, *experiment.first) for knob in values}
+
+
+def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> spaces.SearchSettings:
+    """How the flags say a space is searched."""
+    search = taken(spaces.SearchSettings, values, trials=experiment.trials, objectives=(experiment.metric,))
+    _check_grid(search, values)
+    reported = [*scores_of(base), *LOWER_IS_BETTER]
+    for name in search.objectives:
+        if name not in reported:
+            raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")
+    if search.stop_early != "none" and search.objectives[0] not in IN_CURVES:
+        raise ValueError(
+            f"--stop-early {search.stop_early}: epochs report {', '.join(IN_CURVES)} and not {search.objectives[0]}, "
+            "by which the search goes; leave it out"
+        )
+    if search.warm_start and not search.warm_start.is_dir():
+        raise ValueError(f"--warm-start {search.warm_start}: there is no such folder")
+    trials = SMOKE_TRIALS if smoke else search.trials
+    return replace(search, trials=trials, warm_start=search.warm_start and search.warm_start.resolve())
+
+
+def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:
+    """ValueError for flags that mean nothing to a grid, even at their defaults, or only to a grid."""
+    given = [name for name in vars(search) if name in values]
+    if search.sampler == "grid" and (idle := [flag_of(name) for name in given if name not in OF_A_GRID]):
+        raise ValueError(f"--sampler grid trains every setting of its grid; leave out {', '.join(idle)}")
+    if search.sampler != "grid" and "grid_points" in values:
+        raise ValueError(f"--grid-points is for --sampler grid, and the sampler is {search.sampler}")
+
+
+def _grid(experiment: Experiment, search: spaces.SearchSettings, smoke: bool) -> Plan | None:
+    """The plan of a grid over the space; None for every other sampler."""
+    if search.sampler != "grid":
+        return None
+    if experiment.space is None:
+        raise ValueError("--sampler grid needs a space that is data, a SPACE; this one is a function")
+    settings = spaces.grid(experiment.space, search.grid_points)
+    return points(settings[:SMOKE_TRIALS] if smoke else settings)
