@@ -106,8 +106,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     method, trained, classes = load_model(flags.checkpoint, device)
     cfg, patch = from_dict(flags.changes, trained, "apc eval"), method.encoder.patch
     protocols = [p for p in flags.protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
-    for p in protocols:
-        showings(p, cfg, patch)
+    passes = {p: showings(p, cfg, patch) for p in protocols}
     for folder in (flags.out and flags.out.parent, flags.export_submission):
         if folder:
             require_writable(folder)
@@ -132,7 +131,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     grown = _resident_gib() - before
     print(f"{len(split)} images, {_how(protocols, cfg.scored_size)}\n")
     if masked:
-        found = outcome(counts, protocols, cost, cfg, patch, classes)
+        found = outcome(counts, passes, cost, cfg, classes)
         print(f"{table(found)}\n\n{class_table(found)}\n")
         gpu = device.startswith("cuda")
         on_cpu = f"memory: the process's max RSS grew by {grown:.2f} GiB (CPU)"

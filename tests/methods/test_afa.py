@@ -13,7 +13,7 @@ from apc import data
 from apc.config import Config
 from apc.methods import afa as module
 from apc.methods import affinity as pairs
-from apc.methods.afa import AFA, HIGH, LOW, SCALES, VOC
+from apc.methods.afa import AFA, LEVELS, SCALES, VOC
 from apc.methods.cam import multi_scale_cam, refined_label, shares
 from apc.methods.published import afa, afa_pocket
 from apc.methods.registry import build
@@ -21,6 +21,19 @@ from apc.models.par import PAR
 from apc.training.run import run
 
 DILATIONS = (1, 2, 4, 8, 12, 24)
+
+
+def label_along(
+    par: pairs.Refine,
+    images: torch.Tensor,
+    cam: torch.Tensor,
+    labels: torch.Tensor,
+    flow: torch.Tensor,
+    levels: pairs.Levels,
+) -> torch.Tensor:
+    """Labels of pixels (B,H,W) from CAMs (B,C-1,h,w), propagated along `flow` and refined."""
+    along = pairs.shares_along(cam, labels, flow, levels, (images.shape[-2], images.shape[-1]))
+    return pairs.strict_and_lax(pairs.refine_scores(par, images, along), pairs.own_classes(labels))
 
 
 def test_golden_affinity_label_window_and_loss() -> None:
@@ -41,7 +54,7 @@ def test_golden_affinity_label_window_and_loss() -> None:
     assert pairs.affinity_loss(affinity, everywhere).item() == pytest.approx(g["loss_nomask"].item(), abs=1e-6)
 
 
-@pytest.mark.parametrize("background", [LOW, HIGH])
+@pytest.mark.parametrize("background", [LEVELS.low, LEVELS.high])
 def test_golden_propagation(background: float) -> None:
     g = tensors("afa_propagate")
     cam, (image, foreground) = torch.zeros(2, 20, 10, 10), g["present_fg"].T
@@ -65,10 +78,10 @@ def test_golden_refinement_of_propagated_scores() -> None:
 
 def test_golden_refined_label_at_afas_two_levels() -> None:
     g = tensors("refine_label")
-    assert g["thre_afa"].tolist() == [HIGH, LOW]
+    assert g["thre_afa"].tolist() == list(LEVELS)
     cam, (image, foreground) = torch.zeros(2, 20, 64, 64), g["present"].T
     cam[image, foreground] = g["present_cams"]
-    made = refined_label(PAR(DILATIONS, 10), g["images"], cam, g["cls_label"], HIGH, LOW)
+    made = refined_label(PAR(DILATIONS, 10), g["images"], cam, g["cls_label"], LEVELS)
     for label, expected, (top, bottom, left, right) in zip(made, g["refined_afa"], g["img_box"].tolist(), strict=True):
         boxed = torch.full_like(label, 255)
         boxed[top:bottom, left:right] = label[top:bottom, left:right]
@@ -150,10 +163,10 @@ def test_labels_of_a_batch_equal_those_of_its_images_one_by_one() -> None:
     par, labels = PAR((1, 2), 3), torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
     images, cam = torch.rand(3, 3, 32, 32), torch.rand(3, 3, 4, 4)
     flow = pairs.transition(torch.rand(3, 16, 16), pairs.window((4, 4), 1))
-    made = pairs.label_along(par, images, cam, labels, flow, HIGH, LOW)
+    made = label_along(par, images, cam, labels, flow, LEVELS)
     for i in range(3):
         one = slice(i, i + 1)
-        alone = pairs.label_along(par, images[one], cam[one], labels[one], flow[one], HIGH, LOW)
+        alone = label_along(par, images[one], cam[one], labels[one], flow[one], LEVELS)
         assert torch.equal(made[one], alone)
     assert set(made[0].unique().tolist()) <= {0, 1, 3, 255} and {1, 3} & set(made[0].unique().tolist())
     assert not made[1].any()  # an image without classes is background
@@ -168,7 +181,7 @@ def test_objects_are_where_the_strict_level_finds_them_and_background_where_both
     def nothing(images: Tensor, scores: Tensor) -> Tensor:
         return scores
 
-    made = pairs.label_along(nothing, torch.rand(1, 3, 16, 48), cam, torch.tensor([[1]]), flow, HIGH, LOW)
+    made = label_along(nothing, torch.rand(1, 3, 16, 48), cam, torch.tensor([[1]]), flow, LEVELS)
     assert [made[0, 8, x].item() for x in (8, 24, 40)] == [1, 255, 0]
 
 
@@ -215,7 +228,7 @@ def test_labels_come_from_cams_at_three_scales_and_then_from_propagated_ones(
     own = method.cam(method.encoder(images)[-1], images)
     with torch.no_grad():
         cams = multi_scale_cam(lambda x: method.cam(method.encoder(x)[-1], x), images, SCALES)
-        plain = refined_label(method.par, images, cams, labels, HIGH, LOW)
+        plain = refined_label(method.par, images, cams, labels, LEVELS)
     decoder, affinity = method.targets(images, labels, own, VOC.decoder)
     assert torch.equal(decoder, plain) and torch.equal(affinity, plain)
 
@@ -223,7 +236,7 @@ def test_labels_come_from_cams_at_three_scales_and_then_from_propagated_ones(
         method.encoder(F.interpolate(images, scale_factor=1.5, mode="bilinear", align_corners=False))
     flow = pairs.transition(method.affinity(heard), pairs.window((18, 18), 3))  # 3 of 12 patches, as 8 of 32
     small = F.interpolate(cams, size=(18, 18), mode="bilinear", align_corners=False)
-    along = pairs.label_along(method.par, images, small, labels, flow, HIGH, LOW)
+    along = label_along(method.par, images, small, labels, flow, LEVELS)
     decoder, affinity = method.targets(images, labels, own, VOC.decoder + 0.01)
     assert torch.equal(decoder, along) and torch.equal(affinity, plain) and not torch.equal(along, plain)
     monkeypatch.setattr(method, "timing", module.COCO)
@@ -235,7 +248,7 @@ def test_plain_and_propagated_scores_refined_at_once_are_those_refined_one_after
     torch.manual_seed(0)
     par, images, cam = PAR((1, 2), 3), torch.rand(2, 3, 32, 40), torch.rand(2, 3, 32, 40)
     classes, along = pairs.own_classes(torch.tensor([[1, 0, 1], [0, 1, 0]])), torch.rand(2, 6, 32, 40)
-    plain = shares(cam, classes, HIGH, LOW)
+    plain = shares(cam, classes, LEVELS)
     at_half = F.interpolate(along, size=(16, 20), mode="bilinear", align_corners=True)
     joined = pairs.refine_scores(par, images, torch.cat([plain, at_half], 1))
     parts = [pairs.refine_scores(par, images, scores) for scores in (plain, along)]

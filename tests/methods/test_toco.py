@@ -12,7 +12,7 @@ from golden_files import boxed, tensors
 from apc import data
 from apc.config import Config
 from apc.methods import toco as module
-from apc.methods.affinity import affinity_label
+from apc.methods.affinity import Levels, affinity_label
 from apc.methods.cam import cam_probabilities, multi_scale_cam
 from apc.methods.dense_energy import CROP, LATTICE, dense_energy
 from apc.methods.published import toco, toco_pocket
@@ -57,7 +57,7 @@ def test_golden_class_contrast_with_its_gradient(temperature: float) -> None:
 
 def test_golden_levels_of_objects() -> None:
     g = tensors("toco_ptc")
-    ours = object_levels(g["cam"], g["cls_label"], float(g["high_thre"]), float(g["low_thre"])).long()
+    ours = object_levels(g["cam"], g["cls_label"], Levels(float(g["high_thre"]), float(g["low_thre"]))).long()
     inside = boxed(torch.zeros_like(ours), g["img_box"]) == 0
     assert torch.equal(ours[inside], g["roi_mask"].long()[inside])
 

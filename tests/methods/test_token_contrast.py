@@ -10,6 +10,7 @@ from torch import Tensor
 
 from apc.config import Config
 from apc.methods import toco as module
+from apc.methods.affinity import Levels
 from apc.methods.published import toco, toco_pocket
 from apc.methods.registry import build
 from apc.methods.toco import COCO, CROP, CROPS, DILATIONS, MOMENTUM, SCALES, VOC, ZOOM, ToCo
@@ -38,7 +39,7 @@ def test_alike_patches_are_drawn_together_unlike_ones_apart_and_none_to_itself()
 
 def test_a_pixel_at_the_low_level_is_background_and_one_at_the_high_level_is_an_object() -> None:
     cam = torch.tensor([0.0, 0.25, 0.375, 0.625, 0.75, 1.0]).view(1, 1, 1, 6)
-    assert object_levels(cam, torch.ones(1, 1), 0.75, 0.25).tolist() == [[[0, 0, 1, 1, 2, 2]]]
+    assert object_levels(cam, torch.ones(1, 1), Levels(0.75, 0.25)).tolist() == [[[0, 0, 1, 1, 2, 2]]]
 
 
 @pytest.fixture
