@@ -68,15 +68,18 @@ def search(
     from apc.search.driver import search as run_plan
     from apc.search.progress import NoView, Progress
     from apc.search.ray_session import Resources
+    from apc.search.study_settings import StudyDefinition
 
     objectives = how.objectives if how else ("miou",)
-    common: dict[str, Any] = {"name": name, "base": base, "seeds": list(seeds), "runs": Path(runs)}
-    common |= {"resources": resources or Resources(), "view": Progress(name, objectives[0]) if progress else NoView()}
+    trained: dict[str, Any] = {"name": name, "base": base, "seeds": list(seeds)}
+    where: dict[str, Any] = {"runs": Path(runs), "resources": resources or Resources()}
+    where["view"] = Progress(name, objectives[0]) if progress else NoView()
     if callable(proposals):
         assert how is not None
-        points = optuna_search(proposals, how=how, first=tuple(first) or tried_first, **common)
+        first = tuple(first) or tried_first
+        points = optuna_search(StudyDefinition(proposals, first=first, settings=how, **trained), **where)
     else:
-        points = run_plan(proposals, **common)
+        points = run_plan(proposals, **trained, **where)
     return _search_result(points, base, objectives)
 
 
