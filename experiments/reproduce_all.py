@@ -13,43 +13,22 @@ Expect failed runs to stop nothing: the exit code is 1 in the end and the same c
 """
 
 import argparse
-import importlib
-import pkgutil
 import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-import experiments
 from apc.experiment import pictures as pictured
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import Parser, parser
 from apc.experiment.forecast import Hours
-from apc.experiment.main import Step, in_turn
+from apc.experiment.main import in_turn
 from apc.experiment.pictures import without
 from apc.experiment.runner import ExperimentRun
 from apc.parallel import cores
+from apc.reporting.catalogue import modules_of, pictures_of, tables_of
+from apc.reporting.table_entry import PageEntry
 
 NAME = "reproduce_all"
-ORDER = (
-    "table7_pooling",
-    "table8_components",
-    "table9_cosine",
-    "grid_lambda",
-    "figure4_theta_epsilon",
-    "figure_k",
-    "table1_image_size",
-    "table5_efficiency",
-    "table6_peers",
-    "table2_pseudo_masks",
-    "search_joint",
-    "figure6_heatmaps",
-    "figure7_qualitative",
-)
-"""Scripts in this order, then any others."""
-TIMED = ("table5_efficiency", "table6_peers")
-"""Scripts whose rows are times."""
-UNASKED = ("paper_setting", "search_joint")
-"""Scripts for no table of the paper: only where --only names them."""
 TRAINING = dict.fromkeys(
     ("--address", "--num-workers", "--cpus", "--gpus", "--max-concurrent", "--retries", "--log"), 1
 ) | {"--verbose": 0}
@@ -57,16 +36,17 @@ TRAINING = dict.fromkeys(
 
 
 def names() -> list[str]:
-    """All scripts that are experiments, in the order they are run."""
-    there = [module.name for module in pkgutil.iter_modules(experiments.__path__) if module.name != NAME]
-    return [name for name in (*ORDER, *sorted(set(there) - set(ORDER))) if name in there]
+    """All scripts that are experiments or pictures, in the order they are run."""
+    places: dict[str, int] = {}
+    for name, module in modules_of("experiments").items():
+        shown: list[PageEntry] = [*tables_of(module), *pictures_of(module)]
+        places |= {name: shown[0].place} if shown else {}
+    return sorted(places, key=lambda name: (places[name], name))
 
 
-def steps_of(module: ModuleType) -> list[Step]:
-    """The steps of a script, none where it is no experiment."""
-    if hasattr(module, "JOINT"):
-        return [module.JOINT, module.STAGED, module.judged]
-    return [module.EXPERIMENT] if hasattr(module, "EXPERIMENT") else []
+def steps_of(module: ModuleType) -> list[Experiment]:
+    """The experiments of a script, one after the other; none where it draws a picture."""
+    return [step for step in tables_of(module) if isinstance(step, Experiment)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,10 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         args = _parser().parse_args(words)
-        chosen = args.only or [name for name in names() if name not in UNASKED]
-        modules = {name: importlib.import_module(f"experiments.{name}") for name in chosen}
+        there = modules_of("experiments")
+        modules = {name: there[name] for name in args.only or names()}
         loaded = {name: steps for name, module in modules.items() if (steps := steps_of(module))}
-        pictures = {name: module.PICTURE for name, module in modules.items() if hasattr(module, "PICTURE")}
+        if not args.only:
+            loaded = {name: steps for name, steps in loaded.items() if steps[0].by_default}
+        pictures = {name: module.PICTURE for name, module in modules.items() if pictures_of(module)}
         words = without(words, {"--only": 1})
         if args.dry_run and loaded:
             _tell(loaded, args, words)
@@ -87,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = 0
     for name, steps in () if args.dry_run else loaded.items():
         print(f"\n== {name}", flush=True)
-        code = in_turn(steps, [*words, *_alone(name, args)])
+        code = in_turn(steps, [*words, *_alone(steps[0], args)])
         if code > 1:
             return code
         failed |= code
@@ -101,31 +83,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> Parser:
-    made = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330})
-    made.add_argument("--only", action="append", choices=names(), metavar="NAME", help="this script; repeatable")
-    for action in made._actions:
+    flags = parser(NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330})
+    flags.add_argument("--only", action="append", choices=names(), metavar="NAME", help="this script; repeatable")
+    for action in flags._actions:
         if action.dest == "seeds":
             action.help = "how many, or a list such as 0,3,4 (default: each script's own)"
-    return made
+    return flags
 
 
-def _alone(name: str, args: argparse.Namespace) -> list[str]:
+def _alone(step: Experiment, args: argparse.Namespace) -> list[str]:
     """Runs side by side slow each other, so times are taken one run at a time."""
-    return ["--max-concurrent", "1"] if name in TIMED and args.max_concurrent is None else []
+    return ["--max-concurrent", "1"] if step.timed and args.max_concurrent is None else []
 
 
-def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[str]) -> None:
+def _tell(loaded: dict[str, list[Experiment]], args: argparse.Namespace, words: list[str]) -> None:
     """What is done and what is to do, a run that several scripts share counted with the first; and the hours."""
     width = max(map(len, loaded))
     print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
     known: set[str] = set()
     total: Hours | None = Hours(0.0, 0.0, 0.0)
     runs = 0
-    for name, steps in loaded.items():
-        mine = [*words, *_alone(name, args)]
-        side = 1 if _alone(name, args) else args.max_concurrent or max(cores() // (args.cpus * args.num_workers), 1)
+    for steps in loaded.values():
+        mine = [*words, *_alone(steps[0], args)]
+        side = 1 if _alone(steps[0], args) else args.max_concurrent or max(cores() // (args.cpus * args.num_workers), 1)
         for step in steps:
-            if not isinstance(step, Experiment):
+            if step.plan_of_results:
                 print(f"{'':<{width}}  and a comparison of what the searches choose")
                 continue
             run = ExperimentRun(step, _arguments(step, steps, mine))
@@ -147,10 +129,9 @@ def _tell(loaded: dict[str, list[Step]], args: argparse.Namespace, words: list[s
     print(f"\n{runs} runs to do, about {total or 'an unknown number of hours'}")
 
 
-def _arguments(step: Experiment, steps: list[Step], words: list[str]) -> argparse.Namespace:
+def _arguments(step: Experiment, steps: list[Experiment], words: list[str]) -> argparse.Namespace:
     """A script's flags, as `in_turn` reads them: those of its first step."""
     first = steps[0]
-    assert isinstance(first, Experiment)
     return parser(
         step.name,
         step.title,

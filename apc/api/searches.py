@@ -66,20 +66,23 @@ def search(
 
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
-    from apc.search.progress import NoView, Progress
+    from apc.search.progress import NoView, Progress, View
     from apc.search.ray_session import Resources
     from apc.search.study_settings import StudyDefinition
 
     objectives = how.objectives if how else ("miou",)
-    trained: dict[str, Any] = {"name": name, "base": base, "seeds": list(seeds)}
-    where: dict[str, Any] = {"runs": Path(runs), "resources": resources or Resources()}
-    where["view"] = Progress(name, objectives[0]) if progress else NoView()
+    resources = resources or Resources()
+    view: View = Progress(name, objectives[0]) if progress else NoView()
     if callable(proposals):
         assert how is not None
-        first = tuple(first) or tried_first
-        points = optuna_search(StudyDefinition(proposals, first=first, settings=how, **trained), **where)
+        definition = StudyDefinition(
+            proposals, name=name, base=base, seeds=list(seeds), settings=how, first=tuple(first) or tried_first
+        )
+        points = optuna_search(definition, runs=Path(runs), resources=resources, view=view)
     else:
-        points = run_plan(proposals, **trained, **where)
+        points = run_plan(
+            proposals, base=base, seeds=list(seeds), runs=Path(runs), name=name, resources=resources, view=view
+        )
     return _search_result(points, base, objectives)
 
 

@@ -1,16 +1,13 @@
 """The way into an experiment from the command line."""
 
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 from apc.config import PRESETS
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import parser
 from apc.experiment.runner import ExperimentRun
-
-Step = Experiment | Callable[[Path, str], Experiment]
-"""One step of an experiment; a function makes it of the results folder and the data set: what earlier steps left."""
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
@@ -18,10 +15,9 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
     return in_turn([experiment], argv)
 
 
-def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
+def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> int:
     """Run steps one after another under one command line, that of the first; returns the exit code as `main`."""
     first = steps[0]
-    assert isinstance(first, Experiment)
     try:
         args = parser(
             first.name,
@@ -36,9 +32,9 @@ def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
         for step in steps[1:]:
             if code:
                 break
-            run = ExperimentRun(
-                step if isinstance(step, Experiment) else step(run.reports / "results", run.dataset), args
-            )
+            if step.plan_of_results:
+                step = replace(step, plan=step.plan_of_results(run.reports / "results", run.dataset))
+            run = ExperimentRun(step, args)
             code = run.go()
         return code
     except ValueError as error:

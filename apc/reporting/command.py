@@ -5,21 +5,22 @@ from collections.abc import Collection
 from typing import Any
 
 from apc.config import PRESETS, to_dict
-from apc.reporting.catalogue import EXPERIMENTS, Experiment
+from apc.reporting.catalogue import entries
+from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 
 
-def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) -> str:
+def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     """Command for one data set with the settings and seeds of `rows`; empty where no script is known.
 
     Folder and weights stand by their names alone: where they lie is of one machine.
     """
-    if experiment.script:  # its seeds are its own
-        return shlex.join(["python", f"experiments/{experiment.script}.py"])
-    if experiment.name.startswith("space_"):
-        words = ["apc", "search", experiment.name.removeprefix("space_"), *_searched(rows)]
-    elif experiment.name in EXPERIMENTS:
-        words = ["python", f"experiments/{experiment.name}.py"]
+    if entry.script:  # its seeds are its own
+        return shlex.join(["python", f"experiments/{entry.script}.py"])
+    if entry.name.startswith("space_"):
+        words = ["apc", "search", entry.name.removeprefix("space_"), *_searched(rows)]
+    elif entry.name in entries():
+        words = ["python", f"experiments/{entry.name}.py"]
     else:
         return ""
     if not rows:
@@ -37,7 +38,7 @@ def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) ->
     for name, value in unusual.items():
         # What a label names is a knob of the experiment, which --set would refuse, even if all rows here share it.
         named = any(f"{name}=" in row.row or str(value) == row.row for row in rows)
-        if not named and name not in ("dataset", "root", "weights", "seed", *experiment.sets):
+        if not named and name not in ("dataset", "root", "weights", "seed", *entry.sets):
             words += ["--set", f"{name}={_written(value)}"]
     return shlex.join([*words, "--seeds", _seeds(rows)])
 
