@@ -61,16 +61,17 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
 
     from apc import data
     from apc.devices import device_of
+    from apc.evaluation.forward import Network
     from apc.evaluation.inference import label_maps
+    from apc.evaluation.scoring import Scoring
     from apc.methods.checkpoint import load_model
     from apc.runs.scores import HEADLINE
 
     device = device_of("auto")
     method, _, _ = load_model(folder, device)
     split = data.load(base, "val")
-    images = label_maps(
-        method, split, base, HEADLINE, device=device, wanted=lambda i: split.photo(i).shape[:2], indices=numbers
-    )
+    photographs = ((i, split.photo(i).shape[:2]) for i in numbers)
+    images = label_maps(Network(method, split, base, Scoring(device)), HEADLINE, photographs)
     with closing(images):
         return {each.i: each.labels for each in images}
 

@@ -126,9 +126,10 @@ def evaluate(
     import pandas as pd
 
     from apc import data
-    from apc.evaluation.inference import Cost, showings
+    from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import outcome
+    from apc.evaluation.scoring import Cost, Scoring
     from apc.runs.scores import PROTOCOLS, RUNS_OWN, parse
 
     loaded = _loaded(model, device)
@@ -148,7 +149,7 @@ def evaluate(
     if all(val.mask(i) is None for i in range(len(val))):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
     cost = Cost()
-    counts = score(loaded.method, val, cfg, asked, loaded.device, crf_workers=crf_workers, cost=cost)
+    counts = score(loaded.method, val, cfg, asked, Scoring(loaded.device, crf_workers, cost=cost))
     found = outcome(counts, asked, cost, cfg, loaded.method.encoder.patch, loaded.classes)
     kept = ("miou", "pixel_accuracy", "seconds", "crf_seconds", "meaning")
     lines = {name: {k: f[k] for k in kept} | {f"iou_{c}": v for c, v in f["iou"].items()} for name, f in found.items()}
@@ -187,6 +188,7 @@ def predict(
     from apc.prediction import predict as prediction
     from apc.prediction.output_folder import settings_of
     from apc.prediction.photographs import gather, image_labels
+    from apc.runs.folder import ModelFolder
 
     where = Path(out)
     settings_of(where)  # refuses a folder of anybody else's
@@ -198,9 +200,9 @@ def predict(
     if cfg.scored_size % (patch := loaded.method.encoder.patch):
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
     allowed = image_labels(labels, loaded.classes, gathered)
-    fingerprint = file_fingerprint(str(loaded.folder / "model.safetensors"))
-    job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device)
-    rows, broken = prediction.predict(job, gathered, allowed, where, crf_workers=crf_workers)
+    fingerprint = file_fingerprint(str(ModelFolder(loaded.folder).weights))
+    job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers)
+    rows, broken = prediction.predict(job, gathered, allowed, where)
     for sentence in broken:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
