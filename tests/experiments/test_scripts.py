@@ -174,7 +174,7 @@ def test_a_copied_script_is_found_by_reproduce_all_and_by_the_report(
     (scripts / "table7_again.py").write_text(copy.replace("place=20", "place=25"))
 
     assert reproduce_all.names()[:4] == ["grid_lambda", "table7_pooling", "table7_again", "paper_setting"]
-    place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--set", "weights=", "--dry-run"]
+    place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--weights", "", "--dry-run"]
     assert reproduce_all.main([*place, "--only", "table7_again"]) == 0
     assert "table7_again      0      4" in capsys.readouterr().out
     text = build(tmp_path / "reports").read_text()
