@@ -12,13 +12,12 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from apc.experiment.config_flags import parts
-from apc.flags import Flag, documented, flag_of
-
 import apc
 from apc import api, config
 from apc.cli import data, doctor, evaluate, export, predict, report, status, train
+from apc.experiment.config_flags import parts
 from apc.experiment.flags import Amount, Place, Workers
+from apc.flags import Flag, documented, flag_of
 from apc.runs import folder, rows, scores
 from apc.search.spaces import SearchSettings
 

@@ -188,6 +188,7 @@ def predict(
     from apc.prediction import predict as prediction
     from apc.prediction.output_folder import settings_of
     from apc.prediction.photographs import gather, image_labels
+    from apc.runs.folder import ModelFolder
 
     where = Path(out)
     settings_of(where)  # refuses a folder of anybody else's
@@ -199,7 +200,7 @@ def predict(
     if cfg.scored_size % (patch := loaded.method.encoder.patch):
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
     allowed = image_labels(labels, loaded.classes, gathered)
-    fingerprint = file_fingerprint(str(loaded.folder / "model.safetensors"))
+    fingerprint = file_fingerprint(str(ModelFolder(loaded.folder).weights))
     job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers)
     rows, broken = prediction.predict(job, gathered, allowed, where)
     for sentence in broken:

@@ -1,8 +1,10 @@
 """Pages made from the code are those that the code makes now."""
 
+import re
 import runpy
 from pathlib import Path
 
+from import_graph import ROOMS
 from pages import ROOT
 
 
@@ -33,3 +35,9 @@ def test_every_field_flag_score_and_file_has_its_line() -> None:
     assert "| `--sizes` | – | whole number, several | " in made["command-line.md"]
     assert "## `apc.train(cfg, *, runs='runs', device='auto'" in made["python.md"]
     assert "| `CHECKPOINT` | needed | path | Folder of a finished run" in made["command-line.md"]
+
+
+def test_the_house_tells_the_order_of_the_rooms_that_is_tested() -> None:
+    text = (ROOT / "docs" / "explanation" / "house.md").read_text(encoding="utf-8")
+    (order,) = re.findall(r"From the ground up: (.+?)\.\n\n", text, re.S)
+    assert [re.findall(r"`(\w+)`", floor) for floor in order.split("<")] == ROOMS

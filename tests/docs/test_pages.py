@@ -57,3 +57,9 @@ def test_python_on_a_page_is_python_and_asks_apc_for_what_it_has(name: str) -> N
     for number, block in enumerate(b for b in blocks(PAGES[name]) if b.language == "python"):
         compile(block.text, f"{name}, block {number}", "exec")
         assert set(re.findall(r"\bapc\.(\w+)\(", block.text)) <= {*apc.__all__}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_file_of_the_code_that_a_page_names_is_there(name: str) -> None:
+    named = re.findall(r"`((?:apc|benchmarks|cluster|search_spaces|tests)/[\w/.]+)`", PAGES[name].read_text("utf-8"))
+    assert [path for path in named if not (ROOT / path).exists()] == []
