@@ -29,7 +29,9 @@ from apc.config import Config, voc
 from apc.devices import peak_gib, restart
 from apc.methods.base import Method
 from apc.methods.registry import build
-from apc.training.loop import _gradients, _optimizer, _Terms
+from apc.training.batches import Part
+from apc.training.schedule import optimizer_of
+from apc.training.step import Step
 
 CLASSES, PAPER_GB = 21, 13.7
 
@@ -58,7 +60,7 @@ def a_step(cfg: Config, device: str) -> tuple[Method, Callable[[], None]]:
     method.encoder.open_last(cfg.unfreeze_blocks)
     if cfg.compile:
         method.encoder.compile_blocks()
-    optimizer, module = _optimizer(method, cfg), _Terms(method)
+    optimizer, train_step = optimizer_of(method, cfg), Step.of(method, cfg, device)
     labels = torch.zeros(cfg.batch_size, CLASSES - 1, device=device)
     labels[:, :2] = 1
     images = torch.rand(cfg.batch_size, 3, cfg.image_size, cfg.image_size, device=device)
@@ -67,7 +69,7 @@ def a_step(cfg: Config, device: str) -> tuple[Method, Callable[[], None]]:
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        _gradients(module, [(part, keys)], method.weights, 0.5, cfg, device, None)
+        train_step.gradients([Part(part, keys)], 0.5)
         optimizer.step()
 
     return method, step

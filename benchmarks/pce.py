@@ -67,14 +67,14 @@ def measure(function: Callable[[Tensor, Tensor], Tensor], features: Tensor, scor
         x = features.clone().requires_grad_()
         start = time.perf_counter()
         loss = function(x, scores)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         best = min(best, time.perf_counter() - start)
         assert x.grad is not None
         value, gradient = loss.item(), x.grad
     return Measured(best, value, gradient)
 
 
-class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Largest(TorchDispatchMode):
     """Numbers in the largest tensor that is made."""
 
     numbers = 0
@@ -89,7 +89,7 @@ def largest(patches: int) -> int:
     """Numbers in the largest tensor that the closed form makes, forward or backward."""
     features, scores = case(patches)
     with _Largest() as tensors:  # type: ignore[no-untyped-call]
-        pce(features.requires_grad_(), scores, EPSILON).backward()  # type: ignore[no-untyped-call]
+        pce(features.requires_grad_(), scores, EPSILON).backward()
     return int(tensors.numbers)
 
 

@@ -116,7 +116,7 @@ def step_of(cfg: Config, epoch: int, device: str) -> tuple[Callable[[], None], f
         with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
             terms: dict[str, Tensor] = method.loss_terms(batch, 0.9)
         loss = torch.stack([method.weights[name] * term for name, term in terms.items()]).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         method.stepped()
 

@@ -48,7 +48,7 @@ def passes(cfg: Config, images: Tensor, labels: Tensor) -> tuple[Callable[[], No
         with torch.autocast(device, dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
             scores = head(method.encoder(images)[-1].mean(1))
         loss = nn.functional.binary_cross_entropy_with_logits(scores.float(), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
 
     def whole() -> None:
         with torch.autocast(device, dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):

@@ -12,16 +12,30 @@ seeds. The paper shows curves and prints no numbers but its choice. `apc search 
 
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
-from apc.search.plans import grid
-from search_spaces.theta_epsilon import LINES
+from apc.reporting.table_entry import paper_is_best
+from apc.search.plans import grid, label_of
+from search_spaces.theta_epsilon import LINES, PAPER
 
 EXPERIMENT = Experiment(
     name="figure4_theta_epsilon",
     title="Figure 4: theta, then epsilon",
+    about="theta at the paper's epsilon, epsilon at its theta. Up to 0.5 theta makes adaptive-K pooling top-K, and "
+    "at 1 max pooling. The paper shows curves and prints no numbers but its choice, "
+    f"({PAPER['theta']:g}, {PAPER['epsilon']:g}).",
+    place=70,
     plan=LINES,
-    smoke_plan=grid({"theta": (0.5, 0.9), "epsilon": (0.85,)}),
+    smoke_plan=grid({"theta": (0.5, PAPER["theta"]), "epsilon": (PAPER["epsilon"],)}),
     seeds={"pocket": 5, "folder": 1},
     minutes={"pocket": 40},
+    knobs=("theta", "epsilon"),
+    reference=label_of(PAPER),
+    figures=("values",),
+    bests=(
+        paper_is_best("theta", f"at epsilon = {PAPER['epsilon']:g}", "Figure 4"),
+        paper_is_best("epsilon", f"at theta = {PAPER['theta']:g}", "Figure 4"),
+    ),
+    explained=True,
+    masks_in="Figure 7",
 )
 
 if __name__ == "__main__":

@@ -38,22 +38,24 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
     method, _, classes = load_model(runs["APC"], device)
     assert isinstance(method, Network)
     split = data.load(base, "val")
-    wanted = sizes(base, method.encoder.patch)
+    sides = sizes(base, method.encoder.patch)
     rows: dict[str, list[Panel]] = {}
     highest: dict[str, dict[int, float]] = {}
     for name, i in chosen.items():
         photo, truth, c = split.photo(i), split.mask(i), classes.index(name)
         assert truth is not None
         rows[name], highest[name] = [Panel(name, photo, outline=truth == c)], {}
-        for size in wanted:
+        for size in sides:
             scores = patch_scores(method, photo, size, device)[c]
             highest[name][size] = round(float(scores.max()), 4)
             title = f"{size} pixels: {scores.shape[0]} × {scores.shape[1]}"
             rows[name].append(Panel(title, photo, scores.numpy(), truth == c))
     draw(rows, path)
-    told = f"Scores of the patches for the class of each row, at {', '.join(map(str, wanted))} pixels; it was trained "
-    told += f"at {base.image_size} and is scored at {base.scored_size}. White line: outline of the class's truth."
-    return {"shown": told, "sizes": wanted, "highest": highest}
+    caption = (
+        f"Scores of the patches for the class of each row, at {', '.join(map(str, sides))} pixels; it was trained "
+    )
+    caption += f"at {base.image_size} and is scored at {base.scored_size}. White line: outline of the class's truth."
+    return {"shown": caption, "sizes": sides, "highest": highest}
 
 
 def sizes(base: "Config", patch: int) -> list[int]:
@@ -76,7 +78,11 @@ def patch_scores(method: "Network", photo: Any, size: int, device: str) -> "torc
 
 PICTURE = Picture(
     name="figure6_heatmaps",
-    title="Figure 6: heat maps of patch scores",
+    title="Figure 6: heat maps of the patch scores",
+    about="Scores of the patches for one class, of the network of the paper's setting (Table 8's last row), shown "
+    "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
+    "scores are high in key areas of a thing and fall towards its edges.",
+    place=200,
     settings={"APC": APC},
     script="table7_pooling",
     show=show,

@@ -32,15 +32,17 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
     from apc.prediction.pictures import painted
 
     split = data.load(base, "val")
-    made = {label: masks(folder, base, list(chosen.values())) for label, folder in runs.items()}
+    predicted = {label: masks(folder, base, list(chosen.values())) for label, folder in runs.items()}
     rows, scores, seen = {}, {}, set()
     for name, i in chosen.items():
         photo, truth = split.photo(i), split.mask(i)
         assert truth is not None
         size = photo.shape[1], photo.shape[0]
         panels = [Panel("photograph", photo), Panel("truth", np.asarray(painted(photo, truth, size)))]
-        scores[name] = {label: miou(confusion(truth, found[i], len(split.classes))) for label, found in made.items()}
-        for label, found in made.items():
+        scores[name] = {
+            label: miou(confusion(truth, found[i], len(split.classes))) for label, found in predicted.items()
+        }
+        for label, found in predicted.items():
             title = f"{label}: IoU {scores[name][label]:.0f}"
             panels.append(Panel(title, np.asarray(painted(photo, found[i], size))))
             seen |= set(np.unique(found[i]).tolist())
@@ -48,9 +50,9 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
     names = [c for c in sorted(seen) if 0 < c < len(split.classes)]
     colours = {split.classes[c]: tuple((palette()[c] / 255).tolist()) for c in names}
     draw(rows, path, colours | ({"not scored": tuple((palette()[255] / 255).tolist())} if 255 in seen else {}))
-    told = "Masks of the decoder without image labels and without CRF; above each its IoU in percent, the mean over "
-    told += "the classes in that image's truth."
-    return {"shown": told, "miou": {name: {k: round(v, 2) for k, v in by.items()} for name, by in scores.items()}}
+    caption = "Masks of the decoder without image labels and without CRF; above each its IoU in percent, the mean over "
+    caption += "the classes in that image's truth."
+    return {"shown": caption, "miou": {name: {k: round(v, 2) for k, v in by.items()} for name, by in scores.items()}}
 
 
 def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.ndarray]":
@@ -59,23 +61,28 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
 
     from apc import data
     from apc.devices import device_of
+    from apc.evaluation.forward import Network
     from apc.evaluation.inference import label_maps
+    from apc.evaluation.scoring import Scoring
     from apc.methods.checkpoint import load_model
     from apc.runs.scores import HEADLINE
 
     device = device_of("auto")
     method, _, _ = load_model(folder, device)
     split = data.load(base, "val")
-    found = label_maps(
-        method, split, base, HEADLINE, device=device, wanted=lambda i: split.photo(i).shape[:2], indices=numbers
-    )
-    with closing(found):
-        return {each.i: each.labels for each in found}
+    photographs = ((i, split.photo(i).shape[:2]) for i in numbers)
+    images = label_maps(Network(method, split, base, Scoring(device)), HEADLINE, photographs)
+    with closing(images):
+        return {each.i: each.labels for each in images}
 
 
 PICTURE = Picture(
     name="figure7_qualitative",
-    title="Figure 7: masks of three settings",
+    title="Figure 7: masks of three settings beside the truth",
+    about="Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method: Table 8's rows "
+    "of one seed. The paper says that max pooling marks small parts of a thing, adaptive-K all of it, and that the "
+    "patch contrastive error mends the edges.",
+    place=210,
     settings={"max pooling": BASELINE, "adaptive-K": AKP, "APC": APC},
     script="table8_components",
     show=show,

@@ -11,16 +11,25 @@ a small thing has patches, and adaptive-K to follow it until theta stops it, so 
 
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
-from apc.search.plans import points
-from search_spaces.k import PLAN
+from apc.reporting.table_entry import paper_is_best
+from apc.search.plans import label_of, points
+from search_spaces.k import PAPER, PLAN
 
 EXPERIMENT = Experiment(
     name="figure_k",
     title="Sensitivity to K",
+    about="The most patches that a class takes, for adaptive-K and for top-K pooling. K of 1 is max pooling for "
+    f"both. The paper sets K to {PAPER['k']} and shows no other value.",
+    place=80,
     plan=PLAN,
-    smoke_plan=points([{"pooling": "max"}, {"pooling": "top_k", "k": 6}]),
+    smoke_plan=points([{"pooling": "max"}, PAPER | {"pooling": "top_k"}]),
     seeds={"pocket": 5, "folder": 1},
     minutes={"pocket": 30},
+    knobs=("pooling", "k"),
+    sets=("pooling", "k"),
+    reference=label_of(PAPER),
+    figures=("values",),
+    bests=(paper_is_best("k", "with adaptive-K pooling", "our question", ours=True),),
 )
 
 if __name__ == "__main__":

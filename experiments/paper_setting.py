@@ -14,8 +14,15 @@ from apc.search.plans import points
 EXPERIMENT = Experiment(
     name="paper_setting",
     title="The paper's setting and schedule",
+    about="Adaptive-K with the paper's theta, K, epsilon and lambdas and the preset's whole schedule: what a user "
+    "gets who changes nothing.",
+    place=30,
+    presets=("folder",),
     plan=points({"paper's setting": {}}),
     minutes={"pocket": 2},
+    by_default=False,
+    knobs=(),
+    figures=("classes", "curves"),
 )
 
 if __name__ == "__main__":

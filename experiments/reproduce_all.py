@@ -12,48 +12,27 @@ end. About 330 minutes on the embedded data with two cores.
 Expect failed runs to stop nothing: the exit code is 1 in the end and the same command tries them again.
 """
 
-import importlib
-import pkgutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Annotated
 
-import experiments
 from apc.experiment import pictures as pictured
 from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import Flags, Workers, add_place, command_line, read_flags
 from apc.experiment.forecast import Hours
-from apc.experiment.main import Step, in_turn
+from apc.experiment.main import in_turn
 from apc.experiment.pictures import without
 from apc.experiment.runner import ExperimentRun
 from apc.experiment.settings import settings_of
 from apc.flags import Flag, choose_from, flag_of, taken
 from apc.parallel import cores
+from apc.reporting.catalogue import modules_of, pictures_of, tables_of
+from apc.reporting.table_entry import PageEntry
 
 NAME = "reproduce_all"
-ORDER = (
-    "table7_pooling",
-    "table8_components",
-    "table9_cosine",
-    "grid_lambda",
-    "figure4_theta_epsilon",
-    "figure_k",
-    "table1_image_size",
-    "table5_efficiency",
-    "table6_peers",
-    "table2_pseudo_masks",
-    "search_joint",
-    "figure6_heatmaps",
-    "figure7_qualitative",
-)
-"""Scripts in this order, then any others."""
-TIMED = ("table5_efficiency", "table6_peers")
-"""Scripts whose rows are times."""
-UNASKED = ("paper_setting", "search_joint")
-"""Scripts for no table of the paper: only where --only names them."""
 TRAINING = {flag_of(field.name) for field in fields(Workers)}
 """Flags that say how to train: a script that draws finished runs has none of them."""
 
@@ -72,16 +51,17 @@ class Choice:
 
 
 def names() -> list[str]:
-    """All scripts that are experiments, in the order they are run."""
-    there = [module.name for module in pkgutil.iter_modules(experiments.__path__) if module.name != NAME]
-    return [name for name in (*ORDER, *sorted(set(there) - set(ORDER))) if name in there]
+    """All scripts that are experiments or pictures, in the order they are run."""
+    places: dict[str, int] = {}
+    for name, module in modules_of("experiments").items():
+        shown: list[PageEntry] = [*tables_of(module), *pictures_of(module)]
+        places |= {name: shown[0].place} if shown else {}
+    return sorted(places, key=lambda name: (places[name], name))
 
 
-def steps_of(module: ModuleType) -> list[Step]:
-    """The steps of a script, none where it is no experiment."""
-    if hasattr(module, "JOINT"):
-        return [module.JOINT, module.STAGED, module.judged]
-    return [module.EXPERIMENT] if hasattr(module, "EXPERIMENT") else []
+def steps_of(module: ModuleType) -> list[Experiment]:
+    """The experiments of a script, one after the other; none where it draws a picture."""
+    return [step for step in tables_of(module) if isinstance(step, Experiment)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,10 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         flags = _flags(words)
-        chosen = taken(Choice, flags.values).only or [name for name in names() if name not in UNASKED]
-        modules = {name: importlib.import_module(f"experiments.{name}") for name in chosen}
+        only = taken(Choice, flags.values).only
+        there = modules_of("experiments")
+        modules = {name: there[name] for name in only or names()}
         loaded = {name: steps for name, module in modules.items() if (steps := steps_of(module))}
-        pictures = {name: module.PICTURE for name, module in modules.items() if hasattr(module, "PICTURE")}
+        if not only:
+            loaded = {name: steps for name, steps in loaded.items() if steps[0].by_default}
+        pictures = {name: module.PICTURE for name, module in modules.items() if pictures_of(module)}
         words = without(words, {"--only"})
         dry = "dry_run" in flags.values
         if dry and loaded:
@@ -103,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = 0
     for name, steps in () if dry else loaded.items():
         print(f"\n== {name}", flush=True)
-        code = in_turn(steps, [*words, *_alone(name, flags)])
+        code = in_turn(steps, [*words, *_alone(steps[0], flags)])
         if code > 1:
             return code
         failed |= code
@@ -127,28 +110,26 @@ def _flags(words: Sequence[str]) -> Flags:
     return Flags(preset, line.read(rest))
 
 
-def _alone(name: str, flags: Flags) -> list[str]:
+def _alone(step: Experiment, flags: Flags) -> list[str]:
     """Runs side by side slow each other, so times are taken one run at a time."""
-    return ["--max-concurrent", "1"] if name in TIMED and "max_concurrent" not in flags.values else []
+    return ["--max-concurrent", "1"] if step.timed and "max_concurrent" not in flags.values else []
 
 
-def _tell(loaded: dict[str, list[Step]], flags: Flags, words: list[str]) -> None:
+def _tell(loaded: dict[str, list[Experiment]], flags: Flags, words: list[str]) -> None:
     """What is done and what is to do, a run that several scripts share counted with the first; and the hours."""
     width = max(map(len, loaded))
     print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
     known: set[str] = set()
     total: Hours | None = Hours(0.0, 0.0, 0.0)
     runs = 0
-    for name, steps in loaded.items():
-        mine = [*words, *_alone(name, flags)]
-        side = 1 if _alone(name, flags) else _side_by_side(taken(Workers, flags.values))
+    for steps in loaded.values():
+        mine = [*words, *_alone(steps[0], flags)]
+        side = 1 if _alone(steps[0], flags) else _side_by_side(taken(Workers, flags.values))
         for step in steps:
-            if not isinstance(step, Experiment):
+            if step.plan_of_results:
                 print(f"{'':<{width}}  and a comparison of what the searches choose")
                 continue
-            first = steps[0]  # whose flags all steps are run with
-            assert isinstance(first, Experiment)
-            settings = settings_of(step, read_flags(first, mine))
+            settings = settings_of(step, read_flags(steps[0], mine))  # all steps have the flags of the first
             if settings.search:
                 print(f"{step.name:<{width}}  a search of {settings.search.trials} trials")
                 continue

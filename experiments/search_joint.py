@@ -21,17 +21,47 @@ from pathlib import Path
 
 from apc.experiment.definition import Experiment
 from apc.experiment.main import in_turn
+from apc.reporting.table_entry import Claim
 from apc.search import spaces
-from apc.search.plans import grid, points
+from apc.search.plans import Plan, grid, label_of, points
 from search_spaces import joint, lambdas
 
 METRIC = "tune_miou"
 FRESH = tuple(range(5, 10))
 """Seeds of the comparison; the searches train 0, and 0 to 2."""
 
+PAPER = "paper's setting"
+COLUMNS = ("tune_miou", "held_miou", "miou", "miou_crf", "test_miou")
+
+
+def plan_of_best(results: Path, dataset: str) -> Plan:
+    """The paper's setting and what both searches chose, as they left it in best.toml."""
+    labels, settings = [PAPER], [joint.FIRST[0]]
+    for label, name in (("joint search", JOINT.name), ("staged search", STAGED.name)):
+        best = tomllib.loads((results / name / f"{dataset}.best.toml").read_text())
+        chosen = {knob: best[knob] for knob in joint.SPACE}
+        if chosen in settings:  # one row of the table, under all its names
+            labels[settings.index(chosen)] += f" and {label}"
+        else:
+            labels, settings = [*labels, label], [*settings, chosen]
+    return points(dict(zip(labels, settings, strict=True)))
+
+
+def beats_on_held_images(better: str, worse: str) -> Claim:
+    """A question of ours about two rows of the comparison."""
+    other = worse if worse == PAPER else f"{worse}'s"
+    text = f"the {better}'s setting beats the {other} on held-out images"
+    return Claim(text, better, worse, None, "our question", ("held_miou", "test_miou"), ours=True)
+
+
 JOINT = Experiment(
     name="search_joint",
     title="Joint search over six knobs",
+    about="Pooling, K, theta, epsilon, lambda1 and lambda2 searched together with Optuna (TPE), one seed a "
+    "setting, the paper's setting first. The paper searched its knobs one after the other; it has no such table.",
+    place=130,
+    presets=("pocket",),
+    script="search_joint",
     draw=functools.partial(spaces.suggest, joint.SPACE),
     space=joint.SPACE,
     first=joint.FIRST,
@@ -40,36 +70,56 @@ JOINT = Experiment(
     metric=METRIC,
     chooses=True,
     minutes={"pocket": 25},
+    by_default=False,
+    knobs=tuple(joint.SPACE),
+    columns=COLUMNS,
+    reference=label_of(joint.FIRST[0]),
+    search=True,
+    figures=("history", "knobs", "parallel"),
 )
 STAGED = Experiment(
     name="search_staged",
-    title="The paper's staged search, for comparison with the joint one",
+    title="The paper's staged search",
+    about="Section 4.1's search at about the epochs of the joint one: lambda1 with lambda2 = 0, then lambda2 at "
+    "the best lambda1, three seeds a setting; the other knobs stay at the paper's values.",
+    place=131,
+    presets=("pocket",),
+    script="search_joint",
     plan=replace(lambdas.PLAN, metric=METRIC),
-    smoke_plan=grid({"lambda1": [0.02], "lambda2": [0.0, 0.01]}),
+    smoke_plan=grid({"lambda1": [lambdas.PAPER["lambda1"]], "lambda2": [0.0, lambdas.PAPER["lambda2"]]}),
     own_seeds=(0, 1, 2),
     metric=METRIC,
     chooses=True,
+    knobs=("lambda1", "lambda2"),
+    columns=COLUMNS,
+    search=True,
+    staged=True,
+    figures=("history", "sweeps"),
 )
-
-
-def judged(results: Path, dataset: str) -> Experiment:
-    """The comparison of the paper's setting with what both searches chose."""
-    labels, settings = ["paper's setting"], [joint.FIRST[0]]
-    for label, name in (("joint search", JOINT.name), ("staged search", STAGED.name)):
-        best = tomllib.loads((results / name / f"{dataset}.best.toml").read_text())
-        chosen = {knob: best[knob] for knob in joint.SPACE}
-        if chosen in settings:  # one row of the table, under all its names
-            labels[settings.index(chosen)] += f" and {label}"
-        else:
-            labels, settings = [*labels, label], [*settings, chosen]
-    return Experiment(
-        name="search_judged",
-        title="What the searches chose, judged on held-out images",
-        plan=points(dict(zip(labels, settings, strict=True))),
-        own_seeds=FRESH,
-        metric="held_miou",
-    )
-
+COMPARISON = Experiment(
+    name="search_judged",
+    title="The joint search against the staged one",
+    about="What both searches chose and the paper's setting, trained with seeds that neither search has trained "
+    "and scored on the validation images that neither search has seen (`held_miou`).",
+    place=132,
+    presets=("pocket",),
+    script="search_joint",
+    plan_of_results=plan_of_best,
+    own_seeds=FRESH,
+    metric="held_miou",
+    knobs=tuple(joint.SPACE),
+    rows=(PAPER, "staged search", "joint search"),
+    columns=("held_miou", *(column for column in COLUMNS if column != "held_miou")),
+    reference=PAPER,
+    compares=(STAGED.name, JOINT.name),
+    figures=("race", "classes", "curves"),
+    claims=(
+        beats_on_held_images("joint search", PAPER),
+        beats_on_held_images("joint search", "staged search"),
+        beats_on_held_images("staged search", PAPER),
+    ),
+)
+STEPS = (JOINT, STAGED, COMPARISON)
 
 if __name__ == "__main__":
-    raise SystemExit(in_turn([JOINT, STAGED, judged]))
+    raise SystemExit(in_turn(STEPS))

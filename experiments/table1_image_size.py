@@ -15,8 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from apc.config import voc
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
+from apc.reporting.published import printed_cells, published
+from apc.reporting.table_entry import Best
 from apc.runs.rows import Row
 from apc.search.plans import Point, Result, points
 from search_spaces.components import APC
@@ -35,7 +38,7 @@ def at_sizes(result: Result, runs: Path) -> Result:
     from apc.evaluation.remeasure import at_size, kept
     from apc.methods.checkpoint import load_model
 
-    found: dict[int, list[Row]] = {}
+    rows_at: dict[int, list[Row]] = {}
     failed = [row for _, rows in result for row in rows if row.error]
     for row in (row for _, rows in result for row in rows if not row.error):
         try:
@@ -44,34 +47,60 @@ def at_sizes(result: Result, runs: Path) -> Result:
             print(f"not measured: {error}", file=sys.stderr)
             continue
         for size in sizes(cfg.image_size, method.encoder.patch):
-            if told := kept(row, runs, f"size_{size}", at_size(size)):
-                found.setdefault(size, []).append(_shown_at(row, size, told))
-    made: Result = [(Point(str(size), {"eval_size": size}), rows) for size, rows in sorted(found.items())]
-    return [*made, *([(Point("training", {}), failed)] if failed else [])]
+            if scores := kept(row, runs, f"size_{size}", at_size(size)):
+                rows_at.setdefault(size, []).append(_shown_at(row, size, scores))
+    table: Result = [(Point(str(size), {"eval_size": size}), rows) for size, rows in sorted(rows_at.items())]
+    return [*table, *([(Point("training", {}), failed)] if failed else [])]
 
 
-def _shown_at(row: Row, size: int, told: dict[str, Any]) -> Row:
+def _shown_at(row: Row, size: int, scores: dict[str, Any]) -> Row:
     """The run as a row of this table: nothing of its own scores and times is left, which are of another size."""
-    by = {name: told[name] for name in ("commit", "device")}
+    by = {name: scores[name] for name in ("commit", "device")}
     return replace(
         row,
         run=f"{row.run}@{size}",
         config=row.config | {"eval_size": size},
-        metrics=told["metrics"],
-        seconds=told["seconds"],
-        per_class=told["per_class"],
+        metrics=scores["metrics"],
+        seconds=scores["seconds"],
+        per_class=scores["per_class"],
         curve=[],
         stamp=row.stamp | {"measured": by},
     )
 
 
+def paper_size(row: Row) -> str:
+    """The paper's image size that is as many times its training size as that of a run; empty where none is."""
+    size = voc().image_size * row.config.get("eval_size", 0) / max(row.config.get("image_size", 0), 1)
+    near = [name for name in published("table1") if abs(float(name) / max(size, 1) - 1) < 0.02]
+    return near[0] if near else ""
+
+
 EXPERIMENT = Experiment(
     name="table1_image_size",
     title="Table 1: the size of images in inference",
+    about="One trained setting, the paper's, shown images at other sizes; scores are those of the photographs' own "
+    "pixels. The paper trains at 384 and shows 640 to 1120 pixels: its values stand beside our size that is as "
+    "many times the training size. Its seconds are presumably of the whole VOC val set on its one 4090, ours are "
+    "of one photograph.",
+    place=110,
     plan=points({"training": APC}),
     measure=at_sizes,
     seeds={"pocket": 3, "folder": 1},
     minutes={"pocket": 5},
+    knobs=("eval_size",),
+    columns=("miou", "miou_crf", "network_seconds", "crf_seconds", "peak_gib"),
+    printed=published("table1"),
+    also_printed={
+        "paper: size": {size: size for size in published("table1")},
+        "paper: seconds": printed_cells("table1", "inference_seconds"),
+        "paper: GB": printed_cells("table1", "memory_gb"),
+    },
+    paper_row=paper_size,
+    figures=("values",),
+    bests=(
+        Best("eval_size", "2.5 times the training size (960 of 384) is the best size to show images at", "Table 1"),
+    ),
+    explained=True,
 )
 
 if __name__ == "__main__":

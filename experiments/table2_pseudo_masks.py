@@ -14,8 +14,12 @@ from pathlib import Path
 
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
+from apc.reporting.published import published
+from apc.reporting.table_entry import beats
 from apc.search.plans import Result
-from experiments.table6_peers import plan
+from experiments.table6_peers import PEERS, ROWS, plan
+
+SCORED_BY = ("train_pseudo_miou", "train_pseudo_miou_crf")
 
 
 def of_train(result: Result, runs: Path) -> Result:
@@ -29,11 +33,22 @@ def of_train(result: Result, runs: Path) -> Result:
 EXPERIMENT = Experiment(
     name="table2_pseudo_masks",
     title="Table 2: pseudo masks of the training images",
+    about="The runs of Table 6. After all training the masks of the training images are opened and the pseudo "
+    "masks, which are made with the image labels, scored by them. The paper's AFA cell is a segmentation of val.",
+    place=120,
     plan=plan,
     measure=of_train,
     metric="train_pseudo_miou",
     seeds={"pocket": 3, "folder": 1},
     minutes={"pocket": 50},
+    sets=("eval_every",),
+    rows=ROWS,
+    columns=(*SCORED_BY, "train_labelled_miou", "train_labelled_miou_crf"),
+    reference="apc",
+    printed=published("table2", "pseudo_miou"),
+    claims=tuple(
+        beats(f"APC beats {peer}", "apc", peer, "Table 2", column="pseudo_miou", metrics=SCORED_BY) for peer in PEERS
+    ),
 )
 
 if __name__ == "__main__":

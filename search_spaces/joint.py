@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from apc.config import default_of
 from apc.search.spaces import Above, Choice, Real, Space, Whole
 
 SPACE: Space = {
@@ -15,7 +16,5 @@ SPACE: Space = {
 """K of 1 is max pooling, which stands here by its name; theta of 1 would be max too, and 0 top-K. lambda2 of 0 is APC
 without its patch contrastive error, and then there is no epsilon."""
 
-FIRST: tuple[dict[str, Any], ...] = (
-    {"pooling": "adaptive_k", "k": 6, "theta": 0.9, "lambda1": 0.02, "lambda2": 0.01, "epsilon": 0.85},
-)
+FIRST: tuple[dict[str, Any], ...] = ({knob: default_of(knob) for knob in SPACE},)
 """The paper's setting is the first trial, so that every search is comparable with it."""

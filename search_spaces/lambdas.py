@@ -1,14 +1,15 @@
 """The weights lambda1 and lambda2 one after the other, from coarse to fine (section 4.1)."""
 
+from apc.config import default_of
 from apc.search.plans import Staged, Sweep
 
-PAPER = {"lambda1": 0.02, "lambda2": 0.01}
+PAPER = {knob: default_of(knob) for knob in ("lambda1", "lambda2")}
 """The paper's choice."""
 
 PLAN = Staged(
     (
-        Sweep(knob="lambda1", coarse=(0.0, 0.02, 0.1, 1.0), held={"lambda2": 0.0}),
-        Sweep(knob="lambda2", coarse=(0.0, 0.01, 0.1)),
+        Sweep(knob="lambda1", coarse=(0.0, PAPER["lambda1"], 0.1, 1.0), held={"lambda2": 0.0}),
+        Sweep(knob="lambda2", coarse=(0.0, PAPER["lambda2"], 0.1)),
     ),
     always=(PAPER,),
 )

@@ -1,5 +1,6 @@
 """Both loss weights and the threshold of adaptive-K together, with Optuna."""
 
+from apc.config import default_of
 from apc.search.spaces import Real, Space
 
 SPACE: Space = {
@@ -8,5 +9,5 @@ SPACE: Space = {
     "theta": Real(0.5, 0.95),  # between top-K and nearly max
 }
 
-FIRST = ({"lambda1": 0.02, "lambda2": 0.01, "theta": 0.9},)
+FIRST = ({knob: default_of(knob) for knob in SPACE},)
 """The paper's setting is the first trial, so that every search is comparable with it."""

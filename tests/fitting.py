@@ -9,18 +9,18 @@ import torch
 from apc import data
 from apc.config import Config, folder
 from apc.methods.registry import build
-from apc.training.loop import train
+from apc.training.loop import Prepared, Trained, train
 
 
-def fit(cfg: Config, where: Path, **more: Any) -> tuple[torch.nn.Module, dict[str, Any]]:
+def fit(cfg: Config, where: Path, **more: Any) -> tuple[torch.nn.Module, Trained]:
     torch.manual_seed(cfg.seed)
     split, val = data.load(cfg, "train"), data.load(cfg, "val")
     method = build(cfg, len(split.classes))
-    return method, train(method, cfg, split, val, folder=where, **more)
+    return method, train(Prepared(method, split, val), cfg, folder=where, **more)
 
 
-def losses_of(trained: dict[str, Any]) -> list[float]:
-    return [epoch["loss"] for epoch in trained["curve"]]
+def losses_of(trained: Trained) -> list[float]:
+    return [epoch["loss"] for epoch in trained.curve]
 
 
 def folder_config(photographs: Path) -> Config:

@@ -20,8 +20,8 @@ ROOMS = [
     ["experiments", "cli"],
     ["__main__"],
 ]
-"""From the ground up: a module may import its own room and the rooms of the floors below. Every file of `apc/` itself
-is a room of its own; `apc` is its `__init__.py`, the Python way in."""
+"""From the ground up: a module may import its own room and the rooms of the floors below. Every file of `apc/`
+itself is a room of its own; `apc` is its `__init__.py`, the Python way in."""
 
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
 

@@ -8,7 +8,7 @@ import pytest
 
 from apc import config
 from apc.config import Config, coco, folder, pocket, voc
-from apc.methods import afa, toco, vit_pcm
+from apc.methods import published
 from apc.methods.registry import METHODS, preset
 
 OURS = "no source but this project's"
@@ -200,15 +200,15 @@ PRESETS: dict[str, tuple[Config, Changes]] = {
     "folder": (folder(), FOLDER),
     "voc": (voc(), VOC),
     "coco": (coco(), VOC | COCO),
-    "vit_pcm on voc": (vit_pcm.vit_pcm("voc"), VIT_PCM),
+    "vit_pcm on voc": (published.vit_pcm("voc"), VIT_PCM),
     "vit_pcm on coco": (
-        vit_pcm.vit_pcm("coco"),
+        published.vit_pcm("coco"),
         VIT_PCM | COCO | {"coco_images": ("vit_pcm", "spec 0.11: 81,477 and 39,884")},
     ),
-    "afa on voc": (afa.afa("voc"), AFA),
-    "afa on coco": (afa.afa("coco"), AFA | EIGHT),
-    "toco on voc": (toco.toco("voc"), TOCO),
-    "toco on coco": (toco.toco("coco"), TOCO | EIGHT),
+    "afa on voc": (published.afa("voc"), AFA),
+    "afa on coco": (published.afa("coco"), AFA | EIGHT),
+    "toco on voc": (published.toco("voc"), TOCO),
+    "toco on coco": (published.toco("coco"), TOCO | EIGHT),
     "vit_pcm on pocket": (preset("pocket", replace(pocket(), method="vit_pcm")), POCKET | SECOND | STAGES),
     "afa on pocket": (preset("pocket", replace(pocket(), method="afa")), POCKET | SMALL_AFA | TEN_EPOCHS),
     "toco on pocket": (preset("pocket", replace(pocket(), method="toco")), POCKET | SMALL_TOCO | TEN_EPOCHS),

@@ -93,9 +93,10 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
 
     from apc import data
     from apc.config import from_dict, without_paths
-    from apc.evaluation.inference import Cost, showings
+    from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import class_table, outcome, save, table
+    from apc.evaluation.scoring import Cost, Keep, Scoring
     from apc.evaluation.voc_submission import BELOW, submission, unlabelled
     from apc.files import file_fingerprint, require_writable
     from apc.methods.checkpoint import load_model
@@ -123,18 +124,9 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     cost, before = Cost(), _resident_gib()
     try:
         with kept as keep, progress("photographs", len(split)) as done:
-            counts = score(
-                method,
-                split,
-                cfg,
-                protocols if masked else [],
-                device,
-                crf_workers=flags.crf_workers,
-                cost=cost,
-                progress=done,
-                keep=keep,
-                keep_protocols=submitted if keep else [],
-            )
+            keeps = Keep(keep, submitted) if keep else None
+            scoring = Scoring(device, flags.crf_workers, cost=cost, progress=done, keep=keeps)
+            counts = score(method, split, cfg, protocols if masked else [], scoring)
     except BrokenProcessPool:
         raise ValueError(f"crf_workers is {flags.crf_workers}; one was killed, perhaps for memory") from None
     grown = _resident_gib() - before

@@ -67,18 +67,18 @@ def command(words: list[str]) -> None:
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
     labels = image_labels(flags.labels, classes, photographs)
     model = file_fingerprint(str(ModelFolder(folder).weights))
-    job = Job(method, cfg, classes, model, flags.branch, flags.only, device)
+    workers = cores() if cfg.crf != "none" and min(cores(), len(photographs)) > 1 else 0
+    job = Job(method, cfg, classes, model, flags.branch, flags.only, device, workers)
 
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
-    workers = cores() if cfg.crf != "none" and min(cores(), len(photographs)) > 1 else 0
     start, console = time.perf_counter(), Console(stderr=True)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("predicting", total=len(photographs))
         try:
-            rows, broken = predict_all(job, photographs, labels, out, lambda: bar.advance(task), workers)
+            rows, broken = predict_all(job, photographs, labels, out, lambda: bar.advance(task))
         except BrokenProcessPool:
             raise ValueError(f"crf is {cfg.crf}; a process that ran it was killed, perhaps for memory") from None
     seconds = time.perf_counter() - start

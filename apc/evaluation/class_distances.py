@@ -17,7 +17,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.data.transforms import as_floats
 from apc.methods.apc import APC
-from apc.models.build import BATCH_PIXELS
+from apc.models.build import autocast, images_at_once
 
 
 def majority(mask: np.ndarray, grid: tuple[int, int], num_classes: int) -> np.ndarray:
@@ -72,13 +72,13 @@ def distances(method: APC, split: Split, cfg: Config, device: str = "cpu") -> di
     method.eval()
     sums: Tensor | float = 0.0
     counts: Tensor | int = 0
-    group = min(max(BATCH_PIXELS // cfg.scored_size**2, 1), 16)
+    group = images_at_once(cfg.scored_size)
     for start in range(0, len(split), group):
         masks = {i: mask for i in range(start, min(start + group, len(split))) if (mask := split.mask(i)) is not None}
         if not masks:
             continue
         images = as_floats(split.images[list(masks)], device)
-        with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
+        with autocast(cfg, device):
             f_out, _, _ = method.branches(images)
         grid = method.encoder.grid(images)
         classes = np.concatenate([majority(mask, grid, num_classes).ravel() for mask in masks.values()])

@@ -5,7 +5,7 @@ Shapes: n photographs, C classes, H,W a photograph's own pixels.
 
 import contextlib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +14,11 @@ import torch.distributed as dist
 
 from apc.config import Config
 from apc.data import Split
-from apc.evaluation.inference import Cost, LabelMap, label_maps
+from apc.devices import processes
+from apc.evaluation.forward import Network
+from apc.evaluation.inference import label_maps
+from apc.evaluation.scoring import Scoring
 from apc.methods.base import Method
-from apc.models.feature_cache import FrozenFeatures
 from apc.runs.scores import PROTOCOLS, RUNS_OWN, Protocol
 
 
@@ -88,69 +90,47 @@ def score(
     split: Split,
     cfg: Config,
     protocols: Sequence[Protocol] = PROTOCOLS,
-    device: str = "cpu",
-    frozen_features: FrozenFeatures | None = None,
-    *,
-    crf_workers: int = 0,
-    cost: Cost | None = None,
-    progress: Callable[[int], None] | None = None,
-    keep: Callable[[LabelMap], None] | None = None,
-    keep_protocols: Sequence[Protocol] = (),
+    scoring: Scoring | None = None,
 ) -> dict[str, Counts]:
     """Counts by protocol name; photographs without a mask count nothing.
 
     Under torch.distributed every process scores its share of the photographs and all get the whole result.
-    `crf_workers` processes run the CRF, 0 runs it here. `progress` hears how many photographs the network is done
-    with. `keep` is given every label map of `keep_protocols`, those of photographs without a mask too.
     """
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    num_classes = len(split.classes)
+    scoring = scoring or Scoring()
+    rank, world = processes()
+    num_classes, keep = len(split.classes), scoring.keep
     scored = [p for p in protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
     counts = {
         p.name: Counts(np.zeros((len(split), 3, num_classes), np.int32), np.zeros((num_classes, num_classes), np.int64))
         for p in scored
     }
     mask = functools.lru_cache(maxsize=256)(split.mask)  # a photograph's label maps come at about the same time
-    seen = 0
+    mine = range(rank, len(split), world)
 
-    def size(i: int) -> tuple[int, ...] | None:
-        nonlocal seen
-        if progress:
-            progress(seen)
-        seen += 1
-        truth = mask(i)
-        return truth.shape if truth is not None else split.photo(i).shape[:2] if keep else None
+    def photographs() -> Iterator[tuple[int, tuple[int, ...]]]:
+        for number, i in enumerate(mine):
+            scoring.progress(number)
+            truth = mask(i)
+            if truth is not None or keep:
+                yield i, (split.photo(i).shape[:2] if truth is None else truth.shape)
 
-    training, mine = method.training, range(rank, len(split), world)
+    training = method.training
     method.eval()
-    every = list(dict.fromkeys([*scored, *keep_protocols]))
-    made = label_maps(
-        method,
-        split,
-        cfg,
-        every,
-        device=device,
-        wanted=size,
-        indices=mine,
-        frozen_features=frozen_features,
-        crf_workers=crf_workers,
-        cost=cost,
-    )
-    with contextlib.closing(made):
-        for found in made:
-            truth = mask(found.i)
-            if truth is not None and found.protocol in scored:
-                matrix, sums = confusion(truth, found.labels, num_classes), counts[found.protocol.name]
-                sums.images[found.i] = tallies(matrix)
+    every = list(dict.fromkeys([*scored, *(keep.protocols if keep else [])]))
+    with contextlib.closing(label_maps(Network(method, split, cfg, scoring), every, photographs())) as maps:
+        for labelled in maps:
+            truth = mask(labelled.i)
+            if truth is not None and labelled.protocol in scored:
+                matrix, sums = confusion(truth, labelled.labels, num_classes), counts[labelled.protocol.name]
+                sums.images[labelled.i] = tallies(matrix)
                 sums.total[:] += matrix
-            if keep and found.protocol in keep_protocols:
-                keep(found)
+            if keep and labelled.protocol in keep.protocols:
+                keep.take(labelled)
     method.train(training)
-    if progress:
-        progress(seen)
+    scoring.progress(len(mine))
     if world > 1:
         for array in (array for sums in counts.values() for array in sums):
-            total = torch.from_numpy(array).to(device)
+            total = torch.from_numpy(array).to(scoring.device)
             dist.all_reduce(total)
             array[:] = total.cpu().numpy()
     return counts

@@ -15,8 +15,8 @@ from apc import data
 from apc.config import Config
 from apc.data import Split
 from apc.devices import device_of, peak_gib, restart
-from apc.evaluation.inference import Cost
 from apc.evaluation.miou import Counts, iou, miou, score
+from apc.evaluation.scoring import Cost, Scoring
 from apc.files import write_atomically
 from apc.methods.base import Method
 from apc.methods.checkpoint import load_model
@@ -75,7 +75,8 @@ def at_size(size: int) -> Measure:
         crfs = ["", "own"] if cfg.crf != "none" else [""]
         restart(device)
         val = data.load(cfg, "val")
-        counts = score(method, val, cfg, [Protocol(crf=crf) for crf in crfs], device, crf_workers=cores(), cost=cost)
+        scoring = Scoring(device, cores(), cost=cost)
+        counts = score(method, val, cfg, [Protocol(crf=crf) for crf in crfs], scoring)
         crf = [seconds for each in cost.crf_seconds.values() for seconds in each]
         network = sum(cost.seconds.values()) / max(sum(cost.images.values()), 1)
         return {
@@ -91,7 +92,7 @@ def multi_scale(method: Method, cfg: Config, device: str) -> dict[str, Any]:
     """Scores of the decoder as the mean over scales and flips, with and without the CRF (Table 6)."""
     crfs = ["", "own"] if cfg.crf != "none" else [""]
     protocols = [Protocol(scales=DEFAULT_SCALES, crf=crf) for crf in crfs]
-    return {"metrics": _scores(score(method, data.load(cfg, "val"), cfg, protocols, device, crf_workers=cores()))}
+    return {"metrics": _scores(score(method, data.load(cfg, "val"), cfg, protocols, Scoring(device, cores())))}
 
 
 def pseudo_masks_of_train(method: Method, cfg: Config, device: str) -> dict[str, Any]:
@@ -102,7 +103,7 @@ def pseudo_masks_of_train(method: Method, cfg: Config, device: str) -> dict[str,
     """
     split, crfs = with_masks(cfg), ["", "own"] if cfg.crf != "none" else [""]
     protocols = [Protocol(branch, True, crf=crf) for branch in ("patch", "decoder") for crf in crfs]
-    counts = score(method, split, cfg, protocols, device, crf_workers=cores())
+    counts = score(method, split, cfg, protocols, Scoring(device, cores()))
     return {"metrics": {f"train_{name}": value for name, value in _scores(counts).items()}}
 
 

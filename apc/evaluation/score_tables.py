@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from apc.config import Config
-from apc.evaluation.inference import Cost, showings
+from apc.evaluation.forward import showings
 from apc.evaluation.miou import Counts, iou, miou, pixel_accuracy
+from apc.evaluation.scoring import Cost
 from apc.files import whole, write_atomically
 from apc.models.crf import CRF
 from apc.runs.scores import RUNS_OWN, Protocol

@@ -17,9 +17,10 @@ import torch
 from apc.config import Config
 from apc.data import Split
 from apc.data.images import Lazy, decode
+from apc.data.masks import mask_image
 from apc.data.transforms import squash
 from apc.data.voc import CLASSES
-from apc.evaluation.inference import LabelMap
+from apc.evaluation.scoring import LabelMap
 
 BELOW = Path("results/VOC2012/Segmentation/comp6_test_cls")
 
@@ -56,8 +57,6 @@ def unlabelled(cfg: Config, classes: list[str]) -> Split:
 def submission(folder: Path, names: list[str], classes: list[str]) -> Iterator[Callable[[LabelMap], None]]:
     """What keeps label maps as palette PNGs named after the images; at the end they and `comp6_test_cls.tar.gz` stand
     in `folder`, whole, and replace older ones. ValueError where the server could not take them."""
-    from apc.data.masks import mask_image
-
     if classes != CLASSES:
         raise ValueError(f"export_submission: the VOC server wants VOC's classes; the model has {', '.join(classes)}")
     stems = [Path(name).stem for name in names]

@@ -1,4 +1,4 @@
-"""What an experiment is, as its script says it."""
+"""What an experiment is, as its script says it: what is run, and what the page shows of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import Config
+from apc.reporting.table_entry import TableEntry
 from apc.search import spaces
 from apc.search.plans import Plan, Result
 
 
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
-    """One table or figure: what is run, how often, and what to expect."""
+class Experiment(TableEntry):
+    """One table or figure: what is run, how often, what to expect, and, as a TableEntry, how it stands on the page."""
 
-    name: str
-    """Name of the script, of the folder of its rows and of its entry in the report."""
-    title: str
-    """What it is, in a line."""
+    # --- what is run --------------------------------------------------------------------------------
     plan: Plan | Callable[[Config], Plan] | None = None
     """Points to run, or a function that makes them of the base setting; None where `draw` is searched with Optuna."""
+    plan_of_results: Callable[[Path, str], Plan] | None = None
+    """Of a later step the plan, made of the results folder and the data set: of what earlier steps left."""
     draw: spaces.Draw | None = None
     """Define-by-run space."""
     space: spaces.Space | None = None
@@ -30,15 +30,21 @@ class Experiment:
     """Optuna trials, those of an earlier, interrupted search included."""
     smoke_plan: Plan | None = None
     """Small plan for `--smoke`; None runs the whole plan at smoke settings."""
-    seeds: Mapping[str, int] = field(default_factory=lambda: {"pocket": 3, "folder": 3})
-    """Seeds by preset; 3 for one that is not named."""
-    own_seeds: tuple[int, ...] = ()
-    """Seeds of one step of a longer experiment, which `--seeds` does not change."""
-    metric: str = "miou"
-    """Score a search chooses by."""
     chooses: bool = False
     """Whether it is a search, which ends with a best.toml."""
     measure: Callable[[Result, Path], Result] | None = None
     """What is measured on finished runs, whose folders lie below the path: the rows of the table, made of theirs."""
+    measured_rows: tuple[str, ...] = ()
+    """Labels of the rows that `measure` makes beside those of the plan."""
+
+    # --- how often, and what to expect --------------------------------------------------------------
+    seeds: Mapping[str, int] = field(default_factory=lambda: {"pocket": 3, "folder": 3})
+    """Seeds by preset; 3 for one that is not named."""
+    own_seeds: tuple[int, ...] = ()
+    """Seeds of one step of a longer experiment, which `--seeds` does not change."""
     minutes: Mapping[str, int] = field(default_factory=dict)
     """Minutes to expect on two cores, by preset."""
+    timed: bool = False
+    """Whether its rows are times: runs side by side slow each other, so reproduce_all trains one at a time."""
+    by_default: bool = True
+    """Whether reproduce_all runs it unasked; False for what belongs to no table of the paper."""

@@ -57,8 +57,8 @@ def hours(todo: Sequence[Config], done: Sequence[Row], minutes: float | None) ->
     """Hours of one process for `todo`: by finished runs like each, or `minutes` a run; None where neither tells."""
     total = Hours(0.0, 0.0, 0.0)
     for cfg in todo:
-        if found := pace(done, cfg):
-            one = found[0].of(cfg, cfg.num_train or found[1])
+        if known := pace(done, cfg):
+            one = known[0].of(cfg, cfg.num_train or known[1])
         elif minutes is not None:
             one = Hours(minutes / 60, minutes / 60 / _SPREAD, minutes / 60 * _SPREAD)
         else:

@@ -1,8 +1,8 @@
 """The way into an experiment from the command line."""
 
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 import search_spaces
 from apc.config import PRESETS
@@ -11,19 +11,15 @@ from apc.experiment.flags import read_flags
 from apc.experiment.runner import ExperimentRun
 from apc.experiment.settings import settings_of
 
-Step = Experiment | Callable[[Path, str], Experiment]
-"""One step of an experiment; a function makes it of the results folder and the data set: what earlier steps left."""
-
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
     """Run an experiment from the command line; returns the exit code: 0, 1 (a run failed), 2 (bad input), 130."""
     return in_turn([experiment], argv)
 
 
-def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
+def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> int:
     """Run steps one after another under one command line, that of the first; returns the exit code as `main`."""
     first = steps[0]
-    assert isinstance(first, Experiment)
     try:
         flags = read_flags(first, sys.argv[1:] if argv is None else argv)
         settings = settings_of(first, flags)
@@ -31,8 +27,8 @@ def in_turn(steps: Sequence[Step], argv: Sequence[str] | None = None) -> int:
         for step in steps[1:]:
             if code:
                 break
-            if not isinstance(step, Experiment):
-                step = step(settings.reports / "results", settings.dataset)
+            if step.plan_of_results:
+                step = replace(step, plan=step.plan_of_results(settings.reports / "results", settings.dataset))
             code = ExperimentRun(step, settings_of(step, flags)).go()
         return code
     except ValueError as error:

@@ -19,6 +19,7 @@ from apc.experiment.settings import base_of, dataset_name, folders
 from apc.files import require_writable, write_atomically
 from apc.flags import dashed, taken
 from apc.reporting.figures.qualitative import file_name
+from apc.reporting.table_entry import PictureEntry
 from apc.runs.folder import RunFolder, load_run
 
 if TYPE_CHECKING:
@@ -29,13 +30,10 @@ MOST = 8
 RULE = "the first validation image of each class, in the order of the list, that no class before it has"
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One picture of the paper: which runs it shows, and what of them."""
+@dataclass(frozen=True, kw_only=True)
+class Picture(PictureEntry):
+    """One picture of the paper: which runs it shows, what of them, and, as a PictureEntry, what the page says of it."""
 
-    name: str
-    """Name of the script, of the folder of its JSON file and of its entry in the report."""
-    title: str
     settings: Mapping[str, dict[str, Any]]
     """What stands in the picture, by its label: Config fields laid over the preset."""
     script: str
@@ -69,61 +67,58 @@ def _draw(picture: Picture, flags: Flags, words: list[str]) -> int:
     amount = taken(Amount, flags.values)
     base = replace(base_of(flags, knobs, amount.smoke), seed=seeds_of(amount.seeds, 1)[0])
     runs, reports = folders(taken(Place, flags.values), amount.smoke)
-    found = find(picture.settings, base, runs)
-    missing = [f"{label} ({path.name})" for label, path in found.items() if not RunFolder(path).row.is_file()]
+    run_folders = find(picture.settings, base, runs)
+    missing = {label: folder for label, folder in run_folders.items() if not RunFolder(folder).row.is_file()}
     seeds = ["--seeds", str(base.seed + 1)]
-    make = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
+    training = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
     if amount.dry_run:
-        for label, folder in found.items():
-            print(f"{'done ' if RunFolder(folder).row.is_file() else 'to do'}  {folder.name}  {label}")
-        print("every run is there" if not missing else f"what is to do is done by: {make}")
+        for label, folder in run_folders.items():
+            print(f"{'to do' if label in missing else 'done '}  {folder.name}  {label}")
+        print("every run is there" if not missing else f"what is to do is done by: {training}")
         return 0
     if missing:
-        raise ValueError(f"below {runs} there is no run of {', '.join(missing)}; make it with: {make}")
+        listed = ", ".join(f"{label} ({folder.name})" for label, folder in missing.items())
+        raise ValueError(f"below {runs} there is no run of {listed}; make it with: {training}")
     require_writable(reports)
+    command = shlex.join(["python", f"experiments/{picture.name}.py", *_without_folders(words)])
+    print(_drawn(picture, run_folders, base, reports, command))
+    return 0
 
+
+def _drawn(picture: Picture, folders: dict[str, Path], base: Config, reports: Path, command: str) -> str:
+    """Draw the picture of the runs in `folders`, write its JSON file and the page; tells which files these are."""
     from apc import data
     from apc.reporting.page import build
     from apc.runs.stamp import stamp
 
     split = data.load(base, "val")
-    chosen = first_of_each_class(split)
+    images = first_of_each_class(split)
     dataset = dataset_name(base)
     path = reports / "figures" / file_name(picture.name, dataset)
-    told = picture.show(found, base, chosen, path)
-    command = shlex.join(["python", f"experiments/{picture.name}.py", *_without_folders(words)])
-    write_atomically(
-        reports / "results" / picture.name / f"{dataset}.json",
-        json.dumps(
-            {
-                "runs": {label: folder.name for label, folder in found.items()},
-                "seed": base.seed,
-                "rule": RULE,
-                "images": {label: split.names[i] for label, i in chosen.items()},
-                **told,
-                "command": command,
-                "stamp": stamp(data=data.fingerprint(base)),
-            },
-            indent=1,
-        )
-        + "\n",
-    )
-    page = build(reports)
-    print(f"{path}.png and .pdf: {len(chosen)} images of {dataset}; {page}: the report")
-    return 0
+    record = {
+        "runs": {label: folder.name for label, folder in folders.items()},
+        "seed": base.seed,
+        "rule": RULE,
+        "images": {label: split.names[i] for label, i in images.items()},
+        **picture.show(folders, base, images, path),
+        "command": command,
+        "stamp": stamp(data=data.fingerprint(base)),
+    }
+    write_atomically(reports / "results" / picture.name / f"{dataset}.json", json.dumps(record, indent=1) + "\n")
+    return f"{path}.png and .pdf: {len(images)} images of {dataset}; {build(reports)}: the report"
 
 
 def find(settings: Mapping[str, dict[str, Any]], base: Config, runs: Path) -> dict[str, Path]:
     """Folder of the run of each setting, whether it is there or not; ValueError where its row is of other settings."""
     from apc.training.run import identity
 
-    found = {}
+    folders = {}
     for label, values in settings.items():
         cfg = replace(base, **values)
-        found[label] = runs / identity(cfg)
-        if load_run(runs, found[label].name) and not load_run(runs, found[label].name, to_dict(cfg)):
-            raise ValueError(f"{RunFolder(found[label]).row}: of an older version, whose defaults were others")
-    return found
+        folders[label] = runs / identity(cfg)
+        if load_run(runs, folders[label].name) and not load_run(runs, folders[label].name, to_dict(cfg)):
+            raise ValueError(f"{RunFolder(folders[label]).row}: of an older version, whose defaults were others")
+    return folders
 
 
 def first_of_each_class(split: "Split", most: int = MOST) -> dict[str, int]:
@@ -149,10 +144,10 @@ def _of_training(words: Sequence[str]) -> list[str]:
 
 def _without_folders(words: Sequence[str]) -> list[str]:
     """The flags with folders of this machine by their last name, and without where runs and reports lie."""
-    kept = without(words, {"--runs", "--reports"})
+    rest = without(words, {"--runs", "--reports"})
     return [
         Path(word).name if before in ("--root", "--weights") else word
-        for before, word in zip(["", *kept], kept, strict=False)
+        for before, word in zip(["", *rest], rest, strict=False)
     ]
 
 

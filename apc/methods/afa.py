@@ -5,7 +5,6 @@ Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C cla
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -89,7 +88,8 @@ class AFA(Method):
 
     def cam(self, tokens: Tensor, images: Tensor) -> Tensor:
         """The encoder's output (B,N,D) for images (B,3,H,W) -> raw class activation maps (B,C-1,h,w)."""
-        return self.classifier(tokens).transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
+        maps: Tensor = self.classifier(tokens).transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
+        return maps
 
     def decode(self, outputs: list[Tensor], images: Tensor, size: tuple[int, int]) -> Tensor:
         """What the encoder gave for images (B,3,H,W) -> class logits (B,C,*size)."""
@@ -192,55 +192,3 @@ class AFA(Method):
         heads = [*self.classifier.parameters(), *self.affinity.parameters(), *self.decoder.parameters()]
         encoder = [p for p in self.encoder.parameters() if p.requires_grad]
         return [{"params": p, "scale": s} for p, s in ((encoder, 1.0), (heads, HEADS)) if p]
-
-
-def afa(dataset: str = "voc") -> Config:
-    """The published settings on VOC, 20,000 iterations of 4 crops, or on COCO, 80,000 of 8, in whole epochs.
-
-    `weights` names the file of MiT-B1, which the user has; see mit.py. Ours differs in how images come to their size:
-    squashed to 512 pixels and mirrored, not scaled at random and cropped.
-    """
-    cfg = Config(
-        dataset="voc",
-        method="afa",
-        encoder="mit_b1",
-        image_size=512,
-        decoder_blocks=(1, 2, 3, 4),
-        epochs=8,
-        frozen_epochs=0,
-        unfreeze_blocks=8,
-        batch_size=4,
-        optimizer="adamw",
-        lr=6e-5,
-        weight_decay=0.01,
-        schedule="poly",
-        poly_power=1.0,
-        warmup_steps=1500,
-        crf="afa",
-    )
-    return cfg if dataset == "voc" else replace(cfg, dataset="coco", batch_size=8)
-
-
-def afa_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
-    """Fields that turn APC's settings on small data into AFA's in the published proportions: optimiser and schedule,
-    warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay, and so does the learning
-    rate of new layers; the encoder's is a tenth of it, as published.
-
-    `num_train` is the size of the training split where `base` does not name one. On the embedded data the classifier
-    alone was best with 2e-3 for the encoder, of 2e-4 to 4e-3 (one seed, 4 epochs, validation pictures), but the whole
-    method then called everything background.
-    """
-    steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
-    return {
-        "method": "afa",
-        "frozen_epochs": 0,
-        "unfreeze_blocks": 1000,
-        "optimizer": "adamw",
-        "weight_decay": 0.01,
-        "lr": base.lr_frozen / HEADS,
-        "beta2": 0.999,
-        "schedule": "poly",
-        "poly_power": 1.0,
-        "warmup_steps": round(steps * 1_500 / 20_000),
-        "grad_clip": 0.0,
-    }

@@ -110,7 +110,8 @@ def propagate(cam: Tensor, labels: Tensor, transition: Tensor, background: float
     absent = F.pad(labels, (1, 0), value=1)[:, :, None] == 0
     shares = scores.masked_fill(absent, float("-inf")).softmax(1)
     with torch.autocast(shares.device.type, enabled=False):
-        return (shares @ transition).unflatten(2, cam.shape[-2:])
+        propagated: Tensor = (shares @ transition).unflatten(2, cam.shape[-2:])
+    return propagated
 
 
 Refine = Callable[[Tensor, Tensor], Tensor]  # images in [0,1] (B,3,h,w), scores (B,K,h',w') -> (B,K,h,w): PAR

@@ -8,28 +8,19 @@ AFA too), so that training stops with a loss that is not finite. The other two h
 padded, so there is no box to forget to scale (a), and no score is taken of the first sample alone (d).
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from apc.config import PRESETS, Config
 from apc.data import folder, pocket, prepared
-from apc.methods.afa import AFA, afa, afa_pocket
+from apc.methods.afa import AFA
 from apc.methods.apc import APC
 from apc.methods.base import Method
-from apc.methods.toco import ToCo, toco, toco_pocket
-from apc.methods.vit_pcm import ViTPCM, vit_pcm, vit_pcm_pocket
+from apc.methods.published import PROPORTIONS, PUBLISHED
+from apc.methods.toco import ToCo
+from apc.methods.vit_pcm import ViTPCM
 
 METHODS: dict[str, type[Method]] = {"apc": APC, "vit_pcm": ViTPCM, "afa": AFA, "toco": ToCo}
-
-PUBLISHED: dict[str, Callable[[str], Config]] = {"vit_pcm": vit_pcm, "afa": afa, "toco": toco}
-"""Published setting of the methods of Table 6 on voc or coco."""
-PROPORTIONS: dict[str, Callable[[Config], dict[str, Any]]] = {
-    "vit_pcm": vit_pcm_pocket,
-    "afa": afa_pocket,
-    "toco": toco_pocket,
-}
-"""Fields that turn a setting of small data into theirs."""
 
 
 def preset(name: str, told: Config) -> Config:

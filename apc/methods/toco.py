@@ -12,14 +12,13 @@ Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C cla
 
 import copy
 from collections.abc import Collection
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from apc.config import Config, voc
+from apc.config import Config
 from apc.data import Split
 from apc.methods import losses
 from apc.methods.affinity import affinity_label
@@ -125,7 +124,8 @@ class ToCo(Method):
         """Patch tokens (B,N,D) of both blocks -> raw maps, (B,2(C-1),h,w) of the last block's classifier and the early
         one's, or (B,C-1,h,w) of the early one's alone."""
         scores = torch.cat([self.classifier(last), self.early(early)], -1) if both else self.early(early)
-        return scores.transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
+        maps: Tensor = scores.transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
+        return maps
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
@@ -235,53 +235,3 @@ class ToCo(Method):
         own = {id(p) for p in self.encoder.parameters()}
         heads = [p for p in self.parameters() if p.requires_grad and id(p) not in own]
         return [{"params": p, "scale": s} for p, s in ((encoder, 1.0), (heads, HEADS)) if p]
-
-
-def toco(dataset: str = "voc") -> Config:
-    """The published settings on VOC, 20,000 iterations of 4 crops, or on COCO, 80,000 of 8, in whole epochs."""
-    cfg = replace(
-        voc(),
-        method="toco",
-        encoder="vit_base_patch16_224.orig_in21k_ft_in1k",
-        pos_embed="torch",
-        image_size=448,
-        eval_size=448,
-        jitter=0.4,
-        epochs=8,
-        frozen_epochs=0,
-        unfreeze_blocks=12,
-        batch_size=4,
-        optimizer="adamw",
-        lr=6e-5,
-        weight_decay=0.01,
-        schedule="poly",
-        poly_power=0.9,
-        warmup_steps=1500,
-        crf="toco",
-        amp="none",
-    )
-    return cfg if dataset == "voc" else replace(cfg, dataset="coco", batch_size=8)
-
-
-def toco_pocket(base: Config, num_train: int = 0) -> dict[str, Any]:
-    """Fields that turn APC's settings on small data into ToCo's, in the published proportions: its optimiser and
-    schedule, its warm-up as a share of the training, nothing frozen. Data, encoder, batch and epochs stay, and so does
-    the learning rate of new layers; the encoder's is a tenth of it, as published.
-
-    `num_train` is the size of the training split where `base` does not name one.
-    """
-    steps = base.epochs * max((base.num_train or num_train) // base.batch_size, 1)
-    return {
-        "method": "toco",
-        "pos_embed": "torch",
-        "frozen_epochs": 0,
-        "unfreeze_blocks": 1000,
-        "optimizer": "adamw",
-        "weight_decay": 0.01,
-        "lr": base.lr_frozen / HEADS,
-        "beta2": 0.999,
-        "schedule": "poly",
-        "poly_power": 0.9,
-        "warmup_steps": round(steps * 1_500 / 20_000),
-        "grad_clip": 0.0,
-    }

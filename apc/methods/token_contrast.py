@@ -58,7 +58,8 @@ class ProjectionHead(nn.Module):
         self.last = last
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(F.normalize(self.layers(x), dim=-1))
+        prototypes: Tensor = self.last(F.normalize(self.layers(x), dim=-1))
+        return prototypes
 
 
 def object_levels(cam: Tensor, labels: Tensor, high: float, low: float) -> Tensor:

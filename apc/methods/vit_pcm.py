@@ -27,15 +27,17 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from apc.config import Config, voc
+from apc.config import Config
 from apc.data import Split
 from apc.data.transforms import as_floats, squash, stack
+from apc.devices import processes
 from apc.methods import losses
 from apc.methods.base import BRANCHES, Method
+from apc.methods.pixel_labels import Winning, at_size, winner, winning
 from apc.methods.pseudo_labels import merge, patches_to_pixels, with_background
 from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
 from apc.models.bilstm import HVBiLSTM
-from apc.models.build import BATCH_PIXELS, build_encoder
+from apc.models.build import autocast, build_encoder, images_at_once
 from apc.models.crf import CRF, CRFPool, Refined
 from apc.models.deeplab import DeepLab
 from apc.parallel import cores, progress
@@ -44,45 +46,6 @@ REGULARISATION = 0.01
 """Weight of the classifier's squared weights (method-spec 1.2.3)."""
 COLOUR = 0.6
 """Change of colour between the two views where the loader changes none: they must differ, as published."""
-
-
-def vit_pcm(dataset: str = "voc") -> Config:
-    """The published settings (method-spec 1.4 and 1.5) on VOC, 80 epochs, then a DeepLab for 19, which see as many
-    images as deeplab-pytorch's 20,000 steps of 10; or the same on COCO's images as ViT-PCM sieves them.
-    `deeplab_weights` is yours to name."""
-    cfg = replace(
-        voc(),
-        method="vit_pcm",
-        encoder="vit_base_patch16_384.orig_in21k_ft_in1k",
-        flip="both",
-        jitter=0.6,
-        pooling="max",
-        mce="clamped",
-        epochs=99,
-        frozen_epochs=1,
-        stage2_epochs=19,
-        batch_size=64,
-        deeplab="resnet101",
-    )
-    return cfg if dataset == "voc" else replace(cfg, dataset="coco", coco_images="vit_pcm")
-
-
-def vit_pcm_pocket(base: Config) -> dict[str, Any]:
-    """What turns `base`, a setting of the embedded or a folder data set, into ViT-PCM: its first stage takes as many
-    epochs as `base` has, one of them frozen, and the DeepLab six on top where `base` has as many, which is more than
-    the published quarter (19 to 80). The miniature's DeepLab takes twice as many as the first stage: after six it
-    stands at 26.5, after ten at 29.5, after twenty at 30.6 (three seeds)."""
-    few = max(round(base.epochs * 19 / 80), min(base.epochs, 6))
-    second = 2 * base.epochs if base.dataset == "pocket" else few
-    return {
-        "method": "vit_pcm",
-        "pooling": "max",
-        "mce": "clamped",
-        "epochs": base.epochs + second,
-        "frozen_epochs": min(base.frozen_epochs, 1),
-        "stage2_epochs": second,
-        "deeplab": "vit",
-    }
 
 
 def cce(target: Tensor, scores: Tensor) -> Tensor:
@@ -122,7 +85,8 @@ class ViTPCM(Method):
     def patch_scores(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Encoder output (B,N,D) -> class probabilities (B,C,h,w)."""
         f_out = self.bilstm(tokens.unflatten(1, grid))
-        return self.classifier(self.dropout(f_out)).float().softmax(-1).permute(0, 3, 1, 2)
+        scores: Tensor = self.classifier(self.dropout(f_out)).float().softmax(-1)
+        return scores.permute(0, 3, 1, 2)
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
@@ -224,50 +188,54 @@ def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
     """
     cfg, training = method.cfg, method.training
     method.eval()
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    rank, world = processes()
     mine = list(range(rank, len(split), world))
-    group = min(max(BATCH_PIXELS // cfg.scored_size**2, 1), 16)
+    group, side = images_at_once(cfg.scored_size), (cfg.image_size, cfg.image_size)
     workers = min(cores() // world, len(mine) // 32) if cfg.crf != "none" else 0  # a few are sooner done here
-    made: dict[int, bytes] = {}
-    waiting: deque[tuple[int, np.ndarray, Future[list[Refined]]]] = deque()
+    masks: dict[int, bytes] = {}
+    waiting: deque[tuple[int, Winning, Future[list[Refined]]]] = deque()
 
     def finish() -> None:
-        i, present, done = waiting.popleft()
-        made[i] = zlib.compress(present[done.result()[0].labels].tobytes(), 1)
+        i, crf, refined = waiting.popleft()
+        masks[i] = _packed(crf.classes[refined.result()[0].labels])
 
-    with CRFPool(workers if workers > 1 else 0) as pool, progress("pseudo masks", len(mine)) as told:
+    with CRFPool(workers if workers > 1 else 0) as pool, progress("pseudo masks", len(mine)) as tick:
         for start in range(0, len(mine), group):
             numbers = mine[start : start + group]
-            for i, scores in zip(numbers, _merged(method, split, numbers, device), strict=True):
-                present = np.flatnonzero(np.append(1, split.labels[i].numpy())).astype(np.uint8)
-                probabilities = scores[torch.from_numpy(present).long()].cpu().numpy()  # the others are 0
+            for i, merged in zip(numbers, _merged(method, split, numbers, device), strict=True):
+                p = at_size(merged, side)
+                labels = winner(p, side).labels
                 if cfg.crf == "none":
-                    made[i] = zlib.compress(present[probabilities.argmax(0)].tobytes(), 1)
+                    masks[i] = _packed(labels.cpu().numpy())
                     continue
-                image = split.images[i].permute(1, 2, 0).numpy()
-                waiting.append((i, present, pool.submit(image, [probabilities], CRF[cfg.crf])))
+                crf = winning(p, labels)
+                photo = split.images[i].permute(1, 2, 0).numpy()
+                waiting.append((i, crf, pool.submit(photo, [crf.probabilities], CRF[cfg.crf])))
                 if len(waiting) > 4 * workers:
                     finish()
-            told(len(made))
+            tick(len(masks))
         while waiting:
             finish()
     method.train(training)
     if world > 1:
         shares: list[dict[int, bytes]] = [{}] * world
-        dist.all_gather_object(shares, made)
-        made = {i: mask for share in shares for i, mask in share.items()}
-    return [made[i] for i in range(len(split))]
+        dist.all_gather_object(shares, masks)
+        masks = {i: mask for share in shares for i, mask in share.items()}
+    return [masks[i] for i in range(len(split))]
+
+
+def _packed(labels: np.ndarray) -> bytes:
+    return zlib.compress(labels.astype(np.uint8).tobytes(), 1)
 
 
 def _merged(method: ViTPCM, split: Split, numbers: list[int], device: str) -> Tensor:
-    """Label-merged probabilities (B,C,S,S) of the images `numbers`."""
+    """Label-merged scores (B,C,h,w) of the images `numbers`."""
     cfg = method.cfg
     if cfg.scored_size == cfg.image_size:
         shown = split.images[torch.tensor(numbers)]
     else:
         shown = stack([squash(split.photo(i), cfg.scored_size) for i in numbers])
     images = as_floats(shown, device)
-    with torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16"):
+    with autocast(cfg, device):
         scores = method.patch_scores(method.encoder(images)[-1], method.encoder.grid(images))
-    merged = merge(scores, with_background(split.labels[numbers]).to(scores))
-    return F.interpolate(merged, size=(cfg.image_size, cfg.image_size), mode="bilinear", align_corners=False)
+    return merge(scores, with_background(split.labels[numbers]).to(scores))

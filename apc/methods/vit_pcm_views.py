@@ -59,13 +59,13 @@ def seen(x: Tensor, view: View, size: int) -> Tensor:
 
 def mosaic(tiles: Tensor) -> Tensor:
     """Four tiles to a square: (4M,C,s,s) -> (M,C,2s,2s), in reading order."""
-    four = tiles.unflatten(0, (-1, 2, 2)).permute(0, 3, 1, 4, 2, 5)
+    four: Tensor = tiles.unflatten(0, (-1, 2, 2)).permute(0, 3, 1, 4, 2, 5)
     return four.flatten(4, 5).flatten(2, 3)
 
 
 def cut(mosaics: Tensor) -> Tensor:
     """The tiles of mosaics: (M,C,2s,2s) -> (4M,C,s,s)."""
-    four = mosaics.unflatten(3, (2, -1)).unflatten(2, (2, -1)).permute(0, 2, 4, 1, 3, 5)
+    four: Tensor = mosaics.unflatten(3, (2, -1)).unflatten(2, (2, -1)).permute(0, 2, 4, 1, 3, 5)
     return four.flatten(0, 2)
 
 
@@ -78,4 +78,5 @@ def recolour(images: Tensor, strength: float) -> Tensor:
     middle = (x * share).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     x = (middle + contrast * (x - middle)).clamp(0, 1)
     grey = (x * share).sum(1, keepdim=True)
-    return (grey + saturation * (x - grey)).clamp(0, 1)
+    recoloured: Tensor = (grey + saturation * (x - grey)).clamp(0, 1)
+    return recoloured

@@ -1,12 +1,14 @@
-"""The encoder that a config names, and how much of it fits at once."""
+"""The encoder that a config names, how many images it is shown at once and with how many digits."""
 
 from typing import cast
 
 import timm
+import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from apc.config import Config
 from apc.models.encoder import Encoder
+from apc.models.mit import build_mit
 from apc.models.pocket_vit import pocket_vit
 from apc.models.weights import load_into
 
@@ -14,11 +16,19 @@ BATCH_PIXELS = 16 * 384**2
 """Pixels a network is shown at once, in at most 16 images: two images of 960 pixels, one of 1120."""
 
 
+def images_at_once(side: int) -> int:
+    """How many square images of `side` pixels a trained network is shown at once, 1 to 16."""
+    return min(max(BATCH_PIXELS // side**2, 1), 16)
+
+
+def autocast(cfg: Config, device: str) -> torch.autocast:
+    """The precision that a config asks of encoder and heads, for a `with`."""
+    return torch.autocast(device.split(":")[0], dtype=torch.bfloat16, enabled=cfg.amp == "bf16")
+
+
 def build_encoder(cfg: Config) -> Encoder:
     """Encoder as the config names it, with its weights; ValueError where name, file or shapes do not fit."""
     if cfg.encoder == "mit_b1":
-        from apc.models.mit import build_mit  # it builds on this module
-
         return build_mit(cfg)
     name = cfg.encoder.split(".")[0]  # behind the point stands a tag of timm's weights
     if cfg.encoder == "pocket":

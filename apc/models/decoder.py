@@ -25,5 +25,5 @@ class Decoder(nn.Module):
     def forward(self, blocks: list[Tensor]) -> Tensor:
         b, h, w, _ = blocks[0].shape
         x = torch.cat([p(t) for p, t in zip(self.projections, blocks, strict=True)], dim=-1)
-        logits = self.classify(self.dropout(self.mix(x.flatten(0, 2))))
+        logits: Tensor = self.classify(self.dropout(self.mix(x.flatten(0, 2))))
         return logits.view(b, h, w, -1).permute(0, 3, 1, 2)

@@ -67,10 +67,13 @@ class DeepLab(nn.Module):
         for Method.loss_terms."""
         if isinstance(self.features, Encoder):
             tokens = self.features(images, frozen_features)[-1]
-            return self.head(tokens.transpose(1, 2).unflatten(2, self.features.grid(images)))
-        mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-        found = self.features((images - mean) / std)
-        return self.head(found["out"] if isinstance(found, dict) else found)
+            features = tokens.transpose(1, 2).unflatten(2, self.features.grid(images))
+        else:
+            mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+            features = self.features((images - mean) / std)
+            features = features["out"] if isinstance(features, dict) else features  # torchvision's name their layers
+        logits: Tensor = self.head(features)
+        return logits
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -120,7 +123,8 @@ class _Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         whole = self.whole(x).expand(-1, -1, *x.shape[-2:])
-        return self.classify(self.mix(torch.cat([*(branch(x) for branch in self.branches), whole], 1)))
+        logits: Tensor = self.classify(self.mix(torch.cat([*(branch(x) for branch in self.branches), whole], 1)))
+        return logits
 
 
 def _torchvision(cfg: Config, num_classes: int) -> tuple[nn.Module, nn.Module]:
@@ -132,7 +136,7 @@ def _torchvision(cfg: Config, num_classes: int) -> tuple[nn.Module, nn.Module]:
     if cfg.deeplab_weights:
         state = {k: v for k, v in read_weights(cfg.deeplab_weights).items() if not k.startswith("fc.")}
         if wrong := misfits(state, model.backbone.state_dict()):
-            told = f"not ImageNet weights of {cfg.deeplab}; {len(wrong)} tensors do not fit, first {wrong[0]}"
-            raise ValueError(f"deeplab_weights is {cfg.deeplab_weights!r}; {told}")
+            misfit = f"not ImageNet weights of {cfg.deeplab}; {len(wrong)} tensors do not fit, first {wrong[0]}"
+            raise ValueError(f"deeplab_weights is {cfg.deeplab_weights!r}; {misfit}")
         model.backbone.load_state_dict(state)
     return model.backbone, model.classifier

@@ -73,7 +73,8 @@ class Encoder(nn.Module):
         x = x + resample_grid(grid, (h, w), self.kernel).flatten(2).transpose(1, 2)
         if vit.cls_token is not None:
             x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(len(x), -1, -1), x], dim=1)
-        return vit.norm_pre(x)
+        tokens: Tensor = vit.norm_pre(x)
+        return tokens
 
     def frozen_features(self, images: Tensor) -> list[Tensor]:
         """The blocks before `open_from`: images (B,3,H,W) -> tokens (B,P+N,D) after each tapped one of them, and last

@@ -48,4 +48,4 @@ def gib_needed(encoder: Encoder, num_images: int, size: int) -> float:
     """Memory in GiB that the features of `num_images` square images of side `size` take."""
     maps = 1 + sum(tap < encoder.open_from for tap in encoder.taps)
     tokens = (size // encoder.patch) ** 2 + encoder.vit.num_prefix_tokens
-    return num_images * maps * tokens * encoder.width * 4 / 2**30
+    return float(num_images * maps * tokens * encoder.width * 4 / 2**30)

@@ -7,7 +7,9 @@ Shapes: B images, H,W pixels, h,w the grid of a stage, N = h*w tokens, D feature
 import re
 
 import torch
-from timm.layers import DropPath, LayerNorm2d, trunc_normal_
+from timm.layers.drop import DropPath
+from timm.layers.norm import LayerNorm2d
+from timm.layers.weight_init import trunc_normal_
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,7 +46,8 @@ class ReducedAttention(nn.Module):
             coarse = self.norm(self.sr(x.transpose(1, 2).unflatten(2, grid)).flatten(2).transpose(1, 2))
         k, v = self.kv(coarse).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         out = F.scaled_dot_product_attention(self.q_norm(q), self.k_norm(k), v)
-        return self.proj(out.transpose(1, 2).flatten(2))
+        mixed: Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        return mixed
 
 
 class ConvMLP(nn.Module):
@@ -57,7 +60,8 @@ class ConvMLP(nn.Module):
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         x = self.dwconv(self.fc1(x).transpose(1, 2).unflatten(2, grid)).flatten(2).transpose(1, 2)
-        return self.fc2(F.gelu(x))
+        mixed: Tensor = self.fc2(F.gelu(x))
+        return mixed
 
 
 class Block(nn.Module):
@@ -72,7 +76,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, grid: tuple[int, int]) -> Tensor:
         x = x + self.drop_path(self.attn(self.norm1(x), grid))
-        return x + self.drop_path(self.mlp(self.norm2(x), grid))
+        out: Tensor = x + self.drop_path(self.mlp(self.norm2(x), grid))
+        return out
 
 
 class Embed(nn.Module):
@@ -102,7 +107,8 @@ class Stage(nn.Module):
         x, grid = self.embed(x)
         for block in self.blocks:
             x = block(x, grid)
-        return self.norm(x).transpose(1, 2).unflatten(2, grid)
+        out: Tensor = self.norm(x).transpose(1, 2).unflatten(2, grid)
+        return out
 
 
 class MiT(nn.Module):
@@ -190,7 +196,8 @@ class SegFormerHead(nn.Module):
         for x, project, share in zip(blocks, self.projections, shares, strict=True):
             y = F.linear(project(x), share).permute(0, 3, 1, 2)
             parts.append(F.interpolate(y, size=size, mode="bilinear", align_corners=False))
-        return self.classify(self.dropout(F.relu(self.norm(sum(parts)))))
+        logits: Tensor = self.classify(self.dropout(F.relu(self.norm(sum(parts)))))
+        return logits
 
 
 def build_mit(cfg: Config) -> MiTEncoder:

@@ -43,7 +43,8 @@ class PatchMLP(nn.Module):
         colour = x.mean(-1, keepdim=True)
         texture = x - colour
         contrast = (texture.square().mean((-2, -1), keepdim=True) + 1e-3).sqrt()  # 1e-3: the camera's noise stays small
-        return self.mlp(torch.cat([(texture / contrast).flatten(3), colour[..., 0], contrast[..., 0]], dim=-1))
+        features: Tensor = self.mlp(torch.cat([(texture / contrast).flatten(3), colour[..., 0], contrast[..., 0]], -1))
+        return features
 
 
 def pocket_vit(img_size: int = 96, **kwargs: Any) -> VisionTransformer:

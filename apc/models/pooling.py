@@ -1,4 +1,4 @@
-"""From patch scores to image scores (paper, section 3.3 and Table 7).
+"""From patch scores to image scores (paper, section 3.3, Algorithm 1 and Table 7).
 
 Shapes: B images, N patches, C classes. Everything works on log scores, so that a class whose scores have all but
 vanished still gets a gradient; and beside log y goes log(1 - y), so that one whose scores are all but 1 gets it too.

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from apc.config import Config
 from apc.files import file_fingerprint
+from apc.models import pretraining
 
 
 def weights_file(cfg: Config) -> Path | None:
@@ -26,8 +27,6 @@ def weights_file(cfg: Config) -> Path | None:
     if not cfg.weights:
         return None
     if cfg.weights == "pocket":
-        from apc.models import pretraining
-
         return pretraining.path()
     if cfg.weights == "timm":
         return _from_hub(cfg.encoder)
@@ -42,12 +41,10 @@ def fingerprint(cfg: Config) -> str:
     second = ""
     if cfg.deeplab_weights:
         if not Path(cfg.deeplab_weights).is_file():
-            told = "give a local .safetensors or .pth file"
-            raise ValueError(f"deeplab_weights: there is no file {cfg.deeplab_weights}; {told}")
+            choices = "give a local .safetensors or .pth file"
+            raise ValueError(f"deeplab_weights: there is no file {cfg.deeplab_weights}; {choices}")
         second = f"+{file_fingerprint(cfg.deeplab_weights)}"
     if cfg.weights == "pocket":
-        from apc.models import pretraining
-
         return pretraining.fingerprint() + second
     path = weights_file(cfg)
     return (file_fingerprint(str(path)) if path else "") + second
@@ -62,9 +59,7 @@ def contents(cfg: Config) -> str:
 def load_into(vit: VisionTransformer, cfg: Config) -> None:
     """Give a fresh encoder the config's weights; ValueError where they are not of its shape."""
     if cfg.weights == "pocket":
-        from apc.models.pretraining import pretrained_state
-
-        state = pretrained_state()
+        state = pretraining.pretrained_state()
     else:
         state = read_weights(str(weights_file(cfg)))
     filtered = checkpoint_filter_fn(state, vit)
@@ -92,13 +87,14 @@ def read_weights(path: str) -> dict[str, Tensor]:
         raise ValueError(f"weights: {path} cannot be read ({str(error).splitlines()[0]})") from None
     except Exception as error:  # torch raises pickle's own errors for a file that is not a checkpoint
         raise ValueError(f"weights: {path} is not a weights file ({type(error).__name__})") from None
-    return state.get("model", state.get("state_dict", state))
+    tensors: dict[str, Tensor] = state.get("model", state.get("state_dict", state))
+    return tensors
 
 
 def _from_hub(encoder: str) -> Path:
     """timm's weights of an encoder from the hub's cache, downloaded once."""
     from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.utils import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         known = timm.get_pretrained_cfg(encoder)

@@ -2,11 +2,11 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 SUFFIXES = {
     ".jpg",
@@ -82,7 +82,7 @@ def _unreadable(paths: Iterable[Path]) -> list[str]:
     for path in paths:
         try:
             Image.open(path).close()
-        except Image.UnidentifiedImageError:
+        except UnidentifiedImageError:
             wrong.append(f"{path} (no image, or of a kind that Pillow lacks)")
         except Exception as error:  # decoders raise whatever they like
             wrong.append(f"{path} ({error})")
@@ -93,10 +93,14 @@ def _names(files: Sequence[tuple[Path, Path]]) -> list[str]:
     """A name for each (path, relative path): without its suffix, with it where two share that, with its folder's name
     where they still do, and numbered at last."""
     names = [relative.with_suffix("").as_posix() for _, relative in files]
-    for closer in (lambda p, r: r, lambda p, r: p.resolve().parents[len(r.parts) - 1].name / r):
+    closer_names: list[Callable[[Path, Path], Path]] = [
+        lambda path, relative: relative,
+        lambda path, relative: path.resolve().parents[len(relative.parts) - 1].name / relative,
+    ]
+    for closer in closer_names:
         shared = Counter(name.casefold() for name in names)
         names = [
-            Path(closer(path, relative)).as_posix() if shared[name.casefold()] > 1 else name
+            closer(path, relative).as_posix() if shared[name.casefold()] > 1 else name
             for name, (path, relative) in zip(names, files, strict=True)
         ]
     taken: set[str] = set()

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,7 @@ from apc.models.crf import CRFPool
 from apc.prediction import pictures
 from apc.prediction.output_folder import FOLDERS, Summary, claim, file_of, is_finished, mask_name
 from apc.prediction.photographs import Photograph
-from apc.prediction.segment import Prediction, begin
+from apc.prediction.segment import Prediction, Segmenter
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,22 @@ class Job:
     kinds: Sequence[str] = ("masks", "overlays", "heatmaps", "contact_sheet")
     """What is written; the masks always are."""
     device: str = "cpu"
+    crf_workers: int = 0
+    """Processes that run the CRF while the network goes on, up to two photographs ahead for each; 0 runs it here, and
+    one photograph at a time is held in memory."""
+
+
+class Predicted(NamedTuple):
+    """What became of the photographs."""
+
+    rows: list[dict[str, Any]]
+    """Of each one that is predicted its row of summary.csv."""
+    broken: list[str]
+    """A sentence for each one that cannot be decoded."""
+
+
+Finish = Callable[[], dict[str, Any] | None]
+"""Waits for a photograph's CRF, writes its files and gives its row; None for one that cannot be decoded."""
 
 
 def predict(
@@ -44,28 +60,27 @@ def predict(
     labels: dict[str, list[str]],
     out: Path,
     tick: Callable[[], object] = lambda: None,
-    crf_workers: int = 0,
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Predict photographs into `out`; returns the rows of its summary, and a sentence for each that cannot be decoded.
+) -> Predicted:
+    """Predict photographs into `out`.
 
     `labels` are the classes a photograph may show, by its name; `tick` is called after each photograph. Every file
-    appears whole or not at all. `crf_workers` processes run the CRF while the network goes on, up to two photographs
-    ahead for each; 0 runs it here, and one photograph at a time is held in memory.
+    appears whole or not at all.
     """
     settings = {"model": job.model, "eval_size": job.cfg.scored_size, "crf": job.cfg.crf, "branch": job.branch}
-    known = claim(out, settings, photographs)
+    earlier = claim(out, settings, photographs)
     columns = ["image", "mask", "labels", "classes", "confidence", *(f"percent_{c}" for c in job.classes)]
-    summary = Summary(out / "summary.csv", columns, known.values())
+    summary = Summary(out / "summary.csv", columns, earlier.values())
+    segmenter = Segmenter(job.method, job.cfg, job.branch, job.device, heat="heatmaps" in job.kinds)
     rows: list[dict[str, Any]] = []
-    seen: list[Photograph] = []
+    predicted: list[Photograph] = []
     broken: list[str] = []
 
-    def started(photograph: Photograph, pool: CRFPool) -> Callable[[], dict[str, Any] | None]:
-        """A photograph up to its CRF; what is returned waits for that, writes its files and gives its row."""
+    def begin(photograph: Photograph, pool: CRFPool) -> Finish:
+        """Predict a photograph up to its CRF."""
         allowed = labels.get(photograph.name)
-        told = " ".join(allowed or [])
-        row = known.pop(mask_name(photograph), None)
-        if is_finished(row, photograph, told, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
+        label_words = " ".join(allowed or [])
+        row = earlier.pop(mask_name(photograph), None)
+        if is_finished(row, photograph, label_words, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
             return lambda: row
         try:
             photo = decode(photograph.path)
@@ -73,56 +88,67 @@ def predict(
             broken.append(str(error))
             return lambda: None
         present = [job.classes.index(c) for c in allowed] if allowed else None
-        predicted = begin(job.method, photo, job.cfg, job.branch, present, job.device, pool)
+        prediction = segmenter.begin(photo, present, pool)
 
-        def finished() -> dict[str, Any]:
-            made = predicted()
-            _draw(job, photograph, photo, made, present, out)
-            row = _row(job, photograph, made, told)
+        def finish() -> dict[str, Any]:
+            done = prediction()
+            _Pictures(job, photograph, photo, done).save(present, out)
+            row = _row(job, photograph, done, label_words)
             summary.add(row)
             return row
 
-        return finished
+        return finish
 
-    with CRFPool(crf_workers) as pool:
-        waiting: deque[tuple[Photograph, Callable[[], dict[str, Any] | None]]] = deque()
+    with CRFPool(job.crf_workers) as pool:
+        waiting: deque[tuple[Photograph, Finish]] = deque()
         for number, photograph in enumerate(photographs, start=1):
-            waiting.append((photograph, started(photograph, pool)))
-            while waiting and (len(waiting) > 2 * crf_workers or number == len(photographs)):
-                first, finished = waiting.popleft()
-                if row := finished():
+            waiting.append((photograph, begin(photograph, pool)))
+            while waiting and (len(waiting) > 2 * job.crf_workers or number == len(photographs)):
+                first, finish = waiting.popleft()
+                if row := finish():
                     rows.append(row)
-                    seen.append(first)
+                    predicted.append(first)
                 tick()
-    summary.write([*rows, *known.values()])  # those of earlier commands last
+    summary.write([*rows, *earlier.values()])  # those of earlier commands last
     if "contact_sheet" in job.kinds:
-        _contact_sheets(seen, job.classes, out)
-    return rows, broken
+        _contact_sheets(predicted, job.classes, out)
+    return Predicted(rows, broken)
 
 
-def _row(job: Job, photograph: Photograph, made: Prediction, labels: str) -> dict[str, Any]:
-    shares = pictures.percent(made.labels, len(job.classes))
-    found = [job.classes[c] for c in np.argsort(-shares, kind="stable") if c and shares[c] > 0]
-    row = {"image": str(photograph.path), "mask": mask_name(photograph), "labels": labels, "classes": " ".join(found)}
-    row |= {"confidence": f"{made.confidence:.4f}"}
+def _row(job: Job, photograph: Photograph, prediction: Prediction, labels: str) -> dict[str, Any]:
+    shares = pictures.percent(prediction.labels, len(job.classes))
+    shown = [job.classes[c] for c in np.argsort(-shares, kind="stable") if c and shares[c] > 0]
+    row = {"image": str(photograph.path), "mask": mask_name(photograph), "labels": labels, "classes": " ".join(shown)}
+    row |= {"confidence": f"{prediction.confidence:.4f}"}
     return row | {f"percent_{name}": f"{share:.2f}" for name, share in zip(job.classes, shares, strict=True)}
 
 
-def _draw(
-    job: Job, photograph: Photograph, photo: np.ndarray, made: Prediction, present: list[int] | None, out: Path
-) -> None:
-    """Write the outputs of one photograph, its mask last."""
-    if "overlays" in job.kinds:
-        picture = pictures.overlay(photo, made.labels, job.classes)
-        _save(picture, file_of(out, "overlays", photograph), quality=92, subsampling=0)
-    if "heatmaps" in job.kinds and len(made.heat):
-        shares = pictures.percent(made.labels, len(job.classes))
-        highest = made.heat.flatten(1).amax(1).tolist()
-        found = [c for c in sorted(range(1, len(shares)), key=lambda c: -shares[c]) if shares[c] > 0][:7]
-        shown = present or found or [max(range(1, len(shares)), key=lambda c: highest[c])]
-        picture = pictures.heat_maps(photo, made.heat, shown, job.classes)
-        _save(picture, file_of(out, "heatmaps", photograph))
-    _save(mask_image(made.labels), file_of(out, "masks", photograph))
+@dataclass(frozen=True)
+class _Pictures:
+    """What is drawn of one photograph (H,W,3)."""
+
+    job: Job
+    photograph: Photograph
+    photo: np.ndarray
+    prediction: Prediction
+
+    def save(self, present: list[int] | None, out: Path) -> None:
+        """Write the outputs that are asked for, the mask last."""
+        labels, heat, classes = self.prediction.labels, self.prediction.heat, self.job.classes
+        if "overlays" in self.job.kinds:
+            overlay = pictures.overlay(self.photo, labels, classes)
+            _save(overlay, file_of(out, "overlays", self.photograph), quality=92, subsampling=0)
+        if "heatmaps" in self.job.kinds and len(heat):
+            shown = present or self._shown()
+            _save(pictures.heat_maps(self.photo, heat, shown, classes), file_of(out, "heatmaps", self.photograph))
+        _save(mask_image(labels), file_of(out, "masks", self.photograph))
+
+    def _shown(self) -> list[int]:
+        """The classes of the mask, the largest seven; or the likeliest one where it is all background."""
+        shares = pictures.percent(self.prediction.labels, len(self.job.classes))
+        in_mask = [c for c in sorted(range(1, len(shares)), key=lambda c: -shares[c]) if shares[c] > 0][:7]
+        highest = self.prediction.heat.flatten(1).amax(1).tolist()
+        return in_mask or [max(range(1, len(shares)), key=lambda c: highest[c])]
 
 
 def _contact_sheets(photographs: Sequence[Photograph], classes: list[str], out: Path) -> None:

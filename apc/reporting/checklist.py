@@ -10,7 +10,7 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.reporting import tables
-from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.catalogue import described, entries
 from apc.reporting.groups import read
 from apc.runs.rows import Row
 
@@ -22,11 +22,11 @@ def checklist(results: Path) -> list[str]:
     """The checklist section: one line for each experiment and data set with rows, and the sums."""
     from pandas import DataFrame
 
-    found = _rows(results)
-    if not found:
+    recorded = _rows(results)
+    if not recorded:
         return []
-    lines = [_line(name, dataset, rows) for (name, dataset), rows in found.items()]
-    every = sorted((row for rows in found.values() for row in rows), key=lambda row: "@" not in row.run)
+    lines = [_line(name, dataset, rows) for (name, dataset), rows in recorded.items()]
+    every = sorted((row for rows in recorded.values() for row in rows), key=lambda row: "@" not in row.run)
     runs = {row.run.split("@")[0]: row for row in every}  # RUN@WHAT is RUN measured again; RUN's own row comes last
     finished = [row for row in runs.values() if not (row.error or row.stopped)]
     hours = _hours(list(runs.values()))
@@ -53,7 +53,7 @@ def checklist(results: Path) -> list[str]:
 
 def _rows(results: Path) -> Mapping[tuple[str, str], list[Row]]:
     folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
-    known = [name for name in EXPERIMENTS if name in folders]
+    known = [name for name in entries() if name in folders]
     paths = [path for name in dict.fromkeys([*known, *folders]) for path in sorted((results / name).glob("*.jsonl"))]
     return {(path.parent.name, path.stem): rows for path in paths if (rows := read(path)[0])}
 
@@ -62,12 +62,12 @@ def _line(name: str, dataset: str, rows: Sequence[Row]) -> dict[str, str]:
     seeds = sorted({int(row.config.get("seed", 0)) for row in rows})
     rules = sorted({str(row.stamp["selection"]) for row in rows if row.stamp.get("selection")})
     bad = {"failed": sum(bool(row.error) for row in rows), "stopped early": sum(bool(row.stopped) for row in rows)}
-    told = ", ".join(f"{n} {what}" for what, n in bad.items() if n)
+    unfinished = ", ".join(f"{n} {what}" for what, n in bad.items() if n)
     return {
         "experiment": described(name).title.split(":")[0],
         "data": dataset,
         "settings": str(len({row.row for row in rows})),
-        "runs": f"{len(rows)}" + (f" ({told})" if told else ""),
+        "runs": f"{len(rows)}" + (f" ({unfinished})" if unfinished else ""),
         "seeds": f"{seeds[0]}–{seeds[-1]}"
         if seeds == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
         else ", ".join(map(str, seeds)),
@@ -82,19 +82,19 @@ def _ranges(name: str, rows: Sequence[Row]) -> str:
     default = to_dict(Config())
     wanted = described(name).knobs
     fields = wanted if wanted is not None else [field for field in default if field not in ("seed", "root", "weights")]
-    told = []
+    ranges = []
     for field in fields:
         values: list[Any] = [row.config.get(field, default.get(field)) for row in rows]
-        kinds = list({_key(value): value for value in values}.values())
-        if len(kinds) < 2:
+        distinct = list({_key(value): value for value in values}.values())
+        if len(distinct) < 2:
             continue
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in kinds):
-            ordered = sorted(kinds)
-            few = ", ".join(f"{v:g}" for v in ordered)
-            told.append(f"{field} {few if len(kinds) <= _SHOWN else f'{ordered[0]:.3g} to {ordered[-1]:.3g}'}")
+        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in distinct):
+            ordered = sorted(distinct)
+            listed = ", ".join(f"{v:g}" for v in ordered)
+            ranges.append(f"{field} {listed if len(distinct) <= _SHOWN else f'{ordered[0]:.3g} to {ordered[-1]:.3g}'}")
         else:
-            told.append(f"{field} {', '.join(sorted(map(str, kinds)))}")
-    return "; ".join(told) or "the seed alone"
+            ranges.append(f"{field} {', '.join(sorted(map(str, distinct)))}")
+    return "; ".join(ranges) or "the seed alone"
 
 
 def _key(value: object) -> str:

@@ -6,21 +6,22 @@ from typing import Any
 
 from apc.config import PRESETS, to_dict
 from apc.flags import spelt
-from apc.reporting.catalogue import EXPERIMENTS, Experiment
+from apc.reporting.catalogue import entries
+from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 
 
-def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) -> str:
+def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     """Command for one data set with the settings and seeds of `rows`; empty where no script is known.
 
     Folder and weights stand by their names alone: where they lie is of one machine.
     """
-    if experiment.script:  # its seeds are its own
-        return shlex.join(["python", f"experiments/{experiment.script}.py"])
-    if experiment.name.startswith("space_"):
-        words = ["apc", "search", experiment.name.removeprefix("space_")]
-    elif experiment.name in EXPERIMENTS:
-        words = ["python", f"experiments/{experiment.name}.py"]
+    if entry.script:  # its seeds are its own
+        return shlex.join(["python", f"experiments/{entry.script}.py"])
+    if entry.name.startswith("space_"):
+        words = ["apc", "search", entry.name.removeprefix("space_")]
+    elif entry.name in entries():
+        words = ["python", f"experiments/{entry.name}.py"]
     else:
         return ""
     if not rows:
@@ -30,7 +31,7 @@ def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) ->
     if preset != "pocket":
         names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
         words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
-    words += _searched(rows) if experiment.name.startswith("space_") else []
+    words += _searched(rows) if entry.name.startswith("space_") else []
     usual = to_dict(PRESETS[preset]()) if preset in PRESETS else {}
     unusual = {name: value for name, value in shared.items() if name in usual and value != usual[name]}
     for name in ("train_list", "epochs"):
@@ -39,7 +40,7 @@ def command(experiment: Experiment, dataset: str, rows: Collection[Row] = ()) ->
     for name, value in unusual.items():
         # What a label names is a knob of the experiment, whose flag is refused, even if all rows here share it.
         named = any(f"{name}=" in row.row or str(value) == row.row for row in rows)
-        if not named and name not in ("dataset", "root", "weights", "seed", *experiment.sets):
+        if not named and name not in ("dataset", "root", "weights", "seed", *entry.sets):
             words += spelt(name, value)
     return shlex.join([*words, "--seeds", _seeds(rows)])
 

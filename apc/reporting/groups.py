@@ -44,8 +44,8 @@ class Group:
 
     def scores(self, label: str, metric: str) -> dict[int, float]:
         """Finite values of one metric by seed."""
-        found = {row.config.get("seed", 0): row.value(metric) for row in self.rows if row.row == label}
-        return {seed: value for seed, value in found.items() if math.isfinite(value)}
+        values = {row.config.get("seed", 0): row.value(metric) for row in self.rows if row.row == label}
+        return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
     def over_images(self, a: str, b: str, metric: str) -> Interval | None:
         """Bootstrap interval over images of label `a` minus label `b`, over the seeds of both; None without counts."""
@@ -136,8 +136,8 @@ def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[
     for row in scored:
         by_key[json.dumps(keys[id(row)])].append(row)
     members = sorted(by_key.values(), key=len, reverse=True)
-    found = {name: {keys[id(row)].get(name) for row in scored} for name in (*_STAMPED, *base)}
-    apart = [name for name, values in found.items() if len(values) > 1]
+    stated = {name: {keys[id(row)].get(name) for row in scored} for name in (*_STAMPED, *base)}
+    apart = [name for name, values in stated.items() if len(values) > 1]
     return [_group(rows, {name: keys[id(rows[0])][name] for name in apart}) for rows in members]
 
 
@@ -145,7 +145,7 @@ def _differs_within_a_label(name: str, rows: list[Row], configs: dict[int, dict[
     values: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         values[row.row].add(_text(configs[id(row)].get(name)))
-    return any(len(found) > 1 for found in values.values())
+    return any(len(several) > 1 for several in values.values())
 
 
 def _group(rows: list[Row], what: dict[str, str]) -> Group:
@@ -162,7 +162,7 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
     group = Group(list(last.values()), what, notes)
     commits = group.stamped("commit")
     if len(commits) > 1:
-        listed = "; ".join(f"{commit[:10]}: {_told(group, commit)}" for commit, _ in commits.most_common())
+        listed = "; ".join(f"{commit[:10]}: {_rows_of_commit(group, commit)}" for commit, _ in commits.most_common())
         notes.append(f"This table mixes runs of {len(commits)} commits. {listed}.")
     dirty = sum(bool(row.stamp.get("dirty")) for row in group.rows)
     if dirty:
@@ -176,16 +176,16 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
     return group
 
 
-def _told(group: Group, commit: str) -> str:
+def _rows_of_commit(group: Group, commit: str) -> str:
     """The runs of one commit, by the rows that they stand in: a row of another commit than its rival's may differ."""
-    mine = [row for row in group.rows if str(row.stamp.get("commit", "not stamped")) == commit]
-    labels = list(dict.fromkeys(row.row for row in mine))
-    whole = [label for label in labels if sum(r.row == label for r in mine) == sum(r.row == label for r in group.rows)]
+    own = [row for row in group.rows if str(row.stamp.get("commit", "not stamped")) == commit]
+    labels = list(dict.fromkeys(row.row for row in own))
+    whole = [label for label in labels if sum(r.row == label for r in own) == sum(r.row == label for r in group.rows)]
     part = [f"`{label}` in part" for label in labels if label not in whole]
     named = [*(f"`{label}`" for label in whole), *part]
     rows = "a part of every row" if len(part) == len(group.labels) else ", ".join(named[:12])
     more = f" and {len(named) - 12} more" if len(named) > 12 and "every" not in rows else ""
-    return f"{rows}{more} ({len(mine)} run{'s' * (len(mine) > 1)})"
+    return f"{rows}{more} ({len(own)} run{'s' * (len(own) > 1)})"
 
 
 def _text(value: Any) -> str:

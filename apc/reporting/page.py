@@ -11,11 +11,10 @@ from pathlib import Path
 from apc.config import PRESETS
 from apc.files import write_atomically
 from apc.reporting import html
-from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.catalogue import described, entries, pictures
 from apc.reporting.checklist import checklist
 from apc.reporting.command import command
 from apc.reporting.figures import qualitative
-from apc.reporting.figures.qualitative import PICTURES
 from apc.reporting.paper import comparison_as_printed
 from apc.reporting.provenance import about_data
 from apc.reporting.section import Section, remove_stale, section
@@ -57,25 +56,26 @@ def build(reports: Path) -> Path:
     """
     results = reports / "results"
     folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
-    found = [name for name in folders if name not in PICTURES]
+    tables, shown = entries(), pictures()
+    with_rows = [name for name in folders if name not in shown]
     body: list[str] = []
-    made: dict[tuple[str, str], Section] = {}
-    for name in dict.fromkeys([*EXPERIMENTS, *found]):
-        experiment = described(name)
-        body += [f"## {experiment.title}", experiment.about]
+    sections: dict[tuple[str, str], Section] = {}
+    for name in dict.fromkeys([*tables, *with_rows]):
+        entry = described(name)
+        body += [f"## {entry.title}", entry.about]
         recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
-        expected = _expected(experiment.presets, recorded) if name in EXPERIMENTS else []
+        expected = _expected(entry.presets, recorded) if name in tables else []
         for dataset in dict.fromkeys([*expected, *recorded]):
-            made[name, dataset] = section(experiment, dataset, reports)
-            remove_stale(reports, name, dataset, "\n".join(made[name, dataset].text))
-            body += made[name, dataset].text
-    for name, picture in PICTURES.items():
+            sections[name, dataset] = section(entry, dataset, reports)
+            remove_stale(reports, name, dataset, "\n".join(sections[name, dataset].text))
+            body += sections[name, dataset].text
+    for name, picture in shown.items():
         body += [f"## {picture.title}", picture.about]
         recorded = qualitative.recorded(name, results)
         for dataset in dict.fromkeys([*_expected(picture.presets, recorded), *recorded]):
             body += qualitative.section(name, dataset, reports)
     body += [*comparison_as_printed(), *checklist(results)]
-    text = "\n\n".join([*_head(made), *body]) + "\n"
+    text = "\n\n".join([*_head(sections), *body]) + "\n"
     page = reports / "ablation.md"
     write_atomically(page, text)
     write_atomically(page.with_suffix(".html"), html.page(text, reports))
@@ -88,7 +88,7 @@ def _expected(presets: tuple[str, ...], recorded: list[str]) -> list[str]:
     return [preset for preset in presets if not (preset == "folder" and photographs)]
 
 
-def _head(made: Mapping[tuple[str, str], Section]) -> list[str]:
+def _head(sections: Mapping[tuple[str, str], Section]) -> list[str]:
     """Title, how to read the page, and for each data set what it is and the verdicts."""
     legend = "\n".join(f"- `{name}`: {meaning}" for name, meaning in METRICS.items())
     text = [
@@ -103,8 +103,8 @@ def _head(made: Mapping[tuple[str, str], Section]) -> list[str]:
         "Tables 3 and 4 cannot be tested here: they set APC beside methods trained on all of VOC and COCO, from "
         "encoders of ImageNet. What can be tested of them is Table 6; they stand below as printed.",
     ]
-    for dataset in dict.fromkeys(["pocket", *(data for (_, data), each in made.items() if each.rows)]):
-        own = {name: each for (name, data), each in made.items() if data == dataset and each.rows}
+    for dataset in dict.fromkeys(["pocket", *(data for (_, data), each in sections.items() if each.rows)]):
+        own = {name: each for (name, data), each in sections.items() if data == dataset and each.rows}
         rows = [row for each in own.values() for row in each.rows]
         text += [f"### Verdicts on {dataset}", about_data(dataset, rows), *_behind(own)]
         text += _verdicts(dataset, own)
@@ -122,15 +122,16 @@ def _behind(own: Mapping[str, Section]) -> list[str]:
 
 
 def _verdicts(dataset: str, own: Mapping[str, Section]) -> list[str]:
-    """Every claim of the catalogue on one data set, those that no run has touched with the command that would."""
+    """Every claim on one data set, those that no run has touched with the command that would."""
     kind = dataset if dataset in PRESETS else "folder"
     judged: list[Judged] = []
-    for name, experiment in EXPERIMENTS.items():
+    tables = entries()
+    for name, entry in tables.items():
         if name in own:
             judged += own[name].judged
-        elif kind in experiment.presets or kind not in ("pocket", "folder"):
-            judged += waiting(experiment, dataset)
-    scripts = {each.title: command(each, "pocket") for each in EXPERIMENTS.values()}
+        elif kind in entry.presets or kind not in ("pocket", "folder"):
+            judged += waiting(entry, dataset)
+    scripts = {each.title: command(each, "pocket") for each in tables.values()}
     flags = "" if dataset == "pocket" else " " + _flags(dataset, [row for each in own.values() for row in each.rows])
     pending = any(j.verdict.outcome == "pending" for j in judged)
     return [

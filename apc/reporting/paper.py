@@ -6,7 +6,7 @@ from pathlib import Path
 
 from apc.reporting import tables
 from apc.reporting.groups import Group
-from apc.reporting.table_entry import Experiment
+from apc.reporting.table_entry import TableEntry
 
 REMARKS = {
     "vit_pcm": "Tables 3 and 6: pseudo masks with CRF, made with the images' true labels; not a segmentation",
@@ -26,18 +26,18 @@ _COLUMNS = {
 }
 
 
-def beside(experiment: Experiment, group: Group, labels: Sequence[str], reference: str) -> dict[str, dict[str, str]]:
+def beside(entry: TableEntry, group: Group, labels: Sequence[str], reference: str) -> dict[str, dict[str, str]]:
     """Columns of the paper beside a table's rows: name -> label -> cell."""
-    printed, rows = experiment.printed or {}, {label: label for label in labels}
-    if experiment.paper_row:
-        rows = {row.row: experiment.paper_row(row) for row in group.rows}
+    printed, rows = entry.printed or {}, {label: label for label in labels}
+    if entry.paper_row:
+        rows = {row.row: entry.paper_row(row) for row in group.rows}
     columns = {}
-    if experiment.printed is not None:
+    if entry.printed is not None:
         columns["paper"] = {label: f"{printed[row]:.1f}" for label, row in rows.items() if row in printed}
         if (own := rows.get(reference, "")) in printed:
             gaps = {label: tables.signed(printed[row] - printed[own]) for label, row in rows.items() if row in printed}
             columns[f"paper − {reference}"] = gaps | {reference: tables.REFERENCE}
-    for name, cells in (experiment.also_printed or {}).items():
+    for name, cells in (entry.also_printed or {}).items():
         columns[name] = {label: cells[row] for label, row in rows.items() if row in cells}
     return columns
 

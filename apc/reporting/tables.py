@@ -3,7 +3,6 @@
 The CSV holds the plain numbers (one line for each label and metric), Markdown and LaTeX the table as shown.
 """
 
-import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,16 +27,6 @@ METRICS = {name: score.meaning for name, score in SCORES.items()} | {
     "over images": "the difference beside it, its interval over the choice of images",
 }
 """Columns and what they measure; scores in percent."""
-
-
-def published(table: str, column: str = "miou", what: str = "value") -> dict[str, float]:
-    """The paper's numbers of one table and column, by row; with `what` "spread" their ±, of those that have one."""
-    with open(Path(__file__).with_name("published.csv"), newline="") as file:
-        return {
-            r["row"]: float(r[what])
-            for r in csv.DictReader(file)
-            if (r["table"], r["column"]) == (table, column) and r[what]
-        }
 
 
 @dataclass(frozen=True, kw_only=True)

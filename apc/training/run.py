@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,9 +16,11 @@ import torch.distributed as dist
 
 from apc import data
 from apc.config import Config, to_dict, without_paths
+from apc.data import Split
 from apc.data.transforms import as_floats
 from apc.devices import processes
-from apc.evaluation.miou import foreground, halves, iou, miou, score
+from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
+from apc.evaluation.scoring import Scoring
 from apc.files import whole
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
@@ -28,7 +30,7 @@ from apc.runs.folder import RunFolder, load_run, save_run
 from apc.runs.rows import Row, run_id
 from apc.runs.scores import HEADLINE, RECIPE_VERSION
 from apc.runs.stamp import commit, stamp
-from apc.training.loop import Report, train
+from apc.training.loop import Prepared, Report, Trained, train
 
 
 def identity(cfg: Config) -> str:
@@ -56,12 +58,28 @@ def run(
     if stored := load_run(runs, name, to_dict(cfg)):
         return stored
     commit()  # remembered now: the working tree may change while this trains
-    method, train_split, val = prepare(cfg)
+    prepared = prepare(cfg)
     _require_unchanged(cfg, name)
-    with _alone(runs / name):
+    folder = runs / name
+    with _alone(folder):
         if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
             return stored
-        row = _train_and_score(method.to(device), cfg, train_split, val, runs / name, device, report, crf_workers)
+        prepared.method.to(device)
+        trained = train(prepared, cfg, folder=folder, device=device, report=report)
+        scores = _scored(prepared, cfg, Scoring(device, crf_workers, trained.frozen_features))
+        _require_unchanged(cfg, name)
+        row = Row(
+            run=name,
+            config=without_paths(cfg),
+            metrics=scores.metrics,
+            seconds=trained.seconds | {"eval": scores.seconds},
+            classes=prepared.val.classes,
+            curve=trained.curve,
+            per_class={protocol: _per_class(sums.total) for protocol, sums in scores.counts.items()},
+            stamp=_stamp(cfg, trained, scores.images, device),
+        )
+        if processes()[0] == 0:
+            _write(folder, cfg, prepared, row, scores.counts)
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
@@ -73,7 +91,7 @@ def _require_unchanged(cfg: Config, name: str) -> None:
         raise ValueError(f"{cfg.root or cfg.weights}: changed while run {name} was under way; give the command again")
 
 
-def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
+def prepare(cfg: Config) -> Prepared:
     """Untrained method, training and validation split; ValueError for whatever of them the config cannot have.
 
     Images and validation masks that nothing has read before are read here, so that a broken one is named before hours
@@ -86,7 +104,7 @@ def prepare(cfg: Config) -> tuple[Method, data.Split, data.Split]:
         val.mask(i)
     _set_deterministic(cfg.deterministic)
     torch.manual_seed(cfg.seed)
-    return build(cfg, len(val.classes)), train_split, val
+    return Prepared(build(cfg, len(val.classes)), train_split, val)
 
 
 def _set_deterministic(wanted: bool) -> None:
@@ -100,7 +118,7 @@ def _set_deterministic(wanted: bool) -> None:
 
 def preflight(cfg: Config) -> bool:
     """Read and build all that a run needs, train nothing; ValueError as `prepare`. Whether any image can be scored."""
-    _, _, val = prepare(cfg)
+    val = prepare(cfg).val
     return any(val.mask(i) is not None for i in range(len(val)))
 
 
@@ -120,75 +138,78 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _train_and_score(
-    method: Method,
-    cfg: Config,
-    train_split: data.Split,
-    val: data.Split,
-    folder: Path,
-    device: str,
-    report: Report | None,
-    crf_workers: int,
-) -> Row:
-    trained = train(method, cfg, train_split, val, folder=folder, device=device, report=report)
+class _Scores(NamedTuple):
+    """What the finished model scores."""
+
+    metrics: dict[str, float]
+    """Scores in percent by name, and what the method selects by itself."""
+    counts: dict[str, Counts]
+    """What the validation photographs scored under each protocol."""
+    images: dict[str, int]
+    """Images of each split."""
+    seconds: float
+
+
+def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
+    method, train_split, val = prepared
     start = time.perf_counter()
-    counts = score(method, val, cfg, device=device, frozen_features=trained["frozen_features"], crf_workers=crf_workers)
-    totals = {protocol: sums.total for protocol, sums in counts.items()}
-    metrics = {protocol: miou(matrix) for protocol, matrix in totals.items() if matrix.any()}
-    metrics |= foreground(totals["miou"]) | halves(counts["miou"].images) if metrics else {}
+    counts = score(method, val, cfg, scoring=scoring)
+    metrics = {protocol: miou(sums.total) for protocol, sums in counts.items() if sums.total.any()}
+    metrics |= foreground(counts["miou"].total) | halves(counts["miou"].images) if metrics else {}
     images = {"train": len(train_split), "val": len(val)}
     if data.has_test(cfg):
         test = data.load(cfg, "test")
-        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, device)["miou"].total)
+        metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, Scoring(scoring.device))["miou"].total)
         images["test"] = len(test)
-    metrics |= _choices(method, val, device)
-    scored = time.perf_counter() - start
+    metrics |= _choices(method, val, scoring.device)
+    return _Scores(metrics, counts, images, time.perf_counter() - start)
 
-    _require_unchanged(cfg, folder.name)
-    row = Row(
-        run=folder.name,
-        config=without_paths(cfg),
-        metrics=metrics,
-        seconds=trained["seconds"] | {"eval": scored},
-        classes=val.classes,
-        curve=trained["curve"],
-        per_class={p: [None if math.isnan(v) else round(v, 4) for v in iou(m)] for p, m in totals.items()},
-        stamp=stamp(
-            data=data.fingerprint(cfg),
-            weights=weights.fingerprint(cfg),
-            weights_name=Path(cfg.weights).name,
-            weights_contents=weights.contents(cfg),
-            device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
-            threads=torch.get_num_threads(),
-            processes=processes()[1],
-            selection="val",
-            images=images,
-            protocol=RECIPE_VERSION,
-            peak_gib=round(trained["peak_gib"], 3),
-            **data.provenance(cfg),
-        ),
+
+def _per_class(total: np.ndarray) -> list[float | None]:
+    """IoU in percent of each class; None where the truth has none of it."""
+    return [None if math.isnan(value) else round(value, 4) for value in iou(total)]
+
+
+def _stamp(cfg: Config, trained: Trained, images: dict[str, int], device: str) -> dict[str, Any]:
+    """Where the numbers come from: data, weights, machine."""
+    return stamp(
+        data=data.fingerprint(cfg),
+        weights=weights.fingerprint(cfg),
+        weights_name=Path(cfg.weights).name,
+        weights_contents=weights.contents(cfg),
+        device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        threads=torch.get_num_threads(),
+        processes=processes()[1],
+        selection="val",
+        images=images,
+        protocol=RECIPE_VERSION,
+        peak_gib=round(trained.peak_gib, 3),
+        **data.provenance(cfg),
     )
-    if processes()[0] == 0:
-        tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
-        matrices: dict[str, Any] = totals
-        run_folder = RunFolder(folder)
-        for path, arrays in ((run_folder.tallies, tallies), (run_folder.confusion, matrices)):
-            with whole(path) as part, open(part, "wb") as file:
-                np.savez_compressed(file, **arrays)
-        save_model(folder, method, cfg, val.classes)
-        if "miou" in metrics and metrics["miou"] >= max((e.get("miou", -1.0) for e in row.curve), default=-1.0):
-            shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model
-        save_run(folder.parent, row)
-        run_folder.state.unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
-    return row
+
+
+def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict[str, Counts]) -> None:
+    """The files of a finished run: tallies, confusion matrices, model, row."""
+    tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
+    matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in counts.items()}
+    run_folder = RunFolder(folder)
+    for path, arrays in ((run_folder.tallies, tallies), (run_folder.confusion, matrices)):
+        with whole(path) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **arrays)
+    save_model(folder, prepared.method, cfg, prepared.val.classes)
+    earlier = max((line.get("miou", -1.0) for line in row.curve), default=-1.0)
+    if "miou" in row.metrics and row.metrics["miou"] >= earlier:
+        shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model
+    save_run(folder.parent, row)
+    run_folder.state.unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
 
 
 @torch.no_grad()
-def _choices(method: Method, split: data.Split, device: str) -> dict[str, float]:
+def _choices(method: Method, split: Split, device: str) -> dict[str, float]:
     """What the method selects on the first 128 images of `split`, mean over batches; see Method.choices."""
     method.eval()
-    found = []
-    for part in torch.arange(len(split))[:128].split(32):
-        images = as_floats(split.images[part], device)
-        found.append(method.choices({"image": images, "labels": split.labels[part].to(device)}))
-    return {name: float(np.mean([f[name] for f in found])) for name in found[0]}
+    chosen = []
+    for numbers in torch.arange(len(split))[:128].split(32):
+        images = as_floats(split.images[numbers], device)
+        chosen.append(method.choices({"image": images, "labels": split.labels[numbers].to(device)}))
+    return {name: float(np.mean([choice[name] for choice in chosen])) for name in chosen[0]}

@@ -2,29 +2,46 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from apc.files import whole
 
 
-def save_state(path: Path, state: dict[str, Any]) -> None:
+class State(NamedTuple):
+    """Where a run stands after an epoch. A file holds it as a dict; one that lacks a later field has its default."""
+
+    epoch: int
+    """The epoch that is finished, counted from 0."""
+    model: dict[str, Any]
+    optimizer: dict[str, Any]
+    curve: list[dict[str, float]]
+    """A line an epoch: its number, seconds, mean loss terms and, where it was scored, its scores."""
+    seconds: dict[str, float]
+    """`train` by the clock and `train_cpu` of all cores, so far."""
+    config: dict[str, Any] = {}
+    """Fields of the config, without paths."""
+    peak_gib: float = 0.0
+    """Most memory held so far."""
+
+
+def save_state(path: Path, state: State) -> None:
     """Write a training state (tensors and plain values) so that a crash leaves the old file or the new one."""
     with whole(path) as part, open(part, "wb") as file:
         try:
-            torch.save(state, file)
+            torch.save(state._asdict(), file)
         except RuntimeError as error:  # behind which torch hides a full disk
             raise error.__context__ if isinstance(error.__context__, OSError) else error from None
         file.flush()
         os.fsync(file.fileno())
 
 
-def load_state(path: Path) -> dict[str, Any] | None:
+def load_state(path: Path) -> State | None:
     """The training state of a file, or None where there is none; a damaged file counts as none."""
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return State(**torch.load(path, map_location="cpu", weights_only=True))
     except Exception:  # a torn or foreign file: training starts again, nothing else is lost
         return None

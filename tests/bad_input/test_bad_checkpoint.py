@@ -205,9 +205,9 @@ def test_a_disk_that_fills_up(run: Path, photographs: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("verb", "where", "told"),
     [
-        ("train", "apc.training.loop._gradients", "lower --micro-batch"),
-        ("eval", "apc.evaluation.inference._forward", "lower --sizes"),
-        ("predict", "apc.prediction.predict.begin", "lower --eval-size"),
+        ("train", "apc.training.step.Step.gradients", "lower --micro-batch"),
+        ("eval", "apc.evaluation.forward.Network.forward", "lower --sizes"),
+        ("predict", "apc.prediction.segment.Segmenter.begin", "lower --eval-size"),
     ],
 )
 def test_a_gpu_that_is_too_small(

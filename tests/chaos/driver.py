@@ -24,7 +24,7 @@ def train(task: worker.Task) -> None:
     from apc.training.run import identity
 
     folder = Path(os.environ["APC_CHAOS"])
-    batches, check = apc.training.loop._batches, apc.training.loop._require_finite
+    batches, check = apc.training.loop.batches, apc.training.loop.require_finite
 
     def noted(split: Any, cfg: Any, epoch: int, *more: Any) -> Iterator[Any]:
         with open(folder / "epochs.log", "a") as log:
@@ -37,11 +37,11 @@ def train(task: worker.Task) -> None:
             raise RuntimeError("told to raise")
         check(*step)
 
-    apc.training.loop._batches, apc.training.loop._require_finite = noted, told  # type: ignore[assignment]
+    apc.training.loop.batches, apc.training.loop.require_finite = noted, told  # type: ignore[assignment]
     try:
         in_process(task)
     finally:
-        apc.training.loop._batches, apc.training.loop._require_finite = batches, check
+        apc.training.loop.batches, apc.training.loop.require_finite = batches, check
 
 
 if __name__ == "__main__":

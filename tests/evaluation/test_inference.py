@@ -16,8 +16,10 @@ from apc.config import Config, pocket
 from apc.data import Split
 from apc.data.transforms import squash
 from apc.evaluation import inference
-from apc.evaluation.inference import Cost, LabelMap, Showing, showings
+from apc.evaluation.forward import Network, showings
+from apc.evaluation.inference import CRFTask, grouped, label_maps, labelled
 from apc.evaluation.miou import Counts, score
+from apc.evaluation.scoring import Cost, Keep, LabelMap, Scoring, Showing
 from apc.methods.registry import build
 from apc.models.crf import CRF, CRFParameters, Refined, crf_labels, refine
 from apc.runs.scores import HEADLINE, Protocol, parse
@@ -25,7 +27,7 @@ from apc.runs.scores import HEADLINE, Protocol, parse
 
 def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:
     cfg = replace(pocket(), image_size=96)
-    assert showings(parse("miou"), cfg, 16) == [Showing(96, False, False)]
+    assert showings(parse("miou"), cfg, 16) == (Showing(96, False, False),)
     sides = [s.side for s in showings(parse("miou_80_ms_50_100"), cfg, 16)]
     assert sides == [48, 48, 80, 80]  # 40 lies between two multiples; each is shown plain and flipped
     with pytest.raises(ValueError, match="sizes has 100; .* multiples of the encoder's patch, 16"):
@@ -105,7 +107,7 @@ def test_a_flipped_image_s_prediction_is_flipped_back_before_the_mean(split: Spl
     for p in (halves(0, 1), halves(1, 0)):  # says the same whatever it is shown
         made: list[LabelMap] = []
         only = [parse("miou_8_ms_100")]
-        score(Fixed(p, p), split, replace(pocket(), crf="none"), only, keep=made.append, keep_protocols=only)
+        score(Fixed(p, p), split, replace(pocket(), crf="none"), only, Scoring(keep=Keep(made.append, only)))
         # plain and flipped contradict each other everywhere, so the mean has no preference and 0 comes first
         assert (made[0].labels == 0).all()
 
@@ -113,7 +115,7 @@ def test_a_flipped_image_s_prediction_is_flipped_back_before_the_mean(split: Spl
 def test_the_multi_scale_score_is_that_of_the_mean_of_probabilities(wide: Split) -> None:
     made: list[LabelMap] = []
     only = [parse("miou_96_ms_50_100")]
-    score(Looking(), wide, pocket(), only, keep=made.append, keep_protocols=only)
+    score(Looking(), wide, pocket(), only, Scoring(keep=Keep(made.append, only)))
     total = torch.zeros(3, 40, 64)
     for side in (48, 96):
         for flip in (False, True):
@@ -126,14 +128,8 @@ def test_the_multi_scale_score_is_that_of_the_mean_of_probabilities(wide: Split)
 
 def test_photographs_without_a_mask_are_kept_at_their_own_size(split: Split) -> None:
     made: list[LabelMap] = []
-    score(
-        Fixed(halves(0, 1), halves(0, 1)),
-        split,
-        replace(pocket(), crf="none"),
-        [],
-        keep=made.append,
-        keep_protocols=HEADLINE,
-    )
+    keep = Scoring(keep=Keep(made.append, HEADLINE))
+    score(Fixed(halves(0, 1), halves(0, 1)), split, replace(pocket(), crf="none"), [], keep)
     assert [(m.i, m.protocol.name, m.labels.shape, m.labels.dtype) for m in made] == [
         (0, "miou", (16, 16), np.uint8),
         (1, "miou", (16, 16), np.uint8),
@@ -143,7 +139,7 @@ def test_photographs_without_a_mask_are_kept_at_their_own_size(split: Split) -> 
 def test_crf_processes_change_no_number_and_what_they_cost_is_told(wide: Split) -> None:
     cfg, cost = replace(pocket(), image_size=96), Cost()
     alone = score(Looking(), wide, cfg)
-    together = score(Looking(), wide, cfg, crf_workers=2, cost=cost)
+    together = score(Looking(), wide, cfg, scoring=Scoring(crf_workers=2, cost=cost))
     assert all(same(alone[name], together[name]) for name in alone) and len(alone) == 8
     assert cost.images == {Showing(96, False, False): 2} and cost.seconds[Showing(96, False, False)] > 0
     assert len(cost.crf_seconds[parse("miou_crf")]) == 2 and min(cost.crf_seconds[parse("miou_crf")]) > 0
@@ -187,7 +183,7 @@ def test_the_network_is_a_bounded_number_of_crfs_ahead(monkeypatch: pytest.Monke
         lambda i: photo,
         lambda i: mask,
     )
-    counts = score(Fixed(halves(0, 1), halves(0, 1)), split, pocket(), [parse("miou_crf")], crf_workers=2)
+    counts = score(Fixed(halves(0, 1), halves(0, 1)), split, pocket(), [parse("miou_crf")], Scoring(crf_workers=2))
     assert most == 4 * 2 + 1 and not waiting and counts["miou_crf"].total.sum() == 40 * 256
 
 
@@ -203,7 +199,7 @@ def test_under_bf16_probabilities_are_float32_and_sum_to_one(tiny: Config) -> No
 def test_the_crf_of_a_protocol_is_the_crf_of_its_probabilities(wide: Split) -> None:
     made: list[LabelMap] = []
     only = [parse("miou_crf_toco")]
-    score(Looking(), wide, replace(pocket(), image_size=96), only, keep=made.append, keep_protocols=only)
+    score(Looking(), wide, replace(pocket(), image_size=96), only, Scoring(keep=Keep(made.append, only)))
     p = Looking().predict(wide.images[:1].float() / 255)["decoder"]
     own = nn.functional.interpolate(p, size=(40, 64), mode="bilinear", align_corners=False)[0].numpy()
     assert (made[0].labels == crf_labels(wide.photo(0), own, CRF["toco"])).mean() > 0.999
@@ -214,32 +210,29 @@ def test_pseudo_masks_of_a_method_that_merges_labels_scale_each_class_to_its_own
     patch[0, :, :, :4] = torch.tensor([0.5, 0.4, 0.1]).view(3, 1, 1)  # class a's maximum, where the background wins
     method, found = Fixed(halves(0, 1), patch), {}
     for method.merges in (False, True):
-        maps = inference.label_maps(
-            method,
-            split,
-            replace(pocket(), crf="none"),
-            [Protocol("patch", True), Protocol("patch", False)],
-            wanted=lambda i: (8, 8),
-            indices=[0],
-        )
+        network = Network(method, split, replace(pocket(), crf="none"))
+        maps = label_maps(network, [Protocol("patch", True), Protocol("patch", False)], [(0, (8, 8))])
         found[method.merges] = {m.protocol.image_labels: m.labels for m in maps}
     assert (found[False][True] == 0).all() and (found[True][False] == 0).all()
     assert (found[True][True][:, :4] == 1).all() and (found[True][True][:, 4:] == 0).all()
 
 
-def test_merged_labels_have_a_crf_of_their_own_though_the_same_classes_win() -> None:
+def test_merged_labels_have_a_crf_of_their_own_though_the_same_classes_win(split: Split) -> None:
     patch = torch.tensor([0.52, 0.48, 0.0]).view(3, 1, 1).repeat(1, 8, 8)
     patch[:, :, 4:] = torch.tensor([0.1, 0.9, 0.0]).view(3, 1, 1)
-    asked, labels = [Protocol("patch", False, crf="toco"), Protocol("patch", True, crf="toco")], torch.tensor([1, 0])
-    for merges in (False, True):
-        plain, given = (made for _, made in inference._labelled({"patch": patch}, labels, (), asked, merges))
-        assert plain.winners.tolist() == given.winners.tolist() == [0, 1]
-        assert (plain.key == given.key) != merges  # one CRF serves both only where it sees the same
-        assert np.allclose(plain.probabilities, given.probabilities) != merges
+    asked = [Protocol("patch", False, crf="toco"), Protocol("patch", True, crf="toco")]
+    network = Network(Fixed(patch, patch), split, pocket())
+    for network.method.merges in (False, True):
+        tasks = [task for _, task in labelled(network, {"patch": patch}, 0, (), asked)]
+        plain, given = (task for task in tasks if isinstance(task, CRFTask))
+        assert plain.winning.classes.tolist() == given.winning.classes.tolist() == [0, 1]
+        assert (plain.key == given.key) != network.method.merges  # one CRF serves both only where it sees the same
+        same = np.allclose(plain.winning.probabilities, given.winning.probabilities)
+        assert same != network.method.merges
 
 
 def test_photographs_go_together_as_far_as_their_number_and_their_pixels_allow() -> None:
-    sizes = {0: (4, 5), 1: None, 2: (2, 5), 3: (1, 5), 4: (6, 5), 5: (1, 1)}
-    together = [list(found) for found in inference._together(list(sizes), sizes.get, 2, 30)]
-    assert together == [[0, 2], [3], [4], [5]]  # 30 pixels fit, 35 and 31 do not; the second has no size
-    assert [list(found) for found in inference._together(list(sizes), sizes.get, 3, None)] == [[0, 2, 3], [4, 5]]
+    sizes = [(0, (4, 5)), (2, (2, 5)), (3, (1, 5)), (4, (6, 5)), (5, (1, 1))]
+    together = [list(group) for group in grouped(sizes, 2, 30)]
+    assert together == [[0, 2], [3], [4], [5]]  # 30 pixels fit, 35 and 31 do not
+    assert [list(group) for group in grouped(sizes, 3, None)] == [[0, 2, 3], [4, 5]]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from apc.config import pocket
 from apc.data import Split
+from apc.evaluation.forward import Network
 from apc.evaluation.inference import label_maps
 from apc.models.crf import CRFParameters, Refined
 from apc.runs.scores import parse
@@ -40,7 +41,7 @@ def labels_of(method: Fixed, name: str, image_labels: Sequence[float] = (1.0, 1.
         mask=lambda i: None,
     )
     cfg = replace(pocket(), image_size=16, crf="pocket")
-    (made,) = label_maps(method, split, cfg, [parse(name)], wanted=lambda i: (1, 2), indices=[0])  # type: ignore[arg-type]
+    (made,) = label_maps(Network(method, split, cfg), [parse(name)], [(0, (1, 2))])  # type: ignore[arg-type]
     assert made.labels.dtype == np.uint8
     found: list[list[int]] = made.labels.tolist()
     return found

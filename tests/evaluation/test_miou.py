@@ -14,8 +14,8 @@ from apc import data
 from apc.config import Config, pocket
 from apc.data import Split
 from apc.evaluation import miou as segmentation
-from apc.evaluation.inference import LabelMap
 from apc.evaluation.miou import confusion, foreground, iou, miou, pixel_accuracy, score
+from apc.evaluation.scoring import Keep, LabelMap, Scoring
 from apc.methods.registry import build
 from apc.runs.scores import HEADLINE, parse
 
@@ -85,9 +85,8 @@ def test_tallies_give_the_scores_of_a_confusion_matrix_a_photograph_at_a_share_o
         mask=lambda i: truth[i],
     )
     made: list[LabelMap] = []
-    counts = score(
-        Fixed(p, p), split, replace(pocket(), crf="none"), HEADLINE, keep=made.append, keep_protocols=HEADLINE
-    )["miou"]
+    keep = Scoring(keep=Keep(made.append, HEADLINE))
+    counts = score(Fixed(p, p), split, replace(pocket(), crf="none"), HEADLINE, keep)["miou"]
     matrices = np.stack([confusion(truth[m.i], m.labels, classes) for m in sorted(made, key=lambda m: m.i)])
     assert (counts.total == matrices.sum(0)).all() and counts.total.dtype == np.int64
     halved = segmentation.halves(counts.images)

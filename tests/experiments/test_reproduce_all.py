@@ -8,8 +8,7 @@ import pytest
 
 from apc.config import pocket, to_dict
 from apc.experiment.forecast import hours
-from apc.reporting.catalogue import EXPERIMENTS
-from apc.reporting.figures import qualitative
+from apc.reporting.catalogue import entries, pictures
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, load_rows
 from apc.training.run import identity
@@ -54,7 +53,7 @@ def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
 def test_every_table_of_the_paper_has_a_script_an_entry_and_a_place(capsys: pytest.CaptureFixture[str]) -> None:
     for table in ("table1", "table2", "table5", "table6", "table7", "table8", "table9", "figure4", "grid_lambda"):
         (name,) = [name for name in reproduce_all.names() if name.startswith(table)]
-        assert name in EXPERIMENTS
+        assert name in entries()
     assert reproduce_all.main(["--dry-run", "--sedes", "3"]) == 2
     assert capsys.readouterr().err.endswith("did you mean --seeds?\n")
 
@@ -77,7 +76,7 @@ def test_everything_small_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest
 
 def test_every_picture_script_has_a_place_on_the_page() -> None:
     drawn = {name for name in reproduce_all.names() if name.startswith(("figure6", "figure7"))}
-    assert drawn == set(qualitative.PICTURES)
+    assert drawn == set(pictures())
 
 
 def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_training(

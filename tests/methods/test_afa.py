@@ -13,8 +13,9 @@ from apc import data
 from apc.config import Config
 from apc.methods import afa as module
 from apc.methods import affinity as pairs
-from apc.methods.afa import AFA, HIGH, LOW, SCALES, VOC, afa, afa_pocket
+from apc.methods.afa import AFA, HIGH, LOW, SCALES, VOC
 from apc.methods.cam import multi_scale_cam, refined_label, shares
+from apc.methods.published import afa, afa_pocket
 from apc.methods.registry import build
 from apc.models.par import PAR
 from apc.training.run import run

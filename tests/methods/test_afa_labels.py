@@ -11,7 +11,8 @@ from torch import Tensor
 from apc.config import Config
 from apc.methods import afa as module
 from apc.methods import affinity, losses
-from apc.methods.afa import AFA, COCO, DILATIONS, HIGH, LOW, SCALES, VOC, afa_pocket
+from apc.methods.afa import AFA, COCO, DILATIONS, HIGH, LOW, SCALES, VOC
+from apc.methods.published import afa_pocket
 from apc.methods.registry import build
 
 

@@ -12,11 +12,12 @@ from torch import nn
 from apc.evaluation.miou import confusion, iou, miou, pixel_accuracy
 from apc.methods import afa, losses, toco
 from apc.methods.pseudo_labels import merge
+from apc.methods.published import PUBLISHED
 from apc.models.bilstm import HVBiLSTM
 from apc.models.crf import CRFParameters, dense_crf
 from apc.models.encoder import Encoder, resample_grid
 from apc.models.pooling import pool
-from apc.training.loop import _schedule
+from apc.training.schedule import rate_share
 
 
 def test_golden_scores() -> None:
@@ -142,6 +143,6 @@ def test_golden_dense_crf(name: str) -> None:
 def test_the_poly_schedule_is_that_of_afa_and_toco() -> None:
     g = golden("poly_lr")
     for name, method in (("toco", toco), ("afa", afa)):
-        cfg = getattr(method, name)()
-        ours = np.array([cfg.lr * _schedule(cfg, int(step), 20000) for step in g["steps"]])
+        cfg = PUBLISHED[name]("voc")
+        ours = np.array([cfg.lr * rate_share(cfg, int(step), 20000) for step in g["steps"]])
         np.testing.assert_allclose(np.stack([ours, method.HEADS * ours], 1), g[name], rtol=1e-6)

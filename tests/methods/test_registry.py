@@ -10,9 +10,7 @@ import apc.training.run
 from apc.cli.main import main
 from apc.config import Config, folder, pocket, voc
 from apc.methods import registry
-from apc.methods.afa import afa
-from apc.methods.toco import toco
-from apc.methods.vit_pcm import vit_pcm
+from apc.methods.published import afa, toco, vit_pcm
 
 
 @pytest.fixture

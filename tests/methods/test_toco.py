@@ -15,8 +15,9 @@ from apc.methods import toco as module
 from apc.methods.affinity import affinity_label
 from apc.methods.cam import cam_probabilities, multi_scale_cam
 from apc.methods.dense_energy import CROP, LATTICE, dense_energy
+from apc.methods.published import toco, toco_pocket
 from apc.methods.registry import build
-from apc.methods.toco import MOMENTUM, SCALES, LargeFOV, ToCo, toco, toco_pocket
+from apc.methods.toco import MOMENTUM, SCALES, LargeFOV, ToCo
 from apc.methods.token_contrast import (
     ProjectionHead,
     class_contrast,
@@ -26,7 +27,7 @@ from apc.methods.token_contrast import (
     patch_contrast,
     zoomed,
 )
-from apc.training.loop import train
+from apc.training.loop import Prepared, train
 from apc.training.run import run
 
 
@@ -250,7 +251,7 @@ def test_officially_such_a_batch_stops_the_training(small: Config, tmp_path: Pat
     split, val = data.load(cfg, "train"), data.load(cfg, "val")
     nothing = replace(split, labels=torch.zeros_like(split.labels))
     with pytest.raises(FloatingPointError, match="not finite in epoch 1, step 1: .*seg nan"):
-        train(build(cfg, 9), cfg, nothing, val, folder=tmp_path)
+        train(Prepared(build(cfg, 9), nothing, val), cfg, folder=tmp_path)
 
 
 def test_officially_terms_that_have_not_begun_are_0_and_the_others_are_the_same(small: Config) -> None:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from apc.config import Config
 from apc.methods import toco as module
+from apc.methods.published import toco, toco_pocket
 from apc.methods.registry import build
-from apc.methods.toco import COCO, CROP, CROPS, DILATIONS, MOMENTUM, SCALES, VOC, ZOOM, ToCo, toco, toco_pocket
+from apc.methods.toco import COCO, CROP, CROPS, DILATIONS, MOMENTUM, SCALES, VOC, ZOOM, ToCo
 from apc.methods.token_contrast import class_contrast, cut_out, object_levels, patch_contrast
 
 Watch = Callable[[str], list[tuple[Any, ...]]]

@@ -16,11 +16,13 @@ from apc.methods import losses
 from apc.methods import vit_pcm as module
 from apc.methods.checkpoint import load_model
 from apc.methods.pseudo_labels import merge
+from apc.methods.published import vit_pcm, vit_pcm_pocket
 from apc.methods.registry import build
-from apc.methods.vit_pcm import REGULARISATION, ViTPCM, cce, pseudo_masks, vit_pcm, vit_pcm_pocket
+from apc.methods.vit_pcm import REGULARISATION, ViTPCM, cce, pseudo_masks
 from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
-from apc.training.loop import _schedule, train
+from apc.training.loop import Prepared, Trained, train
 from apc.training.run import run
+from apc.training.schedule import rate_share
 
 
 @pytest.fixture
@@ -198,12 +200,12 @@ def test_any_number_of_images_gives_finite_terms_and_gradients(tiny: Config, bat
     assert method.classifier.weight.grad is not None
 
 
-def fit(cfg: Config, where: Path, **more: Any) -> tuple[ViTPCM, dict[str, Any]]:
+def fit(cfg: Config, where: Path, **more: Any) -> tuple[ViTPCM, Trained]:
     torch.manual_seed(cfg.seed)
     split, val = data.load(cfg, "train"), data.load(cfg, "val")
     method = build(cfg, len(split.classes))
     assert isinstance(method, ViTPCM)
-    return method, train(method, cfg, split, val, folder=where, **more)
+    return method, train(Prepared(method, split, val), cfg, folder=where, **more)
 
 
 class Killed(Exception):
@@ -216,7 +218,7 @@ def test_a_run_resumed_in_either_stage_equals_an_uninterrupted_one(
 ) -> None:
     cfg = replace(staged, deeplab=deeplab, epochs=4, stage2_epochs=2)
     whole, trained = fit(cfg, tmp_path / "whole")
-    terms = [set(e) - {"epoch", "seconds", "cpu_seconds", "loss"} for e in trained["curve"]]
+    terms = [set(e) - {"epoch", "seconds", "cpu_seconds", "loss"} for e in trained.curve]
     assert terms == 2 * [{"mce", "et", "reg"}] + 2 * [{"seg"}]
     for stop in (2, 3):  # before the second stage, so that it starts in the new process, and in its midst
 
@@ -251,7 +253,7 @@ def test_the_learning_rate_runs_its_course_once_a_stage(staged: Config) -> None:
     method = ViTPCM(cfg, 9)
     assert [method.course(e) for e in (0, 6, 7, 9)] == [(0, 7), (0, 7), (7, 10), (7, 10)]
     assert [method.stage(e) for e in (0, 1, 6, 7, 9)] == [0, 1, 1, 2, 2]
-    assert _schedule(cfg, 0, 30) == 1.0
+    assert rate_share(cfg, 0, 30) == 1.0
     assert ViTPCM(replace(cfg, stage2_epochs=0), 9).course(9) == (0, 10)
 
 
@@ -318,7 +320,7 @@ def test_training_masks_are_never_opened(photographs: Path, tmp_path: Path) -> N
     )
     curves = []
     for name in ("a", "b"):
-        curves.append([e["loss"] for e in fit(cfg, tmp_path / name)[1]["curve"]])
+        curves.append([e["loss"] for e in fit(cfg, tmp_path / name)[1].curve])
         for mask in (photographs / "masks").iterdir():
             mask.write_bytes(b"not a picture")
     assert curves[0] == curves[1]

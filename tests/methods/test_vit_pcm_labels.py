@@ -91,7 +91,7 @@ def test_the_runs_own_crf_refines_the_merged_shares_of_the_classes_in_the_image(
 
     def refine(image: np.ndarray, many: Sequence[np.ndarray], parameters: CRFParameters) -> list[Refined]:
         given.extend((p, parameters) for p in many)
-        return [Refined(np.ones((96, 96), np.uint8), 0.0) for _ in many]
+        return [Refined(np.full((96, 96), len(p) - 1, np.uint8), 0.0) for p in many]  # the last of the winners
 
     monkeypatch.setattr("apc.models.crf.refine", refine)
     method = method_of(tiny, crf="afa", stage2_epochs=1, epochs=3)
@@ -99,4 +99,5 @@ def test_the_runs_own_crf_refines_the_merged_shares_of_the_classes_in_the_image(
     masks = [np.frombuffer(zlib.decompress(mask), np.uint8) for mask in pseudo_masks(method, split, "cpu")]
     assert [parameters for _, parameters in given] == [CRF["afa"]] * 2
     np.testing.assert_allclose(given[0][0][:, 0, 0], [1 / 1.5, 0.5 / 1.5], atol=1e-5)  # background and class 1
-    assert [set(mask.tolist()) for mask in masks] == [{1}, {2}]  # the second of each image's own classes
+    assert [len(p) for p, _ in given] == [2, 1]  # in the second image, class 2 wins no pixel
+    assert [set(mask.tolist()) for mask in masks] == [{1}, {0}]

@@ -11,8 +11,11 @@ from PIL import Image
 from predictions import CLASSES, picture, predict, summary
 
 from apc.data.images import decode
+from apc.methods.checkpoint import load_model
 from apc.prediction import pictures
 from apc.prediction.photographs import gather
+from apc.prediction.predict import Job
+from apc.prediction.predict import predict as predict_all
 
 
 def test_a_folder_becomes_masks_overlays_heat_maps_a_contact_sheet_and_a_summary(
@@ -44,18 +47,15 @@ def test_a_folder_becomes_masks_overlays_heat_maps_a_contact_sheet_and_a_summary
 
 
 def test_crf_processes_change_no_file_and_no_row(model: Path, photographs: Path, tmp_path: Path) -> None:
-    from apc.methods.checkpoint import load_model
-    from apc.prediction import predict as job
-
     method, cfg, classes = load_model(model)
     torn = photographs / "images" / "photo 3.png"
     torn.write_bytes(torn.read_bytes()[:2000])
-    given = job.Job(method, replace(cfg, crf="pocket"), classes, "model")
+    alone_job = Job(method, replace(cfg, crf="pocket"), classes, "model")
     found = gather([photographs], tmp_path / "alone")
     ticks: list[int] = []
-    alone = job.predict(given, found, {}, tmp_path / "alone")
-    spread = job.predict(given, found, {}, tmp_path / "spread", lambda: ticks.append(1), crf_workers=2)
-    assert spread == alone and len(ticks) == 12 and len(alone[0]) == 11 and "photo 3.png" in alone[1][0]
+    alone = predict_all(alone_job, found, {}, tmp_path / "alone")
+    spread = predict_all(replace(alone_job, crf_workers=2), found, {}, tmp_path / "spread", lambda: ticks.append(1))
+    assert spread == alone and len(ticks) == 12 and len(alone.rows) == 11 and "photo 3.png" in alone.broken[0]
     kinds = ("masks/*.png", "overlays/*.jpg", "heatmaps/*.png", "summary.csv", "contact_sheet.png")
     files = {p.relative_to(tmp_path / "alone") for kind in kinds for p in (tmp_path / "alone").glob(kind)}
     assert len(files) == 3 * 11 + 2

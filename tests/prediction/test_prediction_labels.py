@@ -12,9 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from apc.config import Config, pocket
-from apc.prediction import segment
+from apc.models.crf import Refined
 from apc.prediction.photographs import gather
 from apc.prediction.predict import Job, predict
+from apc.prediction.segment import Segmenter
 
 CLASSES = ["background", "red", "blue"]
 PIXELS = np.zeros((1, 2, 3), np.uint8)
@@ -26,7 +27,7 @@ PATCH = torch.tensor([[0.2, 0.7, 0.1], [0.8, 0.1, 0.1]]).T[:, None]
 class Fixed(nn.Module):
     """A method that says the same of every photograph: probabilities (3,1,2) of each branch."""
 
-    encoder = SimpleNamespace(patch=8)
+    encoder, merges = SimpleNamespace(patch=8), False
 
     def __init__(self, decoder: Tensor = DECODER, patch: Tensor = PATCH) -> None:
         super().__init__()
@@ -42,14 +43,14 @@ def cfg() -> Config:
 
 
 def test_the_best_class_wins_a_pixel_and_the_confidence_is_the_mean_of_the_winners(cfg: Config) -> None:
-    made = segment.segment(Fixed(), PIXELS, cfg, "decoder")  # type: ignore[arg-type]
+    made = Segmenter(Fixed(), cfg)(PIXELS)  # type: ignore[arg-type]
     assert made.labels.tolist() == [[0, 2]] and made.confidence == pytest.approx((0.5 + 0.6) / 2)
-    made = segment.segment(Fixed(), PIXELS, cfg, "patch")  # type: ignore[arg-type]
+    made = Segmenter(Fixed(), cfg, "patch")(PIXELS)  # type: ignore[arg-type]
     assert made.labels.tolist() == [[1, 0]] and made.confidence == pytest.approx((0.7 + 0.8) / 2)
 
 
 def test_image_labels_rule_out_the_classes_that_are_not_named_and_never_the_background(cfg: Config) -> None:
-    made = segment.segment(Fixed(), PIXELS, cfg, "decoder", present=[1])  # type: ignore[arg-type]
+    made = Segmenter(Fixed(), cfg)(PIXELS, [1])  # type: ignore[arg-type]
     # without blue, background and red stand at 5 : 2 in one pixel and at 1 : 3 in the other
     assert made.labels.tolist() == [[0, 1]] and made.confidence == pytest.approx((5 / 7 + 3 / 4) / 2)
     torch.testing.assert_close(made.heat, PATCH)  # before any image label, whatever branch is asked for
@@ -58,12 +59,12 @@ def test_image_labels_rule_out_the_classes_that_are_not_named_and_never_the_back
 def test_after_the_crf_the_confidence_is_that_of_the_classes_it_chose(
     cfg: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exchange(image: np.ndarray, p: np.ndarray, parameters: object) -> np.ndarray:
-        return p[::-1]
+    def exchange(image: np.ndarray, many: list[np.ndarray], parameters: object) -> list[Refined]:
+        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p in many]
 
-    monkeypatch.setattr(segment, "dense_crf", exchange)
+    monkeypatch.setattr("apc.models.crf.refine", exchange)
     crf = replace(cfg, crf="pocket")
-    made = segment.segment(Fixed(), PIXELS, crf, "decoder")  # type: ignore[arg-type]
+    made = Segmenter(Fixed(), crf)(PIXELS)  # type: ignore[arg-type]
     # background and blue win a pixel each, then they change places; their probabilities there are 0.3 and 0.1
     assert made.labels.tolist() == [[2, 0]] and made.confidence == pytest.approx((0.3 + 0.1) / 2)
 

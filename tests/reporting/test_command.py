@@ -6,14 +6,14 @@ from dataclasses import replace
 from report_rows import a_row
 
 from apc.config import Config, folder, from_dict, pocket, to_dict
-from apc.reporting.catalogue import EXPERIMENTS, described
+from apc.reporting.catalogue import described
 from apc.reporting.command import command
 from apc.runs.rows import Row
 from search_spaces import components
 
 
 def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
-    table7 = EXPERIMENTS["table7_pooling"]
+    table7 = described("table7_pooling")
 
     def made(seeds: Sequence[int], cfg: Config) -> list[Row]:
         values = {name: value for name, value in to_dict(cfg).items() if name != "seed"}
@@ -54,6 +54,6 @@ def test_the_command_of_a_table_names_nothing_that_its_script_sets() -> None:
         replace(a_row(label, 0, 40.0), config=to_dict(from_dict(values | {"eval_every": 1}, pocket())))
         for label, values in (("baseline", components.BASELINE), ("akp", components.AKP))
     ]
-    told = command(EXPERIMENTS["table5_efficiency"], "pocket", rows)
+    told = command(described("table5_efficiency"), "pocket", rows)
     assert told.startswith("python experiments/table5_efficiency.py") and "eval_every" not in told
     assert "lambda2" not in told and told.endswith("--seeds 1")

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from report_rows import a_row, cells, page, pooling_rows
 
-from apc.reporting.catalogue import EXPERIMENTS
-from apc.reporting.figures.qualitative import PICTURES
+from apc.reporting.catalogue import entries, pictures
 from apc.reporting.page import build
 from apc.reporting.tables import PENDING
 from apc.runs.rows import save_rows
@@ -68,7 +67,11 @@ def test_mixed_data_stand_in_tables_of_their_own_and_rows_not_run_are_pending(tm
 def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> None:
     rows = [a_row(f"theta={t / 100:g}", s, 30 + t / 10 + s, theta=t / 100) for t in range(100) for s in range(5)]
     text = page(tmp_path, "joint", rows)
-    assert "no entry in apc/reporting/catalogue.py" in text and text.count("| theta=0.5 ") == 2 and "runs: 500" in text
+    assert (
+        "No script of this name lies below experiments/" in text
+        and text.count("| theta=0.5 ") == 2
+        and "runs: 500" in text
+    )
 
 
 def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_marked(tmp_path: Path) -> None:
@@ -81,8 +84,8 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     assert "apc search theta folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
-    of_photographs = sum("folder" in experiment.presets for experiment in EXPERIMENTS.values())
-    of_photographs += sum("folder" in picture.presets for picture in PICTURES.values())
+    of_photographs = sum("folder" in experiment.presets for experiment in entries().values())
+    of_photographs += sum("folder" in picture.presets for picture in pictures().values())
     assert text.count("### folder: pending") == of_photographs - 1  # not of Table 7, which has its photographs
 
 

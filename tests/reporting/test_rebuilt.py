@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from apc.reporting.figures.qualitative import PICTURES
+from apc.reporting.catalogue import pictures
 from apc.reporting.page import build
 
 REPOSITORY = Path(__file__).parents[2]
@@ -65,7 +65,7 @@ def test_page_and_figures_made_from_nothing_are_the_committed_ones(tmp_path: Pat
         pytest.skip(f"the committed figures were drawn with other versions than those installed: {other}")
     shutil.copytree(REPORTS / "results", tmp_path / "results")
     (tmp_path / "figures").mkdir()
-    for name in PICTURES:  # drawn by their experiments from networks, not from rows
+    for name in pictures():  # drawn by their experiments from networks, not from rows
         for path in (REPORTS / "figures").glob(f"{name}.*"):
             shutil.copy(path, tmp_path / "figures")
 
@@ -73,7 +73,7 @@ def test_page_and_figures_made_from_nothing_are_the_committed_ones(tmp_path: Pat
 
     assert_same_page(tmp_path)
     made, committed = contents(tmp_path / "figures"), contents(REPORTS / "figures")
-    assert made.keys() == committed.keys() and len(made) > len(PICTURES)
+    assert made.keys() == committed.keys() and len(made) > len(pictures())
     assert [name for name in made if name.endswith(".pdf") and made[name] != committed[name]] == []
     pngs = [name for name in made if name.endswith(".png")]
     assert [name for name in pngs if not same_pixels(tmp_path / "figures" / name, REPORTS / "figures" / name)] == []

@@ -64,10 +64,10 @@ def test_remembered_features_of_closed_blocks_change_no_number(
 ) -> None:
     cfg = replace(tiny, unfreeze_blocks=1)
     remembered = fit(cfg, tmp_path / "a")[1]
-    assert remembered["frozen_features"] is not None
+    assert remembered.frozen_features is not None
     monkeypatch.setattr("apc.training.loop.FEATURES_GIB", 0.0)
     plain = fit(cfg, tmp_path / "b")[1]
-    assert plain["frozen_features"] is None
+    assert plain.frozen_features is None
     np.testing.assert_allclose(losses_of(remembered), losses_of(plain), rtol=1e-5)
 
 

@@ -22,7 +22,7 @@ from apc.methods.base import Method
 from apc.methods.registry import build
 from apc.methods.toco import ToCo
 from apc.models.encoder import Encoder
-from apc.training.loop import train
+from apc.training.loop import Prepared, train
 
 NEW = r"(?!encoder|deeplab)"
 """Names of the parameters outside the encoder, as a regular expression."""
@@ -145,7 +145,8 @@ def trained(method: Method, cfg: Config, folder: Path) -> tuple[list[Seen], list
         return terms
 
     method.loss_terms = recorded  # type: ignore[method-assign]
-    curve = train(method, cfg, data.load(cfg, "train"), data.load(cfg, "val"), folder=folder)["curve"]
+    prepared = Prepared(method, data.load(cfg, "train"), data.load(cfg, "val"))
+    curve = train(prepared, cfg, folder=folder).curve
     return seen, losses, [epoch["loss"] for epoch in curve]
 
 

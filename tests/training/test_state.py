@@ -25,7 +25,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny: Config, tmp_
     with pytest.raises(Killed):
         fit(cfg, tmp_path / "parts", report=kill)
     resumed, trained = fit(cfg, tmp_path / "parts")
-    assert [e["epoch"] for e in trained["curve"]] == [1, 2, 3]
+    assert [e["epoch"] for e in trained.curve] == [1, 2, 3]
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
 

@@ -1,19 +1,18 @@
 """The figures of one group of rows: which kinds an experiment shows, drawn, and as Markdown."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from apc.reporting import tables
-from apc.reporting.figures import rows as figures
-from apc.reporting.figures import staged, two_knobs
-from apc.reporting.figures.one_knob import PAIRS
-from apc.reporting.figures.one_knob import panels as values_panels
+from apc.reporting.figures import one_knob, staged, two_knobs
+from apc.reporting.figures import rows as row_figures
 from apc.reporting.figures.sweeps import sweeps
 from apc.reporting.groups import Group
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
 from apc.reporting.searches.trials import Trial
-from apc.reporting.table_entry import Experiment
+from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 
 NAMES = {
@@ -25,110 +24,161 @@ NAMES = {
 """Lines and points of the figures, by metric."""
 
 
-def pictures(
-    experiment: Experiment,
-    group: Group,
-    stages: staged.Stages | None,
-    found: Sequence[Trial],
-    races: Mapping[str, Sequence[Trial]],
-    every: Sequence[str],
-    name: str,
-    place: str,
-    reports: Path,
-) -> list[str]:
-    """The experiment's figures, written below `reports` and shown inline.
+@dataclass(frozen=True)
+class Shown:
+    """What the figures of one group are drawn of."""
 
-    `found` are the trials of a search, `races` those of the searches it is compared with, `every` the labels of the
-    table with those not run yet.
-    """
-    labels = [label for label in every if group.scores(label, experiment.metric)]
-    if stages:
+    entry: TableEntry
+    group: Group
+    place: str
+    """Data set, and what sets the group apart, in words."""
+    table_labels: Sequence[str]
+    """Rows of the table, those not run yet among them."""
+    stages: staged.Stages | None
+    trials: Sequence[Trial]
+    """Of a search."""
+    races: Mapping[str, Sequence[Trial]]
+    """Trials of the searches that it is compared with, by their titles."""
+
+    @property
+    def labels(self) -> list[str]:
+        """Rows with a score; of stages the best setting, the paper's and the best of the first stage."""
+        scored = [label for label in self.table_labels if self.group.scores(label, self.entry.metric)]
+        if not (stages := self.stages):
+            return scored
         first = stages.labels.get((stages.best1 or 0.0, 0.0))
-        labels = list(dict.fromkeys(label for label in (stages.best, stages.default, first) if label))
-    metric = experiment.metric
+        return list(dict.fromkeys(label for label in (stages.best, stages.default, first) if label))
 
-    spread = _spread(group, labels, metric)
+    @property
+    def spread(self) -> str:
+        """What the points of a figure are: one seed has no deviation to show."""
+        most = max((len(self.group.scores(label, self.entry.metric)) for label in self.labels), default=0)
+        return "mean, one standard deviation, single seeds" if most > 1 else "one seed each"
 
-    def rows(path: Path) -> Path:
-        measured = tables.measured(group, ("miou", "miou_crf"))
-        scores = {m: {label: group.scores(label, m) for label in every} for m in measured}
-        printed = experiment.printed or {}
-        return figures.rows_beside_paper(scores, NAMES, printed, f"here ({place})", "paper (VOC 2012 val)", path)
+    @property
+    def paper(self) -> str:
+        """Label of the paper's setting."""
+        return self.stages.default if self.stages else self.entry.reference
 
-    def classes(path: Path) -> Path | None:
-        scores = {label: by_class for label in labels if (by_class := _by_class(group, label))}
-        return figures.by_class(scores, NAMES["miou"], path) if scores else None
 
-    def curves(path: Path) -> Path | None:
-        runs = {label: [_curve(row) for row in group.rows if row.row == label] for label in labels}
-        return figures.curves(runs, path)
+Drawn = tuple[str, Path | None]
+"""What a figure shows, and its PNG; None where there is nothing to draw."""
 
-    def values(path: Path) -> Path | None:
-        names = {m: NAMES[m] for m in tables.measured(group, ("miou", "patch_miou"))}
-        panels = values_panels(experiment, group, place, names)
-        return sweeps(panels, path) if panels else None
 
-    times = two_knobs.timed(group, labels, metric)
-    aside = "" if any("processor" in name for name in times) else "; runs side by side slow each other"
-    kinds: dict[str, tuple[str, Callable[[Path], Path | None]]] = {
-        "sweeps": (
-            f"Score over the two weights: {spread}",
-            lambda path: sweeps(staged.panels(group, stages, place, NAMES), path) if stages else None,
-        ),
-        "values": (f"Score over the values of one knob, the others held: {spread}", values),
-        "rows": (f"Rows beside the paper's values, each on its own axis: {spread}", rows),
-        "classes": (f"IoU of each class: {spread.replace(', single seeds', '')}", classes),
-        "curves": (
-            "Training curves of the terms of the loss and of the score: "
-            + ("mean, single seeds faint" if "mean" in spread else spread),
-            curves,
-        ),
-        "time": (
-            f"Score against training time: {spread.replace('deviation', 'deviation both ways')}{aside}",
-            lambda path: two_knobs.time_and_accuracy(times, metric, path),
-        ),
-        "history": (
-            f"The search's history: `{metric}` of each trial and the best so far, over trials and over trained epochs"
-            + ("; on the right the Pareto front" if pareto.front(found) else ""),
-            lambda path: search_figures.history(found, metric, _paper(experiment, stages), path),
-        ),
-        "knobs": (
-            f"`{metric}` of each trial against each knob; a knob stands only where its condition holds",
-            lambda path: search_figures.against_knobs(found, metric, path),
-        ),
-        "parallel": (
-            f"Parallel coordinates: each line is a trial, from its knobs to its `{metric}`; knobs over two decades are "
-            "on a logarithmic axis",
-            lambda path: search_figures.parallel(found, metric, path),
-        ),
-        "race": (
-            "Best score so far of both searches over the epochs they trained. A point of the joint search is one seed, "
-            "of the staged search a mean of three: levels are not comparable, the table above judges",
-            lambda path: search_figures.race(races, "tune_miou", path),
-        ),
+def figures(shown: Shown, stem: Path) -> list[str]:
+    """The experiment's figures, written as `stem`.KIND.png and .pdf, as Markdown."""
+    if not shown.labels:
+        return []
+    drawn = [figure for kind in shown.entry.figures for figure in KINDS[kind](shown, Path(f"{stem}.{kind}"))]
+    return [_markdown(caption, path) for caption, path in drawn if path]
+
+
+def _markdown(caption: str, path: Path) -> str:
+    alt = caption.replace("`", "")
+    return f"![{alt}](figures/{path.name})\n\n<sub>{caption}. [PDF](figures/{path.stem}.pdf)</sub>"
+
+
+def _sweeps(shown: Shown, path: Path) -> list[Drawn]:
+    panels = staged.panels(shown.group, shown.stages, shown.place, NAMES) if shown.stages else []
+    caption = f"Score over the two weights: {shown.spread}"
+    return [(caption, sweeps(panels, path) if panels else None)]
+
+
+def _values(shown: Shown, path: Path) -> list[Drawn]:
+    names = {metric: NAMES[metric] for metric in tables.measured(shown.group, ("miou", "patch_miou"))}
+    panels = one_knob.panels(shown.entry, shown.group, shown.place, names)
+    caption = f"Score over the values of one knob, the others held: {shown.spread}"
+    return [(caption, sweeps(panels, path) if panels else None)]
+
+
+def _rows(shown: Shown, path: Path) -> list[Drawn]:
+    group, printed = shown.group, shown.entry.printed or {}
+    scores = {
+        metric: {label: group.scores(label, metric) for label in shown.table_labels}
+        for metric in tables.measured(group, ("miou", "miou_crf"))
     }
-    text: list[str] = []
-    for kind in experiment.figures if labels else ():
-        if kind == "heat":
-            for pair in PAIRS:
-                if grid := two_knobs.cells(group, pair, metric):
-                    title = f"Mean `{metric}` over {pair[0]} and {pair[1]}; white was not run, ★ is the best"
-                    path = reports / "figures" / f"{name}.{pair[0]}-{pair[1]}"
-                    text.append(_shown(title, two_knobs.heat_map(grid, pair, metric, path)))
-        else:
-            title, draw = kinds[kind]
-            if drawn := draw(reports / "figures" / f"{name}.{kind}"):
-                text.append(_shown(title, drawn))
-    return text
+    caption = f"Rows beside the paper's values, each on its own axis: {shown.spread}"
+    here, paper = f"here ({shown.place})", "paper (VOC 2012 val)"
+    return [(caption, row_figures.rows_beside_paper(scores, NAMES, printed, here, paper, path))]
 
 
-def _spread(group: Group, labels: Sequence[str], metric: str) -> str:
-    """What the points of a figure are: one seed has no deviation to show."""
-    most = max((len(group.scores(label, metric)) for label in labels), default=0)
-    return "mean, one standard deviation, single seeds" if most > 1 else "one seed each"
+def _classes(shown: Shown, path: Path) -> list[Drawn]:
+    scores = {label: own for label in shown.labels if (own := class_scores(shown.group, label))}
+    caption = f"IoU of each class: {shown.spread.replace(', single seeds', '')}"
+    return [(caption, row_figures.by_class(scores, NAMES["miou"], path) if scores else None)]
 
 
-def _curve(row: Row) -> list[dict[str, float]]:
+def _curves(shown: Shown, path: Path) -> list[Drawn]:
+    curves = {label: [whole_curve(row) for row in shown.group.rows if row.row == label] for label in shown.labels}
+    points = "mean, single seeds faint" if "mean" in shown.spread else shown.spread
+    caption = f"Training curves of the terms of the loss and of the score: {points}"
+    return [(caption, row_figures.curves(curves, path))]
+
+
+def _time(shown: Shown, path: Path) -> list[Drawn]:
+    times = two_knobs.timed(shown.group, shown.labels, shown.entry.metric)
+    aside = "" if any("processor" in name for name in times) else "; runs side by side slow each other"
+    caption = f"Score against training time: {shown.spread.replace('deviation', 'deviation both ways')}{aside}"
+    return [(caption, two_knobs.time_and_accuracy(times, shown.entry.metric, path))]
+
+
+def _heat(shown: Shown, path: Path) -> list[Drawn]:
+    metric, drawn = shown.entry.metric, list[Drawn]()
+    for pair in one_knob.PAIRS:
+        if grid := two_knobs.cells(shown.group, pair, metric):
+            caption = f"Mean `{metric}` over {pair[0]} and {pair[1]}; white was not run, ★ is the best"
+            place = path.with_suffix(f".{pair[0]}-{pair[1]}")
+            drawn.append((caption, two_knobs.heat_map(grid, pair, metric, place)))
+    return drawn
+
+
+def _history(shown: Shown, path: Path) -> list[Drawn]:
+    metric = shown.entry.metric
+    caption = f"The search's history: `{metric}` of each trial and the best so far, over trials and over trained epochs"
+    caption += "; on the right the Pareto front" if pareto.front(shown.trials) else ""
+    return [(caption, search_figures.history(shown.trials, metric, shown.paper, path))]
+
+
+def _knobs(shown: Shown, path: Path) -> list[Drawn]:
+    metric = shown.entry.metric
+    caption = f"`{metric}` of each trial against each knob; a knob stands only where its condition holds"
+    return [(caption, search_figures.against_knobs(shown.trials, metric, path))]
+
+
+def _parallel(shown: Shown, path: Path) -> list[Drawn]:
+    metric = shown.entry.metric
+    caption = (
+        f"Parallel coordinates: each line is a trial, from its knobs to its `{metric}`; knobs over two decades are "
+        "on a logarithmic axis"
+    )
+    return [(caption, search_figures.parallel(shown.trials, metric, path))]
+
+
+def _race(shown: Shown, path: Path) -> list[Drawn]:
+    caption = (
+        "Best score so far of both searches over the epochs they trained. A point of the joint search is one seed, "
+        "of the staged search a mean of three: levels are not comparable, the table above judges"
+    )
+    return [(caption, search_figures.race(shown.races, "tune_miou", path))]
+
+
+KINDS: dict[str, Callable[[Shown, Path], list[Drawn]]] = {
+    "rows": _rows,
+    "classes": _classes,
+    "curves": _curves,
+    "time": _time,
+    "values": _values,
+    "heat": _heat,
+    "sweeps": _sweeps,
+    "history": _history,
+    "knobs": _knobs,
+    "parallel": _parallel,
+    "race": _race,
+}
+"""Kinds of figures, as an entry names them."""
+
+
+def whole_curve(row: Row) -> list[dict[str, float]]:
     """A run's curve, which ends with its final scores: those of the last epoch stand among its metrics alone."""
     scored = dict.fromkeys(name for epoch in row.curve for name in epoch if name in row.metrics)
     if not scored or not row.curve:
@@ -136,22 +186,13 @@ def _curve(row: Row) -> list[dict[str, float]]:
     return [*row.curve[:-1], {name: row.metrics[name] for name in scored} | row.curve[-1]]
 
 
-def _paper(experiment: Experiment, stages: staged.Stages | None) -> str:
-    return stages.default if stages else experiment.reference
-
-
-def _shown(title: str, path: Path) -> str:
-    alt = title.replace("`", "")
-    return f"![{alt}](figures/{path.name})\n\n<sub>{title}. [PDF](figures/{path.stem}.pdf)</sub>"
-
-
-def _by_class(group: Group, label: str) -> dict[str, list[float]]:
+def class_scores(group: Group, label: str) -> dict[str, list[float]]:
     """Class name -> IoU of each seed without CRF, classes absent from the ground truth left out; empty of a row that
     is another's runs after the CRF."""
-    found: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
     for row in group.rows:
         if row.row == label and not row.run.endswith("@crf"):
             for name, value in zip(row.classes, row.per_class.get("miou", []), strict=False):
                 if value is not None:
-                    found.setdefault(name, []).append(value)
-    return found
+                    scores.setdefault(name, []).append(value)
+    return scores

@@ -3,17 +3,18 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from apc.config import default_of, voc
 from apc.reporting.figures.sweeps import Sweep
 from apc.reporting.groups import Group
-from apc.reporting.table_entry import Experiment
+from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.statistics import summary
 from apc.runs.rows import Row
 
 PAIRS = (("lambda1", "lambda2"), ("theta", "epsilon"))
 """Pairs of knobs that the paper's Figures 5 and 4 set beside each other."""
-PAPER = {"lambda1": 0.02, "lambda2": 0.01, "theta": 0.9, "epsilon": 0.85, "k": 6}
+PAPER = {knob: default_of(knob) for knob in ("lambda1", "lambda2", "theta", "epsilon", "k")}
 """The paper's values (section 4.1)."""
-SHOWN = 960 / 384
+SHOWN = voc().eval_size / voc().image_size
 """Image size in inference over that in training, in the paper."""
 POOLINGS = {"adaptive_k": "adaptive-K pooling", "top_k": "top-K pooling"}
 """The poolings that have a K."""
@@ -44,19 +45,19 @@ def values_of(group: Group, knob: str, pooling: str = "adaptive_k") -> dict[floa
     rows = [row for row in group.rows if all(row.config.get(other) == PAPER[other] for other in others)]
     if knob == "k":
         rows = [row for row in rows if row.config.get("pooling") in (pooling, "max")]
-    found: dict[float, str] = {}
+    labels: dict[float, str] = {}
     for row in rows:
         value = _value(row, knob)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            found.setdefault(float(value), row.row)
-    return dict(sorted(found.items())) if len(found) >= 3 and len(found) == len({row.row for row in rows}) else {}
+            labels.setdefault(float(value), row.row)
+    return dict(sorted(labels.items())) if len(labels) >= 3 and len(labels) == len({row.row for row in rows}) else {}
 
 
 def _value(row: Row, knob: str) -> Any:
     return 1 if knob == "k" and row.config.get("pooling") == "max" else row.config.get(knob)
 
 
-def default_of(group: Group, knob: str, points: Collection[float]) -> float | None:
+def paper_value(group: Group, knob: str, points: Collection[float]) -> float | None:
     """The paper's value of a knob, its image size as a multiple of the training's; None where it has none."""
     if knob != "eval_size":
         return PAPER.get(knob)
@@ -81,22 +82,22 @@ def at_an_end(knob: str, best: float | None, points: Collection[float]) -> str:
     return f"The best {knob} = {best:g} is the {name} of the searched values, {searched}: {further}."
 
 
-def panels(experiment: Experiment, group: Group, place: str, names: Mapping[str, str]) -> list[Sweep]:
+def panels(entry: TableEntry, group: Group, place: str, names: Mapping[str, str]) -> list[Sweep]:
     """A panel for each knob with at least three values: a line a metric, for K a line a pooling."""
-    made = []
-    for knob in experiment.knobs or ():
+    sweeps = []
+    for knob in entry.knobs or ():
         points = values_of(group, knob)
         if not points or knob == "pooling":
             continue
-        default, sized = default_of(group, knob, points), knob == "eval_size"
+        default, sized = paper_value(group, knob, points), knob == "eval_size"
         marks = {} if default is None else {"paper's 960 of 384" if sized else "paper's value": default}
         if sized:
             marks["training size"] = float(group.rows[0].config.get("image_size", 0))
         held = [f": {other} = {PAPER[other]:g}" for pair in PAIRS if knob in pair for other in pair if other != knob]
-        lines = _lines(group, knob, points, names, experiment.metric)
-        best = best_of(group, points, experiment.metric)
-        made.append(Sweep(AXES.get(knob, knob), "".join([place, *held]), lines, marks, best))
-    return made
+        lines = _lines(group, knob, points, names, entry.metric)
+        best = best_of(group, points, entry.metric)
+        sweeps.append(Sweep(AXES.get(knob, knob), "".join([place, *held]), lines, marks, best))
+    return sweeps
 
 
 def _lines(
@@ -109,17 +110,17 @@ def _lines(
     return {name: {v: group.scores(label, m) for v, label in points.items()} for m, name in names.items()}
 
 
-def sentences(experiment: Experiment, group: Group) -> list[str]:
+def sentences(entry: TableEntry, group: Group) -> list[str]:
     """The best value of each knob that was varied alone, beside the paper's, and a warning where it lies at an end."""
     lines = []
-    for knob in experiment.knobs or () if "values" in experiment.figures else ():
+    for knob in entry.knobs or () if "values" in entry.figures else ():
         points = values_of(group, knob)
-        best = best_of(group, points, experiment.metric)
+        best = best_of(group, points, entry.metric)
         if best is None:
             continue
-        default = default_of(group, knob, points)
+        default = paper_value(group, knob, points)
         beside = f"; the paper's: {default:g}" if default is not None else ""
         of = " with adaptive-K pooling" if knob == "k" else ""
-        lines.append(f"**Best {knob} here{of}, by the mean of `{experiment.metric}`: {best:g}{beside}.**")
+        lines.append(f"**Best {knob} here{of}, by the mean of `{entry.metric}`: {best:g}{beside}.**")
         lines += [end] if (end := at_an_end(knob, best, points)) else []
     return lines

@@ -36,32 +36,6 @@ class Panel:
     """Where the truth has the class, (H,W) bool, as a line."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A picture of the paper as the page shows it; drawn by experiments/NAME.py, which trains nothing."""
-
-    title: str
-    about: str
-    presets: tuple[str, ...] = ("pocket", "folder")
-
-
-PICTURES = {
-    "figure6_heatmaps": Shown(
-        "Figure 6: heat maps of the patch scores",
-        "Scores of the patches for one class, of the network of the paper's setting (Table 8's last row), shown "
-        "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
-        "scores are high in key areas of a thing and fall towards its edges.",
-    ),
-    "figure7_qualitative": Shown(
-        "Figure 7: masks of three settings beside the truth",
-        "Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method: Table 8's rows "
-        "of one seed. The paper says that max pooling marks small parts of a thing, adaptive-K all of it, and that the "
-        "patch contrastive error mends the edges.",
-    ),
-}
-"""By name of script and results folder, in the order of the page."""
-
-
 def recorded(name: str, results: Path) -> list[str]:
     """Data sets on which a picture was drawn."""
     return sorted(path.stem for path in (results / name).glob("*.json"))
@@ -149,16 +123,16 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
     path = reports / "results" / name / f"{dataset}.json"
     figure = file_name(name, dataset)
     try:
-        told = json.loads(path.read_text())
-        runs = ", ".join(f"{label} `{run}`" for label, run in told["runs"].items())
-        images = ", ".join(f"{image} ({label})" for label, image in told["images"].items())
-        at = told["stamp"]["commit"] + (", changed since" if told["stamp"]["dirty"] else "")
+        record = json.loads(path.read_text())
+        runs = ", ".join(f"{label} `{run}`" for label, run in record["runs"].items())
+        images = ", ".join(f"{image} ({label})" for label, image in record["images"].items())
+        at = record["stamp"]["commit"] + (", changed since" if record["stamp"]["dirty"] else "")
         lines = [
-            f"<sub>Runs, seed {told['seed']}: {runs}. Images: {told['rule']}: {images}. Drawn at commit {at}, on "
-            f"{told['stamp']['machine']}. [PDF](figures/{figure}.pdf)</sub>",
-            f"Made by:\n\n```\n{told['command']}\n```",
+            f"<sub>Runs, seed {record['seed']}: {runs}. Images: {record['rule']}: {images}. Drawn at commit {at}, on "
+            f"{record['stamp']['machine']}. [PDF](figures/{figure}.pdf)</sub>",
+            f"Made by:\n\n```\n{record['command']}\n```",
         ]
-        shown = told["shown"]
+        shown = record["shown"]
     except FileNotFoundError:
         make = f"python experiments/{name}.py" + (
             " folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""

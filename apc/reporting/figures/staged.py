@@ -5,16 +5,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apc.reporting.figures.one_knob import at_an_end
+from apc.reporting.figures.one_knob import PAPER, at_an_end
 from apc.reporting.figures.sweeps import Sweep
 from apc.reporting.groups import Group
-from apc.reporting.tables import published
-
-_PAPER = published("figure5", "lambda1")["default"], published("figure5", "lambda2")["default"]
-PAPER = {"lambda1": _PAPER[0], "lambda2": _PAPER[1]}
-"""The paper's choice, (0.02, 0.01)."""
 
 Pair = tuple[float, float]
+"""lambda1 and lambda2."""
+_PAPER: Pair = PAPER["lambda1"], PAPER["lambda2"]
 
 
 @dataclass
@@ -115,7 +112,7 @@ def sentences(stages: Stages) -> list[str]:
             "the patch branch (`patch_miou`) is what to read there."
         )
     if not stages.default:
-        lines.append("The paper's setting (0.02, 0.01) has not been run in this group.")
+        lines.append(f"The paper's setting ({_PAPER[0]:g}, {_PAPER[1]:g}) has not been run in this group.")
     return lines
 
 

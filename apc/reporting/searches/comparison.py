@@ -5,21 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from apc.reporting import tables
-from apc.reporting.catalogue import EXPERIMENTS, Experiment
+from apc.reporting.catalogue import described
 from apc.reporting.groups import read, separate
 from apc.reporting.searches.trials import Trial, best_so_far, complete, trials
+from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 
 
-def races(experiment: Experiment, dataset: str, reports: Path) -> dict[str, list[Trial]]:
+def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, list[Trial]]:
     """Trials of each search the experiment compares, by its title; searches that have not been run are left out."""
     found = {}
-    for name in experiment.compares:
+    for name in entry.compares:
+        search = described(name)
         path = reports / "results" / name / f"{dataset}.jsonl"
         rows = read(path)[0] if path.is_file() else []
-        groups = separate(rows, EXPERIMENTS[name].knobs)
+        groups = separate(rows, search.knobs)
         if groups:
-            found[EXPERIMENTS[name].title] = trials(groups[0], rows, EXPERIMENTS[name].metric)
+            found[search.title] = trials(groups[0], rows, search.metric)
     return found
 
 

@@ -1,24 +1,24 @@
-"""The claims of the catalogue judged on one group of rows."""
+"""The claims of an experiment judged on one group of rows."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from apc.reporting import tables
-from apc.reporting.figures.one_knob import default_of, values_of
+from apc.reporting.figures.one_knob import paper_value, values_of
 from apc.reporting.figures.staged import Stages
 from apc.reporting.groups import Group
-from apc.reporting.table_entry import Claim, Experiment
+from apc.reporting.table_entry import Claim, TableEntry
 from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.judging import Verdict, judge, judge_best
 from apc.reporting.verdicts.statistics import paired
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Judged:
     """One claim on one group and metric."""
 
-    dataset: str
-    apart: str
+    dataset: str = ""
+    apart: str = ""
     """What sets the group apart from others of its data set, as "epochs 4"; empty for an only group."""
     title: str
     """Of the experiment."""
@@ -37,10 +37,16 @@ class Judged:
     """The difference over the choice of images, where counts by image were kept."""
 
 
-def judge_group(experiment: Experiment, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:
+def judge_group(entry: TableEntry, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:
     """Every claim of the experiment on every metric of it that was measured."""
     apart = ", ".join(f"{k} {v}" for k, v in group.what.items())
-    for claim in experiment.claims:
+    for judged in (*_claims(entry, group), *_bests(entry, group, stages)):
+        yield replace(judged, dataset=dataset, apart=apart)
+
+
+def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
+    """Claims that one row scores higher than another."""
+    for claim in entry.claims:
         better, worse = (named(group, label) for label in (claim.better, claim.worse))
         if better == worse:
             continue  # two names of one setting
@@ -51,35 +57,36 @@ def judge_group(experiment: Experiment, group: Group, dataset: str, stages: Stag
             if verdict.outcome == "pending" and not first:
                 continue  # one line says that the rows are missing
             yield Judged(
-                dataset,
-                apart,
-                experiment.title,
-                claim.text,
-                own,
-                _printed(claim),
-                verdict,
-                (better, worse),
-                claim.ours,
-                first and claim.counted,
-                group.over_images(better, worse, own),
+                title=entry.title,
+                claim=claim.text,
+                metric=own,
+                paper=_printed(claim),
+                verdict=verdict,
+                rows=(better, worse),
+                ours=claim.ours,
+                counts=first and claim.counted,
+                images=group.over_images(better, worse, own),
             )
-    for best in experiment.bests:
+
+
+def _bests(entry: TableEntry, group: Group, stages: Stages | None) -> Iterator[Judged]:
+    """Claims that the paper's value of a knob is the best of those tried."""
+    for best in entry.bests:
         points = _points(group, best.knob, stages)
-        default = default_of(group, best.knob, points)
-        scores = {f"{v:g}": group.scores(label, experiment.metric) for v, label in points.items()}
+        default = paper_value(group, best.knob, points)
+        scores = {f"{value:g}": group.scores(label, entry.metric) for value, label in points.items()}
         verdict = judge_best("none" if default is None else f"{default:g}", scores)
-        rows = (points.get(default or 0.0, ""), next((points[v] for v in points if f"{v:g}" == verdict.rival), ""))
+        rival = next((label for value, label in points.items() if f"{value:g}" == verdict.rival), "")
+        rows = (points.get(default or 0.0, ""), rival)
         yield Judged(
-            dataset,
-            apart,
-            experiment.title,
-            best.text,
-            experiment.metric,
-            f"no number ({best.source})",
-            verdict,
-            rows,
-            best.ours,
-            images=group.over_images(*rows, experiment.metric),
+            title=entry.title,
+            claim=best.text,
+            metric=entry.metric,
+            paper=f"no number ({best.source})",
+            verdict=verdict,
+            rows=rows,
+            ours=best.ours,
+            images=group.over_images(*rows, entry.metric),
         )
 
 
@@ -90,17 +97,16 @@ def _points(group: Group, knob: str, stages: Stages | None) -> Mapping[float, st
     return values_of(group, knob)
 
 
-def waiting(experiment: Experiment, dataset: str) -> list[Judged]:
+def waiting(entry: TableEntry, dataset: str) -> list[Judged]:
     """The claims of an experiment that no run has touched yet."""
-    nothing = Verdict("pending", paired({}, {}))
-    empty = Judged(dataset, "", experiment.title, "", experiment.metric, "", nothing)
-    return [
-        *(
-            replace(empty, claim=c.text, metric=c.metrics[0], paper=_printed(c), ours=c.ours, counts=c.counted)
-            for c in experiment.claims
-        ),
-        *(replace(empty, claim=b.text, paper=f"no number ({b.source})", ours=b.ours) for b in experiment.bests),
+    pending = Verdict("pending", paired({}, {}))
+    common = Judged(dataset=dataset, title=entry.title, claim="", metric=entry.metric, paper="", verdict=pending)
+    claims = [
+        replace(common, claim=c.text, metric=c.metrics[0], paper=_printed(c), ours=c.ours, counts=c.counted)
+        for c in entry.claims
     ]
+    bests = [replace(common, claim=b.text, paper=f"no number ({b.source})", ours=b.ours) for b in entry.bests]
+    return [*claims, *bests]
 
 
 def _printed(claim: Claim) -> str:

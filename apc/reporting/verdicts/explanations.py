@@ -4,15 +4,12 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
 from apc.reporting.groups import Group
+from apc.reporting.table_entry import TableEntry
 from apc.reporting.tables import signed
 from apc.reporting.verdicts.claims import Judged
 from apc.reporting.verdicts.statistics import summary
 from apc.runs.rows import Row
 
-SHOWN = ("table7_pooling", "table8_components", "figure4_theta_epsilon", "grid_lambda")
-"""Experiments whose claims are looked into, and whose masks Figure 7 shows."""
-ASKED = (*SHOWN, "table5_efficiency", "table6_peers", "table9_cosine", "table1_image_size")
-"""Experiments whose claims are looked into."""
 APART = 2.5
 """Standard deviations, estimated by the median absolute deviation, beyond which a seed stands apart."""
 LEAST = 3.0
@@ -24,25 +21,25 @@ FOUND, CALLED = 0.2, 2.0
 on more than so many times its pixels."""
 
 
-def whys(name: str, group: Group, judged: Iterable[Judged]) -> list[str]:
+def explanations(entry: TableEntry, group: Group, judged: Iterable[Judged]) -> list[str]:
     """A paragraph for each claim that is contradicted or undecided by its own metric."""
-    asked = [j for j in judged if name in ASKED and j.verdict.outcome in ("contradicted", "undecided")]
+    asked = [j for j in judged if entry.explained and j.verdict.outcome in ("contradicted", "undecided")]
     first = {j.claim: j for j in reversed(asked) if all(j.rows)}  # the first metric of each claim
-    figure = ["Masks of one seed stand in Figure 7."] if name in SHOWN else []
-    return [" ".join([*_why(group, j), *figure]) for j in reversed(list(first.values()))]
+    figure = [f"Masks of one seed stand in {entry.masks_in}."] if entry.masks_in else []
+    return [" ".join([*_explanation(group, j), *figure]) for j in reversed(list(first.values()))]
 
 
-def _why(group: Group, j: Judged) -> list[str]:
+def _explanation(group: Group, j: Judged) -> list[str]:
     better, worse = j.rows
     text = [f"**Why {j.verdict.outcome}: {j.claim}?**"]
     if j.metric.endswith("seconds"):
         text += [line for label in (better, worse) if (line := _pace(group, label, j.metric))]
     elif _runs(group, better) == _runs(group, worse):
-        text.append(f"Both rows are the same networks, {_shown_how(group, better, worse)}.")
+        text.append(f"Both rows are the same networks, {_rescored_how(group, better, worse)}.")
     else:
-        if told := _choices(group, better, worse):
+        if choices := _choices(group, better, worse):
             before = " (the last two before the CRF)" if j.metric == "ladder_miou" else ""
-            text.append(f"`{better}` beside `{worse}`{before}: {told}.")
+            text.append(f"`{better}` beside `{worse}`{before}: {choices}.")
         text += _errors(group, better, worse)
         text += [line for label in (better, worse) if (line := outliers(group, label, j.metric))]
     differences = j.verdict.difference.differences
@@ -58,7 +55,7 @@ def _runs(group: Group, label: str) -> set[str]:
     return {row.run.split("@")[0] for row in group.rows if row.row == label}
 
 
-def _shown_how(group: Group, better: str, worse: str) -> str:
+def _rescored_how(group: Group, better: str, worse: str) -> str:
     if any(row.run.endswith("@crf") for row in group.rows if row.row in (better, worse)):
         return "scored before and after the CRF"
     return "shown images of another size; Figure 6 shows what becomes of their patch scores"
@@ -116,15 +113,17 @@ def outliers(group: Group, label: str, metric: str) -> str:
     """Seeds of a row that stand apart from its others, and seeds that never find some class; empty where none does."""
     scores = group.scores(label, metric)
     middle = statistics.median(scores.values()) if scores else 0.0
-    told = [f"seed {s} of `{label}` stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)]
+    sentences = [
+        f"seed {s} of `{label}` stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)
+    ]
     for row in (row for row in group.rows if row.row == label):
         seed = f"seed {row.config.get('seed', 0)} of `{label}`"
         if swapped := _swapped(group, row):
-            told.append(f"in {seed} figure and ground have changed places for {'; for '.join(swapped)}")
+            sentences.append(f"in {seed} figure and ground have changed places for {'; for '.join(swapped)}")
         elif lost := _lost(row.classes, row.per_class.get("miou", [])):
-            told.append(f"{seed} never finds {', '.join(lost)} (IoU 0)")
-    text = "; ".join(told)
-    return f"{text[0].upper()}{text[1:]}." if told else ""
+            sentences.append(f"{seed} never finds {', '.join(lost)} (IoU 0)")
+    text = "; ".join(sentences)
+    return f"{text[0].upper()}{text[1:]}." if sentences else ""
 
 
 def _apart(scores: Mapping[int, float]) -> list[int]:
@@ -141,12 +140,12 @@ def _swapped(group: Group, row: Row) -> list[str]:
     counts = group.images.counts.get(row.run)
     if counts is None or counts.shape[2] != len(row.classes):
         return []
-    found = []
+    swapped = []
     for name, right, truth, called in list(zip(row.classes, *counts.sum(0, dtype=float), strict=True))[1:]:
         if truth and right < FOUND * truth and called > CALLED * truth:
             share, times = f"{100 * right / truth:.0f} %", f"{called / truth:.1f} times"
-            found.append(f"{name}: {share} of its pixels are found, and it is called on {times} as many as it has")
-    return found
+            swapped.append(f"{name}: {share} of its pixels are found, and it is called on {times} as many as it has")
+    return swapped
 
 
 def _lost(classes: Sequence[str], values: Sequence[float | None]) -> list[str]:

@@ -2,28 +2,28 @@
 
 from apc.reporting import tables
 from apc.reporting.groups import Group
-from apc.reporting.table_entry import Experiment
+from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.statistics import summary
 
 WIDE = 5.0
 """Points of standard deviation over seeds above which the single seeds are told."""
 
 
-def plain_words(experiment: Experiment, group: Group) -> list[str]:
+def plain_words(entry: TableEntry, group: Group) -> list[str]:
     """The measured order beside the paper's, wide spreads seed by seed, and how many patches Algorithm 1 takes."""
     text = []
-    printed = experiment.printed
+    printed = entry.printed
     if printed:
         means = {
-            label: summary(group.scores(label, experiment.metric).values()).mean
-            for label in experiment.rows
-            if label in printed and group.scores(label, experiment.metric)
+            label: summary(group.scores(label, entry.metric).values()).mean
+            for label in entry.rows
+            if label in printed and group.scores(label, entry.metric)
         }
         ours = " < ".join(sorted(means, key=lambda label: means[label]))
         theirs = " < ".join(sorted(means, key=lambda label: printed[label]))
         same = "The paper has the same order" if ours == theirs else "The paper has another order"
         if len(means) > 1:
-            text.append(f"Order of the means of `{experiment.metric}`: {ours}. {same}: {theirs}.")
+            text.append(f"Order of the means of `{entry.metric}`: {ours}. {same}: {theirs}.")
     wide = {label: s for label in group.labels if (s := summary(group.scores(label, "miou").values())).std > WIDE}
     if wide:
         listed = "; ".join(
@@ -31,7 +31,7 @@ def plain_words(experiment: Experiment, group: Group) -> list[str]:
             for label, s in wide.items()
         )
         text.append(f"`miou` differs much between seeds here: {listed}.")
-    for label in experiment.rows:
+    for label in entry.rows:
         configs = [row.config for row in group.rows if row.row == label and row.config.get("pooling") == "adaptive_k"]
         taken = summary(group.scores(label, "mean_k").values()).mean
         if not configs or taken != taken:

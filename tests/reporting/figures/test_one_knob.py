@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from planned_rows import FIGURE4, rows_of
 
-from apc.reporting.catalogue import EXPERIMENTS
-from apc.reporting.figures.one_knob import at_an_end, best_of, default_of, panels, values_of
+from apc.reporting.catalogue import described
+from apc.reporting.figures.one_knob import at_an_end, best_of, panels, paper_value, values_of
 from apc.reporting.groups import Group
 from apc.reporting.page import build
 from apc.reporting.verdicts.claims import judge_group
@@ -29,7 +29,7 @@ def test_the_rows_of_one_threshold_are_those_at_the_papers_other() -> None:
 
 
 def test_figure_4_is_two_panels_with_the_papers_value_and_our_best() -> None:
-    theta, epsilon = panels(EXPERIMENTS["figure4_theta_epsilon"], Group(FIGURE4), "pocket", NAMES)
+    theta, epsilon = panels(described("figure4_theta_epsilon"), Group(FIGURE4), "pocket", NAMES)
     assert (theta.name, theta.title) == ("theta (adaptive-K pooling)", "pocket: epsilon = 0.85")
     assert (theta.marks, theta.best, epsilon.marks, epsilon.best) == (
         {"paper's value": 0.9},
@@ -41,7 +41,7 @@ def test_figure_4_is_two_panels_with_the_papers_value_and_our_best() -> None:
 
 
 def test_both_thresholds_of_figure_4_are_judged_against_all_values_tried() -> None:
-    theta, epsilon = judge_group(EXPERIMENTS["figure4_theta_epsilon"], Group(FIGURE4), "pocket")
+    theta, epsilon = judge_group(described("figure4_theta_epsilon"), Group(FIGURE4), "pocket")
     assert (theta.verdict.outcome, theta.rows) == (
         "contradicted",
         ("theta=0.9 epsilon=0.85", "theta=0.7 epsilon=0.85"),
@@ -72,12 +72,12 @@ def test_k_has_a_curve_for_each_pooling_which_both_begin_at_max_pooling() -> Non
         return {"max": 30.0, "top_k": 40.0 - config["k"], "adaptive_k": 40.0 + config["k"]}[config["pooling"]]
 
     group = Group(rows_of(k.PLAN.next([]), score))
-    (panel,) = panels(EXPERIMENTS["figure_k"], group, "pocket", NAMES)
+    (panel,) = panels(described("figure_k"), group, "pocket", NAMES)
     assert list(panel.lines) == ["adaptive-K pooling", "top-K pooling"]
     assert {name: list(line) for name, line in panel.lines.items()} == dict.fromkeys(panel.lines, [1, 3, 6, 12, 24])
     assert panel.lines["adaptive-K pooling"][1.0] == panel.lines["top-K pooling"][1.0]
     assert (panel.marks, panel.best) == ({"paper's value": 6}, 24.0)
-    (verdict,) = judge_group(EXPERIMENTS["figure_k"], group, "pocket")
+    (verdict,) = judge_group(described("figure_k"), group, "pocket")
     assert verdict.ours and verdict.verdict.outcome == "contradicted"
 
 
@@ -87,8 +87,8 @@ def test_the_papers_image_size_is_taken_as_a_multiple_of_the_trainings(
 ) -> None:
     plan = [Point(str(size), {"eval_size": size, "image_size": image_size}) for size in sizes]
     group = Group(rows_of(plan, lambda config: float(config["eval_size"])))
-    assert default_of(group, "eval_size", [float(size) for size in sizes]) == default
-    assert default_of(group, "eval_size", [float(sizes[0])]) is None
+    assert paper_value(group, "eval_size", [float(size) for size in sizes]) == default
+    assert paper_value(group, "eval_size", [float(sizes[0])]) is None
     assert best_of(group, {float(s): str(s) for s in sizes}, "miou") == max(sizes)
 
 

@@ -39,7 +39,7 @@ def test_a_drawn_picture_stands_on_the_page_and_one_not_drawn_names_its_command(
     for word in ("max pooling `0a`", "007.jpg (cat)", "commit c0ffee, on box", "python x.py", "Masks of the decoder."):
         assert word in masks
     assert "data:image/png;base64," in (tmp_path / "ablation.html").read_text()
-    assert "no entry in apc/reporting/catalogue.py" not in text
+    assert "No script of this name lies below experiments/" not in text
 
 
 def test_a_damaged_picture_costs_itself_and_a_lost_file_is_named(tmp_path: Path) -> None:

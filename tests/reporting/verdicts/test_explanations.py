@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 
 from apc.config import Config, to_dict
-from apc.reporting.catalogue import EXPERIMENTS
+from apc.reporting.catalogue import described
 from apc.reporting.groups import Group
 from apc.reporting.verdicts.bootstrap import Images
 from apc.reporting.verdicts.claims import judge_group
-from apc.reporting.verdicts.explanations import outliers, whys
+from apc.reporting.verdicts.explanations import explanations, outliers
 from apc.runs.rows import Row
 
-TABLE7 = EXPERIMENTS["table7_pooling"]
+TABLE7, TABLE8 = described("table7_pooling"), described("table8_components")
+TABLE5, TABLE1 = described("table5_efficiency"), described("table1_image_size")
 
 
 def a_row(label: str, seed: int, miou: float, ring: float = 40.0, **metrics: float) -> Row:
@@ -40,13 +41,13 @@ def test_a_contradicted_claim_is_told_by_what_the_rows_do_and_a_reproduced_one_i
     ]
     group = Group(rows)
     judged = list(judge_group(TABLE7, group, "pocket"))
-    (told,) = whys(TABLE7.name, group, judged)
+    (told,) = explanations(TABLE7, group, judged)
     assert told.startswith("**Why contradicted: adaptive-K beats top-K?** `adaptive_k` beside `top_k`: ")
     assert "takes for a present class 4.00 beside 4.60, share of present classes" in told
     assert "So `adaptive_k` misses more of the things." in told  # one point of precision is level
     assert "The difference seed by seed: −5.0, −4.4, −5.4." in told and "stands apart" not in told
     assert told.endswith("Masks of one seed stand in Figure 7.")
-    assert whys("search_joint", group, judged) == []
+    assert explanations(described("search_joint"), group, judged) == []
 
 
 def test_the_crf_row_is_not_explained_by_what_its_own_runs_do() -> None:
@@ -61,8 +62,8 @@ def test_the_crf_row_is_not_explained_by_what_its_own_runs_do() -> None:
         for seed in range(2)
         for label, end, ladder in (("hv_bilstm", "", 40.0), ("crf", "@crf", 39.0 + seed))
     ]
-    judged = list(judge_group(EXPERIMENTS["table8_components"], Group(rows), "pocket"))
-    (told,) = whys("table8_components", Group(rows), judged)
+    judged = list(judge_group(TABLE8, Group(rows), "pocket"))
+    (told,) = explanations(TABLE8, Group(rows), judged)
     assert "Both rows are the same networks, scored before and after the CRF." in told and "precision" not in told
 
 
@@ -75,8 +76,8 @@ def test_a_claim_of_time_is_told_by_epochs_and_what_each_costs() -> None:
             row.seconds = {"to_95_cpu": each * after + (seed == 2 and label == "akp_pcl") * each}
             rows.append(row)
     group = Group(rows)
-    judged = list(judge_group(EXPERIMENTS["table5_efficiency"], group, "pocket"))
-    told = next(line for line in whys("table5_efficiency", group, judged) if "PCL saves time" in line)
+    judged = list(judge_group(TABLE5, group, "pocket"))
+    told = next(line for line in explanations(TABLE5, group, judged) if "PCL saves time" in line)
     assert "`akp` is there after 2.0 epochs on average, of 3.0 s each." in told
     assert "`akp_pcl` is there after 3.3 epochs on average, of 4.0 s each." in told
     assert told.endswith("The difference seed by seed: −6.0, −6.0, −10.0.")
@@ -94,8 +95,8 @@ def test_the_same_networks_at_another_size_are_not_told_as_two_trainings() -> No
         for seed in range(3)
         for side in (96, 160, 240)
     ]
-    judged = list(judge_group(EXPERIMENTS["table1_image_size"], Group(rows), "pocket"))
-    (told,) = whys("table1_image_size", Group(rows), judged)
+    judged = list(judge_group(TABLE1, Group(rows), "pocket"))
+    (told,) = explanations(TABLE1, Group(rows), judged)
     assert "Both rows are the same networks, shown images of another size" in told and "CRF" not in told
 
 

@@ -1,29 +1,22 @@
-"""What `import apc` gives: train, score, predict and search from Python, on what the verbs of the command line use.
+"""Train, load, score and predict from Python.
 
-Slips raise ValueError with one sentence that names the field or the file. Imports are local where they are heavy:
-rows are read without torch, and nothing but `search` needs Ray.
-
-Shapes: H,W a photograph's own pixels, C classes (background is class 0).
+Shapes: H,W a photograph's own pixels, S side of the image the network reads, C classes (background is class 0).
 """
 
-import functools
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import Config, from_dict, pocket
+from apc.config import Config, from_dict
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from apc.methods.base import Method
     from apc.runs.rows import Row
-    from apc.search.plans import Plan, Result
-    from apc.search.ray_session import Resources
-    from apc.search.spaces import Draw, SearchSettings, Space
 
 PathLike = str | os.PathLike[str]
 
@@ -58,18 +51,6 @@ class Model:
     """Where it was read from."""
     device: str
     """Where it computes: cpu, cuda or cuda:N."""
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What a search found."""
-
-    points: "Result"
-    """Settings in the order proposed, each with the rows of its seeds."""
-    trials: "DataFrame"
-    """A line a run: trial, searched fields, seed, state, scores in percent, seconds."""
-    best: Config | None
-    """The base with the setting of the best mean of the first objective; None where no setting has a score."""
 
 
 def train(
@@ -145,9 +126,10 @@ def evaluate(
     import pandas as pd
 
     from apc import data
-    from apc.evaluation.inference import Cost, showings
+    from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import outcome
+    from apc.evaluation.scoring import Cost, Scoring
     from apc.runs.scores import PROTOCOLS, RUNS_OWN, parse
 
     loaded = _loaded(model, device)
@@ -167,7 +149,7 @@ def evaluate(
     if all(val.mask(i) is None for i in range(len(val))):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
     cost = Cost()
-    counts = score(loaded.method, val, cfg, asked, loaded.device, crf_workers=crf_workers, cost=cost)
+    counts = score(loaded.method, val, cfg, asked, Scoring(loaded.device, crf_workers, cost=cost))
     found = outcome(counts, asked, cost, cfg, loaded.method.encoder.patch, loaded.classes)
     kept = ("miou", "pixel_accuracy", "seconds", "crf_seconds", "meaning")
     lines = {name: {k: f[k] for k in kept} | {f"iou_{c}": v for c, v in f["iou"].items()} for name, f in found.items()}
@@ -206,6 +188,7 @@ def predict(
     from apc.prediction import predict as prediction
     from apc.prediction.output_folder import settings_of
     from apc.prediction.photographs import gather, image_labels
+    from apc.runs.folder import ModelFolder
 
     where = Path(out)
     settings_of(where)  # refuses a folder of anybody else's
@@ -217,9 +200,9 @@ def predict(
     if cfg.scored_size % (patch := loaded.method.encoder.patch):
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
     allowed = image_labels(labels, loaded.classes, gathered)
-    fingerprint = file_fingerprint(str(loaded.folder / "model.safetensors"))
-    job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device)
-    rows, broken = prediction.predict(job, gathered, allowed, where, crf_workers=crf_workers)
+    fingerprint = file_fingerprint(str(ModelFolder(loaded.folder).weights))
+    job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers)
+    rows, broken = prediction.predict(job, gathered, allowed, where)
     for sentence in broken:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
@@ -227,138 +210,8 @@ def predict(
     return frame.astype(dict.fromkeys(numbers, float))
 
 
-def search(
-    space: "str | Space | Draw | Plan",
-    *,
-    base: Config | None = None,
-    trials: int | None = None,
-    seeds: Sequence[int] = (0,),
-    runs: PathLike = "runs",
-    name: str = "",
-    first: Sequence[Mapping[str, Any]] = (),
-    resources: "Resources | None" = None,
-    progress: bool = True,
-    **settings: Any,
-) -> SearchResult:
-    """Search a space with Ray Tune and Optuna, on this machine or on a cluster; the same call goes on where it was.
-
-    `space` is the name of a module of search_spaces, a mapping from fields to their ranges, a function of an Optuna
-    trial that returns a setting (apc/search/spaces.py), or a plan of settings that are all run (apc/search/plans.py).
-    A space takes `trials`, those of earlier calls included; a plan takes none. Every setting is trained with all
-    `seeds` over `base` (default: `apc.pocket()`) and judged by their mean. `first` are settings tried before the
-    sampler's own. `name` names the study below `runs`; default: that of `apc search`. `resources` says where trials
-    run and what each takes; `progress` prints a line a run. `settings` are further fields of SearchSettings, such as
-    sampler="tpe", objectives=("miou", "train_seconds"), search_seed=0, hours=2.0. ValueError for a space that does
-    not fit Config and for a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its
-    `result`.
-
-    >>> found = apc.search("simple", base=apc.pocket(), trials=2, progress=False)
-    >>> len(found.trials)
-    2
-    """
-    base = base or pocket()
-    proposals, tried_first = _proposals(space)
-    how = _search_settings(proposals, trials, settings, first)
-    dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
-    name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
-
-    from apc.search.driver import optuna_search
-    from apc.search.driver import search as run_plan
-    from apc.search.progress import NoView, Progress
-    from apc.search.ray_session import Resources
-
-    objectives = how.objectives if how else ("miou",)
-    common: dict[str, Any] = {"name": name, "base": base, "seeds": list(seeds), "runs": Path(runs)}
-    common |= {"resources": resources or Resources(), "view": Progress(name, objectives[0]) if progress else NoView()}
-    if callable(proposals):
-        assert how is not None
-        points = optuna_search(proposals, how=how, first=tuple(first) or tried_first, **common)
-    else:
-        points = run_plan(proposals, **common)
-    return _search_result(points, base, objectives)
-
-
-def load_rows(path: PathLike) -> "DataFrame":
-    """Rows as a pandas DataFrame, a line a run: those of a runs folder, of one run's folder, of a .jsonl file of rows,
-    or of a reports folder.
-
-    Columns: `run`, `experiment`, `row` (label in its table), every Config field under its name, scores in percent,
-    seconds as `train_seconds`, `error` and `stopped`. NaN where a run lacks a score. A damaged row is left out and
-    named in a warning; ValueError where there is no such file or folder. Needs no torch.
-
-    >>> rows = apc.load_rows("runs")
-    >>> best = rows.loc[rows.miou.idxmax(), ["theta", "lambda1", "miou"]]
-    >>> list(best.index)
-    ['theta', 'lambda1', 'miou']
-    """
-    import pandas as pd
-
-    lines: list[dict[str, Any]] = []
-    for row in _rows(Path(path)):
-        seconds = {f"{name}_seconds": value for name, value in row.seconds.items()}
-        head = {"run": row.run, "experiment": row.experiment, "row": row.row}
-        lines.append(head | row.config | row.metrics | seconds | {"error": row.error, "stopped": row.stopped})
-    return pd.DataFrame(lines)
-
-
-def _rows(path: Path) -> "list[Row]":
-    """Rows of a file or a folder; see `load_rows`."""
-    from apc.runs import rows
-    from apc.runs.folder import load_run, load_runs
-
-    if path.is_file():
-        return rows.load_rows(path)
-    if not path.is_dir():
-        raise ValueError(f"{path}: there is no such file or folder of rows")
-    if (path / "results").is_dir():
-        return [row for file in sorted(path.glob("results/*/*.jsonl")) for row in rows.load_rows(file)]
-    row = load_run(path.resolve().parent, path.resolve().name)
-    return [row] if row else load_runs(path)
-
-
 def _loaded(model: Model | Run | PathLike, device: str) -> Model:
     """The model itself, or that of a run or a folder."""
     if isinstance(model, Model):
         return model
     return load_model(model.folder if isinstance(model, Run) else model, device=device)
-
-
-def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
-    """A plan or a define-by-run function, checked against Config, and the settings that its module tries first."""
-    import search_spaces
-    from apc.search import spaces
-
-    if isinstance(space, str):
-        module = search_spaces.load(space)
-        plan: Plan | None = getattr(module, "PLAN", None)
-        return plan or search_spaces.draw_of(module), tuple(getattr(module, "FIRST", ()))
-    if isinstance(space, Mapping):
-        spaces.check(space, "space")
-        return functools.partial(spaces.suggest, space), ()
-    return space, ()
-
-
-def _search_settings(
-    proposals: "Plan | Draw", trials: int | None, settings: dict[str, Any], first: Sequence[Mapping[str, Any]]
-) -> "SearchSettings | None":
-    """How a space is searched; None for a plan, which needs none of it."""
-    from apc.search.spaces import SearchSettings
-
-    if not callable(proposals):
-        if trials is not None or settings or first:
-            raise ValueError("trials, first and settings of a sampler are for a space; a plan runs its own settings")
-        return None
-    if trials is None:
-        raise ValueError("trials is not given; a space needs their number, such as trials=20")
-    if settings.get("sampler") == "grid":
-        raise ValueError("sampler is grid; give a plan, such as apc.search.plans.grid({'theta': [0.5, 0.9]})")
-    return SearchSettings(trials=trials, **settings)
-
-
-def _search_result(points: "Result", base: Config, objectives: tuple[str, ...]) -> SearchResult:
-    from apc.experiment.outputs import trials_of, winner_of
-
-    knobs = list(dict.fromkeys(knob for point, _ in points for knob in point.values))
-    winner = winner_of(points, objectives[0])
-    best = from_dict(winner.values, base) if winner else None
-    return SearchResult(points, trials_of(points, knobs, objectives), best)

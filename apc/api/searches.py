@@ -1,0 +1,127 @@
+"""Search from Python, with Ray Tune and Optuna."""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from apc.config import Config, from_dict, pocket
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from apc.search.plans import Plan, Result
+    from apc.search.ray_session import Resources
+    from apc.search.spaces import Draw, SearchSettings, Space
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found."""
+
+    points: "Result"
+    """Settings in the order proposed, each with the rows of its seeds."""
+    trials: "DataFrame"
+    """A line a run: trial, searched fields, seed, state, scores in percent, seconds."""
+    best: Config | None
+    """The base with the setting of the best mean of the first objective; None where no setting has a score."""
+
+
+def search(
+    space: "str | Space | Draw | Plan",
+    *,
+    base: Config | None = None,
+    trials: int | None = None,
+    seeds: Sequence[int] = (0,),
+    runs: str | os.PathLike[str] = "runs",
+    name: str = "",
+    first: Sequence[Mapping[str, Any]] = (),
+    resources: "Resources | None" = None,
+    progress: bool = True,
+    **settings: Any,
+) -> SearchResult:
+    """Search a space with Ray Tune and Optuna, on this machine or on a cluster; the same call goes on where it was.
+
+    `space` is the name of a module of search_spaces, a mapping from fields to their ranges, a function of an Optuna
+    trial that returns a setting (apc/search/spaces.py), or a plan of settings that are all run (apc/search/plans.py).
+    A space takes `trials`, those of earlier calls included; a plan takes none. Every setting is trained with all
+    `seeds` over `base` (default: `apc.pocket()`) and judged by their mean. `first` are settings tried before the
+    sampler's own. `name` names the study below `runs`; default: that of `apc search`. `resources` says where trials
+    run and what each takes; `progress` prints a line a run. `settings` are further fields of SearchSettings, such as
+    sampler="tpe", objectives=("miou", "train_seconds"), search_seed=0, hours=2.0. ValueError for a space that does
+    not fit Config and for a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its
+    `result`.
+
+    >>> found = apc.search("simple", base=apc.pocket(), trials=2, progress=False)
+    >>> len(found.trials)
+    2
+    """
+    base = base or pocket()
+    proposals, tried_first = _proposals(space)
+    how = _search_settings(proposals, trials, settings, first)
+    dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
+    name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
+
+    from apc.search.driver import optuna_search
+    from apc.search.driver import search as run_plan
+    from apc.search.progress import NoView, Progress, View
+    from apc.search.ray_session import Resources
+    from apc.search.study_settings import StudyDefinition
+
+    objectives = how.objectives if how else ("miou",)
+    resources = resources or Resources()
+    view: View = Progress(name, objectives[0]) if progress else NoView()
+    if callable(proposals):
+        assert how is not None
+        definition = StudyDefinition(
+            proposals, name=name, base=base, seeds=list(seeds), settings=how, first=tuple(first) or tried_first
+        )
+        points = optuna_search(definition, runs=Path(runs), resources=resources, view=view)
+    else:
+        points = run_plan(
+            proposals, base=base, seeds=list(seeds), runs=Path(runs), name=name, resources=resources, view=view
+        )
+    return _search_result(points, base, objectives)
+
+
+def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
+    """A plan or a define-by-run function, checked against Config, and the settings that its module tries first."""
+    import search_spaces
+    from apc.search import spaces
+
+    if isinstance(space, str):
+        module = search_spaces.load(space)
+        plan: Plan | None = getattr(module, "PLAN", None)
+        return plan or search_spaces.draw_of(module), tuple(getattr(module, "FIRST", ()))
+    if isinstance(space, Mapping):
+        spaces.check(space, "space")
+        return functools.partial(spaces.suggest, space), ()
+    return space, ()
+
+
+def _search_settings(
+    proposals: "Plan | Draw", trials: int | None, settings: dict[str, Any], first: Sequence[Mapping[str, Any]]
+) -> "SearchSettings | None":
+    """How a space is searched; None for a plan, which needs none of it."""
+    from apc.search.spaces import SearchSettings
+
+    if not callable(proposals):
+        if trials is not None or settings or first:
+            raise ValueError("trials, first and settings of a sampler are for a space; a plan runs its own settings")
+        return None
+    if trials is None:
+        raise ValueError("trials is not given; a space needs their number, such as trials=20")
+    if settings.get("sampler") == "grid":
+        raise ValueError("sampler is grid; give a plan, such as apc.search.plans.grid({'theta': [0.5, 0.9]})")
+    return SearchSettings(trials=trials, **settings)
+
+
+def _search_result(points: "Result", base: Config, objectives: tuple[str, ...]) -> SearchResult:
+    from apc.experiment.outputs import trials_of, winner_of
+
+    knobs = list(dict.fromkeys(knob for point, _ in points for knob in point.values))
+    winner = winner_of(points, objectives[0])
+    best = from_dict(winner.values, base) if winner else None
+    return SearchResult(points, trials_of(points, knobs, objectives), best)

@@ -1,0 +1,79 @@
+"""From class probabilities to labels of pixels: the photograph's own size, its image labels, the winning class, the
+dense CRF. Scores, predictions and ViT-PCM's pseudo masks are all made of these steps.
+
+Shapes: C classes (background is class 0), h,w the map a network gives, H,W a photograph's own pixels, k classes that
+win a pixel.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from apc.methods.base import Method
+from apc.methods.pseudo_labels import merge, with_background
+
+AT_ONCE = 2**26
+"""Probabilities held at once, a quarter of a GiB: 21 classes of a photograph of three megapixels."""
+
+
+class Winner(NamedTuple):
+    """The best class of each pixel, the first of equals."""
+
+    labels: Tensor
+    """Its number, (H,W)."""
+    probability: Tensor
+    """Its probability, (H,W)."""
+
+
+class Winning(NamedTuple):
+    """The classes that win a pixel, which is all that a CRF is given; it answers with numbers into `classes`."""
+
+    classes: np.ndarray
+    """Their numbers, (k,) uint8."""
+    probabilities: np.ndarray
+    """Their probabilities, (k,H,W) float32."""
+
+
+def at_size(p: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Probabilities (C,h,w) -> (C,H,W) float32, bilinear."""
+    if tuple(p.shape[-2:]) == tuple(size):
+        return p.float()
+    return F.interpolate(p[None].float(), size=size, mode="bilinear", align_corners=False)[0]
+
+
+def uses_merge(method: Method, branch: str) -> bool:
+    """Whether image labels go into a branch's probabilities by the label merge."""
+    return method.merges and branch == "patch"
+
+
+def among(p: Tensor, image_labels: Tensor, merges: bool) -> Tensor:
+    """Probabilities (C,H,W) of the classes that image labels (C-1,) allow, 0 for others, summing to 1 in each pixel.
+
+    With `merges` by ViT-PCM's label merge, which takes each class's maximum over the map it is given.
+    """
+    present = with_background(image_labels[None]).to(p)
+    p = merge(p[None], present)[0] if merges else p * present[0, :, None, None]
+    return p / p.sum(0).clip(1e-8)
+
+
+def winner(p: Tensor, size: tuple[int, ...]) -> Winner:
+    """The best class of each pixel of a photograph of `size` (H,W), from probabilities (C,h,w).
+
+    A photograph too large for all classes at once is gone through a few at a time.
+    """
+    few = max(AT_ONCE // (size[0] * size[1]), 1)
+    best, labels = at_size(p[:few], size).max(0)  # the first of equals, and four times faster than argmax
+    for start in range(few, len(p), few):
+        value, label = at_size(p[start : start + few], size).max(0)
+        better = value > best
+        best, labels = torch.where(better, value, best), torch.where(better, label + start, labels)
+    return Winner(labels, best)
+
+
+def winning(p: Tensor, labels: Tensor) -> Winning:
+    """Probabilities (C,h,w) and the winners (H,W) they gave -> what the CRF is given."""
+    classes = labels.unique()
+    return Winning(classes.cpu().numpy().astype(np.uint8), at_size(p[classes], labels.shape).cpu().numpy())

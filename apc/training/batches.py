@@ -1,0 +1,64 @@
+"""The batches of an epoch: order, augmentation and each process's share, all drawn from (seed, epoch, image).
+
+Shapes: B images of a part, S side of training images, C classes (background is class 0).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from apc.config import Config
+from apc.data import Split
+from apc.data.transforms import as_floats, augment, stack
+from apc.models.feature_cache import TRAIN
+from apc.parallel import cores, prefetch
+
+
+class Place(NamedTuple):
+    """Where a process trains."""
+
+    rank: int
+    """Its number among the processes that train together."""
+    world: int
+    """How many these are."""
+    device: str
+
+
+class Part(NamedTuple):
+    """The images of a step that a process holds in memory at once."""
+
+    batch: dict[str, Tensor]
+    """See Method.loss_terms: "image" (B,3,S,S), "labels" (B,C-1), "index" (B,3)."""
+    keys: list[tuple[int, ...]]
+    """What identifies each image after augmentation: TRAIN, its number, its flips."""
+
+
+def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[list[Part]]:
+    """A process's share of every batch of an epoch, in the parts it holds in memory at once."""
+    order = np.random.default_rng([cfg.seed, 3, epoch]).permutation(len(split))
+    starts = range(0, max(len(split) - cfg.batch_size, 0) + 1, cfg.batch_size)
+    shares = [order[start : start + cfg.batch_size][place.rank :: place.world] for start in starts]
+    size = cfg.micro_batch or cfg.batch_size
+
+    def load(share: np.ndarray) -> list[Part]:
+        augmented = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in share]
+        parts = []
+        for at in range(0, len(share), size):
+            images, flips = zip(*augmented[at : at + size], strict=True)
+            numbers = share[at : at + size]
+            keys = [(TRAIN, int(i), *flip) for i, flip in zip(numbers, flips, strict=True)]
+            parts.append(Part({"image": stack(list(images)), "labels": split.labels[numbers]}, keys))
+        return parts
+
+    # Images in memory are ready sooner than a thread; files are decoded while the network computes.
+    threads = 0 if place.device == "cpu" and isinstance(split.images, Tensor) else min(cores(), 8)
+    for parts in prefetch(shares, load, threads):
+        yield [_on_device(part, place.device) for part in parts]
+
+
+def _on_device(part: Part, device: str) -> Part:
+    moved = {"image": as_floats(part.batch["image"], device), "labels": part.batch["labels"].to(device)}
+    return Part(moved | {"index": torch.tensor([key[1:] for key in part.keys])}, part.keys)

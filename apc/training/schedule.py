@@ -1,0 +1,25 @@
+"""The optimiser, and the course of the learning rate over the steps."""
+
+import math
+
+import torch
+
+from apc.config import Config
+from apc.methods.base import Method
+
+
+def optimizer_of(method: Method, cfg: Config) -> torch.optim.Optimizer:
+    """A fresh optimiser over what the method learns now, group by group."""
+    kind = torch.optim.AdamW if cfg.optimizer == "adamw" else torch.optim.Adam
+    return kind(method.groups(), lr=cfg.lr, betas=(0.9, cfg.beta2), weight_decay=cfg.weight_decay, fused=True)
+
+
+def rate_share(cfg: Config, step: int, steps: int) -> float:
+    """Share of the learning rate at a step: warm-up, then constant, a cosine down to 3 %, or a power down to 0."""
+    if cfg.schedule == "poly":  # its two pieces do not join (method-spec 0.10)
+        if step < cfg.warmup_steps:
+            return 1 - (1 - step / cfg.warmup_steps) * (1 - 1e-6)
+        return float((1 - step / steps) ** cfg.poly_power)
+    warm_up = min(1.0, (step + 1) / cfg.warmup_steps) if cfg.warmup_steps else 1.0
+    course = 0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * step / steps)) if cfg.schedule == "cosine" else 1.0
+    return warm_up * course
