@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import decode_jpeg
 
+from apc.data.headers import opened
 from apc.data.transforms import squash
 from apc.parallel import cores, prefetch
 
@@ -66,9 +67,9 @@ def decode(path: Path) -> np.ndarray:
     """
     try:
         data = path.read_bytes()
-        if (pixels := _plain_jpeg(data)) is not None:
-            return pixels
-        with Image.open(io.BytesIO(data)) as image:
+        with opened(io.BytesIO(data)) as image:
+            if (pixels := _plain_jpeg(image, data)) is not None:
+                return pixels
             return np.array(_rgb(ImageOps.exif_transpose(image)))
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such image") from None
@@ -82,13 +83,19 @@ def decode(path: Path) -> np.ndarray:
 
 def size_of(path: Path) -> tuple[int, int]:
     """Height and width that `decode` gives, from the file's header alone where that tells; ValueError as `decode`."""
+    return _header(path)[0]
+
+
+def _header(path: Path) -> tuple[tuple[int, int], bool]:
+    """`size_of`, and whether it is a JPEG that is sent in several scans."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
+            scans = "progressive" in image.info
             if image.format == "TIFF":  # Pillow turns these itself, when it loads them
                 image.load()
             elif _turned(image) >= 5:  # by a quarter
-                return image.size
-            return image.size[::-1]
+                return image.size, scans
+            return image.size[::-1], scans
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such image") from None
     except MemoryError:
@@ -99,11 +106,11 @@ def size_of(path: Path) -> tuple[int, int]:
 
 def require_whole(path: Path) -> None:
     """ValueError where a photograph looks truncated: a look at both ends, and decoding where that leaves a doubt."""
-    size_of(path)
+    _, scans = _header(path)
     with open(path, "rb") as file:
         file.seek(-min(12, path.stat().st_size), 2)
         end = file.read()
-    if not end.endswith((b"\xff\xd9", b"IEND\xaeB`\x82")):  # phones write more after a JPEG's end
+    if scans or not end.endswith((b"\xff\xd9", b"IEND\xaeB`\x82")):  # phones write more after a JPEG's end
         decode(path)
 
 
@@ -113,7 +120,7 @@ def _turned(image: Image.Image) -> int:
     return orientation if 2 <= orientation <= 8 else 0
 
 
-def _plain_jpeg(data: bytes) -> np.ndarray | None:
+def _plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
     """Pixels of an upright colour JPEG from torchvision: Pillow's own, by the same library and a fifth sooner.
 
     None where there is any doubt: Pillow knows more formats, and says what is wrong with a file.
@@ -121,10 +128,8 @@ def _plain_jpeg(data: bytes) -> np.ndarray | None:
     head = data[: 1 << 16]
     if not head.startswith(b"\xff\xd8\xff") or b"Orientation" in head:  # as XMP says it
         return None
-    if b"Exif\0" in head:
-        with Image.open(io.BytesIO(data)) as image:
-            if image.format != "JPEG" or _turned(image):
-                return None
+    if b"Exif\0" in head and (image.format != "JPEG" or _turned(image)):
+        return None
     try:
         pixels = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))
     except RuntimeError:  # built without libjpeg, or a damaged file

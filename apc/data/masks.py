@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from apc.data.headers import opened
 from apc.files import whole
 
 IGNORE = 255
@@ -28,7 +29,7 @@ def palette() -> np.ndarray:
 def read_mask(path: Path, size: tuple[int, ...], num_classes: int) -> np.ndarray:
     """Class numbers (H,W) uint8; ValueError where they do not fit an image of `size` (H,W) or the classes."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             if image.mode not in ("P", "L", "1", "I", "I;16"):
                 raise ValueError(f"its pixels are {image.mode}, not class numbers; save it as a palette or grey PNG")
             mask = np.asarray(image)
@@ -64,7 +65,7 @@ def write_mask(path: Path, mask: np.ndarray, source: str) -> None:
 def made_of(path: Path) -> str:
     """The hash `write_mask` was given; empty where there is no such file or it is no such mask."""
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             image.load()
             return str(image.info.get("source", ""))
     except (OSError, ValueError, SyntaxError):

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import UnidentifiedImageError
+
+from apc.data.headers import opened
 
 SUFFIXES = {
     ".jpg",
@@ -81,7 +83,8 @@ def _unreadable(paths: Iterable[Path]) -> list[str]:
     wrong = []
     for path in paths:
         try:
-            Image.open(path).close()
+            with opened(path):
+                pass
         except UnidentifiedImageError:
             wrong.append(f"{path} (no image, or of a kind that Pillow lacks)")
         except Exception as error:  # decoders raise whatever they like

@@ -12,7 +12,7 @@ from PIL import Image
 
 from apc.config import Config
 from apc.data.images import decode
-from apc.data.masks import mask_image
+from apc.data.masks import mask_image, read_mask
 from apc.methods.base import Method
 from apc.models.crf import CRFPool
 from apc.prediction import pictures
@@ -164,8 +164,9 @@ def _contact_sheets(photographs: Sequence[Photograph], classes: list[str], out: 
 
 
 def _cell(photograph: Photograph, classes: list[str], out: Path) -> Image.Image:
-    with Image.open(file_of(out, "masks", photograph)) as mask:
-        return pictures.sheet_cell(decode(photograph.path), np.asarray(mask), classes, photograph.relative)
+    photo = decode(photograph.path)
+    mask = read_mask(file_of(out, "masks", photograph), photo.shape[:2], len(classes))
+    return pictures.sheet_cell(photo, mask, classes, photograph.relative)
 
 
 def _save(picture: Image.Image, path: Path, **options: Any) -> None:

@@ -119,6 +119,8 @@ def test_checkpoints(run: Path, capsys: pytest.CaptureFixture[str], name: str, v
 PHOTOGRAPHS = [
     "a truncated JPEG",
     "a broken JPEG",
+    "a JPEG that announces gigabytes",
+    "a mask that announces gigabytes",
     "a mask of another size",
     "a mask with unknown indices",
     "a mask that is cut",

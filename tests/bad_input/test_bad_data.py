@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from huge_headers import HUGE
 from PIL import Image
 from refusal import flags, left_below, refused, small_files
 from trees import make_coco, make_voc
@@ -34,6 +35,14 @@ FOLDER: Cases = {
     "a truncated JPEG": (lambda r: cut(as_jpeg(r, 3)), ["photo 3.png", "cannot be decoded", "truncated"]),
     "a JPEG that lacks its last bytes": (lambda r: cut(as_jpeg(r, 3), 0.9), ["photo 3.png", "cannot be decoded"]),
     "a broken JPEG": (lambda r: as_jpeg(r, 3).write_bytes(b"\xff\xd8\xff\xe0" + bytes(99)), ["photo 3.png", "decoded"]),
+    "a JPEG that announces gigabytes": (
+        lambda r: (r / "images" / "photo 3.png").write_bytes(HUGE["a.jpg"]()),
+        ["photo 3.png", "its header says 4290 megapixels", "at most 179"],
+    ),
+    "a mask that announces gigabytes": (
+        lambda r: (r / "masks" / "photo 9.png").write_bytes(HUGE["a.png"]()),
+        ["masks/photo 9.png", "its header says 4290 megapixels", "at most 179"],
+    ),
     "an image that is text": (
         lambda r: (r / "images" / "photo 3.png").write_text("x"),
         ["photo 3.png", "cannot be decoded"],
@@ -95,7 +104,10 @@ FOLDER: Cases = {
 }
 
 
-@pytest.mark.parametrize("name", ["a truncated JPEG", "a broken JPEG", "an image that is text", "no label"])
+NO_CACHE = ["a truncated JPEG", "a broken JPEG", "a JPEG that announces gigabytes", "an image that is text", "no label"]
+
+
+@pytest.mark.parametrize("name", NO_CACHE)
 def test_photographs_that_cannot_be_cached(photographs: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     spoil, told = FOLDER[name]
     spoil(photographs)
@@ -126,6 +138,14 @@ def without_objects(path: Path) -> None:
 
 VOC: Cases = {
     "a truncated JPEG": (lambda r: cut(r / JPEG / "2007_000033.jpg"), ["2007_000033.jpg", "cannot be decoded"]),
+    "a JPEG that announces gigabytes": (
+        lambda r: (r / JPEG / "2007_000033.jpg").write_bytes(HUGE["a.jpg"]()),
+        ["2007_000033.jpg", "its header says 4290 megapixels"],
+    ),
+    "a mask that announces gigabytes": (
+        lambda r: (r / TRUTH / "2007_000033.png").write_bytes(HUGE["a.png"]()),
+        ["2007_000033.png", "its header says 4290 megapixels"],
+    ),
     "a photograph that is absent": (
         lambda r: (r / JPEG / "2008_000002.jpg").unlink(),
         ["2008_000002.jpg", "there is no such image"],

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from predictions import summary
+from huge_headers import HUGE
+from predictions import predict, summary
 from refusal import left_below, refused
 
 
@@ -72,3 +73,24 @@ def test_a_photograph_that_is_cut_costs_itself_alone(
     refused(words, capsys, "1 of 12 left out", "photo 3.png")
     assert len(summary(tmp_path / "out")) == 11 and (tmp_path / "out" / "contact_sheet.png").is_file()
     assert not (tmp_path / "out" / "masks" / "photo 3.png").exists()
+
+
+def test_headers_that_announce_gigabytes_are_named_before_anything_is_written(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (photographs / "images" / "photo 3.png").write_bytes(HUGE["a.jpg"]())
+    (photographs / "images" / "photo 5.png").write_bytes(HUGE["a.gif"]())
+    words = ["predict", str(model), str(photographs), "--out", str(tmp_path / "out")]
+    refused(words, capsys, "2 of 12", "photo 3.png (its header says 4290 megapixels", "photo 5.png (its header")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_mask_that_was_spoilt_since_it_was_written_is_named(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert predict(model, out, photographs) == 0
+    capsys.readouterr()
+    (out / "masks" / "photo 3.png").write_bytes(HUGE["a.png"]())
+    words = ["predict", str(model), str(photographs), "--out", str(out), "--device", "cpu"]
+    refused(words, capsys, "masks/photo 3.png", "its header says 4290 megapixels")

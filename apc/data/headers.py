@@ -1,0 +1,90 @@
+"""What stands between an image's file and its decoder: a look at the header, and silence while decoders run.
+
+A kilobyte may announce gigabytes, so no decoder sees a file before its header was read and its pixels were counted.
+"""
+
+import ctypes
+import io
+import logging
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+LIMIT = 178_956_970
+"""Pixels an image may have: those beyond which Pillow, by default, refuses a file (twice its MAX_IMAGE_PIXELS)."""
+
+# Of what Pillow says only errors count, and these are told in a sentence that names the file.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def opened(file: Path | io.BytesIO) -> Iterator[Image.Image]:
+    """An image of which only the header has been read; decoders write nothing to the terminal inside.
+
+    ValueError where the header, or that of an image inside it, announces more than LIMIT pixels.
+    """
+    try:
+        with silent_decoders(), Image.open(file) as image:
+            _require_few(image.width * image.height)
+            yield image
+    except Image.DecompressionBombError as error:  # "Image size (N pixels) exceeds limit of ..."
+        _require_few(int(re.findall(r"\d+", str(error))[0]))
+        raise ValueError(error) from None  # Pillow's limit was set lower than ours
+
+
+def _require_few(pixels: int) -> None:
+    if pixels > LIMIT:
+        most = f"at most {LIMIT / 1e6:.0f} are read"
+        raise ValueError(f"its header says {pixels / 1e6:.0f} megapixels, and {most}; save it smaller")
+
+
+class _Stderr:
+    """The stream that C programs call stderr, which libjpeg and libtiff write their warnings to; Python has its own.
+
+    torchvision and Pillow leave no other way to be rid of them: both link a libjpeg of their own, without a handler.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.decoding = threading.Lock(), 0
+        try:
+            libc = ctypes.CDLL(None)
+            libc.fopen.restype = ctypes.c_void_p
+            self.stream = ctypes.c_void_p.in_dll(libc, "__stderrp" if sys.platform == "darwin" else "stderr")
+            self.nowhere: int | None = libc.fopen(b"/dev/null", b"w")
+        except (AttributeError, TypeError, ValueError, OSError):  # no such C library
+            self.nowhere = None
+        self.terminal = self.stream.value if self.nowhere else None
+
+    def shut(self) -> None:
+        """One more thread decodes."""
+        with self.lock:
+            self.decoding += 1
+            if self.nowhere:
+                self.stream.value = self.nowhere
+
+    def reopen(self) -> None:
+        """One thread less decodes; the last one gives the stream back."""
+        with self.lock:
+            self.decoding -= 1
+            if self.nowhere and not self.decoding:
+                self.stream.value = self.terminal
+
+
+_STDERR = _Stderr()
+
+
+@contextmanager
+def silent_decoders() -> Iterator[None]:
+    """Libraries written in C write no warnings while any thread is inside; Python's own stderr is not touched."""
+    _STDERR.shut()
+    try:
+        yield
+    finally:
+        _STDERR.reopen()
