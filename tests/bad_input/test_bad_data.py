@@ -365,7 +365,7 @@ def test_a_disk_that_fills_up(
         ("voc", "apc.data.voc.made_of"),
         ("voc", "apc.data.preparing.values_in"),
         ("coco", "apc.data.coco.paint"),
-        ("check", "apc.data.checking._look"),
+        ("check", "apc.data.checking.decode"),
         ("cache", "apc.data.cache.squash"),
         ("draw", "apc.data.pocket_folder.write_mask"),
     ],

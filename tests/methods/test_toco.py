@@ -187,7 +187,7 @@ def test_on_coco_the_contrasts_begin_late_and_the_first_labels_are_of_the_early_
     assert isinstance(method, ToCo)
     images = batch(small)["image"]
     early, last, _ = method.tokens(images)
-    cam, early_cam = method._seen(images, early, last).chunk(2, 1)
+    cam, early_cam = method.cams_over_scales(images, early, last).chunk(2, 1)
     taught = watched(monkeypatch, "refined_label", 2)
     steps = {at: method.loss_terms(batch(small), at) for at in (0.1, 0.101, 0.15, 0.151)}  # of 80,000: 8,000, 12,000
     assert {at: [name for name, term in terms.items() if term != 0] for at, terms in steps.items()} == {
@@ -207,8 +207,8 @@ def test_maps_of_a_step_equal_those_that_compute_everything_anew(small: Config) 
     images = batch(small)["image"]
     early, last, _ = method.tokens(images)
     anew = multi_scale_cam(lambda x: method.cams(*method.tokens(x)[:2], x), images, SCALES, 8)
-    torch.testing.assert_close(method._seen(images, early, last), anew)
-    torch.testing.assert_close(method._seen(images, early, last, both=False), anew[:, 8:])
+    torch.testing.assert_close(method.cams_over_scales(images, early, last), anew)
+    torch.testing.assert_close(method.cams_over_scales(images, early, last, both=False), anew[:, 8:])
 
 
 def test_the_energy_is_a_term_with_the_decoder_where_it_has_a_weight(small: Config) -> None:

@@ -173,7 +173,7 @@ def test_the_target_has_no_gradient_and_no_dropout(tiny: Config) -> None:
     images, labels = torch.rand(4, 3, 96, 96), torch.ones(4, 8)
     tokens, view = method.encoder(images)[-1], draw_view(4, 12)
     noisy = [method.patch_scores(tokens, (12, 12)) for _ in range(2)]
-    first, again = (method._target(tokens, scores.detach(), labels, view) for scores in noisy)
+    first, again = (method.equivariance_target(tokens, scores.detach(), labels, view) for scores in noisy)
     assert not torch.equal(*noisy) and torch.equal(first, again) and not first.requires_grad
     assert method.bilstm.training and method.dropout.training
     torch.testing.assert_close(first.sum(1), torch.ones(4, 6, 6))

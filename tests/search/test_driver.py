@@ -92,19 +92,6 @@ def test_a_trial_of_two_cores_runs_its_crf_in_two_processes(warm_ray: None, tiny
     assert not row.error and row.stamp["threads"] == 2 and "miou_crf" in row.metrics
 
 
-@pytest.mark.parametrize(("threads", "workers"), [(1, 0), (2, 2), (4, 4)])
-def test_the_crf_has_the_cores_of_its_trial(
-    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, workers: int
-) -> None:
-    from apc.search.worker import train_one
-
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("apc.training.run.run", lambda cfg, **more: given.update(more))
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: given.update(threads=count))
-    train_one(tiny, runs=tmp_path, device="cpu", report=lambda numbers: None, threads=threads)
-    assert (given["crf_workers"], given["threads"]) == (workers, threads)
-
-
 def test_ray_gives_the_numbers_of_plain_python_and_nothing_twice(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
     from apc.search.driver import search
 
