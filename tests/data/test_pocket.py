@@ -156,7 +156,7 @@ def ask(messages: "multiprocessing.Queue[str]") -> None:
     pretraining.pretrained_state()
 
 
-def test_two_processes_thatask_at_once_train_once(short: Path) -> None:
+def test_two_processes_that_ask_at_once_train_once(short: Path) -> None:
     context = multiprocessing.get_context("fork")  # the shortened recipe is in this process's memory
     messages: multiprocessing.Queue[str] = context.Queue()
     pair = [context.Process(target=ask, args=(messages,)) for _ in range(2)]
