@@ -35,7 +35,7 @@ def sizes(image_size: int, patch: int) -> list[int]:
 
 def at_sizes(result: Result, runs: Path) -> Result:
     """A row of the table for each size, its runs those of the paper's setting scored at that size."""
-    from apc.evaluation.remeasure import at_size, kept
+    from apc.evaluation.remeasure import at_size, measured_once
     from apc.methods.checkpoint import load_model
 
     rows_at: dict[int, list[Row]] = {}
@@ -47,7 +47,7 @@ def at_sizes(result: Result, runs: Path) -> Result:
             print(f"not measured: {error}", file=sys.stderr)
             continue
         for size in sizes(cfg.image_size, method.encoder.patch):
-            if scores := kept(row, runs, f"size_{size}", at_size(size)):
+            if scores := measured_once(row, runs, f"size_{size}", at_size(size)):
                 rows_at.setdefault(size, []).append(_shown_at(row, size, scores))
     table: Result = [(Point(str(size), {"eval_size": size}), rows) for size, rows in sorted(rows_at.items())]
     return [*table, *([(Point("training", {}), failed)] if failed else [])]

@@ -16,6 +16,7 @@ from types import ModuleType
 
 from apc.config import Config
 from apc.search import spaces
+from apc.search.draws import draws
 
 
 def names() -> list[str]:
@@ -42,7 +43,7 @@ def check(module: ModuleType, source: str) -> None:
         return  # a plan checks itself as it is written
     if hasattr(module, "SPACE"):
         spaces.check(module.SPACE, source)
-    spaces.draws(draw_of(module), Config(), source)
+    draws(draw_of(module), Config(), source)
     for values in getattr(module, "FIRST", ()):
         spaces.fits(values, Config(), source)
 

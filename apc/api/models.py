@@ -140,8 +140,7 @@ def evaluate(
         raise ValueError(
             "protocols has a _crf of the model's own, and its crf is none; name a set, as in miou_crf_toco"
         )
-    for protocol in asked:
-        showings(protocol, cfg, loaded.method.encoder.patch)
+    passes = {protocol: showings(protocol, cfg, loaded.method.encoder.patch) for protocol in asked}
     val = data.load(cfg, "val")
     if val.classes != loaded.classes:
         theirs, ours = ", ".join(val.classes[1:]), ", ".join(loaded.classes[1:])
@@ -150,7 +149,7 @@ def evaluate(
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
     cost = Cost()
     counts = score(loaded.method, val, cfg, asked, Scoring(loaded.device, crf_workers, cost=cost))
-    found = outcome(counts, asked, cost, cfg, loaded.method.encoder.patch, loaded.classes)
+    found = outcome(counts, passes, cost, cfg, loaded.classes)
     kept = ("miou", "pixel_accuracy", "seconds", "crf_seconds", "meaning")
     lines = {name: {k: f[k] for k in kept} | {f"iou_{c}": v for c, v in f["iou"].items()} for name, f in found.items()}
     return pd.DataFrame.from_dict(lines, orient="index").astype({"crf_seconds": float})

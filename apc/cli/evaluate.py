@@ -106,8 +106,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     method, trained, classes = load_model(flags.checkpoint, device)
     cfg, patch = from_dict(flags.changes, trained, "apc eval"), method.encoder.patch
     protocols = [p for p in flags.protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
-    for p in protocols:
-        showings(p, cfg, patch)
+    passes = {p: showings(p, cfg, patch) for p in protocols}
     for folder in (flags.out and flags.out.parent, flags.export_submission):
         if folder:
             require_writable(folder)
@@ -130,48 +129,44 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     except BrokenProcessPool:
         raise ValueError(f"crf_workers is {flags.crf_workers}; one was killed, perhaps for memory") from None
     grown = _resident_gib() - before
-    print(f"{len(split)} images, {_how(protocols, cfg.scored_size)}\n")
+    print(f"{len(split)} images, {_showings_in_words(protocols, cfg.scored_size)}\n")
     if masked:
-        found = outcome(counts, protocols, cost, cfg, patch, classes)
-        print(f"{table(found)}\n\n{class_table(found)}\n")
+        scored = outcome(counts, passes, cost, cfg, classes)
+        print(f"{table(scored)}\n\n{class_table(scored)}\n")
         gpu = device.startswith("cuda")
         on_cpu = f"memory: the process's max RSS grew by {grown:.2f} GiB (CPU)"
         print("memory is the most that torch held on the GPU" if gpu else on_cpu)
         if flags.out:
-            told = stamp(
-                val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)),
-                **data.provenance(cfg),
-                model=file_fingerprint(str(ModelFolder(flags.checkpoint).weights)),
-                images=len(split),
-                device=torch.cuda.get_device_name(device) if gpu else "cpu",
-                threads=torch.get_num_threads(),
-                crf_workers=flags.crf_workers,
-            )
-            save(
-                flags.out,
-                {
-                    "checkpoint": flags.checkpoint.name,
-                    "config": without_paths(cfg),
-                    "classes": classes,
-                    "protocols": found,
-                    "rss_growth_gib": None if gpu else grown,
-                    "stamp": told,
-                },
-                counts,
-            )
+            report = {
+                "checkpoint": flags.checkpoint.name,
+                "config": without_paths(cfg),
+                "classes": classes,
+                "protocols": scored,
+                "rss_growth_gib": None if gpu else grown,
+                "stamp": stamp(
+                    val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)),
+                    **data.provenance(cfg),
+                    model=file_fingerprint(str(ModelFolder(flags.checkpoint).weights)),
+                    images=len(split),
+                    device=torch.cuda.get_device_name(device) if gpu else "cpu",
+                    threads=torch.get_num_threads(),
+                    crf_workers=flags.crf_workers,
+                ),
+            }
+            save(flags.out, report, counts)
             print(f"{flags.out}: scores with their stamp; {flags.out.with_suffix('.npz').name}: what each image scored")
     if flags.export_submission:
         archive = flags.export_submission / f"{BELOW.name}.tar.gz"
         print(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")
 
 
-def _how(protocols: list[Protocol], runs_own: int) -> str:
+def _showings_in_words(protocols: list[Protocol], runs_own: int) -> str:
     """What the network was shown, in words."""
-    told = []
+    phrases = []
     for keep, words in ((False, "squashed to"), (True, "aspect kept with a long side of")):
         sizes = dict.fromkeys(str(p.size or runs_own) for p in protocols if p.keep_aspect == keep)
-        told += [f"{words} {', '.join(sizes)} pixels"] if sizes else []
-    return " and ".join(told)
+        phrases += [f"{words} {', '.join(sizes)} pixels"] if sizes else []
+    return " and ".join(phrases)
 
 
 def _resident_gib() -> float:

@@ -19,7 +19,7 @@ class PredictFlags:
 
     checkpoint: Annotated[Path, POSITIONAL]
     """Folder of a finished run, or one that `apc export` wrote."""
-    images: Annotated[tuple[Path, ...], POSITIONAL]
+    images: Annotated[tuple[Path, ...], POSITIONAL] = ()
     """Photographs, and folders of them with their subfolders; names may be anything."""
     out: Path
     """Folder of the predictions: new, empty, or of the same model and settings."""
@@ -84,8 +84,8 @@ def command(words: list[str]) -> None:
     seconds = time.perf_counter() - start
     if rows:
         counts = {name: count for name, count in classes_found(rows, classes).items() if count}
-        told = ", ".join(f"{name} in {count}" for name, count in counts.items()) or "no class in any of them"
-        print(f"{out}: {len(rows)} photographs in {seconds:.1f} s; {told}")
+        classes_seen = ", ".join(f"{name} in {count}" for name, count in counts.items()) or "no class in any of them"
+        print(f"{out}: {len(rows)} photographs in {seconds:.1f} s; {classes_seen}")
     if broken:
         more = f" and {len(broken) - 10} more" if len(broken) > 10 else ""
         kept = ", the others are written" if rows else ""

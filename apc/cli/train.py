@@ -48,12 +48,12 @@ def command(words: list[str]) -> None:
     print(f"\n{_scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
 
 
-def _next(cfg: Config, kept: Path) -> str:
+def _next(cfg: Config, folder: Path) -> str:
     """What could not be scored for lack of masks, the run's folder, and what can be done with it."""
     from apc.runs.folder import load_tallies
 
-    scored = [bool(counts.any()) for counts in load_tallies(kept)]
-    lines, run = [], shlex.quote(str(kept))
+    scored = [bool(counts.any()) for counts in load_tallies(folder)]
+    lines, run = [], shlex.quote(str(folder))
     photographs = shlex.quote(f"{cfg.root}/images") if cfg.dataset == "folder" else "photos/"
     commands = {
         f"apc eval {run}": "score it again, under other protocols",
@@ -68,8 +68,8 @@ def _next(cfg: Config, kept: Path) -> str:
         bare = f"{scored.count(False)} of {len(scored)} validation images have no mask"
         lines = [f"{bare}; the scores are of the others", ""]
     wide = max(map(len, commands))
-    lines += [f"{kept}: weights, config and scores"]
-    return "\n".join([*lines, *(f"  {command:{wide}}  # {told}" for command, told in commands.items())])
+    lines += [f"{folder}: weights, config and scores"]
+    return "\n".join([*lines, *(f"  {command:{wide}}  # {purpose}" for command, purpose in commands.items())])
 
 
 def _print_epoch(numbers: dict[str, float]) -> None:

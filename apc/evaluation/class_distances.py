@@ -57,12 +57,12 @@ def cosine_distances(sums: Tensor, counts: Tensor) -> dict[str, float]:
     lengths = means.norm(dim=-1)
     unit = torch.nn.functional.normalize(means, dim=-1)
     objects = [c for c in range(1, len(counts)) if counts[c] > 0]
-    found = {
+    distances_of = {
         "intra_cosine": [1 - lengths[c] for c in objects],
         "inter_cosine": [1 - unit[a] @ unit[b] for a, b in itertools.combinations(objects, 2)],
         "background_cosine": [1 - unit[0] @ unit[c] for c in objects if counts[0] > 0],
     }
-    return {name: 100 * float(torch.stack(values).mean()) for name, values in found.items() if values}
+    return {name: 100 * float(torch.stack(values).mean()) for name, values in distances_of.items() if values}
 
 
 @torch.no_grad()

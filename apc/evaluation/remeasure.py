@@ -27,18 +27,18 @@ from apc.runs.scores import DEFAULT_SCALES, RECIPE_VERSION, Protocol
 from apc.runs.stamp import commit
 
 Measure = Callable[[Method, Config, str], dict[str, Any]]
-"""What is told of a trained model, from its config and the device: plain values, such as {"metrics": {...}}."""
+"""What is measured of a trained model, from its config and the device: plain values, such as {"metrics": {...}}."""
 
 
-def kept(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
+def measured_once(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
     """What `measure` tells of a finished run, from its file where it was measured before; empty, and said, where the
     run has no checkpoint here."""
     folder = runs / row.run
     path = RunFolder(folder).measured(name)
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
-        told: dict[str, Any] = json.loads(path.read_text())
-        if told["protocol"] == RECIPE_VERSION:
-            return told
+        measurement: dict[str, Any] = json.loads(path.read_text())
+        if measurement["protocol"] == RECIPE_VERSION:
+            return measurement
     device = device_of("auto")
     try:
         method, cfg, _ = load_model(folder, device)
@@ -47,22 +47,23 @@ def kept(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
         return {}
     start = time.perf_counter()
     head, dirty = commit()
-    told = measure(method, cfg, device) | {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
-    write_atomically(path, json.dumps(told) + "\n")
+    origin = {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
+    measurement = measure(method, cfg, device) | origin
+    write_atomically(path, json.dumps(measurement) + "\n")
     print(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s", flush=True)
-    return told
+    return measurement
 
 
-def measured(row: Row, told: dict[str, Any]) -> Row:
+def with_measurement(row: Row, measurement: dict[str, Any]) -> Row:
     """The row with what was measured of its run laid over its metrics, seconds and IoU of the classes."""
-    if not told:
+    if not measurement:
         return row
-    by = {name: told[name] for name in ("commit", "device")}
+    by = {name: measurement[name] for name in ("commit", "device")}
     return replace(
         row,
-        metrics=row.metrics | told.get("metrics", {}),
-        seconds=row.seconds | told.get("seconds", {}),
-        per_class=row.per_class | told.get("per_class", {}),
+        metrics=row.metrics | measurement.get("metrics", {}),
+        seconds=row.seconds | measurement.get("seconds", {}),
+        per_class=row.per_class | measurement.get("per_class", {}),
         stamp=row.stamp | {"measured": by},
     )
 

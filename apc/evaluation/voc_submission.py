@@ -41,10 +41,10 @@ def unlabelled(cfg: Config, classes: list[str]) -> Split:
     paths = []
     for name in names:
         places = (folder / file for folder in folders for file in (f"{name}.jpg", name))
-        found = next((place for place in places if place.is_file()), None)
-        if found is None:
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
             raise ValueError(f"{listed}: there is no image {name}.jpg in JPEGImages or {cfg.root}/images")
-        paths.append(found)
+        paths.append(path)
 
     def photo(i: int) -> np.ndarray:
         return decode(paths[i])
@@ -65,8 +65,8 @@ def submission(folder: Path, names: list[str], classes: list[str]) -> Iterator[C
         raise ValueError(f"export_submission: two images are called {twice!r}; the server wants one mask a name")
     part = folder / f".part.{os.getpid()}"
 
-    def keep(found: LabelMap) -> None:
-        mask_image(found.labels).save(part / BELOW / f"{stems[found.i]}.png")
+    def keep(labelled: LabelMap) -> None:
+        mask_image(labelled.labels).save(part / BELOW / f"{stems[labelled.i]}.png")
 
     try:
         (part / BELOW).mkdir(parents=True)

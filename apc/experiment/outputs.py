@@ -33,10 +33,10 @@ def write_rows(
 ) -> None:
     """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen and, as
     `search`, how a space was searched."""
-    more: dict[str, Any] = {"selection": "half"} if metric in HALVES else {}
-    more |= {"search": dict(search)} if search else {}
+    chosen_by: dict[str, Any] = {"selection": "half"} if metric in HALVES else {}
+    chosen_by |= {"search": dict(search)} if search else {}
     rows = [
-        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (more if row.stamp else {}))
+        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (chosen_by if row.stamp else {}))
         for point, rows in result
         for row in rows
     ]
@@ -50,9 +50,9 @@ def merged(earlier: Sequence[Row], new: Sequence[Row], labels: Sequence[str] = (
     """
     scored = {row.run for row in earlier if not row.error}
     new = [row for row in new if not (row.error and row.run in scored)]
-    again = {row.run for row in new}
+    repeated = {row.run for row in new}
     rank = {label: i for i, label in enumerate(dict.fromkeys([*labels, *(row.row for row in (*new, *earlier))]))}
-    rows = [*(row for row in earlier if row.run not in again), *new]
+    rows = [*(row for row in earlier if row.run not in repeated), *new]
     return sorted(rows, key=lambda row: (rank[row.row], row.config["seed"]))
 
 
@@ -66,18 +66,18 @@ def write_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
     """
     import numpy as np
 
-    kept: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     with suppress(OSError, ValueError, BadZipFile), np.load(path) as stored:
-        kept = {run: stored[run] for run in stored.files}
+        counts = {run: stored[run] for run in stored.files}
     for row in rows:
         for name, protocol in ((row.run, "miou"), (f"{row.run}.miou_crf", "miou_crf")):
             with suppress(OSError, ValueError, KeyError, BadZipFile):
-                found = load_tallies(runs / row.run, protocol)
-                kept[name] = found.astype(np.uint16 if found.max(initial=0) < 2**16 else np.uint32)
-    if kept:
+                tallies = load_tallies(runs / row.run, protocol)
+                counts[name] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
+    if counts:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez_compressed(part, **kept)
+        np.savez_compressed(part, **counts)
         os.replace(part, path)
 
 
@@ -95,9 +95,9 @@ def trials_of(result: Result, knobs: Sequence[str], metrics: Sequence[str] = ())
             state = "failed" if row.error else "stopped" if row.stopped else "done"
             setting = {name: point.values.get(name) for name in knobs}
             seconds = {f"{name}_seconds": value for name, value in row.seconds.items()}
-            told = {"state": state, "reason": row.error or row.stopped, "epochs": len(row.curve), "run": row.run}
-            told |= {"front": point in chosen} if len(metrics) > 1 else {}
-            lines.append({"trial": number, **setting, "seed": row.config["seed"], **told, **row.metrics, **seconds})
+            outcome = {"state": state, "reason": row.error or row.stopped, "epochs": len(row.curve), "run": row.run}
+            outcome |= {"front": point in chosen} if len(metrics) > 1 else {}
+            lines.append({"trial": number, **setting, "seed": row.config["seed"], **outcome, **row.metrics, **seconds})
     return pd.DataFrame(lines)
 
 
@@ -110,14 +110,14 @@ def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequ
     os.replace(part, path.with_suffix(".trials.parquet"))
 
 
-def write_best(path: Path, winner: Point, base: Config, how: str) -> None:
+def write_best(path: Path, winner: Point, base: Config, comment: str) -> None:
     """Write the winner's config as TOML for `apc train --config`, without what is one machine's or one run's."""
     import tomli_w
 
     cfg = to_dict(from_dict(winner.values, base))
     files = {k for k in ("weights", "deeplab_weights") if Path(cfg[k]).suffix}
-    kept = {k: v for k, v in cfg.items() if k not in {"root", "seed", *files}}
-    write_atomically(path, f"# {how}\n" + tomli_w.dumps(kept))
+    fields = {k: v for k, v in cfg.items() if k not in {"root", "seed", *files}}
+    write_atomically(path, f"# {comment}\n" + tomli_w.dumps(fields))
 
 
 def winner_of(result: Result, metric: str) -> Point | None:

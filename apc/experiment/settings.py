@@ -12,6 +12,7 @@ from apc.experiment.flags import Amount, Flags, Place, Workers, seeds_of
 from apc.flags import flag_of, reports_folder, taken
 from apc.runs.scores import IN_CURVES, LOWER_IS_BETTER, scores_of
 from apc.search import spaces
+from apc.search.draws import draws
 from apc.search.plans import Plan, points
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
@@ -111,7 +112,7 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
     if plan:
         return set(plan.knobs)
     assert experiment.draw is not None
-    drawn = spaces.draws(experiment.draw, base, experiment.name)
+    drawn = draws(experiment.draw, base, experiment.name)
     return {knob for values in (*drawn, *experiment.first) for knob in values}
 
 

@@ -54,7 +54,8 @@ class FieldFlag(NamedTuple):
         options: dict[str, Any] = {"help": help, "metavar": self.mark.metavar or self._metavar()}
         if self.mark.positional:
             options["nargs"] = "+" if self.several else None if self.required else "?"
-            group.add_argument(self.name, **options)
+            action = group.add_argument(self.name, **options)
+            action.required = self.required  # an empty tuple may be for its taker to refuse
         else:
             several = {"nargs": "*", "action": "extend" if self.mark.repeated else "store"} if self.several else {}
             group.add_argument(self.flag, dest=self.name, **several, **options)

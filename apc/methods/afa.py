@@ -25,8 +25,7 @@ from apc.models.par import PAR
 
 SCALES = (1.0, 0.5, 1.5)
 """Multiples of the image's size at which its CAM is taken; the affinity that propagates it is the largest one's."""
-HIGH, LOW = 0.55, 0.35
-"""Background levels: objects stand above the first for sure, below the second is background for sure."""
+LEVELS = pairs.Levels(high=0.55, low=0.35)
 BACKGROUND = 0.45
 """Background level of the `patch` branch, which leaves no pixel unknown: halfway between the two."""
 HEADS = 10.0
@@ -69,12 +68,11 @@ class AFA(Method):
         # Unscaled, as in MiT, a small plain ViT's logits start the sigmoid flat, and it learns slowly or not at all.
         scale = 1.0 if isinstance(encoder, MiTEncoder) else blocks[-1].attn.scale
         self.affinity = pairs.AffinityHead(blocks[-1].attn.num_heads, scale)
-        size, norm, dropout = cfg.decoder_width, cfg.decoder_norm, cfg.decoder_dropout
         if isinstance(encoder, MiTEncoder):
             widths = [WIDTHS[stage - 1] for stage in (*encoder.taps, len(WIDTHS))]
-            self.decoder: nn.Module = SegFormerHead(widths, size, num_classes, norm, dropout)
+            self.decoder: nn.Module = SegFormerHead(widths, num_classes, cfg)
         else:
-            self.decoder = Decoder(len(encoder.taps) + 1, encoder.width, size, num_classes, norm, dropout)
+            self.decoder = Decoder(len(encoder.taps) + 1, encoder.width, num_classes, cfg)
         self.timing = COCO if cfg.dataset == "coco" else VOC
         self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 20 * d <= cfg.image_size), self.timing.par_steps)
         self.radius = max(round(cfg.image_size / encoder.patch / 4), 1)  # 8 patches of the 32 of a 512-pixel crop
@@ -104,25 +102,25 @@ class AFA(Method):
         """`cls` of the classifier on max-pooled tokens; `seg` of the decoder and `aff` of the attention against labels
         made from the CAMs, and `energy` where it is wanted, which are 0 in the first share of the training."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
-        with pairs.listening(self._blocks()) as heard:
+        with pairs.listening(self._blocks()) as attention:
             outputs = self.encoder(images, frozen_features)
         image_scores = self.classifier(outputs[-1].amax(1)).float()
         terms = {"cls": F.multilabel_soft_margin_loss(image_scores, labels.float())}
-        begun = progress > self.timing.start
-        if not begun and cfg.compat == "fixed":
+        segments = progress > self.timing.start
+        if not segments and cfg.compat == "fixed":
             return terms | {name: image_scores.new_zeros(()) for name in self.weights if name not in terms}
-        affinity = self.affinity(heard, self.encoder.vit.num_prefix_tokens)
+        affinity = self.affinity(attention, self.encoder.vit.num_prefix_tokens)
         for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
         size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
         target = F.interpolate(for_decoder[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
         logits = self.decode(outputs, images, size)
-        made = {"seg": losses.balanced_segmentation(logits, target, cfg.compat)}
+        segment = {"seg": losses.balanced_segmentation(logits, target, cfg.compat)}
         grid = self.encoder.grid(images)
         label = pairs.affinity_label(for_affinity, grid, pairs.window(grid, self.radius, images.device))
-        made["aff"] = pairs.affinity_loss(affinity, label)
+        segment["aff"] = pairs.affinity_loss(affinity, label)
         if cfg.energy_weight:
-            made["energy"] = dense_energy(images, logits.softmax(1), for_decoder)
-        return terms | (made if begun else {name: 0.0 * term for name, term in made.items()})  # NaN stays NaN
+            segment["energy"] = dense_energy(images, logits.softmax(1), for_decoder)
+        return terms | (segment if segments else {name: 0.0 * term for name, term in segment.items()})  # NaN stays NaN
 
     @torch.no_grad()
     def targets(self, images: Tensor, labels: Tensor, cam: Tensor, progress: float) -> tuple[Tensor, Tensor]:
@@ -138,29 +136,31 @@ class AFA(Method):
             """CAMs of images and behind them their mirror images, all at one scale."""
             if shown.shape[-2:] == images.shape[-2:]:
                 return torch.cat([cam.detach(), self.cam(self.encoder(shown[count:])[-1], shown)])
-            with pairs.listening(self._blocks()) as heard:
-                made = self.cam(self.encoder(shown)[-1], shown)
+            with pairs.listening(self._blocks()) as attention:
+                raw = self.cam(self.encoder(shown)[-1], shown)
             if propagates and shown.shape[-1] > images.shape[-1]:
                 grid = self.encoder.grid(shown)
-                affinity = self.affinity([t[:count] for t in heard], self.encoder.vit.num_prefix_tokens)
+                affinity = self.affinity([t[:count] for t in attention], self.encoder.vit.num_prefix_tokens)
                 flows.append((grid, pairs.transition(affinity, pairs.window(grid, self.radius, images.device))))
-            return made
+            return raw
 
         cams = multi_scale_cam(maps, images, SCALES)
         with torch.autocast(images.device.type, enabled=False):
             classes, stacks = pairs.own_classes(labels), []
             if not propagates or progress <= self.timing.affinity:
-                stacks.append(shares(cams, classes, HIGH, LOW))
+                stacks.append(shares(cams, classes, LEVELS))
             if propagates:
                 ((grid, flow),) = flows
                 small = F.interpolate(cams.float(), size=grid, mode="bilinear", align_corners=False)
                 size = (images.shape[-2], images.shape[-1])
-                along = pairs.shares_along(small, labels, flow, HIGH, LOW, size)
+                along = pairs.shares_along(small, labels, flow, LEVELS, size)
                 half = (size[0] // 2, size[1] // 2)  # PAR itself would shrink it so; now it refines both stacks at once
                 stacks.append(F.interpolate(along, size=half, mode="bilinear", align_corners=True))
             refined = pairs.refine_scores(self.par, images, torch.cat(stacks, 1)).chunk(len(stacks), 1)
-        made = [pairs.strict_and_lax(scores, classes) for scores in refined]
-        return made[-1], made[0]  # propagated ones for the decoder, plain ones for the affinity, where there are both
+        labelled = [pairs.strict_and_lax(scores, classes) for scores in refined]
+        return labelled[-1], labelled[
+            0
+        ]  # propagated ones for the decoder, plain ones for the affinity, where there are both
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
@@ -168,18 +168,18 @@ class AFA(Method):
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
         any image label, without propagation and PAR."""
         outputs = self.encoder(images, frozen_features)
-        found = {"decoder": self.decode(outputs, images, (images.shape[-2], images.shape[-1])).softmax(1)}
+        branches = {"decoder": self.decode(outputs, images, (images.shape[-2], images.shape[-1])).softmax(1)}
         if "patch" in wanted:
             cam = self.cam(outputs[-1], images)
 
             def maps(shown: Tensor) -> Tensor:
                 known = shown.shape[-2:] == images.shape[-2:]
-                made = self.cam(self.encoder(shown[len(images) :] if known else shown)[-1], shown)
-                return torch.cat([cam, made]) if known else made
+                raw = self.cam(self.encoder(shown[len(images) :] if known else shown)[-1], shown)
+                return torch.cat([cam, raw]) if known else raw
 
             scored = multi_scale_cam(maps, images, SCALES, self.encoder.patch)
-            found["patch"] = cam_probabilities(scored, BACKGROUND)
-        return found
+            branches["patch"] = cam_probabilities(scored, BACKGROUND)
+        return branches
 
     def begin(self, epoch: int, split: Split, device: str) -> None:
         """Close the encoder's norms: they have learning rate 0 in the published training."""

@@ -6,7 +6,7 @@ Shapes: B images, C classes (background is class 0), h,w patch grid, N = h*w pat
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,15 @@ from torch.nn import functional as F
 
 BLOCKS = 2
 """The last blocks whose attention is read: all of MiT's fourth stage, and as many of a plain ViT."""
+
+
+class Levels(NamedTuple):
+    """Background levels of CAMs in [0,1], on the scale of the objects' own."""
+
+    high: float
+    """Objects stand above it for sure."""
+    low: float
+    """What lies below is background for sure."""
 
 
 @contextmanager
@@ -124,23 +133,11 @@ def refine_scores(par: Refine, images: Tensor, scores: Tensor) -> Tensor:
     return F.interpolate(par(small, scores), size=images.shape[-2:], mode="bilinear", align_corners=False)
 
 
-def label_along(
-    par: Refine, images: Tensor, cam: Tensor, labels: Tensor, flow: Tensor, high: float, low: float
-) -> Tensor:
-    """Images (B,3,H,W), CAMs (B,C-1,h,w), image labels (B,C-1), `transition` (B,N,N) -> labels of pixels (B,H,W).
-
-    CAMs are propagated and refined under two background levels, and `strict_and_lax` decides.
-    """
-    size, classes = (images.shape[-2], images.shape[-1]), own_classes(labels)
-    along = shares_along(cam, labels, flow, high, low, size)
-    return strict_and_lax(refine_scores(par, images, along), classes)
-
-
-def shares_along(cam: Tensor, labels: Tensor, flow: Tensor, high: float, low: float, size: tuple[int, int]) -> Tensor:
-    """CAMs (B,C-1,h,w) propagated along `flow` (B,N,N), of the image's own K classes and for pixels of `size`:
-    (B,2K,H,W), under the background `high` and behind it under `low`."""
+def shares_along(cam: Tensor, labels: Tensor, flow: Tensor, levels: Levels, size: tuple[int, int]) -> Tensor:
+    """CAMs (B,C-1,h,w) propagated along `flow` (B,N,N), see `transition`, of the image's own K classes (image labels
+    (B,C-1)) and for pixels of `size`: (B,2K,H,W), under the high background level and behind it under the low one."""
     index = own_classes(labels).clamp(min=0)[:, :, None, None].expand(-1, -1, *cam.shape[-2:])
-    scores = torch.cat([propagate(cam, labels, flow, level).gather(1, index) for level in (high, low)], dim=1)
+    scores = torch.cat([propagate(cam, labels, flow, level).gather(1, index) for level in levels], dim=1)
     return F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
 
 

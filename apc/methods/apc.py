@@ -32,9 +32,7 @@ class APC(Method):
         self.dropout = nn.Dropout(cfg.dropout)
         self.classifier = nn.Linear(width, num_classes, bias=False)  # W of Eq. 1
         nn.init.normal_(self.classifier.weight, std=0.05)
-        self.decoder = Decoder(
-            len(cfg.decoder_blocks), width, cfg.decoder_width, num_classes, cfg.decoder_norm, cfg.decoder_dropout
-        )
+        self.decoder = Decoder(len(cfg.decoder_blocks), width, num_classes, cfg)
         self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
 
     def branches(

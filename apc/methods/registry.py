@@ -23,14 +23,16 @@ from apc.methods.vit_pcm import ViTPCM
 METHODS: dict[str, type[Method]] = {"apc": APC, "vit_pcm": ViTPCM, "afa": AFA, "toco": ToCo}
 
 
-def preset(name: str, told: Config) -> Config:
-    """Setting that `apc train NAME` starts from where flags and file, which are laid over it again, came to `told`: the
-    preset itself for apc; for another method its published setting on voc and coco, and elsewhere its proportions."""
-    if told.method == "apc":
+def preset(name: str, asked: Config) -> Config:
+    """Setting that `apc train NAME` starts from where flags and file came to `asked`; they are laid over it again.
+
+    The preset itself for apc; for another method its published setting on voc and coco, and elsewhere its proportions.
+    """
+    if asked.method == "apc":
         return PRESETS[name]()
     if name in ("voc", "coco"):
-        return PUBLISHED[told.method](name)
-    return replace(told, **proportioned(told, told.method))
+        return PUBLISHED[asked.method](name)
+    return replace(asked, **proportioned(asked, asked.method))
 
 
 def proportioned(base: Config, method: str) -> dict[str, Any]:

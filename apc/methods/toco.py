@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from apc.config import Config
 from apc.data import Split
 from apc.methods import losses
-from apc.methods.affinity import affinity_label
+from apc.methods.affinity import Levels, affinity_label
 from apc.methods.base import BRANCHES, Method
 from apc.methods.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
 from apc.methods.dense_energy import dense_energy
@@ -69,6 +69,11 @@ class Setting(NamedTuple):
     temperature: float
     background: float
     """CAM level of the background in the `patch` branch, which leaves no pixel unknown."""
+
+    @property
+    def levels(self) -> Levels:
+        """The two levels together."""
+        return Levels(self.high, self.low)
 
 
 VOC = Setting(-1.0, 2_000 / 20_000, -1.0, 0.7, 0.25, 0.5, 0.5)
@@ -150,14 +155,14 @@ class ToCo(Method):
             terms["ptc"] = self._patches(last, early_cam, images, labels)
             terms["ctc"] = self._classes(images, token, early_cam, labels)
         if decodes:
-            made = self._decoder(images, last, cam, labels)
-            terms |= made if segments else {name: 0.0 * term for name, term in made.items()}
+            decoder = self._decoder(images, last, cam, labels)
+            terms |= decoder if segments else {name: 0.0 * term for name, term in decoder.items()}
         return terms
 
     def _decoder(self, images: Tensor, last: Tensor, cam: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """The decoder's terms, against labels of pixels made from CAMs (B,C-1,H,W)."""
         with torch.autocast(images.device.type, enabled=False):
-            label = refined_label(self.par, images, cam, labels, self.setting.high, self.setting.low)
+            label = refined_label(self.par, images, cam, labels, self.setting.levels)
         size = (images.shape[-2] // self.cfg.seg_stride, images.shape[-1] // self.cfg.seg_stride)
         target = F.interpolate(label[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
         logits = self._decoded(last, images, size)
@@ -172,27 +177,27 @@ class ToCo(Method):
             known = shown.shape[-2:] == images.shape[-2:]
             new = shown[len(images) :] if known else shown
             new_early, new_last, _ = self.tokens(new)
-            made = self.cams(new_early, new_last, new, both)
-            return torch.cat([self.cams(early, last, images, both), made]) if known else made
+            raw = self.cams(new_early, new_last, new, both)
+            return torch.cat([self.cams(early, last, images, both), raw]) if known else raw
 
         return multi_scale_cam(maps, images, SCALES, self.encoder.patch)
 
     def _patches(self, tokens: Tensor, early_cam: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         grid = self.encoder.grid(images)
         small = F.interpolate(early_cam, size=grid, mode="bilinear", align_corners=False)
-        label = cam_to_label(small, labels, self.setting.high, self.setting.low)
+        label = cam_to_label(small, labels, self.setting.levels)
         near = torch.ones(grid[0] * grid[1], grid[0] * grid[1], dtype=torch.bool, device=images.device)
         return patch_contrast(tokens, affinity_label(label, grid, near))
 
     def _classes(self, images: Tensor, token: Tensor, early_cam: Tensor, labels: Tensor) -> Tensor:
         """Class tokens of the image, of a part of it and of crops around uncertain and background pixels."""
-        levels = object_levels(early_cam, labels, self.setting.high, self.setting.low)
+        levels = object_levels(early_cam, labels, self.setting.levels)
         corners = draw_crops(levels, self.crop, CROPS)
         shows = cut_out(levels[:, None], corners, self.crop).mean((2, 3, 4)) > NEGATIVE
-        seen = images
+        source = images
         if self.cfg.compat == "official":
-            seen = torch.where(torch.rand(len(images), 1, 1, 1).to(images.device) < 0.5, images.flip(-1), images)
-        parts, locals_ = zoomed(images, ZOOM), cut_out(seen, corners, self.crop).flatten(0, 1)
+            source = torch.where(torch.rand(len(images), 1, 1, 1).to(images.device) < 0.5, images.flip(-1), images)
+        parts, locals_ = zoomed(images, ZOOM), cut_out(source, corners, self.crop).flatten(0, 1)
         parts, locals_ = (recolour(each, self.cfg.jitter or COLOUR) for each in (parts, locals_))
         wholes = torch.stack([token, self.tokens(parts)[2]], 1)  # (B,2,D)
         crops = self.tokens(locals_)[2].unflatten(0, (len(images), CROPS))
@@ -212,11 +217,11 @@ class ToCo(Method):
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
         any image label."""
         early, last, _ = self.tokens(images, frozen_features)
-        found = {"decoder": self._decoded(last, images, (images.shape[-2], images.shape[-1])).softmax(1)}
+        branches = {"decoder": self._decoded(last, images, (images.shape[-2], images.shape[-1])).softmax(1)}
         if "patch" in wanted:
             cam, _ = self.cams_over_scales(images, early, last).chunk(2, dim=1)
-            found["patch"] = cam_probabilities(cam, self.setting.background)
-        return found
+            branches["patch"] = cam_probabilities(cam, self.setting.background)
+        return branches
 
     def begin(self, epoch: int, split: Split, device: str) -> None:
         """Close the position embeddings, which are not trained."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 
+from apc.methods.affinity import Levels
+
 
 def patch_contrast(features: Tensor, pairs: Tensor) -> Tensor:
     """Patch token contrast: features (B,N,D), pairs (B,N,N) of 1 alike, 0 unlike, 255 unknown -> scalar.
@@ -62,10 +64,10 @@ class ProjectionHead(nn.Module):
         return prototypes
 
 
-def object_levels(cam: Tensor, labels: Tensor, high: float, low: float) -> Tensor:
+def object_levels(cam: Tensor, labels: Tensor, levels: Levels) -> Tensor:
     """How much of an object a pixel shows: CAMs (B,C-1,H,W), labels (B,C-1) -> 0 background, 1 uncertain, 2 object."""
     value = (cam * labels[:, :, None, None]).amax(1)
-    return (value > low).float() + (value >= high).float()
+    return (value > levels.low).float() + (value >= levels.high).float()
 
 
 def draw_crops(levels: Tensor, side: int, count: int) -> Tensor:

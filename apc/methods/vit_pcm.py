@@ -62,14 +62,14 @@ class ViTPCM(Method):
     def __init__(self, cfg: Config, num_classes: int) -> None:
         super().__init__()
         if cfg.stage2_epochs and cfg.frozen_epochs + cfg.stage2_epochs >= cfg.epochs:
-            told = f"epochs is {cfg.epochs} and {cfg.frozen_epochs} of them frozen, so it must be smaller"
-            raise ValueError(f"stage2_epochs is {cfg.stage2_epochs}; {told}")
+            needed = f"epochs is {cfg.epochs} and {cfg.frozen_epochs} of them frozen, so it must be smaller"
+            raise ValueError(f"stage2_epochs is {cfg.stage2_epochs}; {needed}")
         self.cfg = cfg
         self.encoder = build_encoder(replace(cfg, decoder_blocks=cfg.decoder_blocks[-1:]))  # no decoder, so no taps
         width, side = self.encoder.width, 2 * self.encoder.patch
         if cfg.image_size % side:
-            told = f"vit_pcm puts four images into one, so give a multiple of {side}"
-            raise ValueError(f"image_size is {cfg.image_size}; {told}")
+            needed = f"vit_pcm puts four images into one, so give a multiple of {side}"
+            raise ValueError(f"image_size is {cfg.image_size}; {needed}")
         bilstm = HVBiLSTM(width, dropout=cfg.dropout, residual=cfg.bilstm_residual) if cfg.bilstm else nn.Identity()
         self.bilstm: nn.Module = bilstm
         self.dropout = nn.Dropout(cfg.dropout)
@@ -103,10 +103,10 @@ class ViTPCM(Method):
         target = self.equivariance_target(tokens.detach(), scores.detach(), labels, view)
         tiles = seen(images, view, images.shape[-1] // 2)
         shown = mosaic(recolour(tiles, self.cfg.jitter or COLOUR))
-        told = cut(self.patch_scores(self.encoder(shown)[-1], grid))
+        view_2 = cut(self.patch_scores(self.encoder(shown)[-1], grid))
         return {
             "mce": losses.mce_clamped(pooled, labels, self.cfg.background_label),
-            "et": cce(target.movedim(1, -1), told.movedim(1, -1)),
+            "et": cce(target.movedim(1, -1), view_2.movedim(1, -1)),
             "reg": REGULARISATION * self.classifier.weight.square().sum(),
         }
 

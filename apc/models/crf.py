@@ -68,18 +68,18 @@ def crf_labels_of_all(image: np.ndarray, many: Sequence[np.ndarray], p: CRFParam
     that are left over get an energy at which their probability is exactly 0.
     """
     kernels: dict[int, Any] = {}
-    made = []
+    labels_of_all = []
     for probabilities in many:
         best = probabilities.max(0)
         winners = np.array([c for c, of_class in enumerate(probabilities) if (of_class == best).any()])
         labels = np.full(image.shape[:2], winners[0], dtype=np.int64)
         if len(winners) > 1:
-            kept, slots = probabilities[winners], -(-len(winners) // 4) * 4
+            winning, slots = probabilities[winners], -(-len(winners) // 4) * 4
             if slots not in kernels:
                 kernels[slots] = _kernels(image, slots, p)
-            labels = winners[_inferred(kernels[slots], kept / kept.sum(0).clip(1e-8), p, slots).argmax(0)]
-        made.append(labels)
-    return made
+            labels = winners[_inferred(kernels[slots], winning / winning.sum(0).clip(1e-8), p, slots).argmax(0)]
+        labels_of_all.append(labels)
+    return labels_of_all
 
 
 def _kernels(image: np.ndarray, slots: int, p: CRFParameters) -> Any:
@@ -114,9 +114,9 @@ class Refined(NamedTuple):
 def refine(image: np.ndarray, many: Sequence[np.ndarray], p: CRFParameters) -> list[Refined]:
     """`crf_labels_of_all` with the time of each, what they share divided evenly."""
     start = time.thread_time()
-    made = crf_labels_of_all(image, many, p)
-    seconds = (time.thread_time() - start) / len(made)
-    return [Refined(labels.astype(np.uint8), seconds) for labels in made]
+    labels_of_all = crf_labels_of_all(image, many, p)
+    seconds = (time.thread_time() - start) / len(labels_of_all)
+    return [Refined(labels.astype(np.uint8), seconds) for labels in labels_of_all]
 
 
 class CRFPool:

@@ -6,20 +6,24 @@ Shapes: B images, h,w patch grid, D features of the encoder, C classes.
 import torch
 from torch import Tensor, nn
 
+from apc.config import Config
+
 
 class Decoder(nn.Module):
     """Patch tokens of several blocks, each (B,h,w,D), -> class logits (B,C,h,w), in the manner of SegFormer's head."""
 
-    def __init__(self, inputs: int, width: int, channels: int, num_classes: int, norm: str, dropout: float) -> None:
+    def __init__(self, inputs: int, width: int, num_classes: int, cfg: Config) -> None:
+        """`inputs` blocks of `width` features each; channels, norm and dropout are the config's."""
         super().__init__()
+        channels = cfg.decoder_width
         self.projections = nn.ModuleList(nn.Linear(width, channels) for _ in range(inputs))
         # Norm over channels; BatchNorm1d wants them second, hence the rows of patches in forward.
         self.mix = nn.Sequential(
             nn.Linear(inputs * channels, channels, bias=False),
-            nn.BatchNorm1d(channels) if norm == "batch" else nn.LayerNorm(channels),
+            nn.BatchNorm1d(channels) if cfg.decoder_norm == "batch" else nn.LayerNorm(channels),
             nn.ReLU(),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(cfg.decoder_dropout)
         self.classify = nn.Linear(channels, num_classes)
 
     def forward(self, blocks: list[Tensor]) -> Tensor:

@@ -43,7 +43,7 @@ class DeepLab(nn.Module):
             side = cfg.image_size // stride
             rates = sorted({max(round(rate * side / GRID), 1) for rate in RATES})
             channels = cfg.decoder_width if self.closes else width
-            self.head: nn.Module = _Head(width, channels, rates, num_classes, cfg.decoder_norm, cfg.decoder_dropout)
+            self.head: nn.Module = _Head((width, channels), rates, num_classes, cfg)
         else:
             self.features, self.head = _torchvision(cfg, num_classes)
         self.requires_grad_(False)
@@ -59,8 +59,8 @@ class DeepLab(nn.Module):
         """Groups of the optimiser: what is pre-trained learns at `lr`, the rest at `lr_frozen`, ten times as fast in
         the published settings, which is what DeepLab gives its head."""
         fast = self.cfg.lr_frozen / self.cfg.lr if self.cfg.lr else 1.0
-        made = [(self.features, 1.0 if self.pretrained else fast), (self.head, fast)]
-        return [{"params": [p for p in part.parameters() if p.requires_grad], "scale": scale} for part, scale in made]
+        scales = [(self.features, 1.0 if self.pretrained else fast), (self.head, fast)]
+        return [{"params": [p for p in part.parameters() if p.requires_grad], "scale": scale} for part, scale in scales]
 
     def forward(self, images: Tensor, frozen_features: list[Tensor] | None = None) -> Tensor:
         """Images in [0,1] (B,3,H,W) -> class logits (B,C,h,w); `vit` reads `frozen_features`, as
@@ -110,16 +110,16 @@ class _Small(nn.Sequential):
 class _Head(nn.Module):
     """Atrous spatial pyramid pooling and a classifier: (B,D,h,w) -> (B,C,h,w)."""
 
-    def __init__(
-        self, width: int, channels: int, rates: list[int], num_classes: int, norm: str, dropout: float
-    ) -> None:
+    def __init__(self, widths: tuple[int, int], rates: list[int], num_classes: int, cfg: Config) -> None:
+        """From `widths[0]` features through `widths[1]` channels, dilated by each of `rates`."""
         super().__init__()
+        (width, channels), norm = widths, cfg.decoder_norm
         near = _conv(width, channels, norm, kernel=1)
         self.branches = nn.ModuleList([near, *(_conv(width, channels, norm, rate=rate) for rate in rates)])
         # no norm here: of one image a process there would be nothing to take a mean of
         self.whole = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(width, channels, 1), nn.ReLU())
         self.mix = _conv((len(rates) + 2) * channels, channels, norm, kernel=1)
-        self.classify = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(channels, num_classes, 1))
+        self.classify = nn.Sequential(nn.Dropout(cfg.decoder_dropout), nn.Conv2d(channels, num_classes, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         whole = self.whole(x).expand(-1, -1, *x.shape[-2:])

@@ -23,7 +23,7 @@ class FrozenFeatures:
         self.encoder, self.capacity = encoder, capacity
         # A few large tensors and not thousands of small ones: those go back to the system when a run ends, whichever
         # thread of a warm actor the next run gets.
-        self.kept: dict[int, list[Tensor]] = {}
+        self.stores: dict[int, list[Tensor]] = {}
         self.rows: dict[tuple[int, ...], int] = {}
         self.filled = dict.fromkeys(capacity, 0)
 
@@ -34,14 +34,16 @@ class FrozenFeatures:
         kind = keys[0][0]
         for image, key in zip(images, keys, strict=True):
             if key not in self.rows:
-                made = self.encoder.frozen_features(image[None])
-                kept = self.kept.setdefault(kind, [torch.empty(self.capacity[kind], *t.shape[1:]) for t in made])
+                features = self.encoder.frozen_features(image[None])
+                stores = self.stores.setdefault(
+                    kind, [torch.empty(self.capacity[kind], *t.shape[1:]) for t in features]
+                )
                 self.rows[key] = row = self.filled[kind]
                 self.filled[kind] += 1
-                for store, tensor in zip(kept, made, strict=True):
+                for store, tensor in zip(stores, features, strict=True):
                     store[row] = tensor[0]
         rows = torch.tensor([self.rows[key] for key in keys])
-        return [store[rows] for store in self.kept[kind]]
+        return [store[rows] for store in self.stores[kind]]
 
 
 def gib_needed(encoder: Encoder, num_images: int, size: int) -> float:

@@ -4,8 +4,6 @@ Its weights come from a local file with the names of SegFormer's release or of i
 Shapes: B images, H,W pixels, h,w the grid of a stage, N = h*w tokens, D features of a stage, C classes.
 """
 
-import re
-
 import torch
 from timm.layers.drop import DropPath
 from timm.layers.norm import LayerNorm2d
@@ -15,6 +13,7 @@ from torch.nn import functional as F
 
 from apc.config import Config
 from apc.models.encoder import Encoder
+from apc.models.mit_weights import own_names
 from apc.models.weights import misfits, read_weights, weights_file
 
 WIDTHS, HEADS, REDUCTIONS, BLOCKS = (64, 128, 320, 512), (1, 2, 5, 8), (8, 4, 2, 1), 2
@@ -182,12 +181,14 @@ class SegFormerHead(nn.Module):
     work.
     """
 
-    def __init__(self, widths: list[int], channels: int, num_classes: int, norm: str, dropout: float) -> None:
+    def __init__(self, widths: list[int], num_classes: int, cfg: Config) -> None:
+        """Stages of these `widths`; channels, norm and dropout are the config's."""
         super().__init__()
+        channels = cfg.decoder_width
         self.projections = nn.ModuleList(nn.Linear(width, channels) for width in widths)
         self.mix = nn.Linear(len(widths) * channels, channels, bias=False)
-        self.norm = nn.BatchNorm2d(channels) if norm == "batch" else LayerNorm2d(channels)
-        self.dropout = nn.Dropout2d(dropout)
+        self.norm = nn.BatchNorm2d(channels) if cfg.decoder_norm == "batch" else LayerNorm2d(channels)
+        self.dropout = nn.Dropout2d(cfg.decoder_dropout)
         self.classify = nn.Conv2d(channels, num_classes, kernel_size=1)
 
     def forward(self, blocks: list[Tensor]) -> Tensor:
@@ -221,40 +222,3 @@ def build_mit(cfg: Config) -> MiTEncoder:
             raise ValueError(f"{cfg.weights}: not weights of mit_b1; {len(wrong)} do not fit, first {wrong[0]}")
         encoder.vit.load_state_dict(state)
     return encoder
-
-
-_HUB_NAMES = {
-    r"^segformer\.": "",
-    r"^encoder\.": "",
-    r"^patch_embeddings\.(\d)\.layer_norm": r"stages.\1.embed.norm",
-    r"^patch_embeddings\.(\d)\.": r"stages.\1.embed.",
-    r"^layer_norm\.(\d)\.": r"stages.\1.norm.",
-    r"^block\.(\d)\.": r"stages.\1.blocks.",
-    r"\.layer_norm_([12])\.": r".norm\1.",
-    r"\.attention\.self\.layer_norm\.": ".attn.norm.",
-    r"\.attention\.self\.(sr|key|value)\.": r".attn.\1.",
-    r"\.attention\.self\.query\.": ".attn.q.",
-    r"\.attention\.output\.dense\.": ".attn.proj.",
-    r"\.mlp\.dense([12])\.": r".mlp.fc\1.",
-}
-"""Names on the hub -> ours, applied in this order; SegFormer's own names pass unchanged."""
-
-
-def own_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors under SegFormer's names, or the hub's, -> under ours; the classifier and the decoder are left out."""
-    named = {}
-    for name, tensor in state.items():
-        for pattern, new in _HUB_NAMES.items():
-            name = re.sub(pattern, new, name)
-        name = re.sub(
-            r"^(patch_embed|block|norm)(\d)\.",
-            lambda m: f"stages.{int(m[2]) - 1}." + {"patch_embed": "embed.", "block": "blocks.", "norm": "norm."}[m[1]],
-            name.removeprefix("backbone."),
-        ).replace(".dwconv.dwconv.", ".dwconv.")
-        if not name.startswith(("head.", "classifier.", "decode_head.")):
-            named[name] = tensor
-    for name in [n for n in named if ".attn.key." in n]:
-        value = named.pop(name.replace(".key.", ".value."), None)
-        if value is not None:
-            named[name.replace(".key.", ".kv.")] = torch.cat([named.pop(name), value])
-    return named

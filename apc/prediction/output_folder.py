@@ -49,12 +49,12 @@ def claim(out: Path, settings: dict[str, Any], photographs: Iterable[Photograph]
         return {}
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-    kept = {row["mask"]: row for row in rows}
+    finished = {row["mask"]: row for row in rows}
     for photograph in photographs:
-        row = kept.get(mask_name(photograph))
+        row = finished.get(mask_name(photograph))
         if row and Path(row["image"]).resolve() != photograph.path.resolve():
             raise ValueError(f"{out}/{row['mask']}: is of {row['image']}, not of {photograph.path}; give another --out")
-    return kept
+    return finished
 
 
 def file_of(out: Path, kind: str, photograph: Photograph) -> Path:
@@ -73,9 +73,9 @@ def is_finished(
     """Whether a photograph's row is there, with these image labels, and its files are, and are younger than it."""
     if row is None or row["labels"] != labels:
         return False
-    made = photograph.path.stat().st_mtime
+    changed = photograph.path.stat().st_mtime
     files = [file_of(out, kind, photograph) for kind in kinds]
-    return all(file.is_file() and file.stat().st_mtime >= made for file in files)
+    return all(file.is_file() and file.stat().st_mtime >= changed for file in files)
 
 
 class Summary:

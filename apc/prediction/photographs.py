@@ -47,28 +47,28 @@ def gather(given: Sequence[Path], out: Path) -> list[Photograph]:
     """
     if not given:
         raise ValueError("images: none is named; give photographs, or folders of them, behind the checkpoint")
-    found: dict[Path, str] = {}
+    relative_paths: dict[Path, str] = {}
     for place in given:
         if not place.exists():
             raise ValueError(f"{place}: there is no such file or folder")
         if place.is_file():
-            found.setdefault(place, place.name)
+            relative_paths.setdefault(place, place.name)
             continue
         top = place / "images" if (place / "classes.txt").is_file() and (place / "images").is_dir() else place
         for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
             relative = path.relative_to(top)
             if not any(part.startswith(".") for part in relative.parts):
-                found.setdefault(path, relative.as_posix())
+                relative_paths.setdefault(path, relative.as_posix())
     once: dict[Path, tuple[Path, str]] = {}
-    for path, name in found.items():
+    for path, name in relative_paths.items():
         once.setdefault(path.resolve(), (path, name))
-    kept = [both for real, both in once.items() if not real.is_relative_to(out.resolve())]
-    if not kept:
+    outside = [both for real, both in once.items() if not real.is_relative_to(out.resolve())]
+    if not outside:
         raise ValueError(f"{', '.join(map(str, given))}: there is no photograph; {_few(sorted(SUFFIXES), 4)} are read")
-    if wrong := _unreadable(path for path, _ in kept):
-        raise ValueError(f"{len(wrong)} of {len(kept)} files are no images that can be read: {_few(wrong)}")
-    names = _names([(path, Path(relative)) for path, relative in kept])
-    return [Photograph(path, relative, name) for (path, relative), name in zip(kept, names, strict=True)]
+    if wrong := _unreadable(path for path, _ in outside):
+        raise ValueError(f"{len(wrong)} of {len(outside)} files are no images that can be read: {_few(wrong)}")
+    names = _names([(path, Path(relative)) for path, relative in outside])
+    return [Photograph(path, relative, name) for (path, relative), name in zip(outside, names, strict=True)]
 
 
 def _few(words: Sequence[str], most: int = 10) -> str:
@@ -124,10 +124,10 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
         same = _class_names(given, classes, "labels")
         return {photograph.name: same for photograph in photographs}
     listed = _read(Path(given), classes)
-    found = {p.name: listed.get(p.relative, listed.get(p.path.name)) for p in photographs}
-    if absent := [p.relative for p in photographs if found[p.name] is None]:
+    of_photograph = {p.name: listed.get(p.relative, listed.get(p.path.name)) for p in photographs}
+    if absent := [p.relative for p in photographs if of_photograph[p.name] is None]:
         raise ValueError(f"{given}: has no line for {len(absent)} of {len(photographs)} photographs: {_few(absent)}")
-    return {name: labels for name, labels in found.items() if labels is not None}
+    return {name: labels for name, labels in of_photograph.items() if labels is not None}
 
 
 def _read(path: Path, classes: list[str]) -> dict[str, list[str]]:

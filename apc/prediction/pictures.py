@@ -35,8 +35,8 @@ def overlay(photo: np.ndarray, labels: np.ndarray, classes: list[str]) -> Image.
     picture = painted(photo, labels, size)
     text = _font(max(14, round(max(size) / 34)))
     _name_regions(picture, labels, classes, text)
-    found = [c for c in np.argsort(-shares, kind="stable") if c and shares[c] > 0]
-    words = [(tuple(palette()[c].tolist()), f"{classes[c]} {_in_words(shares[c])}") for c in found]
+    shown = [c for c in np.argsort(-shares, kind="stable") if c and shares[c] > 0]
+    words = [(tuple(palette()[c].tolist()), f"{classes[c]} {_in_words(shares[c])}") for c in shown]
     return _below(picture, _legend(words or [(PAPER, "no class found")], picture.width, text))
 
 

@@ -155,7 +155,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     text += [*importance.importance_table(tried), *importance.pruned_table(tried, rows)]
     text += [] if entry.search else plain_words(entry, group)
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
-    text += comparison.compared(races, group.rows)
+    text += comparison.cost_table(races, group.rows)
     shown = Shown(entry, group, place, whole.labels, stages, tried, races)
     text += figures(shown, reports / "figures" / name)
     text += [*verdict_table(judged), *explanations(entry, group, judged)]

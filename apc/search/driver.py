@@ -15,7 +15,8 @@ from typing import Any
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
 from apc.runs.folder import RunsFolder
-from apc.search import callbacks, spaces, worker
+from apc.search import callbacks, worker
+from apc.search.draws import draws
 from apc.search.plans import Interrupted, Plan, Result
 from apc.search.progress import NoView, View
 from apc.search.ray_session import Resources, exclusive, fit, quiet, session, sigterm_as_sigint
@@ -72,7 +73,7 @@ def optuna_search(
     settings, runs = definition.settings, runs.resolve()
     if (rule := settings.stop_early) != "none" and resources.num_workers > 1:
         raise ValueError(f"--stop-early {rule} works with one process a trial, not {resources.num_workers}")
-    spaces.draws(definition.space, definition.base, definition.source)  # nothing is written for one that is wrong
+    draws(definition.space, definition.base, definition.source)  # nothing is written for one that is wrong
     with exclusive(runs, definition.name):
         study = Study(replace(definition, base=_absolute(definition.base)), runs)
         try:

@@ -8,7 +8,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from apc.config import Config, to_dict
-from apc.search.spaces import DRAWS, Draw, SearchSettings, samples
+from apc.search.draws import DRAWS, samples
+from apc.search.spaces import Draw, SearchSettings
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,12 @@ def test_a_finished_run_is_measured_once_from_its_checkpoint(
     def twice(*words: Any) -> dict[str, Any]:
         raise AssertionError("measured again")
 
-    assert remeasure.kept(row, runs, "cosine", twice)["metrics"]["inter_cosine"] == found.metrics["inter_cosine"]
+    assert (
+        remeasure.measured_once(row, runs, "cosine", twice)["metrics"]["inter_cosine"] == found.metrics["inter_cosine"]
+    )
     path = runs / row.run / "measured" / "cosine.json"
     path.write_text(path.read_text()[:20])  # a damaged file is measured again
-    assert remeasure.kept(row, runs, "cosine", measure)["metrics"] == json.loads(path.read_text())["metrics"]
+    assert remeasure.measured_once(row, runs, "cosine", measure)["metrics"] == json.loads(path.read_text())["metrics"]
     capsys.readouterr()
-    assert remeasure.kept(replace(row, run="elsewhere"), runs, "cosine", twice) == {}
+    assert remeasure.measured_once(replace(row, run="elsewhere"), runs, "cosine", twice) == {}
     assert "not measured: " in (told := capsys.readouterr().err) and "elsewhere" in told

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from golden_files import tensors
+from propagated import label_along
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,7 +14,7 @@ from apc import data
 from apc.config import Config
 from apc.methods import afa as module
 from apc.methods import affinity as pairs
-from apc.methods.afa import AFA, DILATIONS, HIGH, LOW, SCALES, VOC
+from apc.methods.afa import AFA, DILATIONS, LEVELS, SCALES, VOC
 from apc.methods.cam import multi_scale_cam, refined_label
 from apc.methods.published import afa, afa_pocket
 from apc.methods.registry import build
@@ -23,10 +24,10 @@ from apc.training.run import run
 
 def test_golden_refined_label_at_afas_two_levels() -> None:
     g = tensors("refine_label")
-    assert g["thre_afa"].tolist() == [HIGH, LOW]
+    assert g["thre_afa"].tolist() == list(LEVELS)
     cam, (image, foreground) = torch.zeros(2, 20, 64, 64), g["present"].T
     cam[image, foreground] = g["present_cams"]
-    made = refined_label(PAR(DILATIONS, 10), g["images"], cam, g["cls_label"], HIGH, LOW)
+    made = refined_label(PAR(DILATIONS, 10), g["images"], cam, g["cls_label"], LEVELS)
     for label, expected, (top, bottom, left, right) in zip(made, g["refined_afa"], g["img_box"].tolist(), strict=True):
         boxed = torch.full_like(label, 255)
         boxed[top:bottom, left:right] = label[top:bottom, left:right]
@@ -95,7 +96,7 @@ def test_labels_come_from_cams_at_three_scales_and_then_from_propagated_ones(
     own = method.cam(method.encoder(images)[-1], images)
     with torch.no_grad():
         cams = multi_scale_cam(lambda x: method.cam(method.encoder(x)[-1], x), images, SCALES)
-        plain = refined_label(method.par, images, cams, labels, HIGH, LOW)
+        plain = refined_label(method.par, images, cams, labels, LEVELS)
     decoder, affinity = method.targets(images, labels, own, VOC.decoder)
     assert torch.equal(decoder, plain) and torch.equal(affinity, plain)
 
@@ -103,7 +104,7 @@ def test_labels_come_from_cams_at_three_scales_and_then_from_propagated_ones(
         method.encoder(F.interpolate(images, scale_factor=1.5, mode="bilinear", align_corners=False))
     flow = pairs.transition(method.affinity(heard), pairs.window((18, 18), 3))  # 3 of 12 patches, as 8 of 32
     small = F.interpolate(cams, size=(18, 18), mode="bilinear", align_corners=False)
-    along = pairs.label_along(method.par, images, small, labels, flow, HIGH, LOW)
+    along = label_along(method.par, images, small, labels, flow, LEVELS)
     decoder, affinity = method.targets(images, labels, own, VOC.decoder + 0.01)
     assert torch.equal(decoder, along) and torch.equal(affinity, plain) and not torch.equal(along, plain)
     monkeypatch.setattr(method, "timing", module.COCO)

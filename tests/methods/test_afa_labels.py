@@ -11,7 +11,7 @@ from torch import Tensor
 from apc.config import Config
 from apc.methods import afa as module
 from apc.methods import affinity, losses
-from apc.methods.afa import AFA, COCO, DILATIONS, HIGH, LOW, SCALES, VOC
+from apc.methods.afa import AFA, COCO, DILATIONS, LEVELS, SCALES, VOC
 from apc.methods.published import afa_pocket
 from apc.methods.registry import build
 
@@ -84,7 +84,7 @@ def test_a_cam_of_the_background_s_level_shares_its_pixel_with_it(
 
 def test_the_published_levels_times_and_weights(tiny: Config) -> None:
     # method-spec 2: of 20,000 iterations, and of 80,000 on COCO; there the affinity's labels are propagated too
-    assert (HIGH, LOW) == (0.55, 0.35) and SCALES == (1.0, 0.5, 1.5) and DILATIONS == (1, 2, 4, 8, 12, 24)
+    assert LEVELS == (0.55, 0.35) and SCALES == (1.0, 0.5, 1.5) and DILATIONS == (1, 2, 4, 8, 12, 24)
     assert VOC._asdict() == {"start": 0.1, "decoder": 0.3, "affinity": 1.0, "par_steps": 10}
     assert COCO._asdict() == {"start": 0.0625, "decoder": 0.1875, "affinity": 0.1875, "par_steps": 15}
     for dataset, timing in (("pocket", VOC), ("voc", VOC), ("coco", COCO)):

@@ -3,11 +3,12 @@
 import pytest
 import torch
 from golden_files import tensors
+from propagated import label_along
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from apc.methods import affinity as pairs
-from apc.methods.afa import DILATIONS, HIGH, LOW
+from apc.methods.afa import DILATIONS, LEVELS
 from apc.methods.cam import shares
 from apc.models.par import PAR
 
@@ -30,7 +31,7 @@ def test_golden_affinity_label_window_and_loss() -> None:
     assert pairs.affinity_loss(affinity, everywhere).item() == pytest.approx(g["loss_nomask"].item(), abs=1e-6)
 
 
-@pytest.mark.parametrize("background", [LOW, HIGH])
+@pytest.mark.parametrize("background", [LEVELS.low, LEVELS.high])
 def test_golden_propagation(background: float) -> None:
     g = tensors("afa_propagate")
     cam, (image, foreground) = torch.zeros(2, 20, 10, 10), g["present_fg"].T
@@ -108,10 +109,10 @@ def test_labels_of_a_batch_equal_those_of_its_images_one_by_one() -> None:
     par, labels = PAR((1, 2), 3), torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 0]])
     images, cam = torch.rand(3, 3, 32, 32), torch.rand(3, 3, 4, 4)
     flow = pairs.transition(torch.rand(3, 16, 16), pairs.window((4, 4), 1))
-    made = pairs.label_along(par, images, cam, labels, flow, HIGH, LOW)
+    made = label_along(par, images, cam, labels, flow, LEVELS)
     for i in range(3):
         one = slice(i, i + 1)
-        alone = pairs.label_along(par, images[one], cam[one], labels[one], flow[one], HIGH, LOW)
+        alone = label_along(par, images[one], cam[one], labels[one], flow[one], LEVELS)
         assert torch.equal(made[one], alone)
     assert set(made[0].unique().tolist()) <= {0, 1, 3, 255} and {1, 3} & set(made[0].unique().tolist())
     assert not made[1].any()  # an image without classes is background
@@ -126,7 +127,7 @@ def test_objects_are_where_the_strict_level_finds_them_and_background_where_both
     def nothing(images: Tensor, scores: Tensor) -> Tensor:
         return scores
 
-    made = pairs.label_along(nothing, torch.rand(1, 3, 16, 48), cam, torch.tensor([[1]]), flow, HIGH, LOW)
+    made = label_along(nothing, torch.rand(1, 3, 16, 48), cam, torch.tensor([[1]]), flow, LEVELS)
     assert [made[0, 8, x].item() for x in (8, 24, 40)] == [1, 255, 0]
 
 
@@ -134,7 +135,7 @@ def test_plain_and_propagated_scores_refined_at_once_are_those_refined_one_after
     torch.manual_seed(0)
     par, images, cam = PAR((1, 2), 3), torch.rand(2, 3, 32, 40), torch.rand(2, 3, 32, 40)
     classes, along = pairs.own_classes(torch.tensor([[1, 0, 1], [0, 1, 0]])), torch.rand(2, 6, 32, 40)
-    plain = shares(cam, classes, HIGH, LOW)
+    plain = shares(cam, classes, LEVELS)
     at_half = F.interpolate(along, size=(16, 20), mode="bilinear", align_corners=True)
     joined = pairs.refine_scores(par, images, torch.cat([plain, at_half], 1))
     parts = [pairs.refine_scores(par, images, scores) for scores in (plain, along)]

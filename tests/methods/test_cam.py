@@ -4,17 +4,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from apc.methods.affinity import Levels
 from apc.methods.cam import cam_probabilities, cam_to_label, multi_scale_cam, shares
 
 
 def test_a_value_at_a_level_lies_below_it() -> None:
     cam = torch.tensor([0.0, 0.25, 0.375, 0.75, 0.875, 1.0]).view(1, 1, 1, 6)
-    assert cam_to_label(cam, torch.ones(1, 1), 0.75, 0.25).tolist() == [[[0, 0, 255, 255, 1, 1]]]
+    assert cam_to_label(cam, torch.ones(1, 1), Levels(0.75, 0.25)).tolist() == [[[0, 0, 255, 255, 1, 1]]]
 
 
 def test_the_strongest_of_the_image_s_own_classes_is_the_label() -> None:
     cam = torch.tensor([[0.9, 0.8], [0.8, 0.9], [1.0, 1.0]]).view(1, 3, 1, 2)
-    assert cam_to_label(cam, torch.tensor([[1, 1, 0]]), 0.7, 0.25).tolist() == [[[1, 2]]]
+    assert cam_to_label(cam, torch.tensor([[1, 1, 0]]), Levels(0.7, 0.25)).tolist() == [[[1, 2]]]
 
 
 def test_the_background_is_a_constant_among_the_classes() -> None:
@@ -25,7 +26,7 @@ def test_the_background_is_a_constant_among_the_classes() -> None:
 
 def test_shares_stand_under_the_high_level_first_and_under_the_low_one_behind() -> None:
     cam = torch.full((1, 1, 4, 4), 0.5)
-    made = shares(cam, torch.tensor([[0, 1]]), 0.7, 0.2)
+    made = shares(cam, torch.tensor([[0, 1]]), Levels(0.7, 0.2))
     assert made.shape == (1, 4, 2, 2)
     expected = torch.tensor([[0.7, 0.5], [0.2, 0.5]]).softmax(1).flatten()  # background and class, high and low
     torch.testing.assert_close(made[0, :, 0, 0], expected)

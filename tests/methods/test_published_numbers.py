@@ -35,7 +35,7 @@ def test_afa_begins_its_terms_and_labels_when_the_official_code_does() -> None:
     # spec 2: 2,000 and 6,000 of 20,000 steps, the affinity's labels never propagated, 10 steps of PAR (0.2)
     assert afa.VOC == (0.1, 0.3, 1.0, 10)
     assert afa.COCO == (0.0625, 0.1875, 0.1875, 15)  # spec 2: 5,000, 15,000 and 15,000 of 80,000; 15 steps of PAR
-    assert (afa.HIGH, afa.LOW, afa.SCALES, afa.HEADS) == (0.55, 0.35, (1.0, 0.5, 1.5), 10.0)  # spec 2 and 0.3
+    assert (afa.LEVELS, afa.SCALES, afa.HEADS) == ((0.55, 0.35), (1.0, 0.5, 1.5), 10.0)  # spec 2 and 0.3
 
 
 def test_toco_begins_its_terms_and_labels_when_the_official_code_does() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from golden_files import boxed, tensors
 
-from apc.methods.affinity import affinity_label
+from apc.methods.affinity import Levels, affinity_label
 from apc.methods.token_contrast import (
     ProjectionHead,
     class_contrast,
@@ -42,7 +42,7 @@ def test_golden_class_contrast_with_its_gradient(temperature: float) -> None:
 
 def test_golden_levels_of_objects() -> None:
     g = tensors("toco_ptc")
-    ours = object_levels(g["cam"], g["cls_label"], float(g["high_thre"]), float(g["low_thre"])).long()
+    ours = object_levels(g["cam"], g["cls_label"], Levels(float(g["high_thre"]), float(g["low_thre"]))).long()
     inside = boxed(torch.zeros_like(ours), g["img_box"]) == 0
     assert torch.equal(ours[inside], g["roi_mask"].long()[inside])
 
@@ -111,4 +111,4 @@ def test_alike_patches_are_drawn_together_unlike_ones_apart_and_none_to_itself()
 
 def test_a_pixel_at_the_low_level_is_background_and_one_at_the_high_level_is_an_object() -> None:
     cam = torch.tensor([0.0, 0.25, 0.375, 0.625, 0.75, 1.0]).view(1, 1, 1, 6)
-    assert object_levels(cam, torch.ones(1, 1), 0.75, 0.25).tolist() == [[[0, 0, 1, 1, 2, 2]]]
+    assert object_levels(cam, torch.ones(1, 1), Levels(0.75, 0.25)).tolist() == [[[0, 0, 1, 1, 2, 2]]]

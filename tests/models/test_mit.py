@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from apc.config import Config
 from apc.models.build import build_encoder
-from apc.models.mit import MiT, MiTEncoder, ReducedAttention, SegFormerHead, build_mit, own_names
+from apc.models.mit import MiT, MiTEncoder, ReducedAttention, SegFormerHead, build_mit
+from apc.models.mit_weights import own_names
 
 CFG = Config(
     method="afa", encoder="mit_b1", image_size=96, decoder_blocks=(1, 2, 3, 4), frozen_epochs=0, unfreeze_blocks=8
@@ -149,7 +150,7 @@ def test_attention_equals_a_softmax_over_the_coarser_keys_written_out() -> None:
 
 def test_the_head_that_mixes_before_it_resizes_equals_the_one_that_mixes_after() -> None:
     torch.manual_seed(2)
-    head = SegFormerHead([6, 10], 8, 3, "batch", 0.5).eval()
+    head = SegFormerHead([6, 10], 3, Config(decoder_width=8, decoder_dropout=0.5)).eval()
     assert isinstance(head.norm, nn.BatchNorm2d)
     nn.init.uniform_(head.norm.running_mean)  # type: ignore[arg-type]
     blocks = [torch.randn(2, 8, 12, 6), torch.randn(2, 2, 3, 10)]

@@ -5,6 +5,7 @@ import torch
 from golden_files import boxed, tensors
 
 from apc.methods import losses
+from apc.methods.affinity import Levels
 from apc.methods.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
 from apc.models.par import PAR
 
@@ -43,7 +44,7 @@ def test_golden_refined_label(name: str) -> None:
     for (image, channel), present in zip(g["present"].tolist(), g["present_cams"], strict=True):
         cam[image, channel] = present
     high, low = g[f"thre_{name}"].tolist()
-    ours = boxed(refined_label(PAR(), g["images"], cam, g["cls_label"], high, low), g["img_box"])
+    ours = boxed(refined_label(PAR(), g["images"], cam, g["cls_label"], Levels(high, low)), g["img_box"])
     assert (ours == g[f"refined_{name}"].long()).float().mean() > 0.999
 
 
@@ -61,9 +62,9 @@ def test_golden_cam_over_scales() -> None:
 
 def test_golden_labels_of_a_cam() -> None:
     g = tensors("toco_ptc")
-    ours = cam_to_label(g["cam"], g["cls_label"], float(g["high_thre"]), float(g["low_thre"]))
+    ours = cam_to_label(g["cam"], g["cls_label"], Levels(float(g["high_thre"]), float(g["low_thre"])))
     assert torch.equal(boxed(ours, g["img_box"]), g["pseudo_label"])
-    plain = cam_to_label(g["cam"], g["cls_label"], float(g["bkg_thre"]), float(g["bkg_thre"]))
+    plain = cam_to_label(g["cam"], g["cls_label"], Levels(float(g["bkg_thre"]), float(g["bkg_thre"])))
     assert torch.equal(plain, g["pseudo_label_eval"])
 
 

@@ -10,13 +10,14 @@ import pytest
 import search_spaces
 from apc.config import Config
 from apc.search import spaces
+from apc.search.draws import DRAWS, draws
 from apc.search.spaces import Above, Choice, Real, SearchSettings, Space, Whole
 from apc.search.study_settings import StudyDefinition, changes, journal_settings
 from search_spaces import joint
 
 
 def test_a_knob_exists_exactly_where_its_condition_holds() -> None:
-    drawn = spaces.draws(search_spaces.draw_of(joint), Config(), "joint")  # type: ignore[arg-type]
+    drawn = draws(search_spaces.draw_of(joint), Config(), "joint")  # type: ignore[arg-type]
     assert {values["pooling"] for values in drawn} == {"adaptive_k", "top_k", "max", "average"}
     for values in drawn:
         assert ("k" in values) == (values["pooling"] in ("top_k", "adaptive_k"))
@@ -79,9 +80,9 @@ def test_a_condition_that_changed_is_told_of_its_knob_alone() -> None:
         }
         return functools.partial(spaces.suggest, space)
 
-    both = len([v for v in spaces.draws(where("top_k", "adaptive_k"), Config(), "x") if "k" in v])
-    few = len([v for v in spaces.draws(where("top_k"), Config(), "x") if "k" in v])
-    assert 0 < few < both < spaces.DRAWS
+    both = len([v for v in draws(where("top_k", "adaptive_k"), Config(), "x") if "k" in v])
+    few = len([v for v in draws(where("top_k"), Config(), "x") if "k" in v])
+    assert 0 < few < both < DRAWS
     assert told(where("top_k", "adaptive_k"), where("top_k")) == [
         f"k was in {both} of 64 settings drawn, is in {few}: its condition is another"
     ]

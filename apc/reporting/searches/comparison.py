@@ -14,23 +14,23 @@ from apc.runs.rows import Row
 
 def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, list[Trial]]:
     """Trials of each search the experiment compares, by its title; searches that have not been run are left out."""
-    found = {}
+    compared = {}
     for name in entry.compares:
         search = described(name)
         path = reports / "results" / name / f"{dataset}.jsonl"
         rows = read(path)[0] if path.is_file() else []
         groups = separate(rows, search.knobs)
         if groups:
-            found[search.title] = trials(groups[0], rows, search.metric)
-    return found
+            compared[search.title] = trials(groups[0], rows, search.metric)
+    return compared
 
 
-def compared(found: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> list[str]:
+def cost_table(searches: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> list[str]:
     """The searches as a table, and the sentence that says which setting is better; `rows` are those that judge."""
     from pandas import DataFrame
 
-    budget = min((sum(t.epochs for t in search) for search in found.values()), default=0)
-    lines = [line for title, search in found.items() if (line := _cost_and_best(title, search, budget))]
+    budget = min((sum(t.epochs for t in search) for search in searches.values()), default=0)
+    lines = [line for title, search in searches.items() if (line := _cost_and_best(title, search, budget))]
     if not lines:
         return []
     return [

@@ -31,20 +31,20 @@ class Timeline(NamedTuple):
 
 
 @once
-def history(found: Sequence[Trial], metric: str, paper: str, path: Path) -> Path | None:
+def history(tried: Sequence[Trial], metric: str, paper: str, path: Path) -> Path | None:
     """Scores of the trials with the best so far; left over the trials, then over the epochs trained until then. Of a
     search with two objectives their front is on the right."""
-    done = complete(found)
+    done = complete(tried)
     if not done:
         return None
-    best_of_two = front(found)
+    best_of_two = front(tried)
     figure, axes = empty(9 if best_of_two else 7, 3.0, 1, 3 if best_of_two else 2)
     axes[1].sharey(axes[0])
     axes[1].tick_params(labelleft=False)
     if best_of_two:
-        _front(axes[2], found, best_of_two)
-    for ax, timeline in zip(axes, _timelines(found), strict=False):
-        _history(ax, found, timeline, paper)
+        _front(axes[2], tried, best_of_two)
+    for ax, timeline in zip(axes, _timelines(tried), strict=False):
+        _history(ax, tried, timeline, paper)
     axes[0].set_ylabel(f"{metric} (%)")
     legend_below(figure, axes)
     return save(figure, path)
@@ -104,9 +104,9 @@ def _front(ax: "Axes", trials: Sequence[Trial], best: Sequence[Trial]) -> None:
 
 
 @once
-def against_knobs(found: Sequence[Trial], metric: str, path: Path) -> Path | None:
+def against_knobs(tried: Sequence[Trial], metric: str, path: Path) -> Path | None:
     """Score against each knob among the complete trials that have it, coloured by the first knob that is no number."""
-    done = complete(found)
+    done = complete(tried)
     names = varied(done)
     if not names:
         return None
@@ -145,12 +145,12 @@ def _against_knob(ax: "Axes", done: Sequence[Trial], name: str, kind: str) -> No
 
 
 @once
-def parallel(found: Sequence[Trial], metric: str, path: Path) -> Path | None:
+def parallel(tried: Sequence[Trial], metric: str, path: Path) -> Path | None:
     """Parallel coordinates: a line a complete trial over its knobs to its score, the better the lighter and on top."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    done = complete(found)
+    done = complete(tried)
     names = varied(done)
     if len(names) < 2:
         return None
@@ -206,7 +206,7 @@ def _bare_frame(ax: "Axes", names: Sequence[str]) -> None:
 @once
 def race(searches: Mapping[str, Sequence[Trial]], metric: str, path: Path) -> Path | None:
     """Best score so far of several searches over the epochs they trained."""
-    lines = {name: best_so_far(found) for name, found in searches.items() if complete(found)}
+    lines = {name: best_so_far(tried) for name, tried in searches.items() if complete(tried)}
     if not lines:
         return None
     figure, (ax,) = empty(5, 3.0, 1, 1)

@@ -45,14 +45,14 @@ class Range(NamedTuple):
         return (place - low) / (high - low) if high > low else 0.5
 
 
-def importances(found: Sequence[Trial]) -> list[Importance]:
+def importances(tried: Sequence[Trial]) -> list[Importance]:
     """Two measures for each knob that varies, largest first by the first of them; empty with too few trials.
 
     PED-ANOVA (Watanabe et al. 2023, as in Optuna) asks which knobs set the best quarter of the trials apart from all,
     and is given as a share of its sum. The other asks which share of the variance of all trials' ranks lies between
     the values of a knob (numbers in thirds), less what chance alone puts there.
     """
-    done = [t for t in found if t.state == "complete"]
+    done = [t for t in tried if t.state == "complete"]
     names = varied(done)
     if len(done) < FEWEST or len(names) < 2:
         return []
@@ -119,15 +119,15 @@ def of_ranks(done: Sequence[Trial], name: str) -> float:
     return max(between - chance, 0.0) / whole
 
 
-def at_an_end(experiment: str, found: Sequence[Trial]) -> list[str]:
+def at_an_end(experiment: str, tried: Sequence[Trial]) -> list[str]:
     """A sentence for each knob whose best value lies at an end of its space, or of the values tried without a space."""
-    done = complete(found)
+    done = complete(tried)
     lines = []
     for name, value in (done[0].values if done else {}).items():
-        tried = values_of(done, name)
-        if not are_numbers(tried) or len(set(tried)) < 3:
+        values = values_of(done, name)
+        if not are_numbers(values) or len(set(values)) < 3:
             continue
-        ends = _range(experiment, name) or Range(min(tried), max(tried), False)
+        ends = _range(experiment, name) or Range(min(values), max(values), False)
         share = ends.share(value)
         if min(share, 1 - share) < 0.01:
             end = "low" if share < 0.5 else "high"
@@ -156,26 +156,26 @@ def varied(done: Sequence[Trial]) -> list[str]:
     return [name for name in names if len({str(t.values.get(name)) for t in done}) > 1]
 
 
-def sentences(found: Sequence[Trial], metric: str, paper: str) -> list[str]:
+def sentences(tried: Sequence[Trial], metric: str, paper: str) -> list[str]:
     """The search in words: what it cost, what it found and when, and what to mistrust."""
-    done = complete(found)
-    counts = {state: sum(t.state == state for t in found) for state in ("complete", "pruned", "failed")}
+    done = complete(tried)
+    counts = {state: sum(t.state == state for t in tried) for state in ("complete", "pruned", "failed")}
     lines = [
-        f"{len(found)} trials: {counts['complete']} complete, {counts['pruned']} PRUNED (stopped early, in no mean), "
-        f"{counts['failed']} failed; {sum(t.epochs for t in found)} epochs and {sum(t.hours for t in found):.1f} hours "
+        f"{len(tried)} trials: {counts['complete']} complete, {counts['pruned']} PRUNED (stopped early, in no mean), "
+        f"{counts['failed']} failed; {sum(t.epochs for t in tried)} epochs and {sum(t.hours for t in tried):.1f} hours "
         "of training in all.",
-        *pareto.sentences(found),
+        *pareto.sentences(tried),
     ]
     if not done:
         return lines
-    best, epochs = done[0], sum(t.epochs for t in found if t.number <= done[0].number)
+    best, epochs = done[0], sum(t.epochs for t in tried if t.number <= done[0].number)
     outcome = f"**Best: {best.label}**, `{metric}` {best.score:.1f}, found by trial {best.number} after {epochs} epochs"
     own = next((t for t in done if t.label == paper), None)
     if own and own is not best:
         rank = done.index(own) + 1
         outcome += f"; the paper's setting scores {own.score:.1f} there and is number {rank} of {len(done)}"
     lines.append(outcome + ". The best of many noisy scores is partly luck: only runs made afterwards judge it.")
-    return [*lines, *_agreement(importances(found))]
+    return [*lines, *_agreement(importances(tried))]
 
 
 def _agreement(measures: Sequence[Importance]) -> list[str]:
@@ -191,11 +191,11 @@ def _agreement(measures: Sequence[Importance]) -> list[str]:
     ]
 
 
-def importance_table(found: Sequence[Trial]) -> list[str]:
+def importance_table(tried: Sequence[Trial]) -> list[str]:
     """The two measures side by side, with what they are."""
     from pandas import DataFrame
 
-    measures = importances(found)
+    measures = importances(tried)
     if not measures:
         return []
     shown = DataFrame(
@@ -217,7 +217,7 @@ def importance_table(found: Sequence[Trial]) -> list[str]:
     ]
 
 
-def pruned_table(found: Sequence[Trial], rows: Sequence[Row]) -> list[str]:
+def pruned_table(tried: Sequence[Trial], rows: Sequence[Row]) -> list[str]:
     """Trials stopped early, folded away, each with its last score: none of them is a result."""
     from pandas import DataFrame
 
@@ -230,7 +230,7 @@ def pruned_table(found: Sequence[Trial], rows: Sequence[Row]) -> list[str]:
             "last score": tables.PENDING if math.isnan(t.last) else f"{t.last:.1f}",
             "why": stopped.get(t.label, ""),
         }
-        for t in found
+        for t in tried
         if t.state == "pruned"
     ]
     if not lines:

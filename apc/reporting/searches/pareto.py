@@ -11,26 +11,26 @@ SHOWN = 10
 """Settings of a front in its sentence."""
 
 
-def with_two(found: Sequence[Trial]) -> list[Trial]:
+def with_two(tried: Sequence[Trial]) -> list[Trial]:
     """Complete trials that have both objectives of the first of them."""
-    done = [t for t in found if t.state == "complete" and t.objectives]
+    done = [t for t in tried if t.state == "complete" and t.objectives]
     return [t for t in done if t.search["objectives"] == done[0].search["objectives"]]
 
 
-def front(found: Sequence[Trial]) -> list[Trial]:
+def front(tried: Sequence[Trial]) -> list[Trial]:
     """Trials that none beats in one objective without losing in the other, by the second objective."""
-    done = with_two(found)
+    done = with_two(tried)
     best = unbeaten([t.objectives for t in done], done[0].search["objectives"]) if done else []
     return sorted((t for t, is_best in zip(done, best, strict=True) if is_best), key=lambda t: t.objectives[1])
 
 
-def sentences(found: Sequence[Trial]) -> list[str]:
+def sentences(tried: Sequence[Trial]) -> list[str]:
     """How the trials were searched, a sentence a search, and the settings on the front."""
     lines = []
-    for search in {json.dumps(t.search, sort_keys=True): t.search for t in found if t.search}.values():
+    for search in {json.dumps(t.search, sort_keys=True): t.search for t in tried if t.search}.values():
         settings = [f"{name.replace('_', ' ')} {_written(value)}" for name, value in search.items()]
         lines.append(f"Searched with {', '.join(settings)}.")
-    if best := front(found):
+    if best := front(tried):
         first, other = best[0].search["objectives"]
         points = "; ".join(f"{t.label} ({t.objectives[0]:.1f}, {t.objectives[1]:.1f})" for t in best[:SHOWN])
         more = f"; and {len(best) - SHOWN} more" if len(best) > SHOWN else ""

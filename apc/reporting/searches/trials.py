@@ -95,15 +95,15 @@ def values_of(trials: Sequence[Trial], knob: str) -> list[Any]:
     return [trial.values[knob] for trial in trials if knob in trial.values]
 
 
-def complete(found: Sequence[Trial]) -> list[Trial]:
+def complete(tried: Sequence[Trial]) -> list[Trial]:
     """Those with a final score, the best first."""
-    return sorted((t for t in found if t.state == "complete"), key=lambda t: -t.score)
+    return sorted((t for t in tried if t.state == "complete"), key=lambda t: -t.score)
 
 
-def best_so_far(found: Sequence[Trial]) -> list[BestSoFar]:
+def best_so_far(tried: Sequence[Trial]) -> list[BestSoFar]:
     """An entry after each complete trial, in the order proposed."""
     line, epochs, best = [], 0, -math.inf
-    for trial in found:
+    for trial in tried:
         epochs += trial.epochs
         if trial.state == "complete":
             best = max(best, trial.score)

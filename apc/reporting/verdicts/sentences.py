@@ -6,44 +6,58 @@ from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.statistics import summary
 
 WIDE = 5.0
-"""Points of standard deviation over seeds above which the single seeds are told."""
+"""Points of standard deviation over seeds above which the single seeds are listed."""
 
 
 def plain_words(entry: TableEntry, group: Group) -> list[str]:
     """The measured order beside the paper's, wide spreads seed by seed, and how many patches Algorithm 1 takes."""
-    text = []
-    printed = entry.printed
-    if printed:
-        means = {
-            label: summary(group.scores(label, entry.metric).values()).mean
-            for label in entry.rows
-            if label in printed and group.scores(label, entry.metric)
-        }
-        ours = " < ".join(sorted(means, key=lambda label: means[label]))
-        theirs = " < ".join(sorted(means, key=lambda label: printed[label]))
-        same = "The paper has the same order" if ours == theirs else "The paper has another order"
-        if len(means) > 1:
-            text.append(f"Order of the means of `{entry.metric}`: {ours}. {same}: {theirs}.")
+    return [*_order(entry, group), *_wide_spreads(group), *_patches_taken(entry, group)]
+
+
+def _order(entry: TableEntry, group: Group) -> list[str]:
+    """The rows by our means and by the paper's numbers; nothing below two rows."""
+    printed = entry.printed or {}
+    means = {
+        label: summary(group.scores(label, entry.metric).values()).mean
+        for label in entry.rows
+        if label in printed and group.scores(label, entry.metric)
+    }
+    if len(means) < 2:
+        return []
+    ours = " < ".join(sorted(means, key=lambda label: means[label]))
+    theirs = " < ".join(sorted(means, key=lambda label: printed[label]))
+    same = "The paper has the same order" if ours == theirs else "The paper has another order"
+    return [f"Order of the means of `{entry.metric}`: {ours}. {same}: {theirs}."]
+
+
+def _wide_spreads(group: Group) -> list[str]:
+    """Rows whose seeds differ by more than WIDE, with the single seeds."""
     wide = {label: s for label in group.labels if (s := summary(group.scores(label, "miou").values())).std > WIDE}
-    if wide:
-        listed = "; ".join(
-            f"`{label}` {s.mean:.1f} (n = {s.n}, single seeds: {tables.single_values(group, label)})"
-            for label, s in wide.items()
-        )
-        text.append(f"`miou` differs much between seeds here: {listed}.")
+    if not wide:
+        return []
+    listed = "; ".join(
+        f"`{label}` {s.mean:.1f} (n = {s.n}, single seeds: {tables.single_values(group, label)})"
+        for label, s in wide.items()
+    )
+    return [f"`miou` differs much between seeds here: {listed}."]
+
+
+def _patches_taken(entry: TableEntry, group: Group) -> list[str]:
+    """A sentence for each row with adaptive-K pooling that was measured."""
+    sentences = []
     for label in entry.rows:
         configs = [row.config for row in group.rows if row.row == label and row.config.get("pooling") == "adaptive_k"]
-        taken = summary(group.scores(label, "mean_k").values()).mean
-        if not configs or taken != taken:
+        taken = summary(group.scores(label, "mean_k").values())
+        if not configs or not taken.n:
             continue
         most = float(configs[0].get("k", 1))
-        line = (
+        sentence = (
             f"`{label}`: after training, on the first 128 validation images at scored size, Algorithm 1 takes "
-            f"{taken:.2f} patches on average of at most {most:g} for a class present in the image."
+            f"{taken.mean:.2f} patches on average of at most {most:g} for a class present in the image."
         )
-        if taken > 0.9 * most:
-            line += " That is nearly k of k, so it works almost as top-K pooling and can hardly score differently."
-        elif taken < 1 + 0.1 * (most - 1):
-            line += " That is nearly one, so it works almost as max pooling and can hardly score differently."
-        text.append(line)
-    return text
+        if taken.mean > 0.9 * most:
+            sentence += " That is nearly k of k, so it works almost as top-K pooling and can hardly score differently."
+        elif taken.mean < 1 + 0.1 * (most - 1):
+            sentence += " That is nearly one, so it works almost as max pooling and can hardly score differently."
+        sentences.append(sentence)
+    return sentences

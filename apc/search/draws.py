@@ -1,0 +1,68 @@
+"""Settings drawn of a define-by-run space to look at it: whether it fits Config, and what it is."""
+
+import zlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from apc.config import Config
+from apc.search.spaces import Draw, fits
+
+if TYPE_CHECKING:
+    import optuna
+
+DRAWS = 64
+"""Settings drawn of a space to look at it."""
+
+
+class Sample(NamedTuple):
+    """One setting drawn of a space."""
+
+    values: dict[str, Any]
+    """Config field -> value."""
+    ranges: dict[str, str]
+    """Knob that exists in this setting -> what it may be, as text."""
+
+
+def draws(draw: Draw, base: Config, source: str) -> list[dict[str, Any]]:
+    """Settings of a define-by-run space drawn at random, always the same ones, checked against Config.
+
+    ValueError names `source` and what is wrong: a field that is not there, a value that does not fit, a range upside
+    down, a name that the function does not know.
+    """
+    return [sample.values for sample in samples(draw, base, source)]
+
+
+def samples(draw: Draw, base: Config, source: str) -> list[Sample]:
+    """Settings as `draws` gives them, each with what its knobs may be."""
+    import optuna
+
+    class Each(optuna.samplers.BaseSampler):
+        """At random, the ends of a range often, where a condition may change; and no knob's values depend on which
+        others there are, so that a change shows where it was made."""
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+            seed = zlib.crc32(f"{trial.number} {param_name}".encode())
+            if seed % 8 < 2 and hasattr(param_distribution, "low"):
+                return param_distribution.high if seed % 8 else param_distribution.low
+            own = optuna.samplers.RandomSampler(seed=seed)
+            return own.sample_independent(study, trial, param_name, param_distribution)
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=Each())
+    return [_sample(draw, study.ask(), base, source) for _ in range(DRAWS)]
+
+
+def _sample(draw: Draw, trial: "optuna.Trial", base: Config, source: str) -> Sample:
+    try:
+        values = draw(trial)
+    except (ValueError, KeyError, NameError, TypeError, AttributeError) as error:
+        raise ValueError(f"{source}: space(trial) fails ({type(error).__name__}: {error})") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
+    fits(values, base, source)
+    return Sample(values, {name: repr(kind) for name, kind in trial.distributions.items()})
