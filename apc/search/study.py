@@ -19,8 +19,8 @@ from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
+from apc.search.run_queue import Counts
 from apc.search.samplers import STARTUP, sampler
-from apc.search.schedule import Counts
 from apc.search.study_settings import StudyDefinition, journal_settings
 from apc.training.run import identity
 

@@ -12,7 +12,7 @@ from rows import stripped
 from apc.config import from_dict, pocket
 from apc.flags import spelt
 from apc.runs.rows import load_rows
-from apc.search.schedule import Schedule
+from apc.search.run_queue import Schedule
 from apc.training.run import identity, run
 from search_spaces.pooling import PLAN
 

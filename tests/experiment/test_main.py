@@ -256,7 +256,7 @@ def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
 
     def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
-        raise Interrupted(run.schedule().result())
+        raise Interrupted(run.queue().result())
 
     words = ["--seeds", "1", "--weights="]
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", interrupted)
@@ -266,9 +266,9 @@ def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row
     assert list(dict.fromkeys(row.row for row in rows)) == labels
 
     def failed(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
-        (point, *_) = run.schedule().plan.next([])
+        (point, *_) = run.queue().plan.next([])
         lost = Row(run="lost", config=to_dict(base), metrics={}, seconds={}, error="FloatingPointError: nan")
-        return [(point, [lost]), *run.schedule().result()]
+        return [(point, [lost]), *run.queue().result()]
 
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", failed)
     assert main(table7_pooling.EXPERIMENT, words) == 1
@@ -312,7 +312,7 @@ def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeyp
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
 
     def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
-        raise Interrupted(run.schedule().result())
+        raise Interrupted(run.queue().result())
 
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", interrupted)
     assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--weights="]) == 130

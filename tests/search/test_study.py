@@ -17,7 +17,7 @@ from apc.experiment.outputs import front, winner_of, write_trials
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search import spaces
-from apc.search.schedule import Counts
+from apc.search.run_queue import Counts
 from apc.search.spaces import Above, Draw, Real, SearchSettings, When
 from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
