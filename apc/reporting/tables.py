@@ -3,6 +3,7 @@
 The CSV holds the plain numbers (one line for each label and metric), Markdown and LaTeX the table as shown.
 """
 
+import itertools
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -204,7 +205,7 @@ def latex(frame: "DataFrame", caption: str, label: str) -> str:
         .to_latex(
             index=False,
             escape=True,
-            caption=in_tex(caption),
+            caption=_tex_caption(caption),
             label=f"tab:{label}",
             column_format="l" + "r" * (len(frame.columns) - 1),
         )
@@ -215,6 +216,13 @@ def latex(frame: "DataFrame", caption: str, label: str) -> str:
 def _table_cell(text: object, marked_up: bool) -> str:
     """A cell or head; a bar in it is no border of a cell."""
     return (str(text) if marked_up else in_markdown(text)).replace("|", "\\|")
+
+
+def _tex_caption(text: str) -> str:
+    """Braces that balance stay a group, which obeys nothing: published tables have those of `images {"train": 9}`."""
+    depth = list(itertools.accumulate((sign == "{") - (sign == "}") for sign in text))
+    nested = min(depth, default=0) == 0 == (depth or [0])[-1]
+    return in_tex(text).replace(r"\{", "{").replace(r"\}", "}") if nested else in_tex(text)
 
 
 def write(folder: Path, name: str, table: Table) -> list[Path]:
