@@ -13,6 +13,10 @@ from apc.reporting.model_card import model_card
 from apc.reporting.page import build
 from apc.runs.rows import Row, save_rows
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Glyph 27"),  # a figure's font has no picture of ESC
+    pytest.mark.filterwarnings("ignore:constrained_layout not applied"),  # nor its page room for such names
+]
 SCRIPT = "<script>alert(1)</script>"
 IMAGE = "<img src=x onerror=alert(1)>"
 LINK = "[click](javascript:alert(1))"
