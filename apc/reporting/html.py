@@ -71,10 +71,9 @@ def _rendered(markdown: str) -> str:
         others = [html.escape(part, quote=False) for part in OWN_TAGS.split(text)]
         return "".join(part for pair in zip(others, [*OWN_TAGS.findall(text), ""], strict=True) for part in pair)
 
-    parser = MarkdownIt("commonmark", {"html": True}).enable("table")
-    parser.validateLink = _leads_beside  # type: ignore[method-assign]
-    renderer: Any = parser.renderer
-    renderer.rules |= {"html_block": own_tags, "html_inline": own_tags}
+    parser: Any = MarkdownIt("commonmark", {"html": True}).enable("table")
+    parser.validateLink = _leads_beside
+    parser.renderer.rules |= {"html_block": own_tags, "html_inline": own_tags}
     return str(parser.render(markdown))
 
 
