@@ -10,12 +10,12 @@ trained yet, 1 on photographs; nothing else should run, for the seconds' sake. E
 side and faster, and the best score near the training size on the embedded data, whose photographs are 96 pixels small.
 """  # noqa: E501
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apc.config import voc
+from apc.escaping import say
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
 from apc.reporting.published import printed_cells, published
@@ -44,7 +44,7 @@ def at_sizes(result: Result, runs: Path) -> Result:
         try:
             method, cfg, _ = load_model(runs / row.run)
         except ValueError as error:
-            print(f"not measured: {error}", file=sys.stderr)
+            say(f"not measured: {error}", error=True)
             continue
         for size in sizes(cfg.image_size, method.encoder.patch):
             if scores := measured_once(row, runs, f"size_{size}", at_size(size)):

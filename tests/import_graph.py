@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOMS = [
-    ["config", "files", "parallel", "devices", "flags"],
+    ["config", "escaping", "files", "parallel", "devices", "flags"],
     ["data", "runs"],
     ["models", "reporting"],
     ["methods"],

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
+from apc.escaping import say
 from apc.flags import POSITIONAL, parse
 
 USAGE = """apc data: the paper's data sets and your own photographs, ready for training
@@ -66,7 +67,7 @@ def _prepare(words: list[str]) -> None:
         print(f"{split}.csv: " + ", ".join(f"{count} {subset}" for subset, count in counts.items()))
     parts = [name for name, whole in manifest.whole.items() if not whole]
     print(f"not whole: {', '.join(parts)}; every row says so" if parts else "complete")
-    print(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {root}`")
+    say(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {root}`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +88,7 @@ def _check(words: list[str]) -> None:
     from apc.data.preparing import BadFiles
 
     summary, problems = look(flags.dataset, str(flags.root), list(map(str, flags.lists)))
-    print(summary)
+    say(summary)
     if problems:
         _name(problems)
         raise BadFiles(problems)
@@ -118,7 +119,7 @@ def _cache(words: list[str]) -> None:
     size = replace(cfg, image_size=flags.image_size or cfg.image_size).image_size
     for files in [data.files(flags.dataset, str(flags.root), str(name)) for name in flags.lists]:
         file = build(files, size)
-        print(f"{file}: {len(files.paths)} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
+        say(f"{file}: {len(files.paths)} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,15 +143,15 @@ def _draw(words: list[str]) -> None:
     root, counts = flags.root, {"train": flags.num_train, "val": flags.num_val}
     pocket_folder.write(root, counts, flags.data_seed)
     classes = len(pocket.KINDS)
-    print(f"{root}: {flags.num_train} training and {flags.num_val} validation images of {classes} classes")
-    print(f"  apc data check folder --root {root}")
-    print(f"  apc train pocket --dataset folder --root {root} --num-train 0")
+    say(f"{root}: {flags.num_train} training and {flags.num_val} validation images of {classes} classes")
+    say(f"  apc data check folder --root {root}")
+    say(f"  apc train pocket --dataset folder --root {root} --num-train 0")
 
 
 def _name(problems: Sequence[str]) -> None:
     """Show the first ten of several problems."""
     for problem in problems[:10] if len(problems) > 1 else []:
-        print(f"  {problem}")
+        say(f"  {problem}")
 
 
 ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache, "draw": _draw}

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from apc.escaping import say
 from apc.flags import at_least, parse, runs_folder
 
 
@@ -39,5 +40,5 @@ def command(words: list[str]) -> int:
         verbose=flags.verbose,
     )
     checks = examine(resources, flags.runs)
-    print("\n".join(check.line for check in checks))
+    say("\n".join(check.line for check in checks))
     return 2 if any(check.remedy for check in checks) else 0

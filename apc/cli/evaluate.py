@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from apc.devices import device_of, set_threads
+from apc.escaping import say
 from apc.flags import POSITIONAL, parse
 from apc.parallel import cores, progress
 from apc.runs.folder import ModelFolder
@@ -132,7 +133,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     print(f"{len(split)} images, {_showings_in_words(protocols, cfg.scored_size)}\n")
     if masked:
         scored = outcome(counts, passes, cost, cfg, classes)
-        print(f"{table(scored)}\n\n{class_table(scored)}\n")
+        say(f"{table(scored)}\n\n{class_table(scored)}\n")
         gpu = device.startswith("cuda")
         on_cpu = f"memory: the process's max RSS grew by {grown:.2f} GiB (CPU)"
         print("memory is the most that torch held on the GPU" if gpu else on_cpu)
@@ -154,10 +155,10 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
                 ),
             }
             save(flags.out, report, counts)
-            print(f"{flags.out}: scores with their stamp; {flags.out.with_suffix('.npz').name}: what each image scored")
+            say(f"{flags.out}: scores with their stamp; {flags.out.with_suffix('.npz').name}: what each image scored")
     if flags.export_submission:
         archive = flags.export_submission / f"{BELOW.name}.tar.gz"
-        print(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")
+        say(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")
 
 
 def _showings_in_words(protocols: list[Protocol], runs_own: int) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from apc.config import Config
+from apc.escaping import say
 from apc.flags import POSITIONAL, parse
 from apc.runs.folder import ModelFolder, RunFolder, load_run
 
@@ -52,7 +53,7 @@ def command(words: list[str]) -> None:
         _replace(out, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    print(f"{flags.out}: {', '.join(sorted(FILES))}; try it with `apc predict {flags.out} photos/ --out predictions`")
+    say(f"{flags.out}: {', '.join(sorted(FILES))}; try it with `apc predict {flags.out} photos/ --out predictions`")
 
 
 def _public(cfg: Config) -> Config:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from apc import __version__
+from apc.escaping import say
 
 USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervised segmentation from image labels
 
@@ -73,7 +74,7 @@ def _again(verb: str) -> str:
 
 def fail(sentence: str) -> int:
     """Say in one sentence on stderr what is wrong with the input; returns exit code 2."""
-    print(f"apc: {sentence}", file=sys.stderr)
+    say(f"apc: {sentence}", error=True)
     return 2
 
 

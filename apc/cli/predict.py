@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from apc.devices import device_of, set_threads
+from apc.escaping import say
 from apc.flags import POSITIONAL, parse
 
 Picture = Literal["masks", "overlays", "heatmaps", "contact_sheet"]
@@ -85,7 +86,7 @@ def command(words: list[str]) -> None:
     if rows:
         counts = {name: count for name, count in classes_found(rows, classes).items() if count}
         classes_seen = ", ".join(f"{name} in {count}" for name, count in counts.items()) or "no class in any of them"
-        print(f"{out}: {len(rows)} photographs in {seconds:.1f} s; {classes_seen}")
+        say(f"{out}: {len(rows)} photographs in {seconds:.1f} s; {classes_seen}")
     if broken:
         more = f" and {len(broken) - 10} more" if len(broken) > 10 else ""
         kept = ", the others are written" if rows else ""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from apc.escaping import say
 from apc.flags import POSITIONAL, parse, reports_folder
 
 
@@ -23,4 +24,4 @@ def command(words: list[str]) -> None:
     if not (folder / "results").is_dir():
         raise ValueError(f"{folder}/results: there is no such folder; run an experiment, or name its --reports folder")
     require_writable(folder)
-    print(build(folder))
+    say(str(build(folder)))

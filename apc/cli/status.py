@@ -17,6 +17,7 @@ class StatusFlags:
 
 def command(words: list[str]) -> None:
     folder = parse(StatusFlags, words, "apc status").runs
+    from apc.escaping import say
     from apc.runs.status import status
 
-    print(status(folder))
+    say(status(folder))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apc.config import PRESETS, Config
+from apc.escaping import say
 from apc.experiment.config_flags import add_all_fields, config_of, preset_of
 from apc.flags import CommandLine, runs_folder, taken
 
@@ -45,7 +46,7 @@ def command(words: list[str]) -> None:
     run = train(
         cfg, runs=flags.runs, device=flags.device, threads=flags.threads, report=_print_epoch, crf_workers=cores()
     )
-    print(f"\n{_scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
+    say(f"\n{_scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
 
 
 def _next(cfg: Config, folder: Path) -> str:

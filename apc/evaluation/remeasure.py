@@ -3,7 +3,6 @@ Table 6's scales, Table 9's distances. What is measured once is kept in the run'
 """
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from apc import data
 from apc.config import Config
 from apc.data import Split
 from apc.devices import device_of, peak_gib, restart
+from apc.escaping import say
 from apc.evaluation.miou import Counts, iou, miou, score
 from apc.evaluation.scoring import Cost, Scoring
 from apc.files import write_atomically
@@ -43,14 +43,14 @@ def measured_once(row: Row, runs: Path, name: str, measure: Measure) -> dict[str
     try:
         method, cfg, _ = load_model(folder, device)
     except ValueError as error:
-        print(f"not measured: {error}", file=sys.stderr)
+        say(f"not measured: {error}", error=True)
         return {}
     start = time.perf_counter()
     head, dirty = commit()
     origin = {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
     measurement = measure(method, cfg, device) | origin
     write_atomically(path, json.dumps(measurement) + "\n")
-    print(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s", flush=True)
+    say(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s")
     return measurement
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import search_spaces
 from apc.config import PRESETS
+from apc.escaping import say
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import read_flags
 from apc.experiment.runner import ExperimentRun
@@ -32,11 +33,11 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
             code = ExperimentRun(step, settings_of(step, flags)).go()
         return code
     except ValueError as error:
-        print(f"{first.name}: {error}", file=sys.stderr)
+        say(f"{first.name}: {error}", error=True)
         return 2
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
         reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-        print(f"{first.name}: {reason}; the same command goes on where it was", file=sys.stderr)
+        say(f"{first.name}: {reason}; the same command goes on where it was", error=True)
         return 2
     except KeyboardInterrupt:
         print("interrupted before anything was started", file=sys.stderr)
@@ -52,7 +53,7 @@ def search_space(words: Sequence[str]) -> int:
     try:
         experiment = space_experiment(words[0])
     except ValueError as error:
-        print(f"apc search: {error}", file=sys.stderr)
+        say(f"apc search: {error}", error=True)
         return 2
     return main(experiment, words[1:])
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
+from apc.escaping import in_csv
 from apc.files import write_atomically
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
@@ -104,7 +105,7 @@ def trials_of(result: Result, knobs: Sequence[str], metrics: Sequence[str] = ())
 def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> None:
     """Write `trials_of` to `<path>.trials.csv` and `.parquet`."""
     frame = trials_of(result, knobs, metrics)
-    write_atomically(path.with_suffix(".trials.csv"), frame.to_csv(index=False))
+    write_atomically(path.with_suffix(".trials.csv"), frame.map(in_csv).rename(columns=in_csv).to_csv(index=False))
     part = path.with_name(f".{path.stem}.{os.getpid()}.parquet")
     frame.to_parquet(part, index=False)
     os.replace(part, path.with_suffix(".trials.parquet"))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config, to_dict
+from apc.escaping import say
 from apc.experiment.config_flags import preset_of
 from apc.experiment.flags import Amount, Flags, Place, add_place, command_line, seeds_of
 from apc.experiment.settings import base_of, dataset_name, folders
@@ -52,10 +53,10 @@ def main(picture: Picture, argv: Sequence[str] | None = None) -> int:
         add_place(line, trains=False)
         return _draw(picture, Flags(preset, line.read(rest)), words)
     except ValueError as error:
-        print(f"{picture.name}: {error}", file=sys.stderr)
+        say(f"{picture.name}: {error}", error=True)
         return 2
     except OSError as error:
-        print(f"{picture.name}: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        say(f"{picture.name}: {error.filename or 'a file'}: {error.strerror or error}", error=True)
         return 2
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)
@@ -73,15 +74,15 @@ def _draw(picture: Picture, flags: Flags, words: list[str]) -> int:
     training = shlex.join(["python", f"experiments/{picture.script}.py", *_of_training(words), *seeds])
     if amount.dry_run:
         for label, folder in run_folders.items():
-            print(f"{'to do' if label in missing else 'done '}  {folder.name}  {label}")
-        print("every run is there" if not missing else f"what is to do is done by: {training}")
+            say(f"{'to do' if label in missing else 'done '}  {folder.name}  {label}")
+        say("every run is there" if not missing else f"what is to do is done by: {training}")
         return 0
     if missing:
         listed = ", ".join(f"{label} ({folder.name})" for label, folder in missing.items())
         raise ValueError(f"below {runs} there is no run of {listed}; make it with: {training}")
     require_writable(reports)
     command = shlex.join(["python", f"experiments/{picture.name}.py", *_without_folders(words)])
-    print(_drawn(picture, run_folders, base, reports, command))
+    say(_drawn(picture, run_folders, base, reports, command))
     return 0
 
 

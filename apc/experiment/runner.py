@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config
+from apc.escaping import say
 from apc.experiment import outputs
 from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
@@ -91,7 +92,7 @@ class ExperimentRun:
             sentence += f"; {queue.counts.done} runs are done already"
         elif minutes and not settings.smoke:
             sentence += f"; about {minutes} minutes on two cores"
-        print(sentence, flush=True)
+        say(sentence)
 
     def search(self) -> Result:
         """Run the plan, or search the space."""
@@ -140,15 +141,15 @@ class ExperimentRun:
     def _finish(self, result: Result) -> int:
         """Write everything, and show the table, what failed, and where the files are."""
         settings, page = self.settings, self._write(result)
-        print("\n".join(["", *outputs.table(result, settings.metrics, self.experiment.chooses)]))
+        say("\n".join(["", *outputs.table(result, settings.metrics, self.experiment.chooses)]))
         failed = [row for _, rows in result for row in rows if row.error]
         if failed:
             total = sum(len(rows) for _, rows in result)
             later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {later}")
         if (curves := RunsFolder(settings.runs).tune).is_dir():
-            print(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
-        print(f"{page}: tables and figures; {self._rows_file}: the rows")
+            say(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
+        say(f"{page}: tables and figures; {self._rows_file}: the rows")
         return 1 if failed else 0
 
     @property
@@ -193,9 +194,9 @@ class ExperimentRun:
             return 0
         for point, rows in queue.result():
             for row in rows:
-                print(f"done   {row.run}  {point.label} seed {row.config['seed']}")
+                say(f"done   {row.run}  {point.label} seed {row.config['seed']}")
         for job in queue.waiting:
-            print(f"to do  {job.run}  {job.point.label} seed {job.config.seed}")
+            say(f"to do  {job.run}  {job.point.label} seed {job.config.seed}")
         if expected := self.expected(queue, [job.config for job in queue.waiting]):
             print(f"about {expected} of one process for the runs to do")
         counts = queue.counts

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from apc.escaping import from_csv, in_csv
 from apc.files import require_writable, write_atomically
 from apc.prediction.photographs import Photograph
 from apc.runs.stamp import stamp
@@ -48,7 +49,8 @@ def claim(out: Path, settings: dict[str, Any], photographs: Iterable[Photograph]
     if not path.is_file():
         return {}
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+        whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+    rows = [{from_csv(name): from_csv(cell) for name, cell in row.items()} for row in whole]
     finished = {row["mask"]: row for row in rows}
     for photograph in photographs:
         row = finished.get(mask_name(photograph))
@@ -79,7 +81,10 @@ def is_finished(
 
 
 class Summary:
-    """summary.csv: a line a photograph, added as it is finished, in the photographs' own order at last."""
+    """summary.csv: a line a photograph, added as it is finished, in the photographs' own order at last.
+
+    A name that a spreadsheet would take for a formula has a quote in front (`in_csv`), which `claim` takes off again.
+    """
 
     def __init__(self, path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
         self.path, self.columns = path, list(columns)
@@ -100,4 +105,5 @@ class Summary:
 
     def _append(self, path: Path, mode: str, rows: Iterable[dict[str, Any]]) -> None:
         with open(path, mode, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            csv.DictWriter(file, self.columns, lineterminator="\n").writerows(rows)
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([in_csv(row[name]) for name in self.columns] for row in rows)

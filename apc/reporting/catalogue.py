@@ -11,6 +11,7 @@ import pkgutil
 import warnings
 from types import ModuleType
 
+from apc.escaping import in_markdown
 from apc.reporting.table_entry import PictureEntry, TableEntry
 
 
@@ -36,7 +37,7 @@ def described(name: str) -> TableEntry:
         return TableEntry(
             name=name,
             title=f"Search of the space {space}",
-            about=f"The settings of search_spaces/{space}.py that were tried.",
+            about=f"The settings of search_spaces/{in_markdown(space)}.py that were tried.",
             search=True,
             figures=("history", "knobs", "parallel"),
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import Config, to_dict
+from apc.escaping import in_markdown
 from apc.reporting import tables
 from apc.reporting.catalogue import described, entries
 from apc.reporting.groups import read
@@ -34,13 +35,13 @@ def checklist(results: Path) -> list[str]:
     return [
         "## Checklist",
         "What a reviewer would ask, answered from the rows below `results/`; nothing here was typed by hand.",
-        tables.markdown(DataFrame(lines), left=True),
+        tables.markdown(DataFrame(lines), left=True, marked_up=["chosen by"]),
         "\n".join(
             [
                 f"- Distinct runs: {len(runs)}, of them {len(finished)} finished; a run that stands in several tables "
                 "was trained once and counts once.",
                 f"- Compute: {hours:.1f} core-hours of training ("
-                + (f"{', '.join(machines)}" if machines else "machine not stamped")
+                + (f"{in_markdown(', '.join(machines))}" if machines else "machine not stamped")
                 + "), scoring not counted; GPU time, where there is any, counts as the hours of its host's cores.",
                 "- Error bars: mean ± sample standard deviation over seeds, 95 % intervals over seeds and over images; "
                 "see above.",
@@ -72,7 +73,7 @@ def _line(name: str, dataset: str, rows: Sequence[Row]) -> dict[str, str]:
         if seeds == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
         else ", ".join(map(str, seeds)),
         "what varies, over what": _ranges(name, rows),
-        "chosen by": f"`{described(name).metric}`, " + ("/".join(rules) or "not stamped"),
+        "chosen by": f"`{described(name).metric}`, " + in_markdown("/".join(rules) or "not stamped"),
         "core-hours": f"{_hours(rows):.2f}",
     }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import Config, to_dict
+from apc.escaping import as_code, in_markdown
 from apc.reporting.timing import completed
 from apc.reporting.verdicts.bootstrap import Images, Interval
 from apc.runs.rows import Row, load_rows
@@ -156,13 +157,16 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
         place = (row.row, row.config.get("seed", 0))
         if place in last:
             notes.append(
-                f"`{row.row}`, seed {place[1]}, was recorded more than once; the last one (run {row.run}) counts."
+                f"{as_code(row.row)}, seed {place[1]}, was recorded more than once; the last one (run "
+                f"{in_markdown(row.run)}) counts."
             )
         last[place] = row
     group = Group(list(last.values()), what, notes)
     commits = group.stamped("commit")
     if len(commits) > 1:
-        listed = "; ".join(f"{commit[:10]}: {_rows_of_commit(group, commit)}" for commit, _ in commits.most_common())
+        listed = "; ".join(
+            f"{in_markdown(commit[:10])}: {_rows_of_commit(group, commit)}" for commit, _ in commits.most_common()
+        )
         notes.append(f"This table mixes runs of {len(commits)} commits. {listed}.")
     dirty = sum(bool(row.stamp.get("dirty")) for row in group.rows)
     if dirty:
@@ -171,7 +175,8 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
         kinds = group.stamped(key)
         if len(kinds) > 1:
             notes.append(
-                f"The runs differ in {key}: {', '.join(sorted(kinds))}. The same seed may then give different numbers."
+                f"The runs differ in {key}: {in_markdown(', '.join(sorted(kinds)))}. The same seed may then "
+                "give different numbers."
             )
     return group
 
@@ -181,8 +186,8 @@ def _rows_of_commit(group: Group, commit: str) -> str:
     own = [row for row in group.rows if str(row.stamp.get("commit", "not stamped")) == commit]
     labels = list(dict.fromkeys(row.row for row in own))
     whole = [label for label in labels if sum(r.row == label for r in own) == sum(r.row == label for r in group.rows)]
-    part = [f"`{label}` in part" for label in labels if label not in whole]
-    named = [*(f"`{label}`" for label in whole), *part]
+    part = [f"{as_code(label)} in part" for label in labels if label not in whole]
+    named = [*map(as_code, whole), *part]
     rows = "a part of every row" if len(part) == len(group.labels) else ", ".join(named[:12])
     more = f" and {len(named) - 12} more" if len(named) > 12 and "every" not in rows else ""
     return f"{rows}{more} ({len(own)} run{'s' * (len(own) > 1)})"

@@ -4,7 +4,14 @@ import base64
 import html
 import re
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
+OWN_TAGS = re.compile(r"</?(?:details|summary|sub)>")
+"""The HTML that the page's Markdown may hold; any other is shown as the text it is."""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""What a browser may load and run for the page: the pictures inside it and its styles, no script, nothing from outside.
+Styles are 'unsafe-inline' for the alignment of cells."""
 STYLE = """\
 :root { color-scheme: light; --line: #d0d7de; --soft: #f6f8fa; --text: #1f2328; --link: #0550ae; }
 * { box-sizing: border-box; }
@@ -42,24 +49,44 @@ summary { cursor: pointer; color: var(--link); }
 
 def page(markdown: str, folder: Path) -> str:
     """GitHub-flavoured Markdown as a whole HTML page; pictures of `folder` go into it, links to other files stay."""
-    from markdown_it import MarkdownIt
-
-    body = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
+    body = _rendered(markdown)
     body = re.sub(r'<img src="([^"]+)"', lambda image: f'<img src="{_inside(folder, image[1])}"', body)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     body, contents = _anchored(body)
     title = html.escape(next((line[2:] for line in markdown.splitlines() if line.startswith("# ")), "Report"))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>\n{STYLE}</style>\n</head>\n'
         f"<body>\n<nav>\n<ul>\n{contents}</ul>\n</nav>\n<main>\n{body}</main>\n</body>\n</html>\n"
     )
 
 
+def _rendered(markdown: str) -> str:
+    """The Markdown's HTML: tags other than OWN_TAGS are text, and links lead to files beside the page only."""
+    from markdown_it import MarkdownIt
+
+    def own_tags(tokens: list[Any], index: int, *_: object) -> str:
+        text = tokens[index].content
+        others = [html.escape(part, quote=False) for part in OWN_TAGS.split(text)]
+        return "".join(part for pair in zip(others, [*OWN_TAGS.findall(text), ""], strict=True) for part in pair)
+
+    parser: Any = MarkdownIt("commonmark", {"html": True}).enable("table")
+    parser.validateLink = _leads_beside
+    parser.renderer.rules |= {"html_block": own_tags, "html_inline": own_tags}
+    return str(parser.render(markdown))
+
+
+def _leads_beside(link: str) -> bool:
+    """Whether a link leads to a file below the page's folder: it has no scheme, no host and no way up."""
+    path = unquote(link)
+    return not (":" in path or "\\" in path or path.startswith("/") or ".." in path.split("/"))
+
+
 def _inside(folder: Path, link: str) -> str:
     """A picture as a data URI; the link as it stands where there is no such file."""
-    path = folder / link
-    if ":" in link or not path.is_file():
+    path = folder / unquote(html.unescape(link))
+    if path.suffix != ".png" or not path.is_file():
         return link
     return f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 

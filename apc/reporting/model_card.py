@@ -4,11 +4,13 @@ Everything in it comes from the run's row; folders of the machine that trained i
 """
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from apc.escaping import as_code, in_a_line, in_markdown
 from apc.runs.rows import Row
 from apc.runs.scores import parse
 
@@ -109,15 +111,17 @@ def _quoted(text: str) -> str:
 def _page(row: Row, name: str, license: str, epoch: int) -> str:
     """What a person reads."""
     config, stamp, data = row.config, row.stamp, _data_name(row)
-    images, things = stamp.get("images", {}), ", ".join(row.classes[1:])
+    word, fingerprint = shlex.quote(in_a_line(name)), as_code(stamp.get("data", "unknown"))
+    train, val = (in_markdown(stamp.get("images", {}).get(split, "?")) for split in ("train", "val"))
+    things = in_markdown(", ".join(row.classes[1:]))
     size = config["eval_size"] or config["image_size"]
-    method = _METHODS.get(config["method"], config["method"])
+    method = _METHODS.get(config["method"], in_markdown(config["method"]))
     root = "" if config["dataset"] == "pocket" else " --root DATA"
     beside = "" if config["dataset"] == "pocket" else "; DATA holds images/, masks/, val.csv and classes.txt"
     if config["dataset"] in ("voc", "coco"):
         beside = "; DATA is what `apc data prepare` made"
     return f"""
-# {name}: masks of {things if len(row.classes) < 12 else f"{len(row.classes) - 1} classes"}
+# {in_markdown(name)}: masks of {things if len(row.classes) < 12 else f"{len(row.classes) - 1} classes"}
 
 This model gives every pixel of a photograph one of {len(row.classes)} classes: background, {things}.
 It learned that from image labels alone, that is, from which classes each photograph shows, with
@@ -127,8 +131,8 @@ It learned that from image labels alone, that is, from which classes each photog
 
 ```sh
 pip install .  # in the source of APC Search{_at(stamp.get("commit"))}
-apc predict {name} photos/ --out predictions  # masks, overlays, heat maps, a contact sheet
-apc eval {name}{root}  # score it{beside}
+apc predict {word} photos/ --out predictions  # masks, overlays, heat maps, a contact sheet
+apc eval {word}{root}  # score it{beside}
 ```
 
 ## The model
@@ -139,15 +143,15 @@ Every setting is in `config.toml`, every class in `classes.txt`, in the order of
 
 ## The data
 
-`{data}` (fingerprint `{stamp.get("data", "unknown")}`): {images.get("train", "?")} photographs with image labels to
-train on, {images.get("val", "?")} to score on.
+{as_code(data)} (fingerprint {fingerprint}): {train} photographs with image labels to
+train on, {val} to score on.
 
 ## Scores
 
 {_scores(row)}
 ## Where the numbers come from
 
-{_table(("what", "value"), [(key, stamp[key]) for key in _STAMP if key in stamp])}
+{_table(("what", "value"), [(key, in_markdown(stamp[key])) for key in _STAMP if key in stamp])}
 {_dirty(stamp)}
 Where a setting was chosen by its score, it was chosen on the photographs that are scored here, as the paper does it.
 
@@ -176,16 +180,16 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
     size = config["eval_size"] or config["image_size"]
     details = {"top_k": f", k = {config['k']}", "adaptive_k": f", k = {config['k']}, θ = {config['theta']:g}"}
     return [
-        ("method", config["method"]),
-        ("encoder", config["encoder"]),
-        ("its weights before training", config["weights"] or "none, from random numbers"),
-        ("their fingerprint", row.stamp.get("weights") or "–"),
+        ("method", in_markdown(config["method"])),
+        ("encoder", in_markdown(config["encoder"])),
+        ("its weights before training", in_markdown(config["weights"] or "none, from random numbers")),
+        ("their fingerprint", in_markdown(row.stamp.get("weights") or "–")),
         ("trained", f"{which}, seed {config['seed']}"),
         ("photographs are resized to", f"{config['image_size']} pixels in training, {size} in scoring"),
         ("pooling", config["pooling"] + details.get(config["pooling"], "")),
         ("λ1, λ2", f"{config['lambda1']:g}, {config['lambda2']:g}"),
-        ("dense CRF of the `_crf` scores and of `apc predict`", config["crf"]),
-        ("run", row.run),
+        ("dense CRF of the `_crf` scores and of `apc predict`", in_markdown(config["crf"])),
+        ("run", in_markdown(row.run)),
     ]
 
 
@@ -198,7 +202,7 @@ def _labels(config: dict[str, Any]) -> str:
 
 def _at(commit: Any) -> str:
     """The commit, where it is known."""
-    return f" at commit {commit}" if commit and commit != "unknown" else ""
+    return f" at commit {in_a_line(commit)}" if commit and commit != "unknown" else ""
 
 
 def _dirty(stamp: dict[str, Any]) -> str:
@@ -211,12 +215,14 @@ def _scores(row: Row) -> str:
     scores = _protocol_scores(row)
     if not scores:
         return "None: no validation photograph had a mask, so nothing could be scored.\n"
-    rows = [(f"`{name}`", f"{value:.2f}", meaning) for name, (value, meaning) in scores.items()]
+    rows = [(as_code(name), f"{value:.2f}", meaning) for name, (value, meaning) in scores.items()]
     text = "Mean IoU in percent over the classes that occur in the truth, on the validation photographs. `miou` is\n"
     text += "the headline. Scores with image labels given are of pseudo masks; compare them with no others.\n\n"
     text += _table(("name", "mIoU", "what was scored"), rows) + "\n"
     if per_class := row.per_class.get("miou"):
-        pairs = [(c, "–" if v is None else f"{v:.2f}") for c, v in zip(row.classes, per_class, strict=True)]
+        pairs = [
+            (in_markdown(c), "–" if v is None else f"{v:.2f}") for c, v in zip(row.classes, per_class, strict=True)
+        ]
         text += f"\n{_table(('class', 'IoU (`miou`)'), pairs)}\n"
     return text
 
@@ -224,12 +230,16 @@ def _scores(row: Row) -> str:
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def _licence(license: str) -> str:
     """Whose terms bind the weights and the code."""
-    weights = f"The weights: {license}." if license else "Whoever publishes these weights states their licence here."
+    weights = (
+        f"The weights: {in_markdown(license)}."
+        if license
+        else "Whoever publishes these weights states their licence here."
+    )
     return f"""{weights}
 They are bound by the terms of the encoder's weights and of the photographs they learned from.
 The code, APC Search, is under Apache-2.0."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from apc.config import PRESETS
+from apc.escaping import as_code, in_markdown
 from apc.files import write_atomically
 from apc.reporting import html
 from apc.reporting.catalogue import described, entries, pictures
@@ -62,7 +63,7 @@ def build(reports: Path) -> Path:
     sections: dict[tuple[str, str], Section] = {}
     for name in dict.fromkeys([*tables, *with_rows]):
         entry = described(name)
-        body += [f"## {entry.title}", entry.about]
+        body += [f"## {in_markdown(entry.title)}", entry.about]
         recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
         expected = _expected(entry.presets, recorded) if name in tables else []
         for dataset in dict.fromkeys([*expected, *recorded]):
@@ -106,7 +107,7 @@ def _head(sections: Mapping[tuple[str, str], Section]) -> list[str]:
     for dataset in dict.fromkeys(["pocket", *(data for (_, data), each in sections.items() if each.rows)]):
         own = {name: each for (name, data), each in sections.items() if data == dataset and each.rows}
         rows = [row for each in own.values() for row in each.rows]
-        text += [f"### Verdicts on {dataset}", about_data(dataset, rows), *_behind(own)]
+        text += [f"### Verdicts on {in_markdown(dataset)}", about_data(dataset, rows), *_behind(own)]
         text += _verdicts(dataset, own)
     return text
 
@@ -116,7 +117,7 @@ def _behind(own: Mapping[str, Section]) -> list[str]:
     titles: dict[str, list[str]] = {}
     for name, each in own.items():
         for schedule in each.schedules:
-            titles.setdefault(schedule, []).append(described(name).title.split(":")[0])
+            titles.setdefault(schedule, []).append(in_markdown(described(name).title.split(":")[0]))
     lines = [f"- {schedule}: {', '.join(dict.fromkeys(names))}" for schedule, names in titles.items()]
     return ["\n".join(["What was trained:", "", *lines])] if lines else []
 
@@ -137,7 +138,7 @@ def _verdicts(dataset: str, own: Mapping[str, Section]) -> list[str]:
     return [
         ("" if own else "None yet: no two rows of a claim have been run with a common seed. ") + counted(judged),
         summary_table(judged, scripts),
-        *([f"<sub>To the commands of pending claims add `{flags.strip()}`.</sub>"] if pending and flags else []),
+        *([f"<sub>To the commands of pending claims add {as_code(flags.strip())}.</sub>"] if pending and flags else []),
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from apc.config import Config, to_dict
+from apc.escaping import as_code, in_markdown
 from apc.reporting import tables
 from apc.reporting.groups import Group
 from apc.runs.rows import Row
@@ -38,24 +39,28 @@ def about_data(dataset: str, rows: Collection[Row]) -> str:
     names = {"train": "for training", "val": "for validation", "test": "for testing"}
     parts = [f"{' or '.join(map(str, sorted(set(n))))} {names.get(split, split)}" for split, n in sizes.items()]
     classes = next((row.classes[1:] for row in rows if len(row.classes) > 1), [])
-    few = f" ({', '.join(classes)})" if len(classes) <= 10 else ""
+    few = f" ({in_markdown(', '.join(classes))})" if len(classes) <= 10 else ""
     of = f"; {len(classes)} classes{few} and the background" if classes else ""
-    return f"*{dataset}* is {what}." + (f" Images: {', '.join(parts)}{of}." if parts else "")
+    return f"*{in_markdown(dataset)}* is {what}." + (f" Images: {in_markdown(', '.join(parts))}{of}." if parts else "")
 
 
 def schedule(rows: Collection[Row]) -> str:
     """Epochs, training images and encoder of some rows, in words."""
 
     def listed(values: Iterable[object]) -> str:
-        return " or ".join(dict.fromkeys(map(str, values)))
+        return " or ".join(dict.fromkeys(map(in_markdown, values)))
 
     images = [row.stamp["images"].get("train") for row in rows if isinstance(row.stamp.get("images"), dict)]
     weights = [name for row in rows if (name := row.stamp.get("weights_name"))]
     return (
         f"{listed(sorted({row.config.get('epochs', 0) for row in rows}))} epochs, "
         f"{listed(images) or 'an unknown number of'} training images, encoder "
-        + listed(f"`{row.config.get('encoder')}`" for row in rows)
-        + (f" with the weights {listed(f'`{name}`' for name in weights)}" if weights else ", its weights not named")
+        + " or ".join(dict.fromkeys(as_code(row.config.get("encoder")) for row in rows))
+        + (
+            f" with the weights {' or '.join(dict.fromkeys(map(as_code, weights)))}"
+            if weights
+            else ", its weights not named"
+        )
     )
 
 
@@ -64,7 +69,11 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
     seeds = sorted({row.config.get("seed", 0) for row in group.rows})
     hours = sum(row.seconds.get("train", 0.0) for row in group.rows if "@" not in row.run) / 3600
     first = group.rows[0].stamp.get("images")
-    images = ", ".join(f"{n} {split}" for split, n in first.items()) if isinstance(first, dict) else "not stamped"
+    images = (
+        ", ".join(f"{in_markdown(n)} {in_markdown(split)}" for split, n in first.items())
+        if isinstance(first, dict)
+        else "not stamped"
+    )
     lines = [
         f"runs: {len(group.rows)}, seeds {', '.join(map(str, seeds))}, {hours:.1f} hours of training in all"
         + _finished(group),
@@ -93,18 +102,18 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
 def _stamped(group: Group, key: str, name: str, *, code: bool = False) -> str:
     """Every value of a stamp in the rows, after its name."""
     values = [v or "none" for v in sorted(group.stamped(key)) if v != "not stamped"]
-    return f"{name} " + (", ".join(f"`{v}`" if code else v for v in values) or "not stamped")
+    return f"{name} " + (", ".join(map(as_code if code else in_markdown, values)) or "not stamped")
 
 
 def _finished(group: Group) -> str:
     """First and last day on which a run was finished; empty where no row says it."""
     days = list(dict.fromkeys(sorted(str(row.stamp["time"])[:10] for row in group.rows if row.stamp.get("time"))))
-    return f", finished {' to '.join(dict.fromkeys([days[0], days[-1]]))}" if days else ""
+    return f", finished {in_markdown(' to '.join(dict.fromkeys([days[0], days[-1]])))}" if days else ""
 
 
 def _selection(group: Group) -> str:
     """What settings were chosen by, and what that means for the scores."""
-    rules = " ".join(SELECTION.get(rule, f"{rule}.") for rule in sorted(group.stamped("selection")))
+    rules = " ".join(SELECTION.get(rule, f"{in_markdown(rule)}.") for rule in sorted(group.stamped("selection")))
     if tables.measured(group, ["test_miou"]):
         rules += " The test split was not used for choosing anything; `test_miou` is free of that optimism."
     return rules
@@ -117,15 +126,17 @@ def _measured_afterwards(group: Group) -> list[str]:
     }
     if not measured:
         return []
-    places = ", ".join(f"commit `{commit}` on {device}" for commit, device in sorted(measured, key=str))
+    places = ", ".join(
+        f"commit {as_code(commit)} on {in_markdown(device)}" for commit, device in sorted(measured, key=str)
+    )
     return [f"what this table measures on the finished runs, measured afterwards: {places}"]
 
 
 def _run_ids(group: Group) -> str:
     """Ids of the runs by row and seed, folded away."""
     ids = "\n".join(
-        f"- `{label}`: "
-        + ", ".join(f"seed {row.config.get('seed', 0)} `{row.run}`" for row in group.rows if row.row == label)
+        f"- {as_code(label)}: "
+        + ", ".join(f"seed {row.config.get('seed', 0)} {as_code(row.run)}" for row in group.rows if row.row == label)
         for label in group.labels
     )
     return f"<details><summary>Run ids ({len(group.rows)})</summary>\n\n{ids}\n\n</details>"
@@ -139,9 +150,9 @@ def _held(group: Group, knobs: Collection[str]) -> str:
         for name, value in (default | group.rows[0].config).items()
         if all(row.config.get(name, default.get(name)) == value for row in group.rows)
     }
-    main = [f"{name} {shared[name]}" for name in METHOD if name in shared]
+    main = [in_markdown(f"{name} {shared[name]}") for name in METHOD if name in shared]
     others = [
-        f"{name} {value}"
+        in_markdown(f"{name} {value}")
         for name, value in shared.items()
         if name not in ("seed", "root", "weights", *METHOD, *knobs) and value != default.get(name)
     ]
@@ -154,7 +165,8 @@ def failures(failed: list[Row]) -> list[str]:
     if not failed:
         return []
     lines = [
-        f"- `{row.row}`, seed {row.config.get('seed', 0)} (run `{row.run}`): {' '.join(row.error.split())[:300]}"
+        f"- {as_code(row.row)}, seed {row.config.get('seed', 0)} (run {as_code(row.run)}): "
+        f"{in_markdown(' '.join(row.error.split())[:300])}"
         for row in failed
     ]
     return [f"**{len(failed)} failed run{'s' * (len(failed) > 1)}, in no mean above:**\n\n" + "\n".join(lines)]
@@ -163,7 +175,7 @@ def failures(failed: list[Row]) -> list[str]:
 def damages(problems: list[str]) -> list[str]:
     """What could not be read, a sentence each; nothing where there is nothing."""
     return (
-        ["**Damaged and left out:**\n\n" + "\n".join(f"- {' '.join(problem.split())}" for problem in problems)]
+        ["**Damaged and left out:**\n\n" + "\n".join(f"- {in_markdown(problem)}" for problem in problems)]
         if problems
         else []
     )

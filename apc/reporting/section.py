@@ -2,11 +2,12 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from apc.escaping import as_code, as_code_block, in_link, in_markdown
 from apc.reporting import tables
 from apc.reporting.command import command
 from apc.reporting.figures import one_knob, staged
@@ -60,23 +61,23 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
     """One experiment on one data set, its tables and figures written."""
     path = reports / "results" / entry.name / f"{dataset}.jsonl"
     if not path.is_file():
-        todo = _code([command(entry, dataset)])
-        text = [f"### {dataset}: pending", "No run is recorded. This command fills it:", todo]
+        todo = as_code_block(command(entry, dataset))
+        text = [f"### {in_markdown(dataset)}: pending", "No run is recorded. This command fills it:", todo]
         return Section(text, waiting(entry, dataset))
     recorded = _recorded(entry, dataset, reports)
     groups = separate(recorded.rows, entry.knobs)
-    text = [f"### {dataset}", *_divided(dataset, groups)]
+    text = [f"### {in_markdown(dataset)}", *_divided(dataset, groups)]
     judged: list[Judged] = [] if groups else waiting(entry, dataset)
     for number, group in enumerate(groups, start=1):
         group.images = recorded.images
         if len(groups) > 1:
-            text.append(f"#### Group {number}: {', '.join(f'{k} = {v}' for k, v in group.what.items())}")
-            text.append(f"*{dataset}*: {schedule(group.rows)}.")
+            text.append(f"#### Group {number}: {in_markdown(', '.join(f'{k} = {v}' for k, v in group.what.items()))}")
+            text.append(f"*{in_markdown(dataset)}*: {schedule(group.rows)}.")
         paragraphs, verdicts = _group(recorded, group, number)
         text += paragraphs
         judged += verdicts
     if path.with_suffix(".trials.csv").is_file():
-        stem = f"results/{entry.name}/{dataset}.trials".replace(" ", "%20")
+        stem = in_link(f"results/{entry.name}/{dataset}.trials")
         text.append(f"<sub>All trials as [csv]({stem}.csv) · [parquet]({stem}.parquet)</sub>")
     text += failures([row for row in recorded.rows if row.error]) + damages(recorded.problems)
     text += _made_by(recorded, groups)
@@ -97,8 +98,8 @@ def _divided(dataset: str, groups: Sequence[Group]) -> list[str]:
     if not groups:
         return ["No run has a score yet."]
     if len(groups) == 1:
-        return [f"*{dataset}*: {schedule(groups[0].rows)}."]
-    differ = ", ".join(f"`{name}`" for name in groups[0].what)
+        return [f"*{in_markdown(dataset)}*: {schedule(groups[0].rows)}."]
+    differ = ", ".join(as_code(name) for name in groups[0].what)
     apart = f"These runs fall into {len(groups)} groups that are neither averaged nor compared"
     return [f"**{apart}: they differ in {differ}.**"]
 
@@ -109,12 +110,8 @@ def _made_by(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
     sources = [recorded.rows] if len(groups) < 2 else [group.rows for group in groups]
     commands = [line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows))]
     if not commands:
-        return [f"Made by the experiment `{recorded.entry.name}`."]
-    return ["Made, continued or completed by:", _code(commands)]
-
-
-def _code(lines: Iterable[str]) -> str:
-    return "```\n" + "\n".join(dict.fromkeys(lines)) + "\n```"
+        return [f"Made by the experiment {as_code(recorded.entry.name)}."]
+    return ["Made, continued or completed by:", as_code_block("\n".join(dict.fromkeys(commands)))]
 
 
 def remove_stale(reports: Path, experiment: str, dataset: str, page: str) -> None:

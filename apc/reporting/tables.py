@@ -3,12 +3,14 @@
 The CSV holds the plain numbers (one line for each label and metric), Markdown and LaTeX the table as shown.
 """
 
+import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from apc.escaping import in_a_line, in_csv, in_markdown, in_tex
 from apc.reporting.groups import Group
 from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.intervals import Summary, paired, summary
@@ -177,41 +179,59 @@ def unit_of(metric: str) -> str:
     return " s" if metric.endswith("_seconds") else ""
 
 
-def markdown(frame: "DataFrame", left: bool = False) -> str:
-    """GitHub table; every cell is text as it stands, numbers to the right or, with `left`, all to the left."""
+def markdown(frame: "DataFrame", left: bool = False, marked_up: Collection[str] = ()) -> str:
+    """GitHub table; every cell shows its text as it stands, numbers to the right or, with `left`, all to the left.
+
+    Heads and cells of the columns `marked_up` are Markdown already.
+    """
     align = ["left", *["left" if left else "right"] * (len(frame.columns) - 1)]
     if "mark" in frame.columns:
         align[-1] = "left"
-    escaped = frame.map(lambda cell: str(cell).replace("|", "\\|")).rename(columns={"mark": ""})
+    columns = {
+        "" if name == "mark" else _table_cell(name, name in marked_up): [
+            _table_cell(cell, name in marked_up) for cell in frame[name]
+        ]
+        for name in frame.columns
+    }
+    escaped = frame.__class__(columns)
     return escaped.to_markdown(index=False, disable_numparse=True, colalign=align)
 
 
 def latex(frame: "DataFrame", caption: str, label: str) -> str:
     """Table environment with booktabs rules."""
-    text = frame.to_latex(
-        index=False,
-        escape=True,
-        caption=_tex(caption),
-        label=f"tab:{label}",
-        column_format="l" + "r" * (len(frame.columns) - 1),
+    text = (
+        frame.map(in_a_line)
+        .rename(columns=in_a_line)
+        .to_latex(
+            index=False,
+            escape=True,
+            caption=_tex_caption(caption),
+            label=f"tab:{label}",
+            column_format="l" + "r" * (len(frame.columns) - 1),
+        )
     )
     return text.replace("±", r"$\pm$").replace("–", "--").replace("−", "$-$")
 
 
-def _tex(text: str) -> str:
-    """A text with the signs escaped that LaTeX reads as commands."""
-    for sign in "&%$#_":
-        text = text.replace(sign, "\\" + sign)
-    return text
+def _table_cell(text: object, marked_up: bool) -> str:
+    """A cell or head; a bar in it is no border of a cell."""
+    return (str(text) if marked_up else in_markdown(text)).replace("|", "\\|")
+
+
+def _tex_caption(text: str) -> str:
+    """Braces that balance stay a group, which obeys nothing: published tables have those of `images {"train": 9}`."""
+    depth = list(itertools.accumulate((sign == "{") - (sign == "}") for sign in text))
+    nested = min(depth, default=0) == 0 == (depth or [0])[-1]
+    return in_tex(text).replace(r"\{", "{").replace(r"\}", "}") if nested else in_tex(text)
 
 
 def write(folder: Path, name: str, table: Table) -> list[Path]:
     """Write one table as <name>.md, .tex (as shown) and .csv (plain numbers)."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
-        "md": f"**{table.caption}**\n\n{markdown(table.shown)}\n\n{table.legend}\n",
+        "md": f"**{in_markdown(table.caption)}**\n\n{markdown(table.shown)}\n\n{table.legend}\n",
         "tex": latex(table.shown, table.caption, name),
-        "csv": table.plain.to_csv(index=False, lineterminator="\n"),
+        "csv": table.plain.map(in_csv).to_csv(index=False, lineterminator="\n"),
     }
     paths = [folder / f"{name}.{ending}" for ending in texts]
     for path, text in zip(paths, texts.values(), strict=True):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from apc.escaping import in_a_line, printable
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import duration
@@ -109,10 +110,10 @@ class Progress:
             name = f"{label} seed {row.config['seed']}"
             if row.error or row.stopped:
                 outcome = f"failed  {name}: {row.error}" if row.error else f"stopped {name}: {row.stopped}"
-                self.console.print(outcome, markup=False)
+                self._say(outcome)
                 continue
             self.scores.setdefault(label, []).append(row.value(self.metric))
-            self.console.print(f"done    {name}: {self._score(row)}, {duration(elapsed / len(rows))}", markup=False)
+            self._say(f"done    {name}: {self._score(row)}, {duration(elapsed / len(rows))}")
             if task:
                 self.seconds.append(elapsed / len(rows))
 
@@ -126,6 +127,10 @@ class Progress:
             self.live.stop()
             self.live = None
 
+    def _say(self, line: str) -> None:
+        """A line that stays; names in it stay names."""
+        self.console.print(printable(line), markup=False)
+
     def _score(self, row: Row) -> str:
         value = row.value(self.metric)
         return f"{self.metric} {value:.2f}" if math.isfinite(value) else f"no {self.metric}"
@@ -135,7 +140,7 @@ class Progress:
         if not self.console.is_terminal and time.monotonic() - self.beat >= BEAT:
             self.beat = time.monotonic()
             epochs = ", ".join(f"{t.name} at epoch {t.metrics.get('epoch', 0):.0f}" for t in self.running.values())
-            self.console.print(f"{self.summary()}{'; ' + epochs if epochs else ''}", markup=False)
+            self._say(f"{self.summary()}{'; ' + epochs if epochs else ''}")
 
     def summary(self) -> str:
         """How far the search is, in one line."""
@@ -193,8 +198,9 @@ class Progress:
             epoch, epochs = (task.metrics.get(name, 0) for name in ("epoch", "epochs"))
             at = f"epoch {epoch:.0f} of {epochs:.0f}" if epochs else "starting"
             loss = f"loss {task.metrics['loss']:.3f}" if "loss" in task.metrics else ""
-            table.add_row(f"  {task.name}", ProgressBar(1.0, task.share, width=20), at, loss)
-        head, best = Text(f"{self.title}: {self.summary()}", style="bold"), Text(self.best(), style="green")
+            table.add_row(Text(f"  {in_a_line(task.name)}"), ProgressBar(1.0, task.share, width=20), at, loss)
+        head = Text(in_a_line(f"{self.title}: {self.summary()}"), style="bold")
+        best = Text(in_a_line(self.best()), style="green")
         return Group(head, table, best) if self.best() else Group(head, table)
 
 

@@ -42,3 +42,17 @@ def test_photographs_of_any_kind_are_read(photographs: Path) -> None:
 def test_without_a_verb_the_verbs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2 and main(["--help"]) == 0
     assert capsys.readouterr().out.count("apc train") == 4
+
+
+def test_an_error_names_a_file_without_its_escape_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "cats\x1b[2J\u202e"
+    assert main(["status", str(folder)]) == 2
+    said = capsys.readouterr().err
+    assert "cats[2J: there is no such folder" in said and not set(said) & set("\x1b\u202e")
+
+
+def test_status_shows_a_reason_without_its_escape_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "error.txt").write_text("ValueError: no cat\x1b]0;owned\x07 here")
+    assert main(["status", str(tmp_path)]) == 0
+    assert "ValueError: no cat]0;owned here" in capsys.readouterr().out

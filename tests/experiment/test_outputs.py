@@ -1,5 +1,6 @@
 """What an experiment leaves: rows beside those of earlier calls, trials, the front, best.toml."""
 
+import csv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ from studies import drive, study
 
 import apc.experiment.runner
 from apc.config import from_dict, pocket, to_dict
+from apc.escaping import from_csv
 from apc.experiment.main import main
 from apc.experiment.outputs import front, merged, winner_of, write_trials
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, load_rows, save_rows
-from apc.search.plans import Interrupted
+from apc.search.plans import Interrupted, Point
 from apc.training.run import identity
 from experiments import grid_lambda, table7_pooling
 from search_spaces import joint
@@ -115,3 +117,17 @@ def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeyp
     assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--weights="]) == 130
     assert best.read_text() == "lambda1 = 0.1\n"
     assert len(load_rows(best.with_name("pocket.jsonl"))) == 1
+
+
+def test_no_cell_of_the_trials_is_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    rows = [
+        Row(run="=1+1", config={"seed": 0}, metrics={"miou": -0.5}, seconds={"train": 2.0}),
+        Row(run="b", config={"seed": 1}, metrics={}, seconds={}, error="-cmd|' /C calc'!A0"),
+    ]
+    point = Point("theta=0.25", {"weights": "@SUM(A1)", "theta": 0.25})
+    write_trials(tmp_path / "pocket.jsonl", [(point, rows)], ["weights", "theta"])
+    with open(tmp_path / "pocket.trials.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["run"], first["weights"], first["theta"], first["miou"]) == ("'=1+1", "'@SUM(A1)", "0.25", "-0.5")
+    assert (second["reason"], from_csv(second["reason"])) == ("'-cmd|' /C calc'!A0", "-cmd|' /C calc'!A0")
+    assert (first["trial"], first["seed"], first["epochs"], second["miou"]) == ("1", "0", "0", "")

@@ -10,6 +10,7 @@ from refusal import refused
 
 from apc.cli.main import main
 from apc.methods.apc import APC
+from apc.prediction.output_folder import Summary, claim
 
 
 def test_the_same_command_predicts_only_what_is_new(
@@ -69,3 +70,23 @@ def test_a_folder_of_other_files_is_left_alone(
     refused([*words, str(photographs)], capsys, "photos", "did not write")
     assert sorted((p, p.read_bytes()) for p in photographs.rglob("*") if p.is_file()) == before
     refused([*words, str(photographs / "classes.txt")], capsys, "classes.txt", "cannot be written")
+
+
+def test_no_cell_of_the_summary_is_a_formula_and_the_names_are_read_back(tmp_path: Path) -> None:
+    columns = ["image", "mask", "labels", "classes", "percent_=1+1"]
+    rows = [
+        {"image": name, "mask": f"masks/{number}.png", "labels": "=1+1", "classes": "@a", "percent_=1+1": "-1.5"}
+        for number, name in enumerate(("-photo.jpg", "=cmd|' /C calc'!A0.jpg", "'=quoted.jpg", "plain.jpg"))
+    ]
+    assert claim(tmp_path, {}, []) == {}
+    written = Summary(tmp_path / "summary.csv", columns, rows[:1])
+    for row in rows[1:]:
+        written.add(row)
+    assert [row["image"] for row in summary(tmp_path)] == [
+        "'-photo.jpg",
+        "'=cmd|' /C calc'!A0.jpg",
+        "''=quoted.jpg",
+        "plain.jpg",
+    ]
+    assert {row["labels"] + row["classes"] for row in summary(tmp_path)} == {"'=1+1'@a"}
+    assert list(claim(tmp_path, {}, []).values()) == rows

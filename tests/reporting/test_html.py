@@ -1,9 +1,13 @@
-"""The page as HTML: one file that needs nothing beside it."""
+"""The page as HTML: one file that needs nothing beside it, and runs nothing."""
 
 from pathlib import Path
 
+import pytest
 from report_rows import page
 from search_rows import joint_rows
+from tags import Tags
+
+from apc.reporting import html
 
 
 def test_the_html_page_needs_nothing_beside_it_and_has_a_table_of_contents(tmp_path: Path) -> None:
@@ -13,3 +17,57 @@ def test_the_html_page_needs_nothing_beside_it_and_has_a_table_of_contents(tmp_p
     assert "http" not in text.replace("http-equiv", "") and "<script" not in text
     assert '<li><a href="#s1">How to read this</a></li>' in text and '<h2 id="s1">How to read this</h2>' in text
     assert text.count("<table>") == text.count("</table>") > 3 and "<details>" in text and "**" not in text
+
+
+def test_a_browser_is_told_to_run_no_script_and_to_load_nothing(tmp_path: Path) -> None:
+    text = html.page("# Title", tmp_path)
+    policy = text.split('<meta http-equiv="Content-Security-Policy" content="')[1].split('"')[0]
+    assert text.index("Content-Security-Policy") < text.index("<style>")
+    assert "default-src 'none'" in policy and "img-src data:" in policy and "script-src" not in policy
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "<script>alert(1)</script>",
+        "a <img src=x onerror=alert(1)> b",
+        "<details open ontoggle=alert(1)>x</details>",
+        "<sub onclick=alert(1)>x</sub>",
+        "</main><svg/onload=alert(1)>",
+        "<!-- <script> -->\n<iframe src=//there></iframe>",
+        "<style>@import url(//there)</style>",
+        "| a |\n|---|\n| <b onmouseover=alert(1)>x</b> |",
+        "## <script>alert(1)</script>",
+        "# </title><script>alert(1)</script>",
+        "<javascript:alert(1)>",
+        "[x](javascript:alert(1))",
+        "[x](JaVaScRiPt&#58;alert(1))",
+        "![x](data:image/svg+xml;base64,AAAA)",
+        "![x](//there/a.png)",
+        "[x](http://there)",
+        "[x]: http://there\n\n[x]",
+        "![x](../secret.png)",
+        "![x](%2e%2e/secret.png)",
+    ],
+)
+def test_no_tag_attribute_or_link_of_others_gets_into_the_page(markdown: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (tmp_path / "reports").mkdir()
+    made = Tags(html.page(f"## Own\n\n{markdown}", tmp_path / "reports"))
+    own = {"html", "head", "meta", "title", "style", "body", "nav", "ul", "li", "a", "main", "h1", "h2", "p"}
+    assert made.names <= own | {"details", "summary", "sub", "div", "table", "thead", "tbody", "tr", "th", "td"}
+    assert made.attributes <= {"lang", "charset", "name", "content", "http-equiv", "href", "id", "class", "style"}
+    assert all(link.startswith("#s") for link in made.links)
+
+
+def test_what_is_no_tag_of_ours_is_shown_as_text(tmp_path: Path) -> None:
+    text = html.page("<details><summary>More</summary>\n\n<b>x</b> <sub>small</sub>\n\n</details>", tmp_path)
+    assert "<details><summary>More</summary>" in text and "<sub>small</sub>" in text
+    assert "&lt;b&gt;x&lt;/b&gt;" in text
+
+
+def test_a_picture_below_the_page_is_put_into_it_whatever_its_name(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/äpfel & birnen.png").write_bytes(b"png")
+    text = html.page("![two](<figures/äpfel & birnen.png>)", tmp_path)
+    assert '<img src="data:image/png;base64,cG5n" alt="two"' in text

@@ -11,7 +11,7 @@ import pytest
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.runs.status import duration, status
-from apc.search.progress import Progress
+from apc.search.progress import BEAT, Progress
 from apc.search.run_queue import Counts
 
 
@@ -94,6 +94,22 @@ def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
     left = view.left()
     assert left and (duration(left[0]), duration(left[1])) == ("1:30 min", "3:42 min")
     assert view.summary().endswith("1:30 min to 3:42 min left")
+
+
+def test_names_and_errors_reach_the_view_without_escape_sequences_and_markup() -> None:
+    page, name = Page(), "\x1b]0;owned\x07[link=http://there]cat\u202e[/link]\x9b2J"
+    view = Progress(f"title {name}", file=page)  # type: ignore[arg-type]
+    view.begin(1, 0.0)
+    view.started("a", f"{name} seed 0")
+    view.started("b", f"{name} seed 1")
+    view.console.print(view.render())
+    view.beat -= BEAT
+    view.tick()
+    view.ended("a", name, [Row(run="a", config={"seed": 0}, metrics={"miou": 41.0}, seconds={})])
+    view.ended("b", name, [Row(run="b", config={"seed": 1}, metrics={}, seconds={}, error=f"ValueError: {name}")])
+    view.console.print(view.render())
+    shown = "]0;owned[link=http://there]cat[/link]2J"
+    assert page.text.count(shown) == 10 and not set(page.text) & set("\x1b\x07\x9b\u202e")
 
 
 def test_status_tells_runs_in_progress_from_interrupted_ones(tmp_path: Path) -> None:

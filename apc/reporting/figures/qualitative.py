@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apc.escaping import as_code, as_code_block, in_markdown
 from apc.files import whole
 from apc.reporting.figures import style
 
@@ -124,22 +125,30 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
     figure = file_name(name, dataset)
     try:
         record = json.loads(path.read_text())
-        runs = ", ".join(f"{label} `{run}`" for label, run in record["runs"].items())
-        images = ", ".join(f"{image} ({label})" for label, image in record["images"].items())
+        runs = ", ".join(f"{in_markdown(label)} {as_code(run)}" for label, run in record["runs"].items())
+        images = ", ".join(f"{in_markdown(image)} ({in_markdown(label)})" for label, image in record["images"].items())
         at = record["stamp"]["commit"] + (", changed since" if record["stamp"]["dirty"] else "")
         lines = [
-            f"<sub>Runs, seed {record['seed']}: {runs}. Images: {record['rule']}: {images}. Drawn at commit {at}, on "
-            f"{record['stamp']['machine']}. [PDF](figures/{figure}.pdf)</sub>",
-            f"Made by:\n\n```\n{record['command']}\n```",
+            f"<sub>Runs, seed {in_markdown(record['seed'])}: {runs}. Images: {in_markdown(record['rule'])}: "
+            f"{images}. Drawn at commit {in_markdown(at)}, on "
+            f"{in_markdown(record['stamp']['machine'])}. [PDF](figures/{figure}.pdf)</sub>",
+            f"Made by:\n\n{as_code_block(record['command'])}",
         ]
-        shown = record["shown"]
+        shown = in_markdown(record["shown"])
     except FileNotFoundError:
         make = f"python experiments/{name}.py" + (
             " folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
         )
-        return [f"### {dataset}: pending", f"Nothing is drawn. This command does it:\n\n```\n{make}\n```"]
+        return [f"### {in_markdown(dataset)}: pending", f"Nothing is drawn. This command does it:\n\n```\n{make}\n```"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return [f"### {dataset}", f"> **Damaged:** `{path.name}` of {name} is left out ({type(error).__name__})."]
+        return [
+            f"### {in_markdown(dataset)}",
+            f"> **Damaged:** {as_code(path.name)} of {name} is left out ({type(error).__name__}).",
+        ]
     if not (reports / "figures" / f"{figure}.png").is_file():
-        return [f"### {dataset}", f"> **Not here:** `figures/{figure}.png`; the command below draws it.", *lines[1:]]
-    return [f"### {dataset}", shown, f"![{name} on {dataset}](figures/{figure}.png)", *lines]
+        return [
+            f"### {in_markdown(dataset)}",
+            f"> **Not here:** `figures/{figure}.png`; the command below draws it.",
+            *lines[1:],
+        ]
+    return [f"### {in_markdown(dataset)}", shown, f"![{name} on {in_markdown(dataset)}](figures/{figure}.png)", *lines]

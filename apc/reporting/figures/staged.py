@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apc.escaping import in_markdown
 from apc.reporting.figures.one_knob import PAPER, at_an_end
 from apc.reporting.figures.sweeps import Sweep
 from apc.reporting.groups import Group
@@ -96,11 +97,13 @@ def sentences(stages: Stages) -> list[str]:
     lines = []
     if stages.best:
         paper = _named(_PAPER)
-        lines.append(f"**Best here, by the mean of `{stages.metric}`: {stages.best}; the paper's choice: {paper}.**")
+        lines.append(
+            f"**Best here, by the mean of `{stages.metric}`: {in_markdown(stages.best)}; the paper's choice: {paper}.**"
+        )
     if stages.last and stages.best != stages.last:
         lines.append(
-            f"The two stages lead to {stages.last}; {stages.best} is what best.toml holds, chosen among all settings, "
-            "the paper's included."
+            f"The two stages lead to {in_markdown(stages.last)}; {in_markdown(stages.best)} is what best.toml "
+            "holds, chosen among all settings, the paper's included."
         )
     for name, best, points in (("lambda1", stages.best1, stages.first), ("lambda2", stages.best2, stages.second)):
         lines += [end] if (end := at_an_end(name, best, points)) else []

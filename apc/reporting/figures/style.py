@@ -130,8 +130,12 @@ def colour_bar(figure: "Figure", image: Any, ax: "Axes", label: str, extend: str
 def save(figure: "Figure", path: Path) -> Path:
     """Write PNG and PDF without dates or program versions, so that equal numbers give equal files."""
     from matplotlib import rc_context
+    from matplotlib.text import Text
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    for text in figure.findobj(Text):
+        if "$" in text.get_text():  # of a name: no text of ours is a formula, and those of axes are set later
+            text.set_parse_math(False)
     png = path.with_name(path.name + ".png")
     pdf, undated = path.with_name(path.name + ".pdf"), {"CreationDate": None, "Creator": None, "Producer": None}
     with rc_context(_STYLE), whole(png) as drawn:  # the PNG, whose digest vouches for both, comes last

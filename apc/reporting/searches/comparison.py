@@ -35,7 +35,7 @@ def cost_table(searches: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> 
         return []
     return [
         "**What the two searches cost and found**",
-        tables.markdown(DataFrame(lines), left=True),
+        tables.markdown(DataFrame(lines), left=True, marked_up=["best `tune_miou`"]),
         "<sub>The best `tune_miou` is the score by which the search chose: the largest of many, from one seed a "
         "setting or from the mean of three, so the two are not comparable with each other. The table before it judges "
         f"them by {len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from apc.escaping import in_markdown
 from apc.reporting import tables
 from apc.reporting.searches import pareto
 from apc.reporting.searches.trials import Trial, are_numbers, complete, values_of
@@ -135,7 +136,9 @@ def at_an_end(experiment: str, tried: Sequence[Trial]) -> list[str]:
             if end == "low" and ends.low == 0:
                 further = "nothing lies below 0, so the search would do without it"
             space = f"{ends.low:g} to {ends.high:g}"
-            lines.append(f"**The best {name} = {value:g} lies at the {end} end of its space, {space}:** {further}.")
+            lines.append(
+                f"**The best {in_markdown(name)} = {value:g} lies at the {end} end of its space, {space}:** {further}."
+            )
     return lines
 
 
@@ -169,7 +172,8 @@ def sentences(tried: Sequence[Trial], metric: str, paper: str) -> list[str]:
     if not done:
         return lines
     best, epochs = done[0], sum(t.epochs for t in tried if t.number <= done[0].number)
-    outcome = f"**Best: {best.label}**, `{metric}` {best.score:.1f}, found by trial {best.number} after {epochs} epochs"
+    outcome = f"**Best: {in_markdown(best.label)}**, `{metric}` {best.score:.1f}, found by trial "
+    outcome += f"{best.number} after {epochs} epochs"
     own = next((t for t in done if t.label == paper), None)
     if own and own is not best:
         rank = done.index(own) + 1
@@ -186,8 +190,8 @@ def _agreement(measures: Sequence[Importance]) -> list[str]:
     if first == other:
         return []
     return [
-        f"**The two measures of importance disagree about the first knob:** {first} by PED-ANOVA, {other} by "
-        "its share of rank variance. Trust neither ranking from this search alone."
+        f"**The two measures of importance disagree about the first knob:** {in_markdown(first)} by PED-ANOVA, "
+        f"{in_markdown(other)} by its share of rank variance. Trust neither ranking from this search alone."
     ]
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from apc.escaping import as_code, in_markdown
 from apc.reporting.searches.trials import Trial
 from apc.runs.rows import unbeaten
 
@@ -28,18 +29,21 @@ def sentences(tried: Sequence[Trial]) -> list[str]:
     """How the trials were searched, a sentence a search, and the settings on the front."""
     lines = []
     for search in {json.dumps(t.search, sort_keys=True): t.search for t in tried if t.search}.values():
-        settings = [f"{name.replace('_', ' ')} {_written(value)}" for name, value in search.items()]
+        settings = [f"{in_markdown(name.replace('_', ' '))} {_written(value)}" for name, value in search.items()]
         lines.append(f"Searched with {', '.join(settings)}.")
     if best := front(tried):
         first, other = best[0].search["objectives"]
-        points = "; ".join(f"{t.label} ({t.objectives[0]:.1f}, {t.objectives[1]:.1f})" for t in best[:SHOWN])
+        points = "; ".join(
+            f"{in_markdown(t.label)} ({t.objectives[0]:.1f}, {t.objectives[1]:.1f})" for t in best[:SHOWN]
+        )
         more = f"; and {len(best) - SHOWN} more" if len(best) > SHOWN else ""
         lines.append(
-            f"**The front of `{first}` and `{other}`, {len(best)} settings** that none beats in one without losing in "
-            f"the other (on the right of the search's history; column `front` of all trials): {points}{more}."
+            f"**The front of {as_code(first)} and {as_code(other)}, {len(best)} settings** that none beats in one "
+            "without losing in the other (on the right of the search's history; column `front` of all trials): "
+            f"{points}{more}."
         )
     return lines
 
 
 def _written(value: Any) -> str:
-    return " and ".join(f"`{part}`" for part in value) if isinstance(value, list) else str(value)
+    return " and ".join(map(as_code, value)) if isinstance(value, list) else in_markdown(value)

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
+from apc.escaping import as_code, in_markdown
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.tables import signed
@@ -39,7 +40,7 @@ def _explanation(group: Group, j: Judged) -> list[str]:
     else:
         if choices := _choices(group, better, worse):
             before = " (the last two before the CRF)" if j.metric == "ladder_miou" else ""
-            text.append(f"`{better}` beside `{worse}`{before}: {choices}.")
+            text.append(f"{as_code(better)} beside {as_code(worse)}{before}: {choices}.")
         text += _errors(group, better, worse)
         text += [line for label in (better, worse) if (line := outliers(group, label, j.metric))]
     differences = j.verdict.difference.differences
@@ -73,7 +74,7 @@ def _pace(group: Group, label: str, metric: str) -> str:
     if not each:
         return ""
     cost, after = statistics.fmean(each), statistics.fmean(reached)
-    return f"`{label}` is there after {after:.1f} epochs on average, of {cost:.1f} s each."
+    return f"{as_code(label)} is there after {after:.1f} epochs on average, of {cost:.1f} s each."
 
 
 def _choices(group: Group, better: str, worse: str) -> str:
@@ -105,7 +106,7 @@ def _errors(group: Group, better: str, worse: str) -> list[str]:
     }
     said = [words[metric, by > 0] for metric, by in moved.items() if abs(by) >= LEVEL]
     if said:
-        return [f"So `{better}` {' and '.join(said)}."]
+        return [f"So {as_code(better)} {' and '.join(said)}."]
     return ["In precision and recall the two are level."] if any(moved.values()) else []
 
 
@@ -114,14 +115,14 @@ def outliers(group: Group, label: str, metric: str) -> str:
     scores = group.scores(label, metric)
     middle = statistics.median(scores.values()) if scores else 0.0
     sentences = [
-        f"seed {s} of `{label}` stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)
+        f"seed {s} of {as_code(label)} stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)
     ]
     for row in (row for row in group.rows if row.row == label):
-        seed = f"seed {row.config.get('seed', 0)} of `{label}`"
+        seed = f"seed {row.config.get('seed', 0)} of {as_code(label)}"
         if swapped := _swapped(group, row):
             sentences.append(f"in {seed} figure and ground have changed places for {'; for '.join(swapped)}")
         elif lost := _lost(row.classes, row.per_class.get("miou", [])):
-            sentences.append(f"{seed} never finds {', '.join(lost)} (IoU 0)")
+            sentences.append(f"{seed} never finds {in_markdown(', '.join(lost))} (IoU 0)")
     text = "; ".join(sentences)
     return f"{text[0].upper()}{text[1:]}." if sentences else ""
 
@@ -144,7 +145,9 @@ def _swapped(group: Group, row: Row) -> list[str]:
     for name, right, truth, called in list(zip(row.classes, *counts.sum(0, dtype=float), strict=True))[1:]:
         if truth and right < FOUND * truth and called > CALLED * truth:
             share, times = f"{100 * right / truth:.0f} %", f"{called / truth:.1f} times"
-            swapped.append(f"{name}: {share} of its pixels are found, and it is called on {times} as many as it has")
+            swapped.append(
+                f"{in_markdown(name)}: {share} of its pixels are found, and it is called on {times} as many as it has"
+            )
     return swapped
 
 

@@ -1,5 +1,6 @@
 """What a table shows, in plain sentences."""
 
+from apc.escaping import as_code
 from apc.reporting import tables
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import TableEntry
@@ -36,7 +37,7 @@ def _wide_spreads(group: Group) -> list[str]:
     if not wide:
         return []
     listed = "; ".join(
-        f"`{label}` {s.mean:.1f} (n = {s.n}, single seeds: {tables.single_values(group, label)})"
+        f"{as_code(label)} {s.mean:.1f} (n = {s.n}, single seeds: {tables.single_values(group, label)})"
         for label, s in wide.items()
     )
     return [f"`miou` differs much between seeds here: {listed}."]

@@ -34,7 +34,7 @@ def verdict_table(judged: list[Judged]) -> list[str]:
     against = contradicted(judged)
     of_times = any(tables.unit_of(j.metric) for j in judged)
     return [
-        tables.markdown(frame, left=True),
+        tables.markdown(frame, left=True, marked_up=[*frame.columns]),
         *(["<sub>Of times the differences are seconds saved: above 0 the claim's row is the sooner.</sub>"] * of_times),
         *([f"**Contradicted by the measurements here:** {against}."] if against else []),
     ]
@@ -103,4 +103,5 @@ def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
             "verdict": outcome_text(j) + fill + ("" if j.counts else ", counted elsewhere"),
             others: "",
         }
-    return tables.markdown(DataFrame(list(lines.values())), left=True)
+    marked_up = ["by", "here [95 % over seeds]", "verdict", others]
+    return tables.markdown(DataFrame(list(lines.values())), left=True, marked_up=marked_up)
