@@ -91,6 +91,10 @@ FOLDER: Cases = {
         lambda r: (r / "val.csv").write_text("image,labels\nphoto 99.png,red\n"),
         ["val.csv, line 2", "images/photo 99.png"],
     ),
+    "a quote that is not closed": (
+        lambda r: (r / "train.csv").write_text('image,labels\nphoto 1.png,red\n"photo 2.png,red\nphoto 3.png,red\n'),
+        ["train.csv, line 3", "a quote is opened and not closed"],
+    ),
     "a list that is no text": (lambda r: (r / "val.csv").write_bytes(b"\xff\xfe\x00"), ["val.csv", "UTF-8"]),
 }
 
@@ -250,6 +254,11 @@ CHANGED: Cases = {
     "a list without its columns": (lambda r: (r / LIST).write_text("image,labels\na,b\n"), ["train.csv", "image_hash"]),
     "a label that is not in classes.txt": (respelled(",cat,", ",catt,"), ["train.csv, line", "'catt'", "classes.txt"]),
     "an empty split": (lambda r: cut(r / LIST, 0), ["train.csv"]),
+    "a quote that is not closed": (respelled("image,", '"image,'), ["train.csv, line 1", "not closed"]),
+    "class names that are no text": (
+        lambda r: (r / "apc/voc/classes.txt").write_bytes(b"\xff\xfe"),
+        ["apc/voc/classes.txt", "UTF-8"],
+    ),
     "a list that went away": (lambda r: (r / LIST).unlink(), ["train.csv", "no such list"]),
     "a manifest that is cut": (lambda r: cut(r / "apc/voc/manifest.json"), ["manifest.json", "apc data prepare voc"]),
     "data that was never prepared": (
