@@ -134,16 +134,16 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, words: list[str]) -
                 print(f"{step.name:<{width}}  a search of {settings.search.trials} trials")
                 continue
             run = ExperimentRun(step, settings)
-            schedule = run.schedule()
-            todo = [job for job in schedule.waiting if job.run not in known]
-            shared, later = len(schedule.waiting) - len(todo), schedule.counts.later
+            queue = run.queue()
+            todo = [job for job in queue.waiting if job.run not in known]
+            shared, later = len(queue.waiting) - len(todo), queue.counts.later
             known |= {job.run for job in todo}
-            expected = run.expected(schedule, [job.config for job in todo])
+            expected = run.expected(queue, [job.config for job in todo])
             wall = Hours(*(each / side for each in expected)) if expected else None
             total = Hours(*(a + b for a, b in zip(total, wall, strict=True))) if total and wall else None
             runs += len(todo)
             more = f", and at most {later} more runs" if later else ""
-            counts = f"{schedule.counts.done:>5} {len(todo):>6} {shared:>7}"
+            counts = f"{queue.counts.done:>5} {len(todo):>6} {shared:>7}"
             print(f"{step.name:<{width}}  {counts}  {wall or 'unknown'}{more}")
     print(f"\n{runs} runs to do, about {total or 'an unknown number of hours'}")
 

@@ -5,7 +5,7 @@
 
 The paper's cells are not one protocol: ViT-PCM's 69.3 is that of pseudo masks made with image labels, ToCo's 70.5 that
 of class activation maps with image labels, AFA's 63.8 is single scale without CRF. So all are trained again, each with
-its own losses, optimiser and schedule in the published proportions (apc/baselines), and scored alike: at one scale and
+its own losses, optimiser and schedule in the published proportions (apc/methods/published.py), and scored alike: at one scale and
 as the mean over scales and flips, each with and without the CRF. The baseline is APC with max pooling and without patch
 contrast, Table 5's first row. ViT-PCM has two stages, whose times add up. Every epoch is scored; two times are given as in Table 5, and times want --max-concurrent 1. 5 settings with 3 seeds each on
 the embedded data, about 45 minutes, 1 seed on photographs. Expect AFA and ToCo, which run the encoder several times a

@@ -71,3 +71,9 @@ def cells(text: str, label: str) -> list[str]:
     """Cells of the first table line that starts with `label`."""
     line = next(line for line in text.splitlines() if line.startswith(f"| {label} "))
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def verdicts(text: str, source: str) -> dict[str, str]:
+    """Claim -> verdict of the summary's lines that come from `source`, as "Table 7"."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    return {line[1]: line[5] for line in lines if line[0] == source and len(line) == 7}

@@ -37,7 +37,9 @@ ARCHIVES = {  # COCO's own, with their MD5
 }
 
 
-class _Object(NamedTuple):
+class Object(NamedTuple):
+    """A thing or a crowd of an image, as COCO outlines it."""
+
     number: int
     """Class number."""
     crowd: bool
@@ -50,7 +52,7 @@ class _Image(NamedTuple):
     name: str
     size: tuple[int, int]
     """Height and width."""
-    objects: list[_Object]
+    objects: list[Object]
 
 
 def load(cfg: Config, split: str) -> Split:
@@ -149,7 +151,7 @@ def _annotations(path: Path, split: str) -> tuple[list[str], list[_Image]]:
             raise ValueError(f"{named} has the category {a['category_id']}, which is not in the file's categories")
         if a["image_id"] not in images:
             raise ValueError(f"{named} has the image {a['image_id']}, which is not in the file's images")
-        outlined = _Object(numbers[a["category_id"]], bool(a.get("iscrowd")), a["segmentation"])
+        outlined = Object(numbers[a["category_id"]], bool(a.get("iscrowd")), a["segmentation"])
         images[a["image_id"]].objects.append(outlined)
     return [name for _, name in categories], list(images.values())
 
@@ -177,7 +179,7 @@ def _entry(root: Path, masks: Path, classes: list[str], image: _Image) -> Entry:
     return entry_of(root, classes, Sample(f"{image.split}/{image.name}", mask, labels, subsets))
 
 
-def paint(objects: list[_Object], height: int, width: int) -> np.ndarray:
+def paint(objects: list[Object], height: int, width: int) -> np.ndarray:
     """Mask (height,width) uint8 of an image's objects; ValueError where an outline cannot be read."""
     shapes: list[tuple[bool, int, int, np.ndarray]] = []
     for thing in objects:

@@ -43,7 +43,7 @@ def read_text(path: Path) -> str:
         raise ValueError(f"{path}: not a text file in UTF-8") from None
 
 
-def _next(reader: "csv.DictReader[str] | csv._reader", path: Path) -> Any:
+def _next(reader: Any, path: Path) -> Any:
     """The next row, None behind the last; ValueError names the line that the row begins in."""
     begins = reader.line_num + 1
     try:

@@ -129,7 +129,7 @@ def _scene(rng: np.random.Generator) -> tuple[Array, Bytes]:
     spots: list[Array] = []
     for c in present:
         for _ in range(rng.integers(1, 4) if len(present) < 3 else 1):
-            _thing(rng, image, mask, int(c), spots)
+            draw_thing(rng, image, mask, int(c), spots)
     if rng.random() < 0.3:
         window, alpha = _clutter(rng, image, rng.uniform(4, 7))
         mask[window][alpha > 0.5] = 0
@@ -138,7 +138,7 @@ def _scene(rng: np.random.Generator) -> tuple[Array, Bytes]:
     return image, mask
 
 
-def _thing(rng: np.random.Generator, image: Array, mask: Bytes, c: int, spots: list[Array]) -> None:
+def draw_thing(rng: np.random.Generator, image: Array, mask: Bytes, c: int, spots: list[Array]) -> None:
     """One thing of class c: its body and, in three of five, its head; where it overlaps others it lies on top."""
     kind = KINDS[c - 1]
     half = float(np.exp(rng.uniform(np.log(6), np.log(20))))

@@ -18,7 +18,7 @@ from apc.files import require_writable
 from apc.runs.folder import RunsFolder, load_runs
 from apc.search.cluster_nodes import check_address
 from apc.search.plans import Interrupted, Result, Staged
-from apc.search.schedule import Schedule
+from apc.search.run_queue import RunQueue
 
 if TYPE_CHECKING:
     from apc.search.ray_session import Resources
@@ -33,13 +33,13 @@ class ExperimentRun:
 
     def go(self) -> int:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
-        schedule = self.schedule() if self.plan else None  # reads the data: a bad folder ends here
+        queue = self.queue() if self.plan else None  # reads the data: a bad folder ends here
         if self.settings.dry_run:
-            return self._show(schedule)
-        if schedule is None or not schedule.through:
+            return self._show(queue)
+        if queue is None or not queue.through:
             self._check_place()
             self.prepare()
-        self._announce(schedule)
+        self._announce(queue)
         try:
             result = self.search()
         except Interrupted as stop:
@@ -51,13 +51,13 @@ class ExperimentRun:
                 return self._interrupted(result)
         return self._finish(result)
 
-    def schedule(self) -> Schedule:
+    def queue(self) -> RunQueue:
         """The plan's runs, those that are finished and those to do."""
         from apc.training.run import identity
 
         assert self.plan is not None
         settings = self.settings
-        return Schedule(self.plan, base=self.base, seeds=settings.seeds, runs=settings.runs, identify=identity)
+        return RunQueue(self.plan, base=self.base, seeds=settings.seeds, runs=settings.runs, identify=identity)
 
     def _check_place(self) -> None:
         """Refuse, before anything is written, a cluster that is not there and folders that cannot be written."""
@@ -82,13 +82,13 @@ class ExperimentRun:
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
 
-    def _announce(self, schedule: Schedule | None) -> None:
+    def _announce(self, queue: RunQueue | None) -> None:
         """Tell what is run, and how long it will take or how much is done."""
         settings = self.settings
         sentence = f"{self.experiment.title}; {settings.dataset}, seeds {self._seeds}; runs in {settings.runs}"
         minutes = self.experiment.minutes.get(settings.preset)
-        if schedule and schedule.counts.done:
-            sentence += f"; {schedule.counts.done} runs are done already"
+        if queue and queue.counts.done:
+            sentence += f"; {queue.counts.done} runs are done already"
         elif minutes and not settings.smoke:
             sentence += f"; about {minutes} minutes on two cores"
         print(sentence, flush=True)
@@ -178,27 +178,27 @@ class ExperimentRun:
                 outputs.write_best(path.with_suffix(".best.toml"), winner, self.base, chosen)
         return build(self.settings.reports)
 
-    def expected(self, schedule: Schedule, todo: Sequence[Config]) -> Hours | None:
-        """Hours of one process that runs of the schedule will take; None where nothing tells."""
+    def expected(self, queue: RunQueue, todo: Sequence[Config]) -> Hours | None:
+        """Hours of one process that runs of the queue will take; None where nothing tells."""
         minutes = self.experiment.minutes.get(self.settings.preset)
-        most = schedule.plan.max_points * len(self.settings.seeds)
+        most = queue.plan.max_points * len(self.settings.seeds)
         return hours(todo, load_runs(self.settings.runs), 2 * minutes / most if minutes and most else None)
 
-    def _show(self, schedule: Schedule | None) -> int:
+    def _show(self, queue: RunQueue | None) -> int:
         """`--dry-run`"""
-        if schedule is None:
+        if queue is None:
             search = self.settings.search
             assert search is not None
             print(f"an Optuna search ({search.sampler}) of {search.trials} trials, each with seeds {self._seeds}")
             return 0
-        for point, rows in schedule.result():
+        for point, rows in queue.result():
             for row in rows:
                 print(f"done   {row.run}  {point.label} seed {row.config['seed']}")
-        for job in schedule.waiting:
+        for job in queue.waiting:
             print(f"to do  {job.run}  {job.point.label} seed {job.config.seed}")
-        if expected := self.expected(schedule, [job.config for job in schedule.waiting]):
+        if expected := self.expected(queue, [job.config for job in queue.waiting]):
             print(f"about {expected} of one process for the runs to do")
-        counts = schedule.counts
+        counts = queue.counts
         later = f", and at most {counts.later} more that depend on their scores" if counts.later else ""
         print(f"{counts.done} runs done, {counts.waiting} to do{later}")
         return 0

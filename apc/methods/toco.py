@@ -149,7 +149,7 @@ class ToCo(Method):
         if not (progress > setting.contrast or decodes):
             return terms
         own = decodes and progress > setting.own  # before, the last block's CAM is of no use
-        cams = self._seen(images, early.detach(), last.detach(), own)
+        cams = self.cams_over_scales(images, early.detach(), last.detach(), own)
         cam, early_cam = cams[:, : labels.shape[1]], cams[:, -labels.shape[1] :]
         if progress > setting.contrast:
             terms["ptc"] = self._patches(last, early_cam, images, labels)
@@ -170,7 +170,7 @@ class ToCo(Method):
         return terms | ({"energy": dense_energy(images, logits.softmax(1), label)} if self.cfg.energy_weight else {})
 
     @torch.no_grad()
-    def _seen(self, images: Tensor, early: Tensor, last: Tensor, both: bool = True) -> Tensor:
+    def cams_over_scales(self, images: Tensor, early: Tensor, last: Tensor, both: bool = True) -> Tensor:
         """The maps of `cams` over scales; what this step has computed already is not computed again."""
 
         def maps(shown: Tensor) -> Tensor:
@@ -219,7 +219,7 @@ class ToCo(Method):
         early, last, _ = self.tokens(images, frozen_features)
         branches = {"decoder": self._decoded(last, images, (images.shape[-2], images.shape[-1])).softmax(1)}
         if "patch" in wanted:
-            cam, _ = self._seen(images, early, last).chunk(2, dim=1)
+            cam, _ = self.cams_over_scales(images, early, last).chunk(2, dim=1)
             branches["patch"] = cam_probabilities(cam, self.setting.background)
         return branches
 

@@ -100,7 +100,7 @@ class ViTPCM(Method):
         scores = self.patch_scores(tokens, grid)
         pooled = scores.flatten(2).max(2).values
         view = draw_view(len(images), grid[0])
-        target = self._target(tokens.detach(), scores.detach(), labels, view)
+        target = self.equivariance_target(tokens.detach(), scores.detach(), labels, view)
         tiles = seen(images, view, images.shape[-1] // 2)
         shown = mosaic(recolour(tiles, self.cfg.jitter or COLOUR))
         view_2 = cut(self.patch_scores(self.encoder(shown)[-1], grid))
@@ -111,7 +111,7 @@ class ViTPCM(Method):
         }
 
     @torch.no_grad()
-    def _target(self, tokens: Tensor, scores: Tensor, labels: Tensor, view: View) -> Tensor:
+    def equivariance_target(self, tokens: Tensor, scores: Tensor, labels: Tensor, view: View) -> Tensor:
         """What view 2 must say, (T,C,h/2,w/2): view 1's prediction without dropout, seen alike, then label-merged."""
         if self.cfg.dropout:  # the encoder has none, so only the heads run again
             self.bilstm.eval()

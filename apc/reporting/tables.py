@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.reporting.groups import Group
 from apc.reporting.verdicts.bootstrap import Interval
-from apc.reporting.verdicts.statistics import Summary, paired, summary
+from apc.reporting.verdicts.intervals import Summary, paired, summary
 from apc.runs.scores import SCORES
 
 if TYPE_CHECKING:

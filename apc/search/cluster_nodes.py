@@ -82,12 +82,12 @@ def _write(path: Path, text: str) -> str:
 
 
 def versions() -> dict[str, str]:
+    """What `versions_now` said when this process first asked."""
+    return dict(_remembered_versions())
+
+
+def versions_now() -> dict[str, str]:
     """Versions here: Python's, those of `PACKAGES` that are installed, and a hash of the sources of apc."""
-    return dict(_versions())
-
-
-@functools.cache  # in a function of its own: Ray takes no cached function as a task
-def _versions() -> dict[str, str]:
     here = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -99,6 +99,9 @@ def _versions() -> dict[str, str]:
     for path in sorted(sources.rglob("*.py")):
         digest.update(str(path.relative_to(sources)).encode() + path.read_bytes())
     return here | {"apc": digest.hexdigest()[:8]}
+
+
+_remembered_versions = functools.cache(versions_now)  # beside `versions`: Ray takes no cached function as a task
 
 
 def differing(here: dict[str, str], there: dict[str, str]) -> list[str]:

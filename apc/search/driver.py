@@ -20,7 +20,7 @@ from apc.search.draws import draws
 from apc.search.plans import Interrupted, Plan, Result
 from apc.search.progress import NoView, View
 from apc.search.ray_session import Resources, exclusive, fit, quiet, session, sigterm_as_sigint
-from apc.search.schedule import Schedule
+from apc.search.run_queue import RunQueue
 from apc.search.searchers import JobSearcher, searcher_of
 from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
@@ -52,13 +52,13 @@ def search(
     what trackers call the search.
     """
     runs = runs.resolve()
-    schedule = Schedule(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
+    queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
     try:
-        _train(schedule, name, resources, view or NoView())
+        _train(queue, name, resources, view or NoView())
     except KeyboardInterrupt:
-        schedule.collect()
-        raise Interrupted(schedule.result()) from None
-    return schedule.result()
+        queue.collect()
+        raise Interrupted(queue.result()) from None
+    return queue.result()
 
 
 def optuna_search(
@@ -83,7 +83,7 @@ def optuna_search(
         return study.result()
 
 
-def _train(source: Schedule | Study, name: str, resources: Resources, view: View) -> None:
+def _train(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
     """Train until `source` is through; ValueError, once, where nothing more can be written."""
     view.counted(source.counts)
     if source.through:
@@ -98,7 +98,7 @@ def _train(source: Schedule | Study, name: str, resources: Resources, view: View
         raise
 
 
-def _train_with_ray(source: Schedule | Study, name: str, resources: Resources, view: View) -> None:
+def _train_with_ray(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
     with quiet(resources, RunsFolder(source.runs).tune / "driver.log"), session(resources), sigterm_as_sigint():
         resources, slots = fit(resources)
@@ -125,7 +125,7 @@ def _train_with_ray(source: Schedule | Study, name: str, resources: Resources, v
         raise KeyboardInterrupt  # Tune answers SIGINT by returning as if all were done
 
 
-def _task(source: Schedule | Study, resources: Resources) -> worker.Task:
+def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
     """What every trial is told; which configs it trains is added as it is handed out."""
     return worker.Task(
         label="",

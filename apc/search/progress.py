@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import duration
-from apc.search.schedule import Counts
+from apc.search.run_queue import Counts
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

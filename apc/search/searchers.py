@@ -11,7 +11,7 @@ from apc.runs.folder import RunFolder, ended_row
 from apc.runs.rows import Row
 from apc.search import worker
 from apc.search.progress import View
-from apc.search.schedule import Job, Schedule
+from apc.search.run_queue import Job, RunQueue
 from apc.search.study import Study, Trial
 
 worker.pin_environment()  # before ray is imported
@@ -22,7 +22,7 @@ from ray.tune.search import Searcher  # noqa: E402
 class JobSearcher(Searcher):
     """Hands out what is to train, and takes rows from the run folders."""
 
-    def __init__(self, source: Schedule | Study, task: worker.Task, max_trials: int, view: View) -> None:
+    def __init__(self, source: RunQueue | Study, task: worker.Task, max_trials: int, view: View) -> None:
         """`task` is what every trial is told beside its configs, `max_trials` how many may be handed out at once."""
         super().__init__()
         source.requeue()
@@ -88,7 +88,7 @@ class JobSearcher(Searcher):
 class PlanSearcher(JobSearcher):
     """Runs of a plan; waits at the end of a stage."""
 
-    source: Schedule
+    source: RunQueue
 
     def finish(self, job: Job) -> list[Row]:
         row = ended_row(self.source.runs, job.run, job.config)
@@ -115,8 +115,8 @@ class StudySearcher(JobSearcher):
         return self.source.finish(job)
 
 
-def searcher_of(source: Schedule | Study, task: worker.Task, max_trials: int, view: View) -> JobSearcher:
-    """The searcher for a plan's schedule or for a study."""
-    if isinstance(source, Schedule):
+def searcher_of(source: RunQueue | Study, task: worker.Task, max_trials: int, view: View) -> JobSearcher:
+    """The searcher for a plan's runs or for a study."""
+    if isinstance(source, RunQueue):
         return PlanSearcher(source, task, max_trials, view)
     return StudySearcher(source, task, max_trials, view)

@@ -20,8 +20,8 @@ from apc.runs.rows import Row, score
 from apc.search.draws import sample
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
+from apc.search.run_queue import Counts
 from apc.search.samplers import STARTUP, sampler
-from apc.search.schedule import Counts
 from apc.search.study_settings import StudyDefinition, journal_settings
 from apc.training.run import identity
 

@@ -106,7 +106,7 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
             with suppress(OSError):  # on a full disk, for one; the driver looks for that itself
-                write_atomically(folder.error, f"{_reason(error)}\n\n{traceback.format_exc()}")
+                write_atomically(folder.error, f"{reason_of(error)}\n\n{traceback.format_exc()}")
             raise
 
 
@@ -122,7 +122,7 @@ def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: 
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """An error in a line; a full disk by that name, which torch.save hides behind words of its own."""
     link: BaseException | None = error
     while link:

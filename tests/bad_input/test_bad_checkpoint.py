@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from bad_input.test_bad_data import FOLDER
 from refusal import flags, left_below, refused, small_files
 from safetensors.torch import load_file, save_file
+from spoilt import FOLDER
 
 from apc.cli.main import main
 from apc.config import folder

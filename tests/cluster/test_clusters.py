@@ -12,7 +12,7 @@ from rows import stripped
 from apc.config import from_dict, pocket
 from apc.flags import spelt
 from apc.runs.rows import load_rows
-from apc.search.schedule import Schedule
+from apc.search.run_queue import RunQueue
 from apc.training.run import identity, run
 from search_spaces.pooling import PLAN
 
@@ -103,8 +103,8 @@ def test_a_search_that_loses_a_node_leaves_the_table_of_one_that_does_not(
     finally:
         search.kill()
 
-    schedule = Schedule(PLAN, base=from_dict(SMALL, pocket()), seeds=[0], runs=undisturbed, identify=identity)
-    while job := schedule.take():
+    queue = RunQueue(PLAN, base=from_dict(SMALL, pocket()), seeds=[0], runs=undisturbed, identify=identity)
+    while job := queue.take():
         run(job.config, runs=undisturbed)
     same = f"{script} --runs {undisturbed} --reports {undisturbed}/reports"  # all is done: it writes the table
     subprocess.run(["bash", "-c", same], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)

@@ -88,7 +88,7 @@ def test_masks_are_made_again_only_where_the_annotations_changed(root: Path, mon
 
 
 def test_an_outline_of_fewer_than_three_points_covers_nothing() -> None:
-    line = coco_data._Object(1, False, [[1, 1, 5, 5]])
+    line = coco_data.Object(1, False, [[1, 1, 5, 5]])
     assert not coco_data.paint([line], 10, 10).any()
 
 

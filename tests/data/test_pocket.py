@@ -91,10 +91,10 @@ def test_the_background_does_not_give_the_class_away(drawn: tuple[np.ndarray, np
 
 def test_a_thing_shows_its_head_only_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     rng, heads = np.random.default_rng(0), []
-    original = pocket._head
-    monkeypatch.setattr(pocket, "_head", lambda *args: heads.append(args) or original(*args))
+    striking = pocket.striking  # colours of heads and of nothing else
+    monkeypatch.setattr(pocket, "striking", lambda *hues: heads.append(hues) or striking(*hues))
     for _ in range(200):
-        pocket._thing(rng, painting.background(rng), np.zeros((96, 96), np.uint8), 1, [])
+        pocket.draw_thing(rng, painting.background(rng), np.zeros((96, 96), np.uint8), 1, [])
     assert 100 < len(heads) < 140  # three of five
 
 
@@ -146,7 +146,7 @@ def test_the_fingerprint_follows_the_recipe(short: Path, monkeypatch: pytest.Mon
     assert pretraining.fingerprint() != before
 
 
-def _ask(messages: "multiprocessing.Queue[str]") -> None:
+def ask(messages: "multiprocessing.Queue[str]") -> None:
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             messages.put(record.getMessage())
@@ -159,7 +159,7 @@ def _ask(messages: "multiprocessing.Queue[str]") -> None:
 def test_two_processes_that_ask_at_once_train_once(short: Path) -> None:
     context = multiprocessing.get_context("fork")  # the shortened recipe is in this process's memory
     messages: multiprocessing.Queue[str] = context.Queue()
-    pair = [context.Process(target=_ask, args=(messages,)) for _ in range(2)]
+    pair = [context.Process(target=ask, args=(messages,)) for _ in range(2)]
     for process in pair:
         process.start()
     for process in pair:

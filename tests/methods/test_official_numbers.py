@@ -1,6 +1,6 @@
 """Our functions against numbers that the official ViT-PCM, AFA and ToCo code returned; every number is the file's.
 
-What concerns one method alone is in its own file: test_toco.py, test_afa.py, test_vit_pcm.py, test_refine.py.
+What concerns one method alone is in its own file: test_token_contrast.py, test_affinity.py, test_vit_pcm.py.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Cells of a table: mean, spread, difference and what is pending."""
 
 from apc.reporting.tables import PENDING, difference, mean_std
-from apc.reporting.verdicts.statistics import summary
+from apc.reporting.verdicts.intervals import summary
 
 
 def test_a_cell_shows_mean_spread_and_a_smaller_n_and_never_a_blank() -> None:

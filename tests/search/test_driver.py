@@ -1,29 +1,21 @@
-"""The driver against the real training function on a tiny config: same numbers, failures, faults, bad input."""
+"""The driver against real trainings of a tiny config: same numbers, failures, resources, what it goes on from."""
 
-import os
-import re
-import signal
-import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from processes import below, name_of
+from notes import Notes
 from rows import stripped
 from safetensors.torch import load_file
 
 import search_spaces
-from apc.config import Config, fields_of, to_dict
+from apc.config import Config, to_dict
 from apc.runs.folder import load_run, load_runs
 from apc.runs.status import status
-from apc.search.cluster_nodes import check_address
 from apc.search.plans import points
 from apc.search.progress import NoView
 from apc.search.spaces import SearchSettings
@@ -32,51 +24,6 @@ from apc.training.run import run
 
 ROOT = Path(__file__).resolve().parents[2]
 TWO = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})
-
-
-@pytest.fixture(scope="session")
-def warm_ray() -> Iterator[None]:
-    """One Ray for all tests; search() uses a Ray that runs and leaves it running."""
-    from apc.search.ray_session import ray  # imported there, after what it reads from the environment is set
-
-    ray.init(address="local", num_cpus=2, include_dashboard=True, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
-@pytest.fixture
-def tiny() -> Config:
-    """A run of a second or two."""
-    return Config(
-        num_train=8,
-        num_val=4,
-        batch_size=4,
-        image_size=96,
-        encoder="pocket",
-        decoder_blocks=(1, 2, 3),
-        decoder_width=16,
-        decoder_norm="layer",
-        epochs=1,
-        frozen_epochs=0,
-        unfreeze_blocks=3,
-        crf="none",
-        dropout=0.0,
-        decoder_dropout=0.0,
-    )
-
-
-class Notes(NoView):
-    """A view that remembers."""
-
-    def __init__(self) -> None:
-        self.starts: list[str] = []
-        self.epochs: list[float] = []
-
-    def started(self, run: str, name: str) -> None:
-        self.starts.append(name)
-
-    def reported(self, run: str, metrics: Any) -> None:
-        self.epochs.append(metrics["epoch"])
 
 
 @pytest.mark.slow
@@ -90,19 +37,6 @@ def test_a_trial_of_two_cores_runs_its_crf_in_two_processes(warm_ray: None, tiny
         plan, base=base, seeds=[0], runs=tmp_path, view=NoView(), resources=Resources(cpus_per_trial=2)
     )
     assert not row.error and row.stamp["threads"] == 2 and "miou_crf" in row.metrics
-
-
-@pytest.mark.parametrize(("threads", "workers"), [(1, 0), (2, 2), (4, 4)])
-def test_the_crf_has_the_cores_of_its_trial(
-    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, workers: int
-) -> None:
-    from apc.search.worker import train_one
-
-    given: dict[str, Any] = {}
-    monkeypatch.setattr("apc.training.run.run", lambda cfg, **more: given.update(more))
-    monkeypatch.setattr(torch, "set_num_threads", lambda count: given.update(threads=count))
-    train_one(tiny, runs=tmp_path, device="cpu", report=lambda numbers: None, threads=threads)
-    assert (given["crf_workers"], given["threads"]) == (workers, threads)
 
 
 def test_ray_gives_the_numbers_of_plain_python_and_nothing_twice(warm_ray: None, tiny: Config, tmp_path: Path) -> None:
@@ -134,41 +68,6 @@ def test_a_failing_run_is_recorded_with_its_reason_and_stops_no_other(
     assert found["good"].metrics["miou"] > 0 and found["fine"].metrics["miou"] > 0
     told = status(tmp_path)
     assert "2 finished, 1 failed" in told and "ValueError: decoder_blocks" in told and "(bad, seed 0)" in told
-
-
-def kill_after_three_epochs(run: Path, name: str) -> list[int]:
-    """Kill one process of ours whose name begins so, once the run has finished three epochs; the list of the killed."""
-    killed: list[int] = []
-
-    def kill() -> None:
-        curve = run / "curve.jsonl"
-        while not (curve.is_file() and len(curve.read_text().splitlines()) >= 3):
-            time.sleep(0.02)
-        # Between two reports an actor is called otherwise for a moment, so one look may miss it.
-        while not killed and not (run / "row.json").is_file():
-            if found := [pid for pid in below(os.getpid()) if name_of(pid).startswith(name)]:
-                os.kill(found[0], signal.SIGKILL)
-                killed.append(found[0])
-
-    threading.Thread(target=kill, daemon=True).start()
-    return killed
-
-
-@pytest.mark.slow
-def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
-    warm_ray: None, tiny: Config, tmp_path: Path
-) -> None:
-    from apc.search.driver import search
-
-    long = replace(tiny, num_train=96, epochs=12)
-    undisturbed = run(long, runs=tmp_path / "plain", device="cpu")
-    runs, notes = tmp_path / "ray", Notes()
-    killed = kill_after_three_epochs(runs / undisturbed.run, "ray::ImplicitFunc.train")
-    ((_, (row,)),) = search(points([{"theta": long.theta}]), base=long, seeds=[0], runs=runs, view=notes)
-    assert killed
-    assert stripped(row) == stripped(undisturbed)
-    assert len(notes.starts) == 2
-    assert len(notes.epochs) < 2 * long.epochs  # epochs before the kill were not trained again
 
 
 def test_a_crash_of_rays_own_loop_is_survived(
@@ -214,29 +113,6 @@ def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Con
     assert low.metrics["miou"] == pytest.approx(one.metrics["miou"], abs=0.5)
     assert 2.0 in notes.epochs
     assert bad.error.startswith("ValueError: decoder_blocks")
-
-
-@pytest.mark.slow
-def test_a_trial_of_two_processes_that_loses_one_goes_on_from_its_last_epoch(
-    warm_ray: None, tiny: Config, tmp_path: Path
-) -> None:
-    from apc.search.driver import search
-    from apc.search.ray_session import Resources
-
-    long = replace(tiny, num_train=48, epochs=8)
-    undisturbed = run(long, runs=tmp_path / "plain", device="cpu")
-    runs, notes = tmp_path / "ray", Notes()
-    killed = kill_after_three_epochs(runs / undisturbed.run, "ray::RayTrainWorker")
-    resources = Resources(num_workers=2)
-    plan = points([{"theta": long.theta}])
-    ((_, (row,)),) = search(plan, base=long, seeds=[0], runs=runs, resources=resources, view=notes)
-    assert killed and row.error == "" and row.stamp["processes"] == 2
-    assert [entry["epoch"] for entry in row.curve] == list(range(1, long.epochs + 1))
-    models = [load_file(tmp_path / where / row.run / "model.safetensors") for where in ("plain", "ray")]
-    apart = torch.cat([(models[0][name] - models[1][name]).flatten() for name in models[0]]).abs().mean()
-    assert apart < 1e-4
-    assert len(notes.starts) == 2
-    assert len(notes.epochs) < 2 * long.epochs  # epochs before the kill were not trained again
 
 
 def test_resources_that_can_never_be_met_are_refused_with_the_arithmetic(
@@ -311,37 +187,3 @@ def test_a_space_with_a_misspelt_knob_is_refused_before_anything_starts(tiny: Co
     with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
         optuna_search(wrong, runs=tmp_path)
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", search_spaces.names())
-def test_every_key_of_every_space_is_a_config_field(name: str) -> None:
-    module = search_spaces.load(name)  # which checks it
-    knobs = module.PLAN.knobs if hasattr(module, "PLAN") else module.SPACE
-    assert fields_of(dict.fromkeys(knobs), name)
-
-
-def test_a_space_that_is_not_there_is_answered_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match="did you mean lambdas"):
-        search_spaces.load("lambads")
-
-
-@pytest.mark.parametrize(
-    ("address", "sentence"),
-    [
-        ("127.0.0.1:1", "no Ray cluster answers there"),
-        ("ray://127.0.0.1:1", "no Ray cluster answers there"),
-        ("nowhere", "give auto on a node"),
-        ("127.0.0.1:99999", "give auto on a node"),
-    ],
-)
-def test_an_address_with_nothing_behind_it_is_refused_soon(address: str, sentence: str) -> None:
-    began = time.monotonic()
-    with pytest.raises(ValueError, match=re.escape(address) + ".*" + sentence):
-        check_address(address)
-    assert time.monotonic() - began < 5
-
-
-def test_rays_client_protocol_is_refused_with_the_way_that_works() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with pytest.raises(ValueError, match="ray submit, ray job submit.*--address auto"):
-            check_address(f"ray://127.0.0.1:{server.getsockname()[1]}")

@@ -10,7 +10,7 @@ from apc.config import Config, to_dict
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, run_id, score
 from apc.search.plans import Plan, Point, Points, Staged, Sweep, best, grid, points
-from apc.search.schedule import Counts, Schedule
+from apc.search.run_queue import Counts, RunQueue
 
 LAMBDAS = Staged(
     (
@@ -145,12 +145,12 @@ def test_a_sweep_out_of_range_or_out_of_order_is_refused() -> None:
         Sweep(knob="theta", coarse=(0.9, 0.5))
 
 
-def schedule(plan: Plan, runs: Path, seeds: tuple[int, ...] = (0, 1)) -> Schedule:
-    return Schedule(plan, base=Config(), seeds=seeds, runs=runs, identify=identify)
+def queue(plan: Plan, runs: Path, seeds: tuple[int, ...] = (0, 1)) -> RunQueue:
+    return RunQueue(plan, base=Config(), seeds=seeds, runs=runs, identify=identify)
 
 
 def test_the_next_stage_opens_only_when_every_run_of_the_last_one_ended(tmp_path: Path) -> None:
-    todo = schedule(LAMBDAS, tmp_path)
+    todo = queue(LAMBDAS, tmp_path)
     first = [todo.take() for _ in range(10)]
     assert all(first) and todo.take() is None  # 5 points, 2 seeds
     for job in first[:-1]:
@@ -168,7 +168,7 @@ def test_finished_runs_are_taken_from_their_folders_and_never_handed_out(tmp_pat
     plan = points({"a": {"theta": 0.5}, "b": {"theta": 0.9}})
     done = Config(theta=0.5, seed=1)
     save_run(tmp_path, row(done, 33.0))
-    todo = schedule(plan, tmp_path)
+    todo = queue(plan, tmp_path)
     handed = []
     while job := todo.take():
         handed.append((job.point.label, job.config.seed))
@@ -181,12 +181,12 @@ def test_finished_runs_are_taken_from_their_folders_and_never_handed_out(tmp_pat
 def test_a_plan_whose_runs_are_all_finished_is_through_at_once(tmp_path: Path) -> None:
     for theta in (0.5, 0.9):
         save_run(tmp_path, row(Config(theta=theta), 1.0))
-    todo = schedule(points([{"theta": 0.5}, {"theta": 0.9}]), tmp_path, seeds=(0,))
+    todo = queue(points([{"theta": 0.5}, {"theta": 0.9}]), tmp_path, seeds=(0,))
     assert todo.through and todo.take() is None
 
 
 def test_runs_that_were_under_way_come_first_after_a_crash_of_the_driver(tmp_path: Path) -> None:
-    todo = schedule(Points((Point("a", {"theta": 0.5}), Point("b", {"theta": 0.9}))), tmp_path, seeds=(0,))
+    todo = queue(Points((Point("a", {"theta": 0.5}), Point("b", {"theta": 0.9}))), tmp_path, seeds=(0,))
     lost = todo.take()
     todo.requeue()
     again = todo.take()
@@ -194,7 +194,7 @@ def test_runs_that_were_under_way_come_first_after_a_crash_of_the_driver(tmp_pat
 
 
 def test_a_run_that_ended_while_the_driver_was_stopped_is_in_its_result(tmp_path: Path) -> None:
-    todo = schedule(points([{"theta": 0.5}, {"theta": 0.9}]), tmp_path, seeds=(0,))
+    todo = queue(points([{"theta": 0.5}, {"theta": 0.9}]), tmp_path, seeds=(0,))
     job = todo.take()
     assert job and todo.result() == []
     save_run(tmp_path, row(job.config, 33.0))

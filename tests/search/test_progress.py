@@ -12,7 +12,7 @@ from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.runs.status import duration, status
 from apc.search.progress import Progress
-from apc.search.schedule import Counts
+from apc.search.run_queue import Counts
 
 
 class Page:

@@ -2,64 +2,23 @@
 
 import functools
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 import pytest
+from studies import BASE, definition, drive, study, train
 
 import search_spaces
-from apc.config import Config, to_dict
-from apc.experiment.outputs import front, winner_of, write_trials
-from apc.runs.folder import save_run
-from apc.runs.rows import Row
 from apc.search import spaces
-from apc.search.schedule import Counts
-from apc.search.spaces import Above, Draw, Real, SearchSettings, When
+from apc.search.run_queue import Counts
+from apc.search.spaces import Above, Real, SearchSettings, When
 from apc.search.study import Study
-from apc.search.study_settings import StudyDefinition
 from apc.training.run import identity
 from search_spaces import joint, simple
 
-BASE = Config(num_train=8, num_val=4, encoder="pocket", decoder_blocks=(1, 2, 3), epochs=9, eval_every=1, crf="none")
-
-
 ABOVE: When = {"lambda1": Above(0.1)}
-
-
-def quality(cfg: Config) -> float:
-    """A surface with its top at lambda1 = 0.1, theta = 0.7."""
-    return 50 - 5 * abs(math.log10(cfg.lambda1) + 1) - 20 * abs(cfg.theta - 0.7) - cfg.seed
-
-
-def train(runs: Path, cfg: Config, run: str) -> None:
-    row = Row(run=run, config=to_dict(cfg), metrics={"miou": quality(cfg)}, seconds={"train": 60.0 * cfg.k + cfg.theta})
-    save_run(runs, row)
-
-
-def study(runs: Path, trials: int, space: Any = simple, seeds: tuple[int, ...] = (0,), **more: Any) -> Study:
-    base = more.pop("base", BASE)
-    draw: Draw = search_spaces.draw_of(space)
-    return Study(definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST), runs)
-
-
-def definition(
-    draw: Draw, settings: SearchSettings, base: Config = BASE, seeds: tuple[int, ...] = (0,), first: Any = ()
-) -> StudyDefinition:
-    return StudyDefinition(draw, name="s", base=base, seeds=seeds, settings=settings, first=first)
-
-
-def drive(s: Study) -> list[dict[str, Any]]:
-    """Train all that it proposes, one at a time; the settings."""
-    while trial := s.take():
-        for cfg, run in zip(trial.configs, trial.ids, strict=True):
-            train(s.runs, cfg, run)
-        s.finish(trial)
-    assert s.through
-    return [point.values for point, _ in s.result()]
 
 
 @pytest.mark.parametrize("sampler", [name for name in spaces.SAMPLERS if name != "grid"])
@@ -123,107 +82,12 @@ def test_a_failed_trial_is_told_as_failed_with_its_reason(tmp_path: Path) -> Non
     assert s.counts == Counts(failed=1, waiting=1)
 
 
-def learn(s: Study, trial: Any, scores: list[float]) -> int:
-    """Log epochs until the study gives the trial up; how many were logged."""
-    folder = s.runs / trial.ids[0]
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for epoch, score in enumerate(scores, start=1):
-        lines.append(json.dumps({"epoch": epoch, "seconds": 10.0 * epoch, "miou": score}) + "\n")
-        (folder / "curve.jsonl").write_text("".join(lines))
-        if s.should_stop(trial):
-            return epoch
-    return len(scores)
-
-
-@pytest.mark.parametrize("rule", ["asha", "median"])
-def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tmp_path: Path) -> None:
-    s = study(tmp_path, 8, stop_early=rule)
-    lengths = []
-    for number in range(8):
-        trial = s.take()
-        assert trial
-        good = number != 6
-        lengths.append(learn(s, trial, [(5.0 if good else 0.1) * epoch + 0.01 * number for epoch in range(1, 9)]))
-        if lengths[-1] == 8:
-            train(s.runs, trial.configs[0], trial.ids[0])
-        rows = s.finish(trial)
-        if number == 6:
-            assert rows[0].metrics == {} and rows[0].error == "" and "stopped early after epoch" in rows[0].stopped
-            assert len(rows[0].curve) == lengths[6] and rows[0].seconds == {"train": 10.0 * lengths[6]}
-    assert lengths[6] < 4 and lengths[7] == 8
-    state = optuna.trial.TrialState.PRUNED
-    kept = optuna.load_study(
-        study_name="s", storage=optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(s.path)))
-    ).trials
-    assert kept[6].state == state
-    assert list(kept[6].intermediate_values) == list(range(1, lengths[6] + 1))
-    assert state not in [trial.state for trial in kept if trial.number not in (6,) and lengths[trial.number] == 8]
-    assert s.counts.stopped == sum(length < 8 for length in lengths)
-    again = study(tmp_path, 8, stop_early=rule)
-    assert [bool(rows[0].stopped) for _, rows in again.result()] == [length < 8 for length in lengths]
-
-
-def test_early_stopping_without_scores_on_the_way_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="--stop-early asha needs scores while training; add --eval-every 1"):
-        study(tmp_path, 2, stop_early="asha", base=replace(BASE, eval_every=0))
-
-
-def test_two_objectives_give_a_front(tmp_path: Path) -> None:
-    s = study(tmp_path, 10, space=joint, objectives=("miou", "train_seconds"))
-    drive(s)
-    assert [direction.name for direction in s.study.directions] == ["MAXIMIZE", "MINIMIZE"]
-    best = {trial.number for trial in s.study.best_trials}
-    chosen = front(s.result(), s.settings.objectives)
-    assert {number for number, (point, _) in enumerate(s.result()) if point in chosen} == best
-    assert winner_of(s.result(), "miou") in chosen and winner_of(s.result(), "train_seconds") in chosen
-    write_trials(tmp_path / "pocket.jsonl", s.result(), ["k"], s.settings.objectives)
-    frame = pd.read_csv(tmp_path / "pocket.trials.csv")
-    assert {number - 1 for number in frame.loc[frame["front"], "trial"]} == best and 0 < len(best) < 10
-
-
 def test_repeated_seeds_are_one_trial_by_their_mean(tmp_path: Path) -> None:
     s = study(tmp_path, 2, seeds=(0, 1, 2))
     drive(s)
     point, rows = s.result()[0]
     assert [row.config["seed"] for row in rows] == [0, 1, 2]
     assert s.ended[0].value == pytest.approx(rows[0].metrics["miou"] - 1)  # seeds score 0, 1 and 2 points less
-
-
-def test_a_warm_start_knows_what_lies_in_its_space_and_nothing_else(tmp_path: Path) -> None:
-    early = tmp_path / "early"
-    inside = replace(BASE, lambda1=0.1, lambda2=0.01, theta=0.7)
-    others = [
-        replace(BASE, lambda1=2.0, lambda2=0.01, theta=0.7),  # outside the range
-        replace(inside, epochs=3),
-        replace(inside, k=3),  # of another base config
-    ]
-    for cfg in (inside, replace(inside, seed=1), *others):
-        train(early, cfg, identity(cfg))
-    train(early, replace(inside, theta=0.8), "ofotherdata0")
-    s = study(tmp_path / "late", 3, warm_start=early)
-    warm = [trial for trial in s.study.trials if "warm" in trial.user_attrs]
-    assert [trial.params for trial in warm] == [{"lambda1": 0.1, "lambda2": 0.01, "theta": 0.7}]
-    assert warm[0].value == pytest.approx(49.5)  # mean of two seeds
-    assert s.ended == [] and s.counts.waiting == 3
-    assert drive(s)[0] == simple.FIRST[0]
-    assert len(drive(study(tmp_path / "late", 4, warm_start=early))) == 4  # and is not added again
-    with pytest.raises(ValueError, match="--warm-start .*none of its finished runs"):
-        study(tmp_path / "none", 3, warm_start=early, base=replace(BASE, batch_size=4))
-
-
-def test_a_refused_warm_start_is_refused_again_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    early, late = tmp_path / "early", tmp_path / "late"
-    early.mkdir()
-    for _ in range(2):
-        with pytest.raises(ValueError, match="--warm-start .*none of its finished runs"):
-            study(late, 3, warm_start=early)
-    assert [path.stat().st_size for path in late.iterdir()] == [0]
-    cfg = replace(BASE, lambda1=0.1, lambda2=0.01, theta=0.7)
-    train(early, cfg, identity(cfg))
-    s = study(late, 3, warm_start=early, objectives=("miou", "train_seconds"), sampler="nsga2")
-    assert [trial.params["lambda1"] for trial in s.study.trials if "warm" in trial.user_attrs] == [0.1]
-    assert drive(s)[0] == simple.FIRST[0]
 
 
 class Killed(BaseException):
@@ -308,15 +172,3 @@ def test_a_study_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
         Study(definition(moved, two, first=simple.FIRST), tmp_path)
     with pytest.raises(ValueError, match=r"FIRST was \[{'lambda1': 0.02.*is \[\]"):
         Study(definition(search_spaces.draw_of(simple), two), tmp_path)
-
-
-def test_trials_are_left_as_a_table(tmp_path: Path) -> None:
-    s = study(tmp_path, 3, space=joint)
-    drive(s)
-    write_trials(tmp_path / "pocket.jsonl", s.result(), list(joint.SPACE))
-    frame = pd.read_csv(tmp_path / "pocket.trials.csv")
-    assert "front" not in frame.columns
-    assert list(frame.columns[:8]) == ["trial", "pooling", "k", "theta", "lambda1", "lambda2", "epsilon", "seed"]
-    assert list(frame["state"]) == ["done"] * 3
-    assert frame["miou"].tolist() == pytest.approx([rows[0].metrics["miou"] for _, rows in s.result()])
-    assert len(pd.read_parquet(tmp_path / "pocket.trials.parquet")) == 3

@@ -7,7 +7,7 @@ from apc.config import default_of, voc
 from apc.reporting.figures.sweeps import Sweep
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import TableEntry
-from apc.reporting.verdicts.statistics import summary
+from apc.reporting.verdicts.intervals import summary
 from apc.runs.rows import Row
 
 PAIRS = (("lambda1", "lambda2"), ("theta", "epsilon"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import COLOURS, MARKERS, empty, legend_below, once, points, save
-from apc.reporting.verdicts.statistics import summary
+from apc.reporting.verdicts.intervals import summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

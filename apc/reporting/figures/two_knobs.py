@@ -9,7 +9,7 @@ from apc.reporting.figures.one_knob import PAPER
 from apc.reporting.figures.style import COLOURS, colour_bar, empty, legend_below, once, points, save
 from apc.reporting.groups import Group
 from apc.reporting.tables import clock_of
-from apc.reporting.verdicts.statistics import summary
+from apc.reporting.verdicts.intervals import summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

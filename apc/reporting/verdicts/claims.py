@@ -9,8 +9,8 @@ from apc.reporting.figures.staged import Stages
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import Claim, TableEntry
 from apc.reporting.verdicts.bootstrap import Interval
+from apc.reporting.verdicts.intervals import paired
 from apc.reporting.verdicts.judging import Verdict, judge, judge_best
-from apc.reporting.verdicts.statistics import paired
 
 
 @dataclass(frozen=True, kw_only=True)

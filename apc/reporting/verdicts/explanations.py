@@ -7,7 +7,7 @@ from apc.reporting.groups import Group
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.tables import signed
 from apc.reporting.verdicts.claims import Judged
-from apc.reporting.verdicts.statistics import summary
+from apc.reporting.verdicts.intervals import summary
 from apc.runs.rows import Row
 
 APART = 2.5

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from apc.reporting.verdicts.statistics import LEVEL, Paired, paired, seeds_for
+from apc.reporting.verdicts.intervals import LEVEL, Paired, paired, seeds_for
 
 Outcome = Literal["reproduced", "contradicted", "undecided", "pending"]
 SeedScores = Mapping[int, float]

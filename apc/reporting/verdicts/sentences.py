@@ -3,7 +3,7 @@
 from apc.reporting import tables
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import TableEntry
-from apc.reporting.verdicts.statistics import summary
+from apc.reporting.verdicts.intervals import summary
 
 WIDE = 5.0
 """Points of standard deviation over seeds above which the single seeds are listed."""

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from apc.reporting.verdicts.statistics import paired, power, seeds_for, summary, t_quantile
+from apc.reporting.verdicts.intervals import paired, power, seeds_for, summary, t_quantile
 
 
 def test_summary_of_1_2_3_is_the_hand_worked_one() -> None:

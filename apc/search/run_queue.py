@@ -43,7 +43,7 @@ class Job:
         return [self.run]
 
 
-class Schedule:
+class RunQueue:
     """Which runs of a plan are done, under way and still to start; the next stage opens when the last one is whole.
 
     A run that is finished in `runs` is taken from there.

@@ -1,0 +1,117 @@
+"""What an experiment leaves: rows beside those of earlier calls, trials, the front, best.toml."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from studies import drive, study
+
+import apc.experiment.runner
+from apc.config import from_dict, pocket, to_dict
+from apc.experiment.main import main
+from apc.experiment.outputs import front, merged, winner_of, write_trials
+from apc.runs.folder import save_run
+from apc.runs.rows import Row, load_rows, save_rows
+from apc.search.plans import Interrupted
+from apc.training.run import identity
+from experiments import grid_lambda, table7_pooling
+from search_spaces import joint
+
+
+def test_two_objectives_give_a_front(tmp_path: Path) -> None:
+    s = study(tmp_path, 10, space=joint, objectives=("miou", "train_seconds"))
+    drive(s)
+    assert [direction.name for direction in s.study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    best = {trial.number for trial in s.study.best_trials}
+    chosen = front(s.result(), s.settings.objectives)
+    assert {number for number, (point, _) in enumerate(s.result()) if point in chosen} == best
+    assert winner_of(s.result(), "miou") in chosen and winner_of(s.result(), "train_seconds") in chosen
+    write_trials(tmp_path / "pocket.jsonl", s.result(), ["k"], s.settings.objectives)
+    frame = pd.read_csv(tmp_path / "pocket.trials.csv")
+    assert {number - 1 for number in frame.loc[frame["front"], "trial"]} == best and 0 < len(best) < 10
+
+
+def test_trials_are_left_as_a_table(tmp_path: Path) -> None:
+    s = study(tmp_path, 3, space=joint)
+    drive(s)
+    write_trials(tmp_path / "pocket.jsonl", s.result(), list(joint.SPACE))
+    frame = pd.read_csv(tmp_path / "pocket.trials.csv")
+    assert "front" not in frame.columns
+    assert list(frame.columns[:8]) == ["trial", "pooling", "k", "theta", "lambda1", "lambda2", "epsilon", "seed"]
+    assert list(frame["state"]) == ["done"] * 3
+    assert frame["miou"].tolist() == pytest.approx([rows[0].metrics["miou"] for _, rows in s.result()])
+    assert len(pd.read_parquet(tmp_path / "pocket.trials.parquet")) == 3
+
+
+def made(label: str, seed: int, miou: float = 0.0, run: str = "", error: str = "") -> Row:
+    metrics = {} if error else {"miou": miou}
+    return Row(run=run or f"{label}{seed}", config={"seed": seed}, metrics=metrics, seconds={}, row=label, error=error)
+
+
+def test_rows_of_earlier_calls_stay_and_a_failure_replaces_no_score() -> None:
+    earlier = [made("a", 0, 1.0), made("a", 1, 2.0), made("b", 0, 3.0), made("b", 1, error="lost"), made("z", 0, 4.0)]
+    new = [made("b", 1, 5.0), made("b", 0, error="lost"), made("a", 0, 6.0), made("a", 1, 7.0, run="other epochs")]
+    assert [(row.row, row.config["seed"], row.metrics.get("miou")) for row in merged(earlier, new, ["a", "b"])] == [
+        ("a", 0, 6.0),
+        ("a", 1, 2.0),
+        ("a", 1, 7.0),
+        ("b", 0, 3.0),
+        ("b", 1, 5.0),
+        ("z", 0, 4.0),
+    ]
+
+
+def test_a_call_of_fewer_seeds_or_one_that_is_interrupted_loses_no_committed_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    labels = ["average", "max", "top_k", "adaptive_k"]
+    committed = [made(label, seed, 40.0, run=f"old {label} {seed}") for label in labels for seed in range(5)]
+    file = Path("reports/results/table7_pooling/pocket.jsonl")
+    save_rows(file, committed)
+    base = replace(pocket(), weights="")
+    for label in labels[1:]:
+        cfg = from_dict({"pooling": label}, base)
+        row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 50.0}, seconds={})
+        save_run(Path("runs"), row)
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
+
+    def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
+        raise Interrupted(run.queue().result())
+
+    words = ["--seeds", "1", "--weights="]
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", interrupted)
+    assert main(table7_pooling.EXPERIMENT, words) == 130
+    rows = load_rows(file)
+    assert len(rows) == 23 and all(old in rows for old in committed)
+    assert list(dict.fromkeys(row.row for row in rows)) == labels
+
+    def failed(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
+        (point, *_) = run.queue().plan.next([])
+        lost = Row(run="lost", config=to_dict(base), metrics={}, seconds={}, error="FloatingPointError: nan")
+        return [(point, [lost]), *run.queue().result()]
+
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", failed)
+    assert main(table7_pooling.EXPERIMENT, words) == 1
+    assert [row.error for row in load_rows(file) if row.run == "lost"] == ["FloatingPointError: nan"]
+    assert len(load_rows(file)) == 24
+
+
+def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    best = Path("reports/results/grid_lambda/pocket.best.toml")
+    best.parent.mkdir(parents=True)
+    best.write_text("lambda1 = 0.1\n")
+    cfg = replace(pocket(), weights="", lambda1=0.0, lambda2=0.0)
+    save_run(Path("runs"), Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 9.0}, seconds={}))
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
+
+    def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
+        raise Interrupted(run.queue().result())
+
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", interrupted)
+    assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--weights="]) == 130
+    assert best.read_text() == "lambda1 = 0.1\n"
+    assert len(load_rows(best.with_name("pocket.jsonl"))) == 1

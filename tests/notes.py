@@ -1,0 +1,19 @@
+"""A view of a search that remembers what it was told."""
+
+from typing import Any
+
+from apc.search.progress import NoView
+
+
+class Notes(NoView):
+    """A view that remembers."""
+
+    def __init__(self) -> None:
+        self.starts: list[str] = []
+        self.epochs: list[float] = []
+
+    def started(self, run: str, name: str) -> None:
+        self.starts.append(name)
+
+    def reported(self, run: str, metrics: Any) -> None:
+        self.epochs.append(metrics["epoch"])

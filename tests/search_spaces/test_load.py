@@ -1,0 +1,33 @@
+"""Search spaces: found by name, and checked when they are loaded."""
+
+from pathlib import Path
+
+import pytest
+
+import search_spaces
+from apc.config import fields_of
+
+
+@pytest.mark.parametrize("name", search_spaces.names())
+def test_every_key_of_every_space_is_a_config_field(name: str) -> None:
+    module = search_spaces.load(name)  # which checks it
+    knobs = module.PLAN.knobs if hasattr(module, "PLAN") else module.SPACE
+    assert fields_of(dict.fromkeys(knobs), name)
+
+
+def test_a_space_that_is_not_there_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ValueError, match="did you mean lambdas"):
+        search_spaces.load("lambads")
+
+
+def test_a_space_is_checked_when_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(tmp_path)])
+    for name, space in (
+        ("slip", "def space(trial):\n    return {'lamda1': trial.suggest_float('lamda1', 0, 1)}\n"),
+        ("wrong", "FIRST = ({'theta': 2.0},)\ndef space(t):\n    return {'theta': t.suggest_float('theta', 0, 1)}\n"),
+    ):
+        (tmp_path / f"{name}.py").write_text(space)
+    with pytest.raises(ValueError, match="search_spaces/slip.py: there is no field 'lamda1'; did you mean lambda1"):
+        search_spaces.load("slip")
+    with pytest.raises(ValueError, match="theta is 2.0"):
+        search_spaces.load("wrong")
