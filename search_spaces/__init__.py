@@ -16,7 +16,7 @@ from types import ModuleType
 
 from apc.config import Config
 from apc.search import spaces
-from apc.search.draws import draws
+from apc.search.draws import draws, in_a_line, line_in
 
 
 def names() -> list[str]:
@@ -30,8 +30,12 @@ def load(name: str) -> ModuleType:
         close = difflib.get_close_matches(name, names(), n=1)
         meant = f"did you mean {close[0]}?" if close else f"choose from {', '.join(names())}"
         raise ValueError(f"there is no search space {name!r}; {meant}")
-    module = importlib.import_module(f"search_spaces.{name}")
-    check(module, f"search_spaces/{name}.py")
+    source = f"search_spaces/{name}.py"
+    try:
+        module = importlib.import_module(f"search_spaces.{name}")
+    except (Exception, SystemExit) as error:  # whatever the code of a space does at import
+        raise ValueError(f"{source}{line_in(source, error)}: cannot be imported ({in_a_line(error)})") from None
+    check(module, source)
     return module
 
 
@@ -39,12 +43,21 @@ def check(module: ModuleType, source: str) -> None:
     """ValueError naming `source` where a module is no search space or something in it does not fit Config."""
     if not any(hasattr(module, kind) for kind in ("PLAN", "SPACE", "space")):
         raise ValueError(f"{source} has neither a PLAN nor a SPACE nor a function space(trial)")
-    if hasattr(module, "PLAN"):
-        return  # a plan checks itself as it is written
+    if hasattr(module, "PLAN"):  # which checks its points as it is written
+        if not callable(module.PLAN) and not all(
+            hasattr(module.PLAN, each) for each in ("knobs", "max_points", "next")
+        ):
+            raise ValueError(f"{source}: PLAN is {type(module.PLAN).__name__}; it must be points, a grid or stages")
+        return
     if hasattr(module, "SPACE"):
         spaces.check(module.SPACE, source)
+    elif not callable(module.space):
+        raise ValueError(f"{source}: space is {type(module.space).__name__}; it must be a function, space(trial)")
     draws(draw_of(module), Config(), source)
-    for values in getattr(module, "FIRST", ()):
+    first = getattr(module, "FIRST", ())
+    if not isinstance(first, list | tuple) or not all(spaces.is_setting(values) for values in first):
+        raise ValueError(f"{source}: FIRST must be a tuple of settings, such as ({{'lambda1': 0.1}},)")
+    for values in first:
         spaces.fits(values, Config(), source)
 
 

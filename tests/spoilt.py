@@ -90,5 +90,9 @@ FOLDER: Cases = {
         lambda r: (r / "val.csv").write_text("image,labels\nphoto 99.png,red\n"),
         ["val.csv, line 2", "images/photo 99.png"],
     ),
+    "a quote that is not closed": (
+        lambda r: (r / "train.csv").write_text('image,labels\nphoto 1.png,red\n"photo 2.png,red\nphoto 3.png,red\n'),
+        ["train.csv, line 3", "a quote is opened and not closed"],
+    ),
     "a list that is no text": (lambda r: (r / "val.csv").write_bytes(b"\xff\xfe\x00"), ["val.csv", "UTF-8"]),
 }

@@ -5,9 +5,9 @@
 the image as it is seen: turned as its EXIF says.
 """
 
-import csv
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ import torch
 from apc.config import Config
 from apc.data.cache import Files, images_of
 from apc.data.images import decode, size_of
+from apc.data.lists import open_list, read_text
 from apc.data.masks import read_mask as read_mask_file
 from apc.data.prepared import folder_of
 from apc.data.split import Split, chosen, list_of, side_of
@@ -46,7 +47,7 @@ def read_classes(root: str) -> list[str]:
         raise ValueError("root is empty; give the folder of your photographs with --root")
     if not Path(root).is_dir():
         raise ValueError(f"root is {root!r}; there is no such folder")
-    lines = [line.strip() for line in _text(Path(root) / "classes.txt").splitlines()]
+    lines = [line.strip() for line in read_text(Path(root) / "classes.txt").splitlines()]
     for number, name in enumerate(lines, start=1):
         if len(name.split()) > 1:
             instead = f"write {'_'.join(name.split())}, since labels in the lists are separated by spaces"
@@ -69,33 +70,31 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
     """The good lines of one list, and a sentence for each other one; ValueError where it is no list at all."""
     classes = read_classes(root)
     path = Path(root) / name
-    reader = csv.DictReader(_text(path).splitlines())
-    missing = {"image", "labels"} - set(reader.fieldnames or [])
-    if missing:
-        has = ",".join(reader.fieldnames or []) or "none"
-        raise ValueError(f"{path}: needs the columns image,labels; it has {has}")
+    listed = open_list(path)
+    if {"image", "labels"} - set(listed.columns):
+        raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
     listing, problems = Listing(classes), []
     seen: set[str] = set()
     masks: dict[Path, str] = {}
-    for row in reader:
-        image, labels = row["image"] or "", (row["labels"] or "").split()
+    for line, row in listed.rows():
+        image, labels = row["image"], row["labels"].split()
         unknown = [label for label in labels if label not in classes[1:]]
-        mask = mask_path(root, image) if image else Path()
-        problem = ""
+        file, problem = Path(root) / "images" / image, ""
         if unknown:
             problem = f"label {unknown[0]!r} is not in classes.txt; it has {', '.join(classes[1:])}"
         elif not labels:
             problem = f"image {image!r} has no label"
-        elif not (Path(root) / "images" / image).is_file():
+        elif not os.path.isfile(file):  # which, unlike Path.is_file, also holds of a name too long for any file
             problem = f"there is no image {root}/images/{image}"
         elif image in seen:
             problem = f"image {image!r} is listed twice"
-        elif mask in masks and mask.is_file():
+        elif (mask := mask_path(root, image)) in masks and mask.is_file():
             problem = f"images {masks[mask]!r} and {image!r} would share the mask {mask}; rename one of them"
+        else:
+            masks[mask] = image
         seen.add(image)
-        masks[mask] = image
         if problem:
-            problems.append(f"{path}, line {reader.line_num}: {problem}")
+            problems.append(f"{path}, line {line}: {problem}")
         else:
             listing.names.append(image)
             listing.labels.append([int(c in labels) for c in classes[1:]])
@@ -173,12 +172,3 @@ def _hash_of_contents(root: str, lists: list[str], depends_on: Callable[[Path], 
 def provenance(cfg: Config) -> dict[str, Any]:
     """Nothing: the fingerprint says all."""
     return {}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")  # spreadsheets put a byte-order mark in front
-    except OSError:
-        raise ValueError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file in UTF-8") from None

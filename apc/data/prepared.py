@@ -9,7 +9,6 @@
 So a start reads a list and not 80,000 images: the lists' hash stands for all they name.
 """
 
-import csv
 import functools
 import json
 from collections.abc import Callable
@@ -23,6 +22,7 @@ import torch
 from apc.config import Config
 from apc.data.cache import Files, images_of
 from apc.data.images import decode
+from apc.data.lists import open_list, read_text
 from apc.data.masks import read_mask
 from apc.data.split import Split, chosen, list_of, side_of
 from apc.files import State, fingerprint_unless_known, hash_of, state_of
@@ -88,7 +88,7 @@ def manifest(root: str, dataset: str) -> Manifest:
 def read_classes(root: str, dataset: str) -> list[str]:
     """Class names, background first."""
     manifest(root, dataset)
-    return (folder_of(root, dataset) / "classes.txt").read_text().split()
+    return read_text(folder_of(root, dataset) / "classes.txt").split()
 
 
 def read_entries(root: str, dataset: str, name: str) -> list[Entry]:
@@ -98,13 +98,13 @@ def read_entries(root: str, dataset: str, name: str) -> list[Entry]:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such list; `apc data prepare {dataset}` writes train.csv and val.csv")
     names = [f.name for f in fields(Entry)]
-    reader = csv.DictReader(path.read_text().splitlines())
-    if set(reader.fieldnames or []) != set(names):
-        has = ",".join(reader.fieldnames or []) or "none"
+    listed = open_list(path)
+    if set(listed.columns) != set(names):
+        has = ",".join(listed.columns) or "none"
         raise ValueError(f"{path}: needs the columns {','.join(names)}; it has {has}")
     entries, seen = [], set()
-    for row in reader:
-        where = f"{path}, line {reader.line_num}"
+    for line, row in listed.rows():
+        where = f"{path}, line {line}"
         try:
             values: dict[str, Any] = {k: int(v) if k in ("height", "width", "bytes") else v for k, v in row.items()}
             entry = Entry(**values)

@@ -11,7 +11,7 @@ from apc.config import PRESETS, Config
 from apc.experiment.config_flags import ConfigFile, add_all_fields, add_fields, answer_old_spellings, preset_of
 from apc.experiment.definition import Experiment
 from apc.flags import REPEATED, CommandLine, Flag, at_least, runs_folder
-from apc.search.spaces import SearchSettings
+from apc.search.spaces import MOST_RUNS, SearchSettings
 
 Tracker = Literal["mlflow", "wandb"]
 TRACKERS = get_args(Tracker)
@@ -145,4 +145,6 @@ def seeds_of(text: str, default: int) -> list[int]:
     listed = "," in text
     if not numbers or min(numbers) < (0 if listed else 1) or len(set(numbers)) < len(numbers):
         raise ValueError(f"--seeds is {text!r}; give how many, such as 3, or different seeds, such as 0,3,4")
+    if not listed and numbers[0] > MOST_RUNS:
+        raise ValueError(f"--seeds is {numbers[0]:,}; {MOST_RUNS:,} are the most that can be run")
     return numbers if listed else list(range(numbers[0]))

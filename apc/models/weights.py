@@ -5,6 +5,7 @@ A file is only ever read as tensors: nothing in it is executed.
 
 import difflib
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import timm
@@ -62,7 +63,12 @@ def load_into(vit: VisionTransformer, cfg: Config) -> None:
         state = pretraining.pretrained_state()
     else:
         state = read_weights(str(weights_file(cfg)))
-    filtered = checkpoint_filter_fn(state, vit)
+    try:
+        filtered = checkpoint_filter_fn(state, vit)
+    except (RuntimeError, ArithmeticError, ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        # timm resizes positions and reshapes patches before anybody has compared their shapes
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{cfg.weights}: not weights of {cfg.encoder}; they cannot be fitted to it ({why})") from None
     state = {k: v for k, v in filtered.items() if not k.startswith(("head.", "head_dist.", "fc_norm."))}
     if wrong := misfits(state, vit.state_dict()):
         count, first = len(wrong), wrong[0]
@@ -78,17 +84,33 @@ def misfits(state: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
-    """Tensors of a .safetensors or torch file; ValueError where it cannot be read as one."""
+    """Tensors of a .safetensors or torch file, by name; ValueError where it holds anything else, or no numbers."""
     try:
-        if path.endswith(".safetensors"):
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        safe = path.endswith(".safetensors")
+        state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
         raise ValueError(f"weights: {path} cannot be read ({str(error).splitlines()[0]})") from None
     except Exception as error:  # torch raises pickle's own errors for a file that is not a checkpoint
         raise ValueError(f"weights: {path} is not a weights file ({type(error).__name__})") from None
-    tensors: dict[str, Tensor] = state.get("model", state.get("state_dict", state))
-    return tensors
+    if isinstance(state, dict) and not safe:
+        state = state.get("model", state.get("state_dict", state))
+    return _checked(state, path)
+
+
+def _checked(state: Any, path: str) -> dict[str, Tensor]:
+    """What a file holds, once it is known to be dense tensors by name, and finite."""
+    if not isinstance(state, dict):
+        raise ValueError(f"weights: {path} holds a {type(state).__name__}; it must hold tensors by name")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            held = f"a {type(tensor).__name__} by the name {name!r}"
+            raise ValueError(f"weights: {path} holds {held}; it must hold tensors by name")
+        if tensor.layout != torch.strided or tensor.is_quantized:
+            raise ValueError(f"weights: {path} holds {name} as a sparse or quantised tensor; save it as a dense one")
+        if tensor.is_floating_point() and not tensor.float().isfinite().all():
+            what = "numbers that are not finite (NaN or infinity)"
+            raise ValueError(f"weights: {path} holds {what}, first in {name}; its training diverged, train it again")
+    return state
 
 
 def _from_hub(encoder: str) -> Path:

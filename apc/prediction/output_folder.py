@@ -49,7 +49,10 @@ def claim(out: Path, settings: dict[str, Any], photographs: Iterable[Photograph]
     if not path.is_file():
         return {}
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+        try:
+            whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+        except csv.Error as error:
+            raise ValueError(f"{path}: damaged ({error}); give another --out, or remove it") from None
     rows = [{from_csv(name): from_csv(cell) for name, cell in row.items()} for row in whole]
     finished = {row["mask"]: row for row in rows}
     for photograph in photographs:

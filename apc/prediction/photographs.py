@@ -1,6 +1,5 @@
 """What is to be predicted: photographs from files and folders, a name for each one's outputs, image labels."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from PIL import UnidentifiedImageError
 
 from apc.data.headers import opened
+from apc.data.lists import open_list
 
 SUFFIXES = {
     ".jpg",
@@ -134,18 +134,12 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
 
 
 def _read(path: Path, classes: list[str]) -> dict[str, list[str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError:
-        raise ValueError(f"labels: there is no file {path}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file") from None
-    reader = csv.DictReader(text.splitlines())
-    columns = reader.fieldnames or []
-    if not {"image", "labels"} <= set(columns):
-        raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(columns) or 'none'}")
-    lines = ((row, f"{path}, line {number}") for number, row in enumerate(reader, start=2))
-    return {row["image"] or "": _class_names(row["labels"] or "", classes, where) for row, where in lines}
+    if not path.is_file():
+        raise ValueError(f"labels: there is no file {path}")
+    listed = open_list(path)
+    if not {"image", "labels"} <= set(listed.columns):
+        raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
+    return {row["image"]: _class_names(row["labels"], classes, f"{path}, line {line}") for line, row in listed.rows()}
 
 
 def _class_names(text: str, classes: list[str], where: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import PATHS, Config, to_dict
 from apc.files import write_atomically
-from apc.runs.rows import Row
+from apc.runs.rows import NewerVersion, Row, row_of
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -148,8 +148,9 @@ class RunFolder:
         write_atomically(self.curve, "".join(json.dumps(epoch) + "\n" for epoch in epochs))
 
     def epochs(self) -> list[dict[str, float]]:
-        """The epochs of the curve; none before the first is finished."""
-        return [json.loads(line) for line in self.curve.read_text().splitlines()] if self.curve.is_file() else []
+        """The epochs of the curve; none before the first is finished. ValueError names a line that is none."""
+        lines = self.curve.read_bytes().splitlines() if self.curve.is_file() else []
+        return [_epoch(line, f"{self.curve}, line {number}") for number, line in enumerate(lines, start=1)]
 
     def write_setting(self, setting: Setting) -> None:
         """Write the task; only `apc status` reads it, of a run that has no row yet."""
@@ -159,18 +160,39 @@ class RunFolder:
         """The setting that a search gave the run; None where no search started it, or its task cannot be read."""
         try:
             task = json.loads(self.task.read_text())
-            return Setting(task["label"], task["seed"])
-        except (OSError, ValueError, KeyError):
+            setting = Setting(task["label"], task["seed"])
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
+        return setting if isinstance(setting.label, str) and type(setting.seed) is int else None
 
     def reason(self) -> str:
         """Why the run failed, in one line; empty where it did not, or may still go well."""
-        return (self.error.read_text().splitlines() or [""])[0] if self.error.is_file() else ""
+        return _first_line(self.error)
+
+    def rule(self) -> str:
+        """By which rule the run was given up, in one line; empty where it was not."""
+        return _first_line(self.stopped)
 
     def forget_the_end(self) -> None:
         """Remove what says how the run ended when it was tried before."""
         self.error.unlink(missing_ok=True)
         self.stopped.unlink(missing_ok=True)
+
+
+def _first_line(path: Path) -> str:
+    """The first line of a file, whatever its bytes are; empty where there is none."""
+    return (path.read_text(errors="replace").splitlines() or [""])[0] if path.is_file() else ""
+
+
+def _epoch(line: bytes, place: str) -> dict[str, float]:
+    """An epoch of a curve; ValueError names the place of what is none."""
+    try:
+        epoch = json.loads(line)
+        if 1 <= epoch["epoch"] < 10**9 and all(isinstance(value, int | float) for value in epoch.values()):
+            return dict(epoch)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError(f"{place}: damaged; an epoch is its number and its scores by name")
 
 
 @dataclass(frozen=True)
@@ -207,13 +229,18 @@ def save_run(runs: Path, row: Row) -> None:
 
 
 def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row | None:
-    """Row of a finished run, or None where it is not finished, its file is damaged or its config is not `config`."""
+    """Row of a finished run, or None where it is not finished, its file is damaged or its config is not `config`.
+
+    NewerVersion where a newer version wrote it: trained again, it would be replaced.
+    """
     path = RunFolder(runs / run).row
     if not path.is_file():
         return None
     try:
-        row = Row(**json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
+        row = row_of(json.loads(path.read_text()))
+    except NewerVersion as error:
+        raise NewerVersion(f"{path}: {error}; go on with that, or name another folder with --runs") from None
+    except (ValueError, RecursionError) as error:
         warnings.warn(f"{path} is damaged and ignored: {error}", stacklevel=2)
         return None
     wanted = {k: v for k, v in (config or {}).items() if k not in PATHS and k in row.config}
@@ -221,10 +248,18 @@ def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row 
 
 
 def load_runs(runs: Path) -> list[Row]:
-    """All finished runs below `runs`, oldest first."""
+    """All finished runs below `runs`, oldest first; a row that cannot be read is named in a warning."""
     folders = [folder for path in runs.glob("*") if (folder := RunFolder(path)).row.is_file()]
     folders.sort(key=lambda folder: (folder.row.stat().st_mtime, folder.path))
-    return [row for folder in folders if (row := load_run(runs, folder.path.name))]
+    rows = []
+    for folder in folders:
+        try:
+            row = load_run(runs, folder.path.name)
+        except (NewerVersion, OSError) as error:
+            warnings.warn(str(error), stacklevel=2)
+            continue
+        rows += [row] if row else []
+    return rows
 
 
 def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":

@@ -10,9 +10,9 @@ import math
 import statistics
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from apc.config import PATHS, Config, to_dict
 from apc.files import write_atomically
@@ -55,6 +55,33 @@ class Row:
         return float(number) if isinstance(number, int | float) else math.nan
 
 
+def row_of(stored: Any) -> Row:
+    """The row that was stored as JSON; ValueError where it is none, or one of a newer version."""
+    if not isinstance(stored, dict):
+        raise ValueError(f"it is a {type(stored).__name__}, not a row")
+    if newer := sorted(stored.keys() - {each.name for each in fields(Row)}):
+        raise NewerVersion(f"it was made by a newer version (it has {newer[0]!r})")
+    try:
+        row = Row(**stored)
+    except TypeError as error:  # a field is missing
+        raise ValueError(str(error)) from None
+    for each in fields(Row):
+        kind, value = _kind(each.type), getattr(row, each.name)
+        if not isinstance(value, kind):
+            raise ValueError(f"{each.name} is a {type(value).__name__}; it must be a {kind.__name__}")
+    return row
+
+
+class NewerVersion(ValueError):
+    """A file has fields that this version does not know: it is whole, and never replaced."""
+
+
+def _kind(hint: Any) -> type:
+    """The class of a field of Row."""
+    kind: type = get_origin(hint) or hint
+    return kind
+
+
 def run_id(config: dict[str, Any], data: str, weights: str) -> str:
     """Identity of a run: 12 hex digits of the fields that differ from Config's defaults, data, weights and protocol.
 
@@ -77,8 +104,8 @@ def load_rows(path: Path) -> list[Row]:
     rows = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         try:
-            rows.append(Row(**json.loads(line)))
-        except (ValueError, TypeError) as error:
+            rows.append(row_of(json.loads(line)))
+        except (ValueError, RecursionError) as error:
             warnings.warn(f"{path}, line {number} is damaged and ignored: {error}", stacklevel=2)
     return rows
 

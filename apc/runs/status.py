@@ -1,12 +1,15 @@
 """What a folder of runs tells by its files alone: `apc status`."""
 
+import json
 import math
 import time
+import warnings
 from pathlib import Path
 
 from apc.runs.folder import RunFolder, load_runs
-from apc.runs.rows import Row
+from apc.runs.rows import Row, row_of
 
+KINDS = ("in progress", "interrupted", "stopped", "failed", "damaged")
 STALE = 300.0  # seconds without a new epoch after which `status` calls a run interrupted, at least
 
 
@@ -24,9 +27,11 @@ def status(runs: Path, metric: str = "miou") -> str:
     """A folder of runs by its files alone: finished, in progress, interrupted, stopped early, failed, the best ones."""
     if not runs.is_dir():
         raise ValueError(f"{runs}: there is no such folder; name the one that --runs of the search named")
-    rows = load_runs(runs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a row that cannot be read has its line below
+        rows = load_runs(runs)
     finished = {row.run for row in rows}
-    lines, counts = [], {"finished": len(rows), "in progress": 0, "interrupted": 0, "stopped": 0, "failed": 0}
+    lines, counts = [], {"finished": len(rows)} | dict.fromkeys(KINDS, 0)
     for path in sorted(path for path in runs.iterdir() if path.is_dir() and path.name not in finished):
         kind, text = _unfinished(RunFolder(path))
         if kind:
@@ -34,28 +39,39 @@ def status(runs: Path, metric: str = "miou") -> str:
             lines.append(f"  {kind:<12}{text}")
     head = f"{runs}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished")
     best: dict[str, Row] = {}  # scores of different data sets say nothing about each other
-    for row in sorted(rows, key=lambda row: row.metrics.get(metric, -math.inf)):
-        if metric in row.metrics:
-            best[row.config.get("root") or row.config["dataset"]] = row
+    scored = [row for row in rows if math.isfinite(row.value(metric))]
+    for row in sorted(scored, key=lambda row: row.value(metric)):
+        best[str(row.config.get("root") or row.config.get("dataset"))] = row
     for dataset, row in sorted(best.items()):
-        text = f"{row.run}: {metric} {row.metrics[metric]:.2f} on {dataset}{_setting(RunFolder(runs / row.run))}"
+        text = f"{row.run}: {metric} {row.value(metric):.2f} on {dataset}{_setting(RunFolder(runs / row.run))}"
         lines.append(f"  {'best':<12}{text}")
     return "\n".join([head, *lines])
 
 
 def _unfinished(folder: RunFolder) -> tuple[str, str]:
-    """Kind and description of a run that has no row; an empty kind where it is no run folder."""
+    """Kind and description of a run that has no row that can be read; an empty kind where it is no run folder."""
+    name = folder.path.name
+    try:
+        if folder.row.is_file():
+            row_of(json.loads(folder.row.read_text()))
+        return _described(folder)
+    except (ValueError, OSError, RecursionError) as error:
+        return "damaged", f"{name}: {folder.row.name + ': ' if folder.row.is_file() else ''}{error}"
+
+
+def _described(folder: RunFolder) -> tuple[str, str]:
+    """Kind and description of a run without a row; ValueError names the file that is damaged."""
     name = folder.path.name
     if folder.error.is_file():
         return "failed", f"{name}: {folder.reason() or '?'}{_setting(folder)}"
     if folder.stopped.is_file():
-        return "stopped", f"{name}: {folder.stopped.read_text()}{_setting(folder)}"
+        return "stopped", f"{name}: {folder.rule()}{_setting(folder)}"
     written = [path for path in (folder.task, folder.curve, folder.state) if path.is_file()]
     if not written:
         return "", ""
     epochs = folder.epochs()
     age = time.time() - max(path.stat().st_mtime for path in written)
-    pace = epochs[-1]["seconds"] / epochs[-1]["epoch"] if epochs else 0.0
+    pace = epochs[-1].get("seconds", 0.0) / epochs[-1]["epoch"] if epochs else 0.0
     kind = "in progress" if age < max(STALE, 5 * pace) else "interrupted"
     at = f"epoch {epochs[-1]['epoch']:.0f} ended {duration(age)} ago" if epochs else f"started {duration(age)} ago"
     return kind, f"{name}: {at}{_setting(folder)}"
@@ -64,4 +80,6 @@ def _unfinished(folder: RunFolder) -> tuple[str, str]:
 def _setting(folder: RunFolder) -> str:
     """The setting a search gave this run, in brackets, where a search started it."""
     setting = folder.setting()
-    return f" ({setting.label}, seed {setting.seed})" if setting else ""
+    if setting is None:
+        return f" ({folder.task.name} is damaged)" if folder.task.is_file() else ""
+    return f" ({setting.label}, seed {setting.seed})"

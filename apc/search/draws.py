@@ -1,10 +1,12 @@
 """Settings drawn of a define-by-run space to look at it: whether it fits Config, and what it is."""
 
+import traceback
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import Config
-from apc.search.spaces import Draw, fits
+from apc.search.spaces import Draw, fits, is_setting
 
 if TYPE_CHECKING:
     import optuna
@@ -28,7 +30,7 @@ def draws(draw: Draw, base: Config, source: str) -> list[dict[str, Any]]:
     ValueError names `source` and what is wrong: a field that is not there, a value that does not fit, a range upside
     down, a name that the function does not know.
     """
-    return [sample.values for sample in samples(draw, base, source)]
+    return [drawn.values for drawn in samples(draw, base, source)]
 
 
 def samples(draw: Draw, base: Config, source: str) -> list[Sample]:
@@ -54,15 +56,35 @@ def samples(draw: Draw, base: Config, source: str) -> list[Sample]:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=Each())
-    return [_sample(draw, study.ask(), base, source) for _ in range(DRAWS)]
+    return [sample(draw, study.ask(), base, source) for _ in range(DRAWS)]
 
 
-def _sample(draw: Draw, trial: "optuna.Trial", base: Config, source: str) -> Sample:
+def sample(draw: Draw, trial: "optuna.Trial", base: Config, source: str) -> Sample:
+    """One setting as the trial's sampler has it; ValueError as `draws`."""
     try:
         values = draw(trial)
-    except (ValueError, KeyError, NameError, TypeError, AttributeError) as error:
-        raise ValueError(f"{source}: space(trial) fails ({type(error).__name__}: {error})") from None
-    if not isinstance(values, dict):
+    except (Exception, SystemExit) as error:  # whatever the function of a space does
+        raise ValueError(f"{source}{line_in(source, error)}: space(trial) fails ({in_a_line(error)})") from None
+    if not is_setting(values):
         raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
     fits(values, base, source)
     return Sample(values, {name: repr(kind) for name, kind in trial.distributions.items()})
+
+
+def line_in(source: str, error: BaseException) -> str:
+    """`, line 12`: where in the file `source` an error arose; empty where it did not arise there."""
+    if isinstance(error, SyntaxError) and Path(error.filename or "").name == Path(source).name:
+        return f", line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename).name == Path(source).name]
+    return f", line {lines[-1]}" if lines else ""
+
+
+def in_a_line(error: BaseException) -> str:
+    """`NameError: name 'x' is not defined`: an error as a part of a sentence."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:MOST]}{'...' if len(text) > MOST else ''}"
+
+
+MOST = 300
+"""Characters shown of an error of other people's code."""

@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from apc.config import Config
 from apc.runs.scores import LOWER_IS_BETTER
+from apc.search.journal_lines import whole_lines
 from apc.search.samplers import PRUNERS
 from apc.search.study_settings import StudyDefinition, changes
 from apc.search.warm_start import earlier_trials
@@ -30,9 +31,8 @@ def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
         exists = definition.name in optuna.get_all_study_names(storage)
         study = optuna.load_study(study_name=definition.name, storage=storage, pruner=pruner) if exists else None
-    except (ValueError, KeyError) as error:
-        instead = "move it away: a new study finds the finished runs and trains none again"
-        raise ValueError(f"{path}: the journal is damaged ({type(error).__name__}: {error}); {instead}") from None
+    except Exception as error:  # Optuna asserts, and looks up, whatever a line may say
+        raise _damaged(path, f"{type(error).__name__}: {error}") from None
     if study and "settings" in study.user_attrs:
         _check_same(path, study, definition.base, settings)
         return study
@@ -72,7 +72,22 @@ def _check_same(path: Path, study: optuna.Study, base: Config, settings: dict[st
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a kill left half-written: whatever is appended behind it would damage the journal."""
-    if path.is_file() and not (content := path.read_bytes()).endswith(b"\n"):
+    """Cut off a last line that a kill left half-written: whatever is appended behind it would damage the journal.
+
+    ValueError, and nothing is cut, where any other line is not one that this program may have written.
+    """
+    if not path.is_file():
+        return
+    content = path.read_bytes()
+    try:
+        whole = whole_lines(content)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
+    if len(whole) < len(content):
         with open(path, "r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
+            file.truncate(len(whole))
+
+
+def _damaged(path: Path, why: str) -> ValueError:
+    instead = "move it away: a new study finds the finished runs and trains none again"
+    return ValueError(f"{path}: the journal is damaged ({' '.join(why.split())}); {instead}")

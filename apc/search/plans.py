@@ -6,12 +6,14 @@ alone and proposes what it would have proposed.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from apc.config import from_dict
 from apc.runs.rows import Row, score
+from apc.search.spaces import MOST_RUNS
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,10 @@ def points(settings: Mapping[str, Mapping[str, Any]] | Iterable[Mapping[str, Any
 
 
 def grid(knobs: Mapping[str, Sequence[Any]]) -> Points:
-    """Plan of every combination of the knobs' values, the last knob running fastest."""
+    """Plan of every combination of the knobs' values, the last knob running fastest; ValueError for a million."""
+    if (count := math.prod(len(values) for values in knobs.values())) > MOST_RUNS:
+        most = f"{MOST_RUNS:,} are the most that can be run"
+        raise ValueError(f"grid of {', '.join(knobs)}: it has {count:,} points, and {most}; give fewer values")
     return points([dict(zip(knobs, values, strict=True)) for values in itertools.product(*knobs.values())])
 
 

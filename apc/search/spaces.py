@@ -66,6 +66,9 @@ class Choice:
     when: When = field(default_factory=dict)
 
 
+MOST_RUNS = 10**6
+"""Points, or seeds, beyond which nobody waits for the end: refused before they take memory."""
+
 Space = Mapping[str, Real | Whole | Choice]
 
 Sampler = Literal["tpe", "gp", "cmaes", "nsga2", "random", "qmc", "grid"]
@@ -127,11 +130,58 @@ class SearchSettings:
 
 def check(space: Space, source: str) -> None:
     """ValueError naming `source`, the knob and what is wrong with it, before anything is searched."""
+    if not isinstance(space, Mapping) or not space:
+        raise ValueError(
+            f"{source}: SPACE is {_shown(space)}; it must be a mapping from fields to Real, Whole or Choice"
+        )
+    if strange := [name for name in space if not isinstance(name, str)]:
+        raise ValueError(f"{source}: SPACE has the key {_shown(strange[0])}; a key is the name of a field")
     fields_of(space, source)
+    for name, knob in space.items():
+        _check_knob(knob, f"{source}: {name}")
     for at, (name, knob) in enumerate(space.items()):
         for value in _ends(knob, f"{source}: {name}"):
             fits({name: value}, Config(), source)
         _check_condition(knob.when, {above: space[above] for above in list(space)[:at]}, f"{source}: {name}")
+
+
+def is_setting(values: Any) -> bool:
+    """Whether it is a dict by name, as a setting is."""
+    return isinstance(values, dict) and all(isinstance(name, str) for name in values)
+
+
+def _check_knob(knob: Any, place: str) -> None:
+    """ValueError where a knob, its values or its condition are of wrong types."""
+    if not isinstance(knob, Real | Whole | Choice):
+        raise ValueError(f"{place} is {_shown(knob)}; it must be a Real, a Whole or a Choice")
+    if isinstance(knob, Choice):
+        if not isinstance(knob.values, list | tuple):
+            raise ValueError(f"{place} has the values {_shown(knob.values)}; Choice takes a tuple")
+    else:
+        numbers = {"low": knob.low, "high": knob.high} | ({"step": knob.step} if isinstance(knob, Real) else {})
+        for end, value in numbers.items():
+            if value is not None and not _is_number(value, int if isinstance(knob, Whole) else float):
+                kind = "a whole number" if isinstance(knob, Whole) else "a finite number"
+                raise ValueError(f"{place} has {end} {_shown(value)}; it must be {kind}")
+        if knob.low is None or knob.high is None:
+            raise ValueError(f"{place} runs from {knob.low} to {knob.high}; both ends must be numbers")
+    if not isinstance(knob.when, Mapping):
+        raise ValueError(f"{place} has when {_shown(knob.when)}; it must be a mapping from knobs above to values")
+    for other, wanted in knob.when.items():
+        if not isinstance(wanted, list | tuple) and not (isinstance(wanted, Above) and _is_number(wanted.low, float)):
+            raise ValueError(f"{place} depends on {other} = {_shown(wanted)}; give a tuple of values, or Above(number)")
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether it is a finite number; a whole one where the kind is int."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and abs(value) < 10**15 or (kind is float and isinstance(value, float) and math.isfinite(value))
+
+
+def _shown(value: Any) -> str:
+    """A value of other people's code, in few characters."""
+    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number beyond all"
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _ends(knob: Real | Whole | Choice, place: str) -> Sequence[Any]:
@@ -201,6 +251,10 @@ def suggest(space: Space, trial: "BaseTrial") -> dict[str, Any]:
 def grid(space: Space, points: int) -> list[dict[str, Any]]:
     """Every combination of at most `points` values a numeric knob, evenly spaced on its scale; each setting once."""
     assert points >= 2
+    count = math.prod(len(k.values) if isinstance(k, Choice) else _count(k, points) for k in space.values())
+    if count > MOST_RUNS:
+        instead = "lower --grid-points, or choose another --sampler"
+        raise ValueError(f"the grid has {count:,} settings, and {MOST_RUNS:,} are the most that can be run; {instead}")
     settings: dict[str, dict[str, Any]] = {}
     for values in itertools.product(*(_levels(knob, points) for knob in space.values())):
         setting: dict[str, Any] = {}
@@ -209,6 +263,11 @@ def grid(space: Space, points: int) -> list[dict[str, Any]]:
                 setting[name] = value
         settings[json.dumps(setting, sort_keys=True)] = setting
     return list(settings.values())
+
+
+def _count(knob: Real | Whole, points: int) -> int:
+    """How many values a number has in a grid, at most."""
+    return min(points, knob.high - knob.low + 1) if isinstance(knob, Whole) else points
 
 
 def _levels(knob: Real | Whole | Choice, points: int) -> list[Any]:

@@ -17,6 +17,7 @@ from apc.config import Config, from_dict, to_dict
 from apc.files import one_look, write_atomically
 from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
+from apc.search.draws import sample
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
 from apc.search.run_queue import Counts
@@ -159,7 +160,8 @@ class Study:
         self.study.sampler = sampler(self.settings.sampler, self.settings.search_seed, number)
         trial = interrupted or self.study.ask()
         if "values" not in trial.user_attrs:
-            trial.set_user_attr("values", self.definition.space(trial))
+            drawn = sample(self.definition.space, trial, self.definition.base, self.definition.source)
+            trial.set_user_attr("values", drawn.values)
         return self._trial_of(trial)
 
     def _trial_of(self, trial: Any) -> Trial:
@@ -182,7 +184,7 @@ class Study:
         if folder.stopped.is_file() and not load_run(self.runs, trial.ids[0]):
             curve, config = folder.epochs(), to_dict(trial.configs[0])
             seconds = {"train": curve[-1]["seconds"]} if curve else {}
-            stopped = folder.stopped.read_text()
+            stopped = folder.rule()
             return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=stopped)]
         return [ended_row(self.runs, run, cfg) for cfg, run in _runs_of(trial)]
 

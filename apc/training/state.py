@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from apc.config import types
 from apc.files import whole
 
 
@@ -38,10 +39,27 @@ def save_state(path: Path, state: State) -> None:
 
 
 def load_state(path: Path) -> State | None:
-    """The training state of a file, or None where there is none; a damaged file counts as none."""
+    """The training state of a file, or None where there is none; a damaged file counts as none.
+
+    ValueError where a newer version wrote it: trained again, it would be replaced.
+    """
     if not path.is_file():
         return None
     try:
-        return State(**torch.load(path, map_location="cpu", weights_only=True))
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        state = State(**{name: stored[name] for name in State._fields if name in stored})
+        newer = sorted({*stored} - {*State._fields}) + sorted({*state.config} - {*types()})
+        sound = _is_sound(state)
     except Exception:  # a torn or foreign file: training starts again, nothing else is lost
         return None
+    if newer:
+        raise ValueError(f"{path}: made by a newer version (it has {newer[0]!r}); go on with that, or remove the file")
+    return state if sound else None
+
+
+def _is_sound(state: State) -> bool:
+    """Whether each field is of its type."""
+    numbers = [state.peak_gib, state.seconds["train"], state.seconds["train_cpu"]]
+    numbers += [value for line in state.curve for value in line.values()]
+    tables = isinstance(state.model, dict) and isinstance(state.optimizer, dict)
+    return tables and type(state.epoch) is int and all(isinstance(number, int | float) for number in numbers)

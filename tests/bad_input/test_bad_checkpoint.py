@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from refusal import flags, left_below, refused, small_files
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from spoilt import FOLDER
 
 from apc.cli.main import main
@@ -92,6 +92,13 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "weights of something else": (
         lambda r: save_file({"a": torch.zeros(3)}, r / "model.safetensors"),
         ["model.safetensors", "architecture"],
+    ),
+    "weights that are not finite": (
+        lambda r: save_file(
+            {name: tensor * torch.nan for name, tensor in load_file(r / "model.safetensors").items()},
+            r / "model.safetensors",
+        ),
+        ["model.safetensors", "not finite (NaN or infinity)", "train it again"],
     ),
     "no weights": (lambda r: (r / "model.safetensors").unlink(), ["model.safetensors is missing"]),
     "a field that there is not": (_edit("config.toml", "lambda1", "lamda1"), ["config.toml", "'lamda1'", "lambda1?"]),

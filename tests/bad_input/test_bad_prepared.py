@@ -29,6 +29,11 @@ CHANGED: Cases = {
     "a list without its columns": (lambda r: (r / LIST).write_text("image,labels\na,b\n"), ["train.csv", "image_hash"]),
     "a label that is not in classes.txt": (respelled(",cat,", ",catt,"), ["train.csv, line", "'catt'", "classes.txt"]),
     "an empty split": (lambda r: cut(r / LIST, 0), ["train.csv"]),
+    "a quote that is not closed": (respelled("image,", '"image,'), ["train.csv, line 1", "not closed"]),
+    "class names that are no text": (
+        lambda r: (r / "apc/voc/classes.txt").write_bytes(b"\xff\xfe"),
+        ["apc/voc/classes.txt", "UTF-8"],
+    ),
     "a list that went away": (lambda r: (r / LIST).unlink(), ["train.csv", "no such list"]),
     "a manifest that is cut": (lambda r: cut(r / "apc/voc/manifest.json"), ["manifest.json", "apc data prepare voc"]),
     "data that was never prepared": (

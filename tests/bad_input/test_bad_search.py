@@ -130,7 +130,75 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     ),
     "a plan with an unknown knob": ("PLAN = grid({'lamda1': [0.1]})", ["no field 'lamda1'", "did you mean lambda1"]),
     "no space at all": ("SPICE = {}", ["neither a PLAN nor a SPACE"]),
+    "an error at import": ("x = 1\n1 / 0", [".py, line 4: cannot be imported (ZeroDivisionError: division by zero)"]),
+    "an exit at import": ("import sys\nsys.exit('no')", [".py, line 4: cannot be imported (SystemExit: no)"]),
+    "no Python": ("SPACE = {", [".py, line 3: cannot be imported (SyntaxError: '{' was never closed"]),
+    "an import of what is not there": ("import no_such_thing", [".py, line 3", "ModuleNotFoundError"]),
+    "an exit of the function": ("import sys\ndef space(t):\n    sys.exit(3)", [".py, line 5: space(trial) fails"]),
+    "an exception of the function": (
+        "class Own(Exception): pass\ndef space(t):\n    raise Own('a\\nb')",
+        [".py, line 5: space(trial) fails (Own: a b)"],
+    ),
+    "a function without end": ("def space(t):\n    return space(t)", [".py, line 4: space(trial) fails (RecursionE"]),
+    "a setting of two ranges": (
+        "def space(t):\n    t.suggest_float('theta', 0, 1)\n    return {'theta': t.suggest_int('theta', 0, 1)}",
+        [".py, line 5: space(trial) fails (ValueError"],
+    ),
+    "a function that returns a list": ("def space(t):\n    return [1]", ["space(trial) returns list"]),
+    "a function that returns numbers for names": ("def space(t):\n    return {1: 2}", ["space(trial) returns dict"]),
+    "a function that is none": ("space = 3", ["space is int; it must be a function"]),
+    "a SPACE that is a list": ("SPACE = ['theta']", ["SPACE is ['theta']; it must be a mapping"]),
+    "a SPACE that is empty": ("SPACE = {}", ["SPACE is {}; it must be a mapping"]),
+    "a key that is a number": ("SPACE = {1: Real(0.0, 1.0)}", ["SPACE has the key 1; a key is the name of a field"]),
+    "a knob that is a tuple": ("SPACE = {'theta': (0.1, 0.9)}", ["theta is (0.1, 0.9); it must be a Real, a Whole or"]),
+    "an end that is a text": ("SPACE = {'theta': Real('0', 1.0)}", ["theta has low '0'; it must be a finite number"]),
+    "an end that is infinite": ("SPACE = {'lr': Real(0.1, float('inf'))}", ["lr has high inf; it must be a finite"]),
+    "an end that is absent": (
+        "SPACE = {'lr': Real(0.1, None)}",
+        ["lr runs from 0.1 to None; both ends must be numbers"],
+    ),
+    "an end that is no whole number": ("SPACE = {'k': Whole(2, 4.5)}", ["k has high 4.5; it must be a whole number"]),
+    "an end of 5,000 digits": ("SPACE = {'k': Whole(2, 10**5000)}", ["k has high a number beyond all"]),
+    "a choice of letters": (
+        "SPACE = {'pooling': Choice('max')}",
+        ["pooling has the values 'max'; Choice takes a tuple"],
+    ),
+    "a condition that is a tuple": (
+        "SPACE = {'pooling': Choice(('max', 'top_k')), 'k': Whole(2, 5, when=('pooling', 'top_k'))}",
+        ["k has when ('pooling', 'top_k'); it must be a mapping"],
+    ),
+    "a condition that is a text": (
+        "SPACE = {'pooling': Choice(('max', 'top_k')), 'k': Whole(2, 5, when={'pooling': 'top_k'})}",
+        ["k depends on pooling = 'top_k'; give a tuple of values"],
+    ),
+    "a PLAN that is a number": ("PLAN = 3", ["PLAN is int; it must be points, a grid or stages"]),
+    "a PLAN that is None": ("PLAN = None", ["PLAN is NoneType; it must be points, a grid or stages"]),
+    "a FIRST that is a setting": (
+        "SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = {'theta': 0.5}",
+        ["FIRST must be a tuple of settings"],
+    ),
+    "a FIRST of numbers": ("SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = (0.5,)", ["FIRST must be a tuple of settings"]),
+    "a plan without end": (
+        "PLAN = grid({'theta': range(2000), 'k': range(2000)})",
+        [".py, line 3", "grid of theta, k: it has 4,000,000 points, and 1,000,000 are the most"],
+    ),
 }
+
+
+def test_a_grid_and_seeds_beyond_all_are_refused_before_they_take_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = ["--sampler", "grid", "--grid-points", "1000000000"]
+    runs = ["--runs", str(tmp_path / "runs")]
+    refused(["search", "simple", *points, *runs], capsys, "settings, and 1,000,000 are the most", "--grid-points")
+    refused(["search", "simple", "--seeds", "10000000000", *runs], capsys, "--seeds is 10,000,000,000; 1,000,000 are")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_space_may_be_called_like_a_word_of_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lambda.py").write_text("from apc.search.spaces import Real\nSPACE = {'lambda1': Real(0.0, 1.0)}\n")
+    monkeypatch.setattr(search_spaces, "__path__", [*search_spaces.__path__, str(tmp_path)])
+    assert list(search_spaces.load("lambda").SPACE) == ["lambda1"]
 
 
 @pytest.mark.parametrize("what", BROKEN)

@@ -72,3 +72,47 @@ def test_every_block_attends_through_torch_s_fused_attention(name: str, monkeypa
     encoder(torch.rand(1, 3, 32, 32))
     attentions: list[Any] = [block.attn for block in encoder.vit.blocks]
     assert all(attention.fused_attn for attention in attentions) and len(calls) == len(attentions) == encoder.depth
+
+
+def other_shapes() -> dict[str, Any]:
+    """Files that torch reads and that are no weights of the tiny ViT."""
+    state = pocket_vit().state_dict()
+    return {
+        "a list": [1, 2],
+        "a tensor": torch.zeros(3),
+        "numbers for names": {1: torch.zeros(3)},
+        "texts for tensors": {"a": "b"},
+        "a model that is a list": {"model": [torch.zeros(3)]},
+        "a sparse tensor": {"a": torch.eye(3).to_sparse()},
+        "positions of half the picture": state | {"pos_embed": state["pos_embed"][:, :7]},
+        "positions of one axis": state | {"pos_embed": state["pos_embed"][0, 0]},
+        "a patch embedding of one axis": state | {"patch_embed.proj.weight": torch.zeros(4)},
+        "no tensor at all": {},
+        "not a number": state | {"norm.bias": torch.full_like(state["norm.bias"], torch.nan)},
+        "infinity in half precision": state | {"norm.bias": torch.full((64,), torch.inf, dtype=torch.bfloat16)},
+    }
+
+
+SHAPES = {
+    "a list": "holds a list; it must hold tensors by name",
+    "a tensor": "holds a Tensor; it must hold tensors by name",
+    "numbers for names": "holds a Tensor by the name 1; it must",
+    "texts for tensors": "holds a str by the name 'a'; it must",
+    "a model that is a list": "holds a list; it must hold tensors by name",
+    "a sparse tensor": "holds a as a sparse or quantised tensor",
+    "positions of half the picture": "not weights of pocket",
+    "positions of one axis": "not weights of pocket",
+    "a patch embedding of one axis": "not weights of pocket",
+    "no tensor at all": "not weights of pocket",
+    "not a number": "holds numbers that are not finite (NaN or infinity), first in norm.bias",
+    "infinity in half precision": "holds numbers that are not finite (NaN or infinity), first in norm.bias",
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_weights_of_every_wrong_shape_are_refused_in_one_sentence(tiny: Config, tmp_path: Path, name: str) -> None:
+    torch.save(other_shapes()[name], tmp_path / "a.pth")
+    with pytest.raises(ValueError) as told:
+        build_encoder(replace(tiny, weights=str(tmp_path / "a.pth")))
+    assert str(tmp_path / "a.pth") in str(told.value) and SHAPES[name] in str(told.value)
+    assert "\n" not in str(told.value)
