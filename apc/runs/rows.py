@@ -103,10 +103,13 @@ def load_rows(path: Path) -> list[Row]:
     """Rows of one .jsonl file; a damaged line costs that row, named in a warning, and no other."""
     rows = []
     for number, line in enumerate(path.read_text().splitlines(), start=1):
+        stored: Any = None
         try:
-            rows.append(row_of(json.loads(line)))
+            stored = json.loads(line)
+            rows.append(row_of(stored))
         except (ValueError, RecursionError) as error:
-            warnings.warn(f"{path}, line {number} is damaged and ignored: {error}", stacklevel=2)
+            run = f"run {stored['run']}: " if isinstance(stored, dict) and "run" in stored else ""
+            warnings.warn(f"{path}, line {number} is damaged and ignored: {run}{error}", stacklevel=2)
     return rows
 
 

@@ -82,7 +82,7 @@ def test_a_row_of_a_newer_version_is_named_and_never_trained_again(
 
 def test_a_line_of_a_newer_version_costs_that_row_of_a_table(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text(f"{NEWER}\n[]\n{json.dumps(asdict(ROW))}\n")
-    with pytest.warns(UserWarning, match="line 1 is damaged and ignored: it was made by a newer version"):
+    with pytest.warns(UserWarning, match="line 1 is damaged and ignored: run bad: it was made by a newer version"):
         assert load_rows(tmp_path / "rows.jsonl") == [ROW]
 
 
