@@ -17,6 +17,7 @@ from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
 from apc.files import require_writable
 from apc.runs.folder import RunsFolder, load_runs
+from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.plans import Interrupted, Result, Staged
 from apc.search.run_queue import RunQueue
@@ -76,10 +77,11 @@ class ExperimentRun:
 
         logging.basicConfig(format="%(message)s")
         logging.getLogger("apc").setLevel(logging.INFO)
-        has_masks = preflight(self.base)
-        if not has_masks and (self.experiment.chooses or isinstance(self.plan, Staged)):
-            dataset = self.settings.dataset
-            raise ValueError(f"{dataset}: no validation image has a mask, so there is nothing to choose by")
+        metric = self.settings.metrics[0]
+        if not preflight(self.base) and metric not in LABEL_SCORES:
+            if self.experiment.chooses or isinstance(self.plan, Staged):
+                why = f"no validation image has a mask, so {metric} cannot be chosen by"
+                raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
 
@@ -102,15 +104,15 @@ class ExperimentRun:
 
         experiment, settings = self.experiment, self.settings
         shown = "miou" if experiment.measure else settings.metrics[0]  # what is measured later is not known yet
-        name = f"{experiment.name}.{settings.dataset}"
+        name = f"{settings.name}.{settings.dataset}"
         trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": settings.seeds}
         where: dict[str, Any] = {
             "runs": settings.runs,
             "resources": self._resources(),
-            "view": Progress(f"{experiment.name} on {settings.dataset}", shown),
+            "view": Progress(f"{settings.name} on {settings.dataset}", shown),
         }
         if self.plan:
-            return search(self.plan, **trained, **where)
+            return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
         assert experiment.draw is not None and settings.search is not None
         study = StudyDefinition(experiment.draw, first=experiment.first, settings=settings.search, **trained)
         return optuna_search(study, **where)
@@ -154,7 +156,7 @@ class ExperimentRun:
 
     @property
     def _rows_file(self) -> Path:
-        return self.settings.reports / "results" / self.experiment.name / f"{self.settings.dataset}.jsonl"
+        return self.settings.reports / "results" / self.settings.name / f"{self.settings.dataset}.jsonl"
 
     @property
     def _seeds(self) -> str:
@@ -164,7 +166,7 @@ class ExperimentRun:
         """Rows beside those of earlier calls, best.toml of a complete search, the report; returns the report's page."""
         from apc.reporting.page import build
 
-        name, path, metrics = self.experiment.name, self._rows_file, self.settings.metrics
+        name, path, metrics = self.settings.name, self._rows_file, self.settings.metrics
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
         stamped = self.settings.search.stamp if self.settings.search else {}
         outputs.write_rows(path, name, result, proposed, metrics[0], stamped)

@@ -8,12 +8,12 @@ from typing import Any
 from apc.config import PRESETS, Config, from_dict
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Amount, Flags, Place, Workers, seeds_of
+from apc.experiment.flags import Amount, Choosing, Flags, Place, Workers, seeds_of
 from apc.flags import flag_of, reports_folder, taken
-from apc.runs.scores import IN_CURVES, LOWER_IS_BETTER, scores_of
+from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, scores_of
 from apc.search import spaces
 from apc.search.draws import draws
-from apc.search.plans import Plan, points
+from apc.search.plans import Plan, Staged, points
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
@@ -40,6 +40,8 @@ class ExperimentSettings:
     """How the space is searched; None where there is none."""
     metrics: tuple[str, ...]
     """Scores that settings are chosen by or, of a table, shown on the terminal."""
+    name: str
+    """Of the study, the rows and best.toml: the experiment's, and by what it chooses where that is not its own."""
     runs: Path
     """Folder of the run folders."""
     reports: Path
@@ -56,6 +58,12 @@ class ExperimentSettings:
 
 def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     """Settings of an experiment under a command line; ValueError for what cannot be."""
+    choose = taken(Choosing, flags.values).choose
+    name = experiment.name
+    if choose and experiment.metric in CHOOSERS.values() and CHOOSERS[choose] != experiment.metric:
+        experiment, name = replace(experiment, metric=CHOOSERS[choose]), f"{name}_by_{choose}"
+        if isinstance(experiment.plan, Staged):
+            experiment = replace(experiment, plan=replace(experiment.plan, metric=experiment.metric))
     amount, place = taken(Amount, flags.values), taken(Place, flags.values)
     workers = taken(Workers, flags.values)
     runs, reports = folders(place, amount.smoke)
@@ -71,6 +79,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
+        name=name,
         runs=runs,
         reports=reports,
         workers=workers,
@@ -118,6 +127,8 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
 
 def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> spaces.SearchSettings:
     """How the flags say a space is searched."""
+    if "choose" in values and "objectives" in values:
+        raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     search = taken(spaces.SearchSettings, values, trials=experiment.trials, objectives=(experiment.metric,))
     _check_grid(search, values)
     reported = [*scores_of(base), *LOWER_IS_BETTER]

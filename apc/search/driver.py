@@ -15,6 +15,7 @@ from typing import Any
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
 from apc.runs.folder import RunsFolder
+from apc.runs.scores import curve_score
 from apc.search import callbacks, worker
 from apc.search.draws import draws
 from apc.search.plans import Interrupted, Plan, Result
@@ -42,6 +43,7 @@ def search(
     seeds: Sequence[int],
     runs: Path,
     name: str = "apc",
+    by: str = "miou",
     resources: Resources = Resources(),
     view: View | None = None,
 ) -> Result:
@@ -49,12 +51,12 @@ def search(
 
     A run that fails as often as `resources` allow stands in its point's rows with `error` set. Interrupted on Ctrl-C or
     SIGTERM, when everything finished so far is in `runs`; ValueError where nothing more can be written there. `name` is
-    what trackers call the search.
+    what trackers call the search, `by` the score that the epochs of a run are compared by.
     """
     runs = runs.resolve()
     queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
     try:
-        _train(queue, name, resources, view or NoView())
+        _train(queue, name, by, resources, view or NoView())
     except KeyboardInterrupt:
         queue.collect()
         raise Interrupted(queue.result()) from None
@@ -77,19 +79,19 @@ def optuna_search(
     with exclusive(runs, definition.name):
         study = Study(replace(definition, base=_absolute(definition.base)), runs)
         try:
-            _train(study, definition.name, resources, view or NoView())
+            _train(study, definition.name, curve_score(settings.objectives[0]), resources, view or NoView())
         except KeyboardInterrupt:
             raise Interrupted(study.result()) from None
         return study.result()
 
 
-def _train(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
+def _train(source: RunQueue | Study, name: str, by: str, resources: Resources, view: View) -> None:
     """Train until `source` is through; ValueError, once, where nothing more can be written."""
     view.counted(source.counts)
     if source.through:
         return
     try:
-        _train_with_ray(source, name, resources, view)
+        _train_with_ray(source, name, by, resources, view)
     except ValueError:
         raise
     except Exception:
@@ -98,12 +100,12 @@ def _train(source: RunQueue | Study, name: str, resources: Resources, view: View
         raise
 
 
-def _train_with_ray(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
+def _train_with_ray(source: RunQueue | Study, name: str, by: str, resources: Resources, view: View) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
     with quiet(resources, RunsFolder(source.runs).tune / "driver.log"), session(resources), sigterm_as_sigint():
         resources, slots = fit(resources)
         check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
-        task = _task(source, resources)
+        task = _task(source, resources, by)
         # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
         # launcher of several processes back, so there every trial proposed starts.
         max_trials = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
@@ -125,7 +127,7 @@ def _train_with_ray(source: RunQueue | Study, name: str, resources: Resources, v
         raise KeyboardInterrupt  # Tune answers SIGINT by returning as if all were done
 
 
-def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
+def _task(source: RunQueue | Study, resources: Resources, by: str) -> worker.Task:
     """What every trial is told; which configs it trains is added as it is handed out."""
     return worker.Task(
         label="",
@@ -135,6 +137,7 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
         threads=resources.cpus_per_trial,
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,
+        by=by,
         store=str(RunsFolder(source.runs).tune / "train"),
     )
 
