@@ -37,7 +37,9 @@ def described(name: str) -> TableEntry:
     own, by, chooser = name.rpartition("_by_")
     if by and chooser in CHOOSERS:
         entry = described(own)
-        return replace(entry, name=name, title=f"{entry.title}, chosen by {chooser}", metric=CHOOSERS[chooser])
+        metric = CHOOSERS[chooser] if entry.metric in CHOOSERS.values() else entry.metric
+        compares = tuple(f"{other}_by_{chooser}" for other in entry.compares)
+        return replace(entry, name=name, title=f"{entry.title}, chosen by {chooser}", metric=metric, compares=compares)
     if name.startswith("space_"):
         space = name.removeprefix("space_")
         return TableEntry(
