@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config, from_dict
+from apc.runs.scores import CHOOSERS, Chooser
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,18 +62,21 @@ def train(
     threads: int = 1,
     crf_workers: int = 0,
     report: Callable[[dict[str, float]], None] | None = None,
+    choose: Chooser = "val",
 ) -> Run:
     """Train one setting and score it on the validation images; a finished run is returned as it is stored.
 
     What was stopped goes on from its last epoch, and to the bit as if it had not been stopped. torch is left with
     `threads` threads on the CPU (0: one a core; another number changes last digits). `crf_workers` processes run the
     CRF of the final scoring; a script that has any needs `if __name__ == "__main__":`. `report` hears a flat dict
-    after every epoch, and the final scores. ValueError for what the data, the weights or the machine cannot have,
-    before anything is trained; FloatingPointError with its terms for a loss that is not finite.
+    after every epoch, and the final scores. `choose` is what the epoch in `best/` is chosen by, where `eval_every`
+    scores epochs: all masks (`val`), those of every second photograph (`half`) or image labels alone (`labels`).
+    ValueError for what the data, the weights or the machine cannot have, before anything is trained;
+    FloatingPointError with its terms for a loss that is not finite.
 
     >>> run = apc.train(apc.pocket(), runs="runs")
     >>> sorted(run.metrics)[:3]
-    ['held_miou', 'high_share', 'labelled_miou']
+    ['branch_agreement', 'crf_agreement', 'entropy']
     """
     from apc.devices import device_of, set_threads
     from apc.files import require_writable
@@ -83,7 +87,7 @@ def train(
     device, below = device_of(device), Path(runs).resolve()
     weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     require_writable(below)
-    row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers)
+    row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers, by=CHOOSERS[choose])
     return Run(Path(runs) / row.run, row)
 
 
