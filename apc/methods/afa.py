@@ -110,10 +110,12 @@ class AFA(Method):
         if not segments and cfg.compat == "fixed":
             return terms | {name: image_scores.new_zeros(()) for name in self.weights if name not in terms}
         affinity = self.affinity(attention, self.encoder.vit.num_prefix_tokens)
-        for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
         size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
+        # The official decoder reads the images before all passes of the CAM; its norm remembers which came last.
+        logits = self.decode(outputs, images, size) if cfg.compat == "official" else None
+        for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
+        logits = self.decode(outputs, images, size) if logits is None else logits
         target = F.interpolate(for_decoder[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-        logits = self.decode(outputs, images, size)
         segment = {"seg": losses.balanced_segmentation(logits, target, cfg.compat)}
         grid = self.encoder.grid(images)
         label = pairs.affinity_label(for_affinity, grid, pairs.window(grid, self.radius, images.device))
@@ -130,14 +132,21 @@ class AFA(Method):
         images at the largest scale give their attention for propagation.
         """
         count, propagates = len(images), progress > self.timing.decoder
+        all_through_decoder = self.cfg.compat == "official" and self.cfg.decoder_norm == "batch"
         flows: list[tuple[tuple[int, int], Tensor]] = []
 
         def maps(shown: Tensor) -> Tensor:
             """CAMs of images and behind them their mirror images, all at one scale."""
-            if shown.shape[-2:] == images.shape[-2:]:
+            if all_through_decoder:  # whose norm takes its running statistics from these passes too
+                with pairs.listening(self._blocks()) as attention:
+                    outputs = self.encoder(shown)
+                self.decode(outputs, shown, self.encoder.grid(shown))
+                raw = self.cam(outputs[-1], shown)
+            elif shown.shape[-2:] == images.shape[-2:]:
                 return torch.cat([cam.detach(), self.cam(self.encoder(shown[count:])[-1], shown)])
-            with pairs.listening(self._blocks()) as attention:
-                raw = self.cam(self.encoder(shown)[-1], shown)
+            else:
+                with pairs.listening(self._blocks()) as attention:
+                    raw = self.cam(self.encoder(shown)[-1], shown)
             if propagates and shown.shape[-1] > images.shape[-1]:
                 grid = self.encoder.grid(shown)
                 affinity = self.affinity([t[:count] for t in attention], self.encoder.vit.num_prefix_tokens)
@@ -160,7 +169,7 @@ class AFA(Method):
         labelled = [pairs.strict_and_lax(scores, classes) for scores in refined]
         return labelled[-1], labelled[
             0
-        ]  # propagated ones for the decoder, plain ones for the affinity, where there are both
+        ]  # where there are both, propagated ones for the decoder, plain for the affinity
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
