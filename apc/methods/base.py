@@ -27,6 +27,8 @@ class Method(nn.Module):
     encoder: Encoder
     weights: dict[str, float]
     """Weight of each named term in the total loss."""
+    counts_pixels = False
+    """Whether a loss term is a mean over known pixels, of which images have different numbers; see `known_pixels`."""
     merges = False
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
 
@@ -39,6 +41,11 @@ class Method(nn.Module):
         upside down. `progress` runs from 0 to 1 over the training.
         """
         raise AssertionError("a method defines loss_terms")
+
+    def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
+        """Of each loss term that is a mean over the known pixels of a batch, their number, if `counts_pixels`. A step
+        whose batch comes in parts asks it before `loss_terms`, under the same random numbers."""
+        raise AssertionError("a method that counts pixels tells them")
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
