@@ -62,8 +62,8 @@ class ViTPCM(Method):
     def __init__(self, cfg: Config, num_classes: int) -> None:
         super().__init__()
         if cfg.stage2_epochs and cfg.frozen_epochs + cfg.stage2_epochs >= cfg.epochs:
-            needed = f"epochs is {cfg.epochs} and {cfg.frozen_epochs} of them frozen, so it must be smaller"
-            raise ValueError(f"stage2_epochs is {cfg.stage2_epochs}; {needed}")
+            left = f"epochs is {cfg.epochs}, of both stages together, and {cfg.frozen_epochs} of them frozen"
+            raise ValueError(f"stage2_epochs is {cfg.stage2_epochs}; {left}, so give fewer, or more epochs")
         self.cfg = cfg
         self.encoder = build_encoder(replace(cfg, decoder_blocks=cfg.decoder_blocks[-1:]))  # no decoder, so no taps
         width, side = self.encoder.width, 2 * self.encoder.patch
