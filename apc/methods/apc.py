@@ -3,7 +3,7 @@
 Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -97,11 +97,11 @@ class APC(Method):
         }
 
     @torch.no_grad()
-    def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
+    def choices(self, parts: Iterable[dict[str, Tensor]]) -> dict[str, float]:
         """What pooling and PCE select on the image's own classes, background left out: `mean_k` patches a class by
         Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon."""
-        _, log_scores, _ = self.branches(batch["image"])
-        scores, present = log_scores.exp(), batch["labels"] > 0
+        parted = [(self.branches(part["image"])[1].exp(), part["labels"] > 0) for part in parts]
+        scores, present = (torch.cat(tensors) for tensors in zip(*parted, strict=True))
         count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
         pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]
         return {"mean_k": count[present].float().mean().item(), "high_share": pairs[present].float().mean().item()}

@@ -3,7 +3,7 @@
 Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D features.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -72,6 +72,7 @@ class Method(nn.Module):
     def stepped(self) -> None:
         """Called after every step of the optimiser: moving averages of weights."""
 
-    def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """What the method selects by itself on a batch, as numbers for the report; nothing by default."""
+    def choices(self, parts: Iterable[dict[str, Tensor]]) -> dict[str, float]:
+        """What the method selects by itself on a batch, as numbers for the report; nothing by default. The batch comes
+        in parts, as many images as memory is for."""
         return {}
