@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from apc.config import Config
 from apc.methods import losses
-from apc.methods.base import BRANCHES, Method
+from apc.methods.base import BRANCHES, LOGITS, Method
 from apc.methods.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
 from apc.models.bilstm import HVBiLSTM
 from apc.models.build import build_encoder
@@ -90,11 +90,13 @@ class APC(Method):
         grid, size = self.encoder.grid(images), images.shape[-2:]
         _, log_scores, blocks = self.branches(images, frozen_features)
         patch = log_scores.exp().transpose(1, 2).unflatten(2, grid)
-        logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
-        return {
+        decoded = self.decoder(blocks).float()
+        logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
+        branches = {
             "decoder": logits.softmax(1),
             "patch": F.interpolate(patch, size=size, mode="bilinear", align_corners=False),
         }
+        return branches | ({LOGITS: decoded} if LOGITS in wanted else {})
 
     @torch.no_grad()
     def choices(self, parts: Iterable[dict[str, Tensor]]) -> dict[str, float]:

@@ -14,6 +14,8 @@ from apc.models.encoder import Encoder
 
 BRANCHES = ("decoder", "patch")
 """What a method may predict from: its decoder, and its patch scores or class activation maps."""
+LOGITS = "logits"
+"""What `predict` gives beside the branches where it is wanted: the decoder's logits (B,C,h,w) on its own grid."""
 
 
 class Method(nn.Module):
@@ -29,6 +31,8 @@ class Method(nn.Module):
     """Weight of each named term in the total loss."""
     counts_pixels = False
     """Whether a loss term is a mean over known pixels, of which images have different numbers; see `known_pixels`."""
+    averages_flips = False
+    """Whether its published test over scales averages the logits of a photograph and its mirror image, not sums."""
     merges = False
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
 
@@ -50,7 +54,8 @@ class Method(nn.Module):
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
-        """Class probabilities of every pixel (B,C,H,W) by branch; those `wanted` at least, of the branches it has."""
+        """Class probabilities of every pixel (B,C,H,W) by branch; those `wanted` at least, of the branches it has, and
+        LOGITS where they are."""
         raise AssertionError("a method defines predict")
 
     def stage(self, epoch: int) -> int:
