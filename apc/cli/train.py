@@ -46,6 +46,9 @@ def command(words: list[str]) -> None:
 
     if not cfg.weights:
         print("no --weights: the encoder starts from random numbers", flush=True)
+    if cfg.stage2_epochs:
+        first = cfg.epochs - cfg.stage2_epochs
+        print(f"epochs: {cfg.epochs}, {first} of vit_pcm and then {cfg.stage2_epochs} of its DeepLab", flush=True)
     run = train(
         cfg,
         runs=flags.runs,

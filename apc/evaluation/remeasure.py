@@ -30,9 +30,9 @@ Measure = Callable[[Method, Config, str], dict[str, Any]]
 """What is measured of a trained model, from its config and the device: plain values, such as {"metrics": {...}}."""
 
 
-def measured_once(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
-    """What `measure` tells of a finished run, from its file where it was measured before; empty, and said, where the
-    run has no checkpoint here."""
+def measured_once(row: Row, runs: Path, root: str, name: str, measure: Measure) -> dict[str, Any]:
+    """What `measure` tells of a finished run on the photographs below `root`, from its file where it was measured
+    before; empty, and said, where the run has no checkpoint here."""
     folder = runs / row.run
     path = RunFolder(folder).measured(name)
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
@@ -48,7 +48,7 @@ def measured_once(row: Row, runs: Path, name: str, measure: Measure) -> dict[str
     start = time.perf_counter()
     head, dirty = commit()
     origin = {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
-    measurement = measure(method, cfg, device) | origin
+    measurement = measure(method, replace(cfg, root=root), device) | origin  # its own may have moved since
     write_atomically(path, json.dumps(measurement) + "\n")
     say(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s")
     return measurement

@@ -33,8 +33,9 @@ class Experiment(TableEntry):
     """Small plan for `--smoke`; None runs the whole plan at smoke settings."""
     chooses: bool = False
     """Whether it is a search, which ends with a best.toml."""
-    measure: Callable[[Result, Path], Result] | None = None
-    """What is measured on finished runs, whose folders lie below the path: the rows of the table, made of theirs."""
+    measure: Callable[[Result, Path, str], Result] | None = None
+    """What is measured on finished runs, whose folders lie below the path, on the photographs below the root given now:
+    the rows of the table, made of theirs."""
     measured_rows: tuple[str, ...] = ()
     """Labels of the rows that `measure` makes beside those of the plan."""
 

@@ -48,7 +48,7 @@ class ExperimentRun:
             return self._interrupted(stop.result)
         if self.experiment.measure:
             try:
-                result = self.experiment.measure(result, self.settings.runs)
+                result = self.experiment.measure(result, self.settings.runs, self.base.root)
             except KeyboardInterrupt:
                 return self._interrupted(result)
         return self._finish(result)

@@ -28,6 +28,7 @@ from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.models import weights
+from apc.models.build import BATCH_PIXELS
 from apc.runs.folder import RunFolder, load_run, save_run
 from apc.runs.rows import Row, run_id
 from apc.runs.scores import HEADLINE, RECIPE_VERSION
@@ -212,10 +213,15 @@ def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict
 
 @torch.no_grad()
 def _choices(method: Method, split: Split, device: str) -> dict[str, float]:
-    """What the method selects on the first 128 images of `split`, mean over batches; see Method.choices."""
+    """What the method selects on the first 128 images of `split`, mean over batches of 32; see Method.choices. The
+    network is shown no more pixels of them at once than in scoring."""
     method.eval()
     chosen = []
+    group = min(max(BATCH_PIXELS // method.cfg.scored_size**2, 1), 32)
+
+    def shown(numbers: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"image": as_floats(split.images[numbers], device), "labels": split.labels[numbers].to(device)}
+
     for numbers in torch.arange(len(split))[:128].split(32):
-        images = as_floats(split.images[numbers], device)
-        chosen.append(method.choices({"image": images, "labels": split.labels[numbers].to(device)}))
+        chosen.append(method.choices(map(shown, numbers.split(group))))
     return {name: float(np.mean([choice[name] for choice in chosen])) for name in chosen[0]}

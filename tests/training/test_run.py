@@ -1,6 +1,7 @@
 """A run from Config to row: once for each identity, the same numbers for the same seed, scored and loaded again."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fitting import folder_config
 from apc import data
 from apc.config import Config, to_dict
 from apc.evaluation.miou import miou, score
+from apc.methods.apc import APC
 from apc.methods.checkpoint import load_model
 from apc.reporting.model_card import at_best_epoch
 from apc.runs.folder import load_run
@@ -142,3 +144,21 @@ def test_best_may_be_chosen_by_labels(
     monkeypatch.setattr("apc.training.run.label_scores", lambda *args: {by: earlier})
     level = run(replace(cfg, seed=1), runs=tmp_path, by=by)
     assert not (tmp_path / level.run / "best").is_dir()
+
+
+def test_what_a_method_selects_is_asked_of_32_images_shown_no_more_pixels_at_once_than_in_scoring(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def choices(method: APC, parts: Iterable[dict[str, torch.Tensor]]) -> dict[str, float]:
+        asked.append([len(part["image"]) for part in parts])
+        return {"mean_k": float(len(asked))}
+
+    monkeypatch.setattr(APC, "choices", choices)
+    cfg = replace(tiny, num_train=8, num_val=40, epochs=1, crf="none")
+    for pixels, expected in ((16 * 384**2, [[32], [8]]), (15 * 96**2, [[15, 15, 2], [8]])):
+        monkeypatch.setattr("apc.training.run.BATCH_PIXELS", pixels)
+        asked.clear()
+        row = run(cfg, runs=tmp_path / str(pixels))
+        assert asked == expected and row.metrics["mean_k"] == (1 + 2) / 2
