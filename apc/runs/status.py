@@ -6,11 +6,12 @@ import time
 import warnings
 from pathlib import Path
 
+from apc.runs.at_work import at_work
 from apc.runs.folder import RunFolder, load_runs
 from apc.runs.rows import Row, row_of
 
 KINDS = ("in progress", "interrupted", "stopped", "failed", "damaged")
-STALE = 300.0  # seconds without a new epoch after which `status` calls a run interrupted, at least
+STALE = 300.0  # seconds without a new epoch after which a run counts as interrupted, at least, where no process tells
 
 
 def duration(seconds: float) -> str:
@@ -72,7 +73,8 @@ def _described(folder: RunFolder) -> tuple[str, str]:
     epochs = folder.epochs()
     age = time.time() - max(path.stat().st_mtime for path in written)
     pace = epochs[-1].get("seconds", 0.0) / epochs[-1]["epoch"] if epochs else 0.0
-    kind = "in progress" if age < max(STALE, 5 * pace) else "interrupted"
+    alive = at_work(folder)
+    kind = "in progress" if alive or (alive is None and age < max(STALE, 5 * pace)) else "interrupted"
     at = f"epoch {epochs[-1]['epoch']:.0f} ended {duration(age)} ago" if epochs else f"started {duration(age)} ago"
     return kind, f"{name}: {at}{_setting(folder)}"
 
