@@ -3,7 +3,7 @@
 Imports are local where they are heavy: a typo and `--dry-run` must not wait for torch or Ray.
 """
 
-import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,8 +74,6 @@ class ExperimentRun:
         """
         from apc.training.run import preflight
 
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("apc").setLevel(logging.INFO)
         has_masks = preflight(self.base)
         if not has_masks and (self.experiment.chooses or isinstance(self.plan, Staged)):
             dataset = self.settings.dataset
@@ -147,6 +145,8 @@ class ExperimentRun:
             total = sum(len(rows) for _, rows in result)
             later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {later}")
+        if (best := self._rows_file.with_suffix(".best.toml")).is_file() and self.experiment.chooses:
+            say(f"{best}: the best setting; `apc train {settings.preset} --config {shlex.quote(str(best))}` trains it")
         if (curves := RunsFolder(settings.runs).tune).is_dir():
             say(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         say(f"{page}: tables and figures; {self._rows_file}: the rows")
