@@ -24,6 +24,23 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
 
 
+def between(low: float, high: float) -> str:
+    """`40 s to 2 min`, or `about 2 h` where both are as long; of what is only known roughly, two digits are enough."""
+    first, last = _roughly(low), _roughly(high)
+    return f"about {last}" if first == last else f"{first} to {last}"
+
+
+def _roughly(seconds: float) -> str:
+    """`40 s`, `7 min`, `1:40 h`"""
+    if seconds < 55:
+        return f"{5 * max(round(seconds / 5), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    tens = round(minutes / 10) * 10
+    return f"{tens // 60}:{tens % 60:02d} h" if tens < 600 else f"{round(minutes / 60)} h"
+
+
 def status(runs: Path, metric: str = "miou") -> str:
     """A folder of runs by its files alone: finished, in progress, interrupted, stopped early, failed, the best ones."""
     if not runs.is_dir():
