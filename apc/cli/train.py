@@ -86,9 +86,13 @@ def _next(cfg: Config, folder: Path) -> str:
     return "\n".join([*lines, *(f"  {command:{wide}}  # {purpose}" for command, purpose in commands.items())])
 
 
+_OF_THE_LINE = ("epoch", "epochs", "seconds", "cpu_seconds")
+"""What an epoch's line begins with, and the processor's seconds, which its row keeps."""
+
+
 def _print_epoch(numbers: dict[str, float]) -> None:
     if "final" not in numbers:
-        named = "  ".join(f"{k} {v:.4g}" for k, v in numbers.items() if k not in ("epoch", "epochs", "seconds"))
+        named = "  ".join(f"{k} {v:.4g}" for k, v in numbers.items() if k not in _OF_THE_LINE)
         print(f"epoch {numbers['epoch']:.0f}/{numbers['epochs']:.0f}  {numbers['seconds']:.0f} s  {named}", flush=True)
 
 

@@ -3,7 +3,7 @@
 Imports are local where they are heavy: a typo and `--dry-run` must not wait for torch or Ray.
 """
 
-import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,8 +75,6 @@ class ExperimentRun:
         """
         from apc.training.run import preflight
 
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("apc").setLevel(logging.INFO)
         metric = self.settings.metrics[0]
         if not preflight(self.base) and metric not in LABEL_SCORES:
             if self.experiment.chooses or isinstance(self.plan, Staged):
@@ -109,7 +107,9 @@ class ExperimentRun:
         where: dict[str, Any] = {
             "runs": settings.runs,
             "resources": self._resources(),
-            "view": Progress(f"{settings.name} on {settings.dataset}", shown),
+            "view": Progress(
+                f"{settings.name} on {settings.dataset}", shown, runs_a_trial=1 if self.plan else len(settings.seeds)
+            ),
         }
         if self.plan:
             return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
@@ -136,9 +136,18 @@ class ExperimentRun:
         """Show what is finished; exit as a shell expects after Ctrl-C."""
         done = sum(not row.error for _, rows in result for row in rows)
         if done:
-            self._write(result, complete=False)
+            self._write(self._known(result), complete=False)
         print(f"interrupted: {done} finished runs are kept; the same command goes on from there", file=sys.stderr)
         return 130
+
+    def _known(self, result: Result) -> Result:
+        """A result with what was measured on its runs by now, and nothing measured for it."""
+        if not self.experiment.measure:
+            return result
+        from apc.evaluation.remeasure import known_only
+
+        with known_only():
+            return self.experiment.measure(result, self.settings.runs)
 
     def _finish(self, result: Result) -> int:
         """Write everything, and show the table, what failed, and where the files are."""
@@ -149,6 +158,11 @@ class ExperimentRun:
             total = sum(len(rows) for _, rows in result)
             later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {later}")
+        if self.experiment.chooses and outputs.winner_of(result, settings.metrics[0]):
+            best = self._rows_file.with_suffix(".best.toml")
+            root = ["--root", self.base.root] if self.base.root else []
+            command = shlex.join(["apc", "train", settings.preset, *root, "--config", str(best)])
+            say(f"{best}: the best setting; `{command}` trains it")
         if (curves := RunsFolder(settings.runs).tune).is_dir():
             say(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         say(f"{page}: tables and figures; {self._rows_file}: the rows")
@@ -202,6 +216,11 @@ class ExperimentRun:
         if expected := self.expected(queue, [job.config for job in queue.waiting]):
             print(f"about {expected} of one process for the runs to do")
         counts = queue.counts
-        later = f", and at most {counts.later} more that depend on their scores" if counts.later else ""
+        later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
+        later = later if counts.later or counts.perhaps else ""
         print(f"{counts.done} runs done, {counts.waiting} to do{later}")
         return 0
+
+
+def _between(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least} to {most}" if least else f"at most {most}"

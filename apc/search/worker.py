@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 
 from apc.config import Config, from_dict
 from apc.files import STORAGE, write_atomically
+from apc.runs.at_work import announce
 from apc.runs.folder import RunFolder, Setting
 
 Report = Callable[[dict[str, float]], None]
@@ -99,6 +100,7 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
     for values, run in zip(task["configs"], task["ids"], strict=True):
         folder = RunFolder(Path(task["runs"]) / run)
         if rank == 0:
+            announce(folder)
             folder.forget_the_end()
             folder.write_setting(Setting(task["label"], values["seed"]))
         try:

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,7 @@ from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.models import weights
 from apc.models.build import BATCH_PIXELS
+from apc.runs.at_work import signed
 from apc.runs.folder import RunFolder, load_run, save_run
 from apc.runs.rows import Row, run_id
 from apc.runs.scores import HEADLINE, RECIPE_VERSION
@@ -133,14 +134,15 @@ def _alone(folder: Path) -> Iterator[None]:
     rank, world = processes()
     folder.mkdir(parents=True, exist_ok=True)
     run_folder = RunFolder(folder)
-    with open(run_folder.lock, "w") as lock:
+    with open(run_folder.lock, "a") as lock:  # what its holder wrote stays
         if rank == 0:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
             run_folder.remove_torn_files()
         if world > 1:
             dist.barrier()
-        yield
+        with signed(lock) if rank == 0 else nullcontext():
+            yield
 
 
 class _Scores(NamedTuple):
