@@ -15,7 +15,7 @@ from apc import data
 from apc.config import Config
 from apc.data import Split
 from apc.devices import device_of, peak_gib, restart
-from apc.escaping import say
+from apc.escaping import complain, say
 from apc.evaluation.miou import Counts, iou, miou, score
 from apc.evaluation.scoring import Cost, Scoring
 from apc.files import write_atomically
@@ -59,7 +59,7 @@ def measured_once(row: Row, runs: Path, root: str, name: str, measure: Measure) 
     try:
         method, cfg, _ = load_model(folder, device)
     except ValueError as error:
-        say(f"not measured: {error}", error=True)
+        complain(f"not measured: {error}")
         return {}
     start = time.perf_counter()
     head, dirty = commit()

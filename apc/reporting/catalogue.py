@@ -77,7 +77,7 @@ def _imported(name: str) -> ModuleType | None:
     """A half-written script must not cost the page of the others, which may have trained for hours."""
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever a script may raise
+    except (Exception, SystemExit) as error:  # whatever a script may raise, and a sys.exit
         path = f"{name.replace('.', '/')}.py"
         warnings.warn(f"{path} is left out: {type(error).__name__}: {error}", stacklevel=2)
         return None
