@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 ROOMS = [
     ["config", "escaping", "files", "parallel", "devices", "flags"],
+    ["folders"],
     ["data", "runs"],
     ["models", "reporting"],
     ["methods"],
