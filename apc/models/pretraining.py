@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from apc.data import painting, pocket
+from apc.files import sweep, whole
 from apc.models import pocket_vit as vit_module
 from apc.models.pocket_vit import PATCH, pocket_vit
 
@@ -70,9 +71,9 @@ def pretrained_state() -> dict[str, Tensor]:
             with open(file.with_suffix(".lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
                 if not file.is_file():
-                    part = file.with_suffix(f".{os.getpid()}")
-                    save_file(pretrain(), part)
-                    os.replace(part, file)
+                    sweep(file.parent)
+                    with whole(file) as part:
+                        save_file(pretrain(), part)
         return load_file(file)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: cannot be written or read ({error}); set APC_CACHE to another folder") from None
