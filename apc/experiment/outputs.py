@@ -1,7 +1,6 @@
 """The files an experiment leaves in `<reports>/results/<experiment>/`: rows, counts by image, trials, best.toml."""
 
 import math
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,7 +11,7 @@ from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
 from apc.escaping import in_csv
-from apc.files import write_atomically
+from apc.files import whole, write_atomically
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
 from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
@@ -78,10 +77,8 @@ def write_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
                 tallies = load_tallies(runs / row.run, protocol)
                 counts[name] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
     if counts:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez_compressed(part, **counts)
-        os.replace(part, path)
+        with whole(path) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **counts)
 
 
 def trials_of(result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> "DataFrame":
@@ -108,9 +105,8 @@ def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequ
     """Write `trials_of` to `<path>.trials.csv` and `.parquet`."""
     frame = trials_of(result, knobs, metrics)
     write_atomically(path.with_suffix(".trials.csv"), frame.map(in_csv).rename(columns=in_csv).to_csv(index=False))
-    part = path.with_name(f".{path.stem}.{os.getpid()}.parquet")
-    frame.to_parquet(part, index=False)
-    os.replace(part, path.with_suffix(".trials.parquet"))
+    with whole(path.with_suffix(".trials.parquet")) as part:
+        frame.to_parquet(part, index=False)
 
 
 def write_best(path: Path, winner: Point, base: Config, comment: str) -> None:

@@ -1,5 +1,6 @@
 """The loop over the photographs: predict, write, remember."""
 
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from PIL import Image
 from apc.config import Config
 from apc.data.images import decode
 from apc.data.masks import mask_image, read_mask
+from apc.files import whole
 from apc.methods.base import Method
 from apc.models.crf import CRFPool
 from apc.prediction import pictures
@@ -118,7 +120,8 @@ def predict(
 def _row(job: Job, photograph: Photograph, prediction: Prediction, labels: str) -> dict[str, Any]:
     shares = pictures.percent(prediction.labels, len(job.classes))
     shown = [job.classes[c] for c in np.argsort(-shares, kind="stable") if c and shares[c] > 0]
-    row = {"image": str(photograph.path), "mask": mask_name(photograph), "labels": labels, "classes": " ".join(shown)}
+    place = os.path.abspath(photograph.path)  # as any later command may find it, from whatever folder
+    row = {"image": place, "mask": mask_name(photograph), "labels": labels, "classes": " ".join(shown)}
     row |= {"confidence": f"{prediction.confidence:.4f}"}
     return row | {f"percent_{name}": f"{share:.2f}" for name, share in zip(job.classes, shares, strict=True)}
 
@@ -170,15 +173,10 @@ def _cell(photograph: Photograph, classes: list[str], out: Path) -> Image.Image:
 
 
 def _save(picture: Image.Image, path: Path, **options: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.part")
-    try:
-        picture.save(part, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        part.unlink(missing_ok=True)
+    encoded = io.BytesIO()  # of a full disk Pillow's own writers tell less than the system
+    picture.save(encoded, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
+    with whole(path) as part:
+        part.write_bytes(encoded.getvalue())
 
 
 def classes_found(rows: Iterable[dict[str, Any]], classes: list[str]) -> dict[str, int]:

@@ -26,7 +26,7 @@ from apc.runs.folder import RunFolder
 from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches
 from apc.training.schedule import optimizer_of, rate_share
-from apc.training.state import State, load_state, save_state
+from apc.training.state import State, load_state, restore_model, restore_optimizer, save_state
 from apc.training.step import Step, means, require_finite
 
 Report = Callable[[dict[str, float]], None]
@@ -87,7 +87,9 @@ def train(
     first, curve = (state.epoch + 1, state.curve) if state else (0, [])
     seconds, peak = (state.seconds, state.peak_gib) if state else ({"train": 0.0, "train_cpu": 0.0}, 0.0)
     if state:
-        method.load_state_dict(state.model)
+        restore_model(run_folder.state, method, state)
+        if place.rank == 0:
+            run_folder.write_epochs(curve)  # which a process that was killed may have left an epoch behind
 
     for epoch in range(first, cfg.epochs):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -99,7 +101,7 @@ def train(
         if new_stage or epoch == first:
             optimizer, step = optimizer_of(method, cfg), Step.of(method, cfg, device, frozen_features)
             if state and not new_stage:
-                optimizer.load_state_dict(state.optimizer)
+                restore_optimizer(run_folder.state, optimizer, state)
         terms = _epoch(step, optimizer, split, epoch, place)
         seconds["train"] += time.perf_counter() - wall
         seconds["train_cpu"] += time.process_time() - cpu

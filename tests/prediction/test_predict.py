@@ -43,7 +43,7 @@ def test_a_folder_becomes_masks_overlays_heat_maps_a_contact_sheet_and_a_summary
         assert sum(shares) == pytest.approx(100, abs=0.02) and 1 / 3 < float(row["confidence"]) <= 1
         assert set(row["classes"].split()) == {n for n, share in zip(CLASSES[1:], shares[1:], strict=True) if share}
         assert (out / row["mask"]).is_file()
-    assert not list(out.rglob("*.part"))
+    assert not list(out.rglob(".*"))
 
 
 def test_crf_processes_change_no_file_and_no_row(model: Path, photographs: Path, tmp_path: Path) -> None:
