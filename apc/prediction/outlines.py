@@ -39,6 +39,7 @@ def _cornered(ring: np.ndarray) -> np.ndarray:
 
 def _simple(ring: np.ndarray) -> np.ndarray:
     """A closed ring (n,2) without the points that lie within TOLERANCE of the line that is left (Douglas-Peucker)."""
+    ring = np.roll(ring, -int(np.lexsort(ring.T)[0]), 0)  # so that it begins at a corner
     far = int(np.linalg.norm(ring - ring[0], axis=1).argmax())
     ends = [(0, far), (far, len(ring))]
     closed = np.concatenate([ring, ring[:1]])
