@@ -14,7 +14,7 @@ from apc.search import worker
 worker.pin_environment()  # before ray is imported
 
 import ray  # noqa: E402
-from ray._private import ray_constants  # noqa: E402
+from ray._private import ray_constants, services  # noqa: E402
 
 WAITS = (5, 15, 45)  # seconds before Ray is tried again
 LONGEST = 38  # bytes of a temporary folder: Ray adds 69 to it for its sockets, whose names end at 107
@@ -58,44 +58,45 @@ def _does(place: str) -> bool:
 
 
 def start(options: dict[str, Any], told: Callable[[str], None]) -> None:
-    """Start Ray with these options of ray.init, again after longer and longer waits; ValueError, in one sentence, where
-    it does not start. `told` is told what is waited for."""
+    """Start Ray with these options of ray.init, `include_dashboard` among them, again after longer and longer waits;
+    ValueError, in one sentence, where it does not start. `told` is told what is waited for."""
     for wait in (*WAITS, None):
         before = _children()
         try:
-            with _loopback():
+            with _private(dashboard=options["include_dashboard"]):
                 ray.init(
                     address="local",
-                    num_cpus=cpus(),
-                    num_gpus=gpus(),
+                    **{"num_cpus": cpus(), "num_gpus": gpus()} | options,
                     _node_ip_address="127.0.0.1",
                     _temp_dir=temporary(),
-                    **options,
                 )
             return
         except ValueError:
             raise
         except Exception as error:  # Ray has no better name for a machine that is too busy
             reason = " ".join(str(error).split())
-        ray.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
         for pid in _children() - before:  # Ray leaves what it had started
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if wait is None:
             raise ValueError(f"Ray did not start in {len(WAITS) + 1} tries ({reason}); the same command tries again")
-        told(f"Ray did not start ({reason}); this machine may be busy: trying again in {wait} s")
+        told(f"Ray did not start ({reason}); this machine may be busy; trying again in {wait} s")
         time.sleep(wait)
 
 
 @contextmanager
-def _loopback() -> Iterator[None]:
-    """Let Ray listen on 127.0.0.1 alone, which it takes for a mistake on Linux."""
-    before = ray_constants.ENABLE_RAY_CLUSTER
+def _private(dashboard: bool) -> Iterator[None]:
+    """Let Ray listen on 127.0.0.1 alone, which it takes for a mistake on Linux, and start no dashboard unless asked:
+    `include_dashboard=False` only hides its pages."""
+    before = ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server
     ray_constants.ENABLE_RAY_CLUSTER = False
+    if not dashboard:
+        services.start_api_server = lambda *where, **how: (None, None)
     try:
         yield
     finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before
+        ray_constants.ENABLE_RAY_CLUSTER, services.start_api_server = before
 
 
 def _children() -> set[int]:
