@@ -19,7 +19,8 @@ from apc.files import require_writable
 from apc.runs.folder import RunsFolder, load_runs
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
-from apc.search.plans import Interrupted, Result, Staged
+from apc.search.interrupts import interrupts, to_stderr
+from apc.search.plans import Interrupted, Lost, Result, Staged
 from apc.search.run_queue import RunQueue
 
 if TYPE_CHECKING:
@@ -42,16 +43,17 @@ class ExperimentRun:
             self._check_place()
             self.prepare()
         self._announce(queue)
-        try:
-            result = self.search()
-        except Interrupted as stop:
-            return self._interrupted(stop.result)
-        if self.experiment.measure:
+        with interrupts():
             try:
-                result = self.experiment.measure(result, self.settings.runs, self.base.root)
-            except KeyboardInterrupt:
-                return self._interrupted(result)
-        return self._finish(result)
+                result = self.search()
+            except Interrupted as stop:
+                return self._interrupted(stop)
+            if self.experiment.measure:
+                try:
+                    result = self.experiment.measure(result, self.settings.runs, self.base.root)
+                except KeyboardInterrupt:
+                    return self._interrupted(Interrupted(result))
+            return self._finish(result)
 
     def queue(self) -> RunQueue:
         """The plan's runs, those that are finished and those to do."""
@@ -65,8 +67,15 @@ class ExperimentRun:
         """Refuse, before anything is written, a cluster that is not there and folders that cannot be written."""
         if self.settings.workers.address:
             check_address(self.settings.workers.address)
+        self._require_fit()
         require_writable(self.settings.runs)
         require_writable(self.settings.reports)
+
+    def _require_fit(self) -> None:
+        """Refuse trials that no Ray of this machine could ever start."""
+        from apc.search.ray_session import require_fit_here
+
+        require_fit_here(self._resources())
 
     def prepare(self) -> None:
         """Open all data and build the model once: what is bad is refused here and not by a worker.
@@ -132,13 +141,14 @@ class ExperimentRun:
             verbose=workers.verbose,
         )
 
-    def _interrupted(self, result: Result) -> int:
-        """Show what is finished; exit as a shell expects after Ctrl-C."""
-        done = sum(not row.error for _, rows in result for row in rows)
+    def _interrupted(self, stop: Interrupted) -> int:
+        """Show what is finished; exit as a shell expects after Ctrl-C, and with 3 where Ray was lost."""
+        done = sum(not row.error for _, rows in stop.result for row in rows)
         if done:
-            self._write(self._known(result), complete=False)
-        print(f"interrupted: {done} finished runs are kept; the same command goes on from there", file=sys.stderr)
-        return 130
+            self._write(self._known(stop.result), complete=False)
+        why = stop.why if isinstance(stop, Lost) else "interrupted"
+        to_stderr(f"{why}: {done} finished runs are kept; the same command goes on from there")
+        return 3 if isinstance(stop, Lost) else 130
 
     def _known(self, result: Result) -> Result:
         """A result with what was measured on its runs by now, and nothing measured for it."""
@@ -147,7 +157,7 @@ class ExperimentRun:
         from apc.evaluation.remeasure import known_only
 
         with known_only():
-            return self.experiment.measure(result, self.settings.runs)
+            return self.experiment.measure(result, self.settings.runs, self.base.root)
 
     def _finish(self, result: Result) -> int:
         """Write everything, and show the table, what failed, and where the files are."""

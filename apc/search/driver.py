@@ -7,20 +7,21 @@ snapshot of Ray's is ever read back.
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
 from apc.runs.folder import RunsFolder
-from apc.runs.scores import curve_score
 from apc.search import callbacks, worker
 from apc.search.draws import draws
-from apc.search.plans import Interrupted, Plan, Result
+from apc.search.interrupts import Interrupts, interrupts, to_stderr
+from apc.search.lifeline import Lifeline, RayLost
+from apc.search.plans import Interrupted, Lost, Plan, Result
 from apc.search.progress import NoView, View
-from apc.search.ray_session import Resources, exclusive, fit, quiet, session, sigterm_as_sigint
+from apc.search.ray_session import Resources, exclusive, fit, ours, quiet, require_fit_here, running, session
 from apc.search.run_queue import RunQueue
 from apc.search.searchers import JobSearcher, searcher_of
 from apc.search.study import Study
@@ -33,6 +34,7 @@ worker.pin_environment()  # before ray is imported
 from ray import tune  # noqa: E402
 
 ATTEMPTS = 4  # of the driver: Ray's memory monitor, for one, ends a whole Tune run and not just a trial
+RESTARTS = 3  # of a Ray that died while no run ended
 LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a trial's workers; Tune must ask something
 
 
@@ -54,12 +56,15 @@ def search(
     what trackers call the search, `by` the score that the epochs of a run are compared by.
     """
     runs = runs.resolve()
-    queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
+    queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity, by=by)
     try:
-        _train(queue, name, by, resources, view or NoView())
+        _train(queue, name, resources, view or NoView())
     except KeyboardInterrupt:
         queue.collect()
         raise Interrupted(queue.result()) from None
+    except RayLost as lost:
+        queue.collect()
+        raise Lost(queue.result(), str(lost)) from None
     return queue.result()
 
 
@@ -79,19 +84,21 @@ def optuna_search(
     with exclusive(runs, definition.name):
         study = Study(replace(definition, base=_absolute(definition.base)), runs)
         try:
-            _train(study, definition.name, curve_score(settings.objectives[0]), resources, view or NoView())
+            _train(study, definition.name, resources, view or NoView())
         except KeyboardInterrupt:
             raise Interrupted(study.result()) from None
+        except RayLost as lost:
+            raise Lost(study.result(), str(lost)) from None
         return study.result()
 
 
-def _train(source: RunQueue | Study, name: str, by: str, resources: Resources, view: View) -> None:
+def _train(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
     """Train until `source` is through; ValueError, once, where nothing more can be written."""
     view.counted(source.counts)
     if source.through:
         return
     try:
-        _train_with_ray(source, name, by, resources, view)
+        _train_with_ray(source, name, resources, view)
     except ValueError:
         raise
     except Exception:
@@ -100,34 +107,87 @@ def _train(source: RunQueue | Study, name: str, by: str, resources: Resources, v
         raise
 
 
-def _train_with_ray(source: RunQueue | Study, name: str, by: str, resources: Resources, view: View) -> None:
+def _train_with_ray(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
+    """Train with Ray, and go on with a new one where one that was started here has died."""
+    here, stays, deaths, ended = ours(resources), running(), 0, -1
+    require_fit_here(resources)
+    with quiet(resources, RunsFolder(source.runs).tune / "driver.log"), interrupts() as asked:
+        while True:
+            try:
+                with session(resources, told=view.told) as line:
+                    asked.install()
+                    return _train_in_session(source, name, resources, view, _Checks(line, asked, stays))
+            except RayLost as lost:
+                deaths, ended = (1 if _ended(source) > ended else deaths + 1), _ended(source)
+                if not here:
+                    raise RayLost(f"the Ray cluster is gone ({lost} does not answer any more)") from None
+                if deaths > RESTARTS:
+                    raise RayLost(f"Ray died {deaths} times while no run ended ({lost} at last)") from None
+                view.told("Ray is started again, and runs go on from their last epoch")
+
+
+def _ended(source: RunQueue | Study) -> int:
+    """Runs that ended, however."""
+    counts = source.counts
+    return counts.done + counts.failed + counts.stopped
+
+
+class _Stopped(Exception):
+    """Ctrl-C where Ray stays: Tune answers an Exception by giving back what its trials hold."""
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """What ends a Tune run from outside."""
+
+    line: Lifeline
+    asked: Interrupts
+    stays: bool
+    """Whether Ray was there before this search and stays behind it."""
+
+    def check(self) -> None:
+        """Raise where Ray is dead or the search is to end."""
+        self.line.check()
+        if self.asked.stopped:
+            raise _Stopped if self.stays else KeyboardInterrupt
+
+
+def _train_in_session(source: RunQueue | Study, name: str, resources: Resources, view: View, checks: _Checks) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
-    with quiet(resources, RunsFolder(source.runs).tune / "driver.log"), session(resources), sigterm_as_sigint():
-        resources, slots = fit(resources)
-        check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
-        task = _task(source, resources, by)
-        # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
-        # launcher of several processes back, so there every trial proposed starts.
-        max_trials = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
-        try:
-            for attempt in range(1, ATTEMPTS + 1):
-                view.begin(slots, task["gpus"] * task["num_workers"])
-                searcher = searcher_of(source, task, max_trials, view)
-                try:
-                    tuner(searcher, name, resources).fit()
-                    break
-                except (RuntimeError, tune.TuneError):
-                    if searcher.fault:
-                        raise StorageFault(source.runs, searcher.fault) from None
-                    if attempt == ATTEMPTS or source.through or storage_fault(source.runs):
-                        raise
-        finally:
-            view.end()
+    resources, slots = fit(resources)
+    check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
+    task = _task(source, resources)
+    # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
+    # launcher of several processes back, so there every trial proposed starts.
+    max_trials = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
+    checks.asked.say = view.told
+    told = callbacks.trackers(resources.trackers, name, source.runs)
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            view.begin(slots, task["gpus"] * task["num_workers"])
+            searcher = searcher_of(source, task, max_trials, view, checks.line.settle)
+            try:
+                with checks.asked.held():
+                    tuner(searcher, resources, told, checks.check).fit()
+                break
+            except _Stopped:
+                break
+            except Exception as error:
+                checks.line.settle()
+                if searcher.fault:
+                    raise StorageFault(source.runs, searcher.fault) from None
+                if not isinstance(error, RuntimeError | tune.TuneError):
+                    raise
+                if attempt == ATTEMPTS or source.through or storage_fault(source.runs):
+                    raise
+    finally:
+        checks.asked.say = to_stderr
+        view.end()
     if not source.through:
-        raise KeyboardInterrupt  # Tune answers SIGINT by returning as if all were done
+        raise KeyboardInterrupt
 
 
-def _task(source: RunQueue | Study, resources: Resources, by: str) -> worker.Task:
+def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
     """What every trial is told; which configs it trains is added as it is handed out."""
     return worker.Task(
         label="",
@@ -137,13 +197,14 @@ def _task(source: RunQueue | Study, resources: Resources, by: str) -> worker.Tas
         threads=resources.cpus_per_trial,
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,
-        by=by,
+        by=source.by,
         store=str(RunsFolder(source.runs).tune / "train"),
     )
 
 
-def tuner(searcher: JobSearcher, name: str, resources: Resources) -> tune.Tuner:
-    """A Tune run of the trials that a searcher hands out, `resources` filled in by `fit`; `name` is for trackers."""
+def tuner(searcher: JobSearcher, resources: Resources, trackers: list[Any], check: Callable[[], None]) -> tune.Tuner:
+    """A Tune run of the trials that a searcher hands out, `resources` filled in by `fit`; `check` raises what ends it
+    from outside."""
     cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0
     if resources.num_workers == 1:
         trainable = tune.with_resources(worker.in_process, {"CPU": cpus} | ({"GPU": gpus} if gpus else {}))
@@ -165,8 +226,8 @@ def tuner(searcher: JobSearcher, name: str, resources: Resources) -> tune.Tuner:
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             callbacks=[
-                callbacks.Watch(searcher.view, searcher, lambda: fit(resources)),
-                *callbacks.trackers(resources.trackers, name, searcher.source.runs),
+                callbacks.Watch(searcher.view, searcher, lambda: fit(resources), check),
+                *trackers,
             ],
         ),
     )
