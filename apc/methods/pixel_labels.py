@@ -2,7 +2,7 @@
 dense CRF. Scores, predictions and ViT-PCM's pseudo masks are all made of these steps.
 
 Shapes: C classes (background is class 0), h,w the map a network gives, H,W a photograph's own pixels, k classes that
-win a pixel.
+take part in a CRF.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from apc.methods.base import Method
 from apc.methods.pseudo_labels import merge, with_background
+from apc.models.crf import Contest, CRFParameters, contenders
 
 AT_ONCE = 2**26
 """Probabilities held at once, a quarter of a GiB: 21 classes of a photograph of three megapixels."""
@@ -28,13 +29,13 @@ class Winner(NamedTuple):
     """Its probability, (H,W)."""
 
 
-class Winning(NamedTuple):
-    """The classes that win a pixel, which is all that a CRF is given; it answers with numbers into `classes`."""
+class Contested(NamedTuple):
+    """The classes that take part in a CRF, which answers with numbers into `classes`."""
 
     classes: np.ndarray
     """Their numbers, (k,) uint8."""
-    probabilities: np.ndarray
-    """Their probabilities, (k,H,W) float32."""
+    contest: Contest
+    """What the CRF is given of them."""
 
 
 def at_size(p: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -73,7 +74,8 @@ def winner(p: Tensor, size: tuple[int, ...]) -> Winner:
     return Winner(labels, best)
 
 
-def winning(p: Tensor, labels: Tensor) -> Winning:
-    """Probabilities (C,h,w) and the winners (H,W) they gave -> what the CRF is given."""
-    classes = labels.unique()
-    return Winning(classes.cpu().numpy().astype(np.uint8), at_size(p[classes], labels.shape).cpu().numpy())
+def contested(p: Tensor, labels: Tensor, parameters: CRFParameters) -> Contested:
+    """Probabilities (C,h,w) and the winners (H,W) they gave -> what a CRF with these parameters is given."""
+    classes, others = contenders(p.float().mean((1, 2)).cpu().numpy(), labels.unique().cpu().numpy(), parameters)
+    probabilities = at_size(p[torch.from_numpy(classes).to(p.device)], labels.shape).cpu().numpy()
+    return Contested(classes.astype(np.uint8), Contest(probabilities, others))

@@ -15,7 +15,7 @@ from torch import Tensor
 from apc.config import Config
 from apc.data.transforms import as_floats, squash
 from apc.methods.base import Method
-from apc.methods.pixel_labels import AT_ONCE, among, at_size, uses_merge, winner, winning
+from apc.methods.pixel_labels import AT_ONCE, among, at_size, contested, uses_merge, winner
 from apc.models.build import autocast
 from apc.models.crf import CRF, CRFPool, dense_crf
 
@@ -105,25 +105,25 @@ def _refined(
 ) -> Callable[[], tuple[np.ndarray, float]]:
     """Labels of `size` and confidence after a dense CRF on a photograph, perhaps a smaller one, when the pool is
     through; p are probabilities (C,h,w)."""
-    won = winning(p, winner(p, photo.shape[:2]).labels)
+    classes, contest = contested(p, winner(p, photo.shape[:2]).labels, CRF[crf])
 
     def confidence(chosen: np.ndarray) -> float:
-        return float(np.take_along_axis(won.probabilities, chosen[None].astype(np.int64), 0).mean(dtype=np.float64))
+        return float(np.take_along_axis(contest.probabilities, chosen[None].astype(np.int64), 0).mean(dtype=np.float64))
 
     if photo.shape[:2] == size:
-        done = pool.submit(photo, [won.probabilities], CRF[crf])
+        done = pool.submit(photo, [contest], CRF[crf])
 
         def finished() -> tuple[np.ndarray, float]:
             chosen = done.result()[0].labels
-            return won.classes[chosen], confidence(chosen)
+            return classes[chosen], confidence(chosen)
 
         return finished
-    shares = won.probabilities / won.probabilities.sum(0).clip(1e-8)
-    refined = pool.call(dense_crf, photo, shares, CRF[crf], here=len(won.classes) == 1)
+    shares = contest.probabilities / contest.probabilities.sum(0).clip(1e-8)
+    refined = pool.call(dense_crf, photo, shares, CRF[crf], contest.others, here=len(classes) == 1)
 
     def enlarged() -> tuple[np.ndarray, float]:
         p = refined.result()
-        return won.classes[_bytes(winner(torch.from_numpy(p), size).labels)], confidence(p.argmax(0))
+        return classes[_bytes(winner(torch.from_numpy(p), size).labels)], confidence(p.argmax(0))
 
     return enlarged
 
