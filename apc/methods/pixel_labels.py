@@ -61,7 +61,8 @@ def among(p: Tensor, image_labels: Tensor, merges: bool) -> Tensor:
 
 
 def winner(p: Tensor, size: tuple[int, ...]) -> Winner:
-    """The best class of each pixel of a photograph of `size` (H,W), from probabilities (C,h,w).
+    """The best class of each pixel of a photograph of `size` (H,W), from probabilities (C,h,w). ValueError where some
+    are no numbers: no mask is made and no score taken of them.
 
     A photograph too large for all classes at once is gone through a few at a time.
     """
@@ -71,6 +72,9 @@ def winner(p: Tensor, size: tuple[int, ...]) -> Winner:
         value, label = at_size(p[start : start + few], size).max(0)
         better = value > best
         best, labels = torch.where(better, value, best), torch.where(better, label + start, labels)
+    if wrong := int(best.isnan().sum()):
+        lost = f"the model's probabilities are no numbers (NaN) at {wrong} of {size[0] * size[1]} pixels"
+        raise ValueError(f"{lost}: its weights, or their precision (amp), are too large for it; train it again")
     return Winner(labels, best)
 
 

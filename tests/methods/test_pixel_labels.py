@@ -20,6 +20,15 @@ def test_ties_go_to_the_first_class() -> None:
     assert won.labels.tolist() == [[0, 1]] and won.probability.tolist() == [[pytest.approx(0.4)] * 2]
 
 
+@pytest.mark.parametrize("few", [5, 2])
+def test_probabilities_that_are_no_numbers_give_no_label(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(pixel_labels, "AT_ONCE", few * 6)
+    p = torch.full((5, 2, 3), 0.2)
+    p[:, 1, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"no numbers \(NaN\) at 1 of 6 pixels"):
+        winner(p, (2, 3))
+
+
 def test_a_large_photograph_is_labelled_a_class_at_a_time_and_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     p = torch.rand(5, 6, 6)
