@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import voc
-from apc.escaping import say
+from apc.escaping import complain
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
 from apc.reporting.published import printed_cells, published
@@ -44,7 +44,7 @@ def at_sizes(result: Result, runs: Path, root: str) -> Result:
         try:
             method, cfg, _ = load_model(runs / row.run)
         except ValueError as error:
-            say(f"not measured: {error}", error=True)
+            complain(f"not measured: {error}")
             continue
         for size in sizes(cfg.image_size, method.encoder.patch):
             if scores := measured_once(row, runs, root, f"size_{size}", at_size(size)):

@@ -18,8 +18,9 @@ class Experiment(TableEntry):
     # --- what is run --------------------------------------------------------------------------------
     plan: Plan | Callable[[Config], Plan] | None = None
     """Points to run, or a function that makes them of the base setting; None where `draw` is searched with Optuna."""
-    plan_of_results: Callable[[Path, str], Plan] | None = None
-    """Of a later step the plan, made of the results folder and the data set: of what earlier steps left."""
+    plan_of_results: Callable[[Path, str, str], Plan] | None = None
+    """Of a later step the plan, made of the results folder, the data set and what the names of the earlier steps end
+    with where they choose by something else (`_by_labels`): of what those steps left."""
     draw: spaces.Draw | None = None
     """Define-by-run space."""
     space: spaces.Space | None = None

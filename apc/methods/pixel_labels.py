@@ -72,10 +72,15 @@ def winner(p: Tensor, size: tuple[int, ...]) -> Winner:
         value, label = at_size(p[start : start + few], size).max(0)
         better = value > best
         best, labels = torch.where(better, value, best), torch.where(better, label + start, labels)
-    if wrong := int(best.isnan().sum()):
-        lost = f"the model's probabilities are no numbers (NaN) at {wrong} of {size[0] * size[1]} pixels"
-        raise ValueError(f"{lost}: its weights, or their precision (amp), are too large for it; train it again")
+    require_numbers(best)
     return Winner(labels, best)
+
+
+def require_numbers(probability: Tensor) -> None:
+    """ValueError where the probability of a class (H,W) is no number in some pixel."""
+    if wrong := int(probability.isnan().sum()):
+        lost = f"the model's probabilities are no numbers (NaN) at {wrong} of {probability.numel()} pixels"
+        raise ValueError(f"{lost}: its weights are too large for it, or for its precision (amp); train it again")
 
 
 def contested(p: Tensor, labels: Tensor, parameters: CRFParameters) -> Contested:

@@ -18,7 +18,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 from apc.config import Config
 
@@ -176,10 +176,17 @@ class Score:
     """Whether an epoch that is scored (`eval_every`) has it."""
     in_a_line: str = ""
     """The meaning for a terminal, where it is another one."""
+    needs_masks: bool = True
+    """Whether it is taken with masks; else the validation images' labels are enough."""
 
 
 def _time(meaning: str, digits: int = 0, in_rows: bool = False) -> Score:
     return Score(meaning, "s", digits, lower_is_better=True, in_rows=in_rows)
+
+
+def _label_score(meaning: str, *, lower_is_better: bool = False, in_curves: bool = True) -> Score:
+    unit = "1/100" if lower_is_better else "%"
+    return Score(meaning, unit, lower_is_better=lower_is_better, in_curves=in_curves, needs_masks=False)
 
 
 _AFTER_CRF = "the same after the dense CRF"
@@ -208,6 +215,19 @@ SCORES = {
     "labelled_miou_crf": Score(_AFTER_CRF),
     "pseudo_miou": Score("pseudo masks: patch branch, given the image's labels"),
     "pseudo_miou_crf": Score(_AFTER_CRF),
+    "label_rule": _label_score(
+        "without masks: label_f1 x flip_agreement x scale_agreement; `--choose labels` goes by it"
+    ),
+    "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
+    "label_f1_crf": _label_score("the same after the dense CRF", in_curves=False),
+    "branch_agreement": _label_score("mIoU of decoder and patch branch with each other"),
+    "flip_agreement": _label_score("mIoU of the decoder's masks of a photograph and of its mirror image"),
+    "scale_agreement": _label_score("mIoU of the decoder's masks of a photograph and of it at 0.75 of the size"),
+    "crf_agreement": _label_score("mIoU of the decoder's masks before and after the dense CRF", in_curves=False),
+    "pooled_ap": _label_score("mean average precision of the patch branch's highest scores against the image labels"),
+    "pooled_ce": _label_score("cross-entropy of these scores with the image labels", lower_is_better=True),
+    "erasure": _label_score("how far the scores of a photograph's classes fall where the decoder's objects are erased"),
+    "entropy": _label_score("entropy of the decoder's pixels, of the most there can be", lower_is_better=True),
     "mean_k": Score(
         "patches that Algorithm 1 takes for a class present in the image, or would take in a row of another pooling; "
         "of the trained model, on the first 128 validation images",
@@ -271,16 +291,29 @@ SCORES = {
 }
 """Every score and time by its name, in the order of a legend."""
 
+LABEL_SCORES = tuple(name for name, score in SCORES.items() if not score.needs_masks)
+"""Scores of the validation images that need their image labels and no mask."""
+Chooser = Literal["val", "half", "labels"]
+CHOOSERS: dict[Chooser, str] = {"val": "miou", "half": "tune_miou", "labels": "label_rule"}
+"""What settings and epochs are chosen by: all validation masks, those of every second image, or image labels alone."""
+
 LOWER_IS_BETTER = tuple(name for name, score in SCORES.items() if score.lower_is_better and score.in_rows)
 """Objectives that a search lowers; it raises all others."""
 IN_CURVES = tuple(name for name, score in SCORES.items() if score.in_curves)
 """Scores that epochs report, by which a trial may be given up early."""
 
 
+def curve_score(objective: str) -> str:
+    """The score by which the epochs of a run are compared, where settings are chosen by `objective`."""
+    return objective if objective in IN_CURVES else HEADLINE[0].name
+
+
 def scores_of(cfg: Config) -> list[str]:
     """Scores in percent that a run of this config will have, if its validation images have masks."""
     own = [p.name for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
-    return [*own, "tune_miou", "held_miou", "precision", "recall", *(["test_miou"] if cfg.dataset == "pocket" else [])]
+    test = ["test_miou"] if cfg.dataset == "pocket" else []
+    label_scores = [name for name in LABEL_SCORES if cfg.crf != "none" or "crf" not in name]
+    return [*own, "tune_miou", "held_miou", "precision", "recall", *test, *label_scores]
 
 
 def in_a_line(name: str) -> str:
