@@ -67,7 +67,7 @@ class Config:
     small data, their proportions, under the other flags."""
     compat: Literal["fixed", "official"] = "fixed"
     """Slips of toco's and afa's official code that change training: mended, or made again: see
-    apc/methods/registry.py."""
+    docs/reference/methods.md."""
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
     """A plain ViT by its timm name, `pocket` for the tiny ViT of the embedded data, or `mit_b1`, AFA's own."""
     weights: str = ""

@@ -33,7 +33,7 @@ from apc.data.transforms import as_floats, squash, stack
 from apc.devices import processes
 from apc.methods import losses
 from apc.methods.base import BRANCHES, LOGITS, Method
-from apc.methods.pixel_labels import Winning, at_size, winner, winning
+from apc.methods.pixel_labels import Contested, at_size, contested, winner
 from apc.methods.pseudo_labels import merge, patches_to_pixels, with_background
 from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
 from apc.models.bilstm import HVBiLSTM
@@ -193,7 +193,7 @@ def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
     group, side = images_at_once(cfg.scored_size), (cfg.image_size, cfg.image_size)
     workers = min(cores() // world, len(mine) // 32) if cfg.crf != "none" else 0  # a few are sooner done here
     masks: dict[int, bytes] = {}
-    waiting: deque[tuple[int, Winning, Future[list[Refined]]]] = deque()
+    waiting: deque[tuple[int, Contested, Future[list[Refined]]]] = deque()
 
     def finish() -> None:
         i, crf, refined = waiting.popleft()
@@ -208,9 +208,9 @@ def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
                 if cfg.crf == "none":
                     masks[i] = _packed(labels.cpu().numpy())
                     continue
-                crf = winning(p, labels)
+                crf = contested(p, labels, CRF[cfg.crf])
                 photo = split.images[i].permute(1, 2, 0).numpy()
-                waiting.append((i, crf, pool.submit(photo, [crf.probabilities], CRF[cfg.crf])))
+                waiting.append((i, crf, pool.submit(photo, [crf.contest], CRF[cfg.crf])))
                 if len(waiting) > 4 * workers:
                     finish()
             tick(len(masks))
