@@ -126,7 +126,7 @@ class Config:
     seed: Annotated[int, Between(0, 2**31)] = 0
     """Seed of initialisation, order, augmentation and dropout."""
     epochs: Annotated[int, Between(1, 100000)] = 15
-    """Passes over the training images, the frozen ones included (paper, section 4.1)."""
+    """Passes over the training images, the frozen ones and vit_pcm's second stage included (paper, section 4.1)."""
     frozen_epochs: Annotated[int, Between(0, 100000)] = 2
     """First epochs, in which the encoder does not learn (ViT-PCM; the paper's first two epochs)."""
     stage2_epochs: Annotated[int, Between(0, 100000)] = 0

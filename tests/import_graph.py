@@ -8,6 +8,7 @@ from typing import NamedTuple
 ROOMS = [
     ["escaping"],
     ["config", "files", "parallel", "devices", "flags"],
+    ["folders"],
     ["data", "runs"],
     ["models", "reporting"],
     ["methods"],

@@ -12,6 +12,7 @@ from apc.escaping import short
 from apc.experiment.config_flags import ConfigFile, add_all_fields, add_fields, answer_old_spellings, preset_of
 from apc.experiment.definition import Experiment
 from apc.flags import REPEATED, CommandLine, Flag, at_least, runs_folder
+from apc.runs.scores import Chooser
 from apc.search.spaces import MOST_RUNS, SearchSettings
 
 Tracker = Literal["mlflow", "wandb"]
@@ -79,6 +80,15 @@ class Workers:
                 raise ValueError(f"--log {name}: the package {name} is not installed; run `pip install {name}`")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Choosing:
+    """What settings, and epochs, are chosen by."""
+
+    choose: Chooser | None = None
+    """Masks of all validation images, masks of every second one, or their image labels alone (default: masks, as
+    the script says)."""
+
+
 class Flags(NamedTuple):
     """What a command line says, before it is held against an experiment."""
 
@@ -116,6 +126,7 @@ def command_line(
     line.on("--help-fields", lambda: fields_help(name, preset))
     answer_old_spellings(line)
     usual = ", ".join(f"{count} on {preset}" for preset, count in seeds.items()) or "each script's own"
+    line.add(Choosing, "how much")
     line.add(Amount, "how much", texts={"seeds": f"How many, or a list such as 0,3,4 (default: {usual})."})
     return line
 

@@ -30,7 +30,8 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
             if code:
                 break
             if step.plan_of_results:
-                step = replace(step, plan=step.plan_of_results(settings.reports / "results", settings.dataset))
+                by = settings.name.removeprefix(first.name)
+                step = replace(step, plan=step.plan_of_results(settings.reports / "results", settings.dataset, by))
             code = ExperimentRun(step, settings_of(step, flags)).go()
         return code
     except ValueError as error:
