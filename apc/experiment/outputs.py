@@ -14,13 +14,14 @@ from apc.escaping import in_csv
 from apc.files import whole, write_atomically
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
-from apc.runs.scores import LOWER_IS_BETTER
+from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
 from apc.search.plans import Point, Result
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-HALVES = {"tune_miou", "held_miou"}
+CHOSEN_BY = {"half": ("tune_miou", "held_miou"), "labels": LABEL_SCORES}
+"""Scores by the rule of choosing that they stand for; all others are of all masks."""
 
 
 def write_rows(
@@ -33,10 +34,11 @@ def write_rows(
 ) -> None:
     """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen and, as
     `search`, how a space was searched."""
-    chosen_by: dict[str, Any] = {"selection": "half"} if metric in HALVES else {}
-    chosen_by |= {"search": dict(search)} if search else {}
+    stamped: dict[str, Any] = {"search": dict(search)} if search else {}
+    for rule, metrics in CHOSEN_BY.items():
+        stamped |= {"selection": rule} if metric in metrics else {}
     rows = [
-        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (chosen_by if row.stamp else {}))
+        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (stamped if row.stamp else {}))
         for point, rows in result
         for row in rows
     ]

@@ -43,9 +43,9 @@ def claim(out: Path, settings: dict[str, Any], photographs: Iterable[Photograph]
     if there is None:
         write_atomically(out / _MARK, json.dumps({"settings": settings, "stamp": stamp()}, indent=1) + "\n")
         return {}
-    for name, value in settings.items():
-        if there.get(name) != value:
-            before = f"{there.get(name)}, not {value}"
+    for name in {**settings, **there}:
+        if there.get(name) != settings.get(name):
+            before = f"{there.get(name)}, not {settings.get(name)}"
             raise ValueError(f"{out}: holds predictions with {name} {before}; give another --out, or remove it")
     path = out / "summary.csv"
     if not path.is_file():
@@ -114,4 +114,5 @@ class Summary:
     def _append(self, path: Path, mode: str, rows: Iterable[dict[str, Any]]) -> None:
         with open(path, mode, newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([in_csv(row[name]) for name in self.columns] for row in rows)
+            # a row of an earlier version has no scores
+            writer.writerows([in_csv(row.get(name, "")) for name in self.columns] for row in rows)

@@ -131,7 +131,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Held, by flock, by the one process that trains the run; empty, and it stays."""
+        """Held, by flock, by the one process that trains the run, whose machine and number stand in it; it stays."""
         return self.path / ".lock"
 
     def measured(self, name: str) -> Path:
