@@ -16,6 +16,13 @@ from pathlib import Path
 
 from PIL import Image
 
+Image.init()
+FORMATS = sorted(
+    {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"} & Image.OPEN.keys()
+)
+"""Formats that are read. Pillow knows more, some of which nobody's photographs have, and one starts another program: of
+EPS it is Ghostscript."""
+
 LIMIT = 178_956_970
 """Pixels an image may have: those beyond which Pillow, by default, refuses a file (twice its MAX_IMAGE_PIXELS)."""
 
@@ -31,7 +38,7 @@ def opened(file: Path | io.BytesIO) -> Iterator[Image.Image]:
     ValueError where the header, or that of an image inside it, announces more than LIMIT pixels.
     """
     try:
-        with silent_decoders(), Image.open(file) as image:
+        with silent_decoders(), Image.open(file, formats=FORMATS) as image:
             _require_few(image.width * image.height)
             yield image
     except Image.DecompressionBombError as error:  # "Image size (N pixels) exceeds limit of ..."

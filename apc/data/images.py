@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.io import decode_jpeg
 
 from apc.data.headers import opened
+from apc.data.jpegs import is_cut
 from apc.data.transforms import squash
 from apc.parallel import cores, prefetch
 
@@ -68,13 +69,17 @@ def decode(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
         with opened(io.BytesIO(data)) as image:
-            if (pixels := _plain_jpeg(image, data)) is not None:
-                return pixels
-            return np.array(_rgb(ImageOps.exif_transpose(image)))
+            pixels = _plain_jpeg(image, data)
+            if pixels is None:
+                pixels = np.array(_rgb(ImageOps.exif_transpose(image)))
+            scans = "progressive" in image.info
+        if is_cut(data, pixels, scans):
+            raise ValueError("its picture ends before its last rows")
+        return pixels
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such image") from None
     except UnidentifiedImageError:
-        raise ValueError(f"{path}: the image cannot be decoded (of no format that Pillow knows)") from None
+        raise ValueError(f"{path}: the image cannot be decoded (of none of the formats that are read)") from None
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever they like for a damaged file

@@ -86,7 +86,7 @@ def _unreadable(paths: Iterable[Path]) -> list[str]:
             with opened(path):
                 pass
         except UnidentifiedImageError:
-            wrong.append(f"{path} (no image, or of a kind that Pillow lacks)")
+            wrong.append(f"{path} (no image, or of a format that is not read)")
         except Exception as error:  # decoders raise whatever they like
             wrong.append(f"{path} ({error})")
     return wrong
