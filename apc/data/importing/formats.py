@@ -37,9 +37,11 @@ FORMATS = {
 
 def candidates(source: Source) -> dict[str, str]:
     """Formats that a source may be of, each with what speaks for it; one where that is clear."""
-    seen = {name: evidence for name, format in FORMATS.items() if (evidence := format.looks(source))}
-    best = min((FORMATS[name].rank for name in seen), default=0)
-    return {name: evidence for name, evidence in seen.items() if FORMATS[name].rank == best}
+    for rank in sorted({format.rank for format in FORMATS.values()}):
+        ranked = {name: format for name, format in FORMATS.items() if format.rank == rank}
+        if seen := {name: evidence for name, format in ranked.items() if (evidence := format.looks(source))}:
+            return seen
+    return {}
 
 
 def detected(source: Source) -> str:

@@ -42,6 +42,16 @@ def paint(outlines: Sequence[Outline], size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image).copy()
 
 
+def filled(points: Points, size: tuple[int, int]) -> np.ndarray:
+    """Pixels (H,W) bool inside a polygon whose corners lie between pixels, as COCO and Label Studio count: 0 is the
+    photograph's edge. labelme's lie on pixels, and its polygons hold those, too."""
+    from pycocotools import mask as codes
+
+    [code] = codes.frPyObjects([[part for point in points for part in point]], *size)
+    inside: np.ndarray = codes.decode(code).astype(bool)
+    return inside
+
+
 def points_of(value: Any) -> list[tuple[float, float]]:
     """Corners as pairs of finite numbers; ValueError where they are none."""
     try:
