@@ -73,6 +73,23 @@ def cvat(root: Path) -> None:
     write(root / "labelmap.txt", "\n".join(lines) + "\n")
 
 
+def cvat_xml(root: Path) -> None:
+    """Polygons, and in `c` masks as runs: 10 rows of 10 pixels each, begun by none outside."""
+    photographs(root / "images")
+    images = []
+    for name, shown in SHOWN.items():
+        shapes = [
+            f'<mask label="{label}" rle="0, 100" left="{LEFT[label]}" top="4" width="10" height="10"/>'
+            if name == "c"
+            else f'<polygon label="{label}" points="{";".join(f"{x:.2f},{y:.2f}" for x, y in corners(label, 1))}"/>'
+            for label in shown
+        ]
+        images.append(f'<image id="1" name="{name}.jpg" width="32" height="24">{"".join(shapes)}</image>')
+    labels = "".join(f"<label><name>{label}</name></label>" for label in ("blue", "red"))
+    head = f"<version>1.1</version><meta><task><labels>{labels}</labels></task></meta>"
+    write(root / "annotations.xml", f'<?xml version="1.0"?>\n<annotations>\n{head}{"".join(images)}</annotations>')
+
+
 def voc(root: Path) -> None:
     voc_boxes(root)
     write(root / "VOC2012/class_names.txt", "_background_\nblue\nred\n")
@@ -272,6 +289,7 @@ def roboflow_table(root: Path) -> None:
 
 OUTLINED: dict[str, tuple[str, Callable[[Path], None]]] = {
     "masks and labelmap.txt": ("cvat", cvat),
+    "CVAT for images": ("cvat-xml", cvat_xml),
     "VOC with class_names.txt": ("voc", voc),
     "COCO in folders of one's own": ("coco", coco),
     "COCO of Roboflow": ("coco", roboflow_coco),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from apc.data.importing import class_folders, coco, label_studio, labelme, masks, spreadsheet
+from apc.data.importing import class_folders, coco, cvat_xml, label_studio, labelme, masks, spreadsheet
 from apc.data.importing.found import Found
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
@@ -28,6 +28,7 @@ FORMATS = {
     "cvat": Format(
         "masks whose colours a labelmap.txt names, as CVAT and Datumaro write", masks.looks_like_cvat, masks.read, 0
     ),
+    "cvat-xml": Format("CVAT's XML for images", cvat_xml.looks, cvat_xml.read, 0),
     "voc": Format("Pascal VOC's XML files, with or without masks", masks.looks_like_voc, masks.read, 1),
     "csv": Format("a table of labels", spreadsheet.looks, spreadsheet.read, 3),
     "masks": Format("photographs and masks", masks.looks_like_masks, masks.read, 2),

@@ -52,6 +52,13 @@ def filled(points: Points, size: tuple[int, int]) -> np.ndarray:
     return inside
 
 
+def unrolled(runs: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Pixels (H,W) bool of lengths of runs, row by row, outside and inside by turns."""
+    if min(runs, default=0) < 0 or sum(runs) != size[0] * size[1]:
+        raise ValueError(f"its runs cover {sum(runs)} pixels, not {size[1]}x{size[0]}")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size)
+
+
 def points_of(value: Any) -> list[tuple[float, float]]:
     """Corners as pairs of finite numbers; ValueError where they are none."""
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 import exports
 import numpy as np
 import pytest
+from faults import killed_at, without_room_at
 from refusal import refused
 
 from apc.cli.main import main
@@ -110,6 +111,16 @@ WRONG: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], list[str]
         exports.voc,
         write("VOC2012/class_names.txt", "_background_\nred\n"),
         ["b.xml", "'blue' is none of red"],
+    ),
+    "CVAT's video": (
+        exports.cvat_xml,
+        write("annotations.xml", "<annotations><track/></annotations>"),
+        ["annotations.xml: holds tracks of a video"],
+    ),
+    "runs that cover too little": (
+        exports.cvat_xml,
+        edit("annotations.xml", ('rle="0, 100"', 'rle="0, 99"')),
+        ["annotations.xml: image 'c.jpg' cannot be painted: its runs cover 99 pixels, not 10x10"],
     ),
     "COCO that is cut": (
         exports.coco,
@@ -327,3 +338,33 @@ def test_an_archive_that_is_cut_is_told(tmp_path: Path, capsys: pytest.CaptureFi
     data[60] ^= 255
     archive.write_bytes(bytes(data))
     refused(["data", "import", str(archive), "--out", str(tmp_path / "out")], capsys, "task.zip: cannot be unpacked")
+
+
+def listing(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("archived", [False, True], ids=["folder", "archive"])
+def test_an_import_that_is_killed_or_has_no_room_leaves_no_folder_and_the_next_one_is_whole(
+    archived: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exports.masks(tmp_path / "source")
+    source = tmp_path / "source"
+    if archived:
+        source = Path(shutil.make_archive(str(tmp_path / "task"), "zip", tmp_path / "source"))
+    words = ["data", "import", str(source), "--out"]
+    assert main([*words, str(tmp_path / "expected")]) == 0
+    place = tmp_path / "place"
+    place.mkdir()
+    n = 1
+    while killed_at(n, place, lambda: main([*words, str(place / "out")])):
+        assert not (place / "out").exists(), f"after {n} changes"
+        n += 1
+    assert n > 30
+    assert listing(place / "out") == listing(tmp_path / "expected")
+    assert listing(place) == {"out", *(f"out/{name}" for name in listing(tmp_path / "expected"))}  # and no leftovers
+    for n in (1, 2, 12):
+        (place / "full").mkdir()
+        assert without_room_at(n, place / "full", lambda: main([*words, str(place / "full" / "out")])) == 2
+        assert listing(place / "full") == set()
+        (place / "full").rmdir()
