@@ -86,9 +86,12 @@ class APC(Method):
     @torch.no_grad()
     def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """What pooling and PCE select on the image's own classes, background left out: `mean_k` patches a class by
-        Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon."""
+        Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon. Nothing where
+        no image shows a class."""
         _, log_scores, _ = self.branches(batch["image"])
         scores, present = log_scores.exp(), batch["labels"] > 0
+        if not present.any():
+            return {}
         count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
         pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]
         return {"mean_k": count[present].float().mean().item(), "high_share": pairs[present].float().mean().item()}

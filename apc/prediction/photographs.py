@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import UnidentifiedImageError
 
 from apc.data.headers import opened
-from apc.data.lists import open_list
+from apc.data.lists import open_list, same_name
 
 SUFFIXES = {
     ".jpg",
@@ -127,7 +127,7 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
         same = _class_names(given, classes, "labels")
         return {photograph.name: same for photograph in photographs}
     listed = _read(Path(given), classes)
-    of_photograph = {p.name: listed.get(p.relative, listed.get(p.path.name)) for p in photographs}
+    of_photograph = {p.name: listed.get(same_name(p.relative), listed.get(same_name(p.path.name))) for p in photographs}
     if absent := [p.relative for p in photographs if of_photograph[p.name] is None]:
         raise ValueError(f"{given}: has no line for {len(absent)} of {len(photographs)} photographs: {_few(absent)}")
     return {name: labels for name, labels in of_photograph.items() if labels is not None}
@@ -139,7 +139,10 @@ def _read(path: Path, classes: list[str]) -> dict[str, list[str]]:
     listed = open_list(path)
     if not {"image", "labels"} <= set(listed.columns):
         raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
-    return {row["image"]: _class_names(row["labels"], classes, f"{path}, line {line}") for line, row in listed.rows()}
+    return {
+        same_name(row.get("image", "")): _class_names(row.get("labels", ""), classes, f"{path}, line {line}")
+        for line, row in listed.rows()
+    }
 
 
 def _class_names(text: str, classes: list[str], where: str) -> list[str]:
