@@ -24,7 +24,7 @@ def resample_grid(grid: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
 
 def side_of_patches(vit: VisionTransformer) -> int:
     """Side in pixels of what becomes one token: a patch, or what a stem of convolutions makes one of."""
-    return int(vit.patch_embed.feat_ratio(as_scalar=True))  # type: ignore[arg-type]
+    return int(vit.patch_embed.feat_ratio(as_scalar=True))
 
 
 class Encoder(nn.Module):
