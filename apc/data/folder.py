@@ -25,6 +25,8 @@ from apc.files import fingerprint_unless_known
 from apc.parallel import each
 
 SPLITS = ("train", "val")
+MOST_CLASSES = 254
+"""Foreground classes that a mask of bytes can tell from background and from what is ignored."""
 
 READING = "2"
 """How files become pixels; another one where decoding or resizing changes any. 2: torch resizes, no longer Pillow."""
@@ -56,6 +58,9 @@ def read_classes(root: str) -> list[str]:
             raise ValueError(f"{path}, line {number}: {reason}")
     if not names or len({same_name(name) for name in names}) != len(names):
         raise ValueError(f"{path}: needs one foreground class a line, no class twice, no `background`")
+    if len(names) > MOST_CLASSES:
+        most = f"{MOST_CLASSES} are the most, since masks are 8-bit: 0 is background and 255 is ignored"
+        raise ValueError(f"{path}: names {len(names):,} classes; {most}")
     return ["background", *names]
 
 
@@ -131,8 +136,8 @@ class _Folders:
         if image in self.seen:
             raise ValueError(f"image {image!r} is listed twice")
         self.seen.add(image)
-        mask = Path(image).with_suffix(".png").as_posix()
-        return image, self.masks.path / (self.masks.find(mask) or mask)
+        mask = mask_path(self.root, image)
+        return image, self.masks.path / (self.masks.find(mask.relative_to(self.masks.path).as_posix()) or mask)
 
 
 def _labels(row: dict[str, str], numbers: dict[str, int], classes: list[str]) -> list[int]:
@@ -148,6 +153,11 @@ def _labels(row: dict[str, str], numbers: dict[str, int], classes: list[str]) ->
                 raise ValueError(f"label {label!r} is not in classes.txt; it has {', '.join(classes[1:])}")
             labels[number] = 1
     return labels
+
+
+def mask_path(root: str, name: str) -> Path:
+    """Where the mask of image `name` stands, if there is one of that very spelling."""
+    return (Path(root) / "masks" / name).with_suffix(".png")
 
 
 def truth_of(image: Path, mask: Path, num_classes: int, how: Reading = PLAIN) -> Truth | None:
