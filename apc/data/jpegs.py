@@ -32,12 +32,13 @@ def is_cut(data: bytes, pixels: np.ndarray, scans: bool) -> bool:
     if not data.startswith(b"\xff\xd8\xff") or not (scans or grey) or hash(data) in _complete:
         return False
     end = data.rfind(END)
-    if end > 0 and not np.array_equal(_decoded(data), _decoded(data[:end] + FILLER + data[end:])):
+    size = pixels.shape[0] * pixels.shape[1]
+    if end > 0 and not np.array_equal(_decoded(data, size), _decoded(data[:end] + FILLER + data[end:], size)):
         return True
     _complete.add(hash(data))
     return False
 
 
-def _decoded(data: bytes) -> np.ndarray:
-    with opened(io.BytesIO(data)) as image:
+def _decoded(data: bytes, max_pixels: int) -> np.ndarray:
+    with opened(io.BytesIO(data), max_pixels) as image:
         return np.asarray(image)

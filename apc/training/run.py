@@ -17,7 +17,8 @@ import torch.distributed as dist
 
 from apc import data
 from apc.config import Config, to_dict, without_paths
-from apc.data import Split
+from apc.data import Split, agreement
+from apc.data.preparing import left_out
 from apc.data.transforms import as_floats
 from apc.devices import processes
 from apc.evaluation.label_scores import AfterCRF, gather
@@ -60,11 +61,11 @@ def run(
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
     """
-    name = name or identity(cfg)
+    asked_by_a_person, name = not name, name or identity(cfg)  # a search knows the name, and has told
     if stored := load_run(runs, name, to_dict(cfg)):
         return stored
     commit()  # remembered now: the working tree may change while this trains
-    prepared = prepare(cfg)
+    prepared = prepare(cfg, tell=asked_by_a_person)
     _require_unchanged(cfg, name)
     folder = runs / name
     with _alone(folder):
@@ -82,7 +83,7 @@ def run(
             classes=prepared.val.classes,
             curve=trained.curve,
             per_class={protocol: _per_class(sums.total) for protocol, sums in scores.counts.items()},
-            stamp=_stamp(cfg, trained, scores.images, device, by),
+            stamp=_stamp(cfg, prepared, trained, scores.images, device, by),
         )
         if processes()[0] == 0:
             _write(folder, cfg, prepared, row, scores)
@@ -97,17 +98,19 @@ def _require_unchanged(cfg: Config, name: str) -> None:
         raise ValueError(f"{cfg.root or cfg.weights}: changed while run {name} was under way; give the command again")
 
 
-def prepare(cfg: Config) -> Prepared:
+def prepare(cfg: Config, *, tell: bool = False) -> Prepared:
     """Untrained method, training and validation split; ValueError for whatever of them the config cannot have.
 
     Images and validation masks that nothing has read before are read here, so that a broken one is named before hours
-    are spent; of VOC and COCO `apc data prepare` has read all.
+    are spent; of VOC and COCO `apc data prepare` has read all. Masks are held against the image labels; where a score
+    would be wrong, that is refused, and what else differs is told, if `tell` says so.
     """
     if cfg.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
         raise ValueError(f"compile is True; it needs a C++ compiler, and there is no {compiler} (CXX names another)")
     train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
-    for i in range(0 if val.verified else len(val)):
-        val.mask(i)
+    notes = [*left_out([*train_split.skipped, *val.skipped]), *agreement.require_scorable(val, cfg)]
+    if tell:
+        agreement.tell(notes)
     _set_deterministic(cfg.deterministic)
     torch.manual_seed(cfg.seed)
     return Prepared(build(cfg, len(val.classes)), train_split, val)
@@ -124,7 +127,7 @@ def _set_deterministic(wanted: bool) -> None:
 
 def preflight(cfg: Config) -> bool:
     """Read and build all that a run needs, train nothing; ValueError as `prepare`. Whether any image can be scored."""
-    val = prepare(cfg).val
+    val = prepare(cfg, tell=True).val
     return any(val.mask(i) is not None for i in range(len(val)))
 
 
@@ -182,13 +185,17 @@ def _per_class(total: np.ndarray) -> list[float | None]:
     return [None if math.isnan(value) else round(value, 4) for value in iou(total)]
 
 
-def _stamp(cfg: Config, trained: Trained, images: dict[str, int], device: str, by: str) -> dict[str, Any]:
+def _stamp(
+    cfg: Config, prepared: Prepared, trained: Trained, images: dict[str, int], device: str, by: str
+) -> dict[str, Any]:
     """Where the numbers come from: data, weights, machine; and by what `best/` is, where that is not miou."""
     return stamp(
         data=data.fingerprint(cfg),
         weights=weights.fingerprint(cfg),
         weights_name=Path(cfg.weights).name,
         weights_contents=weights.contents(cfg),
+        mean=prepared.method.encoder.mean.flatten().tolist(),
+        std=prepared.method.encoder.std.flatten().tolist(),
         device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         threads=torch.get_num_threads(),
         processes=processes()[1],
@@ -234,4 +241,5 @@ def _choices(method: Method, split: Split, device: str) -> dict[str, float]:
 
     for numbers in torch.arange(len(split))[:128].split(32):
         chosen.append(method.choices(map(shown, numbers.split(group))))
-    return {name: float(np.mean([choice[name] for choice in chosen])) for name in chosen[0]}
+    chosen = [choice for choice in chosen if choice]  # none of a batch whose images all show nothing
+    return {name: float(np.mean([choice[name] for choice in chosen])) for name in chosen[0]} if chosen else {}

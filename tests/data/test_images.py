@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from exif import tagged
+from PIL import Image, UnidentifiedImageError
 from predictions import picture
 
-from apc.data.images import decode, require_whole, size_of
+from apc.data.images import Reading, decode, require_whole, size_of, why_unreadable
 from apc.data.masks import read_mask
 from apc.prediction.photographs import gather
 
@@ -133,3 +134,38 @@ def test_formats_that_start_another_program_are_not_read(tmp_path: Path, monkeyp
                 read(tmp_path / name)
     with pytest.raises(ValueError, match=r"a\.jpg \(no image, or of a format that is not read\)"):
         gather([tmp_path / "a.jpg"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_what_is_read_as_it_is_stored_is_not_turned(tmp_path: Path, suffix: str, orientation: int) -> None:
+    stored = Reading(turned=False)
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    path, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    Image.fromarray(pixels).save(path)
+    before = decode(path)
+    if suffix == "jpg":
+        tagged(path, orientation)
+    else:
+        exif[0x0112] = orientation
+        Image.fromarray(pixels).save(path, exif=exif)
+    assert (decode(path, stored) == before).all() and size_of(path, stored) == (20, 30)
+    assert size_of(path) == decode(path).shape[:2] == ((30, 20) if orientation >= 5 else (20, 30))
+    assert orientation in (1,) or not np.array_equal(decode(path), before)
+
+
+def test_heic_is_read_where_its_package_is(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    pixels = np.full((20, 30, 3), (200, 30, 30), np.uint8)
+    heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / "a.heic", quality=90)
+    seen = decode(tmp_path / "a.heic")
+    assert seen.shape == (20, 30, 3) and size_of(tmp_path / "a.heic") == (20, 30)
+    assert np.abs(seen.astype(int) - pixels).max() < 12
+
+
+def test_a_heic_photograph_without_the_package_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(60))
+    error = UnidentifiedImageError("cannot identify image file")
+    assert why_unreadable(tmp_path / "a.heic", error) == "a HEIC photograph; `pip install pillow-heif` lets it be read"
+    (tmp_path / "a.heic").write_text("no image")
+    assert why_unreadable(tmp_path / "a.heic", error) == "of none of the formats that are read"
