@@ -9,7 +9,6 @@ Shapes: S side of the resized image.
 
 import json
 import os
-import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from apc.data.images import Images, Lazy, decode, decoded, require_whole
 from apc.data.transforms import squash
-from apc.files import hash_of, require_writable, whole, write_atomically
+from apc.files import hash_of, require_writable, sweep, whole, write_atomically
 from apc.parallel import each
 
 VERSION = 1
@@ -60,9 +59,7 @@ def build(files: Files, size: int) -> Path:
         pass  # stale or damaged: made again
     require_writable(file.parent)
     file.with_suffix(".json").unlink(missing_ok=True)
-    for torn in file.parent.glob(f".{file.name}.*"):  # gigabytes of a build that was killed
-        if time.time() - torn.stat().st_mtime > 3600:
-            torn.unlink(missing_ok=True)
+    sweep(file.parent)  # gigabytes of a build that was killed
     with whole(file) as part:
         images = open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(files.paths), size, size, 3))
         _take_room(part)

@@ -26,6 +26,8 @@ from apc.data.split import Split, chosen, list_of, side_of
 from apc.files import fingerprint_unless_known
 
 SPLITS = ("train", "val")
+MOST_CLASSES = 254
+"""Foreground classes that a mask of bytes can tell from background and from what is ignored."""
 
 READING = "2"
 """How files become pixels; another one where decoding or resizing changes any. 2: torch resizes, no longer Pillow."""
@@ -55,6 +57,9 @@ def read_classes(root: str) -> list[str]:
     names = [name for name in lines if name]
     if not names or len(set(names)) != len(names) or "background" in names:
         raise ValueError(f"{root}/classes.txt: needs one foreground class a line, no class twice, no `background`")
+    if len(names) > MOST_CLASSES:
+        most = f"{MOST_CLASSES} are the most, since masks are 8-bit: 0 is background and 255 is ignored"
+        raise ValueError(f"{root}/classes.txt: names {len(names):,} classes; {most}")
     return ["background", *names]
 
 

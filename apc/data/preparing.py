@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar
 from apc.data.images import decode
 from apc.data.masks import read_mask, values_in
 from apc.data.prepared import VERSION, Entry, folder_of
-from apc.files import hash_of, write_atomically
+from apc.files import hash_of, sweep, write_atomically
 from apc.parallel import each
 
 Job = TypeVar("Job")
@@ -75,17 +75,23 @@ def entry_of(root: Path, classes: list[str], sample: Sample) -> Entry:
 
 
 def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Entry]], whole: dict[str, bool]) -> None:
-    """Write lists, classes and, last, the manifest. `whole` tells by subset whether it has its published count."""
+    """Write lists, classes and, last, the manifest, where they are others than before. `whole` tells by subset whether
+    it has its published count."""
     where, names = folder_of(root, dataset), [f.name for f in fields(Entry)]
+    sweep(where, below=True)
+    texts = {}
     for split, entries in lists.items():
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(asdict(entry) for entry in entries)
-        write_atomically(where / f"{split}.csv", text.getvalue())
-    write_atomically(where / "classes.txt", "\n".join(classes) + "\n")
+        texts[where / f"{split}.csv"] = text.getvalue()
+    texts[where / "classes.txt"] = "\n".join(classes) + "\n"
     counts = {split: Counter(s for e in entries for s in e.subsets.split()) for split, entries in lists.items()}
     described = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
-    for part in (where / "masks").rglob(".*.png.*"):  # of a preparation that was killed
-        part.unlink(missing_ok=True)
-    write_atomically(where / "manifest.json", json.dumps(described, indent=1) + "\n")
+    texts[where / "manifest.json"] = json.dumps(described, indent=1) + "\n"
+    changed = [path for path, text in texts.items() if not path.is_file() or path.read_bytes() != text.encode()]
+    if changed:  # what reads the lists meanwhile sees all as it was, or no manifest and so no data set
+        (where / "manifest.json").unlink(missing_ok=True)
+        for path in dict.fromkeys([*changed, where / "manifest.json"]):
+            write_atomically(path, texts[path])

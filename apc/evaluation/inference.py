@@ -51,21 +51,21 @@ def label_maps(
     """
     split, workers = network.split, network.scoring.crf_workers
     passes = {p: showings(p, network.cfg, network.method.encoder.patch) for p in protocols}
-    averages = list(dict.fromkeys(passes.values()))
-    shown = [showing for each in averages for showing in each]
+    wanted = list(dict.fromkeys(passes.values()))
+    shown = [showing for each in wanted for showing in each.showings]
     group = images_at_once(max(shown).side)
     # Of what is shown more than once, sums at the photographs' own sizes are kept, which are large.
     pixels = AT_ONCE // len(split.classes) if len(shown) > 1 else None
     read = functools.lru_cache(maxsize=group)(split.photo)
-    branches = {p.branch for p in protocols}
+    branches = {p.branch for p in protocols if p.combine == "mean"}
     with CRFPool(workers) as pool:
         waiting: deque[_Waiting] = deque()
         for sizes in grouped(photographs, group, pixels):
             tasks: dict[int, list[CRFTask]] = {i: [] for i in sizes}
-            missing = dict.fromkeys(sizes, len(averages))
-            for i, averaged, mean in network.mean(averages, sizes, branches, read):
-                mine = [p for p in protocols if passes[p] == averaged]
-                for p, labels in labelled(network, mean, i, averaged, mine):
+            missing = dict.fromkeys(sizes, len(wanted))
+            for i, passed, combined in network.combined(wanted, sizes, branches, read):
+                mine = [p for p in protocols if passes[p] == passed]
+                for p, labels in labelled(network, combined, i, passed, mine):
                     if isinstance(labels, CRFTask):
                         tasks[i].append(labels)
                     else:

@@ -15,7 +15,7 @@ from apc import data
 from apc.config import Config
 from apc.data import Split
 from apc.devices import device_of, peak_gib, restart
-from apc.escaping import say
+from apc.escaping import complain, say
 from apc.evaluation.miou import Counts, iou, miou, score
 from apc.evaluation.scoring import Cost, Scoring
 from apc.files import write_atomically
@@ -44,9 +44,9 @@ def known_only() -> Iterator[None]:
         _known_only.reset(token)
 
 
-def measured_once(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
-    """What `measure` tells of a finished run, from its file where it was measured before; empty, and said, where the
-    run has no checkpoint here."""
+def measured_once(row: Row, runs: Path, root: str, name: str, measure: Measure) -> dict[str, Any]:
+    """What `measure` tells of a finished run on the photographs below `root`, from its file where it was measured
+    before; empty, and said, where the run has no checkpoint here."""
     folder = runs / row.run
     path = RunFolder(folder).measured(name)
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
@@ -59,12 +59,12 @@ def measured_once(row: Row, runs: Path, name: str, measure: Measure) -> dict[str
     try:
         method, cfg, _ = load_model(folder, device)
     except ValueError as error:
-        say(f"not measured: {error}", error=True)
+        complain(f"not measured: {error}")
         return {}
     start = time.perf_counter()
     head, dirty = commit()
     origin = {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
-    measurement = measure(method, cfg, device) | origin
+    measurement = measure(method, replace(cfg, root=root), device) | origin  # its own may have moved since
     write_atomically(path, json.dumps(measurement) + "\n")
     say(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s")
     return measurement

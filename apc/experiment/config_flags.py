@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from apc.config import PRESETS, Config, from_dict, from_toml
+from apc.escaping import short
 from apc.flags import CommandLine, Flag, choose_from, documented, flag_of
 
 Layer = Callable[[Config], Config]
@@ -25,7 +26,7 @@ Layer = Callable[[Config], Config]
 class ConfigFile:
     """The file that lies between preset and flags."""
 
-    config: Annotated[Path | None, Flag(metavar="TOML")] = None
+    config: Annotated[Path | None, Flag(once=True, metavar="TOML")] = None
     """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
 
 
@@ -34,7 +35,7 @@ def preset_of(words: Sequence[str]) -> tuple[str, list[str]]:
     if not words or words[0].startswith("-"):
         return "pocket", list(words)
     if words[0] not in PRESETS:
-        raise ValueError(f"there is no preset {words[0]!r}; {choose_from(PRESETS, words[0])}")
+        raise ValueError(f"there is no preset {short(words[0])}; {choose_from(PRESETS, words[0])}")
     return words[0], list(words[1:])
 
 
@@ -67,8 +68,8 @@ def answer_old_spellings(line: CommandLine) -> None:
 
 def _instead_of_set(setting: str) -> str:
     name, _, value = setting.partition("=")
-    near = difflib.get_close_matches(name, [f.name for f in fields(Config)], n=1)
-    example = f"{flag_of(near[0])} {shlex.quote(value)}" if near else "--theta 0.8"
+    near = difflib.get_close_matches(short(name, quoted=False), [f.name for f in fields(Config)], n=1)
+    example = f"{flag_of(near[0])} {shlex.quote(short(value, quoted=False))}" if near else "--theta 0.8"
     return f"--set is gone; every field is a flag: write {example}"
 
 

@@ -17,8 +17,10 @@ from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
 from apc.files import require_writable
 from apc.runs.folder import RunsFolder, load_runs
+from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
-from apc.search.plans import Interrupted, Result, Staged
+from apc.search.interrupts import interrupts, to_stderr
+from apc.search.plans import Interrupted, Lost, Result, Staged
 from apc.search.run_queue import RunQueue
 
 if TYPE_CHECKING:
@@ -41,16 +43,17 @@ class ExperimentRun:
             self._check_place()
             self.prepare()
         self._announce(queue)
-        try:
-            result = self.search()
-        except Interrupted as stop:
-            return self._interrupted(stop.result)
-        if self.experiment.measure:
+        with interrupts():
             try:
-                result = self.experiment.measure(result, self.settings.runs)
-            except KeyboardInterrupt:
-                return self._interrupted(result)
-        return self._finish(result)
+                result = self.search()
+            except Interrupted as stop:
+                return self._interrupted(stop)
+            if self.experiment.measure:
+                try:
+                    result = self.experiment.measure(result, self.settings.runs, self.base.root)
+                except KeyboardInterrupt:
+                    return self._interrupted(Interrupted(result))
+            return self._finish(result)
 
     def queue(self) -> RunQueue:
         """The plan's runs, those that are finished and those to do."""
@@ -64,8 +67,15 @@ class ExperimentRun:
         """Refuse, before anything is written, a cluster that is not there and folders that cannot be written."""
         if self.settings.workers.address:
             check_address(self.settings.workers.address)
+        self._require_fit()
         require_writable(self.settings.runs)
         require_writable(self.settings.reports)
+
+    def _require_fit(self) -> None:
+        """Refuse trials that no Ray of this machine could ever start."""
+        from apc.search.ray_session import require_fit_here
+
+        require_fit_here(self._resources())
 
     def prepare(self) -> None:
         """Open all data and build the model once: what is bad is refused here and not by a worker.
@@ -74,10 +84,11 @@ class ExperimentRun:
         """
         from apc.training.run import preflight
 
-        has_masks = preflight(self.base)
-        if not has_masks and (self.experiment.chooses or isinstance(self.plan, Staged)):
-            dataset = self.settings.dataset
-            raise ValueError(f"{dataset}: no validation image has a mask, so there is nothing to choose by")
+        metric = self.settings.metrics[0]
+        if not preflight(self.base) and metric not in LABEL_SCORES:
+            if self.experiment.chooses or isinstance(self.plan, Staged):
+                why = f"no validation image has a mask, so {metric} cannot be chosen by"
+                raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
 
@@ -100,17 +111,17 @@ class ExperimentRun:
 
         experiment, settings = self.experiment, self.settings
         shown = "miou" if experiment.measure else settings.metrics[0]  # what is measured later is not known yet
-        name = f"{experiment.name}.{settings.dataset}"
+        name = f"{settings.name}.{settings.dataset}"
         trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": settings.seeds}
         where: dict[str, Any] = {
             "runs": settings.runs,
             "resources": self._resources(),
             "view": Progress(
-                f"{experiment.name} on {settings.dataset}", shown, runs_a_trial=1 if self.plan else len(settings.seeds)
+                f"{settings.name} on {settings.dataset}", shown, runs_a_trial=1 if self.plan else len(settings.seeds)
             ),
         }
         if self.plan:
-            return search(self.plan, **trained, **where)
+            return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
         assert experiment.draw is not None and settings.search is not None
         study = StudyDefinition(experiment.draw, first=experiment.first, settings=settings.search, **trained)
         return optuna_search(study, **where)
@@ -130,13 +141,14 @@ class ExperimentRun:
             verbose=workers.verbose,
         )
 
-    def _interrupted(self, result: Result) -> int:
-        """Show what is finished; exit as a shell expects after Ctrl-C."""
-        done = sum(not row.error for _, rows in result for row in rows)
+    def _interrupted(self, stop: Interrupted) -> int:
+        """Show what is finished; exit as a shell expects after Ctrl-C, and with 3 where Ray was lost."""
+        done = sum(not row.error for _, rows in stop.result for row in rows)
         if done:
-            self._write(self._known(result), complete=False)
-        print(f"interrupted: {done} finished runs are kept; the same command goes on from there", file=sys.stderr)
-        return 130
+            self._write(self._known(stop.result), complete=False)
+        why = stop.why if isinstance(stop, Lost) else "interrupted"
+        to_stderr(f"{why}: {done} finished runs are kept; the same command goes on from there")
+        return 3 if isinstance(stop, Lost) else 130
 
     def _known(self, result: Result) -> Result:
         """A result with what was measured on its runs by now, and nothing measured for it."""
@@ -145,7 +157,7 @@ class ExperimentRun:
         from apc.evaluation.remeasure import known_only
 
         with known_only():
-            return self.experiment.measure(result, self.settings.runs)
+            return self.experiment.measure(result, self.settings.runs, self.base.root)
 
     def _finish(self, result: Result) -> int:
         """Write everything, and show the table, what failed, and where the files are."""
@@ -168,7 +180,7 @@ class ExperimentRun:
 
     @property
     def _rows_file(self) -> Path:
-        return self.settings.reports / "results" / self.experiment.name / f"{self.settings.dataset}.jsonl"
+        return self.settings.reports / "results" / self.settings.name / f"{self.settings.dataset}.jsonl"
 
     @property
     def _seeds(self) -> str:
@@ -178,7 +190,7 @@ class ExperimentRun:
         """Rows beside those of earlier calls, best.toml of a complete search, the report; returns the report's page."""
         from apc.reporting.page import build
 
-        name, path, metrics = self.experiment.name, self._rows_file, self.settings.metrics
+        name, path, metrics = self.settings.name, self._rows_file, self.settings.metrics
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
         stamped = self.settings.search.stamp if self.settings.search else {}
         outputs.write_rows(path, name, result, proposed, metrics[0], stamped)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from apc.data import painting, pocket
 from apc.escaping import say
+from apc.files import sweep, whole
 from apc.models import pocket_vit as vit_module
 from apc.models.pocket_vit import PATCH, pocket_vit
 from apc.runs.status import duration
@@ -78,9 +79,9 @@ def pretrained_state() -> dict[str, Tensor]:
             with open(file.with_suffix(".lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
                 if not file.is_file():
-                    part = file.with_suffix(f".{os.getpid()}")
-                    save_file(pretrain(), part)
-                    os.replace(part, file)
+                    sweep(file.parent)
+                    with whole(file) as part:
+                        save_file(pretrain(), part)
         return load_file(file)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: cannot be written or read ({error}); set APC_CACHE to another folder") from None

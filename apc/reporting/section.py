@@ -25,6 +25,7 @@ from apc.reporting.verdicts.explanations import explanations
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import verdict_table
 from apc.runs.rows import Row
+from apc.runs.scores import LABEL_SCORES
 
 
 @dataclass
@@ -169,11 +170,12 @@ def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str)
         f"printed; seeds: `{entry.metric}` of the single runs, by seed."
     )
     text = [part.heading] if part.heading else []
-    for suffix, wanted in (("", entry.columns), (".details", entry.details)):
-        metrics = tables.measured(group, wanted)
+    chosen_by = (entry.metric,) if entry.metric in LABEL_SCORES else ()
+    for suffix, wanted in (("", (*chosen_by, *entry.columns)), (".details", entry.details)):
+        main = suffix == ""
+        metrics = tables.measured(group, wanted) or tables.measured(group, LABEL_SCORES if main else ())
         if not metrics:
             continue
-        main = suffix == ""
         reference = part.reference if main else ""
         layout = tables.Layout(
             labels=part.labels,

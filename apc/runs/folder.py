@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import PATHS, Config, to_dict
-from apc.files import write_atomically
+from apc.files import is_part, sweep, write_atomically
 from apc.runs.rows import NewerVersion, Row, row_of
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Setting(NamedTuple):
 class RunFolder:
     """The folder of a run, `<runs>/<identity>`.
 
-    Every file but the lock appears whole or not at all: under `.NAME.PID` while it is written, which the next holder of
-    the lock removes where its writer was killed.
+    Every file but the lock appears whole or not at all: under a name that begins with `.apc-` while it is written,
+    which the next holder of the lock removes where its writer was killed.
     """
 
     path: Path
@@ -140,8 +140,10 @@ class RunFolder:
 
     def remove_torn_files(self) -> None:
         """Remove what a process that was killed had half-written; only for the holder of the lock."""
-        for part in self.path.glob(".*.*.*"):  # `.last.pt.PID`
-            part.unlink(missing_ok=True)
+        sweep(self.path, self.best.path, self.path / "measured", abandoned=60)
+        for part in self.path.glob(".*.*.*"):
+            if not is_part(part):  # but `.last.pt.PID`, of the first edition
+                part.unlink(missing_ok=True)
 
     def write_epochs(self, epochs: Sequence[Mapping[str, float]]) -> None:
         """Write the curve."""

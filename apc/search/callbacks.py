@@ -37,9 +37,10 @@ PATIENCE = 600.0  # seconds for a lost node to come back, or for a cluster that 
 class Watch(tune.Callback):
     """Passes what trials do on to the view, and failed attempts to the search; ends one that no node can go on with."""
 
-    def __init__(self, view: View, judge: Judge, check_fit: Callable[[], object]) -> None:
-        """`check_fit` raises the ValueError that says why not one trial fits all nodes there are."""
-        self.view, self.judge, self.check_fit = view, judge, check_fit
+    def __init__(self, view: View, judge: Judge, check_fit: Callable[[], object], check: Callable[[], None]) -> None:
+        """`check_fit` raises the ValueError that says why not one trial fits all nodes there are; `check`, asked at
+        every step, whatever ends the search."""
+        self.view, self.judge, self.check_fit, self.check = view, judge, check_fit, check
         self.last_look = self.last_fit = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -54,6 +55,7 @@ class Watch(tune.Callback):
         self.judge.attempt_failed(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self.check()
         self.view.tick()
         now = time.monotonic()
         if now - self.last_look < LOOK:

@@ -7,8 +7,8 @@ snapshot of Ray's is ever read back.
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from apc.files import StorageFault, storage_fault
 from apc.runs.folder import RunsFolder
 from apc.search import callbacks, worker
 from apc.search.draws import draws
-from apc.search.plans import Interrupted, Plan, Result
+from apc.search.interrupts import Interrupts, interrupts, to_stderr
+from apc.search.lifeline import Lifeline, RayLost
+from apc.search.plans import Interrupted, Lost, Plan, Result
 from apc.search.progress import NoView, View
-from apc.search.ray_session import Resources, exclusive, fit, quiet, session, sigterm_as_sigint
+from apc.search.ray_session import Resources, exclusive, fit, ours, quiet, require_fit_here, running, session
 from apc.search.run_queue import RunQueue
 from apc.search.searchers import JobSearcher, searcher_of
 from apc.search.study import Study
@@ -32,6 +34,7 @@ worker.pin_environment()  # before ray is imported
 from ray import tune  # noqa: E402
 
 ATTEMPTS = 4  # of the driver: Ray's memory monitor, for one, ends a whole Tune run and not just a trial
+RESTARTS = 3  # of a Ray that died while no run ended
 LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a trial's workers; Tune must ask something
 
 
@@ -42,6 +45,7 @@ def search(
     seeds: Sequence[int],
     runs: Path,
     name: str = "apc",
+    by: str = "miou",
     resources: Resources = Resources(),
     view: View | None = None,
 ) -> Result:
@@ -49,15 +53,18 @@ def search(
 
     A run that fails as often as `resources` allow stands in its point's rows with `error` set. Interrupted on Ctrl-C or
     SIGTERM, when everything finished so far is in `runs`; ValueError where nothing more can be written there. `name` is
-    what trackers call the search.
+    what trackers call the search, `by` the score that the epochs of a run are compared by.
     """
     runs = runs.resolve()
-    queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
+    queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity, by=by)
     try:
         _train(queue, name, resources, view or NoView())
     except KeyboardInterrupt:
         queue.collect()
         raise Interrupted(queue.result()) from None
+    except RayLost as lost:
+        queue.collect()
+        raise Lost(queue.result(), str(lost)) from None
     return queue.result()
 
 
@@ -80,6 +87,8 @@ def optuna_search(
             _train(study, definition.name, resources, view or NoView())
         except KeyboardInterrupt:
             raise Interrupted(study.result()) from None
+        except RayLost as lost:
+            raise Lost(study.result(), str(lost)) from None
         return study.result()
 
 
@@ -99,30 +108,83 @@ def _train(source: RunQueue | Study, name: str, resources: Resources, view: View
 
 
 def _train_with_ray(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
+    """Train with Ray, and go on with a new one where one that was started here has died."""
+    here, stays, deaths, ended = ours(resources), running(), 0, -1
+    require_fit_here(resources)
+    with quiet(resources, RunsFolder(source.runs).tune / "driver.log"), interrupts() as asked:
+        while True:
+            try:
+                with session(resources, told=view.told) as line:
+                    asked.install()
+                    return _train_in_session(source, name, resources, view, _Checks(line, asked, stays))
+            except RayLost as lost:
+                deaths, ended = (1 if _ended(source) > ended else deaths + 1), _ended(source)
+                if not here:
+                    raise RayLost(f"the Ray cluster is gone ({lost} does not answer any more)") from None
+                if deaths > RESTARTS:
+                    raise RayLost(f"Ray died {deaths} times while no run ended ({lost} at last)") from None
+                view.told("Ray is started again, and runs go on from their last epoch")
+
+
+def _ended(source: RunQueue | Study) -> int:
+    """Runs that ended, however."""
+    counts = source.counts
+    return counts.done + counts.failed + counts.stopped
+
+
+class _Stopped(Exception):
+    """Ctrl-C where Ray stays: Tune answers an Exception by giving back what its trials hold."""
+
+
+@dataclass(frozen=True)
+class _Checks:
+    """What ends a Tune run from outside."""
+
+    line: Lifeline
+    asked: Interrupts
+    stays: bool
+    """Whether Ray was there before this search and stays behind it."""
+
+    def check(self) -> None:
+        """Raise where Ray is dead or the search is to end."""
+        self.line.check()
+        if self.asked.stopped:
+            raise _Stopped if self.stays else KeyboardInterrupt
+
+
+def _train_in_session(source: RunQueue | Study, name: str, resources: Resources, view: View, checks: _Checks) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
-    with quiet(resources, RunsFolder(source.runs).tune / "driver.log"), session(resources), sigterm_as_sigint():
-        resources, slots = fit(resources)
-        check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
-        task = _task(source, resources)
-        # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
-        # launcher of several processes back, so there every trial proposed starts.
-        max_trials = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
-        try:
-            for attempt in range(1, ATTEMPTS + 1):
-                view.begin(slots, task["gpus"] * task["num_workers"])
-                searcher = searcher_of(source, task, max_trials, view)
-                try:
-                    tuner(searcher, name, resources).fit()
-                    break
-                except (RuntimeError, tune.TuneError):
-                    if searcher.fault:
-                        raise StorageFault(source.runs, searcher.fault) from None
-                    if attempt == ATTEMPTS or source.through or storage_fault(source.runs):
-                        raise
-        finally:
-            view.end()
+    resources, slots = fit(resources)
+    check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
+    task = _task(source, resources)
+    # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
+    # launcher of several processes back, so there every trial proposed starts.
+    max_trials = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
+    checks.asked.say = view.told
+    told = callbacks.trackers(resources.trackers, name, source.runs)
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            view.begin(slots, task["gpus"] * task["num_workers"])
+            searcher = searcher_of(source, task, max_trials, view, checks.line.settle)
+            try:
+                with checks.asked.held():
+                    tuner(searcher, resources, told, checks.check).fit()
+                break
+            except _Stopped:
+                break
+            except Exception as error:
+                checks.line.settle()
+                if searcher.fault:
+                    raise StorageFault(source.runs, searcher.fault) from None
+                if not isinstance(error, RuntimeError | tune.TuneError):
+                    raise
+                if attempt == ATTEMPTS or source.through or storage_fault(source.runs):
+                    raise
+    finally:
+        checks.asked.say = to_stderr
+        view.end()
     if not source.through:
-        raise KeyboardInterrupt  # Tune answers SIGINT by returning as if all were done
+        raise KeyboardInterrupt
 
 
 def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
@@ -135,12 +197,14 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
         threads=resources.cpus_per_trial,
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,
+        by=source.by,
         store=str(RunsFolder(source.runs).tune / "train"),
     )
 
 
-def tuner(searcher: JobSearcher, name: str, resources: Resources) -> tune.Tuner:
-    """A Tune run of the trials that a searcher hands out, `resources` filled in by `fit`; `name` is for trackers."""
+def tuner(searcher: JobSearcher, resources: Resources, trackers: list[Any], check: Callable[[], None]) -> tune.Tuner:
+    """A Tune run of the trials that a searcher hands out, `resources` filled in by `fit`; `check` raises what ends it
+    from outside."""
     cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0
     if resources.num_workers == 1:
         trainable = tune.with_resources(worker.in_process, {"CPU": cpus} | ({"GPU": gpus} if gpus else {}))
@@ -162,8 +226,8 @@ def tuner(searcher: JobSearcher, name: str, resources: Resources) -> tune.Tuner:
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             callbacks=[
-                callbacks.Watch(searcher.view, searcher, lambda: fit(resources)),
-                *callbacks.trackers(resources.trackers, name, searcher.source.runs),
+                callbacks.Watch(searcher.view, searcher, lambda: fit(resources), check),
+                *trackers,
             ],
         ),
     )

@@ -45,6 +45,14 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
+class Lost(Interrupted):
+    """Ray died for good, or the cluster is gone, in the middle of a search; `why` says so in a sentence."""
+
+    def __init__(self, result: Result, why: str) -> None:
+        super().__init__(result)
+        self.why = why
+
+
 class Plan(Protocol):
     """Something that proposes points."""
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from apc.escaping import in_a_line, printable
+from apc.escaping import in_a_line, printable, say
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import between, duration
@@ -43,6 +43,9 @@ class View(Protocol):
 
     def tick(self) -> None:
         """Time has passed."""
+
+    def told(self, sentence: str) -> None:
+        """Something happened that a person should know: what is waited for, that Ray has died."""
 
     def end(self) -> None:
         """The search is over or was interrupted."""
@@ -150,6 +153,12 @@ class Progress:
             self.live.stop()
             self.live = None
 
+    def told(self, sentence: str) -> None:
+        if self.console.is_terminal:
+            self._say(sentence)
+        else:
+            say(sentence, error=True)
+
     def _say(self, line: str) -> None:
         """A line that stays; names in it stay names."""
         self.console.print(printable(line), markup=False)
@@ -252,4 +261,5 @@ class NoView:
     def ended(self, run: str, label: str, rows: list[Row]) -> None: ...
     def counted(self, counts: Counts) -> None: ...
     def tick(self) -> None: ...
+    def told(self, sentence: str) -> None: ...
     def end(self) -> None: ...

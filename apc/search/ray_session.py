@@ -3,10 +3,8 @@
 import fcntl
 import logging
 import os
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
@@ -15,8 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from apc.runs.folder import RunsFolder
-from apc.search import cluster_nodes, worker
+from apc.search import cluster_nodes, local_ray, worker
 from apc.search.cluster_nodes import check_address
+from apc.search.interrupts import to_stderr
+from apc.search.lifeline import CLUSTERS, OURS, Doors, Lifeline, lifeline
 
 worker.pin_environment()  # before ray is imported
 
@@ -64,7 +64,29 @@ def available() -> dict[str, float]:
 
 def fit(resources: Resources) -> tuple[Resources, int]:
     """Resources with what was left open filled in, and how many trials fit side by side; ValueError where none does."""
-    have = available()
+    resources, slots = _fit_into(resources, available())
+    each = {"CPU": float(resources.cpus_per_trial), "GPU": resources.gpus_per_trial or 0.0}
+    return resources, min(slots, _places(each, resources.num_workers) // resources.num_workers)
+
+
+def ours(resources: Resources) -> bool:
+    """Whether Ray is to be started here, and may be started again: it is not joined, nor does it run already."""
+    return (resources.address or "local") == "local" and not ray.is_initialized()
+
+
+def running() -> bool:
+    """Whether this process is connected to a Ray."""
+    return bool(ray.is_initialized())
+
+
+def require_fit_here(resources: Resources) -> None:
+    """ValueError, before Ray is started, where not one trial fits this machine."""
+    if ours(resources):
+        _fit_into(resources, {"CPU": float(local_ray.cpus()), "GPU": float(local_ray.gpus())})
+
+
+def _fit_into(resources: Resources, have: dict[str, float]) -> tuple[Resources, int]:
+    """`fit` where all CPUs and GPUs are those of one machine."""
     if resources.gpus_per_trial is None:
         resources = replace(resources, gpus_per_trial=1.0 if have["GPU"] else 0.0)
     each = {"CPU": float(resources.cpus_per_trial), "GPU": resources.gpus_per_trial or 0.0}
@@ -77,7 +99,7 @@ def fit(resources: Resources) -> tuple[Resources, int]:
                 f"are {there:g}: it could never start; lower --num-workers or the {kind}s of each"
             )
         slots = min(slots, int(there / asked)) if asked else slots
-    return resources, min(slots, _places(each, resources.num_workers) // resources.num_workers)
+    return resources, slots
 
 
 def _places(each: dict[str, float], wanted: int) -> int:
@@ -109,28 +131,53 @@ def quiet(resources: Resources, log: Path) -> Iterator[None]:
 
 
 @contextmanager
-def session(resources: Resources, same_versions: bool = True) -> Iterator[None]:
-    """Ray, started here or joined; one that runs already in this process is used and left running.
+def session(
+    resources: Resources,
+    same_versions: bool = True,
+    told: Callable[[str], None] = to_stderr,
+) -> Iterator[Lifeline]:
+    """Ray, started here or joined, and what tells whether it is alive; one that runs already in this process is used
+    and left running.
 
-    ValueError where there is no cluster at the address, or a node of it has other versions than this process.
+    `told` is told what a start waits for and, from a thread, what of Ray has died. ValueError where there is no cluster
+    at the address, or a node of it has other versions than this process.
     """
+
+    def lost(door: str) -> None:
+        told(f"Ray has died: {door} does not answer any more")
+
     if ray.is_initialized():
-        yield
+        with lifeline(_doors(), CLUSTERS, lost) as line:
+            yield line
         return
     address = resources.address or "local"
     options = _options(resources)
-    try:
-        ray.init(address=address, logging_level=logging.INFO if resources.verbose else logging.CRITICAL, **options)
-    except ValueError:
-        raise
-    except Exception as error:  # Ray has no better name for a machine that is too busy
-        raise ValueError(f"Ray did not start ({' '.join(str(error).split())}); the same command tries again") from None
+    if address == "local":
+        local_ray.start(options, told)
+    else:
+        try:
+            ray.init(address=address, **options)
+        except ValueError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"--address {address}: the cluster cannot be joined ({reason})") from None
     try:
         if same_versions and address != "local":
             require_same_versions()
-        yield
+        with lifeline(_doors(), OURS if address == "local" else CLUSTERS, lost) as line:
+            yield line
     finally:
         ray.shutdown()
+
+
+def _doors() -> Doors:
+    """Where what this process cannot go on without listens: the cluster's GCS, and the raylet of this machine."""
+    here = ray.get_runtime_context()
+    host, _, port = here.gcs_address.rpartition(":")
+    node = next(node for node in nodes() if node["NodeID"] == here.get_node_id())
+    raylet = (node["NodeManagerAddress"], int(node["NodeManagerPort"]))
+    return {"its GCS": (host.strip("[]"), int(port)), "its raylet": raylet}
 
 
 def _options(resources: Resources) -> dict[str, Any]:
@@ -138,7 +185,8 @@ def _options(resources: Resources) -> dict[str, Any]:
 
     ValueError where there is no cluster at the address.
     """
-    options: dict[str, Any] = {"log_to_driver": resources.verbose}
+    level = logging.INFO if resources.verbose else logging.CRITICAL
+    options: dict[str, Any] = {"log_to_driver": resources.verbose, "logging_level": level}
     address = resources.address or "local"
     if address == "local":
         # Several processes a trial need the dashboard's State API: without it a killed trial keeps its resources.
@@ -205,19 +253,6 @@ def _probe(address: str) -> None:
         token = "; a wrong token looks like this too: see RAY_AUTH_MODE and ~/.ray/auth_token"
         hint = token if "ailed to connect" in reason else ""
         raise ValueError(f"--address {address}: no Ray cluster answers there ({reason}){hint}")
-
-
-@contextmanager
-def sigterm_as_sigint() -> Iterator[None]:
-    """Let SIGTERM (a batch system, a container) end a search as cleanly as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

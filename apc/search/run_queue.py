@@ -52,10 +52,19 @@ class RunQueue:
     """
 
     def __init__(
-        self, plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, identify: Callable[[Config], str]
+        self,
+        plan: Plan,
+        *,
+        base: Config,
+        seeds: Sequence[int],
+        runs: Path,
+        identify: Callable[[Config], str],
+        by: str = "miou",
     ) -> None:
-        """`identify` gives a run's id: apc.training.run.identity, but where a test needs no data."""
+        """`identify` gives a run's id: apc.training.run.identity, but where a test needs no data. `by` is the score that
+        the epochs of a run are compared by."""
         self.plan, self.base, self.seeds, self.runs, self.identify = plan, base, list(seeds), runs, identify
+        self.by = by
         self.stage: list[tuple[Point, list[Job]]] = []
         self.past: list[tuple[Point, list[Row]]] = []
         self.rows: dict[str, Row] = {}

@@ -1,6 +1,6 @@
 """Tune's side of a plan or a study: what hands out the trials that Ray trains, and takes their rows."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,19 @@ from ray.tune.search import Searcher  # noqa: E402
 class JobSearcher(Searcher):
     """Hands out what is to train, and takes rows from the run folders."""
 
-    def __init__(self, source: RunQueue | Study, task: worker.Task, max_trials: int, view: View) -> None:
-        """`task` is what every trial is told beside its configs, `max_trials` how many may be handed out at once."""
+    def __init__(
+        self,
+        source: RunQueue | Study,
+        task: worker.Task,
+        max_trials: int,
+        view: View,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`task` is what every trial is told beside its configs, `max_trials` how many may be handed out at once.
+        `settle` raises where Ray is dead: a trial that is lost with it has not failed."""
         super().__init__()
         source.requeue()
+        self.settle = settle
         self.source, self.task, self.max_trials, self.view = source, task, max_trials, view
         self.jobs: dict[str, Any] = {}
         """Trial id -> what it trains, of the trials that Tune has."""
@@ -60,6 +69,7 @@ class JobSearcher(Searcher):
 
     def attempt_failed(self, trial_id: str) -> None:
         """End the whole search where a trial failed because nothing more can be written: all others would as well."""
+        self.settle()
         runs, ids = Path(self.task["runs"]), self.jobs[trial_id].ids
         faults = [fault for run in ids for fault in STORAGE if fault in RunFolder(runs / run).reason()]
         self.fault = (faults or [storage_fault(runs)])[0]
@@ -101,8 +111,15 @@ class StudySearcher(JobSearcher):
 
     source: Study
 
-    def __init__(self, source: Study, task: worker.Task, max_trials: int, view: View) -> None:
-        super().__init__(source, task, max_trials, view)
+    def __init__(
+        self,
+        source: Study,
+        task: worker.Task,
+        max_trials: int,
+        view: View,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(source, task, max_trials, view, settle)
         source.gpus = task["gpus"] * task["num_workers"]
         gpu_hours = source.settings.gpu_hours
         if gpu_hours and not source.gpus:
@@ -115,8 +132,10 @@ class StudySearcher(JobSearcher):
         return self.source.finish(job)
 
 
-def searcher_of(source: RunQueue | Study, task: worker.Task, max_trials: int, view: View) -> JobSearcher:
+def searcher_of(
+    source: RunQueue | Study, task: worker.Task, max_trials: int, view: View, settle: Callable[[], None]
+) -> JobSearcher:
     """The searcher for a plan's runs or for a study."""
     if isinstance(source, RunQueue):
-        return PlanSearcher(source, task, max_trials, view)
-    return StudySearcher(source, task, max_trials, view)
+        return PlanSearcher(source, task, max_trials, view, settle)
+    return StudySearcher(source, task, max_trials, view, settle)

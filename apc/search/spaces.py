@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from apc.config import Config, fields_of, from_dict
+from apc.escaping import short
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -113,8 +114,9 @@ class SearchSettings:
             raise ValueError(f"{what} takes one objective, not {','.join(self.objectives)}")
         if min(self.hours, self.gpu_hours, self.search_seed) < 0:
             raise ValueError("--hours, --gpu-hours and --search-seed cannot be below 0")
-        if self.trials < 1:
-            raise ValueError(f"--trials is {self.trials}; it must be at least 1")
+        if not 1 <= self.trials <= MOST_RUNS:
+            least_or_most = "at least 1" if self.trials < 1 else f"at most {MOST_RUNS:,}"
+            raise ValueError(f"--trials is {self.trials:,}; it must be {least_or_most}")
         if self.grid_points < 2:
             raise ValueError(f"--grid-points is {self.grid_points}; it must be at least 2")
 
@@ -132,10 +134,10 @@ def check(space: Space, source: str) -> None:
     """ValueError naming `source`, the knob and what is wrong with it, before anything is searched."""
     if not isinstance(space, Mapping) or not space:
         raise ValueError(
-            f"{source}: SPACE is {_shown(space)}; it must be a mapping from fields to Real, Whole or Choice"
+            f"{source}: SPACE is {short(space)}; it must be a mapping from fields to Real, Whole or Choice"
         )
     if strange := [name for name in space if not isinstance(name, str)]:
-        raise ValueError(f"{source}: SPACE has the key {_shown(strange[0])}; a key is the name of a field")
+        raise ValueError(f"{source}: SPACE has the key {short(strange[0])}; a key is the name of a field")
     fields_of(space, source)
     for name, knob in space.items():
         _check_knob(knob, f"{source}: {name}")
@@ -153,35 +155,29 @@ def is_setting(values: Any) -> bool:
 def _check_knob(knob: Any, place: str) -> None:
     """ValueError where a knob, its values or its condition are of wrong types."""
     if not isinstance(knob, Real | Whole | Choice):
-        raise ValueError(f"{place} is {_shown(knob)}; it must be a Real, a Whole or a Choice")
+        raise ValueError(f"{place} is {short(knob)}; it must be a Real, a Whole or a Choice")
     if isinstance(knob, Choice):
         if not isinstance(knob.values, list | tuple):
-            raise ValueError(f"{place} has the values {_shown(knob.values)}; Choice takes a tuple")
+            raise ValueError(f"{place} has the values {short(knob.values)}; Choice takes a tuple")
     else:
         numbers = {"low": knob.low, "high": knob.high} | ({"step": knob.step} if isinstance(knob, Real) else {})
         for end, value in numbers.items():
             if value is not None and not _is_number(value, int if isinstance(knob, Whole) else float):
                 kind = "a whole number" if isinstance(knob, Whole) else "a finite number"
-                raise ValueError(f"{place} has {end} {_shown(value)}; it must be {kind}")
+                raise ValueError(f"{place} has {end} {short(value)}; it must be {kind}")
         if knob.low is None or knob.high is None:
             raise ValueError(f"{place} runs from {knob.low} to {knob.high}; both ends must be numbers")
     if not isinstance(knob.when, Mapping):
-        raise ValueError(f"{place} has when {_shown(knob.when)}; it must be a mapping from knobs above to values")
+        raise ValueError(f"{place} has when {short(knob.when)}; it must be a mapping from knobs above to values")
     for other, wanted in knob.when.items():
         if not isinstance(wanted, list | tuple) and not (isinstance(wanted, Above) and _is_number(wanted.low, float)):
-            raise ValueError(f"{place} depends on {other} = {_shown(wanted)}; give a tuple of values, or Above(number)")
+            raise ValueError(f"{place} depends on {other} = {short(wanted)}; give a tuple of values, or Above(number)")
 
 
 def _is_number(value: Any, kind: type) -> bool:
     """Whether it is a finite number; a whole one where the kind is int."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return whole and abs(value) < 10**15 or (kind is float and isinstance(value, float) and math.isfinite(value))
-
-
-def _shown(value: Any) -> str:
-    """A value of other people's code, in few characters."""
-    text = repr(value) if not isinstance(value, int) or abs(value) < 10**30 else "a number beyond all"
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _ends(knob: Real | Whole | Choice, place: str) -> Sequence[Any]:

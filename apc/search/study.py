@@ -17,6 +17,7 @@ from apc.config import Config, from_dict, to_dict
 from apc.files import one_look, write_atomically
 from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
+from apc.runs.scores import curve_score
 from apc.search.draws import sample
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
@@ -56,6 +57,7 @@ class Study:
             raise ValueError(f"--stop-early {stop_early} needs scores while training; add --eval-every 1")
         self.definition, self.settings, self.runs = definition, definition.settings, runs
         self.base, self.seeds = definition.base, list(definition.seeds)
+        self.by = curve_score(definition.settings.objectives[0])  # what the epochs of a run are compared by
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []

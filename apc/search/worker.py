@@ -38,6 +38,8 @@ class Task(TypedDict):
     """GPUs of one process; a fraction shares one."""
     num_workers: int
     """Processes a trial."""
+    by: str
+    """Score that its epochs are compared by."""
     store: str
     """Absolute folder of Ray's own files."""
 
@@ -103,7 +105,8 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
             folder.write_setting(Setting(task["label"], values["seed"]))
         try:
             cfg: Config = from_dict(values, source=f"run {run}")
-            train_one(cfg, runs=Path(task["runs"]), device=device, report=report, threads=task["threads"], name=run)
+            where: dict[str, Any] = {"runs": Path(task["runs"]), "device": device, "threads": task["threads"]}
+            train_one(cfg, **where, report=report, name=run, by=task["by"])
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
@@ -112,14 +115,17 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
             raise
 
 
-def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int, name: str = "") -> None:
-    """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF."""
+def train_one(
+    cfg: Config, *, runs: Path, device: str, report: Report, threads: int, name: str = "", by: str = "miou"
+) -> None:
+    """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF; its epochs
+    are compared by the score `by`."""
     import torch
 
     from apc.training.run import run
 
     torch.set_num_threads(threads)
-    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0, name=name)
+    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0, name=name, by=by)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 
@@ -143,6 +149,10 @@ def pin_environment() -> None:
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "RAY_memory_monitor_refresh_ms": "0",  # its kill would end the whole Tune run; the system's ends one trial
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # seconds until a finished trial of several processes is noticed
+        "RAY_gcs_rpc_server_reconnect_timeout_s": "600",  # seconds without a GCS until Ray ends the driver
+        "RAY_gcs_server_request_timeout_seconds": "20",  # for which a dead GCS holds the driver up
+        "RAY_enable_metrics_collection": "0",  # nobody is here to collect them
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",  # apc.search.interrupts has one
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without a score is no error
     }.items():
         os.environ.setdefault(name, value)

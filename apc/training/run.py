@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from apc.config import Config, to_dict, without_paths
 from apc.data import Split
 from apc.data.transforms import as_floats
 from apc.devices import processes
+from apc.evaluation.label_scores import AfterCRF, label_scores
 from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
 from apc.evaluation.scoring import Scoring
 from apc.files import whole
@@ -26,12 +28,13 @@ from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.models import weights
+from apc.models.build import BATCH_PIXELS
 from apc.runs.at_work import signed
 from apc.runs.folder import RunFolder, load_run, save_run
 from apc.runs.rows import Row, run_id
 from apc.runs.scores import HEADLINE, RECIPE_VERSION
 from apc.runs.stamp import commit, stamp
-from apc.training.loop import Prepared, Report, Trained, train
+from apc.training.loop import Prepared, Report, Trained, beats, train
 
 
 def identity(cfg: Config) -> str:
@@ -47,10 +50,12 @@ def run(
     report: Report | None = None,
     crf_workers: int = 0,
     name: str = "",
+    by: str = "miou",
 ) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
-    `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in miou.
+    `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in the score
+    `by`, one of IN_CURVES.
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
@@ -66,7 +71,7 @@ def run(
         if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
             return stored
         prepared.method.to(device)
-        trained = train(prepared, cfg, folder=folder, device=device, report=report)
+        trained = train(prepared, cfg, folder=folder, device=device, report=report, by=by)
         scores = _scored(prepared, cfg, Scoring(device, crf_workers, trained.frozen_features))
         _require_unchanged(cfg, name)
         row = Row(
@@ -77,10 +82,10 @@ def run(
             classes=prepared.val.classes,
             curve=trained.curve,
             per_class={protocol: _per_class(sums.total) for protocol, sums in scores.counts.items()},
-            stamp=_stamp(cfg, trained, scores.images, device),
+            stamp=_stamp(cfg, trained, scores.images, device, by),
         )
         if processes()[0] == 0:
-            _write(folder, cfg, prepared, row, scores.counts)
+            _write(folder, cfg, prepared, row, scores.counts, by)
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
@@ -155,7 +160,8 @@ class _Scores(NamedTuple):
 def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
     method, train_split, val = prepared
     start = time.perf_counter()
-    counts = score(method, val, cfg, scoring=scoring)
+    after_crf = AfterCRF(val) if cfg.crf != "none" else None
+    counts = score(method, val, cfg, scoring=replace(scoring, keep=after_crf.keep if after_crf else None))
     metrics = {protocol: miou(sums.total) for protocol, sums in counts.items() if sums.total.any()}
     metrics |= foreground(counts["miou"].total) | halves(counts["miou"].images) if metrics else {}
     images = {"train": len(train_split), "val": len(val)}
@@ -163,6 +169,7 @@ def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
         test = data.load(cfg, "test")
         metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, Scoring(scoring.device))["miou"].total)
         images["test"] = len(test)
+    metrics |= label_scores(method, val, cfg, scoring) | (after_crf.scores() if after_crf else {})
     metrics |= _choices(method, val, scoring.device)
     return _Scores(metrics, counts, images, time.perf_counter() - start)
 
@@ -172,8 +179,8 @@ def _per_class(total: np.ndarray) -> list[float | None]:
     return [None if math.isnan(value) else round(value, 4) for value in iou(total)]
 
 
-def _stamp(cfg: Config, trained: Trained, images: dict[str, int], device: str) -> dict[str, Any]:
-    """Where the numbers come from: data, weights, machine."""
+def _stamp(cfg: Config, trained: Trained, images: dict[str, int], device: str, by: str) -> dict[str, Any]:
+    """Where the numbers come from: data, weights, machine; and by what `best/` is, where that is not miou."""
     return stamp(
         data=data.fingerprint(cfg),
         weights=weights.fingerprint(cfg),
@@ -186,11 +193,12 @@ def _stamp(cfg: Config, trained: Trained, images: dict[str, int], device: str) -
         images=images,
         protocol=RECIPE_VERSION,
         peak_gib=round(trained.peak_gib, 3),
+        **({"best_by": by} if by != "miou" else {}),
         **data.provenance(cfg),
     )
 
 
-def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict[str, Counts]) -> None:
+def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict[str, Counts], by: str) -> None:
     """The files of a finished run: tallies, confusion matrices, model, row."""
     tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
     matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in counts.items()}
@@ -199,8 +207,7 @@ def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict
         with whole(path) as part, open(part, "wb") as file:
             np.savez_compressed(file, **arrays)
     save_model(folder, prepared.method, cfg, prepared.val.classes)
-    earlier = max((line.get("miou", -1.0) for line in row.curve), default=-1.0)
-    if "miou" in row.metrics and row.metrics["miou"] >= earlier:
+    if by in row.metrics and not any(beats(line, [row.metrics], by) for line in row.curve):
         shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model
     save_run(folder.parent, row)
     run_folder.state.unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
@@ -208,10 +215,15 @@ def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict
 
 @torch.no_grad()
 def _choices(method: Method, split: Split, device: str) -> dict[str, float]:
-    """What the method selects on the first 128 images of `split`, mean over batches; see Method.choices."""
+    """What the method selects on the first 128 images of `split`, mean over batches of 32; see Method.choices. The
+    network is shown no more pixels of them at once than in scoring."""
     method.eval()
     chosen = []
+    group = min(max(BATCH_PIXELS // method.cfg.scored_size**2, 1), 32)
+
+    def shown(numbers: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"image": as_floats(split.images[numbers], device), "labels": split.labels[numbers].to(device)}
+
     for numbers in torch.arange(len(split))[:128].split(32):
-        images = as_floats(split.images[numbers], device)
-        chosen.append(method.choices({"image": images, "labels": split.labels[numbers].to(device)}))
+        chosen.append(method.choices(map(shown, numbers.split(group))))
     return {name: float(np.mean([choice[name] for choice in chosen])) for name in chosen[0]}

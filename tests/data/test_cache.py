@@ -98,7 +98,7 @@ def test_an_interrupted_cache_leaves_nothing(photographs: Path, monkeypatch: pyt
     assert [path for path in (photographs / "apc").rglob("*") if path.is_file()] == []
 
     monkeypatch.undo()
-    killed = photographs / "apc" / "folder" / "cache" / ".train-48.npy.99"
+    killed = photographs / "apc" / "folder" / "cache" / ".apc-elsewhere.99.0"
     killed.touch()
     os.utime(killed, (0, 0))
     cache.build(data.files("folder", str(photographs), "train.csv"), 48)

@@ -16,7 +16,7 @@ from apc.config import Config, pocket
 from apc.data import Split
 from apc.data.transforms import squash
 from apc.evaluation import inference
-from apc.evaluation.forward import Network, showings
+from apc.evaluation.forward import Network, Passes, showings
 from apc.evaluation.inference import CRFTask, grouped, label_maps, labelled
 from apc.evaluation.miou import Counts, score
 from apc.evaluation.scoring import Cost, Keep, LabelMap, Scoring, Showing
@@ -27,8 +27,8 @@ from apc.runs.scores import HEADLINE, Protocol, parse
 
 def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:
     cfg = replace(pocket(), image_size=96)
-    assert showings(parse("miou"), cfg, 16) == (Showing(96, False, False),)
-    sides = [s.side for s in showings(parse("miou_80_ms_50_100"), cfg, 16)]
+    assert showings(parse("miou"), cfg, 16) == Passes((Showing(96, False, False),))
+    sides = [s.side for s in showings(parse("miou_80_ms_50_100"), cfg, 16).showings]
     assert sides == [48, 48, 80, 80]  # 40 lies between two multiples; each is shown plain and flipped
     with pytest.raises(ValueError, match="sizes has 100; .* multiples of the encoder's patch, 16"):
         showings(parse("miou_100"), cfg, 16)
@@ -223,7 +223,7 @@ def test_merged_labels_have_a_crf_of_their_own_though_the_same_classes_win(split
     asked = [Protocol("patch", False, crf="toco"), Protocol("patch", True, crf="toco")]
     network = Network(Fixed(patch, patch), split, pocket())
     for network.method.merges in (False, True):
-        tasks = [task for _, task in labelled(network, {"patch": patch}, 0, (), asked)]
+        tasks = [task for _, task in labelled(network, {"patch": patch}, 0, Passes(()), asked)]
         plain, given = (task for task in tasks if isinstance(task, CRFTask))
         assert plain.winning.classes.tolist() == given.winning.classes.tolist() == [0, 1]
         assert (plain.key == given.key) != network.method.merges  # one CRF serves both only where it sees the same

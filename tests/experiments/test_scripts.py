@@ -143,7 +143,7 @@ def test_a_space_with_an_entry_is_described_by_it_and_another_by_its_name() -> N
 
 def test_the_rows_that_are_measured_besides_are_those_that_measuring_makes() -> None:
     planned = components.PLAN.next([])
-    table = table8_components.ladder([(point, []) for point in planned], Path())
+    table = table8_components.ladder([(point, []) for point in planned], Path(), "")
     assert {point.label for point, _ in table} - {point.label for point in planned} == {"crf"}
     assert table8_components.EXPERIMENT.measured_rows == ("crf",)
 

@@ -5,6 +5,7 @@ import pytest
 from apc.config import pocket
 from apc.models.crf import CRF
 from apc.runs.scores import (
+    DEFAULT_SCALES,
     HEADLINE,
     IN_CURVES,
     LOWER_IS_BETTER,
@@ -22,6 +23,7 @@ EVERY = combinations(
     keep_aspect=(False, True),
     scales=((), (1.0,), (0.5, 1.0), (0.5, 0.75, 1.0, 1.25, 1.5)),
     crf=("", "own", *CRF),
+    combine=("mean", "max"),
 )
 
 
@@ -40,10 +42,13 @@ def test_the_names_that_stand_in_rows_stay() -> None:
 
 
 def test_a_name_tells_its_protocol_and_no_two_protocols_share_one() -> None:
-    assert len({p.name for p in EVERY}) == len(EVERY) == 4 * 3 * 2 * 4 * 9
+    assert len({p.name for p in EVERY}) == len(EVERY) == (4 * 4 + 2 * 3) * 3 * 2 * 9
     assert all(parse(p.name) == p for p in EVERY)
     assert parse("miou_960_keep_ms_crf").name == "miou_960_keep_ms_crf"
     ours = Protocol("patch", True, 640, True, (0.5, 1.5), "vit_pcm")
+    peers = Protocol(size=512, keep_aspect=True, scales=(0.5, 0.75, 1), crf="afa", combine="max")
+    assert peers.name == "miou_512_keep_max_50_75_100_crf_afa" and parse(peers.name) == peers
+    assert parse("labelled_miou_max") == Protocol(image_labels=True, scales=DEFAULT_SCALES, combine="max")
     assert ours.name == "pseudo_miou_640_keep_ms_50_150_crf_vit_pcm" and parse(ours.name) == ours
 
 
@@ -51,9 +56,15 @@ def test_a_protocol_is_told_in_words() -> None:
     assert parse("miou").meaning == "decoder, no image labels"
     told = "patch branch, image labels given, long side 960 pixels, aspect kept, mean over the scales 0.5 1 and flips"
     assert parse("pseudo_miou_960_keep_ms_50_100_crf_afa").meaning == f"{told}, dense CRF (afa)"
+    assert (
+        parse("miou_max_100_125").meaning == "decoder, no image labels, greatest logits of the scales 1 1.25 and flips"
+    )
 
 
-@pytest.mark.parametrize("name", ["test_miou", "miou_", "miou_keep_960", "miou_crf_ms", "miou_crf_best", "miou_0"])
+@pytest.mark.parametrize(
+    "name",
+    ["test_miou", "miou_", "miou_keep_960", "patch_miou_max", "miou_max_ms", "miou_crf_ms", "miou_crf_best", "miou_0"],
+)
 def test_other_words_name_no_protocol(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name!r} names no protocol|crf is '(best|ms)'"):
         parse(name)

@@ -40,7 +40,7 @@ def test_a_search_whose_last_fitting_node_stays_away_ends_and_one_whose_node_com
     monkeypatch.setattr(callbacks.time, "monotonic", lambda: now[0])
     resources, slots = fit(Resources())  # what is left open is settled at the start: one GPU
     assert (resources.gpus_per_trial, slots) == (1.0, 1)
-    watch = Watch(NoView(), Nobody(), lambda: fit(resources))
+    watch = Watch(NoView(), Nobody(), lambda: fit(resources), lambda: None)
 
     def go(seconds: float) -> None:
         for _ in range(int(seconds / LOOK)):
