@@ -61,8 +61,8 @@ class RunQueue:
         identify: Callable[[Config], str],
         by: str = "miou",
     ) -> None:
-        """`identify` gives a run's id: apc.training.run.identity, but where a test needs no data. `by` is the score that
-        the epochs of a run are compared by."""
+        """`identify` gives a run's id: apc.training.run.identity, but where a test needs no data. `by` is the score
+        that the epochs of a run are compared by."""
         self.plan, self.base, self.seeds, self.runs, self.identify = plan, base, list(seeds), runs, identify
         self.by = by
         self.stage: list[tuple[Point, list[Job]]] = []
