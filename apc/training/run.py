@@ -125,10 +125,22 @@ def _set_deterministic(wanted: bool) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 8 % of a small step
 
 
-def preflight(cfg: Config) -> bool:
-    """Read and build all that a run needs, train nothing; ValueError as `prepare`. Whether any image can be scored."""
-    val = prepare(cfg, tell=True).val
-    return any(val.mask(i) is not None for i in range(len(val)))
+class Found(NamedTuple):
+    """What a run finds before it trains."""
+
+    scored: bool
+    """Whether any validation image has a mask."""
+    images: dict[str, int]
+    """Images of each split."""
+
+
+def preflight(cfg: Config) -> Found:
+    """Read and build all that a run needs, train nothing; ValueError as `prepare`."""
+    _, train_split, val = prepare(cfg, tell=True)
+    images = {"train": len(train_split), "val": len(val)}
+    if data.has_test(cfg):
+        images["test"] = len(data.load(cfg, "test"))
+    return Found(any(val.mask(i) is not None for i in range(len(val))), images)
 
 
 @contextmanager
