@@ -236,7 +236,7 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     elif hint is bool or hint is str:
         if not isinstance(value, hint):
             raise ValueError(f"{name} is {short(value)}; it must be a {hint.__name__}")
-        if hint is str and set(value) & {"\0", "\n", "\r"}:
+        if isinstance(value, str) and set(value) & {"\0", "\n", "\r"}:
             raise ValueError(f"{name} is {short(value)}; it must be one line")
     elif hint is int or hint is float:
         kinds = (int,) if hint is int else (int, float)
