@@ -144,9 +144,8 @@ class ViTPCM(Method):
         scores = self.patch_scores(self.encoder(images, frozen_features)[-1], self.encoder.grid(images))
         patch = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         if self.deeplab is None or not self.taught.item():
-            tiny = torch.finfo(scores.dtype).tiny
-            own = {LOGITS: scores.clamp(min=tiny).log()} if LOGITS in wanted else {}
-            return {"decoder": patch, "patch": patch} | own
+            log_scores = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
+            return {"decoder": patch, "patch": patch} | ({LOGITS: log_scores} if LOGITS in wanted else {})
         scale, unit = self.cfg.image_size / self.cfg.scored_size, self.encoder.patch
         if scale != 1:
             height, width = (max(round(n * scale / unit), 1) * unit for n in size)
