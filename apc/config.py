@@ -71,7 +71,7 @@ class Config:
     small data, their proportions, under the other flags."""
     compat: Literal["fixed", "official"] = "fixed"
     """Slips of toco's and afa's official code that change training: mended, or made again: see
-    apc/methods/registry.py."""
+    docs/reference/methods.md."""
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
     """A plain ViT by its timm name, `pocket` for the tiny ViT of the embedded data, or `mit_b1`, AFA's own."""
     weights: str = ""
@@ -236,7 +236,7 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     elif hint is bool or hint is str:
         if not isinstance(value, hint):
             raise ValueError(f"{name} is {short(value)}; it must be a {hint.__name__}")
-        if hint is str and set(value) & {"\0", "\n", "\r"}:
+        if isinstance(value, str) and set(value) & {"\0", "\n", "\r"}:
             raise ValueError(f"{name} is {short(value)}; it must be one line")
     elif hint is int or hint is float:
         kinds = (int,) if hint is int else (int, float)

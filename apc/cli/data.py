@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from apc.config import default_of
-from apc.escaping import say
+from apc.escaping import one_line, say
 from apc.flags import POSITIONAL, Flag, choose_from, parse
 
 LIMIT: int = default_of("max_pixels")
@@ -260,7 +260,7 @@ def _draw(words: list[str]) -> None:
 def _name(problems: Sequence[str]) -> None:
     """Show the first ten of several problems."""
     for problem in problems[:10] if len(problems) > 1 else []:
-        say(f"  {problem}")
+        say(f"  {one_line(problem)}")
 
 
 ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache, "import": _import, "split": _split, "draw": _draw}

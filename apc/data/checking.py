@@ -161,9 +161,9 @@ def _caches(dataset: str, root: str, name: str) -> list[str]:
     listed = data.files(dataset, root, name)
     problems: list[str] = []
     for file in sorted(listed.cache.parent.glob(f"{listed.cache.name}-*.npy")):
-        size = int(file.stem.rpartition("-")[2])
-        if file.name != listed.file(size).name:
-            continue  # of a list whose name begins with this one's
+        side = file.stem.rpartition("-")[2]
+        if not side.isdecimal() or file.name != listed.file(size := int(side)).name:
+            continue  # of a list whose name begins with this one's, or no cache
         try:
             images = cache.find(listed, size)
         except ValueError as error:

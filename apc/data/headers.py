@@ -22,6 +22,12 @@ try:  # the extra `heic`
     pillow_heif.register_heif_opener()
 except ImportError:
     pass
+Image.init()
+FORMATS = sorted(
+    {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"} & Image.OPEN.keys()
+)
+"""Formats that are read. Pillow knows more, some of which nobody's photographs have, and one starts another program: of
+EPS it is Ghostscript."""
 
 LIMIT = 178_956_970
 """Pixels an image may have where nothing else is asked for: those beyond which Pillow, by default, refuses a file
@@ -44,7 +50,7 @@ def opened(file: Path | io.BytesIO, max_pixels: int = LIMIT) -> Iterator[Image.I
     ):  # Pillow refuses twice as many, and it has one limit for all
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2))
     try:
-        with silent_decoders(), Image.open(file) as image:
+        with silent_decoders(), Image.open(file, formats=FORMATS) as image:
             _require_few(image.width * image.height, max_pixels)
             yield image
     except Image.DecompressionBombError as error:  # "Image size (N pixels) exceeds limit of ..."

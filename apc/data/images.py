@@ -15,6 +15,7 @@ from torch import Tensor
 from torchvision.io import decode_jpeg
 
 from apc.data.headers import LIMIT, opened
+from apc.data.jpegs import is_cut
 from apc.data.transforms import squash
 from apc.parallel import cores, prefetch
 
@@ -86,9 +87,13 @@ def decode(path: Path, how: Reading = PLAIN) -> np.ndarray:
     try:
         data = path.read_bytes()
         with opened(io.BytesIO(data), how.max_pixels) as image:
-            if (pixels := _plain_jpeg(image, data, how)) is not None:
-                return pixels
-            return np.array(_rgb(ImageOps.exif_transpose(image) if how.turned else _as_stored(image)))
+            pixels = _plain_jpeg(image, data, how)
+            if pixels is None:
+                pixels = np.array(_rgb(ImageOps.exif_transpose(image) if how.turned else _as_stored(image)))
+            scans = "progressive" in image.info
+        if is_cut(data, pixels, scans):
+            raise ValueError("its picture ends before its last rows")
+        return pixels
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such image") from None
     except MemoryError:
@@ -105,7 +110,7 @@ def why_unreadable(path: Path, error: Exception) -> str:
         head = file.read(12)
     if head[4:8] == b"ftyp" and head[8:12] in HEIF:
         return "a HEIC photograph; `pip install pillow-heif` lets it be read"
-    return "of no format that Pillow knows"
+    return "of none of the formats that are read"
 
 
 HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")

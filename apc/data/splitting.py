@@ -88,22 +88,32 @@ def stratified(groups: Sequence[Counter[str]], able: Sequence[bool], division: D
     """Which groups are for validation; `groups` counts images by class, `able` says which may be."""
     order = list(range(len(groups)))
     random.Random(division.seed).shuffle(order)
-    sums = sum(groups, Counter[str]())
-    lacks = {
-        True: {c: n * division.val for c, n in sums.items()},
-        False: {c: n * (1 - division.val) for c, n in sums.items()},
-    }
-    room = {True: division.val * sum(sums.values()), False: (1 - division.val) * sum(sums.values())}
+    sums, left = Counter[str](), Counter[str]()
+    holders: defaultdict[str, list[int]] = defaultdict(list)
+    for g in order:
+        sums.update(groups[g])
+        left.update(groups[g].keys())
+        for c in groups[g]:
+            holders[c].append(g)
+    shares = {True: division.val, False: 1 - division.val}
+    lacks = {val: {c: n * share for c, n in sums.items()} for val, share in shares.items()}
+    room = {val: sums.total() * share for val, share in shares.items()}
     chosen: dict[int, bool] = {}
-    while left := [g for g in order if g not in chosen]:
-        counts = Counter({c: sum(groups[g][c] > 0 for g in left) for c in sums})
-        rarest = min((count, c) for c, count in counts.items() if count)[1]
-        for g in sorted((g for g in left if groups[g][rarest]), key=lambda g: -groups[g][rarest]):
-            val = able[g] and (lacks[True][rarest], room[True]) > (lacks[False][rarest], room[False])
-            chosen[g] = val
-            room[val] -= sum(groups[g].values())
-            for c, n in groups[g].items():
-                lacks[val][c] -= n
+
+    def choose(g: int, val: bool) -> None:
+        chosen[g] = val
+        room[val] -= groups[g].total()
+        left.subtract(groups[g].keys())
+        for c, n in groups[g].items():
+            lacks[val][c] -= n
+
+    for g in order:
+        if not able[g]:
+            choose(g, False)
+    while +left:
+        rarest = min((count, c) for c, count in left.items() if count)[1]
+        for g in sorted((g for g in holders[rarest] if g not in chosen), key=lambda g: -groups[g][rarest]):
+            choose(g, (lacks[True][rarest], room[True]) > (lacks[False][rarest], room[False]))
     if not any(chosen.values()):  # too few for a share: the group that shows the least that is rare
         free = [g for g in order if able[g]] or order
         chosen[max(free, key=lambda g: (min(sums[c] - groups[g][c] for c in groups[g]), -groups[g].total()))] = True

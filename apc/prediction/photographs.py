@@ -96,7 +96,7 @@ def _unreadable(paths: Iterable[Path], max_pixels: int) -> dict[Path, str]:
                 pass
         except UnidentifiedImageError as error:
             told = why_unreadable(path, error)
-            wrong[path] = told if "HEIC" in told else "no image, or of a kind that Pillow lacks"
+            wrong[path] = told if "HEIC" in told else "no image, or of a format that is not read"
         except Exception as error:  # decoders raise whatever they like
             wrong[path] = str(error)
     return wrong

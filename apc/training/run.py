@@ -21,7 +21,7 @@ from apc.data import Split, agreement
 from apc.data.preparing import left_out
 from apc.data.transforms import as_floats
 from apc.devices import processes
-from apc.evaluation.label_scores import AfterCRF, label_scores
+from apc.evaluation.label_scores import AfterCRF, gather
 from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
 from apc.evaluation.scoring import Scoring
 from apc.files import whole
@@ -86,7 +86,7 @@ def run(
             stamp=_stamp(cfg, prepared, trained, scores.images, device, by),
         )
         if processes()[0] == 0:
-            _write(folder, cfg, prepared, row, scores.counts, by)
+            _write(folder, cfg, prepared, row, scores)
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
@@ -125,10 +125,22 @@ def _set_deterministic(wanted: bool) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 8 % of a small step
 
 
-def preflight(cfg: Config) -> bool:
-    """Read and build all that a run needs, train nothing; ValueError as `prepare`. Whether any image can be scored."""
-    val = prepare(cfg, tell=True).val
-    return any(val.mask(i) is not None for i in range(len(val)))
+class Found(NamedTuple):
+    """What a run finds before it trains."""
+
+    scored: bool
+    """Whether any validation image has a mask."""
+    images: dict[str, int]
+    """Images of each split."""
+
+
+def preflight(cfg: Config) -> Found:
+    """Read and build all that a run needs, train nothing; ValueError as `prepare`."""
+    _, train_split, val = prepare(cfg, tell=True)
+    images = {"train": len(train_split), "val": len(val)}
+    if data.has_test(cfg):
+        images["test"] = len(data.load(cfg, "test"))
+    return Found(any(val.mask(i) is not None for i in range(len(val))), images)
 
 
 @contextmanager
@@ -155,6 +167,8 @@ class _Scores(NamedTuple):
     """Scores in percent by name, and what the method selects by itself."""
     counts: dict[str, Counts]
     """What the validation photographs scored under each protocol."""
+    ballots: dict[str, np.ndarray]
+    """Small label maps of the validation photographs."""
     images: dict[str, int]
     """Images of each split."""
     seconds: float
@@ -172,9 +186,10 @@ def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
         test = data.load(cfg, "test")
         metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, Scoring(scoring.device))["miou"].total)
         images["test"] = len(test)
-    metrics |= label_scores(method, val, cfg, scoring) | (after_crf.scores() if after_crf else {})
+    evidence = gather(method, val, cfg, scoring)
+    metrics |= evidence.scores() | (after_crf.scores() if after_crf else {})
     metrics |= _choices(method, val, scoring.device)
-    return _Scores(metrics, counts, images, time.perf_counter() - start)
+    return _Scores(metrics, counts, evidence.ballots, images, time.perf_counter() - start)
 
 
 def _per_class(total: np.ndarray) -> list[float | None]:
@@ -205,12 +220,17 @@ def _stamp(
     )
 
 
-def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict[str, Counts], by: str) -> None:
-    """The files of a finished run: tallies, confusion matrices, model, row."""
-    tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
-    matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in counts.items()}
-    run_folder = RunFolder(folder)
-    for path, arrays in ((run_folder.tallies, tallies), (run_folder.confusion, matrices)):
+def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Scores) -> None:
+    """The files of a finished run: tallies, confusion matrices, ballots, model, row."""
+    tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in scores.counts.items()}
+    matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in scores.counts.items()}
+    run_folder, by = RunFolder(folder), row.stamp.get("best_by", "miou")
+    ballots: dict[str, Any] = dict(scores.ballots)
+    for path, arrays in (
+        (run_folder.tallies, tallies),
+        (run_folder.confusion, matrices),
+        (run_folder.ballots, ballots),
+    ):
         with whole(path) as part, open(part, "wb") as file:
             np.savez_compressed(file, **arrays)
     save_model(folder, prepared.method, cfg, prepared.val.classes)

@@ -28,7 +28,7 @@ def test_a_run_leaves_broken_photographs_out_where_it_is_told_to_and_lists_them(
     lines = said.err.splitlines()
     assert lines[0] == "note: 2 photographs cannot be decoded and are left out"
     assert lines[1].startswith(f"  {images}/photo 3.png: the image cannot be decoded (")
-    assert lines[2] == f"  {images}/photo 8.png: the image cannot be decoded (of no format that Pillow knows)"
+    assert lines[2] == f"  {images}/photo 8.png: the image cannot be decoded (of none of the formats that are read)"
     (row,) = load_runs(photographs.parent / "runs")
     assert row.stamp["images"] == {"train": 7, "val": 3}
     assert row.stamp["skipped"] == {"train": ["photo 3.png"], "val": ["photo 8.png"]}

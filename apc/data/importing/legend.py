@@ -89,7 +89,7 @@ def legend_of(source: Source, wishes: Wishes) -> Legend | None:
     for table in source.named("_classes.csv"):
         if legend := _of_roboflow(table):
             return legend
-    if names := names_beside(source, wishes):
+    if not wishes.classes and (names := names_beside(source, wishes)):
         listed, where = names
         classes = foreground(listed)
         return Legend(classes, {number: number for number in (*range(len(classes) + 1), IGNORE)}, False, where)

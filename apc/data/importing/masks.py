@@ -1,4 +1,4 @@
-"""Masks and what lies around them: CVAT's and Datumaro's with labelmap.txt, Roboflow's, VOC's with own classes, or alone.
+"""Masks with what lies around them: labelmap.txt of CVAT and Datumaro, Roboflow's table, VOC's XML files, or nothing.
 
 Labels are those of XML files or lists, or else of the pixels.
 """
@@ -96,7 +96,7 @@ def _legend(
     source: Source, wishes: Wishes, masks: list[Path], objects: dict[Path, frozenset[str]]
 ) -> tuple[Legend | None, list[str]]:
     legend = legend_of(source, wishes)
-    if legend or not objects:
+    if legend or not objects or (masks and wishes.classes):
         legend = legend or legend_from_pixels(masks, wishes)
         return legend, legend.classes
     names = names_beside(source, wishes)

@@ -139,17 +139,24 @@ def _tables(source: Source) -> list[Table]:
     tables = [open_table(path) for path in source.of_kind(*KIND) if path == source.given or path.suffix != ".txt"]
     if source.given.is_file():
         return [table for table in tables if table]
-    return [table for table in tables if table and _is_of_photographs(table)]
+    return [table for table in tables if table and _is_of_photographs(source, table)]
 
 
-def _is_of_photographs(table: Table) -> bool:
+def _is_of_photographs(source: Source, table: Table) -> bool:
+    """Whether a table beside others of any kind has labels, and photographs by their suffixes or as they lie there."""
     try:
         columns = _columns(table, "")
     except ValueError:
         return False
-    cells = [row[columns.image] for _, row in table.rows[:50]]
-    named = _place_in(table.headings, IMAGE) is not None and columns.label is not None
-    return named or any(Path(cell.strip()).suffix.lower() in KINDS for cell in cells)
+    cells = [row[columns.image].strip() for _, row in table.rows[:50]]
+    return any(Path(cell).suffix.lower() in KINDS or _is_there(source, cell) for cell in cells)
+
+
+def _is_there(source: Source, name: str) -> bool:
+    try:
+        return bool(source.find(name))
+    except ValueError:
+        return False
 
 
 def open_table(path: Path) -> Table | None:
