@@ -90,12 +90,26 @@ def _check(words: list[str]) -> None:
     from apc.data.checking import check as look
     from apc.data.preparing import BadFiles
 
-    summary, problems = look(flags.dataset, str(flags.root), list(map(str, flags.lists)))
+    try:
+        summary, problems = look(flags.dataset, str(flags.root), list(map(str, flags.lists)))
+    except ValueError as error:
+        instead = _import_instead(flags)
+        raise ValueError(f"{error}; {instead}" if instead else str(error)) from None
     say(summary)
     if problems:
         _name(problems)
+        if instead := _import_instead(flags):
+            say(instead)
         raise BadFiles(problems)
     print("everything can be used")
+
+
+def _import_instead(flags: CheckFlags) -> str:
+    """What makes a folder of photographs of one that is of another format; empty where that is not known."""
+    from apc.data.importing.formats import command_for
+
+    command = command_for(flags.root) if flags.dataset == "folder" and flags.root.is_dir() else ""
+    return f"`{command}` makes a folder of photographs of it" if command else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +147,7 @@ class ImportFlags:
     Lists that the source has (train, valid, test, ImageSets) stay; where it has none for validation, one is drawn.
     """
 
-    what: Annotated[tuple[Path, ...], Flag(positional=True, metavar="[FORMAT] SOURCE")] = ()
+    source: Annotated[tuple[Path, ...], Flag(positional=True, metavar="[FORMAT] SOURCE")] = ()
     """A folder, a file or a ZIP archive, with its format before it where that is not clear."""
     out: Path
     """A new or an empty folder."""
@@ -141,6 +155,8 @@ class ImportFlags:
     """Folder of the photographs, where they do not lie with the labels."""
     classes: tuple[str, ...] = ()
     """Class names in the order of their numbers; default: as the source has them."""
+    labels: str = ""
+    """Heading of the column of labels in a table; default: found out."""
     separator: str = ""
     """Sign between several labels in a cell of a table; default: found out."""
     take_unlabelled: bool = False
@@ -167,12 +183,12 @@ def _import(words: list[str]) -> None:
     from apc.data.preparing import BadFiles
     from apc.data.splitting import Division
 
-    if len(flags.what) not in (1, 2):
+    if len(flags.source) not in (1, 2):
         raise ValueError("SOURCE is missing; apc data import --help tells what it is")
-    named, source = str(flags.what[0]) if len(flags.what) == 2 else "", flags.what[-1]
+    named, source = str(flags.source[0]) if len(flags.source) == 2 else "", flags.source[-1]
     if named and named not in FORMATS:
         raise ValueError(f"the format is {named!r}; {choose_from(FORMATS, named)}")
-    wishes = Wishes(flags.classes, flags.separator, flags.take_unlabelled)
+    wishes = Wishes(flags.classes, flags.separator, flags.labels, flags.take_unlabelled)
     division = Division(flags.val, flags.group, flags.near, flags.seed)
     try:
         lines = import_(

@@ -11,5 +11,7 @@ class Wishes:
     """Class names in the order of the masks' numbers."""
     separator: str = ""
     """What stands between several labels in a cell of a table."""
+    labels: str = ""
+    """Heading of the column of labels in a table."""
     take_unlabelled: bool = False
     """Photographs that nothing is said of show none of the classes."""
