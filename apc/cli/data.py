@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from apc.escaping import say
+from apc.config import default_of
+from apc.escaping import one_line, say
 from apc.flags import POSITIONAL, Flag, choose_from, parse
 
+LIMIT: int = default_of("max_pixels")
 USAGE = """apc data: the paper's data sets and your own photographs, ready for training
 
   apc data prepare voc|coco --root DIR        lists, masks and labels below DIR/apc; the originals stay as they are
@@ -45,7 +47,9 @@ class PrepareFlags:
     download: bool = False
     """Fetch what is missing from the official archives: 3.5 GB for voc, 20 GB for coco."""
     partial: bool = False
-    """Take a set that is not whole; its rows say so."""
+    """Take a set that is not whole, without the photographs that cannot be decoded; its rows say so."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _prepare(words: list[str]) -> None:
@@ -61,13 +65,15 @@ def _prepare(words: list[str]) -> None:
     if flags.download:
         module.download(root)
     try:
-        module.prepare(root, partial=flags.partial)
+        module.prepare(root, partial=flags.partial, max_pixels=flags.max_pixels)
     except preparing.BadFiles as error:
         _name(error.problems)
         raise
     manifest = prepared.manifest(str(root), dataset)
     for split, counts in manifest.counts.items():
         print(f"{split}.csv: " + ", ".join(f"{count} {subset}" for subset, count in counts.items()))
+    for note in prepared.notes_of(str(root), dataset):
+        say(note)
     parts = [name for name, whole in manifest.whole.items() if not whole]
     print(f"not whole: {', '.join(parts)}; every row says so" if parts else "complete")
     say(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {root}`")
@@ -83,6 +89,10 @@ class CheckFlags:
     """Folder of the data set."""
     lists: tuple[Path, ...] = (Path("train.csv"), Path("val.csv"))
     """Lists whose files are read."""
+    skip_broken: bool = False
+    """Only list photographs that cannot be decoded, as `apc train --skip-broken` leaves them out."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _check(words: list[str]) -> None:
@@ -90,8 +100,11 @@ def _check(words: list[str]) -> None:
     from apc.data.checking import check as look
     from apc.data.preparing import BadFiles
 
+    lists = list(map(str, flags.lists))
     try:
-        summary, problems = look(flags.dataset, str(flags.root), list(map(str, flags.lists)))
+        summary, problems = look(
+            flags.dataset, str(flags.root), lists, skip_broken=flags.skip_broken, max_pixels=flags.max_pixels
+        )
     except ValueError as error:
         instead = _import_instead(flags)
         raise ValueError(f"{error}; {instead}" if instead else str(error)) from None
@@ -124,6 +137,8 @@ class CacheFlags:
     """Side in pixels; default: the one `apc train` uses for the data set."""
     lists: tuple[Path, ...] = (Path("train.csv"),)
     """Lists whose images are decoded."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
 
 
 def _cache(words: list[str]) -> None:
@@ -135,7 +150,7 @@ def _cache(words: list[str]) -> None:
     cfg = PRESETS[flags.dataset]()
     size = replace(cfg, image_size=flags.image_size or cfg.image_size).image_size
     for files in [data.files(flags.dataset, str(flags.root), str(name)) for name in flags.lists]:
-        file = build(files, size)
+        file = build(files._replace(how=files.how._replace(max_pixels=flags.max_pixels)), size)
         say(f"{file}: {len(files.paths)} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
 
 
@@ -261,7 +276,7 @@ def _draw(words: list[str]) -> None:
 def _name(problems: Sequence[str]) -> None:
     """Show the first ten of several problems."""
     for problem in problems[:10] if len(problems) > 1 else []:
-        say(f"  {problem}")
+        say(f"  {one_line(problem)}")
 
 
 ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache, "import": _import, "split": _split, "draw": _draw}

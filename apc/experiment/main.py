@@ -1,5 +1,6 @@
 """The way into an experiment from the command line."""
 
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -65,10 +66,11 @@ def space_experiment(name: str) -> Experiment:
     Its study, rows and best.toml are called space_NAME: search_NAME may be a script with settings of its own.
     """
     module = search_spaces.load(name)
-    plan = getattr(module, "PLAN", None)
+    plan = functools.partial(search_spaces.plan_of, module) if callable(getattr(module, "PLAN", None)) else None
+    plan = plan or getattr(module, "PLAN", None)
     return Experiment(
         name=f"space_{name}",
-        title=(module.__doc__ or name).strip().splitlines()[0].rstrip("."),
+        title=search_spaces.title_of(module),
         plan=plan,
         draw=None if plan else search_spaces.draw_of(module),
         space=getattr(module, "SPACE", None),
