@@ -188,6 +188,8 @@ class ImportFlags:
     """Bits of 64 in which the hashes of photographs that are alike may differ."""
     seed: int = 0
     """Seed of the lists."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _import(words: list[str]) -> None:
@@ -203,8 +205,8 @@ def _import(words: list[str]) -> None:
     named, source = str(flags.source[0]) if len(flags.source) == 2 else "", flags.source[-1]
     if named and named not in FORMATS:
         raise ValueError(f"the format is {named!r}; {choose_from(FORMATS, named)}")
-    wishes = Wishes(flags.classes, flags.separator, flags.labels, flags.take_unlabelled)
-    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    wishes = Wishes(flags.classes, flags.separator, flags.labels, flags.take_unlabelled, flags.max_pixels)
+    division = Division(flags.val, flags.group, flags.near, flags.seed, flags.max_pixels)
     try:
         lines = import_(
             named, source, flags.out, flags.images, wishes, division, copy=flags.copy, skip_broken=flags.skip_broken
@@ -235,6 +237,8 @@ class SplitFlags:
     """A CSV file with the columns image and GROUP, where the lists have no such column."""
     seed: int = 0
     """Seed of the lists."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
     replace: bool = False
     """Write new lists in place of train.csv and val.csv."""
 
@@ -243,7 +247,7 @@ def _split(words: list[str]) -> None:
     flags = parse(SplitFlags, words, "apc data split")
     from apc.data.splitting import Division, split
 
-    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    division = Division(flags.val, flags.group, flags.near, flags.seed, flags.max_pixels)
     say("\n".join(split(flags.root, flags.lists, flags.table, division, replace=flags.replace)))
 
 

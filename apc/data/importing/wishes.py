@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from apc.data.headers import LIMIT
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -15,3 +17,5 @@ class Wishes:
     """Heading of the column of labels in a table."""
     take_unlabelled: bool = False
     """Photographs that nothing is said of show none of the classes."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
