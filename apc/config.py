@@ -7,16 +7,21 @@ specification; a preset is a function that returns a Config, a variant is `repla
 
 import difflib
 import functools
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
+from errno import ENOENT
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from apc.escaping import short
 
 Pooling = Literal["average", "max", "top_k", "adaptive_k"]
 PATHS = ("root", "weights", "deeplab_weights")
 """Fields that name a folder or a file; a run's identity holds the fingerprints of their contents instead."""
-INF = float("inf")
+MOST = 10**9
+"""Of what is counted: more than anybody has."""
 
 
 class Between(NamedTuple):
@@ -43,10 +48,14 @@ class Config:
     """List of validation images below `root`."""
     data_seed: Annotated[int, Between(0, 2**31)] = 0
     """Seed of the drawn data set (pocket only); the run's own seed is `seed`."""
-    num_train: Annotated[int, Between(0, INF)] = 0
+    num_train: Annotated[int, Between(0, MOST)] = 0
     """Training images used, drawn with `seed`; 0 means all of them."""
-    num_val: Annotated[int, Between(0, INF)] = 0
+    num_val: Annotated[int, Between(0, MOST)] = 0
     """Validation images used, the first ones of the list; 0 means all of them."""
+    skip_broken: bool = False
+    """Leave out photographs of your own that cannot be decoded, and list them, instead of stopping at the first one."""
+    max_pixels: Annotated[int, Between(1, 10**12)] = 178_956_970
+    """Pixels a photograph or mask may have; larger ones are refused by their header, before any memory is taken."""
     image_size: Annotated[int, Between(16, 4096)] = 384
     """Side in pixels to which training images are resized (paper, section 4.1)."""
     eval_size: Annotated[int, Between(0, 4096)] = 0
@@ -62,11 +71,14 @@ class Config:
     small data, their proportions, under the other flags."""
     compat: Literal["fixed", "official"] = "fixed"
     """Slips of toco's and afa's official code that change training: mended, or made again: see
-    apc/methods/registry.py."""
+    docs/reference/methods.md."""
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
     """A plain ViT by its timm name, `pocket` for the tiny ViT of the embedded data, or `mit_b1`, AFA's own."""
     weights: str = ""
     """Encoder weights: a local .safetensors or .pth file, `timm`, `pocket` (embedded pre-training), or empty."""
+    normalization: str = ""
+    """Mean and standard deviation that pixels in [0,1] are normalised with: imagenet, inception (0.5 throughout), clip,
+    or six numbers, as local weights may need; empty takes those of the encoder's tag in timm."""
     pos_embed: Literal["keys", "torch"] = "keys"
     """Bicubic kernel that resamples position embeddings: `keys` as ViT-PCM and timm, `torch` as ToCo."""
     bilstm: bool = True
@@ -121,7 +133,7 @@ class Config:
     seed: Annotated[int, Between(0, 2**31)] = 0
     """Seed of initialisation, order, augmentation and dropout."""
     epochs: Annotated[int, Between(1, 100000)] = 15
-    """Passes over the training images, the frozen ones included (paper, section 4.1)."""
+    """Passes over the training images, the frozen ones and vit_pcm's second stage included (paper, section 4.1)."""
     frozen_epochs: Annotated[int, Between(0, 100000)] = 2
     """First epochs, in which the encoder does not learn (ViT-PCM; the paper's first two epochs)."""
     stage2_epochs: Annotated[int, Between(0, 100000)] = 0
@@ -146,9 +158,9 @@ class Config:
     """Course of the learning rate: `cosine` falls to 3 % at the end of the run, `poly` to 0 (AFA, ToCo)."""
     poly_power: Annotated[float, Between(0, 10)] = 0.9
     """Exponent of the `poly` schedule: 0.9 in ToCo, 1 in AFA."""
-    warmup_steps: Annotated[int, Between(0, INF)] = 0
+    warmup_steps: Annotated[int, Between(0, MOST)] = 0
     """Steps over which the learning rate rises to its value."""
-    grad_clip: Annotated[float, Between(0, INF)] = 0.0
+    grad_clip: Annotated[float, Between(0, 1e6)] = 0.0
     """Largest norm of the gradient; 0 is off."""
     amp: Literal["none", "bf16"] = "none"
     """Autocast of encoder and heads; losses and pooling stay in float32."""
@@ -170,20 +182,28 @@ class Config:
 
     def __post_init__(self) -> None:
         for name, hint in types().items():
-            _check_type(name, getattr(self, name), hint)
-            if hint is float:  # 1 and 1.0 are one setting and must have one identity
-                object.__setattr__(self, name, float(getattr(self, name)))
-        for name, (low, high) in bounds().items():
             value = getattr(self, name)
-            if not (low <= value <= high):
-                raise ValueError(f"{name} is {value}; it must lie between {low:g} and {high:g}")
+            _check_type(name, value, hint)
+            if name in bounds() and not (bounds()[name].low <= value <= bounds()[name].high):
+                low, high = bounds()[name]
+                told = short(float(value) if hint is float and abs(value) < 10**30 else value)
+                raise ValueError(f"{name} is {told}; it must lie between {low:g} and {high:g}")
+            if hint is float:  # 1 and 1.0 are one setting and must have one identity
+                object.__setattr__(self, name, float(value))
         if self.frozen_epochs > self.epochs:
             both = f"{self.frozen_epochs}; it cannot exceed epochs, which is {self.epochs}"
             raise ValueError(f"frozen_epochs is {both}")
+        normalization_of(self.normalization)
+        if self.seg_stride > self.image_size:
+            raise ValueError(
+                f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
+            )
         if self.compile and self.method == "afa":
             raise ValueError("compile is True; afa listens to the attention, which compiled blocks do not tell of")
-        if not self.decoder_blocks or list(self.decoder_blocks) != sorted(set(self.decoder_blocks)):
-            raise ValueError(f"decoder_blocks is {self.decoder_blocks}; give rising block numbers, such as 3 6 9 12")
+        blocks = self.decoder_blocks
+        if not blocks or list(blocks) != sorted(set(blocks)) or max(map(abs, blocks)) > 1000:
+            given = short(blocks)
+            raise ValueError(f"decoder_blocks is {given}; give rising block numbers, such as 3 6 9 12")
 
     @property
     def scored_size(self) -> int:
@@ -207,19 +227,43 @@ def bounds() -> dict[str, Between]:
 def _check_type(name: str, value: Any, hint: Any) -> None:
     if get_origin(hint) is tuple:
         if not isinstance(value, tuple) or any(isinstance(v, bool) or not isinstance(v, int) for v in value):
-            raise ValueError(f"{name} is {value!r}; it must be whole numbers, such as 3 6 9 12")
+            raise ValueError(f"{name} is {short(value)}; it must be whole numbers, such as 3 6 9 12")
     elif get_origin(hint) is Literal:
         if value not in get_args(hint):
-            close = difflib.get_close_matches(str(value), [str(c) for c in get_args(hint)], n=1)
+            close = difflib.get_close_matches(short(value, quoted=False), [str(c) for c in get_args(hint)], n=1)
             meant = f" (did you mean {close[0]}?)" if close else ""
-            raise ValueError(f"{name} is {value!r}; choose from {', '.join(map(str, get_args(hint)))}{meant}")
+            raise ValueError(f"{name} is {short(value)}; choose from {', '.join(map(str, get_args(hint)))}{meant}")
     elif hint is bool or hint is str:
         if not isinstance(value, hint):
-            raise ValueError(f"{name} is {value!r}; it must be a {hint.__name__}")
+            raise ValueError(f"{name} is {short(value)}; it must be a {hint.__name__}")
+        if isinstance(value, str) and set(value) & {"\0", "\n", "\r"}:
+            raise ValueError(f"{name} is {short(value)}; it must be one line")
     elif hint is int or hint is float:
         kinds = (int,) if hint is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or value != value:
-            raise ValueError(f"{name} is {value!r}; it must be a {'whole ' if hint is int else ''}number")
+            raise ValueError(f"{name} is {short(value)}; it must be a {'whole ' if hint is int else ''}number")
+
+
+NORMALIZATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+"""Mean and standard deviation of red, green and blue by the names that timm calls them."""
+
+
+def normalization_of(text: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and standard deviation that a `normalization` names; None where it is empty."""
+    if not text or text in NORMALIZATIONS:
+        return NORMALIZATIONS.get(text)
+    wanted = f"choose from {', '.join(NORMALIZATIONS)}, or give six numbers, mean and standard deviation of each colour"
+    try:
+        numbers = tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError(f"normalization is {text!r}; {wanted}") from None
+    if len(numbers) != 6 or not all(0 <= n <= 1 for n in numbers) or not all(numbers[3:]):
+        raise ValueError(f"normalization is {text!r}; {wanted}, from 0 to 1")
+    return numbers[:3], numbers[3:]
 
 
 def pocket() -> Config:
@@ -289,9 +333,9 @@ def fields_of(values: Mapping[str, Any], source: str) -> dict[str, Any]:
     names = [f.name for f in fields(Config)]
     for key in values:
         if key not in names:
-            close = difflib.get_close_matches(key, names, n=1)
+            close = difflib.get_close_matches(short(key, quoted=False), names, n=1)
             meant = f"; did you mean {close[0]}?" if close else f"; the fields are {', '.join(names)}"
-            raise ValueError(f"{source}: there is no field {key!r}{meant}")
+            raise ValueError(f"{source}: there is no field {short(key)}{meant}")
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
 
 
@@ -303,12 +347,29 @@ def from_dict(values: Mapping[str, Any], base: Config | None = None, source: str
 def from_toml(path: str | Path, base: Config | None = None) -> Config:
     """Config from a TOML file of fields, such as best.toml; keys it lacks keep `base`'s values."""
     try:
-        values = tomllib.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ValueError(f"{path}: {'there is no such file' if error.errno == ENOENT else error.strerror}") from None
+    except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not a TOML file ({error})") from None
-    return from_dict(values, base, source=str(path))
+    return from_dict(_parsed(text, str(path)), base, source=str(path))
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    """The TOML of a file; ValueError names `source` where it is none."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{source}: not a TOML file ({short(error, quoted=False, most=200)})") from None
+    except RecursionError:
+        raise ValueError(f"{source}: not a file of fields; its values are nested too deep") from None
+    except ValueError:  # Python reads no number of more than 4,300 digits
+        found = _ENDLESS.search(text)
+        raise ValueError(f"{source}: {found[1] if found else 'a value'} is a number of too many digits") from None
+
+
+_ENDLESS = re.compile(r"^[ \t]*([\w-]+)[ \t]*=[^\n]*?[0-9a-fA-F_]{3000}", re.M)
+"""A field with a number so long that Python does not read it."""
 
 
 def to_dict(cfg: Config) -> dict[str, Any]:

@@ -27,8 +27,8 @@ def set_threads(count: int) -> None:
     """Let torch use `count` threads on the CPU; 0 leaves it its own choice: one a core, or OMP_NUM_THREADS."""
     import torch
 
-    if count < 0:
-        raise ValueError(f"threads is {count}; give 1 or more, or 0 for a thread a core")
+    if not 0 <= count <= 4096:
+        raise ValueError(f"threads is {count}; give 1 to 4096, or 0 for a thread a core")
     if count:
         torch.set_num_threads(count)
 

@@ -24,6 +24,10 @@ _TEX = {
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
 }
 
+_ENDLESS = re.compile(r"\S{400,}")
+LONGEST = 2000
+"""Characters of an error that are shown: enough for every list of choices."""
+
 Cell = TypeVar("Cell")
 
 
@@ -34,8 +38,33 @@ def printable(text: str) -> str:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a text that may hold names, on stdout or stderr."""
-    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+    """Print a text that may hold names, on stdout or, in one line, on stderr."""
+    print(one_line(text) if error else printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def one_line(text: str) -> str:
+    """A sentence in one line, printable, whatever line breaks its names have; their blanks stay as they are."""
+    return " ".join(printable(text).split("\n"))
+
+
+def complain(sentence: str) -> None:
+    """Say on stderr what is wrong: one line, whatever the names in it, and of what is very long the ends."""
+    line = _ENDLESS.sub(lambda word: f"{word[0][:100]}...{word[0][-40:]}", " ".join(sentence.splitlines()))
+    say(
+        line if len(line) <= LONGEST else f"{line[:LONGEST]}... (and {len(line) - LONGEST:,} characters more)",
+        error=True,
+    )
+
+
+def short(value: object, *, quoted: bool = True, most: int = 60) -> str:
+    """A value in a sentence, as Python writes it or as it is, in a line and of so many characters at most."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**30:
+        return "a number beyond all"  # of more than 4,300 digits Python writes none
+    try:
+        text = in_a_line(repr(value) if quoted else value)
+    except (ValueError, RecursionError):  # such a number in a list, or a list in a list in a list
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def in_a_line(text: object) -> str:

@@ -2,28 +2,92 @@
 
 import errno
 import hashlib
+import itertools
 import os
+import re
+import shutil
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+_PART = re.compile(r"\.apc-(?P<machine>.+)\.(?P<process>\d+)\.\d+")
+_numbers = itertools.count()
+
+ABANDONED = 3600.0  # seconds without a change after which the part of another machine's process is nobody's
+
+
+@cache
+def _machine() -> str:
+    """Where a process's number means that process: the machine, and which of its containers."""
+    space = Path("/proc/self/ns/pid")
+    return os.uname().nodename + (f"-{space.stat().st_ino}" if space.exists() else "")
+
+
+def part_in(folder: Path) -> Path:
+    """A new name in `folder` for what is only half there: it says whose it is, so that `sweep` knows it, and is short,
+    however long the name is that it will get."""
+    return folder / f".apc-{_machine()}.{os.getpid()}.{next(_numbers)}"
+
+
+def is_part(path: Path) -> bool:
+    """Whether a file or folder is one that `part_in` has named."""
+    return bool(_PART.fullmatch(path.name))
+
+
+def sweep(*folders: Path, below: bool = False, abandoned: float = ABANDONED) -> None:
+    """Remove from `folders`, and with `below` from all below them, the parts of processes that were killed.
+
+    Of one of another machine all that is known is that it changed nothing for `abandoned` seconds.
+    """
+    if below:
+        folders = tuple(Path(place) for folder in folders for place, _, _ in os.walk(folder))
+    for folder in folders:
+        with suppress(OSError):  # there is no such folder, or it is somebody else's
+            for part in filter(is_part, list(folder.iterdir())):
+                with suppress(OSError):  # gone by now
+                    if _is_nobodys(part, abandoned):
+                        shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def _is_nobodys(part: Path, abandoned: float) -> bool:
+    """Whether the process that writes a part is gone, as far as this machine can tell."""
+    named = _PART.fullmatch(part.name)
+    assert named
+    if named["machine"] == _machine():
+        try:
+            os.kill(int(named["process"]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+    return time.time() - part.stat().st_mtime > abandoned
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """An OSError inside names `path`: of a write to a full disk the system says no name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A name to write to, which becomes `path` at the end and is removed where anything fails, so that a reader, or a
     crash, sees the old file or the new one and nothing between. Of a full disk the OSError names `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        part.unlink(missing_ok=True)
+    with named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = part_in(path.parent)
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -36,7 +100,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 def require_writable(folder: Path) -> None:
     """ValueError where files cannot be written below `folder`, before anything long has started."""
-    probe = folder / f".probe.{os.getpid()}"
+    probe = part_in(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -53,7 +117,7 @@ PROBE = 2**22  # bytes: a run whose state is larger tells of a full disk itself
 
 def storage_fault(runs: Path) -> str:
     """Why nothing more can be written below `runs`; empty where it can."""
-    probe = runs / f".probe.{os.getpid()}"
+    probe = part_in(runs)
     try:
         with open(probe, "wb") as file:
             file.write(bytes(PROBE))

@@ -16,7 +16,7 @@ import apc
 from apc import api, config
 from apc.cli import data, doctor, evaluate, export, predict, report, status, train
 from apc.experiment.config_flags import parts
-from apc.experiment.flags import Amount, Place, Workers
+from apc.experiment.flags import Amount, Choosing, Place, Workers
 from apc.flags import Flag, documented, flag_of
 from apc.runs import folder, rows, scores
 from apc.search.spaces import SearchSettings
@@ -178,7 +178,13 @@ def command_line_page() -> list[str]:
     for command, kind in VERBS.items():
         text += ["", f"## `{command}`", "", *paragraphs(kind), *flags_table(kind)]
     text += ["", "## Scripts of `experiments/` and `apc search SPACE`", ""]
-    for kind, of in ((Amount, ""), (Place, ""), (Workers, ""), (SearchSettings, "Of a space that Optuna searches: ")):
+    for kind, of in (
+        (Amount, ""),
+        (Choosing, ""),
+        (Place, ""),
+        (Workers, ""),
+        (SearchSettings, "Of a space that Optuna searches: "),
+    ):
         text += ["", of + " ".join(paragraphs(kind)), *flags_table(kind)]
     text += ["", "### Scripts", *table(["script", "what it is"], scripts())]
     return text

@@ -18,7 +18,7 @@ from dataclasses import dataclass, fields
 from types import ModuleType
 from typing import Annotated
 
-from apc.escaping import say
+from apc.escaping import complain
 from apc.experiment import pictures as pictured
 from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if dry and loaded:
             _tell(loaded, flags, words)
     except ValueError as error:
-        say(f"{NAME}: {error}", error=True)
+        complain(f"{NAME}: {error}")
         return 2
     failed = 0
     for name, steps in () if dry else loaded.items():

@@ -34,11 +34,11 @@ PAPER = "paper's setting"
 COLUMNS = ("tune_miou", "held_miou", "miou", "miou_crf", "test_miou")
 
 
-def plan_of_best(results: Path, dataset: str) -> Plan:
+def plan_of_best(results: Path, dataset: str, by: str = "") -> Plan:
     """The paper's setting and what both searches chose, as they left it in best.toml."""
     labels, settings = [PAPER], [joint.FIRST[0]]
     for label, name in (("joint search", JOINT.name), ("staged search", STAGED.name)):
-        best = tomllib.loads((results / name / f"{dataset}.best.toml").read_text())
+        best = tomllib.loads((results / f"{name}{by}" / f"{dataset}.best.toml").read_text())
         chosen = {knob: best[knob] for knob in joint.SPACE}
         if chosen in settings:  # one row of the table, under all its names
             labels[settings.index(chosen)] += f" and {label}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from apc.config import voc
-from apc.escaping import say
+from apc.escaping import complain
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
 from apc.reporting.published import printed_cells, published
@@ -33,7 +33,7 @@ def sizes(image_size: int, patch: int) -> list[int]:
     return list(dict.fromkeys(max(int(image_size * part / 12 / patch + 0.5), 1) * patch for part in TWELFTHS))
 
 
-def at_sizes(result: Result, runs: Path) -> Result:
+def at_sizes(result: Result, runs: Path, root: str) -> Result:
     """A row of the table for each size, its runs those of the paper's setting scored at that size."""
     from apc.evaluation.remeasure import at_size, measured_once
     from apc.methods.checkpoint import load_model
@@ -44,10 +44,10 @@ def at_sizes(result: Result, runs: Path) -> Result:
         try:
             method, cfg, _ = load_model(runs / row.run)
         except ValueError as error:
-            say(f"not measured: {error}", error=True)
+            complain(f"not measured: {error}")
             continue
         for size in sizes(cfg.image_size, method.encoder.patch):
-            if scores := measured_once(row, runs, f"size_{size}", at_size(size)):
+            if scores := measured_once(row, runs, root, f"size_{size}", at_size(size)):
                 rows_at.setdefault(size, []).append(_shown_at(row, size, scores))
     table: Result = [(Point(str(size), {"eval_size": size}), rows) for size, rows in sorted(rows_at.items())]
     return [*table, *([(Point("training", {}), failed)] if failed else [])]

@@ -40,12 +40,12 @@ def peers(base: Config) -> dict[str, dict[str, Any]]:
     return {name: proportioned(base, name) | SCORED for name in PEERS}
 
 
-def over_scales(result: Result, runs: Path) -> Result:
+def over_scales(result: Result, runs: Path, root: str) -> Result:
     """The rows with the scores of their checkpoints as the mean over scales and flips."""
     from apc.evaluation.remeasure import multi_scale
     from apc.experiment.measure import measured_result
 
-    return measured_result(result, runs, "multi_scale", multi_scale)
+    return measured_result(result, runs, root, "multi_scale", multi_scale)
 
 
 EXPERIMENT = Experiment(

@@ -25,7 +25,7 @@ SCORED = {"vit": "miou", "hv_bilstm": "miou", "crf": "miou_crf", "akp": "miou_cr
 """The score that the paper's row stands for: `ladder_miou`."""
 
 
-def ladder(result: Result, runs: Path) -> Result:
+def ladder(result: Result, runs: Path, root: str) -> Result:
     """The table's five rows: those of the runs, and the second row's runs once more, scored after the CRF."""
     rows = {point.label: (point, runs_of_row) for point, runs_of_row in result}
     if "hv_bilstm" in rows:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from apc.methods.base import Method
 
 
-def cosines(result: Result, runs: Path) -> Result:
+def cosines(result: Result, runs: Path, root: str) -> Result:
     """The rows with the distances of their checkpoints."""
     from apc import data
     from apc.evaluation.class_distances import distances
@@ -37,7 +37,7 @@ def cosines(result: Result, runs: Path) -> Result:
         assert isinstance(method, APC)
         return {"metrics": distances(method, data.load(cfg, "val"), cfg, device)}
 
-    return measured_result(result, runs, "cosine", measure)
+    return measured_result(result, runs, root, "cosine", measure)
 
 
 ROWS = {"without_pcl": AKP, "with_pcl": APC}

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOMS = [
-    ["config", "escaping", "files", "parallel", "devices", "flags"],
+    ["escaping"],
+    ["config", "files", "parallel", "devices", "flags"],
+    ["folders"],
     ["data", "runs"],
     ["models", "reporting"],
     ["methods"],

@@ -48,7 +48,7 @@ def test_an_import_that_points_up_or_sideways_is_told_with_its_line_wherever_it_
         apc__config="",
     )
     (root / "apc" / "__init__.py").write_text("from apc.config import Config\n")
-    ground = "config, escaping, files, parallel, devices, flags"
+    ground = "escaping, config, files, parallel, devices, flags, folders"
     assert forbidden(root) == [
         f"apc/data/voc.py, line 1, imports apc.runs.rows; data may import {ground}",
         f"apc/models/crf.py, line 4, imports apc.evaluation.miou; models may import {ground}, data, runs",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config, from_dict
+from apc.runs.scores import CHOOSERS, Chooser
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -61,18 +62,21 @@ def train(
     threads: int = 1,
     crf_workers: int = 0,
     report: Callable[[dict[str, float]], None] | None = None,
+    choose: Chooser = "val",
 ) -> Run:
     """Train one setting and score it on the validation images; a finished run is returned as it is stored.
 
     What was stopped goes on from its last epoch, and to the bit as if it had not been stopped. torch is left with
     `threads` threads on the CPU (0: one a core; another number changes last digits). `crf_workers` processes run the
     CRF of the final scoring; a script that has any needs `if __name__ == "__main__":`. `report` hears a flat dict
-    after every epoch, and the final scores. ValueError for what the data, the weights or the machine cannot have,
-    before anything is trained; FloatingPointError with its terms for a loss that is not finite.
+    after every epoch, and the final scores. `choose` is what the epoch in `best/` is chosen by, where `eval_every`
+    scores epochs: all masks (`val`), those of every second photograph (`half`) or image labels alone (`labels`).
+    ValueError for what the data, the weights or the machine cannot have, before anything is trained;
+    FloatingPointError with its terms for a loss that is not finite.
 
     >>> run = apc.train(apc.pocket(), runs="runs")
     >>> sorted(run.metrics)[:3]
-    ['held_miou', 'high_share', 'labelled_miou']
+    ['branch_agreement', 'crf_agreement', 'entropy']
     """
     from apc.devices import device_of, set_threads
     from apc.files import require_writable
@@ -83,7 +87,7 @@ def train(
     device, below = device_of(device), Path(runs).resolve()
     weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     require_writable(below)
-    row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers)
+    row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers, by=CHOOSERS[choose])
     return Run(Path(runs) / row.run, row)
 
 
@@ -126,6 +130,7 @@ def evaluate(
     import pandas as pd
 
     from apc import data
+    from apc.data import agreement
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import outcome
@@ -147,6 +152,7 @@ def evaluate(
         raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
     if all(val.mask(i) is None for i in range(len(val))):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+    agreement.tell(agreement.require_scorable(val, cfg))
     cost = Cost()
     counts = score(loaded.method, val, cfg, asked, Scoring(loaded.device, crf_workers, cost=cost))
     found = outcome(counts, passes, cost, cfg, loaded.classes)
@@ -165,6 +171,11 @@ def predict(
     branch: str = "decoder",
     labels: str = "",
     only: Sequence[str] = ("masks", "overlays", "heatmaps", "contact_sheet"),
+    formats: Sequence[str] = ("masks",),
+    shapes: str = "masks",
+    image_url: str = "/data/local-files/?d=",
+    tile: int = 0,
+    overlap: int = 64,
     device: str = "auto",
     crf_workers: int = 0,
 ) -> "DataFrame":
@@ -172,9 +183,13 @@ def predict(
 
     `out/masks/NAME.png` holds class numbers (H,W) at the photograph's own size, in VOC's colours; apc/prediction says
     what else lies there, of which `only` names the kinds. Columns: `image`, `mask` (below `out`), `labels`, `classes`
-    found, `confidence` from 0 to 1, `percent_<class>` of the pixels. `eval_size` in pixels and `crf` default to the
+    found, `confidence` from 0 to 1, `percent_<class>` of the pixels, `score_<class>`, the mean probability of those
+    pixels, NaN where there are none. `eval_size` in pixels and `crf` default to the
     model's own. `labels` are class names, such as "cat dog", or a CSV file with the columns image,labels: other
-    classes are ruled out. The same call goes on where it was stopped. A photograph that cannot be decoded is left out
+    classes are ruled out. `formats` are files for labelling tools beside the masks: coco, label-studio, cvat; `shapes`
+    of them are masks or polygons, and `image_url` stands before a photograph's path in Label Studio. Photographs above
+    `tile` pixels go through the network in tiles that overlap by `overlap`; 0 shows every one as a whole.
+    The same call goes on where it was stopped. A photograph that cannot be decoded is left out
     and named in a warning; ValueError for a folder `out` of other settings or of anybody else.
 
     >>> summary = apc.predict(run, "photos", out="predictions", only=["masks"])
@@ -185,11 +200,13 @@ def predict(
 
     from apc.files import file_fingerprint
     from apc.prediction import predict as prediction
+    from apc.prediction.annotations import asked_for, write_annotations
     from apc.prediction.output_folder import settings_of
     from apc.prediction.photographs import gather, image_labels
+    from apc.prediction.tiles import require_tile
     from apc.runs.folder import ModelFolder
 
-    where = Path(out)
+    where, asked = Path(out), asked_for(formats, shapes, image_url)
     settings_of(where)  # refuses a folder of anybody else's
     places = [photographs] if isinstance(photographs, str | os.PathLike) else photographs
     gathered = gather([Path(place) for place in places], where)
@@ -198,15 +215,19 @@ def predict(
     cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "predict")
     if cfg.scored_size % (patch := loaded.method.encoder.patch):
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
+    require_tile(tile, overlap, cfg.scored_size)
     allowed = image_labels(labels, loaded.classes, gathered)
     fingerprint = file_fingerprint(str(ModelFolder(loaded.folder).weights))
-    job = prediction.Job(loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers)
-    rows, broken = prediction.predict(job, gathered, allowed, where)
+    job = prediction.Job(
+        loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers, tile, overlap
+    )
+    rows, predicted, broken = prediction.predict(job, gathered, allowed, where)
+    write_annotations(asked, predicted, rows, loaded.classes, fingerprint, where)
     for sentence in broken:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
-    numbers = [name for name in frame.columns if name == "confidence" or name.startswith("percent_")]
-    return frame.astype(dict.fromkeys(numbers, float))
+    numbers = [name for name in frame.columns if name == "confidence" or name.startswith(("percent_", "score_"))]
+    return frame.replace({name: {"": None} for name in numbers}).astype(dict.fromkeys(numbers, float))
 
 
 def _loaded(model: Model | Run | PathLike, device: str) -> Model:

@@ -72,7 +72,8 @@ def search(
 
     objectives = how.objectives if how else ("miou",)
     resources = resources or Resources()
-    view: View = Progress(name, objectives[0]) if progress else NoView()
+    runs_a_trial = len(seeds) if callable(proposals) else 1
+    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial) if progress else NoView()
     if callable(proposals):
         assert how is not None
         definition = StudyDefinition(

@@ -1,18 +1,23 @@
-"""`apc data`: prepare VOC and COCO, check what is there, decode images ahead of training, draw the miniature."""
+"""`apc data`: prepare VOC and COCO, check what is there, import what other tools say, divide it into
+lists, decode images ahead of training, draw the miniature."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from apc.escaping import say
-from apc.flags import POSITIONAL, parse
+from apc.config import default_of
+from apc.escaping import one_line, say
+from apc.flags import POSITIONAL, Flag, choose_from, parse
 
+LIMIT: int = default_of("max_pixels")
 USAGE = """apc data: the paper's data sets and your own photographs, ready for training
 
   apc data prepare voc|coco --root DIR        lists, masks and labels below DIR/apc; the originals stay as they are
   apc data check voc|coco|folder --root DIR   read every file to its end; exit code 2 where something is wrong
   apc data cache voc|coco|folder --root DIR   decode the training images once, so that training waits for no JPEG
+  apc data import [FORMAT] SOURCE --out DIR   labels of other tools and tables as a folder of photographs
+  apc data split --root DIR                   train.csv and val.csv: groups together, classes in equal shares
   apc data draw --root DIR                    the embedded miniature as a folder of photographs, to try things on
 """
 
@@ -42,7 +47,9 @@ class PrepareFlags:
     download: bool = False
     """Fetch what is missing from the official archives: 3.5 GB for voc, 20 GB for coco."""
     partial: bool = False
-    """Take a set that is not whole; its rows say so."""
+    """Take a set that is not whole, without the photographs that cannot be decoded; its rows say so."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _prepare(words: list[str]) -> None:
@@ -58,13 +65,15 @@ def _prepare(words: list[str]) -> None:
     if flags.download:
         module.download(root)
     try:
-        module.prepare(root, partial=flags.partial)
+        module.prepare(root, partial=flags.partial, max_pixels=flags.max_pixels)
     except preparing.BadFiles as error:
         _name(error.problems)
         raise
     manifest = prepared.manifest(str(root), dataset)
     for split, counts in manifest.counts.items():
         print(f"{split}.csv: " + ", ".join(f"{count} {subset}" for subset, count in counts.items()))
+    for note in prepared.notes_of(str(root), dataset):
+        say(note)
     parts = [name for name, whole in manifest.whole.items() if not whole]
     print(f"not whole: {', '.join(parts)}; every row says so" if parts else "complete")
     say(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {root}`")
@@ -80,6 +89,10 @@ class CheckFlags:
     """Folder of the data set."""
     lists: tuple[Path, ...] = (Path("train.csv"), Path("val.csv"))
     """Lists whose files are read."""
+    skip_broken: bool = False
+    """Only list photographs that cannot be decoded, as `apc train --skip-broken` leaves them out."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _check(words: list[str]) -> None:
@@ -87,7 +100,10 @@ def _check(words: list[str]) -> None:
     from apc.data.checking import check as look
     from apc.data.preparing import BadFiles
 
-    summary, problems = look(flags.dataset, str(flags.root), list(map(str, flags.lists)))
+    lists = list(map(str, flags.lists))
+    summary, problems = look(
+        flags.dataset, str(flags.root), lists, skip_broken=flags.skip_broken, max_pixels=flags.max_pixels
+    )
     say(summary)
     if problems:
         _name(problems)
@@ -107,6 +123,8 @@ class CacheFlags:
     """Side in pixels; default: the one `apc train` uses for the data set."""
     lists: tuple[Path, ...] = (Path("train.csv"),)
     """Lists whose images are decoded."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
 
 
 def _cache(words: list[str]) -> None:
@@ -118,8 +136,99 @@ def _cache(words: list[str]) -> None:
     cfg = PRESETS[flags.dataset]()
     size = replace(cfg, image_size=flags.image_size or cfg.image_size).image_size
     for files in [data.files(flags.dataset, str(flags.root), str(name)) for name in flags.lists]:
-        file = build(files, size)
+        file = build(files._replace(how=files.how._replace(max_pixels=flags.max_pixels)), size)
         say(f"{file}: {len(files.paths)} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportFlags:
+    """Make a folder of photographs of what a labelling tool or a spreadsheet says: coco, labelme, label-studio, cvat
+    (masks with labelmap.txt), voc, csv, masks or folders (one a class), found out where FORMAT is left out.
+
+    Lists that the source has (train, valid, test, ImageSets) stay; where it has none for validation, one is drawn.
+    """
+
+    what: Annotated[tuple[Path, ...], Flag(positional=True, metavar="[FORMAT] SOURCE")] = ()
+    """A folder, a file or a ZIP archive, with its format before it where that is not clear."""
+    out: Path
+    """A new or an empty folder."""
+    images: Path | None = None
+    """Folder of the photographs, where they do not lie with the labels."""
+    classes: tuple[str, ...] = ()
+    """Class names in the order of their numbers; default: as the source has them."""
+    separator: str = ""
+    """Sign between several labels in a cell of a table; default: found out."""
+    take_unlabelled: bool = False
+    """Take photographs of which nothing is said as showing none of the classes; otherwise they are left out."""
+    skip_broken: bool = False
+    """Leave out photographs and masks that cannot be used; otherwise one of them stops the import."""
+    copy: bool = False
+    """Copy photographs; otherwise they are second names of the same files, where the disk allows that."""
+    val: float = 0.2
+    """Share of the validation list, where the source has none."""
+    group: str = ""
+    """Photographs that stay in one list: folder, near (alike by a perceptual hash) or a column of the table."""
+    near: int = 6
+    """Bits of 64 in which the hashes of photographs that are alike may differ."""
+    seed: int = 0
+    """Seed of the lists."""
+
+
+def _import(words: list[str]) -> None:
+    flags = parse(ImportFlags, words, "apc data import")
+    from apc.data.importing.formats import FORMATS
+    from apc.data.importing.importing import import_
+    from apc.data.importing.wishes import Wishes
+    from apc.data.preparing import BadFiles
+    from apc.data.splitting import Division
+
+    if len(flags.what) not in (1, 2):
+        raise ValueError("SOURCE is missing; apc data import --help tells what it is")
+    named, source = str(flags.what[0]) if len(flags.what) == 2 else "", flags.what[-1]
+    if named and named not in FORMATS:
+        raise ValueError(f"the format is {named!r}; {choose_from(FORMATS, named)}")
+    wishes = Wishes(flags.classes, flags.separator, flags.take_unlabelled)
+    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    try:
+        lines = import_(
+            named, source, flags.out, flags.images, wishes, division, copy=flags.copy, skip_broken=flags.skip_broken
+        )
+    except BadFiles as error:
+        _name(error.problems)
+        raise
+    say("\n".join(lines))
+    say(f"{flags.out}: `apc data check folder --root {flags.out}`, then `apc train folder --root {flags.out}`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFlags:
+    """Divide the photographs of your lists into train.csv and val.csv: groups stay together, classes get equal shares,
+    and those that are scored have masks, where any has."""
+
+    root: Path
+    """Folder of the photographs."""
+    lists: tuple[Path, ...] = (Path("train.csv"), Path("val.csv"))
+    """Lists whose photographs are divided."""
+    val: float = 0.2
+    """Share of val.csv."""
+    group: str = ""
+    """Photographs that stay together: folder, near (alike by a perceptual hash) or a column of the lists."""
+    near: int = 6
+    """Bits of 64 in which the hashes of photographs that are alike may differ."""
+    table: Path | None = None
+    """A CSV file with the columns image and GROUP, where the lists have no such column."""
+    seed: int = 0
+    """Seed of the lists."""
+    replace: bool = False
+    """Write new lists in place of train.csv and val.csv."""
+
+
+def _split(words: list[str]) -> None:
+    flags = parse(SplitFlags, words, "apc data split")
+    from apc.data.splitting import Division, split
+
+    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    say("\n".join(split(flags.root, flags.lists, flags.table, division, replace=flags.replace)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +260,7 @@ def _draw(words: list[str]) -> None:
 def _name(problems: Sequence[str]) -> None:
     """Show the first ten of several problems."""
     for problem in problems[:10] if len(problems) > 1 else []:
-        say(f"  {problem}")
+        say(f"  {one_line(problem)}")
 
 
-ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache, "draw": _draw}
+ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache, "import": _import, "split": _split, "draw": _draw}

@@ -33,6 +33,9 @@ class EvaluateFlags:
     """squash to a square, or keep the aspect with the size as the long side."""
     multi_scale: tuple[float, ...] | None = None
     """Add the mean of the probabilities over these scales, plain and flipped; no number: 0.5 to 1.5."""
+    combine: tuple[Literal["mean", "max"], ...] = ("mean",)
+    """With --multi-scale: the mean, or max, the greatest of the decoder's logits over scales, a scale's flips summed,
+    as ToCo and AFA are published."""
     branches: tuple[Literal["decoder", "patch"], ...] = ("decoder", "patch")
     """Outputs that are scored."""
     image_labels: tuple[Literal["without", "with"], ...] = ("without", "with")
@@ -61,6 +64,7 @@ class EvaluateFlags:
             [aspect == "keep" for aspect in self.aspect],
             scales,
             ["", *(name for name in self.crf if name != "none")],
+            self.combine,
         )
 
     @property
@@ -81,6 +85,8 @@ def _check(flags: EvaluateFlags) -> None:
     """ValueError for what can be known before anything is loaded."""
     if not flags.protocols:
         raise ValueError("branches, image_labels and aspect need one value at least")
+    if "max" in flags.combine and (flags.multi_scale is None or "decoder" not in flags.branches):
+        raise ValueError("combine is max; that is of the decoder's logits over scales: name them with --multi-scale")
     if flags.crf_workers < 0:
         raise ValueError(f"crf_workers is {flags.crf_workers}; give 1 or more, or 0 for none")
     if flags.out and (flags.out.suffix != ".json" or flags.out.is_dir()):
@@ -94,6 +100,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
 
     from apc import data
     from apc.config import from_dict, without_paths
+    from apc.data import agreement
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import class_table, outcome, save, table
@@ -118,6 +125,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     masked = any(split.mask(i) is not None for i in range(len(split)))
     if not masked and (flags.out or not flags.export_submission):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+    agreement.tell(agreement.require_scorable(split, cfg))
     submitted = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch][-1:]
     kept = submission(flags.export_submission, split.names, classes) if flags.export_submission else nullcontext()
 

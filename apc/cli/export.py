@@ -1,7 +1,5 @@
 """`apc export`: a finished run as a folder to give away."""
 
-import os
-import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +31,7 @@ def command(words: list[str]) -> None:
     if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
         raise ValueError(f"{flags.out}: holds files that `apc export` did not write; give another --out")
     from apc.files import require_writable
+    from apc.folders import replaced
     from apc.methods.checkpoint import load_model, save_model
     from apc.reporting.model_card import at_best_epoch, model_card
 
@@ -46,13 +45,9 @@ def command(words: list[str]) -> None:
     if of_best:
         row, epoch = at_best_epoch(row)
     require_writable(out.parent)
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
+    with replaced(out) as part:
         save_model(part, method, _public(cfg), classes)
         ModelFolder(part).card.write_text(model_card(row, out.name, flags.license, epoch), encoding="utf-8")
-        _replace(out, part)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     say(f"{flags.out}: {', '.join(sorted(FILES))}; try it with `apc predict {flags.out} photos/ --out predictions`")
 
 
@@ -61,17 +56,3 @@ def _public(cfg: Config) -> Config:
     train_list, val_list = (Path(n).name if Path(n).is_absolute() else n for n in (cfg.train_list, cfg.val_list))
     root, weights, deeplab = (Path(path).name for path in (cfg.root, cfg.weights, cfg.deeplab_weights))
     return replace(cfg, root=root, weights=weights, deeplab_weights=deeplab, train_list=train_list, val_list=val_list)
-
-
-def _replace(out: Path, part: Path) -> None:
-    """Put the folder `part` in the place of `out`; whatever fails, one of the two is there, whole."""
-    old = part.with_name(f"{part.name}.old")
-    if out.exists():
-        os.rename(out, old)
-    try:
-        os.rename(part, out)
-    except BaseException:  # Ctrl-C too
-        if old.exists():
-            os.rename(old, out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from apc import __version__
-from apc.escaping import say
+from apc.escaping import complain
 
 USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervised segmentation from image labels
 
@@ -74,7 +74,7 @@ def _again(verb: str) -> str:
 
 def fail(sentence: str) -> int:
     """Say in one sentence on stderr what is wrong with the input; returns exit code 2."""
-    say(f"apc: {sentence}", error=True)
+    complain(f"apc: {sentence}")
     return 2
 
 

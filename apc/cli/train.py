@@ -7,8 +7,10 @@ from pathlib import Path
 
 from apc.config import PRESETS, Config
 from apc.escaping import say
+from apc.experiment import small_folders
 from apc.experiment.config_flags import add_all_fields, config_of, preset_of
 from apc.flags import CommandLine, runs_folder, taken
+from apc.runs.scores import Chooser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,8 @@ class TrainFlags:
     """Folder that keeps the runs (default: $APC_RUNS, or runs)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
+    choose: Chooser = "val"
+    """By what the epoch kept in best/ is chosen (with --eval-every): masks, every second mask, image labels alone."""
     threads: int = 1
     """Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits."""
 
@@ -43,8 +47,19 @@ def command(words: list[str]) -> None:
 
     if not cfg.weights:
         print("no --weights: the encoder starts from random numbers", flush=True)
+    if cfg.stage2_epochs:
+        first = cfg.epochs - cfg.stage2_epochs
+        print(f"epochs: {cfg.epochs}, {first} of vit_pcm and then {cfg.stage2_epochs} of its DeepLab", flush=True)
+    if few := small_folders.told(cfg):
+        print(few, flush=True)
     run = train(
-        cfg, runs=flags.runs, device=flags.device, threads=flags.threads, report=_print_epoch, crf_workers=cores()
+        cfg,
+        runs=flags.runs,
+        device=flags.device,
+        threads=flags.threads,
+        report=_print_epoch,
+        crf_workers=cores(),
+        choose=flags.choose,
     )
     say(f"\n{_scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
 
@@ -64,7 +79,8 @@ def _next(cfg: Config, folder: Path) -> str:
     if not any(scored):
         del commands[f"apc eval {run}"]
         where = f" below {cfg.root}/masks" if cfg.dataset == "folder" else ""
-        lines = [f"no validation image has a mask{where}, so there is no mIoU: look at what it finds", ""]
+        instead = "compare label_rule, and look at what it finds"
+        lines = [f"no validation image has a mask{where}, so there is no mIoU: {instead}", ""]
     elif not all(scored):
         bare = f"{scored.count(False)} of {len(scored)} validation images have no mask"
         lines = [f"{bare}; the scores are of the others", ""]
@@ -73,9 +89,13 @@ def _next(cfg: Config, folder: Path) -> str:
     return "\n".join([*lines, *(f"  {command:{wide}}  # {purpose}" for command, purpose in commands.items())])
 
 
+_OF_THE_LINE = ("epoch", "epochs", "seconds", "cpu_seconds")
+"""What an epoch's line begins with, and the processor's seconds, which its row keeps."""
+
+
 def _print_epoch(numbers: dict[str, float]) -> None:
     if "final" not in numbers:
-        named = "  ".join(f"{k} {v:.4g}" for k, v in numbers.items() if k not in ("epoch", "epochs", "seconds"))
+        named = "  ".join(f"{k} {v:.4g}" for k, v in numbers.items() if k not in _OF_THE_LINE)
         print(f"epoch {numbers['epoch']:.0f}/{numbers['epochs']:.0f}  {numbers['seconds']:.0f} s  {named}", flush=True)
 
 

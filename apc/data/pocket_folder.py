@@ -3,7 +3,6 @@
 import csv
 import functools
 import io
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,23 +11,23 @@ from PIL import Image
 
 from apc.data import pocket
 from apc.data.masks import write_mask
-from apc.files import require_writable, whole, write_atomically
+from apc.files import whole, write_atomically
+from apc.folders import new_folder
 from apc.parallel import each
 
 
 def write(root: Path, counts: dict[str, int], data_seed: int = 0) -> None:
     """Write the first `counts[split]` pictures of each split, masks, classes.txt and the lists below `root`.
 
-    ValueError where a count is none of the split's or `root` already holds other files.
+    What an earlier call left unfinished goes on. ValueError where a count is none of the split's or `root` already
+    holds other files.
     """
     for split, count in counts.items():
         if not 1 <= count <= pocket.SIZES[split]:
             raise ValueError(f"num_{split} is {count}; it must lie between 1 and {pocket.SIZES[split]}")
-    if root.is_dir() and any(root.iterdir()):
-        raise ValueError(f"root is {str(root)!r}; give a new or an empty folder")
-    require_writable(root)
-    try:
-        (root / "images").mkdir()
+    words = [f"--num-{split} {count}" for split, count in counts.items()]
+    with new_folder(root, " ".join(["apc data draw", *words, f"--data-seed {data_seed}"]), "root"):
+        (root / "images").mkdir(exist_ok=True)
         lists = {
             split: each(list(range(count)), functools.partial(_pair, root, split, data_seed), f"drawing {split}")
             for split, count in counts.items()
@@ -36,10 +35,6 @@ def write(root: Path, counts: dict[str, int], data_seed: int = 0) -> None:
         write_atomically(root / "classes.txt", "\n".join(pocket.CLASSES[1:]) + "\n")
         for split, lines in lists.items():  # last: a folder without lists is no data set
             write_atomically(root / f"{split}.csv", _csv(lines))
-    except BaseException:  # Ctrl-C too: the folder is empty again, so that the same command can be given again
-        for path in root.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise
 
 
 def _pair(root: Path, split: str, data_seed: int, index: int) -> tuple[str, str]:

@@ -4,9 +4,11 @@ the photograph's own size.
 Shapes: B images, C classes, h,w what the network is shown, H,W a photograph's own pixels.
 """
 
+import functools
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +18,12 @@ from apc.config import Config
 from apc.data import Split
 from apc.data.transforms import as_floats, resize, stack
 from apc.evaluation.scoring import Scoring, Showing
-from apc.methods.base import Method
+from apc.methods.base import LOGITS, Method
 from apc.methods.pixel_labels import at_size
 from apc.models.build import autocast
 from apc.models.feature_cache import VAL
 from apc.runs.scores import Protocol
 
-Passes = tuple[Showing, ...]
-"""The passes over which a protocol averages."""
 Branches = dict[str, Tensor]
 """Probabilities by the name of the branch."""
 Sizes = dict[int, tuple[int, ...]]
@@ -32,15 +32,23 @@ Read = Callable[[int], np.ndarray]
 """A photograph (H,W,3) uint8 by its number."""
 
 
+class Passes(NamedTuple):
+    """The passes that a protocol needs, and what it makes of them."""
+
+    showings: tuple[Showing, ...]
+    combine: str = "mean"
+    """As in Protocol."""
+
+
 def showings(protocol: Protocol, cfg: Config, patch: int) -> Passes:
-    """Forward passes over which a protocol averages; ValueError where the network cannot read its size."""
+    """Forward passes that a protocol needs; ValueError where the network cannot read its size."""
     size, keep = protocol.size or cfg.scored_size, protocol.keep_aspect
     if not patch <= size <= 4096 or (size % patch and not keep):
         raise ValueError(f"sizes has {size}; sizes are multiples of the encoder's patch, {patch}, up to 4096")
     if not protocol.scales:
-        return (Showing(size, keep, False),)
+        return Passes((Showing(size, keep, False),))
     sides = [_rounded(scale * size, patch) for scale in protocol.scales]
-    return tuple(Showing(side, keep, flipped) for side in sides for flipped in (False, True))
+    return Passes(tuple(Showing(side, keep, flipped) for side in sides for flipped in (False, True)), protocol.combine)
 
 
 def _rounded(side: float, patch: int) -> int:
@@ -57,6 +65,37 @@ def shown(photo: np.ndarray, showing: Showing, patch: int) -> Tensor:
     return image.flip(-1) if showing.flipped else image
 
 
+@dataclass
+class _Sums:
+    """What the passes of one photograph have come to so far, at its own size."""
+
+    method: Method
+    count: int = 0
+    """Passes so far."""
+    sums: Branches = field(default_factory=dict)
+    """Probabilities of each branch, all passes added up."""
+    logits: dict[int, Tensor] = field(default_factory=dict)
+    """Logits of each side, its flips added up."""
+
+    def add(self, branches: Branches, showing: Showing, times: int, combine: str) -> None:
+        """Take what the network said of a pass; two scales may round to one side, which then counts twice."""
+        first, self.count = not self.count, self.count + times
+        if combine == "max":
+            here = self.logits.get(showing.side)
+            self.logits[showing.side] = branches[LOGITS] if here is None else here + branches[LOGITS]
+            return
+        for b, p in branches.items():
+            if b != LOGITS:
+                self.sums[b] = times * p if first else self.sums[b] + times * p
+
+    def probabilities(self, combine: str) -> Branches:
+        """What they come to when all are there."""
+        if combine == "mean":
+            return {b: p / self.count for b, p in self.sums.items()}
+        greatest = functools.reduce(torch.maximum, self.logits.values())
+        return {"decoder": (greatest / 2 if self.method.averages_flips else greatest).softmax(0)}
+
+
 @dataclass(frozen=True)
 class Network:
     """A trained method that is shown the photographs of a split."""
@@ -67,23 +106,23 @@ class Network:
     """Its size, precision and CRF."""
     scoring: Scoring = field(default_factory=Scoring)
 
-    def mean(
-        self, averages: list[Passes], sizes: Sizes, needed: Collection[str], read: Read
+    def combined(
+        self, wanted: list[Passes], sizes: Sizes, needed: Collection[str], read: Read
     ) -> Iterator[tuple[int, Passes, Branches]]:
-        """Mean probabilities (C,H,W) of the `needed` branches over each of `averages`, for each photograph of `sizes`,
-        as soon as they are complete. A pass that several of them need runs once."""
-        sums: dict[tuple[int, Passes], tuple[int, Branches]] = {}
-        for showing in dict.fromkeys(showing for passes in averages for showing in passes):
-            for i, branches in self.forward(showing, list(sizes), needed, read):
+        """Probabilities (C,H,W) of the `needed` branches by each of `wanted`, for each photograph of `sizes`, as soon
+        as they are complete. A pass that several of them need runs once."""
+        under_way: dict[tuple[int, Passes], _Sums] = {}
+        outputs = {*needed, *(LOGITS for passes in wanted if passes.combine == "max")}
+        for showing in dict.fromkeys(showing for passes in wanted for showing in passes.showings):
+            for i, branches in self.forward(showing, list(sizes), outputs, read):
                 own = {b: at_size(p.flip(-1) if showing.flipped else p, sizes[i]) for b, p in branches.items()}
-                for passes in averages:
-                    if times := passes.count(showing):  # two scales may round to one side, which then counts twice
-                        count, before = sums.pop((i, passes), (0, {}))
-                        total = {b: before[b] + times * p if count else times * p for b, p in own.items()}
-                        if count + times == len(passes):
-                            yield i, passes, {b: p / len(passes) for b, p in total.items()}
-                        else:
-                            sums[i, passes] = count + times, total
+                for passes in wanted:
+                    if not (times := passes.showings.count(showing)):
+                        continue
+                    sums = under_way.setdefault((i, passes), _Sums(self.method))
+                    sums.add(own, showing, times, passes.combine)
+                    if sums.count == len(passes.showings):
+                        yield i, passes, under_way.pop((i, passes)).probabilities(passes.combine)
 
     def forward(
         self, showing: Showing, indices: list[int], needed: Collection[str], read: Read

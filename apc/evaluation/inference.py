@@ -16,9 +16,9 @@ from torch import Tensor
 
 from apc.evaluation.forward import Branches, Network, Passes, Read, Sizes, showings
 from apc.evaluation.scoring import LabelMap
-from apc.methods.pixel_labels import AT_ONCE, Winning, among, uses_merge, winner, winning
+from apc.methods.pixel_labels import AT_ONCE, Contested, among, contested, uses_merge, winner
 from apc.models.build import images_at_once
-from apc.models.crf import CRF, CRFPool, Refined
+from apc.models.crf import CRF, Contest, CRFParameters, CRFPool, Refined
 from apc.runs.scores import RUNS_OWN, Protocol
 
 
@@ -26,8 +26,8 @@ class CRFTask(NamedTuple):
     """A CRF that a protocol wants of a photograph."""
 
     protocol: Protocol
-    winning: Winning
-    key: tuple[Passes, str, bool, bytes]
+    contested: Contested
+    key: tuple[Passes, str, bool, bytes, int]
     """Equal for protocols that share a CRF."""
 
 
@@ -51,21 +51,21 @@ def label_maps(
     """
     split, workers = network.split, network.scoring.crf_workers
     passes = {p: showings(p, network.cfg, network.method.encoder.patch) for p in protocols}
-    averages = list(dict.fromkeys(passes.values()))
-    shown = [showing for each in averages for showing in each]
+    wanted = list(dict.fromkeys(passes.values()))
+    shown = [showing for each in wanted for showing in each.showings]
     group = images_at_once(max(shown).side)
     # Of what is shown more than once, sums at the photographs' own sizes are kept, which are large.
     pixels = AT_ONCE // len(split.classes) if len(shown) > 1 else None
     read = functools.lru_cache(maxsize=group)(split.photo)
-    branches = {p.branch for p in protocols}
+    branches = {p.branch for p in protocols if p.combine == "mean"}
     with CRFPool(workers) as pool:
         waiting: deque[_Waiting] = deque()
         for sizes in grouped(photographs, group, pixels):
             tasks: dict[int, list[CRFTask]] = {i: [] for i in sizes}
-            missing = dict.fromkeys(sizes, len(averages))
-            for i, averaged, mean in network.mean(averages, sizes, branches, read):
-                mine = [p for p in protocols if passes[p] == averaged]
-                for p, labels in labelled(network, mean, i, averaged, mine):
+            missing = dict.fromkeys(sizes, len(wanted))
+            for i, passed, combined in network.combined(wanted, sizes, branches, read):
+                mine = [p for p in protocols if passes[p] == passed]
+                for p, labels in labelled(network, combined, i, passed, mine):
                     if isinstance(labels, CRFTask):
                         tasks[i].append(labels)
                     else:
@@ -110,22 +110,24 @@ def labelled(
         if not p.crf:
             yield p, labels.cpu().numpy().astype(np.uint8)
             continue
-        crf = winning(probabilities, labels)
-        # Image labels that rule out no winning class leave the CRF, which sees the winners alone, as it was; merging
-        # them changes the winners' probabilities too.
+        crf = contested(probabilities, labels, _parameters(p.crf, network))
+        # Image labels that rule out no class of a CRF leave it as it was; merging them changes probabilities too.
         merged = p.image_labels and uses_merge(network.method, p.branch)
-        yield p, CRFTask(p, crf, (passes, p.branch, merged, crf.classes.tobytes()))
+        yield p, CRFTask(p, crf, (passes, p.branch, merged, crf.classes.tobytes(), crf.contest.others))
+
+
+def _parameters(crf: str, network: Network) -> CRFParameters:
+    return CRF[network.cfg.crf if crf == RUNS_OWN else crf]
 
 
 def _submitted(i: int, tasks: list[CRFTask], network: Network, read: Read, pool: CRFPool) -> Iterator[_Waiting]:
     """Each CRF once, those with the same parameters together."""
     for name in dict.fromkeys(task.protocol.crf for task in tasks):
         mine = [task for task in tasks if task.protocol.crf == name]
-        once: dict[tuple[Passes, str, bool, bytes], np.ndarray] = {}
+        once: dict[tuple[Passes, str, bool, bytes, int], Contest] = {}
         for task in mine:
-            once.setdefault(task.key, task.winning.probabilities)
-        parameters = CRF[network.cfg.crf if name == RUNS_OWN else name]
-        done = pool.submit(read(i), list(once.values()), parameters)
+            once.setdefault(task.key, task.contested.contest)
+        done = pool.submit(read(i), list(once.values()), _parameters(name, network))
         yield _Waiting(i, done, [(task, list(once).index(task.key)) for task in mine])
 
 
@@ -133,4 +135,4 @@ def _finished(waiting: _Waiting, network: Network) -> Iterator[LabelMap]:
     refined = waiting.done.result()
     for task, number in waiting.tasks:
         network.scoring.cost.crf_seconds.setdefault(task.protocol, []).append(refined[number].seconds)
-        yield LabelMap(waiting.i, task.protocol, task.winning.classes[refined[number].labels])
+        yield LabelMap(waiting.i, task.protocol, task.contested.classes[refined[number].labels])

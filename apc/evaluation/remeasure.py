@@ -4,17 +4,18 @@ Table 6's scales, Table 9's distances. What is measured once is kept in the run'
 
 import json
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from apc import data
 from apc.config import Config
-from apc.data import Split
+from apc.data import Split, agreement
 from apc.devices import device_of, peak_gib, restart
-from apc.escaping import say
+from apc.escaping import complain, say
 from apc.evaluation.miou import Counts, iou, miou, score
 from apc.evaluation.scoring import Cost, Scoring
 from apc.files import write_atomically
@@ -30,25 +31,40 @@ Measure = Callable[[Method, Config, str], dict[str, Any]]
 """What is measured of a trained model, from its config and the device: plain values, such as {"metrics": {...}}."""
 
 
-def measured_once(row: Row, runs: Path, name: str, measure: Measure) -> dict[str, Any]:
-    """What `measure` tells of a finished run, from its file where it was measured before; empty, and said, where the
-    run has no checkpoint here."""
+_known_only: ContextVar[bool] = ContextVar("_known_only", default=False)
+
+
+@contextmanager
+def known_only() -> Iterator[None]:
+    """Within it nothing is measured, for somebody waits: what is not known stays so, and nothing is said of it."""
+    token = _known_only.set(True)
+    try:
+        yield
+    finally:
+        _known_only.reset(token)
+
+
+def measured_once(row: Row, runs: Path, root: str, name: str, measure: Measure) -> dict[str, Any]:
+    """What `measure` tells of a finished run on the photographs below `root`, from its file where it was measured
+    before; empty, and said, where the run has no checkpoint here."""
     folder = runs / row.run
     path = RunFolder(folder).measured(name)
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
         measurement: dict[str, Any] = json.loads(path.read_text())
         if measurement["protocol"] == RECIPE_VERSION:
             return measurement
+    if _known_only.get():
+        return {}
     device = device_of("auto")
     try:
         method, cfg, _ = load_model(folder, device)
     except ValueError as error:
-        say(f"not measured: {error}", error=True)
+        complain(f"not measured: {error}")
         return {}
     start = time.perf_counter()
     head, dirty = commit()
     origin = {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
-    measurement = measure(method, cfg, device) | origin
+    measurement = measure(method, replace(cfg, root=root), device) | origin  # its own may have moved since
     write_atomically(path, json.dumps(measurement) + "\n")
     say(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s")
     return measurement
@@ -116,6 +132,7 @@ def with_masks(cfg: Config) -> Split:
         split.mask = lambda i: drawn[i]
         return split
     scored = data.load(replace(cfg, val_list=cfg.train_list, num_val=0), "val")  # the list, read as one to be scored
+    agreement.tell(agreement.require_scorable(scored, cfg))
     number = {name: i for i, name in enumerate(scored.names)}
     split.mask = lambda i: scored.mask(number[split.names[i]])
     return split

@@ -36,9 +36,9 @@ def outcome(
             "miou": miou(total),
             "pixel_accuracy": pixel_accuracy(total),
             "iou": {c: None if np.isnan(v) else float(v) for c, v in zip(classes, iou(total), strict=True)},
-            "seconds": sum(cost.seconds[s] / cost.images[s] for s in passes if s in cost.images),
+            "seconds": sum(cost.seconds[s] / cost.images[s] for s in passes.showings if s in cost.images),
             "crf_seconds": float(np.mean(spent)) if spent else None,
-            "peak_gib": max((cost.peak_gib[s] for s in passes if s in cost.peak_gib), default=None),
+            "peak_gib": max((cost.peak_gib[s] for s in passes.showings if s in cost.peak_gib), default=None),
             "meaning": p.meaning,
             "protocol": asdict(p) | {"size": p.size or cfg.scored_size, "crf": crf},
             "crf_parameters": CRF[crf]._asdict() if crf else None,
@@ -59,8 +59,13 @@ def table(outcomes: dict[str, dict[str, Any]]) -> str:
         scores = f"{f['miou']:6.2f}  {f['pixel_accuracy']:6.2f}"
         lines.append(f"  {name:{width}} {scores}  {f['seconds']:7.3f} s  {crf}  {memory}{f['meaning']}")
     lines.append("\nseconds are a photograph's mean, the network's by the clock, the CRF's on one core")
-    if any(f["protocol"]["scales"] for f in outcomes.values()):
+    combined = {f["protocol"]["combine"] for f in outcomes.values() if f["protocol"]["scales"]}
+    if "mean" in combined:
         lines.append("multi-scale: probabilities averaged at the photograph's own size, each scale plain and flipped")
+    if "max" in combined:
+        lines.append(
+            "greatest logits: a scale's plain and flipped logits summed (averaged for AFA), the most over scales"
+        )
     return "\n".join(lines)
 
 

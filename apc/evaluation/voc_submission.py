@@ -4,8 +4,6 @@ The devkit's rules: segmentation is competition 5 where only VOC's own train and
 anything else was; an encoder pre-trained on ImageNet and SBD's images make it 6.
 """
 
-import os
-import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,9 +16,12 @@ from apc.config import Config
 from apc.data import Split
 from apc.data.images import Lazy, decode
 from apc.data.masks import mask_image
+from apc.data.prepared import AS_STORED
 from apc.data.transforms import squash
 from apc.data.voc import CLASSES
 from apc.evaluation.scoring import LabelMap
+from apc.files import sweep, whole
+from apc.folders import replaced
 
 BELOW = Path("results/VOC2012/Segmentation/comp6_test_cls")
 
@@ -47,7 +48,7 @@ def unlabelled(cfg: Config, classes: list[str]) -> Split:
         paths.append(path)
 
     def photo(i: int) -> np.ndarray:
-        return decode(paths[i])
+        return decode(paths[i], AS_STORED._replace(max_pixels=cfg.max_pixels))
 
     images = Lazy(lambda i: squash(photo(i), cfg.scored_size), len(names))
     return Split(classes, names, torch.zeros(len(names), len(classes) - 1), images, photo)
@@ -63,20 +64,13 @@ def submission(folder: Path, names: list[str], classes: list[str]) -> Iterator[C
     if len(set(stems)) != len(stems):
         twice = next(s for s in stems if stems.count(s) > 1)
         raise ValueError(f"export_submission: two images are called {twice!r}; the server wants one mask a name")
-    part = folder / f".part.{os.getpid()}"
+    archive = folder / f"{BELOW.name}.tar.gz"
+    sweep(folder)
+    with whole(archive) as packed, replaced(folder / BELOW) as part:
 
-    def keep(labelled: LabelMap) -> None:
-        mask_image(labelled.labels).save(part / BELOW / f"{stems[labelled.i]}.png")
+        def keep(labelled: LabelMap) -> None:
+            mask_image(labelled.labels).save(part / f"{stems[labelled.i]}.png")
 
-    try:
-        (part / BELOW).mkdir(parents=True)
         yield keep
-        archive = part / f"{BELOW.name}.tar.gz"
-        with tarfile.open(archive, "w:gz") as tar:
-            tar.add(part / BELOW, BELOW)
-        (folder / BELOW).parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder / BELOW, ignore_errors=True)
-        os.replace(part / BELOW, folder / BELOW)
-        os.replace(archive, folder / archive.name)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        with open(packed, "wb") as file, tarfile.open(archive, "w:gz", fileobj=file) as tar:
+            tar.add(part, BELOW)

@@ -10,11 +10,13 @@ import difflib
 import functools
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from apc.config import PRESETS, Config, from_dict, from_toml
+from apc.escaping import short
+from apc.experiment.small_folders import FOLLOW, enough_steps
 from apc.flags import CommandLine, Flag, choose_from, documented, flag_of
 
 Layer = Callable[[Config], Config]
@@ -25,7 +27,7 @@ Layer = Callable[[Config], Config]
 class ConfigFile:
     """The file that lies between preset and flags."""
 
-    config: Annotated[Path | None, Flag(metavar="TOML")] = None
+    config: Annotated[Path | None, Flag(once=True, metavar="TOML")] = None
     """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
 
 
@@ -34,7 +36,7 @@ def preset_of(words: Sequence[str]) -> tuple[str, list[str]]:
     if not words or words[0].startswith("-"):
         return "pocket", list(words)
     if words[0] not in PRESETS:
-        raise ValueError(f"there is no preset {words[0]!r}; {choose_from(PRESETS, words[0])}")
+        raise ValueError(f"there is no preset {short(words[0])}; {choose_from(PRESETS, words[0])}")
     return words[0], list(words[1:])
 
 
@@ -67,8 +69,8 @@ def answer_old_spellings(line: CommandLine) -> None:
 
 def _instead_of_set(setting: str) -> str:
     name, _, value = setting.partition("=")
-    near = difflib.get_close_matches(name, [f.name for f in fields(Config)], n=1)
-    example = f"{flag_of(near[0])} {shlex.quote(value)}" if near else "--theta 0.8"
+    near = difflib.get_close_matches(short(name, quoted=False), [f.name for f in fields(Config)], n=1)
+    example = f"{flag_of(near[0])} {shlex.quote(short(value, quoted=False))}" if near else "--theta 0.8"
     return f"--set is gone; every field is a flag: write {example}"
 
 
@@ -83,6 +85,7 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
     file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
     layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
     cfg = _over(PRESETS[preset](), layers)
+    cfg = enough_steps(cfg, _given(preset, layers))
     if cfg.method != "apc":
         from apc.methods import registry
 
@@ -97,6 +100,14 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
 def named_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a command line's values that are fields of Config."""
     return {f.name: values[f.name] for f in fields(Config) if f.name in values}
+
+
+def _given(preset: str, layers: Sequence[Layer]) -> set[str]:
+    """Which numbers of epochs the layers choose: those that come out the same over another preset."""
+    names, base = ("epochs", *FOLLOW), PRESETS[preset]()
+    other = replace(base, **{name: max(getattr(base, name) - 1, 0) for name in names})
+    one, two = _over(base, layers), _over(other, layers)
+    return {name for name in names if getattr(one, name) == getattr(two, name)}
 
 
 def _over(base: Config, layers: Sequence[Layer]) -> Config:

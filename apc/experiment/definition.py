@@ -18,22 +18,26 @@ class Experiment(TableEntry):
     # --- what is run --------------------------------------------------------------------------------
     plan: Plan | Callable[[Config], Plan] | None = None
     """Points to run, or a function that makes them of the base setting; None where `draw` is searched with Optuna."""
-    plan_of_results: Callable[[Path, str], Plan] | None = None
-    """Of a later step the plan, made of the results folder and the data set: of what earlier steps left."""
+    plan_of_results: Callable[[Path, str, str], Plan] | None = None
+    """Of a later step the plan, made of the results folder, the data set and what the names of the earlier steps end
+    with where they choose by something else (`_by_labels`): of what those steps left."""
     draw: spaces.Draw | None = None
     """Define-by-run space."""
     space: spaces.Space | None = None
     """The same as data, where it is."""
     first: tuple[dict[str, Any], ...] = ()
     """Settings of the space that are tried before the sampler's own."""
+    sampler: spaces.Sampler = "tpe"
+    """How settings are proposed unless a flag says otherwise."""
     trials: int = 20
     """Optuna trials, those of an earlier, interrupted search included."""
     smoke_plan: Plan | None = None
     """Small plan for `--smoke`; None runs the whole plan at smoke settings."""
     chooses: bool = False
     """Whether it is a search, which ends with a best.toml."""
-    measure: Callable[[Result, Path], Result] | None = None
-    """What is measured on finished runs, whose folders lie below the path: the rows of the table, made of theirs."""
+    measure: Callable[[Result, Path, str], Result] | None = None
+    """What is measured on finished runs, whose folders lie below the path, on the photographs below the root given now:
+    the rows of the table, made of theirs."""
     measured_rows: tuple[str, ...] = ()
     """Labels of the rows that `measure` makes beside those of the plan."""
 

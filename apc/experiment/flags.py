@@ -7,10 +7,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
-from apc.config import PRESETS, Config
+from apc.config import PRESETS, Config, bounds
+from apc.escaping import short
 from apc.experiment.config_flags import ConfigFile, add_all_fields, add_fields, answer_old_spellings, preset_of
 from apc.experiment.definition import Experiment
 from apc.flags import REPEATED, CommandLine, Flag, at_least, runs_folder
+from apc.runs.scores import Chooser
 from apc.search.spaces import MOST_RUNS, SearchSettings
 
 Tracker = Literal["mlflow", "wandb"]
@@ -70,11 +72,21 @@ class Workers:
 
     def __post_init__(self) -> None:
         at_least(1, num_workers=self.num_workers, cpus=self.cpus, max_concurrent=self.max_concurrent)
-        if self.retries < 0:
-            raise ValueError(f"--retries is {self.retries}; it cannot be below 0")
+        for flag, value in {"--retries": self.retries, "--gpus": self.gpus or 0}.items():
+            if value < 0:
+                raise ValueError(f"{flag} is {value:g}; it cannot be below 0")
         for name in self.log:
             if find_spec(name) is None:
                 raise ValueError(f"--log {name}: the package {name} is not installed; run `pip install {name}`")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choosing:
+    """What settings, and epochs, are chosen by."""
+
+    choose: Chooser | None = None
+    """Masks of all validation images, masks of every second one, or their image labels alone (default: masks, as
+    the script says)."""
 
 
 class Flags(NamedTuple):
@@ -90,10 +102,15 @@ def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
     preset, rest = preset_of(words)
     line = command_line(experiment.name, experiment.title, experiment.seeds, experiment.minutes, preset)
     if experiment.draw:
-        usual = {"trials": experiment.trials, "objectives": (experiment.metric,)}
+        usual = usual_search(experiment)
         line.add(SearchSettings, "how it is searched", defaults=usual)
     add_place(line)
     return Flags(preset, line.read(rest))
+
+
+def usual_search(experiment: Experiment) -> dict[str, Any]:
+    """How an experiment's space is searched where no flag says otherwise."""
+    return {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
 
 
 def command_line(
@@ -114,6 +131,7 @@ def command_line(
     line.on("--help-fields", lambda: fields_help(name, preset))
     answer_old_spellings(line)
     usual = ", ".join(f"{count} on {preset}" for preset, count in seeds.items()) or "each script's own"
+    line.add(Choosing, "how much")
     line.add(Amount, "how much", texts={"seeds": f"How many, or a list such as 0,3,4 (default: {usual})."})
     return line
 
@@ -144,7 +162,10 @@ def seeds_of(text: str, default: int) -> list[int]:
         numbers = []
     listed = "," in text
     if not numbers or min(numbers) < (0 if listed else 1) or len(set(numbers)) < len(numbers):
-        raise ValueError(f"--seeds is {text!r}; give how many, such as 3, or different seeds, such as 0,3,4")
+        raise ValueError(f"--seeds is {short(text)}; give how many, such as 3, or different seeds, such as 0,3,4")
     if not listed and numbers[0] > MOST_RUNS:
-        raise ValueError(f"--seeds is {numbers[0]:,}; {MOST_RUNS:,} are the most that can be run")
+        told = f"{numbers[0]:,}" if numbers[0] < 10**30 else short(numbers[0])
+        raise ValueError(f"--seeds is {told}; {MOST_RUNS:,} are the most that can be run")
+    if (most := bounds()["seed"].high) < max(numbers):
+        raise ValueError(f"--seeds is {short(text)}; the largest seed is {most}")
     return numbers if listed else list(range(numbers[0]))

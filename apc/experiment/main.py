@@ -1,12 +1,13 @@
 """The way into an experiment from the command line."""
 
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import search_spaces
 from apc.config import PRESETS
-from apc.escaping import say
+from apc.escaping import complain
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import read_flags
 from apc.experiment.runner import ExperimentRun
@@ -30,15 +31,16 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
             if code:
                 break
             if step.plan_of_results:
-                step = replace(step, plan=step.plan_of_results(settings.reports / "results", settings.dataset))
+                by = settings.name.removeprefix(first.name)
+                step = replace(step, plan=step.plan_of_results(settings.reports / "results", settings.dataset, by))
             code = ExperimentRun(step, settings_of(step, flags)).go()
         return code
     except ValueError as error:
-        say(f"{first.name}: {error}", error=True)
+        complain(f"{first.name}: {error}")
         return 2
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
         reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-        say(f"{first.name}: {reason}; the same command goes on where it was", error=True)
+        complain(f"{first.name}: {reason}; the same command goes on where it was")
         return 2
     except KeyboardInterrupt:
         print("interrupted before anything was started", file=sys.stderr)
@@ -54,7 +56,7 @@ def search_space(words: Sequence[str]) -> int:
     try:
         experiment = space_experiment(words[0])
     except ValueError as error:
-        say(f"apc search: {error}", error=True)
+        complain(f"apc search: {error}")
         return 2
     return main(experiment, words[1:])
 
@@ -65,10 +67,11 @@ def space_experiment(name: str) -> Experiment:
     Its study, rows and best.toml are called space_NAME: search_NAME may be a script with settings of its own.
     """
     module = search_spaces.load(name)
-    plan = getattr(module, "PLAN", None)
+    plan = functools.partial(search_spaces.plan_of, module) if callable(getattr(module, "PLAN", None)) else None
+    plan = plan or getattr(module, "PLAN", None)
     return Experiment(
         name=f"space_{name}",
-        title=(module.__doc__ or name).strip().splitlines()[0].rstrip("."),
+        title=search_spaces.title_of(module),
         plan=plan,
         draw=None if plan else search_spaces.draw_of(module),
         space=getattr(module, "SPACE", None),

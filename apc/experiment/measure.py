@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from apc.evaluation.remeasure import Measure, measured_once, with_measurement
+from apc.runs.rows import Row
 from apc.search.plans import Result
 
 
-def measured_result(result: Result, runs: Path, name: str, measure: Measure) -> Result:
-    """Every row that did not fail, `measured`."""
-    return [
-        (point, [row if row.error else with_measurement(row, measured_once(row, runs, name, measure)) for row in rows])
-        for point, rows in result
-    ]
+def measured_result(result: Result, runs: Path, root: str, name: str, measure: Measure) -> Result:
+    """Every row that did not fail, measured on the photographs below `root`."""
+
+    def measured(row: Row) -> Row:
+        return row if row.error else with_measurement(row, measured_once(row, runs, root, name, measure))
+
+    return [(point, [measured(row) for row in rows]) for point, rows in result]

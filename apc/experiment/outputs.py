@@ -1,7 +1,6 @@
 """The files an experiment leaves in `<reports>/results/<experiment>/`: rows, counts by image, trials, best.toml."""
 
 import math
-import os
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,16 +11,17 @@ from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
 from apc.escaping import in_csv
-from apc.files import write_atomically
+from apc.files import whole, write_atomically
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
-from apc.runs.scores import LOWER_IS_BETTER
+from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
 from apc.search.plans import Point, Result
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-HALVES = {"tune_miou", "held_miou"}
+CHOSEN_BY = {"half": ("tune_miou", "held_miou"), "labels": LABEL_SCORES}
+"""Scores by the rule of choosing that they stand for; all others are of all masks."""
 
 
 def write_rows(
@@ -34,10 +34,11 @@ def write_rows(
 ) -> None:
     """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen and, as
     `search`, how a space was searched."""
-    chosen_by: dict[str, Any] = {"selection": "half"} if metric in HALVES else {}
-    chosen_by |= {"search": dict(search)} if search else {}
+    stamped: dict[str, Any] = {"search": dict(search)} if search else {}
+    for rule, metrics in CHOSEN_BY.items():
+        stamped |= {"selection": rule} if metric in metrics else {}
     rows = [
-        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (chosen_by if row.stamp else {}))
+        replace(row, experiment=experiment, row=point.label, stamp=row.stamp | (stamped if row.stamp else {}))
         for point, rows in result
         for row in rows
     ]
@@ -76,10 +77,8 @@ def write_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
                 tallies = load_tallies(runs / row.run, protocol)
                 counts[name] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
     if counts:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.stem}.{os.getpid()}.npz")
-        np.savez_compressed(part, **counts)
-        os.replace(part, path)
+        with whole(path) as part, open(part, "wb") as file:
+            np.savez_compressed(file, **counts)
 
 
 def trials_of(result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> "DataFrame":
@@ -106,9 +105,8 @@ def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequ
     """Write `trials_of` to `<path>.trials.csv` and `.parquet`."""
     frame = trials_of(result, knobs, metrics)
     write_atomically(path.with_suffix(".trials.csv"), frame.map(in_csv).rename(columns=in_csv).to_csv(index=False))
-    part = path.with_name(f".{path.stem}.{os.getpid()}.parquet")
-    frame.to_parquet(part, index=False)
-    os.replace(part, path.with_suffix(".trials.parquet"))
+    with whole(path.with_suffix(".trials.parquet")) as part:
+        frame.to_parquet(part, index=False)
 
 
 def write_best(path: Path, winner: Point, base: Config, comment: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config, to_dict
-from apc.escaping import say
+from apc.escaping import complain, say
 from apc.experiment.config_flags import preset_of
 from apc.experiment.flags import Amount, Flags, Place, add_place, command_line, seeds_of
 from apc.experiment.settings import base_of, dataset_name, folders
@@ -53,10 +53,10 @@ def main(picture: Picture, argv: Sequence[str] | None = None) -> int:
         add_place(line, trains=False)
         return _draw(picture, Flags(preset, line.read(rest)), words)
     except ValueError as error:
-        say(f"{picture.name}: {error}", error=True)
+        complain(f"{picture.name}: {error}")
         return 2
     except OSError as error:
-        say(f"{picture.name}: {error.filename or 'a file'}: {error.strerror or error}", error=True)
+        complain(f"{picture.name}: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         print("stopped; nothing was written", file=sys.stderr)

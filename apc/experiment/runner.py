@@ -3,7 +3,7 @@
 Imports are local where they are heavy: a typo and `--dry-run` must not wait for torch or Ray.
 """
 
-import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from apc.config import Config
 from apc.escaping import say
 from apc.experiment import outputs
+from apc.experiment.banner import banner
 from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
 from apc.files import require_writable
 from apc.runs.folder import RunsFolder, load_runs
+from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
 from apc.search.plans import Interrupted, Lost, Result, Staged
@@ -32,6 +34,8 @@ class ExperimentRun:
     def __init__(self, experiment: Experiment, settings: ExperimentSettings) -> None:
         self.experiment, self.settings = experiment, settings
         self.plan, self.base = settings.plan, settings.base
+        self.images: dict[str, int] = {}
+        """Images of each split, once the data is open."""
 
     def go(self) -> int:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
@@ -41,7 +45,7 @@ class ExperimentRun:
         if queue is None or not queue.through:
             self._check_place()
             self.prepare()
-        self._announce(queue)
+        banner(self.experiment, self.settings, queue, self.images)
         with interrupts():
             try:
                 result = self.search()
@@ -49,7 +53,7 @@ class ExperimentRun:
                 return self._interrupted(stop)
             if self.experiment.measure:
                 try:
-                    result = self.experiment.measure(result, self.settings.runs)
+                    result = self.experiment.measure(result, self.settings.runs, self.base.root)
                 except KeyboardInterrupt:
                     return self._interrupted(Interrupted(result))
             return self._finish(result)
@@ -83,25 +87,15 @@ class ExperimentRun:
         """
         from apc.training.run import preflight
 
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("apc").setLevel(logging.INFO)
-        has_masks = preflight(self.base)
-        if not has_masks and (self.experiment.chooses or isinstance(self.plan, Staged)):
-            dataset = self.settings.dataset
-            raise ValueError(f"{dataset}: no validation image has a mask, so there is nothing to choose by")
+        metric = self.settings.metrics[0]
+        found = preflight(self.base)
+        if not found.scored and metric not in LABEL_SCORES:
+            if self.experiment.chooses or isinstance(self.plan, Staged):
+                why = f"no validation image has a mask, so {metric} cannot be chosen by"
+                raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
-
-    def _announce(self, queue: RunQueue | None) -> None:
-        """Tell what is run, and how long it will take or how much is done."""
-        settings = self.settings
-        sentence = f"{self.experiment.title}; {settings.dataset}, seeds {self._seeds}; runs in {settings.runs}"
-        minutes = self.experiment.minutes.get(settings.preset)
-        if queue and queue.counts.done:
-            sentence += f"; {queue.counts.done} runs are done already"
-        elif minutes and not settings.smoke:
-            sentence += f"; about {minutes} minutes on two cores"
-        say(sentence)
+        self.images = found.images
 
     def search(self) -> Result:
         """Run the plan, or search the space."""
@@ -111,15 +105,17 @@ class ExperimentRun:
 
         experiment, settings = self.experiment, self.settings
         shown = "miou" if experiment.measure else settings.metrics[0]  # what is measured later is not known yet
-        name = f"{experiment.name}.{settings.dataset}"
+        name = f"{settings.name}.{settings.dataset}"
         trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": settings.seeds}
         where: dict[str, Any] = {
             "runs": settings.runs,
             "resources": self._resources(),
-            "view": Progress(f"{experiment.name} on {settings.dataset}", shown),
+            "view": Progress(
+                f"{settings.name} on {settings.dataset}", shown, runs_a_trial=1 if self.plan else len(settings.seeds)
+            ),
         }
         if self.plan:
-            return search(self.plan, **trained, **where)
+            return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
         assert experiment.draw is not None and settings.search is not None
         study = StudyDefinition(experiment.draw, first=experiment.first, settings=settings.search, **trained)
         return optuna_search(study, **where)
@@ -143,10 +139,19 @@ class ExperimentRun:
         """Show what is finished; exit as a shell expects after Ctrl-C, and with 3 where Ray was lost."""
         done = sum(not row.error for _, rows in stop.result for row in rows)
         if done:
-            self._write(stop.result, complete=False)
+            self._write(self._known(stop.result), complete=False)
         why = stop.why if isinstance(stop, Lost) else "interrupted"
         to_stderr(f"{why}: {done} finished runs are kept; the same command goes on from there")
         return 3 if isinstance(stop, Lost) else 130
+
+    def _known(self, result: Result) -> Result:
+        """A result with what was measured on its runs by now, and nothing measured for it."""
+        if not self.experiment.measure:
+            return result
+        from apc.evaluation.remeasure import known_only
+
+        with known_only():
+            return self.experiment.measure(result, self.settings.runs, self.base.root)
 
     def _finish(self, result: Result) -> int:
         """Write everything, and show the table, what failed, and where the files are."""
@@ -157,6 +162,11 @@ class ExperimentRun:
             total = sum(len(rows) for _, rows in result)
             later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {later}")
+        if self.experiment.chooses and outputs.winner_of(result, settings.metrics[0]):
+            best = self._rows_file.with_suffix(".best.toml")
+            root = ["--root", self.base.root] if self.base.root else []
+            command = shlex.join(["apc", "train", settings.preset, *root, "--config", str(best)])
+            say(f"{best}: the best setting; `{command}` trains it")
         if (curves := RunsFolder(settings.runs).tune).is_dir():
             say(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         say(f"{page}: tables and figures; {self._rows_file}: the rows")
@@ -164,7 +174,7 @@ class ExperimentRun:
 
     @property
     def _rows_file(self) -> Path:
-        return self.settings.reports / "results" / self.experiment.name / f"{self.settings.dataset}.jsonl"
+        return self.settings.reports / "results" / self.settings.name / f"{self.settings.dataset}.jsonl"
 
     @property
     def _seeds(self) -> str:
@@ -174,7 +184,7 @@ class ExperimentRun:
         """Rows beside those of earlier calls, best.toml of a complete search, the report; returns the report's page."""
         from apc.reporting.page import build
 
-        name, path, metrics = self.experiment.name, self._rows_file, self.settings.metrics
+        name, path, metrics = self.settings.name, self._rows_file, self.settings.metrics
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
         stamped = self.settings.search.stamp if self.settings.search else {}
         outputs.write_rows(path, name, result, proposed, metrics[0], stamped)
@@ -210,6 +220,11 @@ class ExperimentRun:
         if expected := self.expected(queue, [job.config for job in queue.waiting]):
             print(f"about {expected} of one process for the runs to do")
         counts = queue.counts
-        later = f", and at most {counts.later} more that depend on their scores" if counts.later else ""
+        later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
+        later = later if counts.later or counts.perhaps else ""
         print(f"{counts.done} runs done, {counts.waiting} to do{later}")
         return 0
+
+
+def _between(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least} to {most}" if least else f"at most {most}"

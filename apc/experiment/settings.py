@@ -8,12 +8,12 @@ from typing import Any
 from apc.config import PRESETS, Config, from_dict
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Amount, Flags, Place, Workers, seeds_of
+from apc.experiment.flags import Amount, Choosing, Flags, Place, Workers, seeds_of, usual_search
 from apc.flags import flag_of, reports_folder, taken
-from apc.runs.scores import IN_CURVES, LOWER_IS_BETTER, scores_of
+from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws
-from apc.search.plans import Plan, points
+from apc.search.plans import Plan, Staged, points
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
@@ -40,6 +40,8 @@ class ExperimentSettings:
     """How the space is searched; None where there is none."""
     metrics: tuple[str, ...]
     """Scores that settings are chosen by or, of a table, shown on the terminal."""
+    name: str
+    """Of the study, the rows and best.toml: the experiment's, and by what it chooses where that is not its own."""
     runs: Path
     """Folder of the run folders."""
     reports: Path
@@ -56,6 +58,8 @@ class ExperimentSettings:
 
 def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     """Settings of an experiment under a command line; ValueError for what cannot be."""
+    if choose := taken(Choosing, flags.values).choose:
+        experiment = chosen_by(experiment, choose)
     amount, place = taken(Amount, flags.values), taken(Place, flags.values)
     workers = taken(Workers, flags.values)
     runs, reports = folders(place, amount.smoke)
@@ -71,12 +75,24 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
+        name=experiment.name,
         runs=runs,
         reports=reports,
         workers=workers,
         smoke=amount.smoke,
         dry_run=amount.dry_run,
     )
+
+
+def chosen_by(experiment: Experiment, chooser: Chooser) -> Experiment:
+    """The experiment with its settings chosen by something else: a search, or what follows from one, then has a name of
+    its own, so that two that chose otherwise share neither a study nor a table."""
+    if experiment.metric == CHOOSERS[chooser]:
+        return experiment
+    name = f"{experiment.name}_by_{chooser}" if experiment.chooses or experiment.plan_of_results else experiment.name
+    metric = CHOOSERS[chooser] if experiment.metric in CHOOSERS.values() else experiment.metric
+    plan = replace(experiment.plan, metric=metric) if isinstance(experiment.plan, Staged) else experiment.plan
+    return replace(experiment, name=name, metric=metric, plan=plan)
 
 
 def folders(place: Place, smoke: bool) -> tuple[Path, Path]:
@@ -118,7 +134,9 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
 
 def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> spaces.SearchSettings:
     """How the flags say a space is searched."""
-    search = taken(spaces.SearchSettings, values, trials=experiment.trials, objectives=(experiment.metric,))
+    if "choose" in values and "objectives" in values:
+        raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
+    search = taken(spaces.SearchSettings, values, **usual_search(experiment))
     _check_grid(search, values)
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:
@@ -131,7 +149,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
         )
     if search.warm_start and not search.warm_start.is_dir():
         raise ValueError(f"--warm-start {search.warm_start}: there is no such folder")
-    trials = SMOKE_TRIALS if smoke else search.trials
+    trials = SMOKE_TRIALS if smoke and "trials" not in values else search.trials
     return replace(search, trials=trials, warm_start=search.warm_start and search.warm_start.resolve())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_type_hints
 
+from apc.escaping import short
 from apc.flags.documented import documented
 from apc.flags.words import FieldFlag, dashed
 
@@ -101,10 +102,15 @@ class CommandLine:
             if flag in self._gone:
                 raise ValueError(self._gone[flag](value if equals else after))
             if flag.startswith("--") and flag not in self._parser._option_string_actions:
-                raise ValueError(f"there is no flag {flag}; {self._meant(flag)}")
+                raise ValueError(f"there is no flag {short(flag, quoted=False)}; {self._meant(flag)}")
+        for spelt in self._fields.values():
+            if spelt.mark.once and sum(word.partition("=")[0] == spelt.flag for word in words) > 1:
+                raise ValueError(f"{spelt.flag} is given twice; it takes one value")
         named, left = self._parser.parse_known_args(words)
         if left:
-            what = f"there is no flag {left[0]}" if left[0].startswith("-") else f"{left[0]!r} belongs to no flag"
+            like_a_flag = left[0].startswith("-")
+            word = short(left[0], quoted=not like_a_flag)
+            what = f"there is no flag {word}" if like_a_flag else f"{word} belongs to no flag"
             raise ValueError(f"{what}; --help lists them all")
         for name, spelt in self._fields.items():
             if spelt.required and name not in vars(named):
@@ -112,7 +118,7 @@ class CommandLine:
         return {name: self._fields[name].value(text) for name, text in vars(named).items()}
 
     def _meant(self, flag: str) -> str:
-        asked, names = flag.strip("-").replace("-", "_"), list(self._fields)
+        asked, names = short(flag.strip("-"), quoted=False).replace("-", "_"), list(self._fields)
         same = [name for name in names for group in ALIKE if {name, asked} <= group]
         near = [*same, *difflib.get_close_matches(asked, names, n=1)]
         return f"did you mean {self._fields[near[0]].flag}?" if near else "--help lists them all"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
+from apc.escaping import short
+
 
 @dataclass(frozen=True)
 class Flag:
@@ -16,9 +18,14 @@ class Flag:
     """Its value stands without a flag."""
     repeated: bool = False
     """Values of a tuple add up where the flag is repeated; otherwise the last mention holds."""
+    once: bool = False
+    """A second mention is a slip; of other flags the last mention holds."""
     metavar: str = ""
     """What stands for the value in the help."""
 
+
+BEYOND_ALL = 1e15
+"""No number of a command is as large; those of Config have bounds of their own."""
 
 POSITIONAL = Flag(positional=True)
 REPEATED = Flag(repeated=True)
@@ -79,15 +86,20 @@ class FieldFlag(NamedTuple):
 
     def _one(self, word: str, kind: Any) -> Any:
         try:
-            return _read(word, kind)
+            value = _read(word, kind)
+            if not self.lenient and isinstance(value, int | float) and not abs(value) < BEYOND_ALL:
+                raise ValueError(f"it must be a {'whole' if kind is int else 'finite'} number below {BEYOND_ALL:g}")
+            return value
         except ValueError as error:
             if self.lenient:
                 return word
-            raise ValueError(f"{self.flag} is {word!r}; {error}") from None
+            raise ValueError(f"{self.flag} is {short(word)}; {error}") from None
 
 
 def _read(word: str, kind: Any) -> Any:
     """One word as its type has it; ValueError tells what it must be."""
+    if "\0" in word:
+        raise ValueError("a NUL byte cannot be in it")
     if get_origin(kind) is Literal:
         choices = [str(choice) for choice in get_args(kind)]
         if word not in choices:
@@ -97,17 +109,22 @@ def _read(word: str, kind: Any) -> Any:
         if word.lower() not in ("true", "false"):
             raise ValueError("it must be true or false")
         return word.lower() == "true"
-    if kind in (int, float):
+    if kind is int:
         try:
-            return kind(word)
+            return int(word)
         except ValueError:
-            raise ValueError(f"it must be a {'whole ' if kind is int else ''}number") from None
+            raise ValueError("it must be a whole number") from None
+    if kind is float:
+        try:
+            return float(word)
+        except ValueError:
+            raise ValueError("it must be a number") from None
     return kind(word)
 
 
 def choose_from(choices: Collection[str], word: str) -> str:
     """What a word that is no choice is answered with: all of them, and the nearest."""
-    near = difflib.get_close_matches(word, choices, n=1)
+    near = difflib.get_close_matches(short(word, quoted=False), choices, n=1)
     return f"choose from {', '.join(choices)}" + (f" (did you mean {near[0]}?)" if near else "")
 
 

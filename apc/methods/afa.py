@@ -15,7 +15,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.methods import affinity as pairs
 from apc.methods import losses
-from apc.methods.base import BRANCHES, Method
+from apc.methods.base import BRANCHES, LOGITS, Method
 from apc.methods.cam import cam_probabilities, multi_scale_cam, shares
 from apc.methods.dense_energy import dense_energy
 from apc.models.build import build_encoder
@@ -53,6 +53,8 @@ COCO = Timing(5_000 / 80_000, 15_000 / 80_000, 15_000 / 80_000, 15)
 class AFA(Method):
     """AFA on MiT-B1, as published, or on a plain ViT, whose last two blocks' attention gives the affinity."""
 
+    averages_flips = True
+
     def __init__(self, cfg: Config, num_classes: int) -> None:
         super().__init__()
         if cfg.unfreeze_blocks < pairs.BLOCKS:
@@ -89,12 +91,12 @@ class AFA(Method):
         maps: Tensor = self.classifier(tokens).transpose(1, 2).unflatten(2, self.encoder.grid(images)).float()
         return maps
 
-    def decode(self, outputs: list[Tensor], images: Tensor, size: tuple[int, int]) -> Tensor:
-        """What the encoder gave for images (B,3,H,W) -> class logits (B,C,*size)."""
+    def decode(self, outputs: list[Tensor], images: Tensor) -> Tensor:
+        """What the encoder gave for images (B,3,H,W) -> class logits (B,C,h,w), h,w the finest grid that it reads."""
         encoder = self.encoder
         grids = encoder.grids(images) if isinstance(encoder, MiTEncoder) else [encoder.grid(images)] * len(outputs)
-        logits = self.decoder([t.unflatten(1, grid) for t, grid in zip(outputs, grids, strict=True)])
-        return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False)
+        logits: Tensor = self.decoder([t.unflatten(1, grid) for t, grid in zip(outputs, grids, strict=True)])
+        return logits.float()
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
@@ -110,10 +112,13 @@ class AFA(Method):
         if not segments and cfg.compat == "fixed":
             return terms | {name: image_scores.new_zeros(()) for name in self.weights if name not in terms}
         affinity = self.affinity(attention, self.encoder.vit.num_prefix_tokens)
-        for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
         size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
+        # The official decoder reads the images before all passes of the CAM; its norm remembers which came last.
+        decoded = self.decode(outputs, images) if cfg.compat == "official" else None
+        for_decoder, for_affinity = self.targets(images, labels, self.cam(outputs[-1].detach(), images), progress)
+        decoded = self.decode(outputs, images) if decoded is None else decoded
+        logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
         target = F.interpolate(for_decoder[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-        logits = self.decode(outputs, images, size)
         segment = {"seg": losses.balanced_segmentation(logits, target, cfg.compat)}
         grid = self.encoder.grid(images)
         label = pairs.affinity_label(for_affinity, grid, pairs.window(grid, self.radius, images.device))
@@ -130,14 +135,21 @@ class AFA(Method):
         images at the largest scale give their attention for propagation.
         """
         count, propagates = len(images), progress > self.timing.decoder
+        all_through_decoder = self.cfg.compat == "official" and self.cfg.decoder_norm == "batch"
         flows: list[tuple[tuple[int, int], Tensor]] = []
 
         def maps(shown: Tensor) -> Tensor:
             """CAMs of images and behind them their mirror images, all at one scale."""
-            if shown.shape[-2:] == images.shape[-2:]:
+            if all_through_decoder:  # whose norm takes its running statistics from these passes too
+                with pairs.listening(self._blocks()) as attention:
+                    outputs = self.encoder(shown)
+                self.decode(outputs, shown)
+                raw = self.cam(outputs[-1], shown)
+            elif shown.shape[-2:] == images.shape[-2:]:
                 return torch.cat([cam.detach(), self.cam(self.encoder(shown[count:])[-1], shown)])
-            with pairs.listening(self._blocks()) as attention:
-                raw = self.cam(self.encoder(shown)[-1], shown)
+            else:
+                with pairs.listening(self._blocks()) as attention:
+                    raw = self.cam(self.encoder(shown)[-1], shown)
             if propagates and shown.shape[-1] > images.shape[-1]:
                 grid = self.encoder.grid(shown)
                 affinity = self.affinity([t[:count] for t in attention], self.encoder.vit.num_prefix_tokens)
@@ -160,7 +172,7 @@ class AFA(Method):
         labelled = [pairs.strict_and_lax(scores, classes) for scores in refined]
         return labelled[-1], labelled[
             0
-        ]  # propagated ones for the decoder, plain ones for the affinity, where there are both
+        ]  # where there are both, propagated ones for the decoder, plain for the affinity
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
@@ -168,7 +180,9 @@ class AFA(Method):
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
         any image label, without propagation and PAR."""
         outputs = self.encoder(images, frozen_features)
-        branches = {"decoder": self.decode(outputs, images, (images.shape[-2], images.shape[-1])).softmax(1)}
+        decoded = self.decode(outputs, images)
+        logits = F.interpolate(decoded, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        branches = {"decoder": logits.softmax(1)} | ({LOGITS: decoded} if LOGITS in wanted else {})
         if "patch" in wanted:
             cam = self.cam(outputs[-1], images)
 

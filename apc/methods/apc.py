@@ -3,7 +3,7 @@
 Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C classes (background is class 0).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from apc.config import Config
 from apc.methods import losses
-from apc.methods.base import BRANCHES, Method
+from apc.methods.base import BRANCHES, LOGITS, Method
 from apc.methods.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
 from apc.models.bilstm import HVBiLSTM
 from apc.models.build import build_encoder
@@ -34,6 +34,7 @@ class APC(Method):
         nn.init.normal_(self.classifier.weight, std=0.05)
         self.decoder = Decoder(len(cfg.decoder_blocks), width, num_classes, cfg)
         self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
+        self.counts_pixels = cfg.lambda1 > 0 and cfg.pseudo_threshold > 0
 
     def branches(
         self, images: Tensor, frozen_features: list[Tensor] | None = None
@@ -62,13 +63,25 @@ class APC(Method):
             present = with_background(labels) if cfg.pce_classes == "present" else None
             terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
         if cfg.lambda1 > 0:
-            grid = self.encoder.grid(images)
-            size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
-            patch_scores = scores.transpose(1, 2).unflatten(2, grid)
-            target = pseudo_labels(patch_scores, labels, cfg.pseudo_label, cfg.pseudo_threshold)
+            target = self._target(scores, batch)
+            size = (target.shape[-2], target.shape[-1])
             logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
-            terms["seg"] = losses.segmentation(logits, patches_to_pixels(target, size))
+            terms["seg"] = losses.segmentation(logits, target)
         return terms
+
+    def _target(self, scores: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Patch scores (B,N,C) -> the pseudo labels (B,H,W) that the segmentation loss reads, 255 ignored."""
+        cfg, images = self.cfg, batch["image"]
+        size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
+        patch_scores = scores.transpose(1, 2).unflatten(2, self.encoder.grid(images))
+        label = pseudo_labels(patch_scores, batch["labels"], cfg.pseudo_label, cfg.pseudo_threshold)
+        return patches_to_pixels(label, size)
+
+    @torch.no_grad()
+    def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
+        """Those of `seg`, where `pseudo_threshold` leaves some out."""
+        _, log_scores, _ = self.branches(batch["image"], frozen_features)
+        return {"seg": (self._target(log_scores.exp(), batch) != 255).sum()}
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
@@ -77,18 +90,23 @@ class APC(Method):
         grid, size = self.encoder.grid(images), images.shape[-2:]
         _, log_scores, blocks = self.branches(images, frozen_features)
         patch = log_scores.exp().transpose(1, 2).unflatten(2, grid)
-        logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
-        return {
+        decoded = self.decoder(blocks).float()
+        logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
+        branches = {
             "decoder": logits.softmax(1),
             "patch": F.interpolate(patch, size=size, mode="bilinear", align_corners=False),
         }
+        return branches | ({LOGITS: decoded} if LOGITS in wanted else {})
 
     @torch.no_grad()
-    def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
+    def choices(self, parts: Iterable[dict[str, Tensor]]) -> dict[str, float]:
         """What pooling and PCE select on the image's own classes, background left out: `mean_k` patches a class by
-        Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon."""
-        _, log_scores, _ = self.branches(batch["image"])
-        scores, present = log_scores.exp(), batch["labels"] > 0
+        Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon. Nothing where
+        no image shows a class."""
+        parted = [(self.branches(part["image"])[1].exp(), part["labels"] > 0) for part in parts]
+        scores, present = (torch.cat(tensors) for tensors in zip(*parted, strict=True))
+        if not present.any():
+            return {}
         count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
         pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]
         return {"mean_k": count[present].float().mean().item(), "high_share": pairs[present].float().mean().item()}

@@ -3,7 +3,7 @@
 Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D features.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from apc.models.encoder import Encoder
 
 BRANCHES = ("decoder", "patch")
 """What a method may predict from: its decoder, and its patch scores or class activation maps."""
+LOGITS = "logits"
+"""What `predict` gives beside the branches where it is wanted: the decoder's logits (B,C,h,w) on its own grid."""
 
 
 class Method(nn.Module):
@@ -27,6 +29,10 @@ class Method(nn.Module):
     encoder: Encoder
     weights: dict[str, float]
     """Weight of each named term in the total loss."""
+    counts_pixels = False
+    """Whether a loss term is a mean over known pixels, of which images have different numbers; see `known_pixels`."""
+    averages_flips = False
+    """Whether its published test over scales averages the logits of a photograph and its mirror image, not sums."""
     merges = False
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
 
@@ -40,10 +46,16 @@ class Method(nn.Module):
         """
         raise AssertionError("a method defines loss_terms")
 
+    def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
+        """Of each loss term that is a mean over the known pixels of a batch, their number, if `counts_pixels`. A step
+        whose batch comes in parts asks it before `loss_terms`, under the same random numbers."""
+        raise AssertionError("a method that counts pixels tells them")
+
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
-        """Class probabilities of every pixel (B,C,H,W) by branch; those `wanted` at least, of the branches it has."""
+        """Class probabilities of every pixel (B,C,H,W) by branch; those `wanted` at least, of the branches it has, and
+        LOGITS where they are."""
         raise AssertionError("a method defines predict")
 
     def stage(self, epoch: int) -> int:
@@ -65,6 +77,7 @@ class Method(nn.Module):
     def stepped(self) -> None:
         """Called after every step of the optimiser: moving averages of weights."""
 
-    def choices(self, batch: dict[str, Tensor]) -> dict[str, float]:
-        """What the method selects by itself on a batch, as numbers for the report; nothing by default."""
+    def choices(self, parts: Iterable[dict[str, Tensor]]) -> dict[str, float]:
+        """What the method selects by itself on a batch, as numbers for the report; nothing by default. The batch comes
+        in parts, as many images as memory is for."""
         return {}

@@ -22,7 +22,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.methods import losses
 from apc.methods.affinity import Levels, affinity_label
-from apc.methods.base import BRANCHES, Method
+from apc.methods.base import BRANCHES, LOGITS, Method
 from apc.methods.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
 from apc.methods.dense_energy import dense_energy
 from apc.methods.token_contrast import (
@@ -165,7 +165,7 @@ class ToCo(Method):
             label = refined_label(self.par, images, cam, labels, self.setting.levels)
         size = (images.shape[-2] // self.cfg.seg_stride, images.shape[-1] // self.cfg.seg_stride)
         target = F.interpolate(label[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
-        logits = self._decoded(last, images, size)
+        logits = F.interpolate(self._decoded(last, images), size=size, mode="bilinear", align_corners=False)
         terms = {"seg": losses.balanced_segmentation(logits, target, self.cfg.compat)}
         return terms | ({"energy": dense_energy(images, logits.softmax(1), label)} if self.cfg.energy_weight else {})
 
@@ -207,9 +207,9 @@ class ToCo(Method):
         positive = torch.cat([torch.ones_like(shows[:, :2]), shows], 1)
         return class_contrast(student, teacher, positive, self.setting.temperature)
 
-    def _decoded(self, last: Tensor, images: Tensor, size: tuple[int, int]) -> Tensor:
-        tokens = last.transpose(1, 2).unflatten(2, self.encoder.grid(images))
-        return F.interpolate(self.decoder(tokens).float(), size=size, mode="bilinear", align_corners=False)
+    def _decoded(self, last: Tensor, images: Tensor) -> Tensor:
+        logits: Tensor = self.decoder(last.transpose(1, 2).unflatten(2, self.encoder.grid(images)))
+        return logits.float()
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
@@ -217,7 +217,9 @@ class ToCo(Method):
         """Pixel probabilities (B,C,H,W) of each branch: `decoder`, and `patch`, the CAM's over scales and flips before
         any image label."""
         early, last, _ = self.tokens(images, frozen_features)
-        branches = {"decoder": self._decoded(last, images, (images.shape[-2], images.shape[-1])).softmax(1)}
+        decoded = self._decoded(last, images)
+        logits = F.interpolate(decoded, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        branches = {"decoder": logits.softmax(1)} | ({LOGITS: decoded} if LOGITS in wanted else {})
         if "patch" in wanted:
             cam, _ = self.cams_over_scales(images, early, last).chunk(2, dim=1)
             branches["patch"] = cam_probabilities(cam, self.setting.background)

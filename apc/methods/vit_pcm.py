@@ -32,8 +32,8 @@ from apc.data import Split
 from apc.data.transforms import as_floats, squash, stack
 from apc.devices import processes
 from apc.methods import losses
-from apc.methods.base import BRANCHES, Method
-from apc.methods.pixel_labels import Winning, at_size, winner, winning
+from apc.methods.base import BRANCHES, LOGITS, Method
+from apc.methods.pixel_labels import Contested, at_size, contested, winner
 from apc.methods.pseudo_labels import merge, patches_to_pixels, with_background
 from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
 from apc.models.bilstm import HVBiLSTM
@@ -62,8 +62,8 @@ class ViTPCM(Method):
     def __init__(self, cfg: Config, num_classes: int) -> None:
         super().__init__()
         if cfg.stage2_epochs and cfg.frozen_epochs + cfg.stage2_epochs >= cfg.epochs:
-            needed = f"epochs is {cfg.epochs} and {cfg.frozen_epochs} of them frozen, so it must be smaller"
-            raise ValueError(f"stage2_epochs is {cfg.stage2_epochs}; {needed}")
+            left = f"epochs is {cfg.epochs}, of both stages together, and {cfg.frozen_epochs} of them frozen"
+            raise ValueError(f"stage2_epochs is {cfg.stage2_epochs}; {left}, so give fewer, or more epochs")
         self.cfg = cfg
         self.encoder = build_encoder(replace(cfg, decoder_blocks=cfg.decoder_blocks[-1:]))  # no decoder, so no taps
         width, side = self.encoder.width, 2 * self.encoder.patch
@@ -144,16 +144,16 @@ class ViTPCM(Method):
         scores = self.patch_scores(self.encoder(images, frozen_features)[-1], self.encoder.grid(images))
         patch = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         if self.deeplab is None or not self.taught.item():
-            return {"decoder": patch, "patch": patch}
+            log_scores = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
+            return {"decoder": patch, "patch": patch} | ({LOGITS: log_scores} if LOGITS in wanted else {})
         scale, unit = self.cfg.image_size / self.cfg.scored_size, self.encoder.patch
         if scale != 1:
             height, width = (max(round(n * scale / unit), 1) * unit for n in size)
             images = F.interpolate(images, size=(height, width), mode="bilinear", antialias=True)
             frozen_features = None
-        logits = F.interpolate(
-            self.deeplab(images, frozen_features).float(), size=size, mode="bilinear", align_corners=False
-        )
-        return {"decoder": logits.softmax(1), "patch": patch}
+        decoded = self.deeplab(images, frozen_features).float()
+        logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
+        return {"decoder": logits.softmax(1), "patch": patch} | ({LOGITS: decoded} if LOGITS in wanted else {})
 
     def stage(self, epoch: int) -> int:
         return 2 if epoch >= self.cfg.epochs - self.cfg.stage2_epochs else super().stage(epoch)
@@ -193,7 +193,7 @@ def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
     group, side = images_at_once(cfg.scored_size), (cfg.image_size, cfg.image_size)
     workers = min(cores() // world, len(mine) // 32) if cfg.crf != "none" else 0  # a few are sooner done here
     masks: dict[int, bytes] = {}
-    waiting: deque[tuple[int, Winning, Future[list[Refined]]]] = deque()
+    waiting: deque[tuple[int, Contested, Future[list[Refined]]]] = deque()
 
     def finish() -> None:
         i, crf, refined = waiting.popleft()
@@ -208,9 +208,9 @@ def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
                 if cfg.crf == "none":
                     masks[i] = _packed(labels.cpu().numpy())
                     continue
-                crf = winning(p, labels)
+                crf = contested(p, labels, CRF[cfg.crf])
                 photo = split.images[i].permute(1, 2, 0).numpy()
-                waiting.append((i, crf, pool.submit(photo, [crf.probabilities], CRF[cfg.crf])))
+                waiting.append((i, crf, pool.submit(photo, [crf.contest], CRF[cfg.crf])))
                 if len(waiting) > 4 * workers:
                     finish()
             tick(len(masks))

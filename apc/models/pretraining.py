@@ -1,4 +1,4 @@
-"""The tiny ViT's pre-training, which stands in for ImageNet: once, about 40 seconds of one core, kept on disk.
+"""The tiny ViT's pre-training, which stands in for ImageNet: once, a minute or so of one core, kept on disk.
 
 What it has seen, so that nobody over-reads the numbers: 1600 pictures of random blobs on the same family of
 backgrounds as the embedded data, with the same shapes, patterns, periods and hues, but combined at random: it is told
@@ -12,11 +12,13 @@ CPU seconds and then 27, and names 36 % of six patterns right on new pictures; 6
 
 import fcntl
 import hashlib
+import itertools
 import json
-import logging
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,10 +27,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from apc.data import painting, pocket
+from apc.escaping import say
+from apc.files import sweep, whole
 from apc.models import pocket_vit as vit_module
 from apc.models.pocket_vit import PATCH, pocket_vit
-
-log = logging.getLogger(__name__)
+from apc.runs.status import duration
 
 VERSION = 1
 """Raise it when the pre-training changes in a way the constants below do not show."""
@@ -45,6 +48,12 @@ ATTRIBUTES = {
     "shape": len(painting.SHAPES),
 }
 """Values of each attribute; one more stands for the background."""
+
+
+T = TypeVar("T")
+PARTS = {"drawing": 0.1, "patches": 0.2, "pictures": 0.7}
+"""Parts of the pre-training, as shares of its time (2, 5 and 15 seconds of a quiet core)."""
+SOON, TELL = 3.0, 10.0  # seconds until it first says how far it is, and between two such lines
 
 
 def fingerprint() -> str:
@@ -70,9 +79,9 @@ def pretrained_state() -> dict[str, Tensor]:
             with open(file.with_suffix(".lock"), "w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
                 if not file.is_file():
-                    part = file.with_suffix(f".{os.getpid()}")
-                    save_file(pretrain(), part)
-                    os.replace(part, file)
+                    sweep(file.parent)
+                    with whole(file) as part:
+                        save_file(pretrain(), part)
         return load_file(file)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: cannot be written or read ({error}); set APC_CACHE to another folder") from None
@@ -83,7 +92,6 @@ def pretrain() -> dict[str, Tensor]:
 
     The caller's random state and thread count are as before afterwards.
     """
-    log.info("pre-training the tiny ViT on random blobs: once, about 40 seconds; kept for later runs")
     started, threads = time.perf_counter(), torch.get_num_threads()
     torch.set_num_threads(1)  # faster than several on so small a network, and free of their order of summation
     try:
@@ -92,25 +100,50 @@ def pretrain() -> dict[str, Tensor]:
             state, loss = _train()
     finally:
         torch.set_num_threads(threads)
-    log.info("pre-training took %.0f seconds, last loss %.3f", time.perf_counter() - started, loss)
+    say(f"pre-training took {duration(time.perf_counter() - started)}, last loss {loss:.3f}", error=True)
     return state
+
+
+class _Course:
+    """How far the pre-training is, said now and then; how long it takes is measured while it goes on."""
+
+    def __init__(self) -> None:
+        self.began = self.told = time.perf_counter()
+        self.before = 0.0  # share of the whole that earlier parts were
+        say("pre-training the tiny ViT on random blobs: once, kept for later runs", error=True)
+
+    def over(self, steps: Iterable[T], count: int, part: str) -> Iterator[T]:
+        """The `count` steps of one part."""
+        for number, step in enumerate(steps):
+            yield step
+            self._at(self.before + PARTS[part] * (number + 1) / count)
+        self.before += PARTS[part]
+
+    def _at(self, share: float) -> None:
+        now = time.perf_counter()
+        if now - self.told > (TELL if self.told > self.began else SOON):
+            self.told = now
+            left = (now - self.began) * (1 - share) / share
+            say(f"pre-training: {100 * share:.0f} %, about {duration(left)} left", error=True)
 
 
 def _train() -> tuple[dict[str, Tensor], float]:
     """First the patch embedding alone on single patches, which is cheap and finds textures; then the whole ViT."""
-    drawn = [draw_blobs(index) for index in range(IMAGES)]
+    course = _Course()
+    drawn = [draw_blobs(index) for index in course.over(range(IMAGES), IMAGES, "drawing")]
     images = torch.from_numpy(np.stack([image for image, _ in drawn])).permute(0, 3, 1, 2)
     shares = torch.from_numpy(np.stack([share for _, share in drawn]))
     vit = pocket_vit()
     patches = images.unflatten(3, (-1, PATCH)).unflatten(2, (-1, PATCH)).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
     covered = shares[..., 0].flatten() < 0.9
-    _fit(vit.patch_embed, patches[covered], shares.flatten(0, 2)[covered][:, None, None], STAGES["patches"])
-    loss = _fit(vit, images, shares, STAGES["pictures"])
+    _fit(vit.patch_embed, patches[covered], shares.flatten(0, 2)[covered][:, None, None], "patches", course)
+    loss = _fit(vit, images, shares, "pictures", course)
     return {name: value.detach().contiguous() for name, value in vit.state_dict().items()}, loss
 
 
-def _fit(encoder: nn.Module, images: Tensor, shares: Tensor, recipe: dict[str, float]) -> float:
+def _fit(encoder: nn.Module, images: Tensor, shares: Tensor, stage: str, course: "_Course") -> float:
     """Teach an encoder, in place, the attributes of each patch; returns the last loss."""
+    recipe = STAGES[stage]
     epochs, batch = int(recipe["epochs"]), int(recipe["batch"])
     heads = nn.Linear(64, shares.shape[-1])
     optimizer = torch.optim.AdamW([*encoder.parameters(), *heads.parameters()], weight_decay=recipe["weight_decay"])
@@ -118,18 +151,18 @@ def _fit(encoder: nn.Module, images: Tensor, shares: Tensor, recipe: dict[str, f
         optimizer, recipe["lr"], total_steps=epochs * (len(images) // batch), pct_start=0.1, cycle_momentum=False
     )
     loss = torch.zeros(())
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(images)).split(batch)[: len(images) // batch]:
-            x, y = images[chosen].float() / 127.5 - 1, shares[chosen]
-            for axis in (2, 3):  # the whole batch is mirrored: attributes stay what they are
-                if torch.rand(()) < 0.5:
-                    x, y = x.flip(axis), y.flip(axis - 1)
-            loss = attribute_loss(heads(encoder(x)).view_as(y), y)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
+    drawn = (torch.randperm(len(images)).split(batch)[: len(images) // batch] for _ in range(epochs))
+    for chosen in course.over(itertools.chain.from_iterable(drawn), epochs * (len(images) // batch), stage):
+        x, y = images[chosen].float() / 127.5 - 1, shares[chosen]
+        for axis in (2, 3):  # the whole batch is mirrored: attributes stay what they are
+            if torch.rand(()) < 0.5:
+                x, y = x.flip(axis), y.flip(axis - 1)
+        loss = attribute_loss(heads(encoder(x)).view_as(y), y)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(encoder.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
     return loss.item()
 
 

@@ -1,14 +1,15 @@
 """The folder that keeps predictions: whose it is, what is finished, its summary. Imports no torch."""
 
 import csv
+import io
 import json
-import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from apc.escaping import from_csv, in_csv
-from apc.files import require_writable, write_atomically
+from apc.files import named, require_writable, sweep, whole, write_atomically
+from apc.folders import is_empty
 from apc.prediction.photographs import Photograph
 from apc.runs.stamp import stamp
 
@@ -25,7 +26,7 @@ def settings_of(out: Path) -> dict[str, Any] | None:
     except (ValueError, TypeError, KeyError):
         raise ValueError(f"{out}/{_MARK}: is damaged; remove {out}, or give another --out") from None
     except OSError:
-        if out.is_dir() and any(out.iterdir()):
+        if out.is_dir() and not is_empty(out):
             raise ValueError(f"{out}: holds files that `apc predict` did not write; give another --out") from None
         return None
 
@@ -38,28 +39,35 @@ def claim(out: Path, settings: dict[str, Any], photographs: Iterable[Photograph]
     """
     there = settings_of(out)
     require_writable(out)
+    sweep(out, below=True)
     if there is None:
         write_atomically(out / _MARK, json.dumps({"settings": settings, "stamp": stamp()}, indent=1) + "\n")
         return {}
-    for name, value in settings.items():
-        if there.get(name) != value:
-            before = f"{there.get(name)}, not {value}"
+    for name in {**settings, **there}:
+        if there.get(name) != settings.get(name):
+            before = f"{there.get(name)}, not {settings.get(name)}"
             raise ValueError(f"{out}: holds predictions with {name} {before}; give another --out, or remove it")
     path = out / "summary.csv"
     if not path.is_file():
         return {}
-    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-        try:
-            whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-        except csv.Error as error:
-            raise ValueError(f"{path}: damaged ({error}); give another --out, or remove it") from None
-    rows = [{from_csv(name): from_csv(cell) for name, cell in row.items()} for row in whole]
-    finished = {row["mask"]: row for row in rows}
+    try:
+        finished = {row["mask"]: row for row in _rows(path)}
+    except (csv.Error, KeyError) as error:
+        raise ValueError(f"{path}: damaged ({error}); give another --out, or remove it") from None
     for photograph in photographs:
         row = finished.get(mask_name(photograph))
         if row and Path(row["image"]).resolve() != photograph.path.resolve():
             raise ValueError(f"{out}/{row['mask']}: is of {row['image']}, not of {photograph.path}; give another --out")
     return finished
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of a summary; a line that was being written when the command was killed is none."""
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+        lines = file.read()
+    for row in csv.DictReader(io.StringIO(lines[: lines.rfind("\n") + 1], newline="")):
+        if None not in row and None not in row.values():
+            yield {from_csv(name): from_csv(cell) for name, cell in row.items()}
 
 
 def file_of(out: Path, kind: str, photograph: Photograph) -> Path:
@@ -95,18 +103,16 @@ class Summary:
 
     def write(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write it anew, whole."""
-        part = self.path.with_name(f".{os.getpid()}.part")
-        try:
+        with whole(self.path) as part:
             self._append(part, "w", [dict(zip(self.columns, self.columns, strict=True)), *rows])
-            os.replace(part, self.path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a line."""
-        self._append(self.path, "a", [row])
+        with named(self.path):
+            self._append(self.path, "a", [row])
 
     def _append(self, path: Path, mode: str, rows: Iterable[dict[str, Any]]) -> None:
         with open(path, mode, newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerows([in_csv(row[name]) for name in self.columns] for row in rows)
+            # a row of an earlier version has no scores
+            writer.writerows([in_csv(row.get(name, "")) for name in self.columns] for row in rows)

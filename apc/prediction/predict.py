@@ -1,5 +1,6 @@
 """The loop over the photographs: predict, write, remember."""
 
+import io
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -11,14 +12,18 @@ import numpy as np
 from PIL import Image
 
 from apc.config import Config
-from apc.data.images import decode
+from apc.data.images import Reading, decode
 from apc.data.masks import mask_image, read_mask
+from apc.files import whole
 from apc.methods.base import Method
 from apc.models.crf import CRFPool
 from apc.prediction import pictures
 from apc.prediction.output_folder import FOLDERS, Summary, claim, file_of, is_finished, mask_name
 from apc.prediction.photographs import Photograph
 from apc.prediction.segment import Prediction, Segmenter
+
+HELD = 2**26
+"""Pixels of photographs whose CRFs are waited for, together; one of more is finished before the next is begun."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +42,22 @@ class Job:
     """What is written; the masks always are."""
     device: str = "cpu"
     crf_workers: int = 0
-    """Processes that run the CRF while the network goes on, up to two photographs ahead for each; 0 runs it here, and
-    one photograph at a time is held in memory."""
+    """Processes that run the CRF while the network goes on, up to two photographs (or tiles) ahead for each, but no
+    more than HELD; 0 runs it here, and one photograph at a time is held in memory."""
+    tile: int = 0
+    """Side in pixels of the tiles that a larger photograph goes through in; 0 for whole photographs."""
+    overlap: int = 64
+    """Pixels by which tiles overlap at least."""
+
+    @property
+    def reading(self) -> Reading:
+        """How photographs are read."""
+        return Reading(max_pixels=self.cfg.max_pixels)
+
+    def settings(self) -> dict[str, Any]:
+        """What the masks depend on, as the folder keeps it; a folder of an earlier version says nothing of tiles."""
+        said = {"model": self.model, "eval_size": self.cfg.scored_size, "crf": self.cfg.crf, "branch": self.branch}
+        return said | ({"tile": self.tile, "overlap": self.overlap} if self.tile else {})
 
 
 class Predicted(NamedTuple):
@@ -46,12 +65,22 @@ class Predicted(NamedTuple):
 
     rows: list[dict[str, Any]]
     """Of each one that is predicted its row of summary.csv."""
+    photographs: list[Photograph]
+    """Those that are predicted."""
     broken: list[str]
     """A sentence for each one that cannot be decoded."""
 
 
-Finish = Callable[[], dict[str, Any] | None]
-"""Waits for a photograph's CRF, writes its files and gives its row; None for one that cannot be decoded."""
+class _Begun(NamedTuple):
+    """A photograph that the network has seen."""
+
+    photograph: Photograph
+    finish: Callable[[], dict[str, Any] | None]
+    """Waits for its CRF, writes its files and gives its row; None for one that cannot be decoded."""
+    pixels: int = 0
+    """Of the photograph, as long as it is held in memory."""
+    share: float = 0.0
+    """Of it that was told as done."""
 
 
 def predict(
@@ -59,36 +88,44 @@ def predict(
     photographs: Sequence[Photograph],
     labels: dict[str, list[str]],
     out: Path,
-    tick: Callable[[], object] = lambda: None,
+    tick: Callable[[float], object] = lambda share: None,
 ) -> Predicted:
     """Predict photographs into `out`.
 
-    `labels` are the classes a photograph may show, by its name; `tick` is called after each photograph. Every file
-    appears whole or not at all.
+    `labels` are the classes a photograph may show, by its name; `tick` hears of the share of a photograph that is done,
+    1 where it is predicted as a whole. Every file appears whole or not at all.
     """
-    settings = {"model": job.model, "eval_size": job.cfg.scored_size, "crf": job.cfg.crf, "branch": job.branch}
-    earlier = claim(out, settings, photographs)
+    earlier = claim(out, job.settings(), photographs)
     columns = ["image", "mask", "labels", "classes", "confidence", *(f"percent_{c}" for c in job.classes)]
+    columns += [f"score_{c}" for c in job.classes]
     summary = Summary(out / "summary.csv", columns, earlier.values())
-    segmenter = Segmenter(job.method, job.cfg, job.branch, job.device, heat="heatmaps" in job.kinds)
+    heat = "heatmaps" in job.kinds
+    segmenter = Segmenter(job.method, job.cfg, job.branch, job.device, heat, job.tile, job.overlap)
     rows: list[dict[str, Any]] = []
     predicted: list[Photograph] = []
     broken: list[str] = []
 
-    def begin(photograph: Photograph, pool: CRFPool) -> Finish:
+    def begin(photograph: Photograph, pool: CRFPool) -> _Begun:
         """Predict a photograph up to its CRF."""
         allowed = labels.get(photograph.name)
         label_words = " ".join(allowed or [])
         row = earlier.pop(mask_name(photograph), None)
         if is_finished(row, photograph, label_words, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
-            return lambda: row
+            return _Begun(photograph, lambda: row)
         try:
-            photo = decode(photograph.path)
+            photo = decode(photograph.path, job.reading)
         except ValueError as error:
             broken.append(str(error))
-            return lambda: None
+            return _Begun(photograph, lambda: None)
         present = [job.classes.index(c) for c in allowed] if allowed else None
-        prediction = segmenter.begin(photo, present, pool)
+        told = 0.0
+
+        def tell(share: float) -> None:
+            nonlocal told
+            told += share
+            tick(share)
+
+        prediction = segmenter.begin(photo, present, pool, tell)
 
         def finish() -> dict[str, Any]:
             done = prediction()
@@ -97,30 +134,37 @@ def predict(
             summary.add(row)
             return row
 
-        return finish
+        return _Begun(photograph, finish, photo.shape[0] * photo.shape[1], told)
 
     with CRFPool(job.crf_workers) as pool:
-        waiting: deque[tuple[Photograph, Finish]] = deque()
+        waiting: deque[_Begun] = deque()
+
+        def must_wait() -> bool:
+            return len(waiting) > 2 * job.crf_workers or sum(each.pixels for each in waiting) > HELD
+
         for number, photograph in enumerate(photographs, start=1):
-            waiting.append((photograph, begin(photograph, pool)))
-            while waiting and (len(waiting) > 2 * job.crf_workers or number == len(photographs)):
-                first, finish = waiting.popleft()
-                if row := finish():
+            waiting.append(begin(photograph, pool))
+            while waiting and (must_wait() or number == len(photographs)):
+                first = waiting.popleft()
+                if row := first.finish():
                     rows.append(row)
-                    predicted.append(first)
-                tick()
+                    predicted.append(first.photograph)
+                tick(1 - first.share)
     summary.write([*rows, *earlier.values()])  # those of earlier commands last
     if "contact_sheet" in job.kinds:
-        _contact_sheets(predicted, job.classes, out)
-    return Predicted(rows, broken)
+        _contact_sheets(predicted, job, out)
+    return Predicted(rows, predicted, broken)
 
 
 def _row(job: Job, photograph: Photograph, prediction: Prediction, labels: str) -> dict[str, Any]:
     shares = pictures.percent(prediction.labels, len(job.classes))
     shown = [job.classes[c] for c in np.argsort(-shares, kind="stable") if c and shares[c] > 0]
-    row = {"image": str(photograph.path), "mask": mask_name(photograph), "labels": labels, "classes": " ".join(shown)}
+    place = os.path.abspath(photograph.path)  # as any later command may find it, from whatever folder
+    row = {"image": place, "mask": mask_name(photograph), "labels": labels, "classes": " ".join(shown)}
     row |= {"confidence": f"{prediction.confidence:.4f}"}
-    return row | {f"percent_{name}": f"{share:.2f}" for name, share in zip(job.classes, shares, strict=True)}
+    row |= {f"percent_{name}": f"{share:.2f}" for name, share in zip(job.classes, shares, strict=True)}
+    scores = zip(job.classes, prediction.scores, strict=True)
+    return row | {f"score_{name}": "" if np.isnan(score) else f"{score:.4f}" for name, score in scores}
 
 
 @dataclass(frozen=True)
@@ -151,34 +195,29 @@ class _Pictures:
         return in_mask or [max(range(1, len(shares)), key=lambda c: highest[c])]
 
 
-def _contact_sheets(photographs: Sequence[Photograph], classes: list[str], out: Path) -> None:
+def _contact_sheets(photographs: Sequence[Photograph], job: Job, out: Path) -> None:
     """Pages of photographs and overlays; the masks are read back, so that finished photographs are on them too."""
     for old in out.glob("contact_sheet*.png"):
         old.unlink()
     a_page = pictures.SHEET[0] * pictures.SHEET[1]
     starts = range(0, len(photographs), a_page)
     for number, start in enumerate(starts, start=1):
-        cells = [_cell(p, classes, out) for p in photographs[start : start + a_page]]
+        cells = [_cell(p, job, out) for p in photographs[start : start + a_page]]
         name = f"contact_sheet_{number:0{len(str(len(starts)))}}.png" if len(starts) > 1 else "contact_sheet.png"
         _save(pictures.contact_sheet(cells), out / name)
 
 
-def _cell(photograph: Photograph, classes: list[str], out: Path) -> Image.Image:
-    photo = decode(photograph.path)
-    mask = read_mask(file_of(out, "masks", photograph), photo.shape[:2], len(classes))
-    return pictures.sheet_cell(photo, mask, classes, photograph.relative)
+def _cell(photograph: Photograph, job: Job, out: Path) -> Image.Image:
+    photo = decode(photograph.path, job.reading)
+    mask = read_mask(file_of(out, "masks", photograph), photo.shape[:2], len(job.classes), job.reading.max_pixels)
+    return pictures.sheet_cell(photo, mask, job.classes, photograph.relative)
 
 
 def _save(picture: Image.Image, path: Path, **options: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}.part")
-    try:
-        picture.save(part, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
-        os.replace(part, path)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from None
-    finally:
-        part.unlink(missing_ok=True)
+    encoded = io.BytesIO()  # of a full disk Pillow's own writers tell less than the system
+    picture.save(encoded, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
+    with whole(path) as part:
+        part.write_bytes(encoded.getvalue())
 
 
 def classes_found(rows: Iterable[dict[str, Any]], classes: list[str]) -> dict[str, int]:

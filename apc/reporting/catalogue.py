@@ -9,10 +9,12 @@ import functools
 import importlib
 import pkgutil
 import warnings
+from dataclasses import replace
 from types import ModuleType
 
 from apc.escaping import in_markdown
 from apc.reporting.table_entry import PictureEntry, TableEntry
+from apc.runs.scores import CHOOSERS
 
 
 def entries() -> dict[str, TableEntry]:
@@ -32,6 +34,12 @@ def described(name: str) -> TableEntry:
     """The entry of an experiment, or a plain one for a name without an entry."""
     if entry := entries().get(name):
         return entry
+    own, by, chooser = name.rpartition("_by_")
+    if by and chooser in CHOOSERS:
+        entry = described(own)
+        metric = CHOOSERS[chooser] if entry.metric in CHOOSERS.values() else entry.metric
+        compares = tuple(f"{other}_by_{chooser}" for other in entry.compares)
+        return replace(entry, name=name, title=f"{entry.title}, chosen by {chooser}", metric=metric, compares=compares)
     if name.startswith("space_"):
         space = name.removeprefix("space_")
         return TableEntry(
@@ -69,7 +77,9 @@ def _imported(name: str) -> ModuleType | None:
     """A half-written script must not cost the page of the others, which may have trained for hours."""
     try:
         return importlib.import_module(name)
-    except Exception as error:  # whatever a script may raise
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a script may raise, sys.exit too
         path = f"{name.replace('.', '/')}.py"
         warnings.warn(f"{path} is left out: {type(error).__name__}: {error}", stacklevel=2)
         return None

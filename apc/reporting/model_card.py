@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from apc.escaping import as_code, in_a_line, in_markdown
 from apc.runs.rows import Row
-from apc.runs.scores import parse
+from apc.runs.scores import LOWER_IS_BETTER, parse
 
 _METHODS = {
     "apc": "Adaptive Patch Contrast (APC)",
@@ -52,11 +52,14 @@ def model_card(row: Row, name: str, license: str = "", epoch: int = 0) -> str:
 
 def at_best_epoch(row: Row) -> tuple[Row, int]:
     """The row of best/: the scores of the epoch before the last that scored best, and which epoch that is."""
-    scored = [entry for entry in row.curve if "miou" in entry and entry["epoch"] < row.config["epochs"]]
+    by = row.stamp.get("best_by", "miou")
+    scored = [entry for entry in row.curve if by in entry and entry["epoch"] < row.config["epochs"]]
     if not scored:
         raise ValueError(f"run {row.run}: no epoch was scored while it trained; export the run's own folder")
-    entry = max(scored, key=lambda e: e["miou"])  # the first of equals, as training keeps it
-    return replace(row, metrics={"miou": entry["miou"]}, per_class={}), int(entry["epoch"])
+    sign = -1 if by in LOWER_IS_BETTER else 1
+    entry = max(scored, key=lambda e: sign * e[by])  # the first of equals, as training keeps it
+    metrics = {name: entry[name] for name in dict.fromkeys((by, "miou")) if name in entry}
+    return replace(row, metrics=metrics, per_class={}), int(entry["epoch"])
 
 
 class ProtocolScore(NamedTuple):

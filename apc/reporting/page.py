@@ -10,7 +10,7 @@ from pathlib import Path
 
 from apc.config import PRESETS
 from apc.escaping import as_code, in_markdown
-from apc.files import write_atomically
+from apc.files import sweep, write_atomically
 from apc.reporting import html
 from apc.reporting.catalogue import described, entries, pictures
 from apc.reporting.checklist import checklist
@@ -56,6 +56,7 @@ def build(reports: Path) -> Path:
     Returns the path of the Markdown page.
     """
     results = reports / "results"
+    sweep(reports, reports / "tables", reports / "figures", *results.glob("*"))
     folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
     tables, shown = entries(), pictures()
     with_rows = [name for name in folders if name not in shown]

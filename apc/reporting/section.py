@@ -17,6 +17,7 @@ from apc.reporting.paper import beside
 from apc.reporting.parts import Part, parts, whole_table
 from apc.reporting.provenance import damages, failures, provenance, schedule
 from apc.reporting.searches import comparison, importance, trials
+from apc.reporting.searches.choosers import choosers_table
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts import bootstrap
 from apc.reporting.verdicts.bootstrap import Images
@@ -25,6 +26,7 @@ from apc.reporting.verdicts.explanations import explanations
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import verdict_table
 from apc.runs.rows import Row
+from apc.runs.scores import LABEL_SCORES
 
 
 @dataclass
@@ -149,6 +151,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     for part in parts(stages, whole, tried):
         text += _tables(recorded, group, part, f"{name}{part.suffix}", place)
     text += ["\n".join(f"- {line}" for line in staged.sentences(stages))] if stages else []
+    text += choosers_table(group.rows, group.images) if entry.choosers else []
     text += [*importance.importance_table(tried), *importance.pruned_table(tried, rows)]
     text += [] if entry.search else plain_words(entry, group)
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
@@ -169,11 +172,12 @@ def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str)
         f"printed; seeds: `{entry.metric}` of the single runs, by seed."
     )
     text = [part.heading] if part.heading else []
-    for suffix, wanted in (("", entry.columns), (".details", entry.details)):
-        metrics = tables.measured(group, wanted)
+    chosen_by = (entry.metric,) if entry.metric in LABEL_SCORES else ()
+    for suffix, wanted in (("", (*chosen_by, *entry.columns)), (".details", entry.details)):
+        main = suffix == ""
+        metrics = tables.measured(group, wanted) or tables.measured(group, LABEL_SCORES if main else ())
         if not metrics:
             continue
-        main = suffix == ""
         reference = part.reference if main else ""
         layout = tables.Layout(
             labels=part.labels,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.escaping import in_a_line, in_csv, in_markdown, in_tex
+from apc.files import write_atomically
 from apc.reporting.groups import Group
 from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.intervals import Summary, paired, summary
@@ -227,7 +228,6 @@ def _tex_caption(text: str) -> str:
 
 def write(folder: Path, name: str, table: Table) -> list[Path]:
     """Write one table as <name>.md, .tex (as shown) and .csv (plain numbers)."""
-    folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "md": f"**{in_markdown(table.caption)}**\n\n{markdown(table.shown)}\n\n{table.legend}\n",
         "tex": latex(table.shown, table.caption, name),
@@ -235,5 +235,5 @@ def write(folder: Path, name: str, table: Table) -> list[Path]:
     }
     paths = [folder / f"{name}.{ending}" for ending in texts]
     for path, text in zip(paths, texts.values(), strict=True):
-        path.write_text(text)
+        write_atomically(path, text)
     return paths

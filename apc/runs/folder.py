@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import PATHS, Config, to_dict
-from apc.files import write_atomically
+from apc.files import is_part, sweep, write_atomically
 from apc.runs.rows import NewerVersion, Row, row_of
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Setting(NamedTuple):
 class RunFolder:
     """The folder of a run, `<runs>/<identity>`.
 
-    Every file but the lock appears whole or not at all: under `.NAME.PID` while it is written, which the next holder of
-    the lock removes where its writer was killed.
+    Every file but the lock appears whole or not at all: under a name that begins with `.apc-` while it is written,
+    which the next holder of the lock removes where its writer was killed.
     """
 
     path: Path
@@ -113,6 +113,12 @@ class RunFolder:
         return self.path / "confusion.npz"
 
     @property
+    def ballots(self) -> Path:
+        """Small label maps of the validation images, (n,s,s): `decoder`, and `patch`, restricted by the image labels.
+        The runs of a search vote with them (apc/search/vote.py). Written before the row."""
+        return self.path / "ballots.npz"
+
+    @property
     def error(self) -> Path:
         """Why the run failed: a line, and behind it the traceback. Written by the worker or, of a process that was
         lost, by the driver; removed when the run starts again."""
@@ -131,7 +137,7 @@ class RunFolder:
 
     @property
     def lock(self) -> Path:
-        """Held, by flock, by the one process that trains the run; empty, and it stays."""
+        """Held, by flock, by the one process that trains the run, whose machine and number stand in it; it stays."""
         return self.path / ".lock"
 
     def measured(self, name: str) -> Path:
@@ -140,8 +146,10 @@ class RunFolder:
 
     def remove_torn_files(self) -> None:
         """Remove what a process that was killed had half-written; only for the holder of the lock."""
-        for part in self.path.glob(".*.*.*"):  # `.last.pt.PID`
-            part.unlink(missing_ok=True)
+        sweep(self.path, self.best.path, self.path / "measured", abandoned=60)
+        for part in self.path.glob(".*.*.*"):
+            if not is_part(part):  # but `.last.pt.PID`, of the first edition
+                part.unlink(missing_ok=True)
 
     def write_epochs(self, epochs: Sequence[Mapping[str, float]]) -> None:
         """Write the curve."""

@@ -83,15 +83,30 @@ def _kind(hint: Any) -> type:
 
 
 def run_id(config: dict[str, Any], data: str, weights: str) -> str:
-    """Identity of a run: 12 hex digits of the fields that differ from Config's defaults, data, weights and protocol.
+    """Identity of a run: 12 hex digits of the fields that differ from Config's defaults, data, weights, protocol, and
+    what was mended since.
 
     Leaving defaults out keeps finished runs valid when a later version adds a field; `load_run` compares the whole
     config, so a default that changes its value cannot pass for the old one.
     """
     default = to_dict(Config())
     own = {k: v for k, v in config.items() if k not in PATHS and v != default.get(k)}
-    text = json.dumps([own, data, weights, RECIPE_VERSION], sort_keys=True)
+    text = json.dumps([own, data, weights, RECIPE_VERSION, *mended(default | config)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def mended(config: dict[str, Any]) -> list[str]:
+    """What of a config's training or scoring was mended since RECIPE_VERSION; an older run of it is none of it now."""
+    since = {
+        "all classes count in IRN's rule": config["crf"] == "irn",
+        "the segmentation loss is a mean over all parts and processes": (
+            config["method"] == "apc" and config["pseudo_threshold"] > 0 and config["lambda1"] > 0
+        ),
+        "every pass of the CAM goes through the decoder's norm": (
+            config["method"] == "afa" and config["compat"] == "official" and config["decoder_norm"] == "batch"
+        ),
+    }
+    return [what for what, concerned in since.items() if concerned]
 
 
 def save_rows(path: Path, rows: Iterable[Row]) -> None:

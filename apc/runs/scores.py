@@ -7,6 +7,8 @@ apply:
     _960       shown at that size; without it at the run's own (`eval_size`)
     _keep      with its aspect kept, 960 being the long side; without it squashed to a square
     _ms        the mean of the probabilities over DEFAULT_SCALES and flips; `_ms_50_100` over the scales 0.5 and 1
+    _max       as ToCo and AFA are published: the greatest logits over DEFAULT_SCALES, each scale's the sum of the
+               plain and the flipped image's; `_max_100_125` over the scales 1 and 1.25
     _crf       after the run's own dense CRF (`crf`); `_crf_toco` after that one
 
 So `miou_960_keep_ms_crf`. Every score is taken at the photograph's own size.
@@ -16,7 +18,7 @@ import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 from apc.config import Config
 
@@ -25,6 +27,7 @@ DEFAULT_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5)
 """Scales of `_ms`: those of AFA's author (method-spec, section 2)."""
 CRFS = tuple(name for name in get_args(get_type_hints(Config)["crf"]) if name != "none")
 """Parameter sets of the dense CRF; their numbers stand in apc/models/crf.py."""
+COMBINES = ("mean", "max")
 RUNS_OWN = "own"
 """A Protocol's `crf` for the set that the run's config names."""
 
@@ -35,7 +38,7 @@ _STEMS = {
     ("patch", True): "pseudo_miou",
 }
 _NAME = re.compile(
-    r"(miou|patch_miou|labelled_miou|pseudo_miou)(?:_([1-9]\d*))?(_keep)?(_ms(?:_\d+)*)?(?:_(crf)(?:_(\w+))?)?"
+    r"(miou|patch_miou|labelled_miou|pseudo_miou)(?:_([1-9]\d*))?(_keep)?(?:_(ms|max)((?:_\d+)*))?(?:_(crf)(?:_(\w+))?)?"
 )
 
 
@@ -56,6 +59,9 @@ class Protocol:
     Empty: one scale, no flip."""
     crf: str = ""
     """Parameter set of the dense CRF, `own` for the run's; empty: none."""
+    combine: str = "mean"
+    """What is made of several scales: the `mean` of the probabilities, or `max`, of the decoder's logits: those of a
+    scale's plain and flipped image summed (averaged for AFA), and the greatest over scales taken."""
 
     def __post_init__(self) -> None:
         percents = [round(100 * s) for s in self.scales]
@@ -68,7 +74,8 @@ class Protocol:
             raise ValueError(f"crf is {self.crf!r}; choose from none, {', '.join(CRFS)}")
         if self.size < 0:
             raise ValueError(f"sizes has {self.size}; give sides in pixels, such as 640 960")
-        assert (self.branch, self.image_labels) in _STEMS
+        assert (self.branch, self.image_labels) in _STEMS and self.combine in COMBINES
+        assert self.combine == "mean" or (self.scales and self.branch == "decoder"), "only logits, only over scales"
         object.__setattr__(self, "scales", tuple(percent / 100 for percent in percents))
 
     @property
@@ -78,7 +85,8 @@ class Protocol:
         parts += [str(self.size)] if self.size else []
         parts += ["keep"] if self.keep_aspect else []
         if self.scales:
-            parts += ["ms", *([] if self.scales == DEFAULT_SCALES else [str(round(100 * s)) for s in self.scales])]
+            parts += ["ms" if self.combine == "mean" else "max"]
+            parts += [*([] if self.scales == DEFAULT_SCALES else [str(round(100 * s)) for s in self.scales])]
         if self.crf:
             parts += ["crf"] if self.crf == RUNS_OWN else ["crf", self.crf]
         return "_".join(parts)
@@ -92,7 +100,8 @@ class Protocol:
             side = f"{self.size} pixels" if self.size else "the run's size"
             words.append(f"long side {side}, aspect kept" if self.keep_aspect else f"squashed to {side}")
         if self.scales:
-            words.append(f"mean over the scales {' '.join(f'{s:g}' for s in self.scales)} and flips")
+            how = "mean over" if self.combine == "mean" else "greatest logits of"
+            words.append(f"{how} the scales {' '.join(f'{s:g}' for s in self.scales)} and flips")
         if self.crf:
             words.append("dense CRF" if self.crf == RUNS_OWN else f"dense CRF ({self.crf})")
         return ", ".join(words)
@@ -103,16 +112,19 @@ def parse(name: str) -> Protocol:
     match = _NAME.fullmatch(name)
     if not match:
         raise ValueError(f"{name!r} names no protocol; names look like miou, patch_miou_crf or miou_960_keep_ms_crf")
-    stem, size, keep, scales, crf, crf_set = match.groups()
+    stem, size, keep, combine, scales, crf, crf_set = match.groups()
     branch, labelled = next(key for key, value in _STEMS.items() if value == stem)
-    given = tuple(int(percent) / 100 for percent in scales.split("_")[2:]) if scales else ()
+    given = tuple(int(percent) / 100 for percent in scales.split("_")[1:]) if scales else ()
+    if combine == "max" and branch != "decoder":
+        raise ValueError(f"{name!r} names no protocol; the greatest logits are the decoder's")
     return Protocol(
         branch,
         labelled,
         int(size or 0),
         bool(keep),
-        given or (DEFAULT_SCALES if scales else ()),
+        given or (DEFAULT_SCALES if combine else ()),
         crf_set or (RUNS_OWN if crf else ""),
+        {None: "mean", "ms": "mean", "max": "max"}[combine],
     )
 
 
@@ -123,11 +135,17 @@ def combinations(
     keep_aspect: Iterable[bool] = (False,),
     scales: Iterable[Sequence[float]] = ((),),
     crf: Iterable[str] = ("", RUNS_OWN),
+    combine: Iterable[str] = ("mean",),
 ) -> list[Protocol]:
-    """Every combination as a protocol, without repeats: comparable ones side by side, the CRF's next to its own."""
-    every = itertools.product(image_labels, branches, sizes, keep_aspect, scales, crf)
+    """Every combination as a protocol, without repeats: comparable ones side by side, the CRF's next to its own. A
+    single scale is combined by nothing, and the patch branch, which has no logits, by the mean alone."""
+    every = itertools.product(image_labels, branches, sizes, keep_aspect, scales, combine, crf)
     return list(
-        dict.fromkeys(Protocol(b, labelled, size, keep, tuple(s), c) for labelled, b, size, keep, s, c in every)
+        dict.fromkeys(
+            Protocol(b, labelled, size, keep, tuple(s), c, how if s else "mean")
+            for labelled, b, size, keep, s, how, c in every
+            if not (s and how == "max" and b != "decoder")
+        )
     )
 
 
@@ -158,10 +176,17 @@ class Score:
     """Whether an epoch that is scored (`eval_every`) has it."""
     in_a_line: str = ""
     """The meaning for a terminal, where it is another one."""
+    needs_masks: bool = True
+    """Whether it is taken with masks; else the validation images' labels are enough."""
 
 
 def _time(meaning: str, digits: int = 0, in_rows: bool = False) -> Score:
     return Score(meaning, "s", digits, lower_is_better=True, in_rows=in_rows)
+
+
+def _label_score(meaning: str, *, lower_is_better: bool = False, in_curves: bool = True) -> Score:
+    unit = "1/100" if lower_is_better else "%"
+    return Score(meaning, unit, lower_is_better=lower_is_better, in_curves=in_curves, needs_masks=False)
 
 
 _AFTER_CRF = "the same after the dense CRF"
@@ -190,6 +215,25 @@ SCORES = {
     "labelled_miou_crf": Score(_AFTER_CRF),
     "pseudo_miou": Score("pseudo masks: patch branch, given the image's labels"),
     "pseudo_miou_crf": Score(_AFTER_CRF),
+    "label_rule": _label_score(
+        "without masks: label_f1 x flip_agreement x scale_agreement; `--choose labels` goes by it"
+    ),
+    "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
+    "label_f1_crf": _label_score("the same after the dense CRF", in_curves=False),
+    "branch_agreement": _label_score("mIoU of decoder and patch branch with each other"),
+    "flip_agreement": _label_score("mIoU of the decoder's masks of a photograph and of its mirror image"),
+    "scale_agreement": _label_score("mIoU of the decoder's masks of a photograph and of it at 0.75 of the size"),
+    "crf_agreement": _label_score("mIoU of the decoder's masks before and after the dense CRF", in_curves=False),
+    "pooled_ap": _label_score("mean average precision of the patch branch's highest scores against the image labels"),
+    "pooled_ce": _label_score("cross-entropy of these scores with the image labels", lower_is_better=True),
+    "erasure": _label_score("how far the scores of a photograph's classes fall where the decoder's objects are erased"),
+    "entropy": _label_score("entropy of the decoder's pixels, of the most there can be", lower_is_better=True),
+    "vote": Score(
+        "without masks: mIoU of the decoder with what the other settings' patch masks vote, weighted by label_rule; of "
+        "a search, not of a run",
+        in_rows=False,
+        needs_masks=False,
+    ),
     "mean_k": Score(
         "patches that Algorithm 1 takes for a class present in the image, or would take in a row of another pooling; "
         "of the trained model, on the first 128 validation images",
@@ -253,16 +297,30 @@ SCORES = {
 }
 """Every score and time by its name, in the order of a legend."""
 
+LABEL_SCORES = tuple(name for name, score in SCORES.items() if not score.needs_masks)
+"""Scores of the validation images that need their image labels and no mask."""
+Chooser = Literal["val", "half", "labels"]
+CHOOSERS: dict[Chooser, str] = {"val": "miou", "half": "tune_miou", "labels": "label_rule"}
+"""What settings and epochs are chosen by: all validation masks, those of every second image, or image labels alone."""
+
 LOWER_IS_BETTER = tuple(name for name, score in SCORES.items() if score.lower_is_better and score.in_rows)
 """Objectives that a search lowers; it raises all others."""
 IN_CURVES = tuple(name for name, score in SCORES.items() if score.in_curves)
 """Scores that epochs report, by which a trial may be given up early."""
 
 
+def curve_score(objective: str) -> str:
+    """The score by which the epochs of a run are compared, where settings are chosen by `objective`."""
+    return objective if objective in IN_CURVES else HEADLINE[0].name
+
+
 def scores_of(cfg: Config) -> list[str]:
     """Scores in percent that a run of this config will have, if its validation images have masks."""
     own = [p.name for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
-    return [*own, "tune_miou", "held_miou", "precision", "recall", *(["test_miou"] if cfg.dataset == "pocket" else [])]
+    test = ["test_miou"] if cfg.dataset == "pocket" else []
+    own_labels = [name for name in LABEL_SCORES if SCORES[name].in_rows]
+    label_scores = [name for name in own_labels if cfg.crf != "none" or "crf" not in name]
+    return [*own, "tune_miou", "held_miou", "precision", "recall", *test, *label_scores]
 
 
 def in_a_line(name: str) -> str:

@@ -6,11 +6,12 @@ import time
 import warnings
 from pathlib import Path
 
+from apc.runs.at_work import at_work
 from apc.runs.folder import RunFolder, load_runs
 from apc.runs.rows import Row, row_of
 
 KINDS = ("in progress", "interrupted", "stopped", "failed", "damaged")
-STALE = 300.0  # seconds without a new epoch after which `status` calls a run interrupted, at least
+STALE = 300.0  # seconds without a new epoch after which a run counts as interrupted, at least, where no process tells
 
 
 def duration(seconds: float) -> str:
@@ -21,6 +22,23 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d} h"
+
+
+def between(low: float, high: float) -> str:
+    """`40 s to 2 min`, or `about 2 h` where both are as long; of what is only known roughly, two digits are enough."""
+    first, last = _roughly(low), _roughly(high)
+    return f"about {last}" if first == last else f"{first} to {last}"
+
+
+def _roughly(seconds: float) -> str:
+    """`40 s`, `7 min`, `1:40 h`"""
+    if seconds < 55:
+        return f"{5 * max(round(seconds / 5), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    tens = round(minutes / 10) * 10
+    return f"{tens // 60}:{tens % 60:02d} h" if tens < 600 else f"{round(minutes / 60)} h"
 
 
 def status(runs: Path, metric: str = "miou") -> str:
@@ -72,7 +90,8 @@ def _described(folder: RunFolder) -> tuple[str, str]:
     epochs = folder.epochs()
     age = time.time() - max(path.stat().st_mtime for path in written)
     pace = epochs[-1].get("seconds", 0.0) / epochs[-1]["epoch"] if epochs else 0.0
-    kind = "in progress" if age < max(STALE, 5 * pace) else "interrupted"
+    alive = at_work(folder)
+    kind = "in progress" if alive or (alive is None and age < max(STALE, 5 * pace)) else "interrupted"
     at = f"epoch {epochs[-1]['epoch']:.0f} ended {duration(age)} ago" if epochs else f"started {duration(age)} ago"
     return kind, f"{name}: {at}{_setting(folder)}"
 

@@ -45,6 +45,7 @@ def search(
     seeds: Sequence[int],
     runs: Path,
     name: str = "apc",
+    by: str = "miou",
     resources: Resources = Resources(),
     view: View | None = None,
 ) -> Result:
@@ -52,10 +53,10 @@ def search(
 
     A run that fails as often as `resources` allow stands in its point's rows with `error` set. Interrupted on Ctrl-C or
     SIGTERM, when everything finished so far is in `runs`; ValueError where nothing more can be written there. `name` is
-    what trackers call the search.
+    what trackers call the search, `by` the score that the epochs of a run are compared by.
     """
     runs = runs.resolve()
-    queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity)
+    queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity, by=by)
     try:
         _train(queue, name, resources, view or NoView())
     except KeyboardInterrupt:
@@ -196,6 +197,7 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
         threads=resources.cpus_per_trial,
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,
+        by=source.by,
         store=str(RunsFolder(source.runs).tune / "train"),
     )
 

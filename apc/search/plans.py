@@ -7,11 +7,13 @@ alone and proposes what it would have proposed.
 
 import itertools
 import math
+import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from apc.config import from_dict
+from apc.escaping import short
 from apc.runs.rows import Row, score
 from apc.search.spaces import MOST_RUNS
 
@@ -65,6 +67,40 @@ class Plan(Protocol):
 
     def next(self, done: Done) -> list[Point]:
         """Points of the next stage, given all finished ones in the order proposed; empty when the plan is through."""
+
+
+class ToCome(NamedTuple):
+    """How many points a plan will add after those it has proposed."""
+
+    least: int
+    most: int
+
+
+PLAYOUTS = 20
+
+
+def to_come(plan: Plan, done: Done, proposed: Sequence[Point]) -> ToCome:
+    """Points that follow when those proposed are done; of a staged plan found by playing it through with made-up
+    scores, for what it adds depends on them."""
+    if not isinstance(plan, Staged):
+        rest = max(plan.max_points - len(done) - len(proposed), 0) if proposed else 0
+        return ToCome(0, rest)
+    counts = [_playout(plan, done, proposed, random.Random(seed)) for seed in range(PLAYOUTS)]
+    return ToCome(min(counts), max(counts))
+
+
+def _playout(plan: "Staged", done: Done, proposed: Sequence[Point], rng: random.Random) -> int:
+    """How many points a staged plan adds where scores come out at random, about as high as those there are."""
+    played, count, stage = list(done), 0, proposed
+    known = [mean for _, rows in done if (mean := score(rows, plan.metric)) is not None] or [0.0]
+    margin = (max(known) - min(known)) / 2 or 1.0
+    while stage:
+        made_up = ({plan.metric: rng.uniform(min(known) - margin, max(known) + margin)} for _ in stage)
+        rows = [[Row(run="", config={}, metrics=metrics, seconds={})] for metrics in made_up]
+        played += zip(stage, rows, strict=True)
+        stage = plan.next(played)
+        count += len(stage)
+    return count
 
 
 def label_of(values: Mapping[str, Any]) -> str:
@@ -123,8 +159,10 @@ class Sweep:
     def __post_init__(self) -> None:
         for value in self.coarse:
             from_dict({**self.held, self.knob: value}, source=f"sweep of {self.knob}")
-        if list(self.coarse) != sorted(set(self.coarse)):
+        if not self.coarse or list(self.coarse) != sorted(set(self.coarse)):
             raise ValueError(f"sweep of {self.knob}: coarse is {self.coarse}; it must rise")
+        if not isinstance(self.refine, int) or not 0 <= self.refine <= 100:
+            raise ValueError(f"sweep of {self.knob}: refine is {short(self.refine)}; it must lie between 0 and 100")
 
 
 @dataclass(frozen=True)
@@ -139,6 +177,10 @@ class Staged:
     sweeps: tuple[Sweep, ...]
     always: tuple[dict[str, Any], ...] = ()
     metric: str = "miou"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sweeps, tuple) or not all(isinstance(sweep, Sweep) for sweep in self.sweeps):
+            raise ValueError(f"stages of {short(self.sweeps)}: give a tuple of Sweep")
 
     @property
     def knobs(self) -> tuple[str, ...]:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from apc.escaping import in_a_line, printable, say
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
-from apc.runs.status import duration
+from apc.runs.status import between, duration
 from apc.search.run_queue import Counts
+from apc.search.time_left import Runs, first_pace, interval, pace_of, still_to_do
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
 
 BEAT = 30.0  # seconds between lines that only say that it goes on, where there is no terminal
+SILENCE = 120.0  # seconds without news, at least, after which a time left would be made up
 
 
 class View(Protocol):
@@ -51,12 +53,18 @@ class View(Protocol):
 
 @dataclass
 class _Running:
-    """A trial in progress."""
+    """A trial in progress; times are seconds on time.monotonic()."""
 
     name: str
+    began: float
+    heard: float
+    """When it told of an epoch last, or began."""
     since: float
-    """Seconds on time.monotonic() when it started."""
+    """When the run of it began that it is at."""
+    finished: int = 0
+    """How many of its runs are finished."""
     metrics: dict[str, float] = field(default_factory=dict)
+    """Of the last epoch."""
 
     @property
     def share(self) -> float:
@@ -66,16 +74,20 @@ class _Running:
 class Progress:
     """The view of a terminal or of a log file."""
 
-    def __init__(self, title: str, metric: str = "miou", file: TextIO | None = None) -> None:
+    def __init__(self, title: str, metric: str = "miou", file: TextIO | None = None, runs_a_trial: int = 1) -> None:
+        """`runs_a_trial` is how many runs a trial of the search trains, one after another."""
         from rich.console import Console
 
-        self.title, self.metric = title, metric
+        self.title, self.metric, self.runs_a_trial = title, metric, runs_a_trial
         # A log has no width; a line is never broken there.
         self.console = Console(file=file or sys.stdout, highlight=False, soft_wrap=True)
         self.began = self.beat = time.monotonic()
         self.slots, self.gpus, self.gpu_seconds = 1, 0.0, 0.0
         self.running: dict[str, _Running] = {}
         self.seconds: list[float] = []
+        """What each run took that ended, in this order."""
+        self.gap = 0.0
+        """The longest that a run was silent and then told of an epoch."""
         self.scores: dict[str, list[float]] = {}
         self.counts = Counts()
         self.live: Live | None = None
@@ -98,27 +110,38 @@ class Progress:
 
     def started(self, run: str, name: str) -> None:
         left_queue = int(run not in self.running and self.counts.waiting > 0)
-        self.running[run] = _Running(name, time.monotonic())
+        now = time.monotonic()
+        self.running[run] = _Running(name, now, now, now)
         self.counts = self.counts._replace(running=len(self.running), waiting=self.counts.waiting - left_queue)
 
     def reported(self, run: str, metrics: Mapping[str, float]) -> None:
-        if run in self.running:
-            self.running[run].metrics.update({k: v for k, v in metrics.items() if isinstance(v, (int, float))})
+        task, now = self.running.get(run), time.monotonic()
+        if task is None:
+            return
+        self.gap, task.heard = max(self.gap, now - task.heard), now
+        if "final" in metrics:  # of one that went on where it was killed, what it had taken before counts too
+            self.seconds.append(max(now - task.since, task.metrics.get("seconds", 0.0)))
+            task.since, task.finished, task.metrics = now, task.finished + 1, {}
+        else:
+            task.metrics.update({k: v for k, v in metrics.items() if isinstance(v, (int, float))})
 
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
         task = self.running.pop(run, None)
-        elapsed = time.monotonic() - task.since if task else 0.0
+        elapsed = time.monotonic() - task.began if task else 0.0
         self.gpu_seconds += self.gpus * elapsed
+        done = [row for row in rows if not (row.error or row.stopped)]
+        if task and done and not task.finished:  # it did not tell of the end of any
+            self.seconds.append(max(elapsed / len(done), task.metrics.get("seconds", 0.0)))
         for row in rows:
             name = f"{label} seed {row.config['seed']}"
             if row.error or row.stopped:
                 outcome = f"failed  {name}: {row.error}" if row.error else f"stopped {name}: {row.stopped}"
                 self._say(outcome)
+                if task and row.stopped:  # all its runs are done with what this one took
+                    self.seconds.append(elapsed / self.runs_a_trial)
                 continue
             self.scores.setdefault(label, []).append(row.value(self.metric))
             self._say(f"done    {name}: {self._score(row)}, {duration(elapsed / len(rows))}")
-            if task:
-                self.seconds.append(elapsed / len(rows))
 
     def counted(self, counts: Counts) -> None:
         # A run handed to Ray may still wait in its queue: those that really run are the ones that said so.
@@ -148,22 +171,39 @@ class Progress:
         """Without a terminal: one line now and then that says how far it is."""
         if not self.console.is_terminal and time.monotonic() - self.beat >= BEAT:
             self.beat = time.monotonic()
-            epochs = ", ".join(f"{t.name} at epoch {t.metrics.get('epoch', 0):.0f}" for t in self.running.values())
-            self._say(f"{self.summary()}{'; ' + epochs if epochs else ''}")
+            told = [f"{task.name} at epoch {task.metrics.get('epoch', 0):.0f}" for task in self.running.values()]
+            heard = [f"{text}, {self._heard(task)}" for text, task in zip(told, self.running.values(), strict=True)]
+            self._say("; ".join([self.summary(), *heard]))
+
+    def _heard(self, task: _Running) -> str:
+        """When a trial was last heard of."""
+        silent = time.monotonic() - task.heard
+        return f"no news for {duration(silent)}" if silent > self.patience else f"{duration(silent)} ago"
+
+    @property
+    def patience(self) -> float:
+        """Seconds of silence that say nothing yet: an epoch takes as long as it takes."""
+        return max(SILENCE, 3 * self.gap)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since any trial was heard of."""
+        return min((time.monotonic() - task.heard for task in self.running.values()), default=0.0)
 
     def summary(self) -> str:
         """How far the search is, in one line."""
         counts, total = self.counts, sum(self.counts)
-        parts = [f"{counts.done} of {'at most ' if counts.later else ''}{total} runs done"]
+        parts = [f"{counts.done} of {'at most ' if counts.perhaps else ''}{total} runs done"]
         states = {"running": counts.running, "failed": counts.failed, "stopped": counts.stopped}
         parts += [f"{number} {state}" for state, number in states.items() if number]
         if counts.waiting and not counts.running:
             parts.append("none running yet")
         parts += [f"{duration(time.monotonic() - self.began)} so far"]
-        if left := self.left():
-            low, high = left
-            span = f"{duration(low)} to {duration(high)}" if high - low > 1 else f"about {duration(high)}"
-            parts.append(f"{span} left")
+        left = self.left()
+        if self.silence > self.patience:
+            parts.append(f"no news for {duration(self.silence)}")
+        elif left:
+            parts.append(f"{between(*left)} left")
         if self.gpus:
             use = self.gpus * self.slots / 3600
             hours = f"{self.gpu_seconds / 3600:.2f} GPU-hours spent"
@@ -171,20 +211,18 @@ class Progress:
         return ", ".join(parts)
 
     def left(self) -> tuple[float, float] | None:
-        """Seconds to go, an interval of 95 % once two runs have ended; None while nothing is known."""
-        now, count = time.monotonic(), len(self.seconds)
-        shares = [(now - task.since) / task.share for task in self.running.values() if task.share > 0]
-        if not (self.seconds or shares):
+        """Seconds to go, an interval of 80 %; None while nothing is known, or no trial was heard of for long."""
+        if self.silence > self.patience:
             return None
-        mean = statistics.fmean(self.seconds or shares)
-        deviation = statistics.stdev(self.seconds) if count > 1 else 0.0
-        known = self.counts.waiting + sum(
-            max(1 - max(task.share, (now - task.since) / mean), 0.02) for task in self.running.values()
-        )
-        most = known + self.counts.later
-        # A sum of n further durations varies by their own spread and by how well `count` of them show the mean.
-        width = [1.96 * deviation * (n + n**2 / max(count, 1)) ** 0.5 for n in (known, most)]
-        return max(known * mean - width[0], 0) / self.slots, (most * mean + width[1]) / self.slots
+        paces = (task.metrics["seconds"] / task.share for task in self.running.values() if "seconds" in task.metrics)
+        pace = pace_of(self.seconds) if self.seconds else first_pace(paces)
+        if pace is None:
+            return None
+        now, counts = time.monotonic(), self.counts
+        running = [still_to_do(task.share, now - task.heard, pace) for task in self.running.values()]
+        # Of a trial of several runs, those behind the one it is at wait; the counts hold them as waiting already.
+        known = counts.waiting - sum(task.finished for task in self.running.values())
+        return interval(pace, Runs(running, max(known, 0) + counts.later, counts.perhaps), self.slots)
 
     def best(self) -> str:
         """Best setting so far by the mean over the seeds it has."""
@@ -205,9 +243,10 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         for task in self.running.values():
             epoch, epochs = (task.metrics.get(name, 0) for name in ("epoch", "epochs"))
-            at = f"epoch {epoch:.0f} of {epochs:.0f}" if epochs else "starting"
+            at = f"epoch {epoch:.0f} of {epochs:.0f}, {self._heard(task)}" if epochs else "starting"
             loss = f"loss {task.metrics['loss']:.3f}" if "loss" in task.metrics else ""
-            table.add_row(Text(f"  {in_a_line(task.name)}"), ProgressBar(1.0, task.share, width=20), at, loss)
+            bar = ProgressBar(1.0, task.share, width=10)
+            table.add_row(Text(f"  {in_a_line(task.name)}"), bar, at, loss)
         head = Text(in_a_line(f"{self.title}: {self.summary()}"), style="bold")
         best = Text(in_a_line(self.best()), style="green")
         return Group(head, table, best) if self.best() else Group(head, table)

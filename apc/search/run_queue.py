@@ -10,7 +10,7 @@ from apc.config import Config, from_dict, to_dict
 from apc.files import one_look
 from apc.runs.folder import load_run
 from apc.runs.rows import Row
-from apc.search.plans import Plan, Point, Result
+from apc.search.plans import Plan, Point, Result, ToCome, to_come
 
 
 class Counts(NamedTuple):
@@ -23,7 +23,9 @@ class Counts(NamedTuple):
     running: int = 0
     waiting: int = 0
     later: int = 0
-    """How many more a plan may add at most."""
+    """Of stages that are not planned yet, at least."""
+    perhaps: int = 0
+    """How many more than that these may add."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +52,27 @@ class RunQueue:
     """
 
     def __init__(
-        self, plan: Plan, *, base: Config, seeds: Sequence[int], runs: Path, identify: Callable[[Config], str]
+        self,
+        plan: Plan,
+        *,
+        base: Config,
+        seeds: Sequence[int],
+        runs: Path,
+        identify: Callable[[Config], str],
+        by: str = "miou",
     ) -> None:
-        """`identify` gives a run's id: apc.training.run.identity, but where a test needs no data."""
+        """`identify` gives a run's id: apc.training.run.identity, but where a test needs no data. `by` is the score
+        that the epochs of a run are compared by."""
         self.plan, self.base, self.seeds, self.runs, self.identify = plan, base, list(seeds), runs, identify
+        self.by = by
         self.stage: list[tuple[Point, list[Job]]] = []
         self.past: list[tuple[Point, list[Row]]] = []
         self.rows: dict[str, Row] = {}
         self.waiting: deque[Job] = deque()
         self.running: dict[str, Job] = {}
         self.through = False
+        self.to_come = ToCome(0, 0)
+        """Runs of the stages after this one."""
         self._advance()
 
     def _advance(self) -> None:
@@ -69,6 +82,8 @@ class RunQueue:
             with one_look():
                 self.stage = [(point, self._jobs(point)) for point in self.plan.next(self.past)]
             self.through = not self.stage
+            proposed = [point for point, _ in self.stage]
+            self.to_come = ToCome(*(len(self.seeds) * number for number in to_come(self.plan, self.past, proposed)))
             for job in (job for _, jobs in self.stage for job in jobs):
                 row = load_run(self.runs, job.run, to_dict(job.config))
                 if row is not None:
@@ -113,8 +128,7 @@ class RunQueue:
 
     @property
     def counts(self) -> Counts:
-        """Runs by state, and how many more, `later`, the plan may add at most."""
+        """Runs by state, those of stages to come included."""
         failed = sum(bool(row.error) for row in self.rows.values())
         counts = Counts(len(self.rows) - failed, failed, running=len(self.running), waiting=len(self.waiting))
-        later = 0 if self.through else max(self.plan.max_points * len(self.seeds) - sum(counts), 0)
-        return counts._replace(later=later)
+        return counts._replace(later=self.to_come.least, perhaps=self.to_come.most - self.to_come.least)

@@ -17,6 +17,7 @@ from apc.config import Config, from_dict, to_dict
 from apc.files import one_look, write_atomically
 from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
+from apc.runs.scores import curve_score
 from apc.search.draws import sample
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
@@ -56,6 +57,7 @@ class Study:
             raise ValueError(f"--stop-early {stop_early} needs scores while training; add --eval-every 1")
         self.definition, self.settings, self.runs = definition, definition.settings, runs
         self.base, self.seeds = definition.base, list(definition.seeds)
+        self.by = curve_score(definition.settings.objectives[0])  # what the epochs of a run are compared by
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
@@ -82,8 +84,9 @@ class Study:
     @property
     def gpu_hours(self) -> float:
         """GPU-hours of the trials that ended, as their rows have them."""
-        seconds = [row.seconds for _, rows in self.result() for row in rows]
-        return self.gpus * sum(s.get("train", 0.0) + s.get("eval", 0.0) for s in seconds) / 3600
+        rows = {row.run: row for _, rows in self.result() for row in rows}  # a setting may be proposed twice
+        seconds = (row.seconds.get("train", 0.0) + row.seconds.get("eval", 0.0) for row in rows.values())
+        return self.gpus * sum(seconds) / 3600
 
     @property
     def through(self) -> bool:
@@ -179,14 +182,20 @@ class Study:
         write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, reason)
 
     def _rows(self, trial: Trial) -> list[Row]:
-        """Rows of the seeds that ended; of one that was given up, what it left."""
+        """Rows of the seeds that ended, the last of them perhaps failed; of a trial that was given up, what it left."""
         folder = RunFolder(self.runs / trial.ids[0])
         if folder.stopped.is_file() and not load_run(self.runs, trial.ids[0]):
             curve, config = folder.epochs(), to_dict(trial.configs[0])
             seconds = {"train": curve[-1]["seconds"]} if curve else {}
             stopped = folder.rule()
             return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=stopped)]
-        return [ended_row(self.runs, run, cfg) for cfg, run in _runs_of(trial)]
+        rows: list[Row] = []
+        for cfg, run in _runs_of(trial):
+            if stored := load_run(self.runs, run, to_dict(cfg)):
+                rows.append(stored)
+            elif not any(row.error for row in rows):  # behind one that failed none was started
+                rows.append(ended_row(self.runs, run, cfg))
+        return rows
 
 
 def _runs_of(trial: Trial) -> list[tuple[Config, str]]:

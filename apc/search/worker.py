@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 
 from apc.config import Config, from_dict
 from apc.files import STORAGE, write_atomically
+from apc.runs.at_work import announce
 from apc.runs.folder import RunFolder, Setting
 
 Report = Callable[[dict[str, float]], None]
@@ -37,6 +38,8 @@ class Task(TypedDict):
     """GPUs of one process; a fraction shares one."""
     num_workers: int
     """Processes a trial."""
+    by: str
+    """Score that its epochs are compared by."""
     store: str
     """Absolute folder of Ray's own files."""
 
@@ -97,11 +100,13 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
     for values, run in zip(task["configs"], task["ids"], strict=True):
         folder = RunFolder(Path(task["runs"]) / run)
         if rank == 0:
+            announce(folder)
             folder.forget_the_end()
             folder.write_setting(Setting(task["label"], values["seed"]))
         try:
             cfg: Config = from_dict(values, source=f"run {run}")
-            train_one(cfg, runs=Path(task["runs"]), device=device, report=report, threads=task["threads"], name=run)
+            where: dict[str, Any] = {"runs": Path(task["runs"]), "device": device, "threads": task["threads"]}
+            train_one(cfg, **where, report=report, name=run, by=task["by"])
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
@@ -110,14 +115,17 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
             raise
 
 
-def train_one(cfg: Config, *, runs: Path, device: str, report: Report, threads: int, name: str = "") -> None:
-    """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF."""
+def train_one(
+    cfg: Config, *, runs: Path, device: str, report: Report, threads: int, name: str = "", by: str = "miou"
+) -> None:
+    """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF; its epochs
+    are compared by the score `by`."""
     import torch
 
     from apc.training.run import run
 
     torch.set_num_threads(threads)
-    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0, name=name)
+    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0, name=name, by=by)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 

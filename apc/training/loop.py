@@ -16,16 +16,17 @@ from torch import Tensor, nn
 from apc.config import Config, to_dict, without_paths
 from apc.data import Split
 from apc.devices import peak_gib, processes, restart
+from apc.evaluation.label_scores import label_scores
 from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, gib_needed
 from apc.runs.folder import RunFolder
-from apc.runs.scores import HEADLINE
+from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches
 from apc.training.schedule import optimizer_of, rate_share
-from apc.training.state import State, load_state, save_state
+from apc.training.state import State, load_state, restore_model, restore_optimizer, save_state
 from apc.training.step import Step, means, require_finite
 
 Report = Callable[[dict[str, float]], None]
@@ -62,13 +63,19 @@ def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
 
 
 def train(
-    prepared: Prepared, cfg: Config, *, folder: Path, device: str = "cpu", report: Report | None = None
+    prepared: Prepared,
+    cfg: Config,
+    *,
+    folder: Path,
+    device: str = "cpu",
+    report: Report | None = None,
+    by: str = "miou",
 ) -> Trained:
     """Train in place, resuming from the training state in `folder`; `report` is given a line after every epoch.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
-    at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far; run() removes it where the finished
-    model is as good. A non-finite loss raises FloatingPointError with its terms.
+    at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far, by the score `by`; run() removes it
+    where the finished model is as good. A non-finite loss raises FloatingPointError with its terms.
     """
     method, split, val = prepared
     place = Place(*processes(), device)
@@ -80,7 +87,9 @@ def train(
     first, curve = (state.epoch + 1, state.curve) if state else (0, [])
     seconds, peak = (state.seconds, state.peak_gib) if state else ({"train": 0.0, "train_cpu": 0.0}, 0.0)
     if state:
-        method.load_state_dict(state.model)
+        restore_model(run_folder.state, method, state)
+        if place.rank == 0:
+            run_folder.write_epochs(curve)  # which a process that was killed may have left an epoch behind
 
     for epoch in range(first, cfg.epochs):
         wall, cpu = time.perf_counter(), time.process_time()
@@ -92,7 +101,7 @@ def train(
         if new_stage or epoch == first:
             optimizer, step = optimizer_of(method, cfg), Step.of(method, cfg, device, frozen_features)
             if state and not new_stage:
-                optimizer.load_state_dict(state.optimizer)
+                restore_optimizer(run_folder.state, optimizer, state)
         terms = _epoch(step, optimizer, split, epoch, place)
         seconds["train"] += time.perf_counter() - wall
         seconds["train_cpu"] += time.process_time() - cpu
@@ -101,9 +110,8 @@ def train(
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
         line = {"epoch": epoch + 1} | spent | terms
         if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
-            line |= _scores(method, val, cfg, Scoring(device, frozen_features=frozen_features))
-            best = max((earlier.get("miou", -1.0) for earlier in curve), default=-1.0)
-            if place.rank == 0 and line.get("miou", -1.0) > best:
+            line |= _scores(method, val, cfg, Scoring(device, frozen_features=frozen_features), by)
+            if place.rank == 0 and beats(line, curve, by):
                 save_model(run_folder.best.path, method, cfg, val.classes)
         curve.append(line)
         if place.rank == 0:
@@ -161,10 +169,18 @@ def _epoch(step: Step, optimizer: torch.optim.Optimizer, split: Split, epoch: in
     return means(sums, steps)
 
 
-def _scores(method: Method, val: Split, cfg: Config, scoring: Scoring) -> dict[str, float]:
-    """`miou` and its halves on the way; empty where no photograph has a mask."""
+def beats(scores: dict[str, float], earlier: list[dict[str, float]], by: str) -> bool:
+    """Whether an epoch, or the finished run, is better in `by` than all scored before it; not where it lacks it."""
+    sign = -1 if by in LOWER_IS_BETTER else 1
+    return by in scores and all(sign * scores[by] > sign * line[by] for line in earlier if by in line)
+
+
+def _scores(method: Method, val: Split, cfg: Config, scoring: Scoring, by: str) -> dict[str, float]:
+    """Scores on the way: `miou` and its halves where there are masks; where there are none, or something is chosen by
+    labels, the scores that open no mask."""
     counts = score(method, val, cfg, HEADLINE, scoring)["miou"]
-    return {"miou": miou(counts.total)} | halves(counts.images) if counts.total.any() else {}
+    scores = {"miou": miou(counts.total)} | halves(counts.images) if counts.total.any() else {}
+    return scores | (label_scores(method, val, cfg, scoring) if by in LABEL_SCORES or not scores else {})
 
 
 def _frozen_features(method: Method, cfg: Config, num_train: int, num_val: int, device: str) -> FrozenFeatures | None:

@@ -1,13 +1,17 @@
 """The state of training, from which a run goes on: written whole or not at all."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor, nn
 
 from apc.config import types
 from apc.files import whole
+from apc.models.weights import misfits
 
 
 class State(NamedTuple):
@@ -55,6 +59,36 @@ def load_state(path: Path) -> State | None:
     if newer:
         raise ValueError(f"{path}: made by a newer version (it has {newer[0]!r}); go on with that, or remove the file")
     return state if sound else None
+
+
+def restore_model(path: Path, model: nn.Module, state: State) -> None:
+    """Give a model the tensors of a state; ValueError names the file and one that does not fit."""
+    own = model.state_dict()
+    with _of_this_run(path):
+        if wrong := misfits(state.model, own):
+            sizes = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (state.model, own)]
+            raise ValueError(f"{wrong[0]} is {sizes[0]}, not {sizes[1]}")
+        model.load_state_dict(state.model)
+
+
+def restore_optimizer(path: Path, optimizer: torch.optim.Optimizer, state: State) -> None:
+    """Give an optimiser the moments of a state; ValueError names the file where they do not fit."""
+    with _of_this_run(path):
+        optimizer.load_state_dict(state.optimizer)
+        for parameter, moments in optimizer.state.items():
+            for name, moment in moments.items():
+                if isinstance(moment, Tensor) and moment.dim() and moment.shape != parameter.shape:
+                    raise ValueError(f"a {name} is {tuple(moment.shape)}, not {tuple(parameter.shape)}")
+
+
+@contextmanager
+def _of_this_run(path: Path) -> Iterator[None]:
+    """Whatever does not fit inside is a ValueError that names the file and the remedy."""
+    try:
+        yield
+    except Exception as error:  # a file of the right fields may hold anything
+        why = f"{str(error) or type(error).__name__}; remove the file, and the run starts again"
+        raise ValueError(f"{path}: not of this run's model: {why}") from None
 
 
 def _is_sound(state: State) -> bool:

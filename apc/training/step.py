@@ -1,8 +1,9 @@
 """One step: the gradients of a batch, over its parts and over processes, and what the loop makes of its loss terms."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.distributed as dist
@@ -28,6 +29,16 @@ class _LossTerms(nn.Module):
 
     def forward(self, batch: Terms, progress: float, frozen_features: list[Tensor] | None) -> Terms:
         return self.method.loss_terms(batch, progress, frozen_features)
+
+
+class _Look(NamedTuple):
+    """What a first look at a part tells before it is learnt from."""
+
+    weights: Terms = {}
+    """What its terms that are means over pixels are to be multiplied by, so that the mean over all parts and processes,
+    weighted with their images, is the mean over all pixels."""
+    seed: int | None = None
+    """Of its random numbers, the same at both looks; None where one is enough."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +68,12 @@ class Step:
         """
         images = sum(len(part.keys) for part in parts)
         sums: Terms = {}
-        for part in parts:
+        for part, look in zip(parts, self._first_looks(parts), strict=True):
             # processes exchange their gradients once a step
             waits = isinstance(self.module, DistributedDataParallel) and part is not parts[-1]
-            with cast(DistributedDataParallel, self.module).no_sync() if waits else nullcontext():
+            with cast(DistributedDataParallel, self.module).no_sync() if waits else nullcontext(), self._drawn(look):
                 terms = self._terms(part, progress)
+                terms |= {name: weight * terms[name] for name, weight in look.weights.items()}
                 share = len(part.keys) / images
                 loss = share * torch.stack([self.method.weights[name] * term for name, term in terms.items()]).sum()
                 loss.backward()
@@ -71,9 +83,44 @@ class Step:
 
     def _terms(self, part: Part, progress: float) -> Terms:
         with autocast(self.cfg, self.device):
-            features = self.frozen_features(part.batch["image"], part.keys) if self.frozen_features else None
-            terms: Terms = self.module(part.batch, progress, features)
+            terms: Terms = self.module(part.batch, progress, self._features(part))
         return terms
+
+    def _features(self, part: Part) -> list[Tensor] | None:
+        return self.frozen_features(part.batch["image"], part.keys) if self.frozen_features else None
+
+    def _first_looks(self, parts: list[Part]) -> list["_Look"]:
+        """What has to be known of all parts and processes before any of them is learnt from, where terms are means over
+        pixels: else every part would have a mean of its own, whatever its share of the pixels."""
+        world = dist.get_world_size() if dist.is_initialized() else 1
+        if not self.method.counts_pixels or len(parts) * world == 1:
+            return [_Look()] * len(parts)
+        looks = [self._first_look(part) for part in parts]
+        of_all = {name: torch.stack([look.weights[name] for look in looks]).sum() for name in looks[0].weights}
+        images = torch.tensor(sum(len(part.keys) for part in parts), device=self.device)
+        for total in (*of_all.values(), images) if world > 1 else ():
+            dist.all_reduce(total)
+        weighted = []
+        for part, look in zip(parts, looks, strict=True):
+            shares = {name: known / of_all[name].clamp(min=1) for name, known in look.weights.items()}
+            weighted.append(_Look({name: share * images / len(part.keys) for name, share in shares.items()}, look.seed))
+        return weighted
+
+    def _first_look(self, part: Part) -> "_Look":
+        """The pixels that a part's terms are means over."""
+        look = _Look(seed=int(torch.randint(2**31, ())))
+        with self._drawn(look), autocast(self.cfg, self.device):
+            return look._replace(weights=self.method.known_pixels(part.batch, self._features(part)))
+
+    @contextmanager
+    def _drawn(self, look: "_Look") -> Iterator[None]:
+        """Random numbers from the look's seed, where it has one, and none taken from the run's own."""
+        if look.seed is None:
+            yield
+            return
+        with torch.random.fork_rng([torch.device(self.device)] if self.device.startswith("cuda") else []):
+            torch.manual_seed(look.seed)
+            yield
 
 
 def means(sums: Terms, steps: int) -> dict[str, float]:

@@ -123,7 +123,7 @@ def test_a_search_without_masks_is_refused_and_a_table_is_not(
 ) -> None:
     monkeypatch.chdir(photographs.parent)
     shutil.rmtree(photographs / "masks")
-    sentence = "photos: no validation image has a mask, so there is nothing to choose by"
+    sentence = "photos: no validation image has a mask, so miou cannot be chosen by; add --choose labels"
     refused(PHOTOS.split(), sentence, photographs.parent, monkeypatch, capsys, grid_lambda.EXPERIMENT)
 
     def unscored(run: apc.experiment.runner.ExperimentRun) -> list[Any]:

@@ -25,6 +25,10 @@ from apc.cli.main import main
         (["--k", "0"], ["k is 0", "between 1"]),
         (["--k", "six"], ["k is 'six'; it must be a whole number"]),
         (["--epochs", "2", "--frozen-epochs", "3"], ["frozen_epochs is 3", "epochs, which is 2"]),
+        (
+            ["--method", "vit_pcm", "--epochs", "4", "--stage2-epochs", "4"],
+            ["stage2_epochs is 4", "of both stages together"],
+        ),
         (["--encoder", "resnet50"], ["encoder is 'resnet50'"]),
         (["--decoder-blocks", "1", "9"], ["decoder_blocks", "blocks 1 to 3"]),
         (["--image-size", "50"], ["image_size is 50", "multiple of the encoder's patch, 8"]),

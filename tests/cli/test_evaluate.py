@@ -76,6 +76,17 @@ def test_every_combination_is_scored_in_one_pass_and_written_with_its_stamp(
     assert str(tmp_path) not in json.dumps({k: v for k, v in told.items() if k != "config"})
 
 
+def test_the_greatest_logits_stand_beside_the_mean_of_probabilities(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [str(run), "--multi-scale", "0.5", "1", "--combine", "max", "mean", "--image-labels", "without"]
+    assert main(["eval", *words, "--crf", "none", *HERE]) == 0
+    said = capsys.readouterr().out
+    assert list(scores_in(said)) == ["miou", "miou_max_50_100", "miou_ms_50_100", "patch_miou", "patch_miou_ms_50_100"]
+    assert "greatest logits: a scale's plain and flipped logits summed" in said and "probabilities averaged" in said
+    refused(["eval", str(run), "--combine", "max"], capsys, "combine is max", "name them with --multi-scale")
+
+
 def test_what_one_pass_over_all_says_each_says_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", str(run), "--sizes", "48", "64", *HERE]) == 0
     together = scores_in(capsys.readouterr().out)

@@ -89,7 +89,7 @@ def test_a_stale_or_damaged_cache_is_refused_and_built_anew(photographs: Path, c
 
 
 def test_an_interrupted_cache_leaves_nothing(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(path: Path) -> np.ndarray:
+    def interrupted(*given: object) -> np.ndarray:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cache, "decode", interrupted)
@@ -98,7 +98,7 @@ def test_an_interrupted_cache_leaves_nothing(photographs: Path, monkeypatch: pyt
     assert [path for path in (photographs / "apc").rglob("*") if path.is_file()] == []
 
     monkeypatch.undo()
-    killed = photographs / "apc" / "folder" / "cache" / ".train-48.npy.99"
+    killed = photographs / "apc" / "folder" / "cache" / ".apc-elsewhere.99.0"
     killed.touch()
     os.utime(killed, (0, 0))
     cache.build(data.files("folder", str(photographs), "train.csv"), 48)

@@ -13,7 +13,7 @@ from apc.config import pocket
 from apc.data import Split
 from apc.evaluation.forward import Network
 from apc.evaluation.inference import label_maps
-from apc.models.crf import CRFParameters, Refined
+from apc.models.crf import Contest, CRFParameters, Refined
 from apc.runs.scores import parse
 
 
@@ -29,9 +29,12 @@ class Fixed(nn.Module):
         return {"decoder": p, "patch": p}
 
 
-def labels_of(method: Fixed, name: str, image_labels: Sequence[float] = (1.0, 1.0)) -> list[list[int]]:
+def labels_of(
+    method: nn.Module, name: str, image_labels: Sequence[float] = (1.0, 1.0), black_and_white: bool = False
+) -> list[list[int]]:
     """Labels of a photograph of two pixels under the protocol of this name."""
     photo = np.zeros((1, 2, 3), np.uint8)
+    photo[:, 1] = 255 * black_and_white
     split = Split(
         ["background", "a", "b"],
         ["x"],
@@ -54,6 +57,52 @@ def test_two_scales_that_round_to_one_side_count_twice_in_the_mean() -> None:
     assert labels_of(method, "miou_16_ms_50_100") == [[1, 1]]  # 0.475 and 0.525
 
 
+class Loud(nn.Module):
+    """A method that gives logits by side and whether it is shown a mirror image, of the two pixels 1 x 2."""
+
+    def __init__(self, by_side: dict[tuple[int, bool], list[list[float]]], averages_flips: bool) -> None:
+        super().__init__()
+        self.by_side, self.encoder, self.merges = by_side, SimpleNamespace(patch=8), False
+        self.averages_flips = averages_flips
+
+    def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
+        logits = torch.tensor(self.by_side[images.shape[-1], bool(images[0, 0, 0, 0] > 0.5)]).T[None, :, None]
+        return {"decoder": logits.softmax(1)} | ({"logits": logits} if "logits" in wanted else {})
+
+
+@pytest.mark.parametrize("averages", [False, True])
+def test_the_peers_test_takes_the_greatest_logits_over_scales_of_sums_over_flips(
+    monkeypatch: pytest.MonkeyPatch, averages: bool
+) -> None:
+    plain, mirrored = (16, False), (16, True)  # the left pixel of the photograph is black, the right one white
+    small, turned = (8, False), (8, True)
+    method = Loud(
+        {
+            plain: [[1.0, 0.0, 0.0], [0.0, 2.0, 0.0]],
+            mirrored: [[0.0, 1.0, 0.0], [1.0, 0.0, 3.0]],  # its pixels are turned back before they are added
+            small: [[0.0, 3.0, 0.0], [0.0, 0.0, 1.0]],
+            turned: [[0.0, 0.0, 4.0], [0.0, 2.0, 0.0]],
+        },
+        averages,
+    )
+    # left: at 16 [1 0 0] + [1 0 3] = [2 0 3], at 8 [0 3 0] + [0 2 0] = [0 5 0]; the greatest are [2 5 3]
+    # right: at 16 [0 2 0] + [0 1 0] = [0 3 0], at 8 [0 0 1] + [0 0 4] = [0 0 5]; the greatest are [0 3 5]
+    asked: list[np.ndarray] = []
+
+    def listening(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
+        asked.extend(contest.probabilities for contest in contests)
+        return [Refined(p.argmax(0).astype(np.uint8), 0.0) for p, _ in contests]
+
+    monkeypatch.setattr("apc.models.crf.refine", listening)
+    assert labels_of(method, "miou_16_max_50_100", black_and_white=True) == [[1, 2]]
+    assert labels_of(method, "miou_16_max_50_100_crf", black_and_white=True) == [[1, 2]]
+    greatest = np.array([[2, 5, 3], [0, 3, 5]]) / (2 if averages else 1)
+    expected = np.exp(greatest) / np.exp(greatest).sum(1, keepdims=True)
+    won = slice(1 - averages, None)  # averaged, the background holds more than a twentieth and takes part
+    np.testing.assert_allclose(asked[0][:, 0].T, expected[:, won], rtol=1e-5)
+    assert labels_of(method, "miou_16_ms_50_100", black_and_white=True) == [[1, 2]]
+
+
 def test_image_labels_leave_the_background_and_the_named_classes() -> None:
     method = Fixed({16: [[0.3, 0.2, 0.5], [0.1, 0.3, 0.6]]})
     assert labels_of(method, "miou", (1.0, 0.0)) == [[2, 2]]
@@ -71,11 +120,11 @@ def test_a_method_that_merges_labels_does_so_in_the_patch_branch_alone(name: str
 def test_classes_keep_their_numbers_through_a_crf_that_sees_the_winners_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[np.ndarray] = []
 
-    def exchange(image: np.ndarray, many: Sequence[np.ndarray], parameters: CRFParameters) -> list[Refined]:
-        given.extend(many)
-        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p in many]
+    def exchange(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
+        given.extend(contest.probabilities for contest in contests)
+        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p, _ in contests]
 
     monkeypatch.setattr("apc.models.crf.refine", exchange)
-    method = Fixed({16: [[0.7, 0.1, 0.2], [0.1, 0.3, 0.6]]})
+    method = Fixed({16: [[0.76, 0.04, 0.2], [0.36, 0.04, 0.6]]})
     assert labels_of(method, "miou") == [[0, 2]] and labels_of(method, "miou_crf") == [[2, 0]]
-    np.testing.assert_allclose(given[0][:, 0], [[0.7, 0.1], [0.2, 0.6]], atol=1e-6)  # background and b
+    np.testing.assert_allclose(given[0][:, 0], [[0.76, 0.36], [0.2, 0.6]], atol=1e-6)  # background and b

@@ -9,6 +9,8 @@ import torch
 from apc import data
 from apc.config import Config, from_dict
 from apc.evaluation import remeasure
+from apc.methods.checkpoint import save_model
+from apc.methods.registry import build
 from apc.runs.rows import Row
 
 
@@ -22,8 +24,26 @@ def test_pseudo_masks_of_train_are_scored_by_masks_that_training_never_sees(trai
         mask = split.mask(i)
         assert mask is not None
         assert set(np.unique(mask)) - {0, 255} == set((np.flatnonzero(split.labels[i]) + 1).tolist())
-    metrics = remeasure.measured_once(row, runs, "pseudo_masks", remeasure.pseudo_masks_of_train)["metrics"]
+    metrics = remeasure.measured_once(row, runs, "", "pseudo_masks", remeasure.pseudo_masks_of_train)["metrics"]
     assert set(metrics) == {"train_pseudo_miou", "train_labelled_miou"} and metrics["train_pseudo_miou"] > 0
+
+
+def test_runs_are_measured_on_the_photographs_that_are_named_now(
+    photographs: Path, trained: tuple[Path, Row], tmp_path: Path
+) -> None:
+    cfg = Config(
+        dataset="folder", root=str(photographs), image_size=48, encoder="pocket", decoder_blocks=(1, 3), crf="none"
+    )
+    save_model(tmp_path / "runs" / trained[1].run, build(cfg, 3), cfg, ["background", "red", "blue"])
+    moved = photographs.rename(tmp_path / "moved")
+    measures = {
+        "size_32": remeasure.at_size(32),
+        "multi_scale": remeasure.multi_scale,
+        "pseudo_masks": remeasure.pseudo_masks_of_train,
+    }
+    for name, measure in measures.items():
+        metrics = remeasure.measured_once(trained[1], tmp_path / "runs", str(moved), name, measure)["metrics"]
+        assert any(score > 0 for score in metrics.values()), name
 
 
 def test_photographs_find_their_own_masks_in_a_part_of_their_list(photographs: Path) -> None:

@@ -25,7 +25,7 @@ def test_a_finished_run_is_measured_once_from_its_checkpoint(
         return {"metrics": distances(method, data.load(cfg, "val"), cfg, device)}
 
     result: Result = [(Point("a", {}), [row, replace(row, run="gone", error="lost")])]
-    ((_, (found, failed)),) = measured_result(result, runs, "cosine", measure)
+    ((_, (found, failed)),) = measured_result(result, runs, "", "cosine", measure)
     assert set(found.metrics) - set(row.metrics) >= {"inter_cosine", "background_cosine"}
     assert 0 <= found.metrics["inter_cosine"] <= 200 and found.metrics["miou"] == row.metrics["miou"]
     assert failed.error == "lost" and found.stamp["measured"]["device"] == "cpu"
@@ -34,11 +34,14 @@ def test_a_finished_run_is_measured_once_from_its_checkpoint(
         raise AssertionError("measured again")
 
     assert (
-        remeasure.measured_once(row, runs, "cosine", twice)["metrics"]["inter_cosine"] == found.metrics["inter_cosine"]
+        remeasure.measured_once(row, runs, "", "cosine", twice)["metrics"]["inter_cosine"]
+        == found.metrics["inter_cosine"]
     )
     path = runs / row.run / "measured" / "cosine.json"
     path.write_text(path.read_text()[:20])  # a damaged file is measured again
-    assert remeasure.measured_once(row, runs, "cosine", measure)["metrics"] == json.loads(path.read_text())["metrics"]
+    assert (
+        remeasure.measured_once(row, runs, "", "cosine", measure)["metrics"] == json.loads(path.read_text())["metrics"]
+    )
     capsys.readouterr()
-    assert remeasure.measured_once(replace(row, run="elsewhere"), runs, "cosine", twice) == {}
+    assert remeasure.measured_once(replace(row, run="elsewhere"), runs, "", "cosine", twice) == {}
     assert "not measured: " in (told := capsys.readouterr().err) and "elsewhere" in told

@@ -133,7 +133,7 @@ def test_every_script_is_an_experiment_or_a_picture_under_its_own_name() -> None
 
 def test_titles_and_places_are_each_that_of_one() -> None:
     shown = [*entries().values(), *pictures().values()]
-    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) == 17
+    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) == 18
 
 
 def test_a_space_with_an_entry_is_described_by_it_and_another_by_its_name() -> None:
@@ -143,7 +143,7 @@ def test_a_space_with_an_entry_is_described_by_it_and_another_by_its_name() -> N
 
 def test_the_rows_that_are_measured_besides_are_those_that_measuring_makes() -> None:
     planned = components.PLAN.next([])
-    table = table8_components.ladder([(point, []) for point in planned], Path())
+    table = table8_components.ladder([(point, []) for point in planned], Path(), "")
     assert {point.label for point, _ in table} - {point.label for point in planned} == {"crf"}
     assert table8_components.EXPERIMENT.measured_rows == ("crf",)
 

@@ -19,7 +19,7 @@ def test_the_crf_row_is_the_row_above_it_scored_again() -> None:
         (point, [replace(a_row(point.label), metrics={"miou": 10.0 + i, "miou_crf": 20.0 + i})])
         for i, point in enumerate(components.PLAN.next([]))
     ]
-    made = table8_components.ladder(result, Path())
+    made = table8_components.ladder(result, Path(), "")
     assert [(point.label, rows[0].metrics["ladder_miou"]) for point, rows in made] == [
         ("vit", 10),
         ("hv_bilstm", 11),
@@ -29,4 +29,4 @@ def test_the_crf_row_is_the_row_above_it_scored_again() -> None:
     ]
     assert made[2][1][0].run == "hv_bilstm@crf" and made[2][1][0].config == made[1][1][0].config
     lost = [(point, [replace(rows[0], metrics={}, error="lost")]) for point, rows in result[1:2]]
-    assert table8_components.ladder(lost, Path())[0][1][0].metrics == {}
+    assert table8_components.ladder(lost, Path(), "")[0][1][0].metrics == {}

@@ -20,6 +20,7 @@ from apc.methods.published import afa, afa_pocket
 from apc.methods.registry import build
 from apc.models.par import PAR
 from apc.training.run import run
+from apc.training.schedule import optimizer_of
 
 
 def test_golden_refined_label_at_afas_two_levels() -> None:
@@ -129,6 +130,39 @@ def test_officially_a_batch_without_an_object_pixel_has_no_finite_loss_even_in_t
         assert torch.isnan(terms["seg"]) and torch.isfinite(terms["aff"])
     early = method.loss_terms(shown_batch(), 0.05)
     assert (early["seg"], early["aff"]) == (0, 0) and early["cls"] > 0
+
+
+@pytest.mark.parametrize("progress", [0.05, 0.9])
+@pytest.mark.parametrize("compat", ["fixed", "official"])
+def test_officially_the_decoders_norm_sees_every_pass_of_the_cam_after_the_images(
+    tiny: Config, compat: str, progress: float
+) -> None:
+    cfg = replace(tiny, compat=compat, decoder_norm="batch", decoder_blocks=(3,))
+    method, shown, seen = method_of(cfg), shown_batch(), list[Tensor]()
+    norm = method.decoder.mix[1]
+    norm.register_forward_pre_hook(lambda _, given: seen.append(given[0].detach()))
+    method.loss_terms(shown, progress)
+    images = {1.0: shown["image"]} | {s: F.interpolate(shown["image"], scale_factor=s, mode="bilinear") for s in SCALES}
+    passes = [images[1.0], *(torch.cat([images[s], images[s].flip(-1)]) for s in SCALES)]
+    if compat == "fixed":
+        passes = passes[:1] if progress > VOC.start else []
+    assert [len(x) for x in seen] == [len(x) * x.shape[-1] // 8 * x.shape[-2] // 8 for x in passes]
+    mean = torch.zeros(norm.num_features)
+    for x in passes:
+        mixed = method.decoder.mix[0](method.decoder.projections[0](method.encoder(x)[-1].flatten(0, 1)))
+        mean = 0.9 * mean + 0.1 * mixed.mean(0)
+    torch.testing.assert_close(norm.running_mean, mean.detach(), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("compat", "counted"), [("fixed", 0), ("official", 1)])
+def test_officially_adam_counts_the_decoders_steps_from_the_warm_up_on(tiny: Config, compat: str, counted: int) -> None:
+    method, shown = method_of(replace(tiny, compat=compat)), shown_batch()
+    optimizer = optimizer_of(method, method.cfg)
+    torch.stack(list(method.loss_terms(shown, 0.05).values())).sum().backward()
+    optimizer.step()
+    late = [method.affinity.weight, *method.decoder.parameters()]
+    assert {int(optimizer.state[p]["step"]) if p in optimizer.state else 0 for p in late} == {counted}
+    assert optimizer.state[method.classifier.weight]["step"] == 1
 
 
 def test_the_energy_is_a_term_with_the_decoder_where_it_has_a_weight(tiny: Config) -> None:

@@ -121,6 +121,9 @@ def test_choices_count_the_patches_of_the_image_s_own_classes_without_the_backgr
     method = APC(replace(tiny, k=3, theta=0.9, epsilon=0.85), 3).eval()
     monkeypatch.setattr(method, "branches", lambda *_: (torch.zeros(1, 144, 64), scores.log(), []))
     shown = {"image": torch.zeros(1, 3, 96, 96), "labels": torch.tensor([[1.0, 1.0]])}
-    assert method.choices(shown) == {"mean_k": pytest.approx((2 + 1) / 2), "high_share": pytest.approx(1 / 2)}
+    assert method.choices([shown]) == {"mean_k": pytest.approx((2 + 1) / 2), "high_share": pytest.approx(1 / 2)}
     shown["labels"] = torch.tensor([[1.0, 0.0]])
-    assert method.choices(shown) == {"mean_k": 2, "high_share": 1}
+    assert method.choices([shown]) == {"mean_k": 2, "high_share": 1}
+    # of two images with three classes together, each counts once: (2 + 2 + 1) / 3
+    both = [shown, {"image": shown["image"], "labels": torch.ones(1, 2)}]
+    assert method.choices(both) == {"mean_k": pytest.approx(5 / 3), "high_share": pytest.approx(2 / 3)}

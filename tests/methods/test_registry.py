@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from refusal import refused
+from torch.nn import functional as F
 
 import apc.training.run
 from apc.cli.main import main
 from apc.config import Config, folder, pocket, voc
 from apc.methods import registry
+from apc.methods.base import LOGITS
 from apc.methods.published import afa, toco, vit_pcm
 
 
@@ -50,6 +53,24 @@ def test_published_settings_are_their_own() -> None:
     }
     assert vit_pcm("coco") == replace(vit_pcm(), dataset="coco", coco_images="vit_pcm")
     assert {toco("coco").coco_images, afa("coco").coco_images} == {"annotated"}
+
+
+@pytest.mark.parametrize("method", ["apc", "vit_pcm", "afa", "toco"])
+def test_the_decoders_probabilities_are_those_of_its_logits_which_come_where_they_are_wanted(
+    tiny: Config, method: str
+) -> None:
+    torch.manual_seed(0)
+    proportions = {} if method == "apc" else registry.proportioned(tiny, method)
+    model = registry.build(replace(tiny, **proportions), 5).eval()
+    images = torch.rand(2, 3, 48, 64)
+    with torch.no_grad():
+        found, plain = model.predict(images, wanted=["decoder", LOGITS]), model.predict(images, wanted=["decoder"])
+    assert LOGITS not in plain and torch.equal(found["decoder"], plain["decoder"])
+    assert found[LOGITS].shape == (2, 5, 6, 8)
+    at_size = F.interpolate(found[LOGITS], size=(48, 64), mode="bilinear", align_corners=False)
+    if method == "vit_pcm":  # as long as no DeepLab has learnt, its patches' probabilities are what is made larger
+        at_size = F.interpolate(found[LOGITS].exp(), size=(48, 64), mode="bilinear", align_corners=False).log()
+    torch.testing.assert_close(found["decoder"], at_size.softmax(1))
 
 
 def test_the_papers_method_starts_from_the_preset_itself(asked: list[Config]) -> None:

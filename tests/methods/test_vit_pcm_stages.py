@@ -143,7 +143,7 @@ def test_training_masks_are_never_opened(photographs: Path, tmp_path: Path) -> N
 
 
 def test_stages_that_leave_the_first_one_no_open_epoch_are_refused(staged: Config) -> None:
-    with pytest.raises(ValueError, match="stage2_epochs is 2; epochs is 3 and 1 of them frozen"):
+    with pytest.raises(ValueError, match="stage2_epochs is 2; epochs is 3, of both stages together, and 1 of them"):
         ViTPCM(replace(staged, stage2_epochs=2), 9)
     with pytest.raises(ValueError, match="image_size is 40; .* multiple of 16"):
         ViTPCM(replace(staged, image_size=40), 9)

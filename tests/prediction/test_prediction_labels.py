@@ -73,7 +73,7 @@ def test_the_summary_tells_what_the_mask_shows(cfg: Config, tmp_path: Path) -> N
     Image.fromarray(PIXELS).save(tmp_path / "a.png")
     photographs, out = gather([tmp_path / "a.png"], tmp_path / "out"), tmp_path / "out"
     job = Job(Fixed(), cfg, CLASSES, "model", kinds=("masks",))  # type: ignore[arg-type]
-    (row,), broken = predict(job, photographs, {"a": ["red"]}, out)
+    (row,), _, broken = predict(job, photographs, {"a": ["red"]}, out)
     assert not broken and {name: row[name] for name in row if name not in ("image", "mask")} == {
         "labels": "red",
         "classes": "red",
@@ -81,6 +81,9 @@ def test_the_summary_tells_what_the_mask_shows(cfg: Config, tmp_path: Path) -> N
         "percent_background": "50.00",
         "percent_red": "50.00",
         "percent_blue": "0.00",
+        "score_background": "0.7143",
+        "score_red": "0.7500",
+        "score_blue": "",
     }
     with Image.open(out / "masks" / "a.png") as mask:
         assert np.asarray(mask).tolist() == [[0, 1]]
@@ -90,5 +93,5 @@ def test_the_summary_names_the_largest_class_first(cfg: Config, tmp_path: Path) 
     Image.fromarray(np.zeros((1, 4, 3), np.uint8)).save(tmp_path / "a.png")
     p = torch.eye(3)[[1, 2, 2, 0]].T[:, None]  # red, blue, blue, background
     job = Job(Fixed(p, p), cfg, CLASSES, "model", kinds=("masks",))  # type: ignore[arg-type]
-    (row,), _ = predict(job, gather([tmp_path / "a.png"], tmp_path / "out"), {}, tmp_path / "out")
+    (row,), *_ = predict(job, gather([tmp_path / "a.png"], tmp_path / "out"), {}, tmp_path / "out")
     assert (row["classes"], row["percent_blue"], row["confidence"]) == ("blue red", "50.00", "1.0000")

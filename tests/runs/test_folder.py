@@ -1,6 +1,7 @@
 """The folder of a run: every file name has one owner, and what is written is read back."""
 
 import ast
+import os
 import re
 import warnings
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from apc.config import pocket, to_dict
+from apc.files import part_in
 from apc.runs.folder import ModelFolder, RunFolder, RunsFolder, Setting, ended_row, load_run, load_runs, load_tallies
 from apc.runs.folder import save_run as save
 from apc.runs.rows import Row
@@ -113,10 +115,15 @@ def test_a_failed_run_says_why_until_it_starts_again(tmp_path: Path) -> None:
 
 
 def test_half_written_files_go_and_the_others_stay(tmp_path: Path) -> None:
-    for name in (".last.pt.4711", ".row.json.4711", ".lock", "last.pt"):
+    (tmp_path / "best").mkdir()
+    mine = part_in(tmp_path)  # a driver's, which writes `stopped.txt` without the lock
+    for name in (".last.pt.4711", ".row.json.4711", ".lock", "last.pt", mine.name):
         (tmp_path / name).touch()
+    for name in (".apc-elsewhere.4711.0", "best/.apc-elsewhere.4711.0"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
     RunFolder(tmp_path).remove_torn_files()
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "last.pt"]
+    assert {path.name for path in tmp_path.rglob("*")} == {".lock", "last.pt", "best", mine.name}
 
 
 def test_tallies_of_older_runs_come_from_their_confusion_matrices(tmp_path: Path) -> None:

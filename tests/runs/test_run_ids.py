@@ -1,11 +1,15 @@
 """Every committed row still has the identity that its own config, data and weights give it."""
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from apc.config import Config
-from apc.runs.rows import Row, load_rows, run_id
+from apc.config import Config, to_dict
+from apc.runs.rows import Row, load_rows, mended, run_id
 from apc.runs.scores import RECIPE_VERSION
 
 RESULTS = Path(__file__).parents[2] / "reports" / "results"
@@ -29,3 +33,23 @@ def test_identities_of_committed_rows_are_those_of_their_settings(path: Path) ->
     rows = load_rows(path)
     now = [run_id(trained(row), row.stamp["data"], row.stamp["weights"]) for row in rows]
     assert now == [row.run.partition("@")[0] for row in rows]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"method": "afa", "compat": "official"}, {"pseudo_threshold": 0.5}, {"crf": "irn"}],
+    ids=lambda changes: "-".join(changes),
+)
+def test_a_setting_whose_numbers_were_mended_has_an_identity_of_its_own(changes: dict[str, Any]) -> None:
+    assert mended(to_dict(Config())) == []
+    for name in changes:
+        fewer = replace(Config(), **{k: v for k, v in changes.items() if k != name})
+        assert mended(to_dict(fewer)) == []
+    assert len(mended(to_dict(replace(Config(), **changes)))) == 1
+    assert run_id(to_dict(replace(Config(), **changes)), "data", "weights") != run_id_before(changes)
+
+
+def run_id_before(changes: dict[str, Any]) -> str:
+    """The identity that the first edition gave a setting of these fields."""
+    text = json.dumps([changes, "data", "weights", RECIPE_VERSION], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

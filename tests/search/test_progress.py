@@ -10,7 +10,7 @@ import pytest
 
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
-from apc.runs.status import duration, status
+from apc.runs.status import between, status
 from apc.search.progress import BEAT, Progress
 from apc.search.run_queue import Counts
 
@@ -38,7 +38,7 @@ def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
     view.reported("t1", {"epoch": 1, "epochs": 4, "loss": 0.5})
     view.ended("t1", "a", [Row(run="x", config={"seed": 0}, metrics={"miou": 41.234}, seconds={})])
     view.ended("t2", "b", [Row(run="y", config={"seed": 0}, metrics={}, seconds={}, error="FloatingPointError: nan")])
-    view.counted(Counts(done=1, failed=1, waiting=1, later=2))
+    view.counted(Counts(done=1, failed=1, waiting=1, perhaps=2))
     view.end()
     assert page.text.splitlines() == ["done    a seed 0: miou 41.23, 0 s", "failed  b seed 0: FloatingPointError: nan"]
     assert view.best() == "best so far a: miou 41.23 (1 seed)"
@@ -73,27 +73,86 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     view.reported("b", {"epoch": 1.0, "epochs": 4.0, "loss": 0.25})
     view.started("c", "theta=0.7 seed 0")
     view.counted(Counts(done=1, running=2, waiting=1))
-    # an hour each: one waits whole, c has not begun, and of b, an hour old, at least a fiftieth is left, on two places
-    assert "1 of 4 runs done, 2 running, 1:00 h so far, about 1:00 h left" in view.summary()
-    assert view.summary().endswith("0.50 GPU-hours spent, 1.01 to 1.01 left")
+    # an hour each: one waits whole, c has not begun, and of b four fifths of three epochs and the scoring are to do
+    assert view.summary().startswith("1 of 4 runs done, 2 running, 1:00 h so far, 1:10 h to 3:30 h left, ")
+    assert view.summary().endswith("0.50 GPU-hours spent, 1.13 to 3.45 left")
     page.text = ""
     view.console.print(view.render())
     lines = page.text.splitlines()
     assert lines[0].startswith("joint on pocket: 1 of 4 runs done") and len(lines) == 4
-    assert re.search(r"theta=0.9 seed 0 .*epoch 1 of 4 +loss 0.250", lines[1])
+    assert re.search(r"theta=0.9 seed 0 .*epoch 1 of 4, 0 s ago +loss 0.250", lines[1])
     assert re.search(r"theta=0.7 seed 0 .*starting", lines[2])
     assert lines[3].strip() == "best so far theta=0.5: miou 41.00 (1 seed)"
 
 
-def test_the_time_left_is_an_interval_from_the_durations_so_far() -> None:
-    view = Progress("title", file=Page())  # type: ignore[arg-type]
-    view.begin(2, 0.0)
+def test_without_news_for_long_no_time_left_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    page = Page()
+    view = Progress("title", file=page)  # type: ignore[arg-type]
+    view.begin(2, 0.5)
+    view.counted(Counts(done=3, running=2, waiting=4))
     view.seconds = [50.0, 60.0, 70.0]
-    view.counted(Counts(done=3, waiting=4, later=2))
-    # known: 4 runs, 240 s of work +- 1.96 * 10 * sqrt(4 + 16/3); most: 6 runs, 360 s +- 1.96 * 10 * sqrt(6 + 36/3)
-    left = view.left()
-    assert left and (duration(left[0]), duration(left[1])) == ("1:30 min", "3:42 min")
-    assert view.summary().endswith("1:30 min to 3:42 min left")
+    view.started("a", "a seed 0")
+    view.started("b", "b seed 0")
+    now[0] = 100.0
+    view.reported("a", {"epoch": 2, "epochs": 4, "seconds": 30.0})
+    assert view.summary().endswith(" left") and view.patience == 300.0  # three times the longest silence so far
+    now[0] = 400.0
+    view.tick()
+    assert page.text.endswith("; a seed 0 at epoch 2, 5:00 min ago; b seed 0 at epoch 0, no news for 6:40 min\n")
+    assert view.summary().endswith(" left")  # a may still be at its third epoch
+    now[0] = 401.0
+    assert view.left() is None
+    assert "6:41 min so far, no news for 5:01 min, 0.00 GPU-hours spent" in view.summary()
+    now[0] = 402.0
+    view.reported("b", {"epoch": 1, "epochs": 4, "seconds": 400.0})
+    assert view.summary().endswith(" left")
+
+
+def test_a_trial_of_several_seeds_is_as_far_as_the_seeds_that_are_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    view = Progress("title", file=Page(), runs_a_trial=3)  # type: ignore[arg-type]
+    view.begin(1, 0.0)
+    view.counted(Counts(waiting=3))
+    view.started("a", "a seeds 0, 1, 2")
+    view.counted(Counts(running=3))
+    ends = []
+    for seed in range(2):
+        now[0] += 60.0
+        view.reported("a", {"epoch": 4, "epochs": 4, "seconds": 50.0})
+        view.reported("a", {"final": 1.0, "epoch": 4, "epochs": 4})
+        ends.append(view.left())
+        assert view.seconds == [60.0] * (seed + 1)
+    assert ends[0] and ends[1] and ends[1][0] < 60 < ends[1][1] < ends[0][1]
+    now[0] += 60.0
+    view.reported("a", {"final": 1.0, "epoch": 4, "epochs": 4})
+    view.ended("a", "a", [Row(run=f"{n}", config={"seed": n}, metrics={"miou": 1.0}, seconds={}) for n in range(3)])
+    assert view.seconds == [60.0, 60.0, 60.0]
+
+
+def test_a_run_that_went_on_where_it_was_killed_took_what_it_took_before_as_well() -> None:
+    view = Progress("title", file=Page())  # type: ignore[arg-type]
+    view.begin(1, 0.0)
+    view.started("a", "a seed 0")
+    view.reported("a", {"epoch": 4, "epochs": 4, "seconds": 3600.0})
+    view.reported("a", {"final": 1.0, "epoch": 4, "epochs": 4})
+    assert view.seconds == [3600.0]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (7.0, 44.0, "5 s to 45 s"),
+        (57.0, 150.0, "1 min to 2 min"),
+        (3500.0, 3700.0, "58 min to 1:00 h"),
+        (61 * 60.0, 62 * 60.0, "about 1:00 h"),
+        (5000.0, 50000.0, "1:20 h to 14 h"),
+    ],
+)
+def test_a_time_left_is_said_as_roughly_as_it_is_known(low: float, high: float, text: str) -> None:
+    assert between(low, high) == text
 
 
 def test_names_and_errors_reach_the_view_without_escape_sequences_and_markup() -> None:

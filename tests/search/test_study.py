@@ -148,6 +148,28 @@ def test_gpu_hours_are_counted_from_the_rows(tmp_path: Path) -> None:
     assert s.gpu_hours == pytest.approx(0.6, abs=0.01)
 
 
+def test_a_setting_proposed_twice_is_counted_once_in_gpu_hours(tmp_path: Path) -> None:
+    s = study(tmp_path, 3, gpu_hours=10.0)
+    s.gpus = 2.0
+    s.study.enqueue_trial(simple.FIRST[0])  # which is tried first anyway
+    drive(s)
+    assert len({row.run for _, rows in s.result() for row in rows}) == 2
+    assert len(s.ended) == 3 and s.gpu_hours == pytest.approx(0.4, abs=0.01)  # 6 minutes of two GPUs each
+
+
+def test_seeds_behind_one_that_failed_were_not_started_and_are_not_called_lost(tmp_path: Path) -> None:
+    s = study(tmp_path, 1, seeds=(0, 1, 2))
+    trial = s.take()
+    assert trial
+    train(s.runs, trial.configs[0], trial.ids[0])
+    (tmp_path / trial.ids[1]).mkdir()
+    (tmp_path / trial.ids[1] / "error.txt").write_text("FloatingPointError: loss is nan\n")
+    rows = s.finish(trial)
+    assert [row.error for row in rows] == ["", "FloatingPointError: loss is nan"]
+    assert s.result()[0][1] == rows and not (tmp_path / trial.ids[2]).exists()
+    assert s.ended[0].state.name == "FAIL" and s.ended[0].user_attrs["error"] == "FloatingPointError: loss is nan"
+
+
 def test_a_study_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
     drive(study(tmp_path, 1))
 

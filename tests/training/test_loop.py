@@ -1,5 +1,6 @@
 """The loop: frozen blocks, batches in parts and over processes, every knob, and masks that never matter."""
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -12,11 +13,15 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from fitting import fit, folder_config, losses_of
+from torch import Tensor
 
 from apc.config import Config
+from apc.methods import losses
 from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
+from apc.training.batches import Part
 from apc.training.run import identity, run
+from apc.training.step import Step
 
 
 @pytest.mark.slow
@@ -122,10 +127,10 @@ def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("lambda1", [0.02, 0.0])
-def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, lambda1: float) -> None:
+@pytest.mark.parametrize("changes", [{"lambda1": 0.5, "pseudo_threshold": 0.2}, {"lambda1": 0.0}], ids=str)
+def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, changes: dict[str, Any]) -> None:
     # dropout draws from each process's own stream, so it is off; the rest must agree
-    cfg = replace(tiny, dropout=0.0, decoder_dropout=0.0, decoder_norm="layer", lambda1=lambda1, frozen_epochs=1)
+    cfg = replace(tiny, dropout=0.0, decoder_dropout=0.0, decoder_norm="layer", frozen_epochs=1, **changes)
     for world in (1, 2):
         mp.spawn(_worker, (world, cfg, str(tmp_path)), nprocs=world)
     (one, one_losses), (two, two_losses) = (json.loads((tmp_path / f"world{w}.json").read_text()) for w in (1, 2))
@@ -143,6 +148,56 @@ def test_a_batch_in_parts_gives_the_gradients_of_the_whole(tiny: Config, tmp_pat
     assert losses_of(second) == pytest.approx(losses_of(first), rel=1e-4)
     for name, p in whole.state_dict().items():
         torch.testing.assert_close(parts.state_dict()[name], p, rtol=1e-2, atol=2e-4, msg=name)
+
+
+@pytest.mark.parametrize("sizes", [[2, 2], [3, 1], [1, 1, 1, 1]], ids=str)
+def test_pixels_that_pseudo_threshold_leaves_out_are_out_of_one_mean_over_all_parts(
+    tiny: Config, sizes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    cfg = replace(tiny, pseudo_threshold=0.18, lambda1=1.0, dropout=0.3)
+    method = build(cfg, 9)
+    method.encoder.open_last(3)
+    images, labels = torch.rand(4, 3, 96, 96), torch.ones(4, 8)
+    labels[2], labels[3, 4:] = 0, 0  # fewer classes, of which fewer patches are sure
+
+    def part(of: slice) -> Part:
+        batch = {"image": images[of], "labels": labels[of], "index": torch.zeros(len(images[of]), 3)}
+        return Part(batch, [(0, 0, 0, 0)] * len(images[of]))
+
+    def gradients(parts: list[Part]) -> tuple[dict[str, float], list[Tensor | None]]:
+        method.zero_grad()
+        terms = Step.of(method, cfg, "cpu").gradients(parts, 0.5)
+        return {name: float(term) for name, term in terms.items()}, [p.grad for p in method.parameters()]
+
+    method.eval()  # without dropout; with it, parts draw other numbers than the whole
+    whole, expected = gradients([part(slice(None))])
+    ends = np.cumsum([0, *sizes])
+    parts = [part(slice(a, b)) for a, b in itertools.pairwise(ends)]
+    known = [int(method.known_pixels(one.batch)["seg"]) / len(one.keys) for one in parts]
+    assert min(known) < 0.9 * max(known)
+    found, grads = gradients(parts)
+    assert found == pytest.approx(whole, rel=1e-5)
+    for mine, theirs in zip(grads, expected, strict=True):
+        assert (mine is None) == (theirs is None)
+        if mine is not None and theirs is not None:
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+    method.train()
+    counted, read = [], []
+    count, loss = method.known_pixels, losses.segmentation
+
+    def counting(*given: Any) -> dict[str, Tensor]:
+        counted.append(int(count(*given)["seg"]))
+        return {"seg": torch.tensor(counted[-1])}
+
+    def reading(logits: Tensor, label: Tensor) -> Tensor:
+        read.append(int((label != 255).sum()))
+        return loss(logits, label)
+
+    monkeypatch.setattr(method, "known_pixels", counting)
+    monkeypatch.setattr(losses, "segmentation", reading)
+    gradients(parts)
+    assert counted == read and len(set(counted)) > 1  # both looks see the same dropout
 
 
 def test_the_best_epoch_that_was_scored_is_kept_beside_the_last(

@@ -1,6 +1,7 @@
 """A run from Config to row: once for each identity, the same numbers for the same seed, scored and loaded again."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ from fitting import folder_config
 from apc import data
 from apc.config import Config, to_dict
 from apc.evaluation.miou import miou, score
+from apc.methods.apc import APC
 from apc.methods.checkpoint import load_model
+from apc.reporting.model_card import at_best_epoch
 from apc.runs.folder import load_run
 from apc.runs.rows import run_id
+from apc.runs.scores import LABEL_SCORES
 from apc.training.run import identity, prepare, run
 
 
@@ -111,6 +115,8 @@ def test_without_masks_a_run_finishes_and_has_no_score(photographs: Path, tmp_pa
         mask.unlink()
     row = run(replace(folder_config(photographs), eval_every=1), runs=tmp_path)
     assert not any("miou" in name for name in row.metrics) and load_run(tmp_path, row.run) == row
+    assert set(LABEL_SCORES) <= set(row.metrics)
+    assert "label_rule" in row.curve[0] and "miou" not in row.curve[0]
 
 
 @pytest.mark.parametrize(("earlier", "final", "kept"), [(30.0, 20.0, True), (30.0, 30.0, False), (20.0, 30.0, False)])
@@ -122,3 +128,36 @@ def test_best_stays_only_where_an_earlier_epoch_beat_the_finished_model(
     row = run(replace(tiny, num_train=16, epochs=2, eval_every=1), runs=tmp_path)
     assert (row.metrics["miou"], row.curve[0]["miou"]) == (final, earlier)
     assert (tmp_path / row.run / "best").is_dir() == kept and (tmp_path / row.run / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("by", "earlier", "final"), [("label_rule", 30.0, 20.0), ("entropy", 20.0, 30.0)])
+def test_best_may_be_chosen_by_labels(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str, earlier: float, final: float
+) -> None:
+    scores = iter([earlier, final, earlier, earlier])
+    monkeypatch.setattr("apc.evaluation.label_scores.Evidence.scores", lambda evidence: {by: next(scores)})
+    cfg = replace(tiny, num_train=16, epochs=2, eval_every=1)
+    row = run(cfg, runs=tmp_path, by=by)
+    assert (tmp_path / row.run / "best").is_dir() and row.stamp["best_by"] == by
+    best, epoch = at_best_epoch(row)
+    assert (best.metrics, epoch) == ({by: earlier, "miou": row.curve[0]["miou"]}, 1)
+    level = run(replace(cfg, seed=1), runs=tmp_path, by=by)
+    assert not (tmp_path / level.run / "best").is_dir()
+
+
+def test_what_a_method_selects_is_asked_of_32_images_shown_no_more_pixels_at_once_than_in_scoring(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[int]] = []
+
+    def choices(method: APC, parts: Iterable[dict[str, torch.Tensor]]) -> dict[str, float]:
+        asked.append([len(part["image"]) for part in parts])
+        return {"mean_k": float(len(asked))}
+
+    monkeypatch.setattr(APC, "choices", choices)
+    cfg = replace(tiny, num_train=8, num_val=40, epochs=1, crf="none")
+    for pixels, expected in ((16 * 384**2, [[32], [8]]), (15 * 96**2, [[15, 15, 2], [8]])):
+        monkeypatch.setattr("apc.training.run.BATCH_PIXELS", pixels)
+        asked.clear()
+        row = run(cfg, runs=tmp_path / str(pixels))
+        assert asked == expected and row.metrics["mean_k"] == (1 + 2) / 2

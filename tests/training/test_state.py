@@ -1,7 +1,9 @@
 """The state of a training that is to go on: to the bit, and never that of another config."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,3 +59,44 @@ def test_a_state_that_lacks_a_new_field_is_resumed(tiny: Config, tmp_path: Path)
 def test_a_damaged_training_state_starts_the_run_again(tiny: Config, tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"torn")
     assert len(losses_of(fit(tiny, tmp_path)[1])) == tiny.epochs
+
+
+def _cut(table: dict[str, Any], *names: Any) -> None:
+    """Cut a tensor of a nested table to its first row."""
+    for name in names[:-1]:
+        table = table[name]
+    table[names[-1]] = table[names[-1]][:1]
+
+
+SPOILT: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "a tensor of another shape": (
+        lambda s: _cut(s, "model", "classifier.weight"),
+        r"classifier\.weight is \(1, 64\), not \(9, 64\)",
+    ),
+    "a tensor that is missing": (
+        lambda s: s["model"].pop("classifier.weight"),
+        r"classifier\.weight is absent, not \(9, 64\)",
+    ),
+    "what is no tensor": (lambda s: s["model"].update({"classifier.weight": "x"}), ""),
+    "moments of another shape": (lambda s: _cut(s, "optimizer", "state", 0, "exp_avg"), "a exp_avg is"),
+    "moments of fewer groups": (lambda s: s["optimizer"]["param_groups"].pop(), "different number of parameter groups"),
+    "moments of nothing": (lambda s: s["optimizer"].clear(), ""),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_state_that_does_not_fit_the_model_is_named_with_what_is_wrong(
+    tiny: Config, tmp_path: Path, name: str
+) -> None:
+    def stop(numbers: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(tiny, num_train=8), tmp_path, report=stop)
+    spoil, told = SPOILT[name]
+    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    spoil(state)
+    torch.save(state, tmp_path / "last.pt")
+    with pytest.raises(ValueError, match=rf"last\.pt: not of this run's model: .*{told}.*; remove the file") as caught:
+        fit(replace(tiny, num_train=8), tmp_path)
+    assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.escaping import as_code, as_code_block, in_markdown
+from apc.escaping import as_code, as_code_block, in_a_line, in_markdown
 from apc.files import whole
 from apc.reporting.figures import style
 
@@ -66,7 +66,9 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, 
             if column < len(panels):
                 scale = _panel(ax, panels[column]) or scale
         first = axes[row * columns]
-        first.text(-0.04, 0.5, name, transform=first.transAxes, rotation=90, va="center", ha="right", fontsize=8)
+        first.text(
+            -0.04, 0.5, in_a_line(name), transform=first.transAxes, rotation=90, va="center", ha="right", fontsize=8
+        )
     if scale is not None:
         bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.01)
         bar.set_label("score of the class (softmax over the classes of a patch)", fontsize=8)
@@ -74,7 +76,7 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, 
     if colours:
         from matplotlib.patches import Patch
 
-        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+        handles = [Patch(color=colour, label=in_a_line(name)) for name, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return small(style.save(figure, path))
 
@@ -92,7 +94,7 @@ def small(png: Path) -> Path:
 
 def _panel(ax: "Axes", panel: Panel) -> Any:
     """Draw one panel; the image whose colours need a scale, where it has any."""
-    ax.set_title(panel.title, fontsize=8, pad=3)
+    ax.set_title(in_a_line(panel.title), fontsize=8, pad=3)
     if panel.heat is not None:
         size = panel.photo.shape if panel.photo is not None else panel.heat.shape
         image = ax.imshow(

@@ -1,0 +1,167 @@
+"""COCO JSON of one's own, wherever its photographs lie: one file, or one for each split."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from apc.data.coco_outlines import Object, paint
+from apc.data.images import size_of
+from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
+from apc.data.importing.safely import read_json
+from apc.data.importing.source import Source
+from apc.data.importing.wishes import Wishes
+
+
+class _Image(NamedTuple):
+    """An image of a file, with what is outlined in it."""
+
+    path: Path
+    """The file that lists it."""
+    name: str
+    size: tuple[int, int] | None
+    """Height and width; None where the file does not say them."""
+    objects: list[tuple[str, bool, Any]]
+    """Class, whether it is a crowd, and the outline; empty where there is a box alone."""
+
+
+def looks(source: Source) -> str:
+    files = _files(source)
+    return f"COCO's {source.place(files[0])}" + (f" and {len(files) - 1} more" if files[1:] else "") if files else ""
+
+
+def read(source: Source, wishes: Wishes) -> Found:
+    files = _files(source)
+    if not files:
+        raise ValueError(f"{source.given}: holds no COCO JSON, which has the keys images, annotations and categories")
+    found = Found([])
+    images: list[_Image] = []
+    parents: set[str] = set()
+    for path in files:
+        names, of_file, only_parents = _images(path)
+        images += of_file
+        parents |= only_parents
+        found.classes = list(dict.fromkeys([*found.classes, *names]))
+    if not found.classes:
+        raise ValueError(f"{files[0]}: names no category beside the background")
+    if wishes.classes and set(foreground(wishes.classes)) != set(found.classes):
+        raise ValueError(f"{files[0]}: its categories are {', '.join(found.classes)}, not those of --classes")
+    found.classes = foreground(wishes.classes) or found.classes
+    if parents:
+        found.notes.append(f"left out as mere parents of other categories: {', '.join(sorted(parents))}")
+    outlined = any(outline for image in images for _, _, outline in image.objects)
+    boxed = sum(any(not outline for _, _, outline in image.objects) for image in images)
+    if boxed:
+        found.notes.append(f"{boxed} photographs have objects with a box and no outline: they get labels and no mask")
+    spoken: dict[Path, str] = {}
+    for image in images:
+        try:
+            file = source.find(image.name, *_folders(source, image.path))
+        except ValueError as error:
+            found.problems.append(f"{image.path}: {error}")
+            continue
+        if file in spoken:
+            raise ValueError(f"{image.path}: lists {image.name!r}, as {spoken[file]} does; import them one at a time")
+        spoken[file] = str(image.path)
+        labels = frozenset(name for name, _, _ in image.objects if name)
+        mask = None
+        if outlined and all(outline for _, _, outline in image.objects):
+            mask = functools.partial(_mask, image, found.classes, file)
+        split = split_of(source.place(image.path)) or split_of(source.place(file))
+        found.photos.append(Photo(file, source.place(file), labels, mask, as_stored=True, split=split))
+    if unsaid := [source.place(p) for p in source.pictures if p not in spoken] if source.given.is_dir() else []:
+        found.left_out["image files that no JSON lists"] += unsaid
+    return found
+
+
+def _files(source: Source) -> list[Path]:
+    """JSON files that are COCO's by their first and last bytes: one of instances has half a gigabyte."""
+    found = []
+    for path in source.of_kind(".json"):
+        with open(path, "rb") as file:
+            head = file.read(1 << 16)
+            file.seek(max(0, path.stat().st_size - (1 << 16)))
+            ends = head + file.read()
+        if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and b'"images"' in ends and b'"categories"' in ends:
+            found.append(path)
+    return found
+
+
+def _folders(source: Source, path: Path) -> Iterator[Path]:
+    """Where photographs of a file of COCO lie: beside it, or in the folder that its name ends with (train2017)."""
+    yield path.parent
+    word = path.stem.rpartition("_")[2]
+    for top in (source.images, source.root, path.parent, path.parent.parent):
+        if top:
+            yield from (top / word, top / "images" / word)
+
+
+def _images(path: Path) -> tuple[list[str], list[_Image], set[str]]:
+    """Classes in the order of their ids, images, and categories that are only a parent of others."""
+    content = read_json(path)
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise ValueError(f"{path}: is not COCO's: it has no list of {key}")
+        for number, each in enumerate(content[key]):
+            if not isinstance(each, dict):
+                raise ValueError(f"{path}: {key}, number {number}: is no object")
+    names = _categories(path, content["categories"])
+    used = {a.get("category_id") for a in content["annotations"]}
+    above = {class_name(c["supercategory"]) for c in content["categories"] if c.get("supercategory")}
+    parents = {name for id, name in names.items() if name in above and id not in used and len(names) > 1}
+    images: dict[Any, _Image] = {}
+    for number, each in enumerate(content["images"]):
+        if not isinstance(each.get("file_name"), str) or "id" not in each:
+            raise ValueError(f"{path}: images, number {number}: has no id and file_name")
+        if each["id"] in images:
+            raise ValueError(f"{path}: the image id {each['id']!r} is there twice")
+        images[each["id"]] = _Image(path, each["file_name"], _size(path, each), [])
+    for number, a in enumerate(content["annotations"]):
+        where = f"{path}: annotation {a.get('id', f'number {number}')}"
+        for key, known in (("image_id", images), ("category_id", names)):
+            if a.get(key) not in known:
+                type_of = {str(each): type(each).__name__ for each in known}.get(str(a.get(key)), "")
+                other = f" as {type(a.get(key)).__name__}, there is one as {type_of}" if type_of else ""
+                raise ValueError(f"{where} has the {key} {a.get(key)!r}{other}, which the file does not list")
+        images[a["image_id"]].objects.append((names[a["category_id"]], bool(a.get("iscrowd")), a.get("segmentation")))
+    return [name for name in names.values() if name and name not in parents], list(images.values()), parents
+
+
+def _categories(path: Path, categories: list[dict[str, Any]]) -> dict[Any, str]:
+    """Name of each id, in their order; empty for a category that is background."""
+    names: dict[Any, str] = {}
+    for number, each in enumerate(categories):
+        if "id" not in each or not isinstance(each.get("name"), str) or not each["name"].strip():
+            raise ValueError(f"{path}: categories, number {number}: has no id and name")
+        if each["id"] in names:
+            raise ValueError(f"{path}: the category id {each['id']!r} is there twice")
+        names[each["id"]] = class_name(each["name"])
+    ordered = dict(sorted(names.items(), key=lambda pair: (str(type(pair[0])), pair[0])))
+    if twice := [name for name in ordered.values() if name and list(ordered.values()).count(name) > 1]:
+        raise ValueError(f"{path}: the category {twice[0]!r} is there twice")
+    return ordered
+
+
+def _size(path: Path, image: dict[str, Any]) -> tuple[int, int] | None:
+    if not image.get("height") or not image.get("width"):
+        return None
+    try:
+        size = int(image["height"]), int(image["width"])
+        if size == (float(image["height"]), float(image["width"])) and min(size) > 0:
+            return size
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(
+        f"{path}: image {image['id']!r} is {image['width']!r} by {image['height']!r}; its sides are numbers"
+    )
+
+
+def _mask(image: _Image, classes: list[str], file: Path) -> np.ndarray:
+    """Mask of an image's objects, painted as COCO's own are."""
+    objects = [Object(classes.index(name) + 1 if name else 0, crowd, outline) for name, crowd, outline in image.objects]
+    try:
+        return paint(objects, *(image.size or size_of(file)))
+    except ValueError as error:
+        raise ValueError(f"{image.path}: image {image.name!r}: {error}") from None

@@ -1,0 +1,65 @@
+"""The formats that can be imported, and which of them a folder or a file is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from apc.data.importing import class_folders, coco, cvat_xml, label_studio, labelme, masks, spreadsheet
+from apc.data.importing.found import Found
+from apc.data.importing.source import Source
+from apc.data.importing.wishes import Wishes
+
+
+class Format(NamedTuple):
+    """A way to write labels down."""
+
+    what: str
+    looks: Callable[[Source], str]
+    """By what a source is told to be of this format; empty where it is not."""
+    read: Callable[[Source, Wishes], Found]
+    rank: int
+    """A source that looks like several is of the lowest; of two with one rank nobody but the user knows."""
+
+
+FORMATS = {
+    "coco": Format("COCO JSON", coco.looks, coco.read, 0),
+    "labelme": Format("labelme's JSON files", labelme.looks, labelme.read, 0),
+    "label-studio": Format("Label Studio's JSON, JSON-MIN or CSV", label_studio.looks, label_studio.read, 0),
+    "cvat": Format(
+        "masks whose colours a labelmap.txt names, as CVAT and Datumaro write", masks.looks_like_cvat, masks.read, 0
+    ),
+    "cvat-xml": Format("CVAT's XML for images", cvat_xml.looks, cvat_xml.read, 0),
+    "voc": Format("Pascal VOC's XML files, with or without masks", masks.looks_like_voc, masks.read, 1),
+    "csv": Format("a table of labels", spreadsheet.looks, spreadsheet.read, 3),
+    "masks": Format("photographs and masks", masks.looks_like_masks, masks.read, 2),
+    "folders": Format("a folder of photographs a class", class_folders.looks, class_folders.read, 4),
+}
+
+
+def candidates(source: Source) -> dict[str, str]:
+    """Formats that a source may be of, each with what speaks for it; one where that is clear."""
+    for rank in sorted({format.rank for format in FORMATS.values()}):
+        ranked = {name: format for name, format in FORMATS.items() if format.rank == rank}
+        if seen := {name: evidence for name, format in ranked.items() if (evidence := format.looks(source))}:
+            return seen
+    return {}
+
+
+def detected(source: Source) -> str:
+    """The format of a source; ValueError names those that it may be of."""
+    seen = candidates(source)
+    if len(seen) == 1:
+        return next(iter(seen))
+    if not seen:
+        raise ValueError(f"{source.given}: of no format that is known; name one of {', '.join(FORMATS)} before it")
+    both = "; or ".join(f"{name} ({evidence})" for name, evidence in seen.items())
+    raise ValueError(f"{source.given}: may be {both}; name the format before it")
+
+
+def command_for(folder: Path) -> str:
+    """The command that imports a folder which `apc data check` cannot take as it is; empty where nothing is known."""
+    try:
+        seen = candidates(Source(folder))
+    except (ValueError, OSError):
+        return ""
+    return f"apc data import {next(iter(seen))} {folder} --out NEW" if len(seen) == 1 else ""

@@ -1,0 +1,227 @@
+"""Label Studio: its exports JSON, JSON-MIN and CSV, with choices, polygons, brushes, ellipses and boxes."""
+
+import csv
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
+from apc.data.importing.outlines import Outline, brush, ellipse, filled, paint, points_of
+from apc.data.importing.safely import read_json, read_text
+from apc.data.importing.source import KINDS, Source
+from apc.data.importing.wishes import Wishes
+
+OF_THE_EXPORT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "sentiment"}
+"""Columns of CSV and JSON-MIN that say how a photograph was labelled."""
+OUTLINES = {"polygonlabels", "brushlabels", "ellipselabels"}
+WHOLE = {"choices", "taxonomy"}
+"""Answers that are about the whole photograph."""
+
+
+class Result(NamedTuple):
+    """One thing that somebody said of a photograph."""
+
+    names: list[str]
+    kind: str
+    """The key of its names: polygonlabels, brushlabels, rectanglelabels, choices…"""
+    value: dict[str, Any]
+    size: tuple[int, int] | None
+    """Height and width of the photograph that it was said of."""
+
+
+class Task(NamedTuple):
+    """A photograph in an export; `results` is None where nobody finished it."""
+
+    where: str
+    image: str
+    results: list[Result] | None
+
+
+def looks(source: Source) -> str:
+    files = [*_json_files(source), *_csv_files(source)]
+    return f"Label Studio's export {source.place(files[0])}" if files else ""
+
+
+def read(source: Source, wishes: Wishes) -> Found:
+    tasks = [task for path in _json_files(source) for task in _of_json(path)]
+    tasks += [task for path in _csv_files(source) for task in _of_csv(path)]
+    if not tasks:
+        raise ValueError(f"{source.given}: holds no task of Label Studio; export as JSON, JSON-MIN or CSV")
+    names = [name for task in tasks for result in task.results or [] for name in result.names]
+    found = Found(foreground(wishes.classes or sorted({class_name(name) for name in names})))
+    if not found.classes:
+        raise ValueError(f"{source.given}: no task has a label or a choice, so there is no class")
+    if unknown := set(foreground(names)) - set(found.classes):
+        raise ValueError(f"{source.given}: the label {min(unknown)!r} is none of --classes {' '.join(found.classes)}")
+    outlined = any(_outlines(task.results or []) for task in tasks)
+    boxes = sum(result.kind not in OUTLINES | WHOLE for task in tasks for result in task.results or [])
+    if boxes:
+        found.notes.append(
+            f"{boxes} results are boxes or points, which are no masks: their photographs get labels alone"
+        )
+    spoken: dict[Path, str] = {}
+    for task in tasks:
+        try:
+            file = source.find(task.image)
+        except ValueError as error:
+            found.problems.append(f"{task.where}: {error}; --images names their folder")
+            continue
+        if file in spoken:
+            raise ValueError(f"{task.where}: photograph {task.image!r} is that of {spoken[file]} too")
+        spoken[file] = task.where
+        place = source.place(file)
+        results = task.results if task.results is not None or not wishes.take_unlabelled else []
+        if results is None:
+            found.left_out["photographs that nobody has finished"].append(place)
+            continue
+        labels = frozenset(foreground(name for result in results for name in result.names))
+        shapes = _outlines(results)
+        painted = {name for result in shapes for name in foreground(result.names)}
+        mask = None
+        if outlined and painted == labels and all(result.kind in OUTLINES | WHOLE for result in results):
+            mask = functools.partial(_mask, shapes, found.classes, file, task.where)
+        found.photos.append(Photo(file, place, labels, mask, split=split_of(place)))
+    return found
+
+
+def _outlines(results: list[Result]) -> list[Result]:
+    return [result for result in results if result.kind in OUTLINES]
+
+
+def _json_files(source: Source) -> list[Path]:
+    found = []
+    for path in source.of_kind(".json"):
+        with open(path, "rb") as file:
+            head = file.read(1 << 16).lstrip(b"\xef\xbb\xbf \r\n\t")
+        if head.startswith(b"[") and (b'"annotations"' in head or b'"annotation_id"' in head or b'"data"' in head):
+            found.append(path)
+    return found
+
+
+def _csv_files(source: Source) -> list[Path]:
+    return [p for p in source.of_kind(".csv") if {"annotation_id", "lead_time"} <= set(_headings(p))]
+
+
+def _headings(path: Path) -> list[str]:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        return [cell.strip() for cell in file.readline(1 << 16).split(",")]
+
+
+def _of_json(path: Path) -> Iterator[Task]:
+    tasks = read_json(path)
+    if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
+        raise ValueError(f"{path}: is no list of tasks, as Label Studio exports them")
+    for number, task in enumerate(tasks, start=1):
+        where = f"{path}, task {task.get('id', number)}"
+        try:
+            if isinstance(task.get("data"), dict):
+                yield Task(where, _image_in(task["data"]), _finished(task))
+            else:
+                image = _image_in(task)
+                yield Task(where, image, list(_flat({key: value for key, value in task.items() if value != image})))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{where}: is not as Label Studio exports it ({error})") from None
+
+
+def _of_csv(path: Path) -> Iterator[Task]:
+    reader = csv.DictReader(read_text(path)[0].splitlines(), restval="")
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+        image = _image_in(row)
+        answers = {key: _cell(cell) for key, cell in row.items() if cell != image and key is not None}
+        try:
+            yield Task(where, image, list(_flat(answers)))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{where}: is not as Label Studio exports it ({error})") from None
+
+
+def _cell(cell: str) -> Any:
+    if cell.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(cell)
+        except (ValueError, RecursionError):
+            return cell
+    return cell
+
+
+def _image_in(data: dict[str, Any]) -> str:
+    """The photograph of a task: the value called image, or else the one that looks like a file of a photograph."""
+    values = [data.get("image"), *(value for key, value in data.items() if key != "image")]
+    for value in values:
+        if isinstance(value, str) and Path(value.partition("?")[0]).suffix.lower() in KINDS:
+            return value
+        if isinstance(value, str) and value.startswith("/data/local-files/"):
+            return value
+    raise ValueError("it names no photograph")
+
+
+def _finished(task: dict[str, Any]) -> list[Result] | None:
+    """What the last annotation says that was not skipped, or the one called the truth; predictions are guesses."""
+    done = [each for each in task.get("annotations") or [] if not each.get("was_cancelled")]
+    if not done:
+        return None
+    true = [each for each in done if each.get("ground_truth")]
+    return [result for each in (true or done)[-1]["result"] for result in _result(each["value"], each)]
+
+
+def _flat(answers: dict[str, Any]) -> Iterator[Result]:
+    """Results of JSON-MIN and CSV, in which each control has its answers under its name."""
+    for key, value in answers.items():
+        if key in OF_THE_EXPORT or value in ("", None):
+            continue
+        if isinstance(value, str):
+            yield Result([value], "choices", {}, None)
+        elif isinstance(value, dict):
+            yield from _result(value, value)
+        elif isinstance(value, list):
+            for each in value:
+                yield from _result(each, each)
+
+
+def _result(value: dict[str, Any], around: dict[str, Any]) -> Iterator[Result]:
+    """The result whose value this is; `around` has the photograph's size."""
+    for kind, names in value.items():
+        if kind.endswith("labels") or kind in WHOLE:
+            flat = [name for each in names for name in (each if isinstance(each, list) else [each])]
+            size = (
+                (int(around["original_height"]), int(around["original_width"])) if "original_width" in around else None
+            )
+            yield Result([str(name) for name in flat], kind, value, size)
+
+
+def _mask(results: list[Result], classes: list[str], file: Path, where: str) -> np.ndarray:
+    """Mask of a task's outlines, in their order; that of a photograph without any is all background."""
+    from apc.data.images import size_of
+
+    size = next((result.size for result in results if result.size), None) or size_of(file)
+    outlines = []
+    for number, result in enumerate(results, start=1):
+        try:
+            for name in foreground(result.names):
+                outlines.append(_outline(result, classes.index(name) + 1, size))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{where}: outline {number} cannot be painted: {error}") from None
+    return paint(outlines, size)
+
+
+def _outline(result: Result, number: int, size: tuple[int, int]) -> Outline:
+    """An outline in pixels; Label Studio counts in hundredths of the photograph's sides."""
+    height, width = size
+    value = result.value
+    if result.kind == "brushlabels":
+        if value.get("format", "rle") != "rle":
+            raise ValueError(f"its brush has the format {value['format']!r}, not rle")
+        return Outline(number, bitmap=brush(value["rle"], size))
+    if result.kind == "ellipselabels":
+        [(x, y), (rx, ry)] = points_of([(value["x"], value["y"]), (value["radiusX"], value["radiusY"])])
+        centre, turn = (x * width / 100, y * height / 100), float(value.get("rotation", 0))
+        corners = ellipse(centre, rx * width / 100, ry * height / 100, turn)
+    else:
+        corners = [(x * width / 100, y * height / 100) for x, y in points_of(value["points"])]
+    if len(corners) < 3:
+        raise ValueError(f"it has {len(corners)} corners; a polygon needs 3")
+    return Outline(number, bitmap=filled(corners, size))

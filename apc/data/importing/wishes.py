@@ -1,0 +1,15 @@
+"""What whoever imports says beside the source."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What no file of the source may tell."""
+
+    classes: tuple[str, ...] = ()
+    """Class names in the order of the masks' numbers."""
+    separator: str = ""
+    """What stands between several labels in a cell of a table."""
+    take_unlabelled: bool = False
+    """Photographs that nothing is said of show none of the classes."""

@@ -1,0 +1,212 @@
+"""Training and validation lists: groups kept together, classes in the same shares, from a seed.
+
+Classes are shared out by iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML 2011), with groups in place
+of single images: the rarest class first, each of its groups to the list that lacks most of it.
+"""
+
+import csv
+import io
+import random
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from apc.data import folder
+from apc.data.images import decode
+from apc.data.lists import open_list
+from apc.files import write_atomically
+from apc.parallel import each
+
+
+@dataclass(frozen=True)
+class Division:
+    """How photographs are divided."""
+
+    val: float = 0.2
+    """Share of the validation list."""
+    group: str = ""
+    """Photographs that stay together: "folder", "near" (alike by a perceptual hash), a column, or empty."""
+    near: int = 6
+    """Bits of 64 in which the perceptual hashes of photographs that are alike may differ."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.val < 1:
+            raise ValueError(f"val is {self.val}; it must lie between 0 and 1")
+        if not 0 <= self.near < 32:
+            raise ValueError(f"near is {self.near}; it must lie between 0 and 31")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A photograph to be divided."""
+
+    name: str
+    labels: frozenset[str]
+    columns: dict[str, str] = field(default_factory=dict)
+    masked: bool = False
+
+
+def divide(members: Sequence[Member], division: Division, images: Path) -> tuple[list[bool], list[str]]:
+    """For each photograph whether it is for validation, and notes for a person.
+
+    Where any has a mask, those that are scored are taken from groups that have one.
+    """
+    groups: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for index, key in enumerate(_keys(members, division, images)):
+        groups[key].append(index)
+    if len(groups) < 2:
+        kept = f", and all are of one group of {division.group!r}" if len(members) > 1 else ""
+        raise ValueError(f"{images}: {len(members)} photographs cannot be divided{kept}")
+    labels = [members[i].labels or {""} for i in range(len(members))]  # nothing in it is a class here
+    masked = any(member.masked for member in members)
+    ids = list(groups.values())
+    able = [not masked or any(members[i].masked for i in group) for group in ids]
+    chosen = stratified([Counter(name for i in group for name in labels[i]) for group in ids], able, division)
+    of_val = [False] * len(members)
+    for group, val in zip(ids, chosen, strict=True):
+        for i in group:
+            of_val[i] = val
+    notes = []
+    if division.group:
+        largest = max(len(group) for group in ids)
+        notes.append(f"{len(members)} photographs in {len(ids)} groups by {division.group}, the largest of {largest}")
+    if masked and not all(able):
+        notes.append(f"val is drawn from the {sum(member.masked for member in members)} photographs with a mask")
+    everywhere = {name for names in labels for name in names if name}
+    for wanted, split in ((True, "val"), (False, "train")):
+        there = {name for names, val in zip(labels, of_val, strict=True) if val is wanted for name in names}
+        if lacking := sorted(everywhere - there):
+            notes.append(f"{split} has no photograph of {', '.join(lacking)}: too few groups show it")
+    return of_val, notes
+
+
+def stratified(groups: Sequence[Counter[str]], able: Sequence[bool], division: Division) -> list[bool]:
+    """Which groups are for validation; `groups` counts images by class, `able` says which may be."""
+    order = list(range(len(groups)))
+    random.Random(division.seed).shuffle(order)
+    sums, left = Counter[str](), Counter[str]()
+    holders: defaultdict[str, list[int]] = defaultdict(list)
+    for g in order:
+        sums.update(groups[g])
+        left.update(groups[g].keys())
+        for c in groups[g]:
+            holders[c].append(g)
+    shares = {True: division.val, False: 1 - division.val}
+    lacks = {val: {c: n * share for c, n in sums.items()} for val, share in shares.items()}
+    room = {val: sums.total() * share for val, share in shares.items()}
+    chosen: dict[int, bool] = {}
+
+    def choose(g: int, val: bool) -> None:
+        chosen[g] = val
+        room[val] -= groups[g].total()
+        left.subtract(groups[g].keys())
+        for c, n in groups[g].items():
+            lacks[val][c] -= n
+
+    for g in order:
+        if not able[g]:
+            choose(g, False)
+    while +left:
+        rarest = min((count, c) for c, count in left.items() if count)[1]
+        for g in sorted((g for g in holders[rarest] if g not in chosen), key=lambda g: -groups[g][rarest]):
+            choose(g, (lacks[True][rarest], room[True]) > (lacks[False][rarest], room[False]))
+    if not any(chosen.values()):  # too few for a share: the group that shows the least that is rare
+        free = [g for g in order if able[g]] or order
+        chosen[max(free, key=lambda g: (min(sums[c] - groups[g][c] for c in groups[g]), -groups[g].total()))] = True
+    return [chosen[g] for g in range(len(groups))]
+
+
+def _keys(members: Sequence[Member], division: Division, images: Path) -> list[Hashable]:
+    """What tells the groups apart, for each photograph."""
+    group = division.group
+    if not group:
+        return list(range(len(members)))
+    if group == "folder":
+        return [member.name.rpartition("/")[0] for member in members]
+    if group == "near":
+        return list(alike([images / member.name for member in members], division.near))
+    for member in members:
+        if group not in member.columns:
+            choices = ", ".join(["folder", "near", *sorted(set().union(*(m.columns for m in members)))])
+            raise ValueError(
+                f"group is {group!r}; photograph {member.name!r} has no such column; choose from {choices}"
+            )
+    return [member.columns[group].strip() or ("", member.name) for member in members]  # an empty cell is no group
+
+
+def alike(paths: Sequence[Path], most: int) -> list[int]:
+    """Number of each photograph's group: in one are those whose hashes differ in at most `most` bits, and theirs."""
+    try:
+        import imagehash
+    except ImportError:
+        raise ValueError("group is 'near'; it needs the package imagehash: pip install 'apc-search[split]'") from None
+    from PIL import Image
+
+    def hashed(path: Path) -> int:
+        return int(str(imagehash.phash(Image.fromarray(decode(path)))), 16)
+
+    hashes = np.array(each(list(paths), hashed, "comparing"), np.uint64)
+    first = list(range(len(paths)))
+
+    def root(i: int) -> int:
+        while first[i] != i:
+            first[i] = i = first[first[i]]
+        return i
+
+    for i in range(len(hashes)):
+        for j in np.flatnonzero(np.bitwise_count(hashes[i + 1 :] ^ hashes[i]) <= most):
+            first[root(i + 1 + int(j))] = root(i)
+    return [root(i) for i in range(len(paths))]
+
+
+def split(root: Path, lists: Sequence[Path], table: Path | None, division: Division, *, replace: bool) -> list[str]:
+    """Write train.csv and val.csv of all photographs that `lists` name; lines for a person about them.
+
+    `table` has further columns by the column `image`. ValueError where a list is there and `replace` does not say so.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for name in lists:
+        folder.read_list(str(root), str(name))  # which names what is wrong with it
+        for line, row in open_list(root / name).rows():
+            if row["image"] in rows:
+                raise ValueError(f"{root / name}, line {line}: image {row['image']!r} is in two of the lists")
+            rows[row["image"]] = row
+    if table:
+        _join(rows, table)
+    for target in ("train.csv", "val.csv"):
+        if (root / target).exists() and not replace:
+            raise ValueError(f"{root / target}: is there; --replace writes a new one in its place")
+    members = [
+        Member(name, frozenset(row["labels"].split()), row, folder.mask_path(str(root), name).is_file())
+        for name, row in rows.items()
+    ]
+    of_val, notes = divide(members, division, root / "images")
+    columns = list(dict.fromkeys(["image", "labels", *(key for row in rows.values() for key in row if key)]))
+    lines = []
+    for target, wanted in (("train.csv", False), ("val.csv", True)):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        mine = [row for row, val in zip(rows.values(), of_val, strict=True) if val is wanted]
+        writer.writerows(mine)
+        write_atomically(root / target, text.getvalue())
+        counts = Counter(label for row in mine for label in row["labels"].split() or ["nothing"])
+        shown = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        lines.append(f"{target}: {len(mine)} images: {shown}")
+    return lines + [f"note: {note}" for note in notes]
+
+
+def _join(rows: dict[str, dict[str, str]], table: Path) -> None:
+    """Add the columns of a table to the rows of its images; ValueError where one has no line."""
+    listed = open_list(table)
+    if "image" not in listed.columns:
+        raise ValueError(f"{table}: needs the column image; it has {', '.join(listed.columns) or 'none'}")
+    further = {row["image"]: row for _, row in listed.rows()}
+    for name, row in rows.items():
+        if name not in further:
+            raise ValueError(f"{table}: has no line for image {name!r}")
+        row |= {key: cell for key, cell in further[name].items() if key not in row}

@@ -1,0 +1,115 @@
+"""What settings are chosen by: --choose in grids, staged searches and Optuna's."""
+
+import shutil
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import apc.experiment.runner
+from apc.config import to_dict
+from apc.experiment.definition import Experiment
+from apc.experiment.flags import read_flags
+from apc.experiment.main import main, search_space, space_experiment
+from apc.experiment.settings import ExperimentSettings, chosen_by, settings_of
+from apc.reporting.catalogue import described
+from apc.runs.rows import Row, load_rows
+from apc.search.plans import Points, Staged
+from experiments import grid_lambda, search_joint, table7_pooling
+
+SMALL = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3 --seeds 1"
+
+
+def settings(experiment: Experiment, words: str) -> ExperimentSettings:
+    return settings_of(experiment, read_flags(experiment, words.split()))
+
+
+@pytest.mark.parametrize(
+    ("words", "metric", "name"),
+    [
+        ("", "miou", "grid_lambda"),
+        ("--choose val", "miou", "grid_lambda"),
+        ("--choose half", "tune_miou", "grid_lambda_by_half"),
+        ("--choose labels", "label_rule", "grid_lambda_by_labels"),
+    ],
+)
+def test_a_staged_search_goes_by_what_is_chosen_and_has_a_name_of_its_own(words: str, metric: str, name: str) -> None:
+    found = settings(grid_lambda.EXPERIMENT, words)
+    assert isinstance(found.plan, Staged) and found.plan.metric == metric
+    assert (found.metrics, found.name) == ((metric,), name)
+
+
+def test_a_joint_search_chooses_by_half_the_masks_unless_it_is_told() -> None:
+    assert settings(search_joint.JOINT, "").name == "search_joint"
+    found = settings(search_joint.JOINT, "--choose labels")
+    assert found.search and found.search.objectives == ("label_rule",) and found.name == "search_joint_by_labels"
+    judged = chosen_by(search_joint.COMPARISON, "labels")  # compares what was chosen, on masks nobody chose by
+    assert (judged.name, judged.metric) == ("search_judged_by_labels", "held_miou")
+    entry = described(judged.name)
+    assert (entry.metric, entry.compares) == ("held_miou", ("search_staged_by_labels", "search_joint_by_labels"))
+
+
+def test_a_table_has_nothing_to_choose_and_shows_it() -> None:
+    found = settings(table7_pooling.EXPERIMENT, "--choose labels")
+    assert isinstance(found.plan, Points) and found.metrics == ("label_rule",)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--choose masks", "--choose is 'masks'; choose from val, half, labels"),
+        ("--choose labels --objectives miou", "--choose labels names the objective itself; leave out --objectives"),
+        ("--choose labels --sampler grid --stop-early median", "trains every setting of its grid"),
+    ],
+)
+def test_what_cannot_be_chosen_by_is_a_sentence(words: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        settings(space_experiment("joint"), words)
+
+
+def test_scores_without_masks_may_give_a_trial_up_but_not_those_of_the_crf() -> None:
+    joint = space_experiment("joint")
+    assert settings(joint, "--choose labels --stop-early asha").search
+    with pytest.raises(ValueError, match="and not label_f1_crf"):
+        settings(joint, "--objectives label_f1_crf --stop-early asha")
+
+
+def test_a_number_that_was_given_is_kept_under_smoke() -> None:
+    joint = space_experiment("joint")
+    given, own = settings(joint, "--smoke --trials 5").search, settings(joint, "--smoke").search
+    assert given and own and (given.trials, own.trials) == (5, 2)
+
+
+def test_photographs_without_masks_are_searched_by_their_labels(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photographs.parent)
+    shutil.rmtree(photographs / "masks")
+    words = ["folder", "--root", "photos", *SMALL.split()]
+    assert search_space(["pooling", *words, "--choose", "half"]) == 2
+    assert "no validation image has a mask, so tune_miou cannot be chosen by; add --choose labels" in (
+        capsys.readouterr().err
+    )
+
+    rules = {"average": 10.0, "max": 30.0, "top_k": 20.0, "adaptive_k": 5.0}
+
+    def scored(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
+        assert run.plan
+        row = Row(run="", config=to_dict(run.base), metrics={}, seconds={}, stamp={"commit": "c"})
+        points = run.plan.next([])
+        return [
+            (point, [replace(row, run=point.label, metrics={"label_rule": rules[point.label]})]) for point in points
+        ]
+
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", scored)
+    assert search_space(["pooling", *words, "--choose", "labels"]) == 0
+    results = Path("reports/results/space_pooling_by_labels")
+    best = tomllib.loads((results / "photos.best.toml").read_text())
+    rows = load_rows(results / "photos.jsonl")
+    assert best["pooling"] == "max" and {row.stamp["selection"] for row in rows} == {"labels"}
+    assert "label_rule" in Path("reports/ablation.md").read_text()
+    assert main(table7_pooling.EXPERIMENT, words) == 0
+    page = Path("reports/ablation.md").read_text()
+    assert "chosen by image labels alone" in page
