@@ -59,8 +59,13 @@ def answered(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("number", EXAMPLES)
-def test_words(number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    examples(number, command_lines(), lambda words: answered(words, capsys))
+def test_words(number: int, trained: tuple[Path, Row], photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, photos = str(trained[0] / trained[1].run), str(photographs)
+
+    def check(words: list[str]) -> None:
+        answered([word.replace("RUN", run).replace("PHOTOS", photos) for word in words], capsys)
+
+    examples(number, command_lines(), check)
 
 
 @pytest.mark.parametrize("number", EXAMPLES)
