@@ -26,6 +26,8 @@ VERBS = {
     "apc data prepare": data.PrepareFlags,
     "apc data check": data.CheckFlags,
     "apc data cache": data.CacheFlags,
+    "apc data import": data.ImportFlags,
+    "apc data split": data.SplitFlags,
     "apc data draw": data.DrawFlags,
     "apc train": train.TrainFlags,
     "apc eval": evaluate.EvaluateFlags,
