@@ -130,6 +130,7 @@ def evaluate(
     import pandas as pd
 
     from apc import data
+    from apc.data import agreement
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import outcome
@@ -151,6 +152,7 @@ def evaluate(
         raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
     if all(val.mask(i) is None for i in range(len(val))):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+    agreement.tell(agreement.require_scorable(val, cfg))
     cost = Cost()
     counts = score(loaded.method, val, cfg, asked, Scoring(loaded.device, crf_workers, cost=cost))
     found = outcome(counts, passes, cost, cfg, loaded.classes)
@@ -225,7 +227,7 @@ def predict(
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
     numbers = [name for name in frame.columns if name == "confidence" or name.startswith(("percent_", "score_"))]
-    return frame.replace({name: {"": None} for name in numbers}).astype(dict.fromkeys(numbers, float))
+    return frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in numbers})  # "" is no score, NaN
 
 
 def _loaded(model: Model | Run | PathLike, device: str) -> Model:

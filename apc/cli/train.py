@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apc.config import PRESETS, Config
 from apc.escaping import say
+from apc.experiment import small_folders
 from apc.experiment.config_flags import COMMON, add_all_fields, add_common_fields, config_of, preset_of
 from apc.flags import CommandLine, runs_folder, taken
 from apc.runs.scores import Chooser
@@ -50,6 +51,8 @@ def command(words: list[str]) -> None:
     if cfg.stage2_epochs:
         first = cfg.epochs - cfg.stage2_epochs
         print(f"epochs: {cfg.epochs}, {first} of vit_pcm and then {cfg.stage2_epochs} of its DeepLab", flush=True)
+    if few := small_folders.told(cfg):
+        print(few, flush=True)
     run = train(
         cfg,
         runs=flags.runs,

@@ -10,12 +10,13 @@ import difflib
 import functools
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from apc.config import PRESETS, Config, from_dict, from_toml
 from apc.escaping import short
+from apc.experiment.small_folders import FOLLOW, enough_steps
 from apc.flags import CommandLine, Flag, choose_from, documented, flag_of
 
 Layer = Callable[[Config], Config]
@@ -94,6 +95,7 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
     file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
     layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
     cfg = _over(PRESETS[preset](), layers)
+    cfg = enough_steps(cfg, _given(preset, layers))
     if cfg.method != "apc":
         from apc.methods import registry
 
@@ -108,6 +110,14 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
 def named_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a command line's values that are fields of Config."""
     return {f.name: values[f.name] for f in fields(Config) if f.name in values}
+
+
+def _given(preset: str, layers: Sequence[Layer]) -> set[str]:
+    """Which numbers of epochs the layers choose: those that come out the same over another preset."""
+    names, base = ("epochs", *FOLLOW), PRESETS[preset]()
+    other = replace(base, **{name: max(getattr(base, name) - 1, 0) for name in names})
+    one, two = _over(base, layers), _over(other, layers)
+    return {name for name in names if getattr(one, name) == getattr(two, name)}
 
 
 def _over(base: Config, layers: Sequence[Layer]) -> Config:

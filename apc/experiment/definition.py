@@ -31,6 +31,8 @@ class Experiment(TableEntry):
     """The same as data, where it is."""
     first: tuple[dict[str, Any], ...] = ()
     """Settings of the space that are tried before the sampler's own."""
+    sampler: spaces.Sampler = "tpe"
+    """How settings are proposed unless a flag says otherwise."""
     trials: int = 20
     """Optuna trials, those of an earlier, interrupted search included."""
     smoke_plan: Plan | None = None

@@ -15,7 +15,8 @@ from apc.experiment.settings import settings_of
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
-    """Run an experiment from the command line; returns the exit code: 0, 1 (a run failed), 2 (bad input), 130."""
+    """Run an experiment from the command line; returns the exit code: 0, 1 (a run failed), 2 (bad input), 3 (Ray is
+    lost), 130."""
     return in_turn([experiment], argv)
 
 

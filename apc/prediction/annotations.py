@@ -97,7 +97,7 @@ class Labelled:
 
     def regions(self) -> Iterator[Region]:
         """The classes that have a pixel, background left out, rising."""
-        labels = read_mask(self.mask, self.size, len(self.classes))
+        labels = read_mask(self.mask, self.size, len(self.classes), self.size[0] * self.size[1])
         for number in values_in(labels):
             if number:
                 score = self.row.get(f"score_{self.classes[number]}") or self.score
@@ -198,8 +198,8 @@ def _label_studio(file: TextIO, photographs: Sequence[Labelled], asked: Asked, m
     def tasks() -> Iterator[dict[str, Any]]:
         for photograph in photographs:
             height, width = photograph.size
-            about = {"original_width": width, "original_height": height, "image_rotation": 0}
-            about |= {"from_name": "label", "to_name": "image"}
+            about: dict[str, Any] = {"from_name": "label", "to_name": "image"}
+            about |= {"original_width": width, "original_height": height, "image_rotation": 0}
             result = [
                 {"id": f"region{number}", **about, **shape}
                 for number, shape in enumerate(_label_studio_shapes(photograph, asked), start=1)
