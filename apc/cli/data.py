@@ -101,14 +101,28 @@ def _check(words: list[str]) -> None:
     from apc.data.preparing import BadFiles
 
     lists = list(map(str, flags.lists))
-    summary, problems = look(
-        flags.dataset, str(flags.root), lists, skip_broken=flags.skip_broken, max_pixels=flags.max_pixels
-    )
+    try:
+        summary, problems = look(
+            flags.dataset, str(flags.root), lists, skip_broken=flags.skip_broken, max_pixels=flags.max_pixels
+        )
+    except ValueError as error:
+        instead = _import_instead(flags)
+        raise ValueError(f"{error}; {instead}" if instead else str(error)) from None
     say(summary)
     if problems:
         _name(problems)
+        if instead := _import_instead(flags):
+            say(instead)
         raise BadFiles(problems)
     print("everything can be used")
+
+
+def _import_instead(flags: CheckFlags) -> str:
+    """What makes a folder of photographs of one that is of another format; empty where that is not known."""
+    from apc.data.importing.formats import command_for
+
+    command = command_for(flags.root) if flags.dataset == "folder" and flags.root.is_dir() else ""
+    return f"`{command}` makes a folder of photographs of it" if command else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +162,7 @@ class ImportFlags:
     Lists that the source has (train, valid, test, ImageSets) stay; where it has none for validation, one is drawn.
     """
 
-    what: Annotated[tuple[Path, ...], Flag(positional=True, metavar="[FORMAT] SOURCE")] = ()
+    source: Annotated[tuple[Path, ...], Flag(positional=True, metavar="[FORMAT] SOURCE")] = ()
     """A folder, a file or a ZIP archive, with its format before it where that is not clear."""
     out: Path
     """A new or an empty folder."""
@@ -156,6 +170,8 @@ class ImportFlags:
     """Folder of the photographs, where they do not lie with the labels."""
     classes: tuple[str, ...] = ()
     """Class names in the order of their numbers; default: as the source has them."""
+    labels: str = ""
+    """Heading of the column of labels in a table; default: found out."""
     separator: str = ""
     """Sign between several labels in a cell of a table; default: found out."""
     take_unlabelled: bool = False
@@ -172,6 +188,8 @@ class ImportFlags:
     """Bits of 64 in which the hashes of photographs that are alike may differ."""
     seed: int = 0
     """Seed of the lists."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _import(words: list[str]) -> None:
@@ -182,13 +200,13 @@ def _import(words: list[str]) -> None:
     from apc.data.preparing import BadFiles
     from apc.data.splitting import Division
 
-    if len(flags.what) not in (1, 2):
+    if len(flags.source) not in (1, 2):
         raise ValueError("SOURCE is missing; apc data import --help tells what it is")
-    named, source = str(flags.what[0]) if len(flags.what) == 2 else "", flags.what[-1]
+    named, source = str(flags.source[0]) if len(flags.source) == 2 else "", flags.source[-1]
     if named and named not in FORMATS:
         raise ValueError(f"the format is {named!r}; {choose_from(FORMATS, named)}")
-    wishes = Wishes(flags.classes, flags.separator, flags.take_unlabelled)
-    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    wishes = Wishes(flags.classes, flags.separator, flags.labels, flags.take_unlabelled, flags.max_pixels)
+    division = Division(flags.val, flags.group, flags.near, flags.seed, flags.max_pixels)
     try:
         lines = import_(
             named, source, flags.out, flags.images, wishes, division, copy=flags.copy, skip_broken=flags.skip_broken
@@ -219,6 +237,8 @@ class SplitFlags:
     """A CSV file with the columns image and GROUP, where the lists have no such column."""
     seed: int = 0
     """Seed of the lists."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
     replace: bool = False
     """Write new lists in place of train.csv and val.csv."""
 
@@ -227,7 +247,7 @@ def _split(words: list[str]) -> None:
     flags = parse(SplitFlags, words, "apc data split")
     from apc.data.splitting import Division, split
 
-    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    division = Division(flags.val, flags.group, flags.near, flags.seed, flags.max_pixels)
     say("\n".join(split(flags.root, flags.lists, flags.table, division, replace=flags.replace)))
 
 

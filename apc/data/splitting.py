@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from apc.data import folder
-from apc.data.images import decode
+from apc.data.headers import LIMIT
+from apc.data.images import Reading, decode
 from apc.data.lists import open_list
 from apc.files import write_atomically
 from apc.parallel import each
@@ -32,6 +33,8 @@ class Division:
     near: int = 6
     """Bits of 64 in which the perceptual hashes of photographs that are alike may differ."""
     seed: int = 0
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
 
     def __post_init__(self) -> None:
         if not 0 < self.val < 1:
@@ -128,7 +131,7 @@ def _keys(members: Sequence[Member], division: Division, images: Path) -> list[H
     if group == "folder":
         return [member.name.rpartition("/")[0] for member in members]
     if group == "near":
-        return list(alike([images / member.name for member in members], division.near))
+        return list(alike([images / member.name for member in members], division.near, division.max_pixels))
     for member in members:
         if group not in member.columns:
             choices = ", ".join(["folder", "near", *sorted(set().union(*(m.columns for m in members)))])
@@ -138,7 +141,7 @@ def _keys(members: Sequence[Member], division: Division, images: Path) -> list[H
     return [member.columns[group].strip() or ("", member.name) for member in members]  # an empty cell is no group
 
 
-def alike(paths: Sequence[Path], most: int) -> list[int]:
+def alike(paths: Sequence[Path], most: int, max_pixels: int = LIMIT) -> list[int]:
     """Number of each photograph's group: in one are those whose hashes differ in at most `most` bits, and theirs."""
     try:
         import imagehash
@@ -147,7 +150,7 @@ def alike(paths: Sequence[Path], most: int) -> list[int]:
     from PIL import Image
 
     def hashed(path: Path) -> int:
-        return int(str(imagehash.phash(Image.fromarray(decode(path)))), 16)
+        return int(str(imagehash.phash(Image.fromarray(decode(path, Reading(max_pixels=max_pixels))))), 16)
 
     hashes = np.array(each(list(paths), hashed, "comparing"), np.uint64)
     first = list(range(len(paths)))

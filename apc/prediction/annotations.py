@@ -198,8 +198,8 @@ def _label_studio(file: TextIO, photographs: Sequence[Labelled], asked: Asked, m
     def tasks() -> Iterator[dict[str, Any]]:
         for photograph in photographs:
             height, width = photograph.size
-            about = {"original_width": width, "original_height": height, "image_rotation": 0}
-            about |= {"from_name": "label", "to_name": "image"}
+            about: dict[str, Any] = {"from_name": "label", "to_name": "image"}
+            about |= {"original_width": width, "original_height": height, "image_rotation": 0}
             result = [
                 {"id": f"region{number}", **about, **shape}
                 for number, shape in enumerate(_label_studio_shapes(photograph, asked), start=1)

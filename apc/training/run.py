@@ -1,6 +1,7 @@
 """One run, from a config to its row: its identity, what it needs, training, scoring, the files it leaves."""
 
 import fcntl
+import io
 import math
 import os
 import shutil
@@ -24,7 +25,7 @@ from apc.devices import processes
 from apc.evaluation.label_scores import AfterCRF, gather
 from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
 from apc.evaluation.scoring import Scoring
-from apc.files import whole
+from apc.files import write_encoded
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
@@ -231,8 +232,9 @@ def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Sco
         (run_folder.confusion, matrices),
         (run_folder.ballots, ballots),
     ):
-        with whole(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        encoded = io.BytesIO()
+        np.savez_compressed(encoded, **arrays)
+        write_encoded(path, encoded.getvalue())
     save_model(folder, prepared.method, cfg, prepared.val.classes)
     if by in row.metrics and not any(beats(line, [row.metrics], by) for line in row.curve):
         shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model

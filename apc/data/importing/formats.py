@@ -1,5 +1,6 @@
 """The formats that can be imported, and which of them a folder or a file is."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -57,9 +58,15 @@ def detected(source: Source) -> str:
 
 
 def command_for(folder: Path) -> str:
-    """The command that imports a folder which `apc data check` cannot take as it is; empty where nothing is known."""
+    """The command that imports a folder which `apc data check` cannot take as it is; empty where nothing is known.
+
+    A folder that has classes.txt and images/ is one already, unless files of a labelling tool lie in it.
+    """
     try:
         seen = candidates(Source(folder))
     except (ValueError, OSError):
         return ""
-    return f"apc data import {next(iter(seen))} {folder} --out NEW" if len(seen) == 1 else ""
+    name = next(iter(seen), "")
+    own = (folder / "classes.txt").is_file() and (folder / "images").is_dir()
+    known = len(seen) == 1 and not (own and FORMATS[name].rank > 1)
+    return shlex.join(["apc", "data", "import", name, str(folder), "--out", "NEW"]) if known else ""

@@ -4,6 +4,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+from apc.data.images import Reading
 from apc.data.importing.formats import FORMATS, detected
 from apc.data.importing.safely import unpack
 from apc.data.importing.source import Source
@@ -45,7 +46,9 @@ def import_(
             opened = Source(unpacked if archived else source, images)
             format = named or detected(opened)
             found = FORMATS[format].read(opened, wishes)
-            lines = write(found, part, division, copy=copy, skip_broken=skip_broken)
+            lines = write(
+                found, part, division, Reading(max_pixels=wishes.max_pixels), copy=copy, skip_broken=skip_broken
+            )
         except BadFiles as error:
             raise BadFiles([problem.replace(str(unpacked), str(source)) for problem in error.problems]) from None
         except ValueError as error:

@@ -7,6 +7,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -51,6 +52,7 @@ def read(source: Source, wishes: Wishes) -> Found:
     splits, said = _lists(source), spreadsheet.labels_beside(source)
     objects = {path: _objects(path) for path in files}
     legend, classes = _legend(source, wishes, list(masks.values()), objects)
+    legend = replace(legend, max_pixels=wishes.max_pixels) if legend else None
     found = Found(classes, notes=list(legend.notes) if legend else [])
     if masks and not legend:
         found.left_out["masks whose numbers no class_names.txt, labelmap.txt or --classes explains"] += map(str, masks)

@@ -245,6 +245,8 @@ def test_what_is_wrong_is_told_in_one_sentence_and_nothing_is_left(
         (["SOURCE", "--group", "patient"], ["group is 'patient'", "choose from folder, near"]),
         (["labelme", "SOURCE"], ["there is no JSON file of labelme"]),
         (["csv", "SOURCE"], ["is no table"]),
+        (["TABLE"], ["labels.csv: which of photo, animal, place names classes? say it with --labels"]),
+        (["TABLE", "--labels", "photo"], ["labels.csv: --labels is 'photo'", "photo, animal, place"]),
     ],
     ids=lambda value: " ".join(value),
 )
@@ -252,7 +254,9 @@ def test_words_that_are_wrong(
     words: list[str], told: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     exports.masks(tmp_path / "source")
-    words = [str(tmp_path / "source") if word == "SOURCE" else word for word in words]
+    exports.table("photo,animal,place\na.jpg,cat,x\n")(tmp_path / "table")
+    places = {"SOURCE": str(tmp_path / "source"), "TABLE": str(tmp_path / "table/labels.csv")}
+    words = [places.get(word, word) for word in words]
     refused(["data", "import", *words, "--out", str(tmp_path / "out")], capsys, *told)
     assert not (tmp_path / "out").exists()
 
@@ -294,6 +298,26 @@ def test_what_cannot_be_used_is_left_out_by_name_where_that_is_asked_for(
     assert "left out: 1 what cannot be used" in (said := capsys.readouterr().out) and "images/b.jpg" in said
     lists = [(tmp_path / "out" / name).read_text() for name in ("train.csv", "val.csv")]
     assert sum(text.count(".jpg") for text in lists) == 3 and not any("b.jpg" in text for text in lists)
+
+
+@pytest.mark.parametrize("kind", {**exports.OUTLINED, **exports.LABELLED})
+def test_checking_an_export_names_the_command_that_imports_it(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named, make = {**exports.OUTLINED, **exports.LABELLED}[kind]
+    make(tmp_path)
+    command = f"`apc data import {named} {tmp_path} --out NEW`"
+    told = "train.csv" if kind == "masks and classes.txt" else command  # its layout is ours, but for the lists
+    refused(["data", "check", "folder", "--root", str(tmp_path)], capsys, told)
+
+
+def test_checking_a_folder_with_masks_of_cvat_names_the_command(
+    photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exports.write(photographs / "labelmap.txt", "red:48,112,32::\nblue:176,112,32::\nbackground:0,0,0::\n")
+    exports.save(photographs / "masks/photo 0.png", np.zeros((40, 60, 3), np.uint8))
+    assert main(["data", "check", "folder", "--root", str(photographs)]) == 2
+    assert f"`apc data import cvat {photographs} --out NEW`" in capsys.readouterr().out
 
 
 def packed(path: Path, name: str, link: bool = False) -> Path:

@@ -106,6 +106,13 @@ def test_letters_of_cp1252_are_read_and_the_encoding_is_told(
     assert "(semicolons, cp1252)" in imported.said
 
 
+def test_the_column_of_labels_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exports.table("Foto;Tier;Ort\na.jpg;red;x\nb.jpg;blue;y\nc.jpg;red,blue;x\nd.jpg;;y\n")(tmp_path / "source")
+    table = str(tmp_path / "source/labels.csv")
+    imported = import_(tmp_path, capsys, table, "--labels", "Tier", "--images", str(tmp_path / "source/photos"))
+    assert imported.labels == exports.SHOWN
+
+
 def test_columns_beside_the_labels_stay_in_the_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     exports.table("image,label,patient\na.jpg,red,1\nb.jpg,blue,1\nc.jpg,red|blue,2\nd.jpg,,2\n")(tmp_path / "source")
     import_(tmp_path, capsys, str(tmp_path / "source"), "--group", "patient", "--val", "0.5")
