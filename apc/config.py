@@ -52,6 +52,10 @@ class Config:
     """Training images used, drawn with `seed`; 0 means all of them."""
     num_val: Annotated[int, Between(0, MOST)] = 0
     """Validation images used, the first ones of the list; 0 means all of them."""
+    skip_broken: bool = False
+    """Leave out photographs of your own that cannot be decoded, and list them, instead of stopping at the first one."""
+    max_pixels: Annotated[int, Between(1, 10**12)] = 178_956_970
+    """Pixels a photograph or mask may have; larger ones are refused by their header, before any memory is taken."""
     image_size: Annotated[int, Between(16, 4096)] = 384
     """Side in pixels to which training images are resized (paper, section 4.1)."""
     eval_size: Annotated[int, Between(0, 4096)] = 0
@@ -67,11 +71,14 @@ class Config:
     small data, their proportions, under the other flags."""
     compat: Literal["fixed", "official"] = "fixed"
     """Slips of toco's and afa's official code that change training: mended, or made again: see
-    apc/methods/registry.py."""
+    docs/reference/methods.md."""
     encoder: str = "vit_base_patch16_384.orig_in21k_ft_in1k"
     """A plain ViT by its timm name, `pocket` for the tiny ViT of the embedded data, or `mit_b1`, AFA's own."""
     weights: str = ""
     """Encoder weights: a local .safetensors or .pth file, `timm`, `pocket` (embedded pre-training), or empty."""
+    normalization: str = ""
+    """Mean and standard deviation that pixels in [0,1] are normalised with: imagenet, inception (0.5 throughout), clip,
+    or six numbers, as local weights may need; empty takes those of the encoder's tag in timm."""
     pos_embed: Literal["keys", "torch"] = "keys"
     """Bicubic kernel that resamples position embeddings: `keys` as ViT-PCM and timm, `torch` as ToCo."""
     bilstm: bool = True
@@ -186,6 +193,7 @@ class Config:
         if self.frozen_epochs > self.epochs:
             both = f"{self.frozen_epochs}; it cannot exceed epochs, which is {self.epochs}"
             raise ValueError(f"frozen_epochs is {both}")
+        normalization_of(self.normalization)
         if self.seg_stride > self.image_size:
             raise ValueError(
                 f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
@@ -228,12 +236,34 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
     elif hint is bool or hint is str:
         if not isinstance(value, hint):
             raise ValueError(f"{name} is {short(value)}; it must be a {hint.__name__}")
-        if hint is str and set(value) & {"\0", "\n", "\r"}:
+        if isinstance(value, str) and set(value) & {"\0", "\n", "\r"}:
             raise ValueError(f"{name} is {short(value)}; it must be one line")
     elif hint is int or hint is float:
         kinds = (int,) if hint is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, kinds) or value != value:
             raise ValueError(f"{name} is {short(value)}; it must be a {'whole ' if hint is int else ''}number")
+
+
+NORMALIZATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+}
+"""Mean and standard deviation of red, green and blue by the names that timm calls them."""
+
+
+def normalization_of(text: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and standard deviation that a `normalization` names; None where it is empty."""
+    if not text or text in NORMALIZATIONS:
+        return NORMALIZATIONS.get(text)
+    wanted = f"choose from {', '.join(NORMALIZATIONS)}, or give six numbers, mean and standard deviation of each colour"
+    try:
+        numbers = tuple(float(word) for word in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError(f"normalization is {text!r}; {wanted}") from None
+    if len(numbers) != 6 or not all(0 <= n <= 1 for n in numbers) or not all(numbers[3:]):
+        raise ValueError(f"normalization is {text!r}; {wanted}, from 0 to 1")
+    return numbers[:3], numbers[3:]
 
 
 def pocket() -> Config:

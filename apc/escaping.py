@@ -38,8 +38,13 @@ def printable(text: str) -> str:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Print a text that may hold names, on stdout or stderr."""
-    print(printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+    """Print a text that may hold names, on stdout or, in one line, on stderr."""
+    print(one_line(text) if error else printable(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def one_line(text: str) -> str:
+    """A sentence in one line, printable, whatever line breaks its names have; their blanks stay as they are."""
+    return " ".join(printable(text).split("\n"))
 
 
 def complain(sentence: str) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
-from apc.models.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
+from apc.models.crf import CRF, Contest, CRFPool, crf_labels, crf_labels_of_all, dense_crf
 from apc.parallel import cores
 
 CLASSES, SIDE, SET = 21, 500, CRF["vit_pcm"]
@@ -66,10 +66,9 @@ def labelled(p: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return present
 
 
-def winners(p: np.ndarray) -> np.ndarray:
-    """The classes that win a pixel, which is what goes to a process."""
-    winning: np.ndarray = p[np.unique(p.argmax(0))]
-    return winning
+def winners(p: np.ndarray) -> Contest:
+    """The classes that win a pixel, which is what goes to a process of predictions as sure as these."""
+    return Contest(p[np.unique(p.argmax(0))])
 
 
 class Pace(NamedTuple):
@@ -87,7 +86,9 @@ def pace(data: list[tuple[np.ndarray, list[np.ndarray]]], workers: int) -> Pace:
     data = data * -(-4 * workers // len(data))
     jobs = [(image, [winners(p) for p in many], SET) for image, many in data]
     with CRFPool(workers) as pool:
-        for future in [pool.submit(image[:64, :64], [p[:, :64, :64] for p in many], SET) for image, many in data * 2]:
+        for future in [
+            pool.submit(image[:64, :64], [Contest(p[:, :64, :64]) for p in many], SET) for image, many in data * 2
+        ]:
             future.result()
         start = time.perf_counter()
         refined = [future.result() for future in [pool.submit(*job) for job in jobs]]
@@ -122,7 +123,7 @@ def main(count: int = 10) -> None:
             seconds[name] += (end - start) / count
         equal += [(a == b).mean() for a, b in zip(labels, whole, strict=True)]
         right += [(p.argmax(0) == truth)[truth < CLASSES].mean() for p in plain]
-        won += [len(winners(p)) for p in plain]
+        won += [len(winners(p).probabilities) for p in plain]
     what = "photographs" if os.environ.get("APC_REFERENCE") else "drawn scenes"
     print(f"{len(data)} {what}, long side {SIDE}: {100 * np.mean(right):.1f} % of the pixels right, ", end="")
     print(f"{np.mean(won):.1f} winning classes; {cores()} cores, load {os.getloadavg()[0]:.1f}")

@@ -26,6 +26,8 @@ VERBS = {
     "apc data prepare": data.PrepareFlags,
     "apc data check": data.CheckFlags,
     "apc data cache": data.CacheFlags,
+    "apc data import": data.ImportFlags,
+    "apc data split": data.SplitFlags,
     "apc data draw": data.DrawFlags,
     "apc train": train.TrainFlags,
     "apc eval": evaluate.EvaluateFlags,
@@ -172,8 +174,8 @@ def command_line_page() -> list[str]:
         "Command line",
         "The preset is the first word: `pocket` (the default), `folder`, `voc` or `coco`. Of `apc train`, of every",
         "script of `experiments/` and of `apc search SPACE` [every setting](config.md) is a flag too, and",
-        "`--config FILE.toml` lies between preset and flags. Exit codes: 0, 1 where a run failed, 2 for bad input, 130",
-        "where it was interrupted.",
+        "`--config FILE.toml` lies between preset and flags. Exit codes: 0, 1 where a run failed, 2 for bad input, 3",
+        "where Ray died for good or its cluster is gone, 130 where it was interrupted.",
     )
     for command, kind in VERBS.items():
         text += ["", f"## `{command}`", "", *paragraphs(kind), *flags_table(kind)]

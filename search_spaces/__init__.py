@@ -8,20 +8,42 @@ and beside the last two, if it likes, FIRST: settings to try before the sampler'
 here. It is checked against Config when it is loaded: data knob by knob, a function in 64 settings drawn from it.
 """
 
+import ast
+import contextlib
 import difflib
 import functools
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 from apc.config import Config
 from apc.search import spaces
-from apc.search.draws import draws, in_a_line, line_in
+from apc.search.draws import in_a_line, line_in, samples
+from apc.search.plans import Plan, Point
 
 
 def names() -> list[str]:
     """Names of the spaces."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def abouts() -> dict[str, str]:
+    """What each space says of itself in its first line, by name; none is run for it, so that a broken one is no
+    matter."""
+    found: dict[str, str] = {}
+    for module in pkgutil.iter_modules(__path__):
+        spec = module.module_finder.find_spec(module.name, None)
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            assert spec and spec.origin
+            text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+            found[module.name] = (text.splitlines() or [""])[0].rstrip(".")
+    return dict(sorted(found.items()))
+
+
+def title_of(module: ModuleType) -> str:
+    """First line of what a space says of itself, or its name."""
+    return (str(module.__doc__ or "").strip() or module.__name__.rpartition(".")[2]).splitlines()[0].rstrip(".")
 
 
 def load(name: str) -> ModuleType:
@@ -33,7 +55,9 @@ def load(name: str) -> ModuleType:
     source = f"search_spaces/{name}.py"
     try:
         module = importlib.import_module(f"search_spaces.{name}")
-    except (Exception, SystemExit) as error:  # whatever the code of a space does at import
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the code of a space does at import, sys.exit too
         raise ValueError(f"{source}{line_in(source, error)}: cannot be imported ({in_a_line(error)})") from None
     check(module, source)
     return module
@@ -43,22 +67,49 @@ def check(module: ModuleType, source: str) -> None:
     """ValueError naming `source` where a module is no search space or something in it does not fit Config."""
     if not any(hasattr(module, kind) for kind in ("PLAN", "SPACE", "space")):
         raise ValueError(f"{source} has neither a PLAN nor a SPACE nor a function space(trial)")
-    if hasattr(module, "PLAN"):  # which checks its points as it is written
-        if not callable(module.PLAN) and not all(
-            hasattr(module.PLAN, each) for each in ("knobs", "max_points", "next")
-        ):
-            raise ValueError(f"{source}: PLAN is {type(module.PLAN).__name__}; it must be points, a grid or stages")
+    if hasattr(module, "PLAN"):
+        plan_of(module, Config())
         return
     if hasattr(module, "SPACE"):
         spaces.check(module.SPACE, source)
     elif not callable(module.space):
         raise ValueError(f"{source}: space is {type(module.space).__name__}; it must be a function, space(trial)")
-    draws(draw_of(module), Config(), source)
+    if not any(drawn.ranges for drawn in samples(draw_of(module), Config(), source)):
+        raise ValueError(f"{source}: space(trial) suggests nothing, so there is nothing to search")
     first = getattr(module, "FIRST", ())
     if not isinstance(first, list | tuple) or not all(spaces.is_setting(values) for values in first):
         raise ValueError(f"{source}: FIRST must be a tuple of settings, such as ({{'lambda1': 0.1}},)")
+    if any(values in first[:at] for at, values in enumerate(first)):
+        raise ValueError(f"{source}: FIRST has a setting twice")
     for values in first:
         spaces.fits(values, Config(), source)
+        if hasattr(module, "SPACE"):
+            spaces.check_first(values, module.SPACE, source)
+
+
+def plan_of(module: ModuleType, base: Config) -> Plan:
+    """The PLAN of a module, made of the base setting where it is a function; ValueError where it is no plan that can
+    be run. Points check themselves as they are written."""
+    source = f"search_spaces/{module.__name__.rpartition('.')[2]}.py"
+    kind, proposed, knobs, most = "", None, (), 0
+    try:
+        plan: Plan = module.PLAN(base) if callable(module.PLAN) else module.PLAN
+        kind = type(plan).__name__
+        if all(hasattr(plan, each) for each in ("knobs", "max_points", "next")):
+            proposed, knobs, most = plan.next([]), tuple(plan.knobs), int(plan.max_points)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the code of a plan does
+        raise ValueError(f"{source}{line_in(source, error)}: PLAN fails ({in_a_line(error)})") from None
+    if not isinstance(proposed, list) or not all(isinstance(point, Point) for point in proposed):
+        raise ValueError(f"{source}: PLAN is {kind}; it must be points, a grid or stages")
+    if not proposed:
+        raise ValueError(f"{source}: PLAN has no points")
+    if most > spaces.MOST_RUNS:
+        raise ValueError(f"{source}: PLAN has {most:,} points, and {spaces.MOST_RUNS:,} are the most that can be run")
+    if "seed" in knobs:
+        raise ValueError(f"{source}: seed is no knob; --seeds says which are run")
+    return plan
 
 
 def draw_of(module: ModuleType) -> spaces.Draw:

@@ -62,7 +62,35 @@ FOLDER: Cases = {
         lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,blue green\n"),
         ["train.csv, line 2", "'green'", "classes.txt", "red, blue"],
     ),
-    "no label": (lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,\n"), ["line 2", "has no label"]),
+    "no label": (lambda r: (r / "train.csv").write_text("image,labels\nphoto 1.png,\n"), ["no image has a label"]),
+    "a line that is cut": (
+        lambda r: (r / "train.csv").write_text("image,labels\nphoto 0.png,red\nphoto 1.png\n"),
+        ["train.csv, line 3", "'photo 1.png' has no cell for its labels"],
+    ),
+    "labels in several cells": (
+        lambda r: (r / "train.csv").write_text("image,labels\nphoto 2.png,red,blue\n"),
+        ["train.csv, line 2", "has 3 cells, the first line 2"],
+    ),
+    "an absolute path": (
+        lambda r: (r / "val.csv").write_text(f"image,labels\n{r}/images/photo 9.png,red\n"),
+        ["val.csv, line 2", "photo 9.png' is an absolute path", "below the folder of the images"],
+    ),
+    "a path that leaves images/": (
+        lambda r: (r / "val.csv").write_text("image,labels\n../masks/photo 9.png,red\n"),
+        ["val.csv, line 2", "'../masks/photo 9.png' has `..` in it"],
+    ),
+    "a path of another system": (
+        lambda r: (r / "val.csv").write_text("image,labels\nC:\\photos\\photo 9.png,red\n"),
+        ["val.csv, line 2", "photo 9.png' has a back slash"],
+    ),
+    "a class that the masks number themselves": (
+        lambda r: (r / "classes.txt").write_text("__ignore__\n_background_\nred\nblue\n"),
+        ["classes.txt, line 1", "'__ignore__' is no class of its own", "255 is ignored"],
+    ),
+    "an empty line between classes": (
+        lambda r: (r / "classes.txt").write_text("red\n\nblue\n"),
+        ["classes.txt, line 2", "is empty", "shift"],
+    ),
     "no classes.txt": (lambda r: (r / "classes.txt").unlink(), ["classes.txt"]),
     "a class twice": (lambda r: (r / "classes.txt").write_text("red\nred\n"), ["classes.txt", "no class twice"]),
     "a class name with a space": (

@@ -15,8 +15,9 @@ def test_a_terminal_gets_no_escape_sequence_and_nothing_backwards() -> None:
 def test_what_is_said_holds_no_escape_sequence(capsys: pytest.CaptureFixture[str]) -> None:
     say("cat\x1b[31m")
     say("bad \x1b[2Jname", error=True)
+    say("two\nlines  of a\r\nname", error=True)
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("cat[31m\n", "bad [2Jname\n")
+    assert (said.out, said.err) == ("cat[31m\n", "bad [2Jname\ntwo lines  of a name\n")
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,7 @@ def evaluate(
     import pandas as pd
 
     from apc import data
+    from apc.data import agreement
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import outcome
@@ -151,6 +152,7 @@ def evaluate(
         raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
     if all(val.mask(i) is None for i in range(len(val))):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+    agreement.tell(agreement.require_scorable(val, cfg))
     cost = Cost()
     counts = score(loaded.method, val, cfg, asked, Scoring(loaded.device, crf_workers, cost=cost))
     found = outcome(counts, passes, cost, cfg, loaded.classes)

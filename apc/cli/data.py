@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from apc.escaping import say
+from apc.config import default_of
+from apc.escaping import one_line, say
 from apc.flags import POSITIONAL, Flag, choose_from, parse
 
+LIMIT: int = default_of("max_pixels")
 USAGE = """apc data: the paper's data sets and your own photographs, ready for training
 
   apc data prepare voc|coco --root DIR        lists, masks and labels below DIR/apc; the originals stay as they are
@@ -45,7 +47,9 @@ class PrepareFlags:
     download: bool = False
     """Fetch what is missing from the official archives: 3.5 GB for voc, 20 GB for coco."""
     partial: bool = False
-    """Take a set that is not whole; its rows say so."""
+    """Take a set that is not whole, without the photographs that cannot be decoded; its rows say so."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _prepare(words: list[str]) -> None:
@@ -61,13 +65,15 @@ def _prepare(words: list[str]) -> None:
     if flags.download:
         module.download(root)
     try:
-        module.prepare(root, partial=flags.partial)
+        module.prepare(root, partial=flags.partial, max_pixels=flags.max_pixels)
     except preparing.BadFiles as error:
         _name(error.problems)
         raise
     manifest = prepared.manifest(str(root), dataset)
     for split, counts in manifest.counts.items():
         print(f"{split}.csv: " + ", ".join(f"{count} {subset}" for subset, count in counts.items()))
+    for note in prepared.notes_of(str(root), dataset):
+        say(note)
     parts = [name for name, whole in manifest.whole.items() if not whole]
     print(f"not whole: {', '.join(parts)}; every row says so" if parts else "complete")
     say(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {root}`")
@@ -83,6 +89,10 @@ class CheckFlags:
     """Folder of the data set."""
     lists: tuple[Path, ...] = (Path("train.csv"), Path("val.csv"))
     """Lists whose files are read."""
+    skip_broken: bool = False
+    """Only list photographs that cannot be decoded, as `apc train --skip-broken` leaves them out."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _check(words: list[str]) -> None:
@@ -90,12 +100,29 @@ def _check(words: list[str]) -> None:
     from apc.data.checking import check as look
     from apc.data.preparing import BadFiles
 
-    summary, problems = look(flags.dataset, str(flags.root), list(map(str, flags.lists)))
+    lists = list(map(str, flags.lists))
+    try:
+        summary, problems = look(
+            flags.dataset, str(flags.root), lists, skip_broken=flags.skip_broken, max_pixels=flags.max_pixels
+        )
+    except ValueError as error:
+        instead = _import_instead(flags)
+        raise ValueError(f"{error}; {instead}" if instead else str(error)) from None
     say(summary)
     if problems:
         _name(problems)
+        if instead := _import_instead(flags):
+            say(instead)
         raise BadFiles(problems)
     print("everything can be used")
+
+
+def _import_instead(flags: CheckFlags) -> str:
+    """What makes a folder of photographs of one that is of another format; empty where that is not known."""
+    from apc.data.importing.formats import command_for
+
+    command = command_for(flags.root) if flags.dataset == "folder" and flags.root.is_dir() else ""
+    return f"`{command}` makes a folder of photographs of it" if command else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +137,8 @@ class CacheFlags:
     """Side in pixels; default: the one `apc train` uses for the data set."""
     lists: tuple[Path, ...] = (Path("train.csv"),)
     """Lists whose images are decoded."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
 
 
 def _cache(words: list[str]) -> None:
@@ -121,7 +150,7 @@ def _cache(words: list[str]) -> None:
     cfg = PRESETS[flags.dataset]()
     size = replace(cfg, image_size=flags.image_size or cfg.image_size).image_size
     for files in [data.files(flags.dataset, str(flags.root), str(name)) for name in flags.lists]:
-        file = build(files, size)
+        file = build(files._replace(how=files.how._replace(max_pixels=flags.max_pixels)), size)
         say(f"{file}: {len(files.paths)} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
 
 
@@ -133,7 +162,7 @@ class ImportFlags:
     Lists that the source has (train, valid, test, ImageSets) stay; where it has none for validation, one is drawn.
     """
 
-    what: Annotated[tuple[Path, ...], Flag(positional=True, metavar="[FORMAT] SOURCE")] = ()
+    source: Annotated[tuple[Path, ...], Flag(positional=True, metavar="[FORMAT] SOURCE")] = ()
     """A folder, a file or a ZIP archive, with its format before it where that is not clear."""
     out: Path
     """A new or an empty folder."""
@@ -141,6 +170,8 @@ class ImportFlags:
     """Folder of the photographs, where they do not lie with the labels."""
     classes: tuple[str, ...] = ()
     """Class names in the order of their numbers; default: as the source has them."""
+    labels: str = ""
+    """Heading of the column of labels in a table; default: found out."""
     separator: str = ""
     """Sign between several labels in a cell of a table; default: found out."""
     take_unlabelled: bool = False
@@ -157,6 +188,8 @@ class ImportFlags:
     """Bits of 64 in which the hashes of photographs that are alike may differ."""
     seed: int = 0
     """Seed of the lists."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""
 
 
 def _import(words: list[str]) -> None:
@@ -167,13 +200,13 @@ def _import(words: list[str]) -> None:
     from apc.data.preparing import BadFiles
     from apc.data.splitting import Division
 
-    if len(flags.what) not in (1, 2):
+    if len(flags.source) not in (1, 2):
         raise ValueError("SOURCE is missing; apc data import --help tells what it is")
-    named, source = str(flags.what[0]) if len(flags.what) == 2 else "", flags.what[-1]
+    named, source = str(flags.source[0]) if len(flags.source) == 2 else "", flags.source[-1]
     if named and named not in FORMATS:
         raise ValueError(f"the format is {named!r}; {choose_from(FORMATS, named)}")
-    wishes = Wishes(flags.classes, flags.separator, flags.take_unlabelled)
-    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    wishes = Wishes(flags.classes, flags.separator, flags.labels, flags.take_unlabelled, flags.max_pixels)
+    division = Division(flags.val, flags.group, flags.near, flags.seed, flags.max_pixels)
     try:
         lines = import_(
             named, source, flags.out, flags.images, wishes, division, copy=flags.copy, skip_broken=flags.skip_broken
@@ -204,6 +237,8 @@ class SplitFlags:
     """A CSV file with the columns image and GROUP, where the lists have no such column."""
     seed: int = 0
     """Seed of the lists."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
     replace: bool = False
     """Write new lists in place of train.csv and val.csv."""
 
@@ -212,7 +247,7 @@ def _split(words: list[str]) -> None:
     flags = parse(SplitFlags, words, "apc data split")
     from apc.data.splitting import Division, split
 
-    division = Division(flags.val, flags.group, flags.near, flags.seed)
+    division = Division(flags.val, flags.group, flags.near, flags.seed, flags.max_pixels)
     say("\n".join(split(flags.root, flags.lists, flags.table, division, replace=flags.replace)))
 
 
@@ -245,7 +280,7 @@ def _draw(words: list[str]) -> None:
 def _name(problems: Sequence[str]) -> None:
     """Show the first ten of several problems."""
     for problem in problems[:10] if len(problems) > 1 else []:
-        say(f"  {problem}")
+        say(f"  {one_line(problem)}")
 
 
 ACTIONS = {"prepare": _prepare, "check": _check, "cache": _cache, "import": _import, "split": _split, "draw": _draw}

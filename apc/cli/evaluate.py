@@ -100,6 +100,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
 
     from apc import data
     from apc.config import from_dict, without_paths
+    from apc.data import agreement
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import class_table, outcome, save, table
@@ -124,6 +125,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     masked = any(split.mask(i) is not None for i in range(len(split)))
     if not masked and (flags.out or not flags.export_submission):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+    agreement.tell(agreement.require_scorable(split, cfg))
     submitted = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch][-1:]
     kept = submission(flags.export_submission, split.names, classes) if flags.export_submission else nullcontext()
 

@@ -11,6 +11,8 @@ USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervis
 
   apc data prepare voc|coco --root DIR   the paper's data sets made ready, from the archives' contents or --download
   apc data check|cache voc|coco|folder --root DIR   every file read to its end; images decoded ahead of training
+  apc data import SOURCE --out DIR    labels of CVAT, Label Studio, labelme, Roboflow, COCO, VOC or a table as a folder
+  apc data split --root DIR           training and validation lists: groups together, classes in equal shares
   apc data draw --root DIR            the embedded miniature as a folder of photographs, to try things on
   apc train [pocket|folder|voc|coco] [flags]   train one setting and score it; `apc train --help` lists every knob
   apc eval RUN_FOLDER [flags]         score a finished run again: another size, another CRF, other photographs

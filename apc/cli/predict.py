@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from apc.config import default_of
 from apc.devices import device_of, set_threads
 from apc.escaping import say
 from apc.flags import POSITIONAL, parse
@@ -50,6 +51,11 @@ class PredictFlags:
     a photograph is and with a CRF of its own, and blended where they overlap; 0 shows every photograph as a whole."""
     overlap: int = 64
     """Pixels by which tiles overlap at least."""
+    skip_broken: bool = False
+    """Only list photographs that cannot be decoded; otherwise none is predicted where one is no image, and the exit
+    code is 2 where one is broken further on."""
+    max_pixels: int = default_of("max_pixels")
+    """Pixels a photograph may have; larger ones are refused by their header, before any memory is taken."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: int = 0
@@ -64,8 +70,11 @@ def command(words: list[str]) -> None:
     from apc.prediction.tiles import require_tile
 
     settings_of(out)  # refuses a folder of anybody else's
-    photographs = gather(flags.images, out)
+    unreadable: list[str] = []
+    skipped = unreadable if flags.skip_broken else None
+    photographs = gather(flags.images, out, max_pixels=flags.max_pixels, skipped=skipped)
     from apc.config import from_dict
+    from apc.data.preparing import left_out
     from apc.files import file_fingerprint
     from apc.methods.checkpoint import load_model
     from apc.parallel import cores
@@ -77,7 +86,7 @@ def command(words: list[str]) -> None:
     set_threads(flags.threads)
     device = device_of(flags.device)
     method, trained, classes = load_model(folder, device)
-    changes = {name: value for name in ("eval_size", "crf") if (value := getattr(flags, name))}
+    changes = {name: value for name in ("eval_size", "crf", "max_pixels") if (value := getattr(flags, name))}
     cfg = from_dict(changes, trained, "apc predict")
     if cfg.scored_size % method.encoder.patch:
         patch = method.encoder.patch
@@ -110,7 +119,9 @@ def command(words: list[str]) -> None:
         say(f"{out}: {len(rows)} photographs in {seconds:.1f} s; {classes_seen}")
         if written:
             say(f"for labelling tools: {', '.join(map(str, written))}")
-    if broken:
+    if flags.skip_broken and rows:
+        say("\n".join(left_out([*unreadable, *broken])))
+    elif broken:
         more = f" and {len(broken) - 10} more" if len(broken) > 10 else ""
         kept = ", the others are written" if rows else ""
         raise ValueError(f"{len(broken)} of {len(photographs)} left out{kept}: {'; '.join(broken[:10])}{more}")

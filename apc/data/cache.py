@@ -19,7 +19,7 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from apc.data.images import Images, Lazy, decode, decoded, require_whole
+from apc.data.images import PLAIN, Images, Lazy, Reading, decode, decoded, require_whole
 from apc.data.transforms import squash
 from apc.files import hash_of, require_writable, sweep, whole, write_atomically
 from apc.parallel import each
@@ -39,6 +39,8 @@ class Files(NamedTuple):
     """Folder and first part of the name."""
     command: str
     """What makes the cache, on a command line."""
+    how: Reading = PLAIN
+    """How the photographs are read."""
 
     def file(self, size: int) -> Path:
         """The cache at one size."""
@@ -46,7 +48,8 @@ class Files(NamedTuple):
 
     def key(self, size: int) -> str:
         """What a cache of these images at one size is made of."""
-        return hash_of(json.dumps([VERSION, size, self.keys]).encode())
+        how = [] if self.how.turned else ["as stored"]  # of VOC and COCO earlier versions turned what EXIF turns
+        return hash_of(json.dumps([VERSION, size, self.keys, *how]).encode())
 
 
 def build(files: Files, size: int) -> Path:
@@ -65,7 +68,7 @@ def build(files: Files, size: int) -> Path:
         _take_room(part)
 
         def make(i: int) -> int:
-            images[i] = squash(decode(files.paths[i]), size).permute(1, 2, 0).numpy()
+            images[i] = squash(decode(files.paths[i], files.how), size).permute(1, 2, 0).numpy()
             return zlib.crc32(images[i])
 
         sums = each(list(range(len(files.paths))), make, f"{file.name}, {images.nbytes / 2**30:.1f} GiB")
@@ -128,8 +131,8 @@ def images_of(files: Files, rows: list[int], size: int, *, verified: bool) -> Im
     stored = find(files, size)
     if stored is not None:
         return cached(stored, rows)
-    images = decoded([files.paths[i] for i in rows], size)
+    images = decoded([files.paths[i] for i in rows], size, files.how)
     if isinstance(images, Lazy) and not verified:
         for i in rows:
-            require_whole(files.paths[i])
+            require_whole(files.paths[i], files.how)
     return images

@@ -12,8 +12,11 @@ import numpy as np
 
 from apc import data
 from apc.data import cache, folder, prepared
-from apc.data.images import decode
-from apc.data.masks import read_mask
+from apc.data.agreement import Held, compare
+from apc.data.headers import LIMIT
+from apc.data.images import PLAIN, Reading, Undecodable, decode
+from apc.data.masks import Truth, truth_in
+from apc.data.preparing import left_out
 from apc.files import hash_of
 from apc.parallel import each
 
@@ -24,6 +27,7 @@ class _File(NamedTuple):
     image: Path
     mask: Path | None
     classes: list[str]
+    how: Reading
     hashes: tuple[str, str] = ("", "")
     """What a prepared list says of the contents of image and mask; empty for photographs of your own."""
 
@@ -34,8 +38,11 @@ class _Seen(NamedTuple):
     size: tuple[int, ...]
     """Height and width; zeros where it cannot be read."""
     hash: str
-    masked: bool
+    truth: Truth | None
+    """What its mask holds; None where it has none, or one that cannot be used."""
     problems: list[str]
+    broken: str = ""
+    """Why the photograph cannot be decoded, a problem unless broken ones are skipped."""
 
 
 class _DataSet(NamedTuple):
@@ -50,17 +57,39 @@ class _DataSet(NamedTuple):
     notes: list[str]
 
 
-def check(dataset: str, root: str, lists: list[str]) -> tuple[str, list[str]]:
-    """What the data set consists of, in lines for a person, and a sentence for everything that is wrong with it."""
-    stated = _photographs(root, lists) if dataset == "folder" else _prepared(dataset, root, lists)
+def check(
+    dataset: str, root: str, lists: list[str], *, skip_broken: bool = False, max_pixels: int = LIMIT
+) -> tuple[str, list[str]]:
+    """What the data set consists of, in lines for a person, and a sentence for everything that is wrong with it; with
+    `skip_broken` photographs that cannot be decoded are among the lines."""
+    how = (PLAIN if dataset == "folder" else prepared.AS_STORED)._replace(max_pixels=max_pixels)
+    stated = _photographs(root, lists, how) if dataset == "folder" else _prepared(dataset, root, lists, how)
     files = list({file.image: file for name in lists for file in stated.listed[name]}.values())
     seen = dict(zip((file.image for file in files), each(files, _look, "reading"), strict=True))
     problems = stated.problems + [problem for file in files for problem in seen[file.image].problems]
+    broken = [seen[file.image].broken for file in files if seen[file.image].broken]
+    problems += [] if skip_broken and len(broken) < len(files) else broken
+    notes = [*stated.notes, *(left_out(broken) if skip_broken else [])]
+    told = dataset == "coco" and prepared.notes_of(root, dataset)  # `prepare` has said it, with why
+    for number, name in enumerate(lists):
+        found = compare(_held(stated, name, seen), stated.classes, name, own=dataset == "folder")
+        notes += [] if told else found.notes
+        scored = number or len(lists) == 1  # the first one of several is trained on, and its masks are not opened
+        problems += [found.refusal] if found.refusal and scored else []
     problems += [problem for name in lists for problem in _caches(dataset, root, name)] if not problems else []
-    return "\n".join([*_counts(stated, seen), *stated.notes, *_twins(stated.listed, seen)]), problems
+    return "\n".join([*_counts(stated, seen), *notes, *_twins(stated.listed, seen)]), problems
 
 
-def _photographs(root: str, lists: list[str]) -> _DataSet:
+def _held(stated: _DataSet, name: str, seen: dict[Path, _Seen]) -> list[Held]:
+    """The masks of a list, beside the labels of its lines."""
+    return [
+        Held(file.image.name, frozenset(1 + int(c) for c in np.flatnonzero(labels)), truth)
+        for file, labels in zip(stated.listed[name], stated.labels[name], strict=True)
+        if (truth := seen[file.image].truth) is not None
+    ]
+
+
+def _photographs(root: str, lists: list[str], how: Reading) -> _DataSet:
     classes = folder.read_classes(root)
     listed: dict[str, list[_File]] = {}
     labels: dict[str, np.ndarray] = {}
@@ -69,24 +98,25 @@ def _photographs(root: str, lists: list[str]) -> _DataSet:
         listing, wrong = folder.scan(root, name)
         problems += wrong
         listed[name] = []
-        for image in listing.names:
-            mask = folder.mask_path(root, image)
-            listed[name].append(_File(Path(root) / "images" / image, mask if mask.is_file() else None, classes))
+        for image, mask in zip(listing.names, listing.masks, strict=True):
+            listed[name].append(_File(Path(root) / "images" / image, mask if mask.is_file() else None, classes, how))
         labels[name] = np.array(listing.labels, dtype=int).reshape(-1, len(classes) - 1)
-    used = {file.image for files in listed.values() for file in files}
-    unused = sum(path.is_file() and path not in used for path in (Path(root) / "images").rglob("*"))
-    notes = [f"note: {unused} files of images/ are in no list"] if unused else []
+    used = {path for files in listed.values() for file in files for path in (file.image, file.mask)}
+    notes = []
+    for place, why in (("images", "are in no list"), ("masks", "are named after no image of the lists")):
+        if unused := [path for path in sorted((Path(root) / place).rglob("*")) if path.is_file() and path not in used]:
+            notes.append(f"note: {len(unused)} files of {place}/ {why}, such as {unused[0].name!r}")
     return _DataSet(classes, listed, labels, problems, notes)
 
 
-def _prepared(dataset: str, root: str, lists: list[str]) -> _DataSet:
+def _prepared(dataset: str, root: str, lists: list[str], how: Reading) -> _DataSet:
     classes = prepared.read_classes(root, dataset)
     listed: dict[str, list[_File]] = {}
     labels: dict[str, np.ndarray] = {}
     for name in lists:
         entries = prepared.read_entries(root, dataset, name)
         listed[name] = [
-            _File(Path(root) / entry.image, Path(root) / entry.mask, classes, (entry.image_hash, entry.mask_hash))
+            _File(Path(root) / entry.image, Path(root) / entry.mask, classes, how, (entry.image_hash, entry.mask_hash))
             for entry in entries
         ]
         labels[name] = prepared.labels_of(entries, classes, "annotations").astype(int)
@@ -96,7 +126,7 @@ def _prepared(dataset: str, root: str, lists: list[str]) -> _DataSet:
         for split, subsets in manifest.counts.items()
     ]
     notes += [f"note: {name} has not its published count" for name, whole in manifest.whole.items() if not whole]
-    return _DataSet(classes, listed, labels, [], notes)
+    return _DataSet(classes, listed, labels, [], [*notes, *prepared.notes_of(root, dataset)])
 
 
 def _look(file: _File) -> _Seen:
@@ -104,20 +134,26 @@ def _look(file: _File) -> _Seen:
     size, content, problems = (0, 0), "", []
     image_hash, mask_hash = file.hashes
     try:
-        size = decode(file.image).shape[:2]
+        size = decode(file.image, file.how).shape[:2]
         content = hash_of(file.image.read_bytes())
         if image_hash and content != image_hash:
             problems.append(f"{file.image}: changed since it was prepared")
+    except Undecodable as error:
+        return _Seen(size, content, None, [], str(error))
     except ValueError as error:
         problems.append(str(error))
+    truth = None
     if file.mask and not problems:
         try:
-            read_mask(file.mask, size, len(file.classes))
+            if file.how.turned:
+                truth = folder.truth_of(file.image, file.mask, len(file.classes), file.how)
+            else:
+                truth = truth_in(file.mask, size, len(file.classes), file.how.max_pixels)
             if mask_hash and hash_of(file.mask.read_bytes()) != mask_hash:
                 problems.append(f"{file.mask}: changed since it was prepared")
         except ValueError as error:
             problems.append(str(error))
-    return _Seen(size, content, file.mask is not None, problems)
+    return _Seen(size, content, truth, problems)
 
 
 def _caches(dataset: str, root: str, name: str) -> list[str]:
@@ -125,9 +161,9 @@ def _caches(dataset: str, root: str, name: str) -> list[str]:
     listed = data.files(dataset, root, name)
     problems: list[str] = []
     for file in sorted(listed.cache.parent.glob(f"{listed.cache.name}-*.npy")):
-        size = int(file.stem.rpartition("-")[2])
-        if file.name != listed.file(size).name:
-            continue  # of a list whose name begins with this one's
+        side = file.stem.rpartition("-")[2]
+        if not side.isdecimal() or file.name != listed.file(size := int(side)).name:
+            continue  # of a list whose name begins with this one's, or no cache
         try:
             images = cache.find(listed, size)
         except ValueError as error:
@@ -147,7 +183,9 @@ def _counts(stated: _DataSet, seen: dict[Path, _Seen]) -> list[str]:
         looks = [seen[file.image] for file in files]
         sides = [side for look in looks for side in look.size if side]
         between = f"sides of {min(sides)} to {max(sides)} pixels" if sides else "none readable"
-        lines.append(f"{name}: {len(looks)} images, {between}, {sum(look.masked for look in looks)} with a mask")
+        lines.append(
+            f"{name}: {len(looks)} images, {between}, {sum(file.mask is not None for file in files)} with a mask"
+        )
     width = max(len(name) for name in stated.classes)
     lines += ["", f"{'images with':{width}} " + " ".join(f"{name:>10}" for name in stated.listed)]
     for c, label in enumerate(stated.classes[1:]):

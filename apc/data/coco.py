@@ -6,18 +6,20 @@ coarsely, are ignored (255) where no single object is outlined; their class stil
 
 import json
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from apc.config import Config
-from apc.data import prepared
+from apc.data import coco_annotations, prepared
 from apc.data.cache import Files
-from apc.data.images import size_of
-from apc.data.masks import IGNORE, made_of, write_mask
-from apc.data.prepared import VERSION, Entry, folder_of
-from apc.data.preparing import Sample, attempt, entry_of, save
+from apc.data.coco_annotations import Instances
+from apc.data.coco_outlines import BadOutline, Object, paint
+from apc.data.headers import LIMIT
+from apc.data.images import Reading, size_of
+from apc.data.lists import leaves
+from apc.data.masks import made_of, write_mask
+from apc.data.prepared import AS_STORED, VERSION, Entry, folder_of
+from apc.data.preparing import Sample, attempt, entry_of, left_out, save
 from apc.data.split import Split
 from apc.files import hash_of
 
@@ -37,22 +39,18 @@ ARCHIVES = {  # COCO's own, with their MD5
 }
 
 
-class Object(NamedTuple):
-    """A thing or a crowd of an image, as COCO outlines it."""
-
-    number: int
-    """Class number."""
-    crowd: bool
-    outline: Any
-    """Polygons, or a run-length code."""
-
-
 class _Image(NamedTuple):
     split: str
+    """Folder of its photograph."""
     name: str
+    """Its photograph, below that."""
+    mask: str
+    """Its mask, below that folder of the masks."""
     size: tuple[int, int]
     """Height and width."""
     objects: list[Object]
+    annotations: list[Any]
+    """The id of each object's annotation."""
 
 
 def load(cfg: Config, split: str) -> Split:
@@ -75,18 +73,18 @@ def provenance(cfg: Config) -> dict[str, Any]:
     return prepared.provenance(cfg, [cfg.coco_images])
 
 
-def prepare(root: Path, *, partial: bool = False) -> None:
+def prepare(root: Path, *, partial: bool = False, max_pixels: int = LIMIT) -> None:
     """Write lists and masks below ROOT/apc/coco; ValueError where files are missing or damaged, or the counts differ.
 
-    With `partial` other counts than EXPECTED and other classes than 80 are taken, and the manifest says so.
+    With `partial` other counts than EXPECTED and other classes than 80 are taken, photographs that cannot be decoded
+    are left out, and the manifest says so.
     """
+    files = [coco_annotations.read(root / "annotations" / f"instances_{split}2014.json") for split in SPLITS]
+    names, numbers, notes = coco_annotations.classes_of(files)
     images: list[_Image] = []
-    names: dict[str, list[str]] = {}
-    for split in ("train", "val"):
-        names[split], of_split = _annotations(root / "annotations" / f"instances_{split}2014.json", f"{split}2014")
-        images += of_split
-    if names["train"] != names["val"]:
-        raise ValueError(f"{root}/annotations: the two files have different categories")
+    for split, file in zip(SPLITS, files, strict=True):
+        notes += coco_annotations.locate(file, root / f"{split}2014")
+        images += _of_split(f"{split}2014", file, numbers)
     if not partial:
         counts = {split: sum(image.split == split for image in images) for split in ("train2014", "val2014")}
         if (*counts.values(),) != EXPECTED["all"]:
@@ -94,17 +92,68 @@ def prepare(root: Path, *, partial: bool = False) -> None:
             wanted = "{} and {}".format(*EXPECTED["all"])
             raise ValueError(f"{root}: not the whole of COCO 2014: {has}, not {wanted}; --partial takes it")
 
-    classes = ["background", *names["train"]]
-    where = folder_of(root, "coco")
-    entries = attempt(images, lambda image: _entry(root, where / "masks", classes, image), "COCO 2014")
-    lists = {s: [e for e in entries if e.image.startswith(f"{s}2014/")] for s in ("train", "val")}
+    classes = ["background", *names]
+    where, how = folder_of(root, "coco"), AS_STORED._replace(max_pixels=max_pixels)
+    entries, skipped = attempt(
+        images, lambda image: _entry(root, where / "masks", classes, image, how), "COCO 2014", skip_broken=partial
+    )
+    lists = {s: [e for e in entries if e.image.startswith(f"{s}2014/")] for s in SPLITS}
     whole = {
         subset: tuple(sum(subset in e.subsets.split() for e in entries) for entries in lists.values()) == expected
         for subset, expected in EXPECTED.items()
     }
     if not partial and not whole["annotated"]:
         raise ValueError(f"{root}: not the objects of COCO 2014, whose annotated images are 82081 and 40137")
-    save(root, "coco", classes, lists, whole)
+    shown = {f"{image.split}/{image.name}": image.objects for image in images}
+    for split, of_split in lists.items():
+        notes += _without_pixels(split, of_split, shown, classes)
+    save(root, "coco", classes, lists, whole, [*left_out(skipped), *notes])
+
+
+def _of_split(folder: str, file: Instances, numbers: dict[Any, int]) -> list[_Image]:
+    """Images of a file, each with a mask of its own: where two photographs differ in their suffix only, all keep it."""
+    stems = [PurePosixPath(image.name).with_suffix("").as_posix().casefold() for image in file.images]
+    alone = len(set(stems)) == len(stems)
+    images = []
+    for image in file.images:
+        mask = str(PurePosixPath(image.name).with_suffix(".png")) if alone else f"{image.name}.png"
+        images.append(_Image(folder, image.name, mask, image.size, *image.numbered(numbers)))
+    return images
+
+
+def _without_pixels(split: str, entries: list[Entry], shown: dict[str, list[Object]], classes: list[str]) -> list[str]:
+    """Notes on images of a list with a label that has no pixel in the mask, and on those that show nothing."""
+    lacking = []
+    for entry in entries:
+        in_mask, objects = entry.labels_masks.split(), shown[entry.image]
+        labels = [label for label in entry.labels_annotations.split() if label not in in_mask]
+        lines = [f"{label} ({_why(label, objects, classes)})" for label in labels]
+        lacking += [f"  {entry.image}: {', '.join(lines)}"] if lines else []
+    notes = []
+    if lacking:
+        notes = [f"note: {len(lacking)} of {len(entries)} {split} images have a label without a pixel", *lacking[:10]]
+        notes += [f"  and {len(lacking) - 10} more"] if len(lacking) > 10 else []
+    for what, count in (
+        ("crowds", sum(_all(shown[e.image], "crowd") for e in entries)),
+        ("boxes", sum(_all(shown[e.image], "boxed") for e in entries)),
+    ):
+        notes += (
+            [f"note: {count} of {len(entries)} {split} images have {what} only, which are no outlines"] if count else []
+        )
+    if empty := sum(not shown[e.image] for e in entries):
+        remedy = "--coco-images all trains on them, as background"
+        notes.append(f"note: {empty} of {len(entries)} {split} images show no object; {remedy}")
+    return notes
+
+
+def _all(objects: list[Object], what: str) -> bool:
+    return bool(objects) and all(getattr(thing, what) for thing in objects)
+
+
+def _why(label: str, objects: list[Object], classes: list[str]) -> str:
+    """Why a label of an image has no pixel."""
+    own = [thing for thing in objects if classes[thing.number] == label]
+    return "crowds only" if _all(own, "crowd") else "boxes only" if _all(own, "boxed") else "hidden or too small"
 
 
 def download(root: Path) -> None:
@@ -123,89 +172,25 @@ def download(root: Path) -> None:
         raise ValueError(f"{root}: COCO 2014 cannot be downloaded ({error})") from None
 
 
-def _annotations(path: Path, split: str) -> tuple[list[str], list[_Image]]:
-    """Class names in the order of COCO's ids, and images with their objects, of one file of instances."""
-    try:
-        instances = json.loads(path.read_bytes())
-        categories = sorted((c["id"], "_".join(c["name"].split())) for c in instances["categories"])
-        images = {i["id"]: _Image(split, i["file_name"], (i["height"], i["width"]), []) for i in instances["images"]}
-        annotations = instances["annotations"]
-    except OSError:
-        raise ValueError(f"{path}: there is no such file; unpack COCO 2014's annotations there") from None
-    except KeyError as error:
-        raise ValueError(f"{path}: not COCO's instances: the key {error} is missing") from None
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: not COCO's instances ({error})") from None
-    numbers = {category: number for number, (category, _) in enumerate(categories, start=1)}
-    if not images:
-        raise ValueError(f"{path}: lists no image")
-    if len({image.name for image in images.values()}) != len(instances["images"]):
-        raise ValueError(f"{path}: an image is listed twice")
-    if len(numbers) != len(categories) or len({name for _, name in categories}) != len(categories):
-        raise ValueError(f"{path}: a category is listed twice")
-    for a in annotations:
-        named = f"{path}: annotation {a.get('id')}"
-        if missing := {"image_id", "category_id", "segmentation"} - a.keys():
-            raise ValueError(f"{named} has no {min(missing)}")
-        if a["category_id"] not in numbers:
-            raise ValueError(f"{named} has the category {a['category_id']}, which is not in the file's categories")
-        if a["image_id"] not in images:
-            raise ValueError(f"{named} has the image {a['image_id']}, which is not in the file's images")
-        outlined = Object(numbers[a["category_id"]], bool(a.get("iscrowd")), a["segmentation"])
-        images[a["image_id"]].objects.append(outlined)
-    return [name for _, name in categories], list(images.values())
-
-
-def _entry(root: Path, masks: Path, classes: list[str], image: _Image) -> Entry:
+def _entry(root: Path, masks: Path, classes: list[str], image: _Image, how: Reading) -> Entry:
     path = root / image.split / image.name
-    if not path.is_file():
-        raise ValueError(f"{path}: there is no such image")
-    if size_of(path) != image.size:
-        (h, w), (height, width) = size_of(path), image.size
+    if (reason := leaves(image.name)) or not path.is_file():
+        raise ValueError(f"{path}: there is no such image" + (f" (its file_name {reason})" if reason else ""))
+    if (found := size_of(path, how)) != image.size:
+        (h, w), (height, width) = found, image.size
         raise ValueError(f"{path}: the image is {w}x{h}, its annotation says {width}x{height}")
-    mask = masks / image.split / f"{Path(image.name).stem}.png"
+    mask = masks / image.split / image.mask
     source = hash_of(json.dumps([VERSION, image.size, image.objects]).encode())
     if made_of(mask) != source:
         try:
             write_mask(mask, paint(image.objects, *image.size), source)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        except BadOutline as error:
+            which = f"annotation {image.annotations[error.which]!r}"
+            raise ValueError(f"{path}: the outline of its {which} cannot be read ({error})") from None
     labels = {classes[thing.number] for thing in image.objects}
 
     def subsets(size: tuple[int, ...], values: list[int]) -> list[str]:
         sieved_in = min(size) >= SMALLEST and len(values) > 1
         return ["all", *(["annotated"] if labels else []), *(["vit_pcm"] if sieved_in else [])]
 
-    return entry_of(root, classes, Sample(f"{image.split}/{image.name}", mask, labels, subsets))
-
-
-def paint(objects: list[Object], height: int, width: int) -> np.ndarray:
-    """Mask (height,width) uint8 of an image's objects; ValueError where an outline cannot be read."""
-    shapes: list[tuple[bool, int, int, np.ndarray]] = []
-    for thing in objects:
-        try:
-            shape = _shape(thing.outline, height, width)
-        except Exception as error:  # pycocotools raises whatever it likes
-            raise ValueError(f"the outline of one of its objects cannot be read ({error})") from None
-        shapes.append((thing.crowd, int(shape.sum()), thing.number, shape))
-    painted = np.zeros((height, width), np.uint8)
-    for crowd, _, number, shape in sorted(shapes, key=lambda s: (not s[0], -s[1])):
-        painted[shape] = IGNORE if crowd else number
-    return painted
-
-
-def _shape(outline: Any, height: int, width: int) -> np.ndarray:
-    """The pixels of an outline, (height,width) bool."""
-    from pycocotools import mask as codes
-
-    if isinstance(outline, list):
-        polygons = [polygon for polygon in outline if len(polygon) >= 6]  # less is a line, and it takes 4 for a box
-        if not polygons:
-            return np.zeros((height, width), bool)
-        outline = codes.merge(codes.frPyObjects(polygons, height, width))
-    elif isinstance(outline["counts"], list):
-        outline = codes.frPyObjects(outline, height, width)
-    shape: np.ndarray = codes.decode(outline).astype(bool)
-    if shape.shape != (height, width):
-        raise ValueError(f"it is of an image of {shape.shape[1]}x{shape.shape[0]}")
-    return shape
+    return entry_of(root, classes, Sample(f"{image.split}/{image.name}", mask, labels, subsets), how)

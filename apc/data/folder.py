@@ -1,29 +1,28 @@
 """Your own photographs: images/, masks/ (for scoring), lists with the columns image,labels, and classes.txt.
 
 `classes.txt` names a foreground class a line; in masks (palette or grey PNG named after the image) 0 is background,
-1.. the lines of classes.txt, 255 ignore. Labels of an image are class names separated by spaces. Masks are drawn on
-the image as it is seen: turned as its EXIF says.
+1.. the lines of classes.txt, 255 ignore. Labels of an image are class names separated by spaces; none, or `background`,
+where it shows nothing of them. Masks are drawn on the image as it is seen: turned as its EXIF says.
 """
 
 import functools
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from apc.config import Config
-from apc.data.cache import Files, images_of
-from apc.data.images import decode, size_of
-from apc.data.lists import open_list, read_text
-from apc.data.masks import read_mask as read_mask_file
+from apc.data.cache import Files, find, images_of
+from apc.data.images import PLAIN, Reading, Undecodable, decode, size_of
+from apc.data.lists import Folder, leaves, open_list, read_text, same_name
+from apc.data.masks import Truth, WrongSize, read_mask, truth_in
 from apc.data.prepared import folder_of
 from apc.data.split import Split, chosen, list_of, side_of
 from apc.files import fingerprint_unless_known
+from apc.parallel import each
 
 SPLITS = ("train", "val")
 MOST_CLASSES = 254
@@ -39,8 +38,11 @@ class Listing:
 
     classes: list[str]
     names: list[str] = field(default_factory=list)
+    """Files below images/, spelt as they are there."""
     labels: list[list[int]] = field(default_factory=list)
     """A 0/1 list a class an image, background left out."""
+    masks: list[Path] = field(default_factory=list)
+    """Where the mask of each image stands, if there is one."""
 
 
 def read_classes(root: str) -> list[str]:
@@ -49,18 +51,31 @@ def read_classes(root: str) -> list[str]:
         raise ValueError("root is empty; give the folder of your photographs with --root")
     if not Path(root).is_dir():
         raise ValueError(f"root is {root!r}; there is no such folder")
-    lines = [line.strip() for line in read_text(Path(root) / "classes.txt").splitlines()]
-    for number, name in enumerate(lines, start=1):
-        if len(name.split()) > 1:
-            instead = f"write {'_'.join(name.split())}, since labels in the lists are separated by spaces"
-            raise ValueError(f"{root}/classes.txt, line {number}: the name {name!r} has a space; {instead}")
-    names = [name for name in lines if name]
-    if not names or len(set(names)) != len(names) or "background" in names:
-        raise ValueError(f"{root}/classes.txt: needs one foreground class a line, no class twice, no `background`")
+    path = Path(root) / "classes.txt"
+    names = [line.strip() for line in read_text(path).rstrip().splitlines()]
+    for number, name in enumerate(names, start=1):
+        if reason := _no_class(name):
+            raise ValueError(f"{path}, line {number}: {reason}")
+    if not names or len({same_name(name) for name in names}) != len(names):
+        raise ValueError(f"{path}: needs one foreground class a line, no class twice, no `background`")
     if len(names) > MOST_CLASSES:
         most = f"{MOST_CLASSES} are the most, since masks are 8-bit: 0 is background and 255 is ignored"
-        raise ValueError(f"{root}/classes.txt: names {len(names):,} classes; {most}")
+        raise ValueError(f"{path}: names {len(names):,} classes; {most}")
     return ["background", *names]
+
+
+def _no_class(name: str) -> str:
+    """Why a line of classes.txt names no foreground class; empty where it does."""
+    if not name:
+        return "is empty; the classes are numbered by their lines, so an empty one would shift all behind it"
+    if len(name.split()) > 1:
+        instead = f"write {'_'.join(name.split())}, since labels in the lists are separated by spaces"
+        return f"the name {name!r} has a space; {instead}"
+    bare = name.casefold().strip("_")
+    if bare == "background" or (bare == "ignore" and name.startswith("_")):
+        why = "0 is the background and 255 is ignored in every mask, so the first line is class 1"
+        return f"{name!r} is no class of its own ({why}); remove the line, and no `background` is missed"
+    return ""
 
 
 def read_list(root: str, name: str) -> Listing:
@@ -78,68 +93,134 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
     listed = open_list(path)
     if {"image", "labels"} - set(listed.columns):
         raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
-    listing, problems = Listing(classes), []
-    seen: set[str] = set()
-    masks: dict[Path, str] = {}
+    listing, problems, lines = Listing(classes), [], 0
+    folders = _Folders(root)
+    taken: dict[Path, str] = {}
+    numbers = {same_name(label): c for c, label in enumerate(classes[1:])}
     for line, row in listed.rows():
-        image, labels = row["image"], row["labels"].split()
-        unknown = [label for label in labels if label not in classes[1:]]
-        file, problem = Path(root) / "images" / image, ""
-        if unknown:
-            problem = f"label {unknown[0]!r} is not in classes.txt; it has {', '.join(classes[1:])}"
-        elif not labels:
-            problem = f"image {image!r} has no label"
-        elif not os.path.isfile(file):  # which, unlike Path.is_file, also holds of a name too long for any file
-            problem = f"there is no image {root}/images/{image}"
-        elif image in seen:
-            problem = f"image {image!r} is listed twice"
-        elif (mask := mask_path(root, image)) in masks and mask.is_file():
-            problem = f"images {masks[mask]!r} and {image!r} would share the mask {mask}; rename one of them"
-        else:
-            masks[mask] = image
-        seen.add(image)
-        if problem:
-            problems.append(f"{path}, line {line}: {problem}")
-        else:
-            listing.names.append(image)
-            listing.labels.append([int(c in labels) for c in classes[1:]])
-    if not seen:
+        lines += 1
+        try:
+            image, mask = folders.find(row.get("image", ""))
+            labels = _labels(row, numbers, classes)
+            if mask in taken and mask.is_file():
+                both = f"images {taken[mask]!r} and {image!r}"
+                raise ValueError(f"{both} would share the mask {mask}; rename one of them")
+        except ValueError as error:
+            problems.append(f"{path}, line {line}: {error}")
+            continue
+        taken[mask] = image
+        listing.names.append(image)
+        listing.labels.append(labels)
+        listing.masks.append(mask)
+    if not lines:
         raise ValueError(f"{path}: lists no image")
+    if not problems and not any(map(any, listing.labels)):
+        raise ValueError(f"{path}: no image has a label; name the classes of {root}/classes.txt that each one shows")
     return listing, problems
 
 
+class _Folders:
+    """images/ and masks/ of a data set."""
+
+    def __init__(self, root: str) -> None:
+        self.root, self.images, self.masks = root, Folder(Path(root) / "images"), Folder(Path(root) / "masks")
+        self.seen: set[str] = set()
+
+    def find(self, name: str) -> tuple[str, Path]:
+        """The file of an image, below images/, and where its mask stands; ValueError where there is no such image."""
+        if reason := leaves(name.strip()):
+            raise ValueError(f"image {name!r} {reason}")
+        image = self.images.find(name)
+        if image is None:
+            raise ValueError(f"there is no image {f'{self.root}/images/{name}'!r}")
+        if image in self.seen:
+            raise ValueError(f"image {image!r} is listed twice")
+        self.seen.add(image)
+        mask = mask_path(self.root, image)
+        return image, self.masks.path / (self.masks.find(mask.relative_to(self.masks.path).as_posix()) or mask)
+
+
+def _labels(row: dict[str, str], numbers: dict[str, int], classes: list[str]) -> list[int]:
+    """A 0/1 list of the classes that a line names; ValueError for other names."""
+    if "labels" not in row:
+        raise ValueError(
+            f"image {row['image']!r} has no cell for its labels; write a comma behind it if it shows nothing"
+        )
+    labels = [0] * len(numbers)
+    for label in row["labels"].split():
+        if label != "background":
+            if (number := numbers.get(same_name(label))) is None:
+                raise ValueError(f"label {label!r} is not in classes.txt; it has {', '.join(classes[1:])}")
+            labels[number] = 1
+    return labels
+
+
 def mask_path(root: str, name: str) -> Path:
-    """Where the mask of image `name` stands, if there is one."""
+    """Where the mask of image `name` stands, if there is one of that very spelling."""
     return (Path(root) / "masks" / name).with_suffix(".png")
 
 
-def read_image(root: str, name: str) -> np.ndarray:
-    """Photograph as (H,W,3) uint8; see images.decode."""
-    return decode(Path(root) / "images" / name)
+def truth_of(image: Path, mask: Path, num_classes: int, how: Reading = PLAIN) -> Truth | None:
+    """What the mask of a photograph holds, None where there is no file for it; ValueError where they do not fit."""
+    return _fitting(truth_in, image, mask, num_classes, how) if mask.is_file() else None
 
 
-def read_mask(root: str, name: str, num_classes: int) -> np.ndarray | None:
-    """Mask of a photograph as (H,W) uint8, or None where there is no file for it."""
-    path = mask_path(root, name)
-    return read_mask_file(path, size_of(Path(root) / "images" / name), num_classes) if path.is_file() else None
+def _fitting(read: Callable[..., Any], image: Path, mask: Path, num_classes: int, how: Reading) -> Any:
+    """`read` of a mask, at the size of its photograph."""
+    try:
+        return read(mask, size_of(image, how), num_classes, how.max_pixels)
+    except WrongSize as error:
+        if error.mask != size_of(image, how._replace(turned=False)):
+            raise
+        why = "it fits the photograph as it is stored, before its EXIF turns it: turn the mask, or save the photograph"
+        raise ValueError(f"{error} ({why} without that tag)") from None
 
 
 def load(cfg: Config, split: str) -> Split:
     """Split `train` or `val` of the photographs below `root`; see data.load."""
-    name = list_of(cfg, split)
-    listing = read_list(cfg.root, name)
-    rows = chosen(cfg, split, len(listing.names))
-    names = [listing.names[i] for i in rows]
+    root, name, how = Path(cfg.root), list_of(cfg, split), Reading(max_pixels=cfg.max_pixels)
+    listing, stored = read_list(cfg.root, name), files(cfg.root, name)._replace(how=how)
+    broken = _broken(stored, side_of(cfg, split)) if cfg.skip_broken else {}
+    whole = [i for i in range(len(listing.names)) if i not in broken]
+    if not whole:
+        raise ValueError(f"{root / name}: none of its {len(listing.names)} photographs can be decoded")
+    rows = [whole[i] for i in chosen(cfg, split, len(whole))]
+    paths, masks = [stored.paths[i] for i in rows], [listing.masks[i] for i in rows]
+    num_classes = len(listing.classes)
     loaded = Split(
         listing.classes,
-        names,
+        [listing.names[i] for i in rows],
         torch.tensor([listing.labels[i] for i in rows], dtype=torch.float32),
-        images_of(files(cfg.root, name), rows, side_of(cfg, split), verified=False),
-        photo=lambda i: read_image(cfg.root, names[i]),
+        images_of(stored, rows, side_of(cfg, split), verified=cfg.skip_broken),
+        photo=lambda i: decode(paths[i], how),
+        place=str(root / name),
+        skipped=list(broken.values()),
     )
     if split != "train":
-        loaded.mask = lambda i: read_mask(cfg.root, names[i], len(listing.classes))
+        loaded.mask = lambda i: (
+            _fitting(read_mask, paths[i], masks[i], num_classes, how) if masks[i].is_file() else None
+        )
+        loaded.truth = lambda i: truth_of(paths[i], masks[i], num_classes, how)
     return loaded
+
+
+def _broken(stored: Files, size: int) -> dict[int, str]:
+    """Photographs of a list that cannot be decoded, by number, each with the sentence that names it."""
+    return {} if find(stored, size) is not None else _broken_at(stored.key(0), tuple(stored.paths), stored.how)
+
+
+@functools.lru_cache(maxsize=8)
+def _broken_at(key: str, paths: tuple[Path, ...], how: Reading) -> dict[int, str]:
+    """`_broken`, found by decoding all; remembered for files of one `key`."""
+
+    def look(path: Path) -> str:
+        try:
+            decode(path, how)
+        except Undecodable as error:
+            return str(error)
+        return ""
+
+    return {i: reason for i, reason in enumerate(each(list(paths), look, "looking for broken photographs")) if reason}
 
 
 def files(root: str, name: str) -> Files:
@@ -166,14 +247,20 @@ def _hash_of_contents(root: str, lists: list[str], depends_on: Callable[[Path], 
     for name in lists:
         path = depends_on(Path(root) / name)
         digest.update(path.read_bytes() if path.is_file() else b"")
-        for image in read_list(root, name).names:
+        listing = read_list(root, name)
+        for image, mask in zip(listing.names, listing.masks, strict=True):
             digest.update(depends_on(Path(root) / "images" / image).read_bytes())
-            mask = mask_path(root, image)
             if name == lists[-1] and depends_on(mask).is_file():
                 digest.update(mask.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def provenance(cfg: Config) -> dict[str, Any]:
-    """Nothing: the fingerprint says all."""
-    return {}
+    """The photographs that `skip_broken` left out; the fingerprint says all else."""
+    if not cfg.skip_broken:
+        return {}
+    skipped = {}
+    for split in SPLITS:
+        stored = files(cfg.root, list_of(cfg, split))._replace(how=Reading(max_pixels=cfg.max_pixels))
+        skipped[split] = [stored.paths[i].name for i in _broken(stored, side_of(cfg, split))]
+    return {"skipped": skipped}

@@ -16,33 +16,52 @@ from pathlib import Path
 
 from PIL import Image
 
+try:  # the extra `heic`
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+except ImportError:
+    pass
+Image.init()
+FORMATS = sorted(
+    {"AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"} & Image.OPEN.keys()
+)
+"""Formats that are read. Pillow knows more, some of which nobody's photographs have, and one starts another program: of
+EPS it is Ghostscript."""
+
 LIMIT = 178_956_970
-"""Pixels an image may have: those beyond which Pillow, by default, refuses a file (twice its MAX_IMAGE_PIXELS)."""
+"""Pixels an image may have where nothing else is asked for: those beyond which Pillow, by default, refuses a file
+(twice its MAX_IMAGE_PIXELS)."""
 
 # Of what Pillow says only errors count, and these are told in a sentence that names the file.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+logging.getLogger("PIL").propagate = False  # nor to a handler of the root, which experiments have
 
 
 @contextmanager
-def opened(file: Path | io.BytesIO) -> Iterator[Image.Image]:
+def opened(file: Path | io.BytesIO, max_pixels: int = LIMIT) -> Iterator[Image.Image]:
     """An image of which only the header has been read; decoders write nothing to the terminal inside.
 
-    ValueError where the header, or that of an image inside it, announces more than LIMIT pixels.
+    ValueError where the header, or that of an image inside it, announces more than `max_pixels`.
     """
+    if (
+        max_pixels > LIMIT and Image.MAX_IMAGE_PIXELS is not None
+    ):  # Pillow refuses twice as many, and it has one limit for all
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, -(-max_pixels // 2))
     try:
-        with silent_decoders(), Image.open(file) as image:
-            _require_few(image.width * image.height)
+        with silent_decoders(), Image.open(file, formats=FORMATS) as image:
+            _require_few(image.width * image.height, max_pixels)
             yield image
     except Image.DecompressionBombError as error:  # "Image size (N pixels) exceeds limit of ..."
-        _require_few(int(re.findall(r"\d+", str(error))[0]))
+        _require_few(int(re.findall(r"\d+", str(error))[0]), max_pixels)
         raise ValueError(error) from None  # Pillow's limit was set lower than ours
 
 
-def _require_few(pixels: int) -> None:
-    if pixels > LIMIT:
-        most = f"at most {LIMIT / 1e6:.0f} are read"
-        raise ValueError(f"its header says {pixels / 1e6:.0f} megapixels, and {most}; save it smaller")
+def _require_few(pixels: int, most: int) -> None:
+    if pixels > most:
+        read = f"at most {most / 1e6:.3g} are read; save it smaller, or raise --max-pixels"
+        raise ValueError(f"its header says {pixels / 1e6:.0f} megapixels, and {read}")
 
 
 class _Stderr:

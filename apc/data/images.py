@@ -6,7 +6,7 @@ Shapes: B images, S side of the resized image, H,W the photograph's own pixels.
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -14,12 +14,30 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torchvision.io import decode_jpeg
 
-from apc.data.headers import opened
+from apc.data.headers import LIMIT, opened
+from apc.data.jpegs import is_cut
 from apc.data.transforms import squash
 from apc.parallel import cores, prefetch
 
 IN_MEMORY = 2**30
 """Bytes of resized images a split holds in memory; more are decoded when they are asked for."""
+
+
+class Reading(NamedTuple):
+    """How photographs are read."""
+
+    turned: bool = True
+    """Whether they are turned as their EXIF says. VOC and COCO are drawn on the pixels as stored."""
+    max_pixels: int = LIMIT
+    """Pixels a file may announce; one with more is refused before anything of it is decoded."""
+
+
+PLAIN = Reading()
+"""Photographs of one's own."""
+
+
+class Undecodable(ValueError):
+    """A file that is no whole image; the sentence names it."""
 
 
 class Images(Protocol):
@@ -48,9 +66,9 @@ class Lazy:
         return torch.stack([self[i] for i in numbers])
 
 
-def decoded(paths: Sequence[Path], size: int) -> Images:
+def decoded(paths: Sequence[Path], size: int, how: Reading = PLAIN) -> Images:
     """Images of files, squashed to S = `size`: decoded now where they fit into IN_MEMORY, else when asked for."""
-    lazy = Lazy(lambda i: squash(decode(paths[i]), size), len(paths))
+    lazy = Lazy(lambda i: squash(decode(paths[i], how), size), len(paths))
     if len(paths) * 3 * size**2 > IN_MEMORY:
         return lazy
     images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
@@ -59,38 +77,58 @@ def decoded(paths: Sequence[Path], size: int) -> Images:
     return images
 
 
-def decode(path: Path) -> np.ndarray:
-    """A photograph as (H,W,3) uint8; ValueError names the file that cannot be decoded.
+def decode(path: Path, how: Reading = PLAIN) -> np.ndarray:
+    """A photograph as (H,W,3) uint8; ValueError names the file that is absent or, as Undecodable, cannot be decoded.
 
-    It is turned as its EXIF says. 16-bit grey is scaled to 8 bits, what is transparent becomes white, CMYK and the
-    like are converted as Pillow does; of an animation the first picture is taken.
+    It is turned as its EXIF says, unless `how` leaves it as it is stored. 16-bit grey is scaled to 8 bits, what is
+    transparent becomes white, CMYK and the like are converted as Pillow does; of an animation the first picture is
+    taken.
     """
     try:
         data = path.read_bytes()
-        with opened(io.BytesIO(data)) as image:
-            if (pixels := _plain_jpeg(image, data)) is not None:
-                return pixels
-            return np.array(_rgb(ImageOps.exif_transpose(image)))
+        with opened(io.BytesIO(data), how.max_pixels) as image:
+            pixels = _plain_jpeg(image, data, how)
+            if pixels is None:
+                pixels = np.array(_rgb(ImageOps.exif_transpose(image) if how.turned else _as_stored(image)))
+            scans = "progressive" in image.info
+        if is_cut(data, pixels, scans):
+            raise ValueError("its picture ends before its last rows")
+        return pixels
     except FileNotFoundError:
         raise ValueError(f"{path}: there is no such image") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{path}: the image cannot be decoded (of no format that Pillow knows)") from None
     except MemoryError:
         raise
     except Exception as error:  # decoders raise whatever they like for a damaged file
-        raise ValueError(f"{path}: the image cannot be decoded ({error})") from None
+        raise Undecodable(f"{path}: the image cannot be decoded ({why_unreadable(path, error)})") from None
 
 
-def size_of(path: Path) -> tuple[int, int]:
+def why_unreadable(path: Path, error: Exception) -> str:
+    """Why Pillow cannot read a file, for a person: what is missing where it is of a kind that needs a package."""
+    if not isinstance(error, UnidentifiedImageError):
+        return str(error)
+    with open(path, "rb") as file:
+        head = file.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF:
+        return "a HEIC photograph; `pip install pillow-heif` lets it be read"
+    return "of none of the formats that are read"
+
+
+HEIF = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+"""What stands in the first bytes of a file that a phone calls .heic."""
+
+
+def size_of(path: Path, how: Reading = PLAIN) -> tuple[int, int]:
     """Height and width that `decode` gives, from the file's header alone where that tells; ValueError as `decode`."""
-    return _header(path)[0]
+    return _header(path, how)[0]
 
 
-def _header(path: Path) -> tuple[tuple[int, int], bool]:
+def _header(path: Path, how: Reading) -> tuple[tuple[int, int], bool]:
     """`size_of`, and whether it is a JPEG that is sent in several scans."""
     try:
-        with opened(path) as image:
+        with opened(path, how.max_pixels) as image:
             scans = "progressive" in image.info
+            if not how.turned:
+                return _as_stored(image).size[::-1], scans
             if image.format == "TIFF":  # Pillow turns these itself, when it loads them
                 image.load()
             elif _turned(image) >= 5:  # by a quarter
@@ -101,17 +139,17 @@ def _header(path: Path) -> tuple[tuple[int, int], bool]:
     except MemoryError:
         raise
     except Exception as error:
-        raise ValueError(f"{path}: the image cannot be decoded ({error})") from None
+        raise Undecodable(f"{path}: the image cannot be decoded ({why_unreadable(path, error)})") from None
 
 
-def require_whole(path: Path) -> None:
+def require_whole(path: Path, how: Reading = PLAIN) -> None:
     """ValueError where a photograph looks truncated: a look at both ends, and decoding where that leaves a doubt."""
-    _, scans = _header(path)
+    _, scans = _header(path, how)
     with open(path, "rb") as file:
         file.seek(-min(12, path.stat().st_size), 2)
         end = file.read()
     if scans or not end.endswith((b"\xff\xd9", b"IEND\xaeB`\x82")):  # phones write more after a JPEG's end
-        decode(path)
+        decode(path, how)
 
 
 def _turned(image: Image.Image) -> int:
@@ -120,15 +158,38 @@ def _turned(image: Image.Image) -> int:
     return orientation if 2 <= orientation <= 8 else 0
 
 
-def _plain_jpeg(image: Image.Image, data: bytes) -> np.ndarray | None:
-    """Pixels of an upright colour JPEG from torchvision: Pillow's own, by the same library and a fifth sooner.
+_BACK = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+"""What undoes each of EXIF's orientations."""
+
+
+def _as_stored(image: Image.Image) -> Image.Image:
+    """The pixels in the order of the file."""
+    if image.format != "TIFF" or not (orientation := _turned(image)):
+        return image
+    image.load()  # which turns it
+    return image.transpose(_BACK[orientation])
+
+
+def _plain_jpeg(image: Image.Image, data: bytes, how: Reading) -> np.ndarray | None:
+    """Pixels of a colour JPEG that is upright, or to be left as it is stored, from torchvision: Pillow's own, by the
+    same library and a fifth sooner.
 
     None where there is any doubt: Pillow knows more formats, and says what is wrong with a file.
     """
     head = data[: 1 << 16]
-    if not head.startswith(b"\xff\xd8\xff") or b"Orientation" in head:  # as XMP says it
+    if not head.startswith(b"\xff\xd8\xff"):
         return None
-    if b"Exif\0" in head and (image.format != "JPEG" or _turned(image)):
+    if how.turned and b"Orientation" in head:  # as XMP says it
+        return None
+    if b"Exif\0" in head and (image.format != "JPEG" or (how.turned and _turned(image))):
         return None
     try:
         pixels = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))

@@ -3,6 +3,7 @@
     train.csv, val.csv   an Entry a line: image and mask (paths below ROOT), labels, subsets, sizes, contents' hashes
     classes.txt          class names, background first
     manifest.json        counts, and whether they are those of the whole data set
+    notes.txt            what a person should know: what was left out, labels without a pixel
     masks/               masks that had to be converted
     cache/               what `apc data cache` made
 
@@ -21,12 +22,14 @@ import torch
 
 from apc.config import Config
 from apc.data.cache import Files, images_of
-from apc.data.images import decode
+from apc.data.images import Reading, decode
 from apc.data.lists import open_list, read_text
-from apc.data.masks import read_mask
+from apc.data.masks import Truth, read_mask
 from apc.data.split import Split, chosen, list_of, side_of
 from apc.files import State, fingerprint_unless_known, hash_of, state_of
 
+AS_STORED = Reading(turned=False)
+"""How photographs of VOC and COCO are read: their masks and outlines are drawn on the pixels as stored."""
 VERSION = 1
 """Raise it when preparation changes what is in the lists or the masks."""
 
@@ -56,6 +59,16 @@ class Entry:
 def folder_of(root: str | Path, dataset: str) -> Path:
     """Where all that is made for a data set stands; for photographs of your own that is their cache alone."""
     return Path(root) / "apc" / dataset
+
+
+NOTES = "notes.txt"
+"""What a person should know of the data, in lines. It is no part of the fingerprint."""
+
+
+def notes_of(root: str, dataset: str) -> list[str]:
+    """The notes of a preparation; none where an earlier version made it."""
+    path = folder_of(root, dataset) / NOTES
+    return path.read_text().splitlines() if path.is_file() else []
 
 
 class Manifest(NamedTuple):
@@ -153,6 +166,11 @@ def labels_of(entries: list[Entry], classes: list[str], source: str) -> np.ndarr
     return labels
 
 
+def truth_of(entry: Entry, classes: list[str]) -> Truth:
+    """The classes that the mask of an image holds, which the list tells; its colours are VOC's."""
+    return Truth([*sorted(classes.index(name) for name in entry.labels_masks.split())], {})
+
+
 def fingerprint(root: str, dataset: str, lists: list[str]) -> str:
     """Hash of manifest, classes and lists, which hold the hashes of all files they name (12 hex digits)."""
 
@@ -167,7 +185,7 @@ def fingerprint(root: str, dataset: str, lists: list[str]) -> str:
 
 def load(cfg: Config, split: str, subset: str = "") -> Split:
     """Split `train` or `val` of a prepared data set, or the part of it that is in `subset`; see data.load."""
-    root, name = Path(cfg.root), list_of(cfg, split)
+    root, name, how = Path(cfg.root), list_of(cfg, split), AS_STORED._replace(max_pixels=cfg.max_pixels)
     classes, listed = read_classes(cfg.root, cfg.dataset), entries_of(cfg.root, cfg.dataset, name)
     used = [i for i, entry in enumerate(listed) if not subset or subset in entry.subsets.split()]
     if not used:
@@ -179,12 +197,15 @@ def load(cfg: Config, split: str, subset: str = "") -> Split:
         classes,
         [Path(entry.image).name for entry in entries],
         torch.from_numpy(labels_of(entries, classes, cfg.label_source)),
-        images_of(files(cfg.root, cfg.dataset, name), rows, side_of(cfg, split), verified=True),
-        photo=lambda i: decode(root / entries[i].image),
+        images_of(files(cfg.root, cfg.dataset, name)._replace(how=how), rows, side_of(cfg, split), verified=True),
+        photo=lambda i: decode(root / entries[i].image, how),
+        place=str(folder_of(root, cfg.dataset) / name),
         verified=True,
     )
     if split != "train":
-        loaded.mask = lambda i: read_mask(root / entries[i].mask, (entries[i].height, entries[i].width), len(classes))
+        sizes = [(entry.height, entry.width) for entry in entries]
+        loaded.mask = lambda i: read_mask(root / entries[i].mask, sizes[i], len(classes), how.max_pixels)
+        loaded.truth = lambda i: truth_of(entries[i], classes)
     return loaded
 
 
@@ -196,6 +217,7 @@ def files(root: str, dataset: str, name: str) -> Files:
         [f"{entry.image} {entry.image_hash}" for entry in entries],
         folder_of(root, dataset) / "cache" / Path(name).stem,
         f"apc data cache {dataset} --root {root} --lists {name}",
+        AS_STORED,
     )
 
 

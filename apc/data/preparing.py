@@ -4,14 +4,14 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from apc.data.images import decode
+from apc.data.images import Reading, Undecodable, decode
 from apc.data.masks import read_mask, values_in
-from apc.data.prepared import VERSION, Entry, folder_of
+from apc.data.prepared import NOTES, VERSION, Entry, folder_of
 from apc.files import hash_of, sweep, write_atomically
 from apc.parallel import each
 
@@ -27,8 +27,13 @@ class BadFiles(ValueError):
         super().__init__(problems[0] if len(problems) == 1 else named)
 
 
-def attempt(jobs: list[Job], make: Callable[[Job], Entry], label: str) -> list[Entry]:
-    """An Entry of every job, over all cores; BadFiles with a sentence for each job that raised ValueError."""
+def attempt(
+    jobs: list[Job], make: Callable[[Job], Entry], label: str, *, skip_broken: bool = False
+) -> tuple[list[Entry], list[str]]:
+    """An Entry of every job, over all cores; BadFiles with a sentence for each job that raised ValueError.
+
+    With `skip_broken` photographs that cannot be decoded are left out, and their sentences are handed back.
+    """
 
     def caught(job: Job) -> Entry | ValueError:
         try:
@@ -37,9 +42,21 @@ def attempt(jobs: list[Job], make: Callable[[Job], Entry], label: str) -> list[E
             return error
 
     results = each(jobs, caught, label)
-    if problems := [str(result) for result in results if isinstance(result, ValueError)]:
-        raise BadFiles(problems)
-    return [result for result in results if isinstance(result, Entry)]
+    errors = [result for result in results if isinstance(result, ValueError)]
+    skipped = [str(error) for error in errors if skip_broken and isinstance(error, Undecodable)]
+    entries = [result for result in results if isinstance(result, Entry)]
+    if len(skipped) < len(errors) or not entries:
+        raise BadFiles([str(error) for error in errors])
+    return entries, skipped
+
+
+def left_out(skipped: list[str]) -> list[str]:
+    """Notes on photographs that were left out: how many, and the first ten by name."""
+    if not skipped:
+        return []
+    more = [f"  and {len(skipped) - 10} more"] if len(skipped) > 10 else []
+    head = f"note: {len(skipped)} photographs cannot be decoded and are left out"
+    return [head, *(f"  {sentence}" for sentence in skipped[:10]), *more]
 
 
 class Sample(NamedTuple):
@@ -54,12 +71,12 @@ class Sample(NamedTuple):
     """Names the parts of the list it belongs to, from its size (H,W) and the numbers that occur in its mask."""
 
 
-def entry_of(root: Path, classes: list[str], sample: Sample) -> Entry:
+def entry_of(root: Path, classes: list[str], sample: Sample, how: Reading) -> Entry:
     """An Entry from its files, which are decoded to their end; ValueError where one cannot be used."""
     image, mask, labels, subsets = sample
-    size = decode(root / image).shape[:2]
+    size = decode(root / image, how).shape[:2]
     data = (root / image).read_bytes()
-    values = values_in(read_mask(mask, size, len(classes)))
+    values = values_in(read_mask(mask, size, len(classes), how.max_pixels))
     return Entry(
         image=image,
         mask=mask.relative_to(root).as_posix(),
@@ -74,9 +91,16 @@ def entry_of(root: Path, classes: list[str], sample: Sample) -> Entry:
     )
 
 
-def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Entry]], whole: dict[str, bool]) -> None:
-    """Write lists, classes and, last, the manifest, where they are others than before. `whole` tells by subset whether
-    it has its published count."""
+def save(
+    root: Path,
+    dataset: str,
+    classes: list[str],
+    lists: dict[str, list[Entry]],
+    whole: dict[str, bool],
+    notes: Sequence[str] = (),
+) -> None:
+    """Write notes, lists, classes and, last, the manifest, where they are others than before. `whole` tells by subset
+    whether it has its published count; `notes` is what a person should know of the data, in lines."""
     where, names = folder_of(root, dataset), [f.name for f in fields(Entry)]
     sweep(where, below=True)
     texts = {}
@@ -87,6 +111,7 @@ def save(root: Path, dataset: str, classes: list[str], lists: dict[str, list[Ent
         writer.writerows(asdict(entry) for entry in entries)
         texts[where / f"{split}.csv"] = text.getvalue()
     texts[where / "classes.txt"] = "\n".join(classes) + "\n"
+    write_atomically(where / NOTES, "".join(f"{note}\n" for note in notes))
     counts = {split: Counter(s for e in entries for s in e.subsets.split()) for split, entries in lists.items()}
     described = {"version": VERSION, "dataset": dataset, "whole": whole, "counts": counts}
     texts[where / "manifest.json"] = json.dumps(described, indent=1) + "\n"

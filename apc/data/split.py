@@ -11,6 +11,7 @@ from torch import Tensor
 
 from apc.config import Config
 from apc.data.images import Images
+from apc.data.masks import Truth
 
 
 @dataclass
@@ -29,6 +30,12 @@ class Split:
     """Image i at its own size, (H,W,3) uint8."""
     mask: Callable[[int], np.ndarray | None] = field(default=lambda i: None)
     """Truth of image i at its own size, (H,W) uint8, 255 = ignore; None where there is none."""
+    truth: Callable[[int], Truth | None] = field(default=lambda i: None)
+    """What the mask of image i holds, to be held against its labels; None where there is none, or it needs no look."""
+    place: str = ""
+    """Where it comes from, for a sentence."""
+    skipped: list[str] = field(default_factory=list)
+    """A sentence for each photograph that is left out since it cannot be decoded."""
     verified: bool = False
     """Whether every file was read whole when the data set was prepared."""
 

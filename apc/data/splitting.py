@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from apc.data import folder
-from apc.data.images import decode
+from apc.data.headers import LIMIT
+from apc.data.images import Reading, decode
 from apc.data.lists import open_list
 from apc.files import write_atomically
 from apc.parallel import each
@@ -32,6 +33,8 @@ class Division:
     near: int = 6
     """Bits of 64 in which the perceptual hashes of photographs that are alike may differ."""
     seed: int = 0
+    max_pixels: int = LIMIT
+    """Pixels a photograph may have."""
 
     def __post_init__(self) -> None:
         if not 0 < self.val < 1:
@@ -88,22 +91,32 @@ def stratified(groups: Sequence[Counter[str]], able: Sequence[bool], division: D
     """Which groups are for validation; `groups` counts images by class, `able` says which may be."""
     order = list(range(len(groups)))
     random.Random(division.seed).shuffle(order)
-    sums = sum(groups, Counter[str]())
-    lacks = {
-        True: {c: n * division.val for c, n in sums.items()},
-        False: {c: n * (1 - division.val) for c, n in sums.items()},
-    }
-    room = {True: division.val * sum(sums.values()), False: (1 - division.val) * sum(sums.values())}
+    sums, left = Counter[str](), Counter[str]()
+    holders: defaultdict[str, list[int]] = defaultdict(list)
+    for g in order:
+        sums.update(groups[g])
+        left.update(groups[g].keys())
+        for c in groups[g]:
+            holders[c].append(g)
+    shares = {True: division.val, False: 1 - division.val}
+    lacks = {val: {c: n * share for c, n in sums.items()} for val, share in shares.items()}
+    room = {val: sums.total() * share for val, share in shares.items()}
     chosen: dict[int, bool] = {}
-    while left := [g for g in order if g not in chosen]:
-        counts = Counter({c: sum(groups[g][c] > 0 for g in left) for c in sums})
-        rarest = min((count, c) for c, count in counts.items() if count)[1]
-        for g in sorted((g for g in left if groups[g][rarest]), key=lambda g: -groups[g][rarest]):
-            val = able[g] and (lacks[True][rarest], room[True]) > (lacks[False][rarest], room[False])
-            chosen[g] = val
-            room[val] -= sum(groups[g].values())
-            for c, n in groups[g].items():
-                lacks[val][c] -= n
+
+    def choose(g: int, val: bool) -> None:
+        chosen[g] = val
+        room[val] -= groups[g].total()
+        left.subtract(groups[g].keys())
+        for c, n in groups[g].items():
+            lacks[val][c] -= n
+
+    for g in order:
+        if not able[g]:
+            choose(g, False)
+    while +left:
+        rarest = min((count, c) for c, count in left.items() if count)[1]
+        for g in sorted((g for g in holders[rarest] if g not in chosen), key=lambda g: -groups[g][rarest]):
+            choose(g, (lacks[True][rarest], room[True]) > (lacks[False][rarest], room[False]))
     if not any(chosen.values()):  # too few for a share: the group that shows the least that is rare
         free = [g for g in order if able[g]] or order
         chosen[max(free, key=lambda g: (min(sums[c] - groups[g][c] for c in groups[g]), -groups[g].total()))] = True
@@ -118,7 +131,7 @@ def _keys(members: Sequence[Member], division: Division, images: Path) -> list[H
     if group == "folder":
         return [member.name.rpartition("/")[0] for member in members]
     if group == "near":
-        return list(alike([images / member.name for member in members], division.near))
+        return list(alike([images / member.name for member in members], division.near, division.max_pixels))
     for member in members:
         if group not in member.columns:
             choices = ", ".join(["folder", "near", *sorted(set().union(*(m.columns for m in members)))])
@@ -128,7 +141,7 @@ def _keys(members: Sequence[Member], division: Division, images: Path) -> list[H
     return [member.columns[group].strip() or ("", member.name) for member in members]  # an empty cell is no group
 
 
-def alike(paths: Sequence[Path], most: int) -> list[int]:
+def alike(paths: Sequence[Path], most: int, max_pixels: int = LIMIT) -> list[int]:
     """Number of each photograph's group: in one are those whose hashes differ in at most `most` bits, and theirs."""
     try:
         import imagehash
@@ -137,7 +150,7 @@ def alike(paths: Sequence[Path], most: int) -> list[int]:
     from PIL import Image
 
     def hashed(path: Path) -> int:
-        return int(str(imagehash.phash(Image.fromarray(decode(path)))), 16)
+        return int(str(imagehash.phash(Image.fromarray(decode(path, Reading(max_pixels=max_pixels))))), 16)
 
     hashes = np.array(each(list(paths), hashed, "comparing"), np.uint64)
     first = list(range(len(paths)))

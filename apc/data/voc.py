@@ -15,9 +15,11 @@ import numpy as np
 from apc.config import Config
 from apc.data import prepared
 from apc.data.cache import Files
+from apc.data.headers import LIMIT
+from apc.data.images import Reading
 from apc.data.masks import made_of, write_mask
-from apc.data.prepared import Entry, folder_of
-from apc.data.preparing import Sample, attempt, entry_of, save
+from apc.data.prepared import AS_STORED, Entry, folder_of
+from apc.data.preparing import Sample, attempt, entry_of, left_out, save
 from apc.data.split import Split
 from apc.files import hash_of
 
@@ -60,10 +62,11 @@ def provenance(cfg: Config) -> dict[str, Any]:
     return prepared.provenance(cfg, ["train_aug", "val"])
 
 
-def prepare(root: Path, *, partial: bool = False) -> None:
+def prepare(root: Path, *, partial: bool = False, max_pixels: int = LIMIT) -> None:
     """Write lists and masks below ROOT/apc/voc; ValueError where files are missing or damaged, or the counts differ.
 
-    With `partial` other counts than EXPECTED, even VOC without SBD, are taken, and the manifest says so.
+    With `partial` other counts than EXPECTED, even VOC without SBD, are taken, photographs that cannot be decoded are
+    left out, and the manifest says so.
     """
     voc = _find(root, VOC, "ImageSets/Segmentation/val.txt")
     if voc is None:
@@ -88,10 +91,13 @@ def prepare(root: Path, *, partial: bool = False) -> None:
     images += [_Image(name, ["val"], None) for name in val]
     images.sort()
     masks = folder_of(root, "voc") / "masks"
-    entries = attempt(images, lambda image: _entry(root, voc, masks, image), "VOC 2012")
+    how = AS_STORED._replace(max_pixels=max_pixels)
+    entries, skipped = attempt(
+        images, lambda image: _entry(root, voc, masks, image, how), "VOC 2012", skip_broken=partial
+    )
     lists = {split: [e for e in entries if subset in e.subsets.split()] for split, subset in SPLITS.items()}
-    whole = {name: count == EXPECTED[name] for name, count in counts.items()}
-    save(root, "voc", CLASSES, lists, whole)
+    whole = {name: count == EXPECTED[name] and not skipped for name, count in counts.items()}
+    save(root, "voc", CLASSES, lists, whole, left_out(skipped))
 
 
 def download(root: Path) -> None:
@@ -134,7 +140,7 @@ def _names(path: Path) -> set[str]:
     return set(names)
 
 
-def _entry(root: Path, voc: Path, masks: Path, image: _Image) -> Entry:
+def _entry(root: Path, voc: Path, masks: Path, image: _Image, how: Reading) -> Entry:
     path = voc / "JPEGImages" / f"{image.name}.jpg"
     mask = voc / "SegmentationClass" / f"{image.name}.png"
     if not path.is_file():  # said first: without it the annotation is missing too
@@ -144,22 +150,26 @@ def _entry(root: Path, voc: Path, masks: Path, image: _Image) -> Entry:
         _convert(image.mat, mask)
     labels = objects_of(voc / "Annotations" / f"{image.name}.xml")
     sample = Sample(path.relative_to(root).as_posix(), mask, labels, lambda *_: image.subsets)
-    return entry_of(root, CLASSES, sample)
+    return entry_of(root, CLASSES, sample, how)
 
 
 def objects_of(path: Path) -> set[str]:
-    """Classes of the objects in an annotation, those marked difficult included."""
+    """Classes of the objects in an annotation, those marked difficult included; none where it shows nothing."""
     try:
-        objects = [element.findtext("name", "") for element in ElementTree.parse(path).getroot().findall("object")]
+        annotation = ElementTree.parse(path).getroot()
     except OSError:
         raise ValueError(f"{path}: there is no such file") from None
     except ElementTree.ParseError as error:
         raise ValueError(f"{path}: not XML ({error})") from None
-    if not objects:
-        raise ValueError(f"{path}: has no object")
+    objects = [element.findtext("name", "").strip() for element in annotation.findall("object")]
+    if not objects and annotation.tag != "annotation":
+        raise ValueError(f"{path}: is no annotation of VOC's, it is a <{annotation.tag}> without an object")
     if unknown := set(objects) - set(CLASSES[1:]):
-        raise ValueError(f"{path}: object {min(unknown)!r} is none of VOC's 20 classes")
+        raise ValueError(f"{path}: object {min(unknown)!r} is none of VOC's 20 classes; {_OWN}")
     return set(objects)
+
+
+_OWN = "with classes of your own it is a data set of the kind `folder`, which `apc data import` makes"
 
 
 def _convert(mat: Path, mask: Path) -> None:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from apc.evaluation.forward import Branches, Network, Passes, Read, Sizes, showings
 from apc.evaluation.scoring import LabelMap
-from apc.methods.pixel_labels import AT_ONCE, Winning, among, uses_merge, winner, winning
+from apc.methods.pixel_labels import AT_ONCE, Contested, among, contested, uses_merge, winner
 from apc.models.build import images_at_once
-from apc.models.crf import CRF, CRFPool, Refined
+from apc.models.crf import CRF, Contest, CRFParameters, CRFPool, Refined
 from apc.runs.scores import RUNS_OWN, Protocol
 
 
@@ -26,8 +26,8 @@ class CRFTask(NamedTuple):
     """A CRF that a protocol wants of a photograph."""
 
     protocol: Protocol
-    winning: Winning
-    key: tuple[Passes, str, bool, bytes]
+    contested: Contested
+    key: tuple[Passes, str, bool, bytes, int]
     """Equal for protocols that share a CRF."""
 
 
@@ -110,22 +110,24 @@ def labelled(
         if not p.crf:
             yield p, labels.cpu().numpy().astype(np.uint8)
             continue
-        crf = winning(probabilities, labels)
-        # Image labels that rule out no winning class leave the CRF, which sees the winners alone, as it was; merging
-        # them changes the winners' probabilities too.
+        crf = contested(probabilities, labels, _parameters(p.crf, network))
+        # Image labels that rule out no class of a CRF leave it as it was; merging them changes probabilities too.
         merged = p.image_labels and uses_merge(network.method, p.branch)
-        yield p, CRFTask(p, crf, (passes, p.branch, merged, crf.classes.tobytes()))
+        yield p, CRFTask(p, crf, (passes, p.branch, merged, crf.classes.tobytes(), crf.contest.others))
+
+
+def _parameters(crf: str, network: Network) -> CRFParameters:
+    return CRF[network.cfg.crf if crf == RUNS_OWN else crf]
 
 
 def _submitted(i: int, tasks: list[CRFTask], network: Network, read: Read, pool: CRFPool) -> Iterator[_Waiting]:
     """Each CRF once, those with the same parameters together."""
     for name in dict.fromkeys(task.protocol.crf for task in tasks):
         mine = [task for task in tasks if task.protocol.crf == name]
-        once: dict[tuple[Passes, str, bool, bytes], np.ndarray] = {}
+        once: dict[tuple[Passes, str, bool, bytes, int], Contest] = {}
         for task in mine:
-            once.setdefault(task.key, task.winning.probabilities)
-        parameters = CRF[network.cfg.crf if name == RUNS_OWN else name]
-        done = pool.submit(read(i), list(once.values()), parameters)
+            once.setdefault(task.key, task.contested.contest)
+        done = pool.submit(read(i), list(once.values()), _parameters(name, network))
         yield _Waiting(i, done, [(task, list(once).index(task.key)) for task in mine])
 
 
@@ -133,4 +135,4 @@ def _finished(waiting: _Waiting, network: Network) -> Iterator[LabelMap]:
     refined = waiting.done.result()
     for task, number in waiting.tasks:
         network.scoring.cost.crf_seconds.setdefault(task.protocol, []).append(refined[number].seconds)
-        yield LabelMap(waiting.i, task.protocol, task.winning.classes[refined[number].labels])
+        yield LabelMap(waiting.i, task.protocol, task.contested.classes[refined[number].labels])

@@ -24,12 +24,15 @@ from apc.devices import processes
 from apc.evaluation.miou import confusion
 from apc.evaluation.scoring import Keep, LabelMap, Scoring
 from apc.methods.base import Method
+from apc.methods.pixel_labels import among, uses_merge
 from apc.models.build import autocast, images_at_once
 from apc.models.feature_cache import VAL
 from apc.runs.scores import HEADLINE, parse
 
 PRESENT_ABOVE = 0.01
 """Share of a photograph's pixels above which a class counts as found; 0.002 to 0.02 choose alike (search notes)."""
+BALLOT_SIDE = 64
+"""Largest side in pixels of the label maps that a run keeps to vote with."""
 OTHER_SCALE = 0.75
 """Size, beside a run's own, at which a photograph is shown again."""
 ERASED = 0.5
@@ -56,6 +59,9 @@ class Evidence:
     agreement: dict[str, np.ndarray] = field(init=False)
     """Pixels by what the decoder calls them and what `branch`, `flip` and `scale` call them, (C,C) each."""
 
+    ballots: dict[str, np.ndarray] = field(default_factory=dict)
+    """Label maps (n,s,s) uint8 of at most BALLOT_SIDE: `decoder`, and `patch`, which the image labels restrict."""
+
     def __post_init__(self) -> None:
         n, objects = self.labels.shape
         self.found, self.pooled, self.erased = (np.zeros((n, objects)) for _ in range(3))
@@ -64,7 +70,15 @@ class Evidence:
 
     def arrays(self) -> list[np.ndarray]:
         """What processes add up."""
-        return [self.found, self.pooled, self.erased, self.entropy, *self.agreement.values()]
+        own = [self.found, self.pooled, self.erased, self.entropy]
+        return [*own, *self.agreement.values(), *self.ballots.values()]
+
+    def vote(self, branch: str, numbers: list[int], labels: Tensor) -> None:
+        """Keep label maps (B,S,S) of some photographs, smaller."""
+        side = min(BALLOT_SIDE, labels.shape[-1])
+        small = F.interpolate(labels[:, None].float(), size=(side, side), mode="nearest-exact")[:, 0]
+        self.ballots.setdefault(branch, np.zeros((len(self.labels), side, side), np.uint8))
+        self.ballots[branch][numbers] = small.cpu().numpy().astype(np.uint8)
 
     def scores(self) -> dict[str, float]:
         """The scores in percent, by the names of SCORES."""
@@ -148,9 +162,10 @@ class AfterCRF:
 
 
 @torch.no_grad()
-def label_scores(method: Method, split: Split, cfg: Config, scoring: Scoring) -> dict[str, float]:
-    """Every score of SCORES that needs no mask and no CRF. Each photograph is shown plain, flipped, smaller and with
-    its objects erased; under torch.distributed every process looks at its share and all get the whole result."""
+def gather(method: Method, split: Split, cfg: Config, scoring: Scoring) -> Evidence:
+    """Evidence for every score of SCORES that needs no mask and no CRF. Each photograph is shown plain, flipped,
+    smaller and with its objects erased; under torch.distributed every process looks at its share and all get the
+    whole."""
     rank, world = processes()
     evidence = Evidence(split.labels.cpu().numpy())
     training = method.training
@@ -159,7 +174,12 @@ def label_scores(method: Method, split: Split, cfg: Config, scoring: Scoring) ->
         _look(method, numbers, images, evidence, cfg, scoring)
     method.train(training)
     _add_up(evidence.arrays(), scoring.device)
-    return evidence.scores()
+    return evidence
+
+
+def label_scores(method: Method, split: Split, cfg: Config, scoring: Scoring) -> dict[str, float]:
+    """The scores of `gather`'s evidence, by the names of SCORES."""
+    return gather(method, split, cfg, scoring).scores()
 
 
 def _add_up(arrays: list[np.ndarray], device: str) -> None:
@@ -205,5 +225,11 @@ def _look(
     evidence.pooled[numbers] = plain["patch"].flatten(2).amax(2)[:, 1:].cpu().numpy()
     evidence.erased[numbers] = erased["patch"].flatten(2).amax(2)[:, 1:].cpu().numpy()
     evidence.entropy[numbers] = (-(p * p.log()).sum(1).flatten(1).mean(1) / np.log(classes)).cpu().numpy()
+    evidence.vote("decoder", numbers, decoder)
+    allowed = [
+        among(patch, labels, uses_merge(method, "patch"))
+        for patch, labels in zip(plain["patch"], torch.from_numpy(evidence.labels[numbers]), strict=True)
+    ]
+    evidence.vote("patch", numbers, torch.stack(allowed).argmax(1))
     for other, labels in {"branch": plain["patch"].argmax(1), "flip": flipped, "scale": scaled}.items():
         evidence.agreement[other] += confusion(decoder.cpu().numpy(), labels.cpu().numpy(), classes)

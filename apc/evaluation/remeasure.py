@@ -13,7 +13,7 @@ from typing import Any
 
 from apc import data
 from apc.config import Config
-from apc.data import Split
+from apc.data import Split, agreement
 from apc.devices import device_of, peak_gib, restart
 from apc.escaping import complain, say
 from apc.evaluation.miou import Counts, iou, miou, score
@@ -132,6 +132,7 @@ def with_masks(cfg: Config) -> Split:
         split.mask = lambda i: drawn[i]
         return split
     scored = data.load(replace(cfg, val_list=cfg.train_list, num_val=0), "val")  # the list, read as one to be scored
+    agreement.tell(agreement.require_scorable(scored, cfg))
     number = {name: i for i, name in enumerate(scored.names)}
     split.mask = lambda i: scored.mask(number[split.names[i]])
     return split

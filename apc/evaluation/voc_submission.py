@@ -16,6 +16,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.data.images import Lazy, decode
 from apc.data.masks import mask_image
+from apc.data.prepared import AS_STORED
 from apc.data.transforms import squash
 from apc.data.voc import CLASSES
 from apc.evaluation.scoring import LabelMap
@@ -47,7 +48,7 @@ def unlabelled(cfg: Config, classes: list[str]) -> Split:
         paths.append(path)
 
     def photo(i: int) -> np.ndarray:
-        return decode(paths[i])
+        return decode(paths[i], AS_STORED._replace(max_pixels=cfg.max_pixels))
 
     images = Lazy(lambda i: squash(photo(i), cfg.scored_size), len(names))
     return Split(classes, names, torch.zeros(len(names), len(classes) - 1), images, photo)

@@ -10,12 +10,13 @@ import difflib
 import functools
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from apc.config import PRESETS, Config, from_dict, from_toml
 from apc.escaping import short
+from apc.experiment.small_folders import FOLLOW, enough_steps
 from apc.flags import CommandLine, Flag, choose_from, documented, flag_of
 
 Layer = Callable[[Config], Config]
@@ -52,11 +53,21 @@ def add_fields(line: CommandLine, title: str, names: Collection[str], preset: st
     line.add(Config, title, names=names, defaults=vars(PRESETS[preset]()), hidden=hidden, lenient=True)
 
 
-def add_all_fields(line: CommandLine, preset: str) -> None:
-    """Add the file and every field of Config, each part a group of the help."""
-    line.add(ConfigFile, "what they lie over")
+COMMON = ("root", "weights", "num_train", "image_size", "epochs", "batch_size", "lr", "eval_every", "seed")
+"""Fields that most commands name."""
+
+
+def add_common_fields(line: CommandLine, preset: str) -> None:
+    """Begin the help with the file and the fields that most commands name."""
+    line.group("the common ones", f"Every field of Config is a flag: the others stand below ({', '.join(parts())}).")
+    line.add(ConfigFile, "the common ones")
+    add_fields(line, "the common ones", COMMON, preset)
+
+
+def add_all_fields(line: CommandLine, preset: str, but: Collection[str] = ()) -> None:
+    """Add every field of Config but some, each part a group of the help."""
     for part, names in parts().items():
-        add_fields(line, part, names, preset)
+        add_fields(line, part, [name for name in names if name not in but], preset)
     answer_old_spellings(line)
 
 
@@ -84,6 +95,7 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
     file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
     layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
     cfg = _over(PRESETS[preset](), layers)
+    cfg = enough_steps(cfg, _given(preset, layers))
     if cfg.method != "apc":
         from apc.methods import registry
 
@@ -98,6 +110,14 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
 def named_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a command line's values that are fields of Config."""
     return {f.name: values[f.name] for f in fields(Config) if f.name in values}
+
+
+def _given(preset: str, layers: Sequence[Layer]) -> set[str]:
+    """Which numbers of epochs the layers choose: those that come out the same over another preset."""
+    names, base = ("epochs", *FOLLOW), PRESETS[preset]()
+    other = replace(base, **{name: max(getattr(base, name) - 1, 0) for name in names})
+    one, two = _over(base, layers), _over(other, layers)
+    return {name for name in names if getattr(one, name) == getattr(two, name)}
 
 
 def _over(base: Config, layers: Sequence[Layer]) -> Config:

@@ -100,12 +100,17 @@ class Flags(NamedTuple):
 def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
     """The command line of an experiment; ValueError for a slip."""
     preset, rest = preset_of(words)
-    line = command_line(experiment.name, experiment.title, experiment.seeds, experiment.minutes, preset)
+    line = command_line(experiment.called, experiment.told, experiment.seeds, experiment.minutes, preset)
     if experiment.draw:
-        usual = {"trials": experiment.trials, "objectives": (experiment.metric,)}
+        usual = usual_search(experiment)
         line.add(SearchSettings, "how it is searched", defaults=usual)
     add_place(line)
     return Flags(preset, line.read(rest))
+
+
+def usual_search(experiment: Experiment) -> dict[str, Any]:
+    """How an experiment's space is searched where no flag says otherwise."""
+    return {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
 
 
 def command_line(

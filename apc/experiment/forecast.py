@@ -2,15 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from apc.config import Config
 from apc.runs.rows import Row
 
+Kind = tuple[Any, ...]
 _ALIKE = ("dataset", "method", "encoder", "image_size")
 """Fields in which a finished run must equal one to do, to tell its time."""
 _SPREAD = 2.0
 """Factor either way of a time that only the script's own expectation tells."""
+
+
+def kind_of(cfg: Config) -> Kind:
+    """What runs have in common whose times tell of each other."""
+    return tuple(getattr(cfg, name) for name in _ALIKE)
 
 
 class Hours(NamedTuple):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from apc.config import Config
 from apc.escaping import say
 from apc.experiment import outputs
+from apc.experiment.banner import banner
 from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
@@ -33,6 +34,8 @@ class ExperimentRun:
     def __init__(self, experiment: Experiment, settings: ExperimentSettings) -> None:
         self.experiment, self.settings = experiment, settings
         self.plan, self.base = settings.plan, settings.base
+        self.images: dict[str, int] = {}
+        """Images of each split, once the data is open."""
 
     def go(self) -> int:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
@@ -42,7 +45,7 @@ class ExperimentRun:
         if queue is None or not queue.through:
             self._check_place()
             self.prepare()
-        self._announce(queue)
+        banner(self.experiment, self.settings, queue, self.images)
         with interrupts():
             try:
                 result = self.search()
@@ -85,23 +88,14 @@ class ExperimentRun:
         from apc.training.run import preflight
 
         metric = self.settings.metrics[0]
-        if not preflight(self.base) and metric not in LABEL_SCORES:
+        found = preflight(self.base)
+        if not found.scored and metric not in LABEL_SCORES:
             if self.experiment.chooses or isinstance(self.plan, Staged):
                 why = f"no validation image has a mask, so {metric} cannot be chosen by"
                 raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
-
-    def _announce(self, queue: RunQueue | None) -> None:
-        """Tell what is run, and how long it will take or how much is done."""
-        settings = self.settings
-        sentence = f"{self.experiment.title}; {settings.dataset}, seeds {self._seeds}; runs in {settings.runs}"
-        minutes = self.experiment.minutes.get(settings.preset)
-        if queue and queue.counts.done:
-            sentence += f"; {queue.counts.done} runs are done already"
-        elif minutes and not settings.smoke:
-            sentence += f"; about {minutes} minutes on two cores"
-        say(sentence)
+        self.images = found.images
 
     def search(self) -> Result:
         """Run the plan, or search the space."""

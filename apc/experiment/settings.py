@@ -8,7 +8,7 @@ from typing import Any
 from apc.config import PRESETS, Config, from_dict
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Amount, Choosing, Flags, Place, Workers, seeds_of
+from apc.experiment.flags import Amount, Choosing, Flags, Place, Workers, seeds_of, usual_search
 from apc.flags import flag_of, reports_folder, taken
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
@@ -136,7 +136,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     """How the flags say a space is searched."""
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
-    search = taken(spaces.SearchSettings, values, trials=experiment.trials, objectives=(experiment.metric,))
+    search = taken(spaces.SearchSettings, values, **usual_search(experiment))
     _check_grid(search, values)
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:

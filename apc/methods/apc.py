@@ -101,9 +101,12 @@ class APC(Method):
     @torch.no_grad()
     def choices(self, parts: Iterable[dict[str, Tensor]]) -> dict[str, float]:
         """What pooling and PCE select on the image's own classes, background left out: `mean_k` patches a class by
-        Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon."""
+        Algorithm 1, and `high_share`, the share of (image, class) pairs with two patches above epsilon. Nothing where
+        no image shows a class."""
         parted = [(self.branches(part["image"])[1].exp(), part["labels"] > 0) for part in parts]
         scores, present = (torch.cat(tensors) for tensors in zip(*parted, strict=True))
+        if not present.any():
+            return {}
         count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
         pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]
         return {"mean_k": count[present].float().mean().item(), "high_share": pairs[present].float().mean().item()}

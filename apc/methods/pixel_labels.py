@@ -2,7 +2,7 @@
 dense CRF. Scores, predictions and ViT-PCM's pseudo masks are all made of these steps.
 
 Shapes: C classes (background is class 0), h,w the map a network gives, H,W a photograph's own pixels, k classes that
-win a pixel.
+take part in a CRF.
 """
 
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from apc.methods.base import Method
 from apc.methods.pseudo_labels import merge, with_background
+from apc.models.crf import Contest, CRFParameters, contenders
 
 AT_ONCE = 2**26
 """Probabilities held at once, a quarter of a GiB: 21 classes of a photograph of three megapixels."""
@@ -28,13 +29,13 @@ class Winner(NamedTuple):
     """Its probability, (H,W)."""
 
 
-class Winning(NamedTuple):
-    """The classes that win a pixel, which is all that a CRF is given; it answers with numbers into `classes`."""
+class Contested(NamedTuple):
+    """The classes that take part in a CRF, which answers with numbers into `classes`."""
 
     classes: np.ndarray
     """Their numbers, (k,) uint8."""
-    probabilities: np.ndarray
-    """Their probabilities, (k,H,W) float32."""
+    contest: Contest
+    """What the CRF is given of them."""
 
 
 def at_size(p: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -60,7 +61,8 @@ def among(p: Tensor, image_labels: Tensor, merges: bool) -> Tensor:
 
 
 def winner(p: Tensor, size: tuple[int, ...]) -> Winner:
-    """The best class of each pixel of a photograph of `size` (H,W), from probabilities (C,h,w).
+    """The best class of each pixel of a photograph of `size` (H,W), from probabilities (C,h,w). ValueError where some
+    are no numbers: no mask is made and no score taken of them.
 
     A photograph too large for all classes at once is gone through a few at a time.
     """
@@ -70,10 +72,19 @@ def winner(p: Tensor, size: tuple[int, ...]) -> Winner:
         value, label = at_size(p[start : start + few], size).max(0)
         better = value > best
         best, labels = torch.where(better, value, best), torch.where(better, label + start, labels)
+    require_numbers(best)
     return Winner(labels, best)
 
 
-def winning(p: Tensor, labels: Tensor) -> Winning:
-    """Probabilities (C,h,w) and the winners (H,W) they gave -> what the CRF is given."""
-    classes = labels.unique()
-    return Winning(classes.cpu().numpy().astype(np.uint8), at_size(p[classes], labels.shape).cpu().numpy())
+def require_numbers(probability: Tensor) -> None:
+    """ValueError where the probability of a class (H,W) is no number in some pixel."""
+    if wrong := int(probability.isnan().sum()):
+        lost = f"the model's probabilities are no numbers (NaN) at {wrong} of {probability.numel()} pixels"
+        raise ValueError(f"{lost}: its weights are too large for it, or for its precision (amp); train it again")
+
+
+def contested(p: Tensor, labels: Tensor, parameters: CRFParameters) -> Contested:
+    """Probabilities (C,h,w) and the winners (H,W) they gave -> what a CRF with these parameters is given."""
+    classes, others = contenders(p.float().mean((1, 2)).cpu().numpy(), labels.unique().cpu().numpy(), parameters)
+    probabilities = at_size(p[torch.from_numpy(classes).to(p.device)], labels.shape).cpu().numpy()
+    return Contested(classes.astype(np.uint8), Contest(probabilities, others))

@@ -1,11 +1,11 @@
 """The methods there are, by the name a config gives them.
 
-`compat="official"` makes those slips of AFA's and ToCo's official code again that change training and can occur here
-(method-spec, section 3). Of ToCo's four, the local crops are cut from an image that is mirrored by chance while their
-places are drawn, and their positives told, on the image as it is (b); and the balanced segmentation loss divides by
-zero where a batch has no background or no object pixel, even before the decoder learns, when it counts 0 times (c, in
-AFA too), so that training stops with a loss that is not finite. The other two have nothing to act on: no image is
-padded, so there is no box to forget to scale (a), and no score is taken of the first sample alone (d).
+`compat="official"` makes those slips of AFA's and ToCo's official code again that change training and can occur here;
+docs/reference/methods.md has all deviations in a table. ToCo's local crops are cut from an image that is mirrored by
+chance while their places are drawn, and their positives told, on the image as it is. AFA's decoder reads every pass of
+the CAM, which BatchNorm's running statistics remember. And in both the balanced segmentation loss divides by zero where
+a batch has no background or no object pixel, even before the decoder learns, when it counts 0 times: then training
+stops with a loss that is not finite, and else Adam counts steps whose gradients are zero.
 """
 
 from dataclasses import replace

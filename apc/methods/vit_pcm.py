@@ -33,7 +33,7 @@ from apc.data.transforms import as_floats, squash, stack
 from apc.devices import processes
 from apc.methods import losses
 from apc.methods.base import BRANCHES, LOGITS, Method
-from apc.methods.pixel_labels import Winning, at_size, winner, winning
+from apc.methods.pixel_labels import Contested, at_size, contested, winner
 from apc.methods.pseudo_labels import merge, patches_to_pixels, with_background
 from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
 from apc.models.bilstm import HVBiLSTM
@@ -144,8 +144,8 @@ class ViTPCM(Method):
         scores = self.patch_scores(self.encoder(images, frozen_features)[-1], self.encoder.grid(images))
         patch = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         if self.deeplab is None or not self.taught.item():
-            logits = {LOGITS: scores.clamp(min=torch.finfo(scores.dtype).tiny).log()} if LOGITS in wanted else {}
-            return {"decoder": patch, "patch": patch} | logits
+            log_scores = scores.clamp(min=torch.finfo(scores.dtype).tiny).log()
+            return {"decoder": patch, "patch": patch} | ({LOGITS: log_scores} if LOGITS in wanted else {})
         scale, unit = self.cfg.image_size / self.cfg.scored_size, self.encoder.patch
         if scale != 1:
             height, width = (max(round(n * scale / unit), 1) * unit for n in size)
@@ -193,7 +193,7 @@ def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
     group, side = images_at_once(cfg.scored_size), (cfg.image_size, cfg.image_size)
     workers = min(cores() // world, len(mine) // 32) if cfg.crf != "none" else 0  # a few are sooner done here
     masks: dict[int, bytes] = {}
-    waiting: deque[tuple[int, Winning, Future[list[Refined]]]] = deque()
+    waiting: deque[tuple[int, Contested, Future[list[Refined]]]] = deque()
 
     def finish() -> None:
         i, crf, refined = waiting.popleft()
@@ -208,9 +208,9 @@ def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
                 if cfg.crf == "none":
                     masks[i] = _packed(labels.cpu().numpy())
                     continue
-                crf = winning(p, labels)
+                crf = contested(p, labels, CRF[cfg.crf])
                 photo = split.images[i].permute(1, 2, 0).numpy()
-                waiting.append((i, crf, pool.submit(photo, [crf.probabilities], CRF[cfg.crf])))
+                waiting.append((i, crf, pool.submit(photo, [crf.contest], CRF[cfg.crf])))
                 if len(waiting) > 4 * workers:
                     finish()
             tick(len(masks))

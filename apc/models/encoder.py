@@ -22,6 +22,11 @@ def resample_grid(grid: Tensor, size: tuple[int, int], kernel: str) -> Tensor:
     return F.interpolate(grid, size=size, mode="bicubic", align_corners=False, antialias=kernel == "keys")
 
 
+def side_of_patches(vit: VisionTransformer) -> int:
+    """Side in pixels of what becomes one token: a patch, or what a stem of convolutions makes one of."""
+    return int(vit.patch_embed.feat_ratio(as_scalar=True))
+
+
 class Encoder(nn.Module):
     """A ViT that returns the tokens after chosen blocks, its `taps`, counted from 1, and its output.
 
@@ -33,7 +38,7 @@ class Encoder(nn.Module):
         super().__init__()
         depth = len(vit.blocks)
         self.vit, self.taps, self.kernel = vit, taps, pos_embed
-        self.depth, self.width, self.patch = depth, vit.embed_dim, vit.patch_embed.patch_size[0]
+        self.depth, self.width, self.patch = depth, vit.embed_dim, side_of_patches(vit)
         pretrained: Any = vit.pretrained_cfg
         mean, std = pretrained["mean"], pretrained["std"]
         self.mean: Tensor
@@ -66,13 +71,14 @@ class Encoder(nn.Module):
         """Images in [0,1] (B,3,H,W) -> tokens with positions (B,P+N,D)."""
         vit, (h, w) = self.vit, self.grid(images)
         x = vit.patch_embed((images - self.mean) / self.std).reshape(len(images), h * w, self.width)
-        prefix = vit.num_prefix_tokens
+        slots = 0 if vit.no_embed_class else vit.num_prefix_tokens  # positions of the class token, which some lack
         assert vit.pos_embed is not None
-        side = round((vit.pos_embed.shape[1] - prefix) ** 0.5)
-        grid = vit.pos_embed[:, prefix:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        side = round((vit.pos_embed.shape[1] - slots) ** 0.5)
+        grid = vit.pos_embed[:, slots:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
         x = x + resample_grid(grid, (h, w), self.kernel).flatten(2).transpose(1, 2)
         if vit.cls_token is not None:
-            x = torch.cat([(vit.cls_token + vit.pos_embed[:, :1]).expand(len(x), -1, -1), x], dim=1)
+            token = vit.cls_token + vit.pos_embed[:, :1] if slots else vit.cls_token
+            x = torch.cat([token.expand(len(x), -1, -1), x], dim=1)
         tokens: Tensor = vit.norm_pre(x)
         return tokens
 

@@ -9,6 +9,9 @@ import math
 import torch
 from torch import Tensor
 
+TIE = 1e-6
+"""Relative difference below which a ratio of means counts as theta; float32 holds a score to 6e-8 of itself."""
+
 
 def adaptive_count(scores: Tensor, k: int, theta: float) -> Tensor:
     """How many patches Algorithm 1 takes: scores (B,N,C) -> whole numbers 1..k (B,C).
@@ -17,13 +20,18 @@ def adaptive_count(scores: Tensor, k: int, theta: float) -> Tensor:
     after one refusal every later patch is refused too and the count is the length of the first run of acceptances.
     Compared by product, which needs no division by a vanishing mean. theta >= 1 is max, theta <= 0.5 is top-k: the
     ratio of two running means cannot fall below (i-1)/i.
+
+    A ratio that is theta to within TIE is a tie, and a tie is refused: Algorithm 1 takes what lies above. So a tie of
+    scores that float32 cannot hold, .9 and .72 at theta .9, ends alike everywhere, and equal scores at theta 1 are
+    never told apart by a sum's last digit. Of equal scores at the end of the count torch chooses one patch: y is the
+    same, its gradient goes to that patch.
     """
     return _accepted(scores.detach().topk(min(k, scores.shape[1]), dim=1).values, theta)
 
 
 def _accepted(top: Tensor, theta: float) -> Tensor:
-    means = top.cumsum(1) / torch.arange(1, top.shape[1] + 1, device=top.device).view(1, -1, 1)
-    accepted = means[:, 1:] > theta * means[:, :-1]
+    means = top.double().cumsum(1) / torch.arange(1, top.shape[1] + 1, device=top.device).view(1, -1, 1)
+    accepted = means[:, 1:] > theta * (1 + TIE) * means[:, :-1]
     return 1 + accepted.int().cumprod(1).sum(1)
 
 

@@ -15,9 +15,12 @@ from safetensors.torch import load_file
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor
 
-from apc.config import Config
+from apc.config import Config, normalization_of
 from apc.files import file_fingerprint
 from apc.models import pretraining
+
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation of red, green and blue."""
 
 
 def weights_file(cfg: Config) -> Path | None:
@@ -36,15 +39,37 @@ def weights_file(cfg: Config) -> Path | None:
     return Path(cfg.weights)
 
 
+def normalization(cfg: Config) -> Normalization | None:
+    """Mean and standard deviation that a config or the tag of its encoder asks for; None where there is neither, and
+    the network's own hold. ValueError for a tag that timm lacks."""
+    return normalization_of(cfg.normalization) or (_of_tag(cfg.encoder) if "." in cfg.encoder else None)
+
+
+def _of_tag(encoder: str) -> Normalization:
+    """What timm says of the weights of one tag: those of the architecture's first tag may be others."""
+    known = _known(encoder)
+    if known is None:
+        raise ValueError(f"encoder is {encoder!r}; timm has no weights of that name, it has {_tags(encoder)}")
+    return tuple(known.mean), tuple(known.std)
+
+
+def _other_than_earlier(cfg: Config) -> str:
+    """The tag, behind a stroke, where earlier versions normalised with the mean of another one; else empty."""
+    name, _, tag = cfg.encoder.partition(".")
+    if not tag or cfg.normalization or _of_tag(cfg.encoder) == _of_tag(name):
+        return ""
+    return f"/{tag}"
+
+
 def fingerprint(cfg: Config) -> str:
     """What the weights are: a hash of their file, or the recipe of the embedded pre-training; empty without weights.
     Behind a plus sign stands the hash of `deeplab_weights`, where there are any."""
-    second = ""
+    second = _other_than_earlier(cfg)
     if cfg.deeplab_weights:
         if not Path(cfg.deeplab_weights).is_file():
             choices = "give a local .safetensors or .pth file"
             raise ValueError(f"deeplab_weights: there is no file {cfg.deeplab_weights}; {choices}")
-        second = f"+{file_fingerprint(cfg.deeplab_weights)}"
+        second += f"+{file_fingerprint(cfg.deeplab_weights)}"
     if cfg.weights == "pocket":
         return pretraining.fingerprint() + second
     path = weights_file(cfg)
@@ -113,19 +138,27 @@ def _checked(state: Any, path: str) -> dict[str, Tensor]:
     return state
 
 
+def _known(encoder: str) -> Any:
+    """What timm knows of an encoder's weights; None where it knows none of that name."""
+    try:
+        return timm.get_pretrained_cfg(encoder)
+    except RuntimeError:  # a tag the architecture lacks
+        return None
+
+
+def _tags(encoder: str) -> str:
+    name = encoder.split(".")[0]
+    return ", ".join(timm.list_pretrained(f"{name}.*") or difflib.get_close_matches(name, timm.list_pretrained(), n=3))
+
+
 def _from_hub(encoder: str) -> Path:
     """timm's weights of an encoder from the hub's cache, downloaded once."""
     from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
 
-    try:
-        known = timm.get_pretrained_cfg(encoder)
-    except RuntimeError:  # a tag the architecture lacks
-        known = None
+    known = _known(encoder)
     if known is None or not known.hf_hub_id:
-        name = encoder.split(".")[0]
-        tags = timm.list_pretrained(f"{name}.*") or difflib.get_close_matches(name, timm.list_pretrained(), n=3)
-        raise ValueError(f"encoder is {encoder!r}; timm has no weights of that name, it has {', '.join(tags)}")
+        raise ValueError(f"encoder is {encoder!r}; timm has no weights of that name, it has {_tags(encoder)}")
     repo = known.hf_hub_id if "/" in known.hf_hub_id else f"timm/{encoder}"
     cached = try_to_load_from_cache(repo, "model.safetensors")
     if isinstance(cached, str):

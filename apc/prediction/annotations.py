@@ -97,7 +97,7 @@ class Labelled:
 
     def regions(self) -> Iterator[Region]:
         """The classes that have a pixel, background left out, rising."""
-        labels = read_mask(self.mask, self.size, len(self.classes))
+        labels = read_mask(self.mask, self.size, len(self.classes), self.size[0] * self.size[1])
         for number in values_in(labels):
             if number:
                 score = self.row.get(f"score_{self.classes[number]}") or self.score

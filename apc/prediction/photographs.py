@@ -7,8 +7,9 @@ from pathlib import Path
 
 from PIL import UnidentifiedImageError
 
-from apc.data.headers import opened
-from apc.data.lists import open_list
+from apc.data.headers import LIMIT, opened
+from apc.data.images import why_unreadable
+from apc.data.lists import open_list, same_name
 
 SUFFIXES = {
     ".jpg",
@@ -41,11 +42,14 @@ class Photograph:
     """Name of its outputs, without suffix; two photographs never share one, whatever the case of letters."""
 
 
-def gather(given: Sequence[Path], out: Path) -> list[Photograph]:
+def gather(
+    given: Sequence[Path], out: Path, *, max_pixels: int = LIMIT, skipped: list[str] | None = None
+) -> list[Photograph]:
     """Photographs of files and folders, subfolders included, each once and in the order given.
 
     Left out are hidden files, files of other kinds and what lies below `out`. The folder of a data set (classes.txt
-    beside images/) means its images/. ValueError names what is missing or is no image; only headers are read.
+    beside images/) means its images/. ValueError names what is missing or is no image; only headers are read. Where
+    `skipped` is given, it is handed a sentence for each file that is no image, and the others are taken.
     """
     if not given:
         raise ValueError("images: none is named; give photographs, or folders of them, behind the checkpoint")
@@ -67,8 +71,13 @@ def gather(given: Sequence[Path], out: Path) -> list[Photograph]:
     outside = [both for real, both in once.items() if not real.is_relative_to(out.resolve())]
     if not outside:
         raise ValueError(f"{', '.join(map(str, given))}: there is no photograph; {_few(sorted(SUFFIXES), 4)} are read")
-    if wrong := _unreadable(path for path, _ in outside):
-        raise ValueError(f"{len(wrong)} of {len(outside)} files are no images that can be read: {_few(wrong)}")
+    wrong = _unreadable((path for path, _ in outside), max_pixels)
+    named = [f"{path} ({why})" for path, why in wrong.items()]
+    if wrong and (skipped is None or len(wrong) == len(outside)):
+        raise ValueError(f"{len(wrong)} of {len(outside)} files are no images that can be read: {_few(named)}")
+    if skipped is not None:
+        skipped += named
+    outside = [both for both in outside if both[0] not in wrong]
     names = _names([(path, Path(relative)) for path, relative in outside])
     return [Photograph(path, relative, name) for (path, relative), name in zip(outside, names, strict=True)]
 
@@ -78,17 +87,18 @@ def _few(words: Sequence[str], most: int = 10) -> str:
     return ", ".join(words[:most]) + more
 
 
-def _unreadable(paths: Iterable[Path]) -> list[str]:
-    """The files whose first bytes tell no image, each with why. No pixel is decoded, so thousands take seconds."""
-    wrong = []
+def _unreadable(paths: Iterable[Path], max_pixels: int) -> dict[Path, str]:
+    """Why files are no images, of those whose first bytes tell none. No pixel is decoded, so thousands take seconds."""
+    wrong = {}
     for path in paths:
         try:
-            with opened(path):
+            with opened(path, max_pixels):
                 pass
-        except UnidentifiedImageError:
-            wrong.append(f"{path} (no image, or of a kind that Pillow lacks)")
+        except UnidentifiedImageError as error:
+            told = why_unreadable(path, error)
+            wrong[path] = told if "HEIC" in told else "no image, or of a format that is not read"
         except Exception as error:  # decoders raise whatever they like
-            wrong.append(f"{path} ({error})")
+            wrong[path] = str(error)
     return wrong
 
 
@@ -127,7 +137,7 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
         same = _class_names(given, classes, "labels")
         return {photograph.name: same for photograph in photographs}
     listed = _read(Path(given), classes)
-    of_photograph = {p.name: listed.get(p.relative, listed.get(p.path.name)) for p in photographs}
+    of_photograph = {p.name: listed.get(same_name(p.relative), listed.get(same_name(p.path.name))) for p in photographs}
     if absent := [p.relative for p in photographs if of_photograph[p.name] is None]:
         raise ValueError(f"{given}: has no line for {len(absent)} of {len(photographs)} photographs: {_few(absent)}")
     return {name: labels for name, labels in of_photograph.items() if labels is not None}
@@ -139,7 +149,10 @@ def _read(path: Path, classes: list[str]) -> dict[str, list[str]]:
     listed = open_list(path)
     if not {"image", "labels"} <= set(listed.columns):
         raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
-    return {row["image"]: _class_names(row["labels"], classes, f"{path}, line {line}") for line, row in listed.rows()}
+    return {
+        same_name(row.get("image", "")): _class_names(row.get("labels", ""), classes, f"{path}, line {line}")
+        for line, row in listed.rows()
+    }
 
 
 def _class_names(text: str, classes: list[str], where: str) -> list[str]:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from apc.data.masks import palette
+from apc.escaping import in_a_line
 
 INK, PAPER, SOFT = (25, 25, 25), (255, 255, 255), (120, 120, 120)
 LARGEST, SMALLEST = 1600, 480  # pixels of an overlay's longer side: enough for a screen, enough to see something
@@ -30,7 +31,7 @@ def percent(labels: np.ndarray, num_classes: int) -> np.ndarray:
 
 def overlay(photo: np.ndarray, labels: np.ndarray, classes: list[str]) -> Image.Image:
     """The mask over its photograph (H,W,3), regions bordered and named; below, the classes found and their shares."""
-    shares = percent(labels, len(classes))
+    classes, shares = _shown(classes), percent(labels, len(classes))
     longer = max(labels.shape)
     factor = min(1.0, LARGEST / longer) if longer >= SMALLEST else float(-(-SMALLEST // longer))
     size = _scaled(photo, factor)
@@ -84,7 +85,7 @@ def heat_maps(photo: np.ndarray, heat: Tensor, shown: Sequence[int], classes: li
 
     `heat` are the patch branch's pixel probabilities (C,S,S); each title gives the highest one.
     """
-    size = _within(_scaled(photo, 1.0), (400, 400), enlarge=True)
+    classes, size = _shown(classes), _within(_scaled(photo, 1.0), (400, 400), enlarge=True)
     small = Image.fromarray(photo).resize(size, Image.Resampling.BOX)
     grey, text = np.asarray(small.convert("L"), dtype=np.float32)[..., None], _font(15)
     panels = [_titled(small, "photograph", text)]
@@ -102,7 +103,7 @@ def contact_sheet(cells: Sequence[Image.Image]) -> Image.Image:
 
 def sheet_cell(photo: np.ndarray, labels: np.ndarray, classes: list[str], name: str) -> Image.Image:
     """Photograph and overlay side by side; below, its name and the classes found."""
-    box, text, small = (250, 188), _font(14), _font(13)
+    classes, box, text, small = _shown(classes), (250, 188), _font(14), _font(13)
     size = _within(_scaled(photo, 1.0), box, enlarge=True)
     cell = Image.new("RGB", (2 * box[0] + 6, box[1] + 44), PAPER)
     for left, shown in ((0, np.zeros_like(labels)), (size[0] + 6, labels)):
@@ -121,6 +122,11 @@ def sheet_cell(photo: np.ndarray, labels: np.ndarray, classes: list[str], name: 
     if x == 2:
         draw.text((2, box[1] + 24), "no class found", SOFT, small)
     return cell
+
+
+def _shown(classes: list[str]) -> list[str]:
+    """Class names as they are drawn: Pillow measures no text of two lines."""
+    return [in_a_line(name) for name in classes]
 
 
 @cache
@@ -151,8 +157,8 @@ def _within(size: tuple[int, int], box: tuple[int, int], enlarge: bool = False) 
 
 
 def _shortened(name: str, text: ImageFont.FreeTypeFont, width: float) -> str:
-    """A file name that fits; its end says most. Bytes that are no letters become question marks."""
-    name = name.encode("utf-8", "replace").decode()
+    """A file name that fits; its end says most."""
+    name = in_a_line(name)
     if text.getlength(name) <= width:
         return name
     while text.getlength("…" + name) > width:

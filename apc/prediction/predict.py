@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from apc.config import Config
-from apc.data.images import decode
+from apc.data.images import Reading, decode
 from apc.data.masks import mask_image, read_mask
-from apc.files import whole
+from apc.files import write_encoded
 from apc.methods.base import Method
 from apc.models.crf import CRFPool
 from apc.prediction import pictures
@@ -48,6 +48,11 @@ class Job:
     """Side in pixels of the tiles that a larger photograph goes through in; 0 for whole photographs."""
     overlap: int = 64
     """Pixels by which tiles overlap at least."""
+
+    @property
+    def reading(self) -> Reading:
+        """How photographs are read."""
+        return Reading(max_pixels=self.cfg.max_pixels)
 
     def settings(self) -> dict[str, Any]:
         """What the masks depend on, as the folder keeps it; a folder of an earlier version says nothing of tiles."""
@@ -108,7 +113,7 @@ def predict(
         if is_finished(row, photograph, label_words, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
             return _Begun(photograph, lambda: row)
         try:
-            photo = decode(photograph.path)
+            photo = decode(photograph.path, job.reading)
         except ValueError as error:
             broken.append(str(error))
             return _Begun(photograph, lambda: None)
@@ -147,7 +152,7 @@ def predict(
                 tick(1 - first.share)
     summary.write([*rows, *earlier.values()])  # those of earlier commands last
     if "contact_sheet" in job.kinds:
-        _contact_sheets(predicted, job.classes, out)
+        _contact_sheets(predicted, job, out)
     return Predicted(rows, predicted, broken)
 
 
@@ -190,29 +195,28 @@ class _Pictures:
         return in_mask or [max(range(1, len(shares)), key=lambda c: highest[c])]
 
 
-def _contact_sheets(photographs: Sequence[Photograph], classes: list[str], out: Path) -> None:
+def _contact_sheets(photographs: Sequence[Photograph], job: Job, out: Path) -> None:
     """Pages of photographs and overlays; the masks are read back, so that finished photographs are on them too."""
     for old in out.glob("contact_sheet*.png"):
         old.unlink()
     a_page = pictures.SHEET[0] * pictures.SHEET[1]
     starts = range(0, len(photographs), a_page)
     for number, start in enumerate(starts, start=1):
-        cells = [_cell(p, classes, out) for p in photographs[start : start + a_page]]
+        cells = [_cell(p, job, out) for p in photographs[start : start + a_page]]
         name = f"contact_sheet_{number:0{len(str(len(starts)))}}.png" if len(starts) > 1 else "contact_sheet.png"
         _save(pictures.contact_sheet(cells), out / name)
 
 
-def _cell(photograph: Photograph, classes: list[str], out: Path) -> Image.Image:
-    photo = decode(photograph.path)
-    mask = read_mask(file_of(out, "masks", photograph), photo.shape[:2], len(classes))
-    return pictures.sheet_cell(photo, mask, classes, photograph.relative)
+def _cell(photograph: Photograph, job: Job, out: Path) -> Image.Image:
+    photo = decode(photograph.path, job.reading)
+    mask = read_mask(file_of(out, "masks", photograph), photo.shape[:2], len(job.classes), job.reading.max_pixels)
+    return pictures.sheet_cell(photo, mask, job.classes, photograph.relative)
 
 
 def _save(picture: Image.Image, path: Path, **options: Any) -> None:
-    encoded = io.BytesIO()  # of a full disk Pillow's own writers tell less than the system
+    encoded = io.BytesIO()
     picture.save(encoded, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
-    with whole(path) as part:
-        part.write_bytes(encoded.getvalue())
+    write_encoded(path, encoded.getvalue())
 
 
 def classes_found(rows: Iterable[dict[str, Any]], classes: list[str]) -> dict[str, int]:

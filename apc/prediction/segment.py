@@ -15,7 +15,7 @@ from torch import Tensor
 from apc.config import Config
 from apc.data.transforms import as_floats, squash
 from apc.methods.base import Method
-from apc.methods.pixel_labels import AT_ONCE, among, at_size, uses_merge, winner, winning
+from apc.methods.pixel_labels import AT_ONCE, among, at_size, contested, require_numbers, uses_merge, winner
 from apc.models.build import autocast
 from apc.models.crf import CRF, CRFPool, dense_crf
 from apc.prediction.tiles import Shrunk, ahead, blended, spans
@@ -139,16 +139,18 @@ class Segmenter:
         """Probabilities of a tile's pixels after the CRF, and before it, (2C,h,w); without one (C,h,w)."""
         size = part.shape[0], part.shape[1]
         p = at_size(p if present is None else self._among(p, present, size), size)
+        require_numbers(p[0])
         if self.cfg.crf == "none":
             return lambda: p
         seen = _at_most(part, CRF_PIXELS)
-        won = winning(p, winner(p, seen.shape[:2]).labels)
-        shares = won.probabilities / won.probabilities.sum(0).clip(1e-8)
-        refined = pool.call(dense_crf, seen, shares, CRF[self.cfg.crf], here=len(won.classes) == 1)
+        parameters = CRF[self.cfg.crf]
+        classes, contest = contested(p, winner(p, seen.shape[:2]).labels, parameters)
+        shares = contest.probabilities / contest.probabilities.sum(0).clip(1e-8)
+        refined = pool.call(dense_crf, seen, shares, parameters, contest.others, here=len(classes) == 1)
 
         def both() -> Tensor:
             after = torch.zeros_like(p)
-            after[torch.from_numpy(won.classes.astype(np.int64))] = at_size(torch.from_numpy(refined.result()), size)
+            after[torch.from_numpy(classes.astype(np.int64))] = at_size(torch.from_numpy(refined.result()), size)
             return torch.cat([after, p])
 
         return both
@@ -185,26 +187,26 @@ def _refined(
 ) -> Callable[[], tuple[np.ndarray, float, np.ndarray]]:
     """Labels of `size`, confidence and scores after a dense CRF on a photograph, perhaps a smaller one, when the pool
     is through; p are probabilities (C,h,w)."""
-    won = winning(p, winner(p, photo.shape[:2]).labels)
+    classes, contest = contested(p, winner(p, photo.shape[:2]).labels, CRF[crf])
 
     def confidence(chosen: np.ndarray) -> tuple[float, np.ndarray]:
-        probability = np.take_along_axis(won.probabilities, chosen[None].astype(np.int64), 0)[0]
-        return float(probability.mean(dtype=np.float64)), class_scores(won.classes[chosen], probability, len(p))
+        probability = np.take_along_axis(contest.probabilities, chosen[None].astype(np.int64), 0)[0]
+        return float(probability.mean(dtype=np.float64)), class_scores(classes[chosen], probability, len(p))
 
     if photo.shape[:2] == size:
-        done = pool.submit(photo, [won.probabilities], CRF[crf])
+        done = pool.submit(photo, [contest], CRF[crf])
 
         def finished() -> tuple[np.ndarray, float, np.ndarray]:
             chosen = done.result()[0].labels
-            return won.classes[chosen], *confidence(chosen)
+            return classes[chosen], *confidence(chosen)
 
         return finished
-    shares = won.probabilities / won.probabilities.sum(0).clip(1e-8)
-    refined = pool.call(dense_crf, photo, shares, CRF[crf], here=len(won.classes) == 1)
+    shares = contest.probabilities / contest.probabilities.sum(0).clip(1e-8)
+    refined = pool.call(dense_crf, photo, shares, CRF[crf], contest.others, here=len(classes) == 1)
 
     def enlarged() -> tuple[np.ndarray, float, np.ndarray]:
         q = refined.result()
-        return won.classes[_bytes(winner(torch.from_numpy(q), size).labels)], *confidence(q.argmax(0))
+        return classes[_bytes(winner(torch.from_numpy(q), size).labels)], *confidence(q.argmax(0))
 
     return enlarged
 

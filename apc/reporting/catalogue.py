@@ -77,7 +77,9 @@ def _imported(name: str) -> ModuleType | None:
     """A half-written script must not cost the page of the others, which may have trained for hours."""
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:  # whatever a script may raise, and a sys.exit
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever a script may raise, sys.exit too
         path = f"{name.replace('.', '/')}.py"
         warnings.warn(f"{path} is left out: {type(error).__name__}: {error}", stacklevel=2)
         return None

@@ -135,6 +135,8 @@ class TableEntry(PageEntry):
     """The paper's row that a run stands beside, where it is not that of the run's label."""
     search: bool = False
     """Shown as a search: its history, its knobs and its ten best settings."""
+    choosers: bool = False
+    """Whether its settings show what may be chosen by; see apc/reporting/searches/choosers.py."""
     staged: bool = False
     """Shown as the two stages of the search for lambda1 and lambda2."""
     compares: tuple[str, ...] = ()

@@ -113,6 +113,12 @@ class RunFolder:
         return self.path / "confusion.npz"
 
     @property
+    def ballots(self) -> Path:
+        """Small label maps of the validation images, (n,s,s): `decoder`, and `patch`, restricted by the image labels.
+        The runs of a search vote with them (apc/search/vote.py). Written before the row."""
+        return self.path / "ballots.npz"
+
+    @property
     def error(self) -> Path:
         """Why the run failed: a line, and behind it the traceback. Written by the worker or, of a process that was
         lost, by the driver; removed when the run starts again."""

@@ -98,6 +98,7 @@ def run_id(config: dict[str, Any], data: str, weights: str) -> str:
 def mended(config: dict[str, Any]) -> list[str]:
     """What of a config's training or scoring was mended since RECIPE_VERSION; an older run of it is none of it now."""
     since = {
+        "all classes count in IRN's rule": config["crf"] == "irn",
         "the segmentation loss is a mean over all parts and processes": (
             config["method"] == "apc" and config["pseudo_threshold"] > 0 and config["lambda1"] > 0
         ),

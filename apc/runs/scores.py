@@ -228,6 +228,12 @@ SCORES = {
     "pooled_ce": _label_score("cross-entropy of these scores with the image labels", lower_is_better=True),
     "erasure": _label_score("how far the scores of a photograph's classes fall where the decoder's objects are erased"),
     "entropy": _label_score("entropy of the decoder's pixels, of the most there can be", lower_is_better=True),
+    "vote": Score(
+        "without masks: mIoU of the decoder with what the other settings' patch masks vote, weighted by label_rule; of "
+        "a search, not of a run",
+        in_rows=False,
+        needs_masks=False,
+    ),
     "mean_k": Score(
         "patches that Algorithm 1 takes for a class present in the image, or would take in a row of another pooling; "
         "of the trained model, on the first 128 validation images",
@@ -312,7 +318,8 @@ def scores_of(cfg: Config) -> list[str]:
     """Scores in percent that a run of this config will have, if its validation images have masks."""
     own = [p.name for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
     test = ["test_miou"] if cfg.dataset == "pocket" else []
-    label_scores = [name for name in LABEL_SCORES if cfg.crf != "none" or "crf" not in name]
+    own_labels = [name for name in LABEL_SCORES if SCORES[name].in_rows]
+    label_scores = [name for name in own_labels if cfg.crf != "none" or "crf" not in name]
     return [*own, "tune_miou", "held_miou", "precision", "recall", *test, *label_scores]
 
 

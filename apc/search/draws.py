@@ -1,6 +1,7 @@
 """Settings drawn of a define-by-run space to look at it: whether it fits Config, and what it is."""
 
 import traceback
+import warnings
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -62,11 +63,17 @@ def samples(draw: Draw, base: Config, source: str) -> list[Sample]:
 def sample(draw: Draw, trial: "optuna.Trial", base: Config, source: str) -> Sample:
     """One setting as the trial's sampler has it; ValueError as `draws`."""
     try:
-        values = draw(trial)
-    except (Exception, SystemExit) as error:  # whatever the function of a space does
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Inconsistent parameter values")  # a setting proposed twice
+            values = draw(trial)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the function of a space does, sys.exit too
         raise ValueError(f"{source}{line_in(source, error)}: space(trial) fails ({in_a_line(error)})") from None
     if not is_setting(values):
         raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
+    if "seed" in values:
+        raise ValueError(f"{source}: seed is no knob; --seeds says which are run")
     fits(values, base, source)
     return Sample(values, {name: repr(kind) for name, kind in trial.distributions.items()})
 

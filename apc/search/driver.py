@@ -226,7 +226,7 @@ def tuner(searcher: JobSearcher, resources: Resources, trackers: list[Any], chec
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             callbacks=[
-                callbacks.Watch(searcher.view, searcher, lambda: fit(resources), check),
+                callbacks.Watch(searcher.view, searcher, lambda: (searcher.settle(), fit(resources)), check),
                 *trackers,
             ],
         ),

@@ -61,6 +61,8 @@ def _fill(study: optuna.Study, definition: StudyDefinition, warm: list[FrozenTri
 
 def _check_same(path: Path, study: optuna.Study, base: Config, settings: dict[str, Any]) -> None:
     """A study goes on only with the settings it was begun with: its trials would not be comparable."""
+    if not isinstance(study.user_attrs["settings"], dict) or "identity" not in study.user_attrs:
+        raise _damaged(path, "what the study was begun with is missing")
     changed = changes(study.user_attrs["settings"], settings)
     if not changed and study.user_attrs["identity"] != identity(base):
         changed = ["the contents of the data or the weights"]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from apc.config import from_dict
+from apc.escaping import short
 from apc.runs.rows import Row, score
 from apc.search.spaces import MOST_RUNS
 
@@ -158,8 +159,10 @@ class Sweep:
     def __post_init__(self) -> None:
         for value in self.coarse:
             from_dict({**self.held, self.knob: value}, source=f"sweep of {self.knob}")
-        if list(self.coarse) != sorted(set(self.coarse)):
+        if not self.coarse or list(self.coarse) != sorted(set(self.coarse)):
             raise ValueError(f"sweep of {self.knob}: coarse is {self.coarse}; it must rise")
+        if not isinstance(self.refine, int) or not 0 <= self.refine <= 100:
+            raise ValueError(f"sweep of {self.knob}: refine is {short(self.refine)}; it must lie between 0 and 100")
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,10 @@ class Staged:
     sweeps: tuple[Sweep, ...]
     always: tuple[dict[str, Any], ...] = ()
     metric: str = "miou"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sweeps, tuple) or not all(isinstance(sweep, Sweep) for sweep in self.sweeps):
+            raise ValueError(f"stages of {short(self.sweeps)}: give a tuple of Sweep")
 
     @property
     def knobs(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from apc.runs.folder import RunsFolder
 from apc.search import cluster_nodes, local_ray, worker
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import to_stderr
-from apc.search.lifeline import CLUSTERS, OURS, Doors, Lifeline, lifeline
+from apc.search.lifeline import CLUSTERS, OURS, Doors, Lifeline
 
 worker.pin_environment()  # before ray is imported
 
@@ -147,8 +147,12 @@ def session(
         told(f"Ray has died: {door} does not answer any more")
 
     if ray.is_initialized():
-        with lifeline(_doors(), CLUSTERS, lost) as line:
+        line = Lifeline(_doors(), CLUSTERS, lost)
+        try:
             yield line
+        finally:
+            line.cut()
+            line.let_go()
         return
     address = resources.address or "local"
     options = _options(resources)
@@ -162,13 +166,18 @@ def session(
         except Exception as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"--address {address}: the cluster cannot be joined ({reason})") from None
+    line = None
     try:
+        line = Lifeline(_doors(), OURS if address == "local" else CLUSTERS, lost)
         if same_versions and address != "local":
             require_same_versions()
-        with lifeline(_doors(), OURS if address == "local" else CLUSTERS, lost) as line:
-            yield line
+        yield line
     finally:
+        if line:
+            line.cut()
         ray.shutdown()
+        if line:
+            line.let_go()
 
 
 def _doors() -> Doors:

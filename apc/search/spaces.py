@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -139,6 +140,8 @@ def check(space: Space, source: str) -> None:
     if strange := [name for name in space if not isinstance(name, str)]:
         raise ValueError(f"{source}: SPACE has the key {short(strange[0])}; a key is the name of a field")
     fields_of(space, source)
+    if "seed" in space:
+        raise ValueError(f"{source}: seed is no knob; --seeds says which are run")
     for name, knob in space.items():
         _check_knob(knob, f"{source}: {name}")
     for at, (name, knob) in enumerate(space.items()):
@@ -159,17 +162,27 @@ def _check_knob(knob: Any, place: str) -> None:
     if isinstance(knob, Choice):
         if not isinstance(knob.values, list | tuple):
             raise ValueError(f"{place} has the values {short(knob.values)}; Choice takes a tuple")
+        for value in knob.values:
+            if not isinstance(value, str | int | float | None):
+                instead = "a study keeps texts, numbers, true and false: write a function space(trial) or a PLAN"
+                raise ValueError(f"{place} has the value {short(value)}; {instead}")
+        if len(set(knob.values)) < len(knob.values):
+            raise ValueError(f"{place} has a value twice: {short(knob.values)}")
     else:
         numbers = {"low": knob.low, "high": knob.high} | ({"step": knob.step} if isinstance(knob, Real) else {})
         for end, value in numbers.items():
             if value is not None and not _is_number(value, int if isinstance(knob, Whole) else float):
                 kind = "a whole number" if isinstance(knob, Whole) else "a finite number"
                 raise ValueError(f"{place} has {end} {short(value)}; it must be {kind}")
+        if not isinstance(knob.log, bool):
+            raise ValueError(f"{place} has log {short(knob.log)}; it must be True or False")
         if knob.low is None or knob.high is None:
             raise ValueError(f"{place} runs from {knob.low} to {knob.high}; both ends must be numbers")
     if not isinstance(knob.when, Mapping):
         raise ValueError(f"{place} has when {short(knob.when)}; it must be a mapping from knobs above to values")
     for other, wanted in knob.when.items():
+        if not isinstance(other, str):
+            raise ValueError(f"{place} depends on {short(other)}; give the name of a knob above")
         if not isinstance(wanted, list | tuple) and not (isinstance(wanted, Above) and _is_number(wanted.low, float)):
             raise ValueError(f"{place} depends on {other} = {short(wanted)}; give a tuple of values, or Above(number)")
 
@@ -192,6 +205,11 @@ def _ends(knob: Real | Whole | Choice, place: str) -> Sequence[Any]:
         raise ValueError(f"{place} starts at {knob.low:g}; a logarithmic scale must start above 0")
     if isinstance(knob, Real) and knob.step is not None and (knob.step <= 0 or knob.log):
         raise ValueError(f"{place} has step {knob.step:g}; a step is above 0 and without log")
+    if isinstance(knob, Real) and knob.step is not None:
+        width, step = Decimal(str(knob.high)) - Decimal(str(knob.low)), Decimal(str(knob.step))
+        if width / step > MOST_RUNS or width % step:
+            between = f"{knob.low:g} to {knob.high:g}"
+            raise ValueError(f"{place} has step {knob.step:g}, which does not divide {between} into whole steps")
     return (knob.low, knob.high)
 
 
@@ -218,6 +236,16 @@ def fits(values: Mapping[str, Any], base: Config, source: str) -> None:
         from_dict(values, base)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
+
+
+def check_first(values: Mapping[str, Any], space: Space, source: str) -> None:
+    """ValueError where a setting of FIRST is none of the space."""
+    for name, value in values.items():
+        if name not in space:
+            raise ValueError(f"{source}: FIRST has {name}, which is no knob of SPACE; it has {', '.join(space)}")
+        knob = space[name]  # a number may lie outside its range, as the paper's setting does where a range is narrowed
+        if isinstance(knob, Choice) and value not in knob.values:
+            raise ValueError(f"{source}: FIRST has {name} {short(value)}, which is none of its values")
 
 
 def holds(when: When, values: Mapping[str, Any]) -> bool:

@@ -40,7 +40,7 @@ class Pace(NamedTuple):
     """Variance of one run, on the logarithmic scale."""
     drift: float
     """Variance from one run to the next."""
-    count: float
+    runs: float
     """How many runs the mean counts for."""
 
 
@@ -91,7 +91,7 @@ def _makespan(running: Sequence[float], waiting: int, slots: int) -> float:
 def _deviation(pace: Pace, runs: float) -> float:
     """Standard deviation of the logarithm of what `runs` further runs take."""
     runs = max(runs, 0.3)
-    own = pace.spread / runs + pace.spread / pace.count
+    own = pace.spread / runs + pace.spread / pace.runs
     return math.sqrt(own + UNKNOWN**2 + pace.drift * min(runs, MOST_DRIFT) / 3)
 
 

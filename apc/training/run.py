@@ -1,6 +1,7 @@
 """One run, from a config to its row: its identity, what it needs, training, scoring, the files it leaves."""
 
 import fcntl
+import io
 import math
 import os
 import shutil
@@ -17,13 +18,14 @@ import torch.distributed as dist
 
 from apc import data
 from apc.config import Config, to_dict, without_paths
-from apc.data import Split
+from apc.data import Split, agreement
+from apc.data.preparing import left_out
 from apc.data.transforms import as_floats
 from apc.devices import processes
-from apc.evaluation.label_scores import AfterCRF, label_scores
+from apc.evaluation.label_scores import AfterCRF, gather
 from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
 from apc.evaluation.scoring import Scoring
-from apc.files import whole
+from apc.files import write_encoded
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
@@ -60,11 +62,11 @@ def run(
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
     """
-    name = name or identity(cfg)
+    asked_by_a_person, name = not name, name or identity(cfg)  # a search knows the name, and has told
     if stored := load_run(runs, name, to_dict(cfg)):
         return stored
     commit()  # remembered now: the working tree may change while this trains
-    prepared = prepare(cfg)
+    prepared = prepare(cfg, tell=asked_by_a_person)
     _require_unchanged(cfg, name)
     folder = runs / name
     with _alone(folder):
@@ -82,10 +84,10 @@ def run(
             classes=prepared.val.classes,
             curve=trained.curve,
             per_class={protocol: _per_class(sums.total) for protocol, sums in scores.counts.items()},
-            stamp=_stamp(cfg, trained, scores.images, device, by),
+            stamp=_stamp(cfg, prepared, trained, scores.images, device, by),
         )
         if processes()[0] == 0:
-            _write(folder, cfg, prepared, row, scores.counts, by)
+            _write(folder, cfg, prepared, row, scores)
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
@@ -97,17 +99,19 @@ def _require_unchanged(cfg: Config, name: str) -> None:
         raise ValueError(f"{cfg.root or cfg.weights}: changed while run {name} was under way; give the command again")
 
 
-def prepare(cfg: Config) -> Prepared:
+def prepare(cfg: Config, *, tell: bool = False) -> Prepared:
     """Untrained method, training and validation split; ValueError for whatever of them the config cannot have.
 
     Images and validation masks that nothing has read before are read here, so that a broken one is named before hours
-    are spent; of VOC and COCO `apc data prepare` has read all.
+    are spent; of VOC and COCO `apc data prepare` has read all. Masks are held against the image labels; where a score
+    would be wrong, that is refused, and what else differs is told, if `tell` says so.
     """
     if cfg.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
         raise ValueError(f"compile is True; it needs a C++ compiler, and there is no {compiler} (CXX names another)")
     train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
-    for i in range(0 if val.verified else len(val)):
-        val.mask(i)
+    notes = [*left_out([*train_split.skipped, *val.skipped]), *agreement.require_scorable(val, cfg)]
+    if tell:
+        agreement.tell(notes)
     _set_deterministic(cfg.deterministic)
     torch.manual_seed(cfg.seed)
     return Prepared(build(cfg, len(val.classes)), train_split, val)
@@ -122,10 +126,22 @@ def _set_deterministic(wanted: bool) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # 8 % of a small step
 
 
-def preflight(cfg: Config) -> bool:
-    """Read and build all that a run needs, train nothing; ValueError as `prepare`. Whether any image can be scored."""
-    val = prepare(cfg).val
-    return any(val.mask(i) is not None for i in range(len(val)))
+class Found(NamedTuple):
+    """What a run finds before it trains."""
+
+    scored: bool
+    """Whether any validation image has a mask."""
+    images: dict[str, int]
+    """Images of each split."""
+
+
+def preflight(cfg: Config) -> Found:
+    """Read and build all that a run needs, train nothing; ValueError as `prepare`."""
+    _, train_split, val = prepare(cfg, tell=True)
+    images = {"train": len(train_split), "val": len(val)}
+    if data.has_test(cfg):
+        images["test"] = len(data.load(cfg, "test"))
+    return Found(any(val.mask(i) is not None for i in range(len(val))), images)
 
 
 @contextmanager
@@ -152,6 +168,8 @@ class _Scores(NamedTuple):
     """Scores in percent by name, and what the method selects by itself."""
     counts: dict[str, Counts]
     """What the validation photographs scored under each protocol."""
+    ballots: dict[str, np.ndarray]
+    """Small label maps of the validation photographs."""
     images: dict[str, int]
     """Images of each split."""
     seconds: float
@@ -169,9 +187,10 @@ def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
         test = data.load(cfg, "test")
         metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, Scoring(scoring.device))["miou"].total)
         images["test"] = len(test)
-    metrics |= label_scores(method, val, cfg, scoring) | (after_crf.scores() if after_crf else {})
+    evidence = gather(method, val, cfg, scoring)
+    metrics |= evidence.scores() | (after_crf.scores() if after_crf else {})
     metrics |= _choices(method, val, scoring.device)
-    return _Scores(metrics, counts, images, time.perf_counter() - start)
+    return _Scores(metrics, counts, evidence.ballots, images, time.perf_counter() - start)
 
 
 def _per_class(total: np.ndarray) -> list[float | None]:
@@ -179,13 +198,17 @@ def _per_class(total: np.ndarray) -> list[float | None]:
     return [None if math.isnan(value) else round(value, 4) for value in iou(total)]
 
 
-def _stamp(cfg: Config, trained: Trained, images: dict[str, int], device: str, by: str) -> dict[str, Any]:
+def _stamp(
+    cfg: Config, prepared: Prepared, trained: Trained, images: dict[str, int], device: str, by: str
+) -> dict[str, Any]:
     """Where the numbers come from: data, weights, machine; and by what `best/` is, where that is not miou."""
     return stamp(
         data=data.fingerprint(cfg),
         weights=weights.fingerprint(cfg),
         weights_name=Path(cfg.weights).name,
         weights_contents=weights.contents(cfg),
+        mean=prepared.method.encoder.mean.flatten().tolist(),
+        std=prepared.method.encoder.std.flatten().tolist(),
         device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
         threads=torch.get_num_threads(),
         processes=processes()[1],
@@ -198,14 +221,20 @@ def _stamp(cfg: Config, trained: Trained, images: dict[str, int], device: str, b
     )
 
 
-def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, counts: dict[str, Counts], by: str) -> None:
-    """The files of a finished run: tallies, confusion matrices, model, row."""
-    tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in counts.items()}
-    matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in counts.items()}
-    run_folder = RunFolder(folder)
-    for path, arrays in ((run_folder.tallies, tallies), (run_folder.confusion, matrices)):
-        with whole(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, **arrays)
+def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Scores) -> None:
+    """The files of a finished run: tallies, confusion matrices, ballots, model, row."""
+    tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in scores.counts.items()}
+    matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in scores.counts.items()}
+    run_folder, by = RunFolder(folder), row.stamp.get("best_by", "miou")
+    ballots: dict[str, Any] = dict(scores.ballots)
+    for path, arrays in (
+        (run_folder.tallies, tallies),
+        (run_folder.confusion, matrices),
+        (run_folder.ballots, ballots),
+    ):
+        encoded = io.BytesIO()
+        np.savez_compressed(encoded, **arrays)
+        write_encoded(path, encoded.getvalue())
     save_model(folder, prepared.method, cfg, prepared.val.classes)
     if by in row.metrics and not any(beats(line, [row.metrics], by) for line in row.curve):
         shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model
@@ -226,4 +255,5 @@ def _choices(method: Method, split: Split, device: str) -> dict[str, float]:
 
     for numbers in torch.arange(len(split))[:128].split(32):
         chosen.append(method.choices(map(shown, numbers.split(group))))
-    return {name: float(np.mean([choice[name] for choice in chosen])) for name in chosen[0]}
+    chosen = [choice for choice in chosen if choice]  # none of a batch whose images all show nothing
+    return {name: float(np.mean([choice[name] for choice in chosen])) for name in chosen[0]} if chosen else {}

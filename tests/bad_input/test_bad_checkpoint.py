@@ -23,6 +23,14 @@ VERBS = ("eval", "predict", "export")
 CLASSES = ["background", "red", "blue"]
 
 
+@pytest.mark.parametrize("verb", ["eval", "predict"])
+def test_weights_that_are_numbers_and_make_none(verb: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    state = load_file(run / "model.safetensors")
+    save_file({name: 1e37 * t if "decoder" in name else t for name, t in state.items()}, run / "model.safetensors")
+    refused(words(verb, run), capsys, "the model's probabilities are no numbers (NaN)", "train it again")
+    assert [path.name for path in (run.parent.parent / "out").rglob("*.png")] == []
+
+
 @pytest.fixture
 def run(photographs: Path) -> Path:
     """A finished run of an untrained model, in a folder of its own."""

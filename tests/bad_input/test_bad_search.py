@@ -116,6 +116,7 @@ def test_locks_that_a_killed_driver_left_stop_nobody(tmp_path: Path) -> None:
         study.study.set_user_attr("written", True)  # at once; Optuna alone would wait for half a minute
 
 
+OWN_PLAN = "class Plan:\n    knobs, max_points = ('theta',), 3\n    def next(self, done):\n        "
 BROKEN: dict[str, tuple[str, list[str]]] = {
     "an unknown knob": ("SPACE = {'lamda1': Real(0.0, 1.0)}", ["no field 'lamda1'", "did you mean lambda1"]),
     "an unknown choice": ("SPACE = {'pooling': Choice(('max', 'topk'))}", ["'topk'", "did you mean top_k"]),
@@ -178,6 +179,72 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         ["FIRST must be a tuple of settings"],
     ),
     "a FIRST of numbers": ("SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = (0.5,)", ["FIRST must be a tuple of settings"]),
+    "a plan that fails": (
+        "PLAN = lambda base: 1 / 0",
+        [".py, line 3: PLAN fails (ZeroDivisionError"],
+    ),
+    "a plan of no points": ("PLAN = grid({'theta': []})", ["PLAN has no points"]),
+    "a plan of its own that fails": (
+        f"{OWN_PLAN}raise KeyError\nPLAN = Plan()",
+        [".py, line 6: PLAN fails (KeyError: )"],
+    ),
+    "a plan of its own that proposes numbers": (
+        f"{OWN_PLAN}return [1]\nPLAN = Plan()",
+        ["PLAN is Plan; it must be points, a grid or stages"],
+    ),
+    "stages that are a number": (
+        "from apc.search.plans import Staged\nPLAN = Staged(3)",
+        ["stages of 3: give a tuple of"],
+    ),
+    "stages without end": (
+        "from apc.search.plans import Staged, Sweep\nPLAN = Staged((Sweep(knob='k', coarse=(1, 2), refine=10**9),))",
+        ["sweep of k: refine is 1000000000; it must lie between 0 and 100"],
+    ),
+    "a plan of seeds": ("PLAN = grid({'seed': [0, 1]})", ["seed is no knob; --seeds says which are run"]),
+    "a knob that is the seed": ("SPACE = {'seed': Whole(0, 3)}", ["seed is no knob; --seeds says which are run"]),
+    "a function that gives the seed": (
+        "def space(t):\n    return {'seed': t.suggest_int('seed', 0, 3)}",
+        ["seed is no knob; --seeds says which are run"],
+    ),
+    "a BaseException": (
+        "class Own(BaseException): pass\nraise Own('a')",
+        ["line 4: cannot be", "Own: a"],
+    ),
+    "a function that suggests nothing": ("def space(t):\n    return {'theta': 0.5}", ["space(trial) suggests nothing"]),
+    "a setting proposed twice, from two ranges": (
+        "def space(t):\n    t.suggest_float('theta', 0, 1)\n    return {'theta': t.suggest_float('theta', 0.5, 1)}",
+        [".py, line 5: space(trial) fails (RuntimeWarning: Inconsistent parameter values", '"theta"'],
+    ),
+    "a choice of tuples": (
+        "SPACE = {'decoder_blocks': Choice(((1, 2), (1, 3)))}",
+        ["has the value (1, 2); a study"],
+    ),
+    "a choice with a value twice": ("SPACE = {'k': Choice((3, 4, 3))}", ["k has a value twice: (3, 4, 3)"]),
+    "a condition on a number": (
+        "SPACE = {'pooling': Choice(('max', 'top_k')), 'k': Whole(2, 5, when={1: ('max',)})}",
+        ["k depends on 1; give the name of a knob above"],
+    ),
+    "a step that does not divide it": (
+        "SPACE = {'theta': Real(0.1, 0.9, step=0.3)}",
+        ["theta has step 0.3, which"],
+    ),
+    "a step without end": ("SPACE = {'theta': Real(0.1, 0.9, step=1e-300)}", ["theta has step 1e-300, which does not"]),
+    "a logarithm that is a text": (
+        "SPACE = {'theta': Real(0.1, 0.9, log='x')}",
+        ["theta has log 'x'; it must"],
+    ),
+    "a FIRST of another knob": (
+        "SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = ({'k': 3},)",
+        ["FIRST has k, which is no knob of SPACE; it has theta"],
+    ),
+    "a FIRST that is none of the values": (
+        "SPACE = {'pooling': Choice(('max', 'top_k'))}\nFIRST = ({'pooling': 'average'},)",
+        ["FIRST has pooling 'average', which is none of its values"],
+    ),
+    "a setting twice in FIRST": (
+        "SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = ({'theta': 0.5}, {'theta': 0.5})",
+        ["FIRST has a setting twice"],
+    ),
     "a plan without end": (
         "PLAN = grid({'theta': range(2000), 'k': range(2000)})",
         [".py, line 3", "grid of theta, k: it has 4,000,000 points, and 1,000,000 are the most"],

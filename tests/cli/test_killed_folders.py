@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import pytest
 from faults import killed_at, tree, without_room_at
 from refusal import flags
@@ -15,10 +16,18 @@ from report_rows import pooling_rows
 from trees import make_coco, make_voc
 
 from apc.cli.main import main
+from apc.config import pocket
+from apc.data.voc import CLASSES
+from apc.evaluation.scoring import LabelMap
+from apc.evaluation.voc_submission import submission
+from apc.experiment.outputs import write_best, write_images, write_rows, write_trials
+from apc.files import sweep
 from apc.folders import UNFINISHED
 from apc.methods.checkpoint import load_model, save_model
-from apc.runs.folder import save_run
+from apc.runs.folder import RunFolder, save_run
 from apc.runs.rows import Row, save_rows
+from apc.runs.scores import parse
+from apc.search.plans import Point
 
 
 def finished_run(where: Path, model: Path) -> Path:
@@ -65,6 +74,41 @@ def command(verb: str, tmp_path: Path, photographs: Path, model: Path) -> tuple[
 
 MOMENTS = {"draw": 1, "voc": 3, "coco": 3, "cache": 1, "export": 1, "predict": 3, "report": 20, "train": 5}
 """Of every verb how many changes lie between the moments that are tried."""
+
+
+def experiments_files(made: Path) -> None:
+    """What an experiment leaves beside its page."""
+    rows = pooling_rows(seeds=1)
+    result = [(Point(row.row, {"pooling": row.row}), [row]) for row in rows]
+    path, runs = made / "results" / "x" / "pocket.jsonl", made / "runs"
+    run = RunFolder(runs / rows[0].run)
+    run.path.mkdir(parents=True, exist_ok=True)
+    np.savez(run.tallies, miou=np.ones((2, 3, 2), np.int64))
+    write_rows(path, "x", result, [], "miou")
+    write_images(path.with_suffix(".images.npz"), runs, rows)
+    write_trials(path, result, ["pooling"])
+    write_best(path.with_suffix(".best.toml"), result[0][0], pocket(), "best")
+
+
+def submitted(made: Path) -> None:
+    """Masks for the VOC server."""
+    with submission(made, ["2008_000001.jpg"], CLASSES) as keep:
+        keep(LabelMap(0, parse("miou"), np.zeros((3, 4), np.uint8)))
+
+
+@pytest.mark.parametrize("work", [experiments_files, submitted])
+def test_killed_at_any_moment_the_same_files_are_written_again(tmp_path: Path, work: Callable[[Path], None]) -> None:
+    made, n = tmp_path / "made", 1
+    work(made)
+    whole = without_times(made)
+    shutil.rmtree(made)
+    while killed_at(n, made, lambda: work(made)):
+        work(made)
+        sweep(made, below=True)  # as the report does
+        assert without_times(made) == whole, f"killed at change {n}"
+        shutil.rmtree(made)
+        n += 1
+    assert n > 10
 
 
 @pytest.mark.parametrize("verb", MOMENTS)
@@ -118,7 +162,7 @@ def started_over(made: Path) -> Callable[[], None]:
 
 def without_times(made: Path) -> dict[str, bytes]:
     """Every file of a folder, but for what tells of seconds and of the moment."""
-    timed = ("prediction.json", "row.json", "curve.jsonl")
+    timed = ("prediction.json", "row.json", "curve.jsonl", "comp6_test_cls.tar.gz")
     return {name: b"" if Path(name).name in timed else content for name, content in tree(made).items()}
 
 

@@ -89,7 +89,7 @@ def test_a_stale_or_damaged_cache_is_refused_and_built_anew(photographs: Path, c
 
 
 def test_an_interrupted_cache_leaves_nothing(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(path: Path) -> np.ndarray:
+    def interrupted(*given: object) -> np.ndarray:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cache, "decode", interrupted)

@@ -41,3 +41,24 @@ def test_check_names_the_first_ten_of_many_and_finds_damaged_caches(
     said = capsys.readouterr()
     assert said.out.count("cannot be decoded") == 10
     assert "12 things are wrong with the data; the first 10 are named above" in said.err
+
+
+def test_caches_of_lists_whose_names_begin_alike_are_told_apart(
+    photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (photographs / "train.csv").read_text().splitlines()
+    (photographs / "train-40.csv").write_text("\n".join(lines[:4]) + "\n")
+    built = {
+        name: cache.build(data.files("folder", str(photographs), name), 48) for name in ("train.csv", "train-40.csv")
+    }
+    assert [path.name for path in built.values()] == ["train-48.npy", "train-40-48.npy"]
+    (built["train.csv"].parent / "train-old.npy").write_text("somebody's")
+    words = ["data", "check", "folder", "--root", str(photographs), "--lists"]
+    assert main([*words, "train.csv", "train-40.csv"]) == 0
+    kept = np.lib.format.open_memmap(built["train-40.csv"], mode="r+")
+    kept[1] ^= 255
+    kept.flush()
+    assert main([*words, "train.csv"]) == 0
+    capsys.readouterr()
+    assert main([*words, "train.csv", "train-40.csv"]) == 2
+    assert capsys.readouterr().err.count("train-40-48.npy") == 1

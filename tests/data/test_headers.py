@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -63,9 +64,9 @@ def test_no_reader_takes_memory_for_a_header_that_announces_gigabytes_and_stderr
             assert f"its header says {says} megapixels, and at most 179 are read; save it smaller" in sentence
 
 
-def test_a_header_inside_another_is_looked_at_too(tmp_path: Path) -> None:
+def test_a_format_that_holds_a_header_inside_another_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "a.ico").write_bytes(ico())
-    with pytest.raises(ValueError, match=r"a\.ico: the image cannot be decoded \(its header says 4290 megapixels"):
+    with pytest.raises(ValueError, match=r"a\.ico: the image cannot be decoded \(of none of the formats that are"):
         decode(tmp_path / "a.ico")
 
 
@@ -106,7 +107,8 @@ def test_decoders_write_nothing_to_the_terminal(tmp_path: Path, capfd: pytest.Ca
     for _ in range(2):
         decode_jpeg(data)
         assert "Corrupt JPEG data" in capfd.readouterr().err  # C's stderr is as it was
-        assert decode(path).shape == (64, 64, 3)
+        with pytest.raises(ValueError, match="its picture ends before its last rows"):
+            decode(path)
         assert capfd.readouterr().err == ""
         with opened(path):
             print("ours", file=sys.stderr)
@@ -146,7 +148,8 @@ def test_a_cut_jpeg_is_told_without_decoding_as_with_it(tmp_path: Path, progress
     for length in range(20, len(whole) - 1, 41):
         (tmp_path / "a.jpg").write_bytes(whole[:length] + end)
         told.append(refused(decode))
-        assert refused(require_whole) == told[-1], length
+        only_decoding_tells = told[-1] and end == b"\xff\xd9" and not progressive
+        assert refused(require_whole) == told[-1] or only_decoding_tells, length
     assert all(told) if end == b"" else any(told)
 
 
@@ -155,3 +158,14 @@ def test_a_mask_that_announces_gigabytes_is_made_of_nothing(tmp_path: Path) -> N
     assert made_of(tmp_path / "a.png") == ""
     with pytest.raises(ValueError, match=r"a\.png: the mask cannot be decoded \(its header says 4290 megapixels"):
         read_mask(tmp_path / "a.png", (16, 16), 2)
+
+
+def test_what_pillow_logs_reaches_no_handler_of_ours() -> None:
+    heard = io.StringIO()
+    ours = logging.StreamHandler(heard)
+    logging.getLogger().addHandler(ours)  # as experiments have one
+    try:
+        logging.getLogger("PIL.TiffImagePlugin").error("more samples per pixel than can be decoded")
+    finally:
+        logging.getLogger().removeHandler(ours)
+    assert heard.getvalue() == ""

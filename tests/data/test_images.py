@@ -1,12 +1,17 @@
 """Photographs of any kind: their pixels, their size, and whether they are whole."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from exif import tagged
+from PIL import Image, UnidentifiedImageError
+from predictions import picture
 
-from apc.data.images import decode, require_whole, size_of
+from apc.data.images import Reading, decode, require_whole, size_of, why_unreadable
+from apc.data.masks import read_mask
+from apc.prediction.photographs import gather
 
 
 def test_exif_orientation_is_honoured_for_image_and_size(tmp_path: Path) -> None:
@@ -76,3 +81,91 @@ def test_an_image_that_is_cut_is_found_from_its_end(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:1000])
         with pytest.raises(ValueError, match="cannot be decoded"):
             require_whole(tmp_path / name)
+
+
+def closed_early(jpeg: bytes, share: float) -> bytes:
+    """A JPEG that is cut inside its last scan and closed as if it were whole."""
+    scan = jpeg.rfind(b"\xff\xda") + 14
+    return jpeg[: scan + int(share * (len(jpeg) - scan))] + b"\xff\xd9"
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "restarting after three blocks": {"restart_marker_blocks": 3},
+    "grey": {"mode": "L"},
+    "cmyk": {"mode": "CMYK"},
+    "turned": {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"},
+    "progressive": {"progressive": True},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_jpeg_that_is_cut_and_closed_is_found_whatever_its_kind(tmp_path: Path, kind: str) -> None:
+    options = dict(KINDS[kind])
+    photo, path = picture(120, 161).convert(options.pop("mode", "RGB")), tmp_path / "a.jpg"
+    photo.save(path, **options)
+    whole = path.read_bytes()
+    require_whole(path)
+    assert decode(path).shape == ((161, 120, 3) if kind == "turned" else (120, 161, 3))
+    for share in (0.01, 0.3, 0.6, 0.9):
+        path.write_bytes(closed_early(whole, share))
+        with pytest.raises(ValueError, match=r"a\.jpg: the image cannot be decoded \(its picture ends before"):
+            decode(path)
+
+
+def test_a_photograph_with_grey_corners_is_whole(tmp_path: Path) -> None:
+    for colour in ((128, 128, 128), (64, 64, 64)):
+        Image.new("RGB", (40, 30), colour).save(tmp_path / "a.jpg", quality=95)
+        assert decode(tmp_path / "a.jpg").shape == (30, 40, 3)
+        (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes() + b"more of a phone's")
+        assert decode(tmp_path / "a.jpg").shape == (30, 40, 3)
+
+
+def test_formats_that_start_another_program_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*words: Any, **more: Any) -> None:
+        raise AssertionError(f"{words} is started")
+
+    monkeypatch.setattr("subprocess.Popen", started)
+    picture(20, 30).save(tmp_path / "a.eps")
+    for name in ("a.jpg", "a.png"):
+        (tmp_path / name).write_bytes((tmp_path / "a.eps").read_bytes())
+        for read in (decode, require_whole, size_of, lambda path: read_mask(path, (20, 30), 2)):
+            with pytest.raises(ValueError, match=rf"{name}: the (image|mask) cannot be decoded"):
+                read(tmp_path / name)
+    with pytest.raises(ValueError, match=r"a\.jpg \(no image, or of a format that is not read\)"):
+        gather([tmp_path / "a.jpg"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif"])
+def test_what_is_read_as_it_is_stored_is_not_turned(tmp_path: Path, suffix: str, orientation: int) -> None:
+    stored = Reading(turned=False)
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    path, exif = tmp_path / f"a.{suffix}", Image.Exif()
+    Image.fromarray(pixels).save(path)
+    before = decode(path)
+    if suffix == "jpg":
+        tagged(path, orientation)
+    else:
+        exif[0x0112] = orientation
+        Image.fromarray(pixels).save(path, exif=exif)
+    assert (decode(path, stored) == before).all() and size_of(path, stored) == (20, 30)
+    assert size_of(path) == decode(path).shape[:2] == ((30, 20) if orientation >= 5 else (20, 30))
+    assert orientation in (1,) or not np.array_equal(decode(path), before)
+
+
+def test_heic_is_read_where_its_package_is(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    pixels = np.full((20, 30, 3), (200, 30, 30), np.uint8)
+    heif.from_pillow(Image.fromarray(pixels)).save(tmp_path / "a.heic", quality=90)
+    seen = decode(tmp_path / "a.heic")
+    assert seen.shape == (20, 30, 3) and size_of(tmp_path / "a.heic") == (20, 30)
+    assert np.abs(seen.astype(int) - pixels).max() < 12
+
+
+def test_a_heic_photograph_without_the_package_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(60))
+    error = UnidentifiedImageError("cannot identify image file")
+    assert why_unreadable(tmp_path / "a.heic", error) == "a HEIC photograph; `pip install pillow-heif` lets it be read"
+    (tmp_path / "a.heic").write_text("no image")
+    assert why_unreadable(tmp_path / "a.heic", error) == "of none of the formats that are read"

@@ -29,17 +29,17 @@ def test_a_list_that_is_no_csv_is_refused_with_file_and_line(tmp_path: Path, nam
     assert str(told.value).startswith(f"{path}, {sentence}")
 
 
-def test_rows_come_with_the_line_they_end_in_and_empty_cells_where_they_are_short(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text('labels,image\n"red\nblue",a\n\nred\n', encoding="utf-8-sig")
+def test_rows_come_with_the_line_they_end_in_and_without_the_cells_they_lack(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('labels , image\n"red\nblue",a\n\nred\n', encoding="utf-8-sig")
     listed = open_list(tmp_path / "a.csv")
     assert listed.columns == ["labels", "image"]
-    assert list(listed.rows()) == [(3, {"labels": "redblue", "image": "a"}), (5, {"labels": "red", "image": ""})]
+    assert list(listed.rows()) == [(3, {"labels": "redblue", "image": "a"}), (5, {"labels": "red"})]
 
 
 def test_names_that_no_file_can_have_are_images_that_are_not_there(tmp_path: Path) -> None:
     (tmp_path / "classes.txt").write_text("red\n")
     (tmp_path / "images").mkdir()
-    (tmp_path / "train.csv").write_text(HEAD + "a" * 5000 + ",red\n/,red\n.,red\n,red\n")
+    (tmp_path / "train.csv").write_text(HEAD + "a" * 5000 + ",red\n \t,red\n.,red\n,red\n")
     listing, problems = scan(str(tmp_path), "train.csv")
     assert listing.names == []
     assert [problem.split(": ")[0] for problem in problems] == [f"{tmp_path}/train.csv, line {n}" for n in range(2, 6)]

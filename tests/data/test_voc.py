@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from huge_headers import HUGE
 from PIL import Image
+from spoilt import cut
 from trees import SBD_TRAIN, SBD_VAL, VOC_TRAIN, VOC_VAL, drawn, make_voc, write_mat
 
 from apc import data
@@ -167,3 +169,20 @@ def test_downloads_happen_only_when_asked_and_fail_in_one_sentence(
     assert "cannot be downloaded (the network is unreachable)" in capsys.readouterr().err
     assert main(["data", "prepare", "voc", "--root", str(tmp_path)]) == 2
     assert "VOCdevkit/VOC2012" in capsys.readouterr().err
+
+
+def test_what_cannot_be_decoded_is_left_out_of_a_partial_set_and_an_xml_without_objects_shows_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_voc(tmp_path)
+    below = root / "VOCdevkit/VOC2012"
+    (below / "Annotations/2008_000002.xml").write_text("<annotation></annotation>")
+    (below / "JPEGImages/2007_000033.jpg").write_bytes(HUGE["a.jpg"]())
+    cut(below / "JPEGImages/2007_000032.jpg")
+    assert main(["data", "prepare", "voc", "--root", str(root), "--partial"]) == 0
+    said = capsys.readouterr().out
+    assert "note: 2 photographs cannot be decoded and are left out\n" in said
+    assert "2007_000033.jpg: the image cannot be decoded (its header says 4290 megapixels" in said
+    train = data.load(replace(voc(), root=str(root), image_size=48), "train")
+    assert train.names == ["2007_000039.jpg", "2008_000002.jpg", "2008_000003.jpg", "2008_000004.jpg"]
+    assert train.labels.any(1).tolist() == [True, False, True, True]

@@ -21,7 +21,7 @@ from apc.evaluation.inference import CRFTask, grouped, label_maps, labelled
 from apc.evaluation.miou import Counts, score
 from apc.evaluation.scoring import Cost, Keep, LabelMap, Scoring, Showing
 from apc.methods.registry import build
-from apc.models.crf import CRF, CRFParameters, Refined, crf_labels, refine
+from apc.models.crf import CRF, Contest, CRFParameters, Refined, crf_labels, refine
 from apc.runs.scores import HEADLINE, Protocol, parse
 
 
@@ -86,9 +86,9 @@ def test_a_crf_that_protocols_share_runs_once_and_those_of_a_photograph_run_toge
 ) -> None:
     ran = []
 
-    def counting(image: np.ndarray, many: list[np.ndarray], p: CRFParameters) -> list[Refined]:
-        ran.append((p, len(many)))
-        return refine(image, many, p)
+    def counting(image: np.ndarray, contests: list[Contest], p: CRFParameters) -> list[Refined]:
+        ran.append((p, len(contests)))
+        return refine(image, contests, p)
 
     monkeypatch.setattr("apc.models.crf.refine", counting)
     names = "miou_crf labelled_miou_crf miou_crf_toco patch_miou_crf miou_48_crf miou_96_crf"
@@ -157,7 +157,7 @@ def test_the_network_is_a_bounded_number_of_crfs_ahead(monkeypatch: pytest.Monke
             return self
 
         def __exit__(self, *_: Any) -> None: ...
-        def submit(self, image: np.ndarray, many: list[np.ndarray], p: CRFParameters) -> Future[list[Refined]]:
+        def submit(self, image: np.ndarray, contests: list[Contest], p: CRFParameters) -> Future[list[Refined]]:
             nonlocal most
             done: Future[list[Refined]] = Future()
             plain: Callable[..., list[Refined]] = done.result
@@ -165,7 +165,7 @@ def test_the_network_is_a_bounded_number_of_crfs_ahead(monkeypatch: pytest.Monke
             def result(timeout: float | None = None) -> list[Refined]:
                 if not done.done():
                     waiting.remove(done)
-                    done.set_result([Refined(p.argmax(0).astype(np.uint8), 0.0) for p in many])
+                    done.set_result([Refined(p.argmax(0).astype(np.uint8), 0.0) for p, _ in contests])
                 return plain(timeout)
 
             done.result = result  # type: ignore[method-assign]
@@ -225,10 +225,20 @@ def test_merged_labels_have_a_crf_of_their_own_though_the_same_classes_win(split
     for network.method.merges in (False, True):
         tasks = [task for _, task in labelled(network, {"patch": patch}, 0, Passes(()), asked)]
         plain, given = (task for task in tasks if isinstance(task, CRFTask))
-        assert plain.winning.classes.tolist() == given.winning.classes.tolist() == [0, 1]
+        assert plain.contested.classes.tolist() == given.contested.classes.tolist() == [0, 1]
         assert (plain.key == given.key) != network.method.merges  # one CRF serves both only where it sees the same
-        same = np.allclose(plain.winning.probabilities, given.winning.probabilities)
+        same = np.allclose(plain.contested.contest.probabilities, given.contested.contest.probabilities)
         assert same != network.method.merges
+
+
+def test_a_photograph_of_one_pixel_is_scored_under_every_protocol(split: Split) -> None:
+    dot, truth = np.full((1, 1, 3), 200, np.uint8), np.ones((1, 1), np.uint8)
+    split.photo, split.mask = lambda i: dot, lambda i: truth
+    names = "miou miou_crf miou_8_keep miou_16_ms_50_100_crf_irn pseudo_miou_crf patch_miou_8_keep_ms_crf_toco"
+    cfg = replace(pocket(), image_size=16)
+    counts = score(Fixed(halves(1, 1), halves(1, 1)), split, cfg, [parse(name) for name in names.split()])
+    for name in names.split():
+        assert counts[name].total.tolist() == [[0, 0, 0], [0, 2, 0], [0, 0, 0]], name
 
 
 def test_photographs_go_together_as_far_as_their_number_and_their_pixels_allow() -> None:

@@ -13,7 +13,7 @@ from apc.config import pocket
 from apc.data import Split
 from apc.evaluation.forward import Network
 from apc.evaluation.inference import label_maps
-from apc.models.crf import CRFParameters, Refined
+from apc.models.crf import Contest, CRFParameters, Refined
 from apc.runs.scores import parse
 
 
@@ -89,16 +89,17 @@ def test_the_peers_test_takes_the_greatest_logits_over_scales_of_sums_over_flips
     # right: at 16 [0 2 0] + [0 1 0] = [0 3 0], at 8 [0 0 1] + [0 0 4] = [0 0 5]; the greatest are [0 3 5]
     asked: list[np.ndarray] = []
 
-    def listening(image: np.ndarray, many: Sequence[np.ndarray], parameters: CRFParameters) -> list[Refined]:
-        asked.extend(many)
-        return [Refined(p.argmax(0).astype(np.uint8), 0.0) for p in many]
+    def listening(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
+        asked.extend(contest.probabilities for contest in contests)
+        return [Refined(p.argmax(0).astype(np.uint8), 0.0) for p, _ in contests]
 
     monkeypatch.setattr("apc.models.crf.refine", listening)
     assert labels_of(method, "miou_16_max_50_100", black_and_white=True) == [[1, 2]]
     assert labels_of(method, "miou_16_max_50_100_crf", black_and_white=True) == [[1, 2]]
     greatest = np.array([[2, 5, 3], [0, 3, 5]]) / (2 if averages else 1)
     expected = np.exp(greatest) / np.exp(greatest).sum(1, keepdims=True)
-    np.testing.assert_allclose(asked[0][:, 0].T, expected[:, 1:], rtol=1e-5)  # of the two classes that win
+    won = slice(1 - averages, None)  # averaged, the background holds more than a twentieth and takes part
+    np.testing.assert_allclose(asked[0][:, 0].T, expected[:, won], rtol=1e-5)
     assert labels_of(method, "miou_16_ms_50_100", black_and_white=True) == [[1, 2]]
 
 
@@ -119,11 +120,11 @@ def test_a_method_that_merges_labels_does_so_in_the_patch_branch_alone(name: str
 def test_classes_keep_their_numbers_through_a_crf_that_sees_the_winners_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[np.ndarray] = []
 
-    def exchange(image: np.ndarray, many: Sequence[np.ndarray], parameters: CRFParameters) -> list[Refined]:
-        given.extend(many)
-        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p in many]
+    def exchange(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
+        given.extend(contest.probabilities for contest in contests)
+        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p, _ in contests]
 
     monkeypatch.setattr("apc.models.crf.refine", exchange)
-    method = Fixed({16: [[0.7, 0.1, 0.2], [0.1, 0.3, 0.6]]})
+    method = Fixed({16: [[0.76, 0.04, 0.2], [0.36, 0.04, 0.6]]})
     assert labels_of(method, "miou") == [[0, 2]] and labels_of(method, "miou_crf") == [[2, 0]]
-    np.testing.assert_allclose(given[0][:, 0], [[0.7, 0.1], [0.2, 0.6]], atol=1e-6)  # background and b
+    np.testing.assert_allclose(given[0][:, 0], [[0.76, 0.36], [0.2, 0.6]], atol=1e-6)  # background and b

@@ -1,6 +1,7 @@
 """What an experiment leaves: rows beside those of earlier calls, trials, the front, best.toml."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from apc.config import from_dict, pocket, to_dict
 from apc.escaping import from_csv
 from apc.experiment.main import main
 from apc.experiment.outputs import front, merged, winner_of, write_trials
-from apc.runs.folder import save_run
+from apc.files import write_atomically
+from apc.runs.folder import RunFolder, save_run
 from apc.runs.rows import Row, load_rows, save_rows
+from apc.runs.scores import RECIPE_VERSION
 from apc.search.plans import Interrupted, Point
 from apc.training.run import identity
-from experiments import grid_lambda, table7_pooling
+from experiments import grid_lambda, table7_pooling, table9_cosine
 from search_spaces import joint
 
 
@@ -117,6 +120,42 @@ def test_an_interrupted_search_leaves_best_toml_as_it_is(tmp_path: Path, monkeyp
     assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--weights="]) == 130
     assert best.read_text() == "lambda1 = 0.1\n"
     assert len(load_rows(best.with_name("pocket.jsonl"))) == 1
+
+
+def test_an_interrupted_search_writes_what_was_measured_on_its_runs_and_measures_nothing_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for seed in range(2):
+        cfg = replace(from_dict(next(iter(table9_cosine.ROWS.values())), replace(pocket(), weights="")), seed=seed)
+        save_run(Path("runs"), Row(run=identity(cfg), config=to_dict(cfg), metrics={"miou": 9.0}, seconds={}))
+        if seed == 0:
+            known = {"metrics": {"inter_cosine": 30.0}, "protocol": RECIPE_VERSION, "commit": "c", "device": "cpu"}
+            write_atomically(RunFolder(Path("runs") / identity(cfg)).measured("cosine"), json.dumps(known))
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
+
+    def interrupted(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
+        raise Interrupted(run.queue().result())
+
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", interrupted)
+    assert main(table9_cosine.EXPERIMENT, ["--seeds", "2", "--weights="]) == 130
+    rows = load_rows(Path("reports/results/table9_cosine/pocket.jsonl"))
+    assert [row.metrics for row in rows] == [{"miou": 9.0, "inter_cosine": 30.0}, {"miou": 9.0}]
+    assert "not measured" not in capsys.readouterr().err
+
+
+def test_a_search_says_where_its_best_setting_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    row = Row(run="a", config=to_dict(pocket()), metrics={"miou": 9.0}, seconds={})
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
+    found = [(Point("a", {"lambda1": 0.1}), [row])]
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: found)
+    assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--weights="]) == 0
+    best = "reports/results/grid_lambda/pocket.best.toml"
+    said = f"{best}: the best setting; `apc train pocket --config {best}` trains it"
+    assert said in capsys.readouterr().out.splitlines() and Path(best).is_file()
 
 
 def test_no_cell_of_the_trials_is_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from apc.methods import pixel_labels
-from apc.methods.pixel_labels import among, at_size, winner, winning
+from apc.methods.pixel_labels import among, at_size, contested, winner
 from apc.methods.pseudo_labels import merge
+from apc.models.crf import CRF
 
 
 def columns(*pixels: list[float]) -> torch.Tensor:
@@ -17,6 +18,15 @@ def columns(*pixels: list[float]) -> torch.Tensor:
 def test_ties_go_to_the_first_class() -> None:
     won = winner(columns([0.4, 0.4, 0.2], [0.2, 0.4, 0.4]), (1, 2))
     assert won.labels.tolist() == [[0, 1]] and won.probability.tolist() == [[pytest.approx(0.4)] * 2]
+
+
+@pytest.mark.parametrize("few", [5, 2])
+def test_probabilities_that_are_no_numbers_give_no_label(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(pixel_labels, "AT_ONCE", few * 6)
+    p = torch.full((5, 2, 3), 0.2)
+    p[:, 1, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"no numbers \(NaN\) at 1 of 6 pixels"):
+        winner(p, (2, 3))
 
 
 def test_a_large_photograph_is_labelled_a_class_at_a_time_and_as_a_small_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,12 +54,19 @@ def test_the_label_merge_divides_each_class_by_its_maximum_first() -> None:
     torch.testing.assert_close(merged, merge(p[None], torch.tensor([[1.0, 1.0, 0.0]]))[0])
 
 
-def test_the_crf_is_given_the_winners_alone_at_the_photograph_s_size() -> None:
-    p = columns([0.5, 0.2, 0.3], [0.1, 0.3, 0.6])
-    crf = winning(p, winner(p, (1, 2)).labels)
-    assert crf.classes.tolist() == [0, 2] and crf.classes.dtype == "uint8"
-    torch.testing.assert_close(torch.from_numpy(crf.probabilities), p[[0, 2]])
-    assert winning(p, winner(p, (3, 8)).labels).probabilities.shape == (2, 3, 8)
+@pytest.mark.parametrize(
+    ("loser", "crf", "classes", "others"),
+    [(0.04, "toco", [0, 2], 0), (0.06, "toco", [0, 1, 2], 0), (0.06, "irn", [0, 2], 1), (0.0, "irn", [0, 2], 0)],
+)
+def test_the_crf_is_given_the_winners_and_where_they_are_unsure_all_at_the_photograph_s_size(
+    loser: float, crf: str, classes: list[int], others: int
+) -> None:
+    p = columns([0.7 - loser, loser, 0.3], [0.4 - loser, loser, 0.6])
+    given = contested(p, winner(p, (1, 2)).labels, CRF[crf])
+    assert given.classes.tolist() == classes and given.classes.dtype == "uint8" and given.contest.others == others
+    torch.testing.assert_close(torch.from_numpy(given.contest.probabilities), p[classes])
+    at_size = contested(p, winner(p, (3, 8)).labels, CRF[crf]).contest.probabilities
+    assert at_size.shape == (len(classes), 3, 8)
 
 
 def test_probabilities_at_the_photograph_s_size_stay_as_they_are() -> None:

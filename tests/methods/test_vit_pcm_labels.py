@@ -15,7 +15,7 @@ from apc.data import Split
 from apc.methods import losses
 from apc.methods import vit_pcm as module
 from apc.methods.vit_pcm import ViTPCM, cce, pseudo_masks
-from apc.models.crf import CRF, CRFParameters, Refined
+from apc.models.crf import CRF, Contest, CRFParameters, Refined
 
 LABELS = torch.tensor([[1.0, 0.0]] * 4)
 """Four images of the first of two classes."""
@@ -89,9 +89,9 @@ def test_the_runs_own_crf_refines_the_merged_shares_of_the_classes_in_the_image(
 ) -> None:
     given: list[tuple[np.ndarray, CRFParameters]] = []
 
-    def refine(image: np.ndarray, many: Sequence[np.ndarray], parameters: CRFParameters) -> list[Refined]:
-        given.extend((p, parameters) for p in many)
-        return [Refined(np.full((96, 96), len(p) - 1, np.uint8), 0.0) for p in many]  # the last of the winners
+    def refine(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
+        given.extend((contest.probabilities, parameters) for contest in contests)
+        return [Refined(np.full((96, 96), len(p) - 1, np.uint8), 0.0) for p, _ in contests]  # the last of the winners
 
     monkeypatch.setattr("apc.models.crf.refine", refine)
     method = method_of(tiny, crf="afa", stage2_epochs=1, epochs=3)

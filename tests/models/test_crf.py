@@ -13,7 +13,7 @@ import pytest
 from golden_files import golden
 
 from apc.config import Config
-from apc.models.crf import CRF, CRFPool, crf_labels, crf_labels_of_all, dense_crf
+from apc.models.crf import CRF, Contest, CRFPool, contenders, crf_labels, crf_labels_of_all, dense_crf
 
 
 def scene(seed: int = 0, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -103,10 +103,42 @@ def test_golden_irns_two_crfs_one_of_labels_and_one_of_probabilities() -> None:
     np.testing.assert_allclose(dense_crf(g["image"], g["prob"], CRF["deeplab"]), g["q_irn_style"], atol=1e-6)
 
 
+def test_golden_a_class_that_wins_no_pixel_counts_in_irns_rule_and_moves_no_label() -> None:
+    g = golden("dense_crf")
+    labels, seen = g["label_in"], np.full((4, 48, 56), 1e-6, np.float32)
+    seen[:3] = labels == np.arange(3)[:, None, None]
+    assert (crf_labels(g["image"], seen, CRF["irn"]) == g["label_crf"]).all()  # all 2,688
+
+
+@pytest.mark.parametrize("losers", [1, 2, 18])
+def test_one_slot_stands_for_all_classes_that_irns_rule_makes_alike(losers: int) -> None:
+    image, p = scene(0, classes=3)
+    every = np.concatenate([p, np.full((losers, *p.shape[1:]), 1e-6, np.float32)])
+    whole = dense_crf(image, every, CRF["irn"])
+    np.testing.assert_allclose(dense_crf(image, p, CRF["irn"], others=losers), whole[:3], atol=2e-6)
+    assert (crf_labels(image, every, CRF["irn"]) == whole.argmax(0)).all()
+    assert np.abs(dense_crf(image, p, CRF["irn"]) - whole[:3]).max() > 0.01  # left out, they are missed
+
+
+def test_all_classes_take_part_where_those_that_win_no_pixel_hold_more_than_a_twentieth() -> None:
+    shares, winners = np.array([0.5, 0.03, 0.43, 0.04, 0.0]), np.array([0, 2])
+    assert contenders(shares, winners, CRF["toco"]).classes.tolist() == [0, 1, 2, 3]  # but for one that cannot be
+    shares = np.array([0.5, 0.02, 0.455, 0.025, 0.0])
+    assert contenders(shares, winners, CRF["toco"]).classes.tolist() == [0, 2]
+    irn = contenders(shares, winners, CRF["irn"])
+    assert (irn.classes.tolist(), irn.others) == ([0, 2], 2)
+    image, p = scene(3, classes=8)
+    unsure = 0.6 * p + 0.05
+    unsure[5:] = unsure[5:].clip(max=unsure[:5].max(0) - 0.01)
+    assert set(np.unique(unsure.argmax(0))) <= set(range(5))
+    labels = crf_labels(image, unsure, CRF["vit_pcm"])
+    assert (labels == dense_crf(image, unsure / unsure.sum(0), CRF["vit_pcm"]).argmax(0)).all()
+
+
 def test_processes_give_the_labels_that_this_process_gives() -> None:
     scenes = [scene(seed) for seed in range(3)]
     with CRFPool(2) as pool:
-        futures = [pool.submit(image, [p], CRF["pocket"]) for image, p in scenes]
+        futures = [pool.submit(image, [Contest(p)], CRF["pocket"]) for image, p in scenes]
         made = [refined for f in futures for refined in f.result(timeout=60)]
     for (image, p), refined in zip(scenes, made, strict=True):
         assert refined.seconds > 0 and (refined.labels == crf_labels(image, p, CRF["pocket"])).all()
@@ -115,7 +147,7 @@ def test_processes_give_the_labels_that_this_process_gives() -> None:
 def test_an_error_in_a_process_is_raised_here() -> None:
     image, p = scene()
     with CRFPool(1) as pool, pytest.raises(ValueError, match="."):
-        pool.submit(image[:7], [p], CRF["pocket"]).result(timeout=60)
+        pool.submit(image[:7], [Contest(p)], CRF["pocket"]).result(timeout=60)
 
 
 def alive(pid: int) -> bool:
@@ -143,8 +175,8 @@ def test_an_interrupt_leaves_no_process_and_waits_for_none() -> None:
     before = set(children())
     with pytest.raises(KeyboardInterrupt), CRFPool(2) as pool:
         image, p = scene()
-        pool.submit(image, [p], CRF["pocket"]).result(timeout=60)
-        under_way = [pool.submit(image, [p], hours) for _ in range(8)]
+        pool.submit(image, [Contest(p)], CRF["pocket"]).result(timeout=60)
+        under_way = [pool.submit(image, [Contest(p)], hours) for _ in range(8)]
         while not under_way[1].running():
             time.sleep(0.05)
         time.sleep(1.0)  # until the second process, too, is at work
@@ -162,12 +194,12 @@ def _command(pid: int) -> str:
 _PARENT = """
 import os, time
 import numpy as np
-from apc.models.crf import CRF, CRFPool
+from apc.models.crf import CRF, Contest, CRFPool
 
 if __name__ == "__main__":
     with CRFPool(1) as pool:
         p = np.random.default_rng(0).dirichlet(np.ones(3), (20, 20)).astype(np.float32).transpose(2, 0, 1)
-        pool.submit(np.zeros((20, 20, 3), np.uint8), [p], CRF["pocket"]).result()
+        pool.submit(np.zeros((20, 20, 3), np.uint8), [Contest(p)], CRF["pocket"]).result()
         print(*pool._executor._processes, flush=True)
         time.sleep(60)
 """

@@ -72,6 +72,24 @@ def test_a_ratio_of_exactly_theta_is_refused() -> None:
     assert adaptive_count(torch.tensor([1.0, 0.5, 0.75]).view(1, 3, 1), 3, 0.9).item() == 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("theta", [0.55, 0.7, 0.9, 0.95])
+def test_a_tie_that_no_float_holds_exactly_is_refused_and_what_lies_above_it_taken(
+    dtype: torch.dtype, theta: float
+) -> None:
+    best = torch.arange(1, 101, dtype=dtype)[:, None] / 100
+    second = (2 * theta - 1) * best  # (best + second) / 2 is theta times best: .81 of .9 and .72 at theta .9
+    assert (adaptive_count(torch.stack([best, second], 1), 2, theta) == 1).all()
+    assert (adaptive_count(torch.stack([best, second + 1e-5 * best], 1), 2, theta) == 2).all()
+    third = (3 * theta - 2) * best.expand(-1, 1)  # means best, best and theta times best
+    assert third.min() < 0 or (adaptive_count(torch.stack([best, best, third], 1), 3, theta) == 2).all()
+
+
+def test_equal_scores_are_one_patch_at_theta_one_however_their_sums_are_rounded() -> None:
+    scores = torch.rand(1, 1, 5000, generator=torch.Generator().manual_seed(0)).expand(-1, 60, -1)
+    assert (adaptive_count(scores, 60, 1.0) == 1).all() and (adaptive_count(scores, 60, 0.999) == 60).all()
+
+
 @pytest.mark.parametrize("score", [0.5, 0.1, 0.7, 1 / 3, 1e-30])
 def test_theta_one_is_max_where_the_best_scores_are_equal_and_less_takes_all_equals(score: float) -> None:
     equal = torch.full((2, 9, 3), score)

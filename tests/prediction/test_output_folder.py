@@ -90,3 +90,38 @@ def test_no_cell_of_the_summary_is_a_formula_and_the_names_are_read_back(tmp_pat
     ]
     assert {row["labels"] + row["classes"] for row in summary(tmp_path)} == {"'=1+1'@a"}
     assert list(claim(tmp_path, {}, []).values()) == rows
+
+
+def test_a_line_that_was_cut_inside_its_last_number_is_no_row(tmp_path: Path) -> None:
+    columns = ["image", "mask", "labels", "percent_red"]
+    rows = [{"image": f"/{i}.jpg", "mask": f"masks/{i}.png", "labels": "", "percent_red": "12.34"} for i in range(2)]
+    claim(tmp_path, {}, [])
+    path = tmp_path / "summary.csv"
+    Summary(path, columns, rows)
+    whole = path.read_bytes()
+    for cut in range(1, len("/1.jpg,masks/1.png,,12.34") + 1):
+        path.write_bytes(whole[:-cut])
+        assert list(claim(tmp_path, {}, []).values()) == rows[:1], whole[:-cut]
+
+
+def test_a_photograph_is_known_by_its_place_and_not_by_how_it_was_typed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[int] = []
+    before = APC.predict
+    monkeypatch.setattr(APC, "predict", lambda self, x, *more: seen.append(len(x)) or before(self, x, *more))
+    out, place = tmp_path / "out", tmp_path / "in" / "a.png"
+    (tmp_path / "in").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    picture(20, 30).save(place)
+    picture(30, 20).save(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    for folder, typed in (("in", "a.png"), ("in", "./a.png"), ("elsewhere", "../in/a.png"), (".", "link/a.png")):
+        monkeypatch.chdir(tmp_path / folder)
+        assert predict(model, out, typed, "--only", "masks") == 0
+        assert [row["mask"] for row in summary(out)] == ["masks/a.png"] and len(seen) == 1, typed
+    assert predict(model, out, str(place), "./link/a.png", "--only", "masks") == 0 and len(seen) == 1
+    assert [row["image"] for row in summary(out)] == [str(place)]
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    capsys.readouterr()
+    refused(["predict", str(model), "a.png", "--out", str(out)], capsys, f"is of {place}, not of a.png")

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
-from predictions import CLASSES, picture, predict
+from predictions import CLASSES, picture, predict, summary
+from refusal import refused
 
 from apc.prediction import pictures
 
@@ -35,3 +37,30 @@ def test_an_overlay_shows_colours_borders_and_a_legend() -> None:
     assert shown[120, 120].tolist() == [114, 50, 50] and shown[400, 500].tolist() == [100, 100, 100]
     assert (shown[100, 110:390] == 255).all()  # its border
     assert (shown[480:] == [128, 0, 0]).all(-1).sum() > 50  # its colour in the legend
+
+
+def test_names_of_several_lines_are_drawn_in_one(model: Path, tmp_path: Path) -> None:
+    photo, labels, heat = np.full((90, 90, 3), 100, np.uint8), np.ones((90, 90), np.uint8), torch.zeros(2, 16, 16)
+    broken, whole = ["background", "re\n\x1b[31md"], ["background", "re [31md"]
+    drawn = [
+        (
+            pictures.overlay(photo, labels, names).tobytes(),
+            pictures.heat_maps(photo, heat, [1], names).tobytes(),
+            pictures.sheet_cell(photo, labels, names, name).tobytes(),
+        )
+        for names, name in ((broken, "a\r\nb\u202e.png"), (whole, "a b.png"))
+    ]
+    assert drawn[0] == drawn[1]
+    (tmp_path / "in").mkdir()
+    picture(20, 30).save(tmp_path / "in" / "a\nb\x1b[2J.png")
+    assert predict(model, tmp_path / "out", tmp_path / "in") == 0
+    assert (tmp_path / "out" / "masks" / "a\nb\x1b[2J.png").is_file() and len(summary(tmp_path / "out")) == 1
+    assert predict(model, tmp_path / "out", tmp_path / "in") == 0
+    assert (tmp_path / "out" / "contact_sheet.png").is_file()
+
+
+def test_a_photograph_of_several_lines_is_named_in_one(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a\nb\x1b[2J.png").write_text("no image")
+    refused(["predict", str(model), str(tmp_path), "--out", str(tmp_path / "out")], capsys, "a b[2J.png")

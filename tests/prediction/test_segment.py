@@ -39,7 +39,7 @@ def test_the_crf_sees_a_large_photograph_smaller_and_its_mask_is_as_large_as_eve
     monkeypatch.setattr(
         segment,
         "dense_crf",
-        lambda image, p, q: seen.append(image.shape) or p,  # type: ignore[func-returns-value]
+        lambda image, p, q, others: seen.append(image.shape) or p,  # type: ignore[func-returns-value]
     )
     half = Segmenter(method, crf)(photo).labels
     assert seen == [(60, 80, 3)] and half.shape == (120, 160)

@@ -35,7 +35,11 @@ def test_identities_of_committed_rows_are_those_of_their_settings(path: Path) ->
     assert now == [row.run.partition("@")[0] for row in rows]
 
 
-@pytest.mark.parametrize("changes", [{"method": "afa", "compat": "official"}], ids=lambda changes: "-".join(changes))
+@pytest.mark.parametrize(
+    "changes",
+    [{"method": "afa", "compat": "official"}, {"pseudo_threshold": 0.5}, {"crf": "irn"}],
+    ids=lambda changes: "-".join(changes),
+)
 def test_a_setting_whose_numbers_were_mended_has_an_identity_of_its_own(changes: dict[str, Any]) -> None:
     assert mended(to_dict(Config())) == []
     for name in changes:

@@ -5,14 +5,17 @@ import pytest
 from apc.config import pocket
 from apc.models.crf import CRF
 from apc.runs.scores import (
+    CHOOSERS,
     DEFAULT_SCALES,
     HEADLINE,
     IN_CURVES,
+    LABEL_SCORES,
     LOWER_IS_BETTER,
     PROTOCOLS,
     SCORES,
     Protocol,
     combinations,
+    curve_score,
     in_a_line,
     parse,
     scores_of,
@@ -83,12 +86,18 @@ def test_every_score_that_a_run_reports_has_a_meaning() -> None:
 
 
 def test_a_search_lowers_times_and_raises_scores() -> None:
-    assert LOWER_IS_BETTER == ("train_seconds", "train_cpu_seconds")
-    assert {SCORES[name].unit for name in scores_of(pocket())} == {"%"}
+    assert LOWER_IS_BETTER == ("pooled_ce", "entropy", "train_seconds", "train_cpu_seconds")
+    assert {SCORES[name].unit for name in scores_of(pocket())} == {"%", "1/100"}
 
 
-def test_epochs_report_the_decoders_score_and_its_two_halves() -> None:
-    assert IN_CURVES == ("miou", "tune_miou", "held_miou")
+def test_epochs_report_the_decoders_score_and_its_two_halves_and_what_needs_neither_mask_nor_crf() -> None:
+    assert IN_CURVES[:3] == ("miou", "tune_miou", "held_miou")
+    assert set(IN_CURVES[3:]) == {name for name in LABEL_SCORES if "crf" not in name and name != "vote"}
+
+
+def test_a_search_by_labels_compares_epochs_by_the_rule_and_other_searches_by_miou() -> None:
+    assert [curve_score(name) for name in CHOOSERS.values()] == ["miou", "tune_miou", "label_rule"]
+    assert curve_score("label_f1_crf") == curve_score("train_seconds") == "miou"
 
 
 def test_a_terminal_shows_a_protocol_in_its_own_words() -> None:

@@ -20,7 +20,7 @@ from apc.methods.checkpoint import load_model
 from apc.reporting.model_card import at_best_epoch
 from apc.runs.folder import load_run
 from apc.runs.rows import run_id
-from apc.runs.scores import LABEL_SCORES
+from apc.runs.scores import LABEL_SCORES, SCORES
 from apc.training.run import identity, prepare, run
 
 
@@ -115,7 +115,7 @@ def test_without_masks_a_run_finishes_and_has_no_score(photographs: Path, tmp_pa
         mask.unlink()
     row = run(replace(folder_config(photographs), eval_every=1), runs=tmp_path)
     assert not any("miou" in name for name in row.metrics) and load_run(tmp_path, row.run) == row
-    assert set(LABEL_SCORES) <= set(row.metrics)
+    assert {name for name in LABEL_SCORES if SCORES[name].in_rows} <= set(row.metrics)
     assert "label_rule" in row.curve[0] and "miou" not in row.curve[0]
 
 
@@ -134,14 +134,13 @@ def test_best_stays_only_where_an_earlier_epoch_beat_the_finished_model(
 def test_best_may_be_chosen_by_labels(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str, earlier: float, final: float
 ) -> None:
-    monkeypatch.setattr("apc.training.loop.label_scores", lambda *args: {by: earlier})
-    monkeypatch.setattr("apc.training.run.label_scores", lambda *args: {by: final})
+    scores = iter([earlier, final, earlier, earlier])
+    monkeypatch.setattr("apc.evaluation.label_scores.Evidence.scores", lambda evidence: {by: next(scores)})
     cfg = replace(tiny, num_train=16, epochs=2, eval_every=1)
     row = run(cfg, runs=tmp_path, by=by)
     assert (tmp_path / row.run / "best").is_dir() and row.stamp["best_by"] == by
     best, epoch = at_best_epoch(row)
     assert (best.metrics, epoch) == ({by: earlier, "miou": row.curve[0]["miou"]}, 1)
-    monkeypatch.setattr("apc.training.run.label_scores", lambda *args: {by: earlier})
     level = run(replace(cfg, seed=1), runs=tmp_path, by=by)
     assert not (tmp_path / level.run / "best").is_dir()
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from apc.data.coco import Object, paint
+from apc.data.coco_outlines import Object, paint
 from apc.data.images import size_of
 from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
 from apc.data.importing.safely import read_json

@@ -1,10 +1,11 @@
 """The formats that can be imported, and which of them a folder or a file is."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from apc.data.importing import class_folders, coco, label_studio, labelme, masks, spreadsheet
+from apc.data.importing import class_folders, coco, cvat_xml, label_studio, labelme, masks, spreadsheet
 from apc.data.importing.found import Found
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
@@ -28,6 +29,7 @@ FORMATS = {
     "cvat": Format(
         "masks whose colours a labelmap.txt names, as CVAT and Datumaro write", masks.looks_like_cvat, masks.read, 0
     ),
+    "cvat-xml": Format("CVAT's XML for images", cvat_xml.looks, cvat_xml.read, 0),
     "voc": Format("Pascal VOC's XML files, with or without masks", masks.looks_like_voc, masks.read, 1),
     "csv": Format("a table of labels", spreadsheet.looks, spreadsheet.read, 3),
     "masks": Format("photographs and masks", masks.looks_like_masks, masks.read, 2),
@@ -37,9 +39,11 @@ FORMATS = {
 
 def candidates(source: Source) -> dict[str, str]:
     """Formats that a source may be of, each with what speaks for it; one where that is clear."""
-    seen = {name: evidence for name, format in FORMATS.items() if (evidence := format.looks(source))}
-    best = min((FORMATS[name].rank for name in seen), default=0)
-    return {name: evidence for name, evidence in seen.items() if FORMATS[name].rank == best}
+    for rank in sorted({format.rank for format in FORMATS.values()}):
+        ranked = {name: format for name, format in FORMATS.items() if format.rank == rank}
+        if seen := {name: evidence for name, format in ranked.items() if (evidence := format.looks(source))}:
+            return seen
+    return {}
 
 
 def detected(source: Source) -> str:
@@ -54,9 +58,15 @@ def detected(source: Source) -> str:
 
 
 def command_for(folder: Path) -> str:
-    """The command that imports a folder which `apc data check` cannot take as it is; empty where nothing is known."""
+    """The command that imports a folder which `apc data check` cannot take as it is; empty where nothing is known.
+
+    A folder that has classes.txt and images/ is one already, unless files of a labelling tool lie in it.
+    """
     try:
         seen = candidates(Source(folder))
     except (ValueError, OSError):
         return ""
-    return f"apc data import {next(iter(seen))} {folder} --out NEW" if len(seen) == 1 else ""
+    name = next(iter(seen), "")
+    own = (folder / "classes.txt").is_file() and (folder / "images").is_dir()
+    known = len(seen) == 1 and not (own and FORMATS[name].rank > 1)
+    return shlex.join(["apc", "data", "import", name, str(folder), "--out", "NEW"]) if known else ""

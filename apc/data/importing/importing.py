@@ -1,12 +1,10 @@
 """`apc data import`: from a source of labels to a folder of photographs, whole or not at all."""
 
-import os
 import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
+from apc.data.images import Reading
 from apc.data.importing.formats import FORMATS, detected
 from apc.data.importing.safely import unpack
 from apc.data.importing.source import Source
@@ -14,6 +12,7 @@ from apc.data.importing.wishes import Wishes
 from apc.data.importing.writing import write
 from apc.data.preparing import BadFiles
 from apc.data.splitting import Division
+from apc.folders import is_empty, replaced
 
 
 def import_(
@@ -31,13 +30,13 @@ def import_(
 
     ValueError names what is wrong; `out` is then as it was.
     """
-    if out.is_dir() and any(out.iterdir()) or out.is_file():
+    if not is_empty(out):
         raise ValueError(f"out is {str(out)!r}; give a new or an empty folder")
     if not source.exists():
         raise ValueError(f"{source}: there is no such file or folder")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"out is {str(out)!r}; give a folder outside {source}")
-    with _new(out) as part:
+    with replaced(out) as part:
         unpacked = part / ".unpacked"
         archived = source.is_file() and zipfile.is_zipfile(source)
         try:
@@ -47,7 +46,9 @@ def import_(
             opened = Source(unpacked if archived else source, images)
             format = named or detected(opened)
             found = FORMATS[format].read(opened, wishes)
-            lines = write(found, part, division, copy=copy, skip_broken=skip_broken)
+            lines = write(
+                found, part, division, Reading(max_pixels=wishes.max_pixels), copy=copy, skip_broken=skip_broken
+            )
         except BadFiles as error:
             raise BadFiles([problem.replace(str(unpacked), str(source)) for problem in error.problems]) from None
         except ValueError as error:
@@ -56,17 +57,3 @@ def import_(
             shutil.rmtree(unpacked, ignore_errors=True)
     said = [line.replace(str(unpacked), str(source)) for line in lines]
     return [f"{source}: read as {format}, {FORMATS[format].what}", *said]
-
-
-@contextmanager
-def _new(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` at the end, and is gone where anything fails."""
-    part = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        part.mkdir(parents=True)
-        yield part
-        os.replace(part, out)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(out)) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
-from apc.data.importing.outlines import Outline, brush, ellipse, paint, points_of
+from apc.data.importing.outlines import Outline, brush, ellipse, filled, paint, points_of
 from apc.data.importing.safely import read_json, read_text
 from apc.data.importing.source import KINDS, Source
 from apc.data.importing.wishes import Wishes
@@ -218,8 +218,10 @@ def _outline(result: Result, number: int, size: tuple[int, int]) -> Outline:
         return Outline(number, bitmap=brush(value["rle"], size))
     if result.kind == "ellipselabels":
         [(x, y), (rx, ry)] = points_of([(value["x"], value["y"]), (value["radiusX"], value["radiusY"])])
-        corners = ellipse(
-            (x * width / 100, y * height / 100), rx * width / 100, ry * height / 100, value.get("rotation", 0)
-        )
-        return Outline(number, corners)
-    return Outline(number, [(x * width / 100, y * height / 100) for x, y in points_of(value["points"])])
+        centre, turn = (x * width / 100, y * height / 100), float(value.get("rotation", 0))
+        corners = ellipse(centre, rx * width / 100, ry * height / 100, turn)
+    else:
+        corners = [(x * width / 100, y * height / 100) for x, y in points_of(value["points"])]
+    if len(corners) < 3:
+        raise ValueError(f"it has {len(corners)} corners; a polygon needs 3")
+    return Outline(number, bitmap=filled(corners, size))

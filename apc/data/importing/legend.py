@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apc.data.headers import opened
+from apc.data.headers import LIMIT, opened
 from apc.data.importing.found import BACKGROUND, IGNORED, class_name, foreground
 from apc.data.importing.safely import read_text
 from apc.data.importing.source import Source
@@ -34,10 +34,11 @@ class Legend:
     source: str
     """Where it comes from."""
     notes: list[str] = field(default_factory=list)
+    max_pixels: int = LIMIT
 
     def read(self, path: Path) -> np.ndarray:
         """A mask's class numbers (H,W) uint8; ValueError names a pixel that the legend does not."""
-        pixels = colours_of(path) if self.coloured else values_of(path)
+        pixels = colours_of(path, self.max_pixels) if self.coloured else values_of(path, self.max_pixels)
         values, places = np.unique(pixels, return_inverse=True)
         for value in values:
             if int(value) not in self.numbers:
@@ -54,21 +55,21 @@ def shown_as(colour: int) -> str:
     return f"{colour >> 16},{colour >> 8 & 255},{colour & 255}"
 
 
-def colours_of(path: Path) -> np.ndarray:
+def colours_of(path: Path, max_pixels: int) -> np.ndarray:
     """Colours of a mask as 0xRRGGBB, (H,W) int32."""
-    rgb = _pixels(path, "RGB").astype(np.int32)
+    rgb = _pixels(path, "RGB", max_pixels).astype(np.int32)
     packed: np.ndarray = rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
     return packed
 
 
-def values_of(path: Path) -> np.ndarray:
+def values_of(path: Path, max_pixels: int) -> np.ndarray:
     """Numbers of a palette or grey mask, (H,W); a mask in colours that are all grey counts as grey."""
-    return _pixels(path, "")
+    return _pixels(path, "", max_pixels)
 
 
-def _pixels(path: Path, mode: str) -> np.ndarray:
+def _pixels(path: Path, mode: str, max_pixels: int) -> np.ndarray:
     try:
-        with opened(path) as image:
+        with opened(path, max_pixels) as image:
             if mode or image.mode in ("P", "L", "I", "I;16", "1"):
                 return np.asarray(image.convert(mode) if mode else image).astype(np.int32)
             rgb = np.asarray(image.convert("RGB")).astype(np.int32)
@@ -89,7 +90,7 @@ def legend_of(source: Source, wishes: Wishes) -> Legend | None:
     for table in source.named("_classes.csv"):
         if legend := _of_roboflow(table):
             return legend
-    if names := names_beside(source, wishes):
+    if not wishes.classes and (names := names_beside(source, wishes)):
         listed, where = names
         classes = foreground(listed)
         return Legend(classes, {number: number for number in (*range(len(classes) + 1), IGNORE)}, False, where)
@@ -168,11 +169,11 @@ def legend_from_pixels(masks: Iterable[Path], wishes: Wishes) -> Legend:
     coloured: set[int] = set()
     for path in masks:
         try:
-            seen.update(_distinct(values_of(path)))
+            seen.update(_distinct(values_of(path, wishes.max_pixels)))
         except ValueError as error:
             if "in colours" not in str(error):
                 raise
-            coloured.update(_distinct(colours_of(path)))
+            coloured.update(_distinct(colours_of(path, wishes.max_pixels)))
             if len(coloured) > 256:
                 raise ValueError(
                     f"{path}: the mask has hundreds of colours; save masks as PNG, without smoothing"

@@ -1,4 +1,4 @@
-"""Masks and what lies around them: CVAT's and Datumaro's with labelmap.txt, Roboflow's, VOC's with own classes, or alone.
+"""Masks with what lies around them: labelmap.txt of CVAT and Datumaro, Roboflow's table, VOC's XML files, or nothing.
 
 Labels are those of XML files or lists, or else of the pixels.
 """
@@ -7,6 +7,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -51,6 +52,7 @@ def read(source: Source, wishes: Wishes) -> Found:
     splits, said = _lists(source), spreadsheet.labels_beside(source)
     objects = {path: _objects(path) for path in files}
     legend, classes = _legend(source, wishes, list(masks.values()), objects)
+    legend = replace(legend, max_pixels=wishes.max_pixels) if legend else None
     found = Found(classes, notes=list(legend.notes) if legend else [])
     if masks and not legend:
         found.left_out["masks whose numbers no class_names.txt, labelmap.txt or --classes explains"] += map(str, masks)
@@ -96,7 +98,7 @@ def _legend(
     source: Source, wishes: Wishes, masks: list[Path], objects: dict[Path, frozenset[str]]
 ) -> tuple[Legend | None, list[str]]:
     legend = legend_of(source, wishes)
-    if legend or not objects:
+    if legend or not objects or (masks and wishes.classes):
         legend = legend or legend_from_pixels(masks, wishes)
         return legend, legend.classes
     names = names_beside(source, wishes)

@@ -42,6 +42,23 @@ def paint(outlines: Sequence[Outline], size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image).copy()
 
 
+def filled(points: Points, size: tuple[int, int]) -> np.ndarray:
+    """Pixels (H,W) bool inside a polygon whose corners lie between pixels, as COCO and Label Studio count: 0 is the
+    photograph's edge. labelme's lie on pixels, and its polygons hold those, too."""
+    from pycocotools import mask as codes
+
+    [code] = codes.frPyObjects([[part for point in points for part in point]], *size)
+    inside: np.ndarray = codes.decode(code).astype(bool)
+    return inside
+
+
+def unrolled(runs: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Pixels (H,W) bool of lengths of runs, row by row, outside and inside by turns."""
+    if min(runs, default=0) < 0 or sum(runs) != size[0] * size[1]:
+        raise ValueError(f"its runs cover {sum(runs)} pixels, not {size[1]}x{size[0]}")
+    return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size)
+
+
 def points_of(value: Any) -> list[tuple[float, float]]:
     """Corners as pairs of finite numbers; ValueError where they are none."""
     try:

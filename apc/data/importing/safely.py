@@ -13,8 +13,8 @@ from xml.parsers import expat
 
 LARGEST = 2**31
 """Bytes of a file of labels; COCO 2017's instances are 0.45e9."""
-PACKED = 200
-"""How many times its size an archive above a gigabyte may unpack to; photographs hardly shrink in one."""
+LARGE, TIMES = 2**30, 200
+"""An archive that unpacks to more bytes than LARGE may grow so many times; photographs hardly shrink in one."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -97,7 +97,7 @@ def _require_harmless(archive: Path, entries: list[zipfile.ZipInfo], free: int) 
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise ValueError(f"{archive}: its file {name!r} is a link; it is not unpacked")
     full, packed = sum(entry.file_size for entry in entries), sum(entry.compress_size for entry in entries)
-    if full > 2**30 and full > PACKED * max(packed, 1):
+    if full > LARGE and full > TIMES * max(packed, 1):
         raise ValueError(f"{archive}: its {packed / 1e6:.0f} MB would become {full / 1e9:.0f} GB; it is not unpacked")
     if full > free:
         raise ValueError(f"{archive}: needs {full / 1e9:.1f} GB unpacked; there are {free / 1e9:.1f} GB beside --out")

@@ -57,18 +57,18 @@ class Columns:
 
 
 def looks(source: Source) -> str:
-    tables = [source.place(table.path) for table in _tables(source)]
+    tables = [source.place(table.path) for table in _tables(source, Wishes())]
     return f"the table {tables[0]}" + (f" and {len(tables) - 1} more" if tables[1:] else "") if tables else ""
 
 
 def read(source: Source, wishes: Wishes) -> Found:
-    tables = _tables(source)
+    tables = _tables(source, wishes)
     if not tables:
         raise ValueError(f"{source.given}: is no table with a column of photographs and one of labels")
     found, spoken = Found([]), dict[Path, Photo]()
     names: list[str] = []
     for table in tables:
-        columns = _columns(table, wishes.separator)
+        columns = _columns(table, wishes)
         found.notes.append(f"{source.place(table.path)}: {_told(table, columns)}")
         names += columns.classes.values() or sorted(
             {word for _, row in table.rows for word in _words(row[columns.label or 0], columns.separator)}
@@ -104,8 +104,8 @@ def read(source: Source, wishes: Wishes) -> Found:
 def labels_beside(source: Source) -> dict[Path, tuple[frozenset[str], dict[str, str], str]]:
     """Labels, further columns and split of each photograph that a table of the source names, for formats with masks."""
     said: dict[Path, tuple[frozenset[str], dict[str, str], str]] = {}
-    for table in _tables(source):
-        columns = _columns(table, "")
+    for table in _tables(source, Wishes()):
+        columns = _columns(table, Wishes())
         split = split_of(source.place(table.path))
         for line, row in table.rows:
             try:
@@ -134,22 +134,29 @@ def _take_unsaid(source: Source, found: Found, wishes: Wishes) -> None:
             found.left_out["photographs that no line names"].append(source.place(path))
 
 
-def _tables(source: Source) -> list[Table]:
+def _tables(source: Source, wishes: Wishes) -> list[Table]:
     """Every table of the source that has photographs and labels."""
     tables = [open_table(path) for path in source.of_kind(*KIND) if path == source.given or path.suffix != ".txt"]
     if source.given.is_file():
         return [table for table in tables if table]
-    return [table for table in tables if table and _is_of_photographs(table)]
+    return [table for table in tables if table and _is_of_photographs(source, table, wishes)]
 
 
-def _is_of_photographs(table: Table) -> bool:
+def _is_of_photographs(source: Source, table: Table, wishes: Wishes) -> bool:
+    """Whether a table beside others of any kind has labels, and photographs by their suffixes or as they lie there."""
     try:
-        columns = _columns(table, "")
+        columns = _columns(table, wishes)
     except ValueError:
         return False
-    cells = [row[columns.image] for _, row in table.rows[:50]]
-    named = _place_in(table.headings, IMAGE) is not None and columns.label is not None
-    return named or any(Path(cell.strip()).suffix.lower() in KINDS for cell in cells)
+    cells = [row[columns.image].strip() for _, row in table.rows[:50]]
+    return any(Path(cell).suffix.lower() in KINDS or _is_there(source, cell) for cell in cells)
+
+
+def _is_there(source: Source, name: str) -> bool:
+    try:
+        return bool(source.find(name))
+    except ValueError:
+        return False
 
 
 def open_table(path: Path) -> Table | None:
@@ -181,9 +188,9 @@ def open_table(path: Path) -> Table | None:
     return Table(path, headings, rows, encoding, delimiter)
 
 
-def _columns(table: Table, separator: str) -> Columns:
+def _columns(table: Table, wishes: Wishes) -> Columns:
     """What each column is, from its heading and its cells; ValueError where that cannot be told."""
-    path, headings = table.path, table.headings
+    path, headings, separator = table.path, table.headings, wishes.separator
     shown = ", ".join(headings)
     if not table.rows:
         raise ValueError(f"{path}: has headings ({shown}) and no line below them")
@@ -200,6 +207,10 @@ def _columns(table: Table, separator: str) -> Columns:
         split = None
     rest = [number for number in range(len(headings)) if number not in (image, split)]
     label = _place_in(headings, LABELS, rest)
+    if wishes.labels:
+        if wishes.labels not in headings or headings.index(wishes.labels) == image:
+            raise ValueError(f"{path}: --labels is {wishes.labels!r}; its other columns are {shown}")
+        label = headings.index(wishes.labels)
     cells = {n: {row[n].strip().casefold() for _, row in table.rows} for n in rest}
     yes_no = [n for n in rest if headings[n] and cells[n] <= YES | NO and (cells[n] - {""} or len(rest) > 1)]
     if label is not None and (label not in yes_no or len(yes_no) < 2):
@@ -216,7 +227,9 @@ def _columns(table: Table, separator: str) -> Columns:
         return Columns(image, None, classes, split, {n: headings[n] for n in rest if n not in yes_no and headings[n]})
     if len(rest) == 1:
         return Columns(image, rest[0], {}, split, {}, separator or _separator(table, rest[0]))
-    raise ValueError(f"{path}: no column names classes; call it labels, or have a column of 0 and 1 a class ({shown})")
+    raise ValueError(
+        f"{path}: which of {shown} names classes? say it with --labels, or have a column of 0 and 1 a class"
+    )
 
 
 def _place_in(headings: Sequence[str], words: list[str], among: list[int] | None = None) -> int | None:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from apc.data.headers import LIMIT
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -11,5 +13,9 @@ class Wishes:
     """Class names in the order of the masks' numbers."""
     separator: str = ""
     """What stands between several labels in a cell of a table."""
+    labels: str = ""
+    """Heading of the column of labels in a table."""
     take_unlabelled: bool = False
     """Photographs that nothing is said of show none of the classes."""
+    max_pixels: int = LIMIT
+    """Pixels a photograph or mask may have."""

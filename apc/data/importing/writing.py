@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from apc.data.headers import opened
-from apc.data.images import require_whole, size_of
+from apc.data.images import Reading, require_whole, size_of
 from apc.data.importing.found import Found, Photo
 from apc.data.masks import IGNORE, values_in, write_mask
 from apc.data.preparing import BadFiles
@@ -39,7 +39,7 @@ class Written:
     linked: bool
 
 
-def write(found: Found, folder: Path, division: Division, *, copy: bool, skip_broken: bool) -> list[str]:
+def write(found: Found, folder: Path, division: Division, how: Reading, *, copy: bool, skip_broken: bool) -> list[str]:
     """Write what was found into an empty folder; lines for a person about what that is.
 
     BadFiles, where a photograph or a mask cannot be used and `skip_broken` does not leave it out.
@@ -49,7 +49,7 @@ def write(found: Found, folder: Path, division: Division, *, copy: bool, skip_br
 
     def caught(job: tuple[Photo, str]) -> Written | str:
         try:
-            return _written(*job, found.classes, folder, copy)
+            return _written(*job, found.classes, folder, how, copy)
         except ValueError as error:
             return str(error)
 
@@ -96,7 +96,7 @@ def _clean(part: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]", "_", text).strip() or "_"
 
 
-def _written(photo: Photo, name: str, classes: list[str], folder: Path, copy: bool) -> Written:
+def _written(photo: Photo, name: str, classes: list[str], folder: Path, how: Reading, copy: bool) -> Written:
     """Put a photograph and its mask into the folder; ValueError where one cannot be used."""
     target = folder / "images" / name
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,13 +104,13 @@ def _written(photo: Photo, name: str, classes: list[str], folder: Path, copy: bo
     if photo.content:
         target.write_bytes(photo.content())
     else:
-        require_whole(photo.file)
+        require_whole(photo.file, how)
         linked = not copy and _linked(photo.file, target)
         if not linked:
             shutil.copyfile(photo.file, target)
     shown = None
     if photo.mask:
-        mask = _upright(photo.mask(), target, photo)
+        mask = _upright(photo.mask(), target, photo, how)
         write_mask((folder / "masks" / name).with_suffix(".png"), mask, "imported")
         shown = frozenset(classes[value - 1] for value in values_in(mask) if 0 < value < IGNORE)
     labels = photo.labels if photo.labels is not None else shown
@@ -127,10 +127,10 @@ def _linked(file: Path, target: Path) -> bool:
     return True
 
 
-def _upright(mask: np.ndarray, photograph: Path, photo: Photo) -> np.ndarray:
+def _upright(mask: np.ndarray, photograph: Path, photo: Photo, how: Reading) -> np.ndarray:
     """The mask turned as its photograph is when it is read; ValueError where their sizes differ."""
-    size = size_of(photograph)
-    with opened(photograph) as image:
+    size = size_of(photograph, how)
+    with opened(photograph, how.max_pixels) as image:
         stored, orientation = image.size[::-1], int(image.getexif().get(0x0112, 1))
     turned = 2 <= orientation <= 8
     if turned and mask.shape == stored and (photo.as_stored or mask.shape != size):

@@ -3,6 +3,7 @@
 Shapes: H,W a photograph's own pixels, h,w patch grid.
 """
 
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.escaping import as_code, as_code_block, in_markdown
-from apc.files import whole
+from apc.escaping import as_code, as_code_block, in_a_line, in_markdown
+from apc.files import write_encoded
 from apc.reporting.figures import style
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, 
             if column < len(panels):
                 scale = _panel(ax, panels[column]) or scale
         first = axes[row * columns]
-        first.text(-0.04, 0.5, name, transform=first.transAxes, rotation=90, va="center", ha="right", fontsize=8)
+        first.text(
+            -0.04, 0.5, in_a_line(name), transform=first.transAxes, rotation=90, va="center", ha="right", fontsize=8
+        )
     if scale is not None:
         bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.01)
         bar.set_label("score of the class (softmax over the classes of a patch)", fontsize=8)
@@ -74,7 +77,7 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, 
     if colours:
         from matplotlib.patches import Patch
 
-        handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+        handles = [Patch(color=colour, label=in_a_line(name)) for name, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return small(style.save(figure, path))
 
@@ -85,14 +88,15 @@ def small(png: Path) -> Path:
 
     with Image.open(png) as image:
         fewer = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    with whole(png) as part:
-        fewer.save(part, format="PNG", optimize=True)
+    encoded = io.BytesIO()
+    fewer.save(encoded, format="PNG", optimize=True)
+    write_encoded(png, encoded.getvalue())
     return png
 
 
 def _panel(ax: "Axes", panel: Panel) -> Any:
     """Draw one panel; the image whose colours need a scale, where it has any."""
-    ax.set_title(panel.title, fontsize=8, pad=3)
+    ax.set_title(in_a_line(panel.title), fontsize=8, pad=3)
     if panel.heat is not None:
         size = panel.photo.shape if panel.photo is not None else panel.heat.shape
         image = ax.imshow(

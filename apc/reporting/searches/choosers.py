@@ -1,0 +1,152 @@
+"""What a search may choose by, judged: does a score rank settings as the masks of other photographs do, and how many
+masks is it worth?
+
+Every setting has one run, chosen by scores of the first half of the validation photographs or by image labels, and
+judged by `held_miou`, the score of the other half. Regret is what the chosen setting lies below the best one; it is
+the mean over draws of SETTINGS of the settings, so that one lucky winner decides nothing.
+
+Shapes: t settings, d draws, n photographs of the first half, C classes.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from apc.reporting import tables
+from apc.reporting.verdicts.bootstrap import PARTS, Images, miou
+from apc.runs.rows import Row
+from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+JUDGE = "held_miou"
+HALF = "tune_miou"
+SETTINGS, DRAWS = 40, 500
+"""Settings of a draw, as many as a joint search tries, and draws."""
+MASKS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112)
+"""Numbers of masked photographs whose choice a score is held against."""
+
+
+class Judged(NamedTuple):
+    """One score as a chooser."""
+
+    spearman: float
+    """Rank correlation with the judge over all settings."""
+    low: float
+    high: float
+    """95 % bootstrap interval of it over settings."""
+    kendall: float
+    regret: float
+    """Mean points below the best setting of a draw."""
+    behind: float
+    """Mean points below what half of the masks choose."""
+
+
+def choosers_table(rows: Sequence[Row], images: Images) -> list[str]:
+    """The table of choosers, best first, with what masks are worth; empty where fewer than ten settings can be
+    judged."""
+    rows = [row for row in rows if row.metrics.get(JUDGE) is not None and row.run in images.counts]
+    if len(rows) < 10:
+        return []
+    from pandas import DataFrame
+
+    names = [name for name in (HALF, *LABEL_SCORES) if all(name in row.metrics for row in rows)]
+    judged = {name: judge(rows, name) for name in names}
+    regrets = by_masks(rows, images)
+    lines = [
+        {
+            "score": f"`{name}`",
+            "Spearman": f"{j.spearman:.2f} [{j.low:.2f}, {j.high:.2f}]",
+            "Kendall": f"{j.kendall:.2f}",
+            "regret": f"{j.regret:.2f}",
+            f"behind `{HALF}`": f"{j.behind:+.2f}".replace("-", "−"),
+            "worth in masks": worth(j.regret, regrets),
+        }
+        for name, j in sorted(judged.items(), key=lambda pair: pair[1].regret)
+    ]
+    curve = ", ".join(f"{m}: {regret:.2f}" for m, regret in regrets.items())
+    size = min(SETTINGS, len(rows) // 2)
+    return [
+        f"**What settings may be chosen by**, over {len(rows)} settings of one seed",
+        tables.markdown(DataFrame(lines), left=True, marked_up=["score", f"behind `{HALF}`"]),
+        f"<sub>Judged by `{JUDGE}`, the mIoU of photographs by whose masks nothing is chosen. Regret: mean points "
+        f"below the best of {size} settings, over {DRAWS} draws of them. A score is worth m masks where the choice by "
+        f"the masks of m photographs, drawn at random, has its regret. Regret by masks: {curve}.</sub>",
+    ]
+
+
+def judge(rows: Sequence[Row], name: str) -> Judged:
+    """A score of the rows as a chooser; where it is missing (NaN) a setting is never chosen by it."""
+    import numpy as np
+    from scipy.stats import kendalltau, rankdata, spearmanr
+
+    truth, score, half = (_signed(rows, each) for each in (JUDGE, name, HALF))
+    rng = np.random.default_rng(0)
+    again = rng.integers(0, len(rows), (DRAWS, len(rows)))
+    known = np.isfinite(score)
+    ranks = [np.corrcoef(rankdata(truth[i]), rankdata(score[i]))[0, 1] for i in again if np.ptp(score[i]) > 0]
+    low, high = np.nanpercentile(ranks, [2.5, 97.5]) if ranks and known.all() else (np.nan, np.nan)
+    drawn = subsets(len(rows))
+    best, chosen, by_half = (truth[_choice(drawn, by)] for by in (truth, np.where(known, score, -np.inf), half))
+    return Judged(
+        float(spearmanr(truth[known], score[known]).statistic),
+        float(low),
+        float(high),
+        float(kendalltau(truth[known], score[known]).statistic),
+        float((best - chosen).mean()),
+        float((by_half - chosen).mean()),
+    )
+
+
+def by_masks(rows: Sequence[Row], images: Images) -> dict[int, float]:
+    """Mean regret of choosing by the masks of m photographs of the first half, drawn anew each time, by m; 0 masks is
+    a setting at random."""
+    import numpy as np
+
+    truth = _signed(rows, JUDGE)
+    counts = np.stack([images.counts[row.run][PARTS[HALF]].astype(np.float64) for row in rows])  # (t,n,3,C)
+    rng, drawn = np.random.default_rng(1), subsets(len(rows))
+    best = truth[_choice(drawn, truth)]
+    regrets = {0: float((best - truth[drawn].mean(1)).mean())}
+    for m in (m for m in MASKS if m <= counts.shape[1]):
+        chosen = []
+        for settings in drawn:
+            shown = rng.choice(counts.shape[1], m, replace=False)
+            scores = miou(counts[settings][:, shown].sum(1))
+            chosen.append(settings[int(scores.argmax())])
+        regrets[m] = float((best - truth[chosen]).mean())
+    return regrets
+
+
+def worth(regret: float, regrets: dict[int, float]) -> str:
+    """How many masks choose as well: the largest m whose choice has no smaller regret, as "20" or "112 or more"."""
+    least = [m for m, by_m in regrets.items() if by_m >= regret]
+    if not least:
+        return "less than none"
+    most = max(regrets)
+    return f"{most} or more" if max(least) == most else str(max(least))
+
+
+def subsets(settings: int) -> "ndarray":
+    """Draws of settings without repeats, (d, at most SETTINGS), the same for every score."""
+    import numpy as np
+
+    rng = np.random.default_rng(2)
+    size = min(SETTINGS, settings // 2)
+    return np.stack([rng.choice(settings, size, replace=False) for _ in range(DRAWS)])
+
+
+def _choice(drawn: "ndarray", score: "ndarray") -> "ndarray":
+    """The setting of each draw with the highest score, the first of equals: (d,)."""
+    import numpy as np
+
+    chosen: ndarray = drawn[np.arange(len(drawn)), score[drawn].argmax(1)]
+    return chosen
+
+
+def _signed(rows: Sequence[Row], name: str) -> "ndarray":
+    """A score of each row, so that higher is better: (t,)."""
+    import numpy as np
+
+    sign = -1 if name in LOWER_IS_BETTER else 1
+    return np.array([sign * row.metrics[name] for row in rows])

@@ -1,0 +1,96 @@
+"""What is said before a search starts."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from apc.config import Config, pocket, to_dict
+from apc.experiment.banner import banner, places
+from apc.experiment.flags import Workers, read_flags
+from apc.experiment.main import space_experiment
+from apc.experiment.settings import settings_of
+from apc.runs.folder import save_run
+from apc.runs.rows import Row
+from apc.search.run_queue import RunQueue
+from apc.training import speed
+from experiments import grid_lambda
+
+IMAGES = {"train": 960, "val": 256, "test": 256}
+
+
+def name_of(cfg: Config) -> str:
+    return f"{cfg.lambda1} {cfg.lambda2} {cfg.seed}"
+
+
+def said(words: list[str], capsys: pytest.CaptureFixture[str], experiment: object = grid_lambda.EXPERIMENT) -> str:
+    """The banner's last part."""
+    flags = read_flags(experiment, words)  # type: ignore[arg-type]
+    settings = settings_of(experiment, flags)  # type: ignore[arg-type]
+    queue = None
+    if settings.plan:
+        queue = RunQueue(settings.plan, base=settings.base, seeds=settings.seeds, runs=settings.runs, identify=name_of)
+    banner(experiment, settings, queue, IMAGES)  # type: ignore[arg-type]
+    return capsys.readouterr().out.strip().split("; ")[-1]
+
+
+@pytest.fixture
+def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two places, and a step that takes a tenth of a second: a run of 600 takes a minute."""
+    monkeypatch.setattr(speed, "speed", lambda cfg, images, threads: speed.Speed(0.1, 0.0, 0.0))
+    monkeypatch.setattr("apc.parallel.cores", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    return ["--runs", str(tmp_path), "--reports", str(tmp_path)]
+
+
+def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # 5 settings now and 4 to 6 later, with 2 seeds: 18 minutes of work at least and 22 at most, half or double
+    assert said(["--seeds", "2", *words], capsys) == (
+        "18 to 22 runs, 2 at a time: 4 min to 22 min (a step takes 0.1 s here just now)"
+    )
+    assert said(["--seeds", "2", "--max-concurrent", "1", *words], capsys).startswith(
+        "18 to 22 runs, 1 at a time: 9 min to 44 min"
+    )
+    assert said(["--trials", "4", *words], capsys, space_experiment("simple")) == (
+        "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now)"
+    )
+
+
+def test_finished_runs_tell_more_than_a_step(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curve = [{"epoch": float(number)} for number in range(1, 11)]
+    for seed in range(5):
+        seconds = {"train": 100.0 + seed, "eval": 20.0}
+        row = Row(run=f"{seed}", config=to_dict(replace(pocket(), seed=seed)), metrics={}, seconds=seconds, curve=curve)
+        row.stamp["images"] = IMAGES
+        save_run(tmp_path, row)
+    assert said(["--trials", "4", *words], capsys, space_experiment("simple")) == (
+        "4 runs, 2 at a time: about 4 min (as those that are finished took)"
+    )
+
+
+def test_of_other_machines_and_of_gpus_a_step_here_says_nothing(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert places(Workers(address="auto")) is None and places(Workers(gpus=0.5)) is None
+    assert places(Workers(cpus=2)) == 1 and places(Workers(num_workers=4)) == 1
+    assert said(["--gpus", "1", *words], capsys) == "about 17 minutes on two cores"
+
+
+def test_a_run_is_its_epochs_and_its_scorings() -> None:
+    cfg = replace(pocket(), epochs=10, batch_size=16, eval_every=0)
+    found = speed.Speed(step=0.5, beside=1.0, photograph=2.0)
+    assert found.run(cfg, {"train": 64, "val": 6}) == 10 * (4 * 0.5 + 1.0) + 6 * 2.0
+    # at epochs 4 and 8 a scoring without CRF, a quarter of a whole one, and so at the end of the test images
+    more = found.run(replace(cfg, eval_every=4), {"train": 64, "val": 6, "test": 8})
+    assert more == 30.0 + (6 * 1.5 + 8 * 0.25) * 2.0
+
+
+def test_a_few_steps_are_made_and_thrown_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    found = speed.speed(replace(pocket(), weights="", crf="none"), IMAGES)
+    assert 0 < found.step < found.run(pocket(), IMAGES) and found.photograph > 0
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,86 @@
+"""What settings may be chosen by: on settings whose scores are written down."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from apc.reporting.searches import choosers
+from apc.reporting.searches.choosers import by_masks, choosers_table, judge, worth
+from apc.reporting.verdicts.bootstrap import Images
+from apc.runs.rows import Row
+
+SETTINGS = 30
+
+
+def settings(**scores: Any) -> list[Row]:
+    """Settings whose held score is 0, 1, 2 …, with other scores beside it."""
+    held = np.arange(SETTINGS, dtype=float)
+    scores = {"held_miou": held, "tune_miou": held} | scores
+    return [
+        Row(run=f"r{i}", config={}, seconds={}, metrics={name: float(values[i]) for name, values in scores.items()})
+        for i in range(SETTINGS)
+    ]
+
+
+def test_a_score_that_ranks_as_the_judge_has_no_regret() -> None:
+    perfect = judge(settings(label_rule=np.arange(SETTINGS) ** 3), "label_rule")
+    assert (perfect.spearman, perfect.kendall) == (pytest.approx(1), pytest.approx(1))
+    assert (perfect.regret, perfect.behind, perfect.low) == (0, 0, pytest.approx(1))
+
+
+def test_a_score_that_is_lowered_counts_turned_round() -> None:
+    assert judge(settings(entropy=-np.arange(SETTINGS)), "entropy").spearman == pytest.approx(1)
+
+
+def test_a_score_turned_upside_down_always_chooses_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
+    worst = judge(settings(label_f1=-np.arange(SETTINGS)), "label_f1")
+    drawn = choosers.subsets(SETTINGS)
+    assert worst.spearman == pytest.approx(-1)
+    assert worst.regret == pytest.approx((drawn.max(1) - drawn.min(1)).mean()) == worst.behind
+
+
+def test_a_level_score_chooses_the_first_of_each_draw() -> None:
+    drawn = choosers.subsets(SETTINGS)
+    with pytest.warns(Warning, match="constant"):
+        level = judge(settings(label_f1=np.ones(SETTINGS)), "label_f1")
+    assert np.isnan(level.spearman) and np.isnan(level.low)
+    assert level.regret == pytest.approx((drawn.max(1) - drawn[:, 0]).mean())
+
+
+def counts(noise: float) -> Images:
+    """Twenty photographs of one class, in which setting i is right on a share that rises with i, with noise."""
+    rng = np.random.default_rng(0)
+    runs = {}
+    for i in range(SETTINGS):
+        share = np.clip(0.3 + i / SETTINGS / 3 + rng.normal(0, noise, 20), 0, 1)
+        right = np.round(1000 * share).astype(np.int64)
+        truth = np.full(20, 1000)
+        runs[f"r{i}"] = np.stack([right, truth, right], 1)[..., None]
+    return Images(runs)
+
+
+def test_more_masks_choose_better_and_a_score_is_worth_what_chooses_as_well() -> None:
+    regrets = by_masks(settings(), counts(0.3))
+    drawn = choosers.subsets(SETTINGS)
+    assert regrets[0] == pytest.approx((drawn.max(1) - drawn.mean(1)).mean())
+    assert regrets[0] > regrets[2] > regrets[10] and list(regrets) == [0, 1, 2, 3, 5, 7, 10]  # ten in the first half
+    assert by_masks(settings(), counts(0.0))[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("regret", "expected"), [(7.0, "less than none"), (5.0, "0"), (1.5, "2"), (1.0, "10 or more"), (0.0, "10 or more")]
+)
+def test_worth_in_masks(regret: float, expected: str) -> None:
+    assert worth(regret, {0: 5.0, 2: 2.0, 10: 1.0}) == expected
+
+
+def test_the_table_has_the_best_chooser_first_and_says_what_masks_are_worth() -> None:
+    rows = settings(label_rule=np.arange(SETTINGS) ** 2, label_f1=-np.arange(SETTINGS))
+    heading, table, note = choosers_table(rows, counts(0.3))
+    lines = [line for line in table.splitlines() if "`" in line][1:]
+    assert heading.endswith("over 30 settings of one seed")
+    assert [line.split("|")[1].strip() for line in lines][-1] == "`label_f1`" and "less than none" in lines[-1]
+    assert "Regret by masks: 0: " in note
+    assert choosers_table(rows[:9], counts(0.3)) == []
+    assert choosers_table(rows, Images()) == []

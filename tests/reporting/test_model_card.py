@@ -1,0 +1,25 @@
+"""The model card says which method learned from the labels."""
+
+import pytest
+from report_rows import a_row
+
+from apc.methods.registry import METHODS
+from apc.reporting.model_card import model_card
+
+NAMES = {
+    "apc": "Adaptive Patch Contrast (APC)",
+    "vit_pcm": "ViT-PCM",
+    "afa": "Affinity from Attention (AFA)",
+    "toco": "Token Contrast (ToCo)",
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_card_names_the_method_in_full_and_as_the_config_does(method: str) -> None:
+    card = model_card(a_row("x", 0, 40.0, method=method), "model")
+    assert f"that is, from which classes each photograph shows, with\n{NAMES[method]}. No mask was opened" in card
+    assert f"| method | {method} |" in card.replace("\\_", "_")
+
+
+def test_a_method_of_another_version_is_named_as_its_row_does() -> None:
+    assert "shows, with\nnew\\*method. No mask" in model_card(a_row("x", 0, 40.0, method="new*method"), "model")
