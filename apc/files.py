@@ -69,11 +69,13 @@ def _is_nobodys(part: Path, abandoned: float) -> bool:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """An OSError inside names `path`: of a write to a full disk the system says no name."""
+    """An OSError inside that names no file, as that of a write to a full disk, or a part, names `path`."""
     try:
         yield
     except OSError as error:
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+        told = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
+        file = told if told and not is_part(Path(told)) else str(path)
+        raise OSError(error.errno, error.strerror or str(error), file) from None
 
 
 @contextmanager
@@ -90,8 +92,14 @@ def whole(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def write_encoded(path: Path, content: bytes) -> None:
+    """Write what a library has encoded, whole or not at all: of a full disk most of them tell in their own words."""
+    with whole(path) as part:
+        part.write_bytes(content)
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file, whole or not at all, and to the disk itself."""
     with whole(path) as part, open(part, "w") as file:
         file.write(text)
         file.flush()

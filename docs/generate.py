@@ -174,8 +174,8 @@ def command_line_page() -> list[str]:
         "Command line",
         "The preset is the first word: `pocket` (the default), `folder`, `voc` or `coco`. Of `apc train`, of every",
         "script of `experiments/` and of `apc search SPACE` [every setting](config.md) is a flag too, and",
-        "`--config FILE.toml` lies between preset and flags. Exit codes: 0, 1 where a run failed, 2 for bad input, 130",
-        "where it was interrupted.",
+        "`--config FILE.toml` lies between preset and flags. Exit codes: 0, 1 where a run failed, 2 for bad input, 3",
+        "where Ray died for good or its cluster is gone, 130 where it was interrupted.",
     )
     for command, kind in VERBS.items():
         text += ["", f"## `{command}`", "", *paragraphs(kind), *flags_table(kind)]

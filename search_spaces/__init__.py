@@ -8,10 +8,13 @@ and beside the last two, if it likes, FIRST: settings to try before the sampler'
 here. It is checked against Config when it is loaded: data knob by knob, a function in 64 settings drawn from it.
 """
 
+import ast
+import contextlib
 import difflib
 import functools
 import importlib
 import pkgutil
+from pathlib import Path
 from types import ModuleType
 
 from apc.config import Config
@@ -23,6 +26,19 @@ from apc.search.plans import Plan, Point
 def names() -> list[str]:
     """Names of the spaces."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def abouts() -> dict[str, str]:
+    """What each space says of itself in its first line, by name; none is run for it, so that a broken one is no
+    matter."""
+    found: dict[str, str] = {}
+    for module in pkgutil.iter_modules(__path__):
+        spec = module.module_finder.find_spec(module.name, None)
+        with contextlib.suppress(OSError, SyntaxError, ValueError):
+            assert spec and spec.origin
+            text = ast.get_docstring(ast.parse(Path(spec.origin).read_text(encoding="utf-8"))) or ""
+            found[module.name] = (text.splitlines() or [""])[0].rstrip(".")
+    return dict(sorted(found.items()))
 
 
 def title_of(module: ModuleType) -> str:

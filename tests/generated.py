@@ -7,8 +7,15 @@ from typing import Any
 import tomli_w
 from hypothesis import strategies as st
 
+from apc.cli.data import DrawFlags, ImportFlags, SplitFlags
+from apc.cli.evaluate import EvaluateFlags
+from apc.cli.export import ExportFlags
+from apc.cli.predict import PredictFlags
+from apc.cli.train import TrainFlags
 from apc.config import Config
+from apc.experiment.flags import Amount, Place, Workers
 from apc.flags import flag_of
+from apc.search.spaces import SearchSettings
 
 NUMBERS = [0, 1, -1, 2, 7, 48, 2**31, 2**63, 10**30, -(10**18)]
 FRACTIONS = [0.0, -0.0, 0.5, 1.0, 1e-300, 1e300, float("inf"), float("-inf"), float("nan")]
@@ -48,44 +55,45 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 VALUE = st.one_of(st.sampled_from(WORDS), st.sampled_from([*map(str, NUMBERS), *map(str, FRACTIONS)]), TEXT)
 """A value that somebody may type, or some other program make."""
 
-COMMON = [
-    "--device",
-    "--threads",
-    "--sizes",
-    "--crf",
-    "--out",
-    "--lists",
-    "--help",
-    "--checkpoint",
-    "--num-train",
-    "--num-val",
-]
-OF_A_SEARCH = ["--trials", "--sampler", "--grid-points", "--objectives", "--stop-early", "--search-seed", "--hours"]
-OF_A_SEARCH += [
-    "--gpu-hours",
-    "--warm-start",
-    "--seeds",
-    "--smoke",
-    "--dry-run",
-    "--reports",
-    "--num-workers",
-    "--cpus",
-]
-OF_A_SEARCH += ["--gpus", "--max-concurrent", "--retries", "--log", "--verbose"]
-FLAG = st.sampled_from([*COMMON, *OF_A_SEARCH, *(flag_of(f.name) for f in fields(Config)), "--config", "--set"])
-VERB = st.sampled_from(
-    ["train", "train folder", "eval", "predict", "export", "status", "report", "search simple", "search pooling"]
-    + ["data check folder", "data prepare voc", "data cache coco", "search", "data", "nothing"]
-)
+
+def _flags(kind: type) -> list[str]:
+    """Flags of a verb."""
+    return [flag_of(f.name) for f in fields(kind)]
+
+
+OF_A_SETTING = [flag_of(f.name) for f in fields(Config)]
+OF_A_SEARCH = [flag_of(f.name) for kind in (Amount, Place, Workers, SearchSettings) for f in fields(kind)]
+OF_VERBS = {
+    ("train",): [*OF_A_SETTING, "--config", "--set", *_flags(TrainFlags)],
+    ("train", "folder", "--root", "PHOTOS"): [*OF_A_SETTING, "--config", "--device"],
+    ("eval", "RUN"): _flags(EvaluateFlags),
+    ("predict", "RUN", "PHOTOS/images/photo 1.png"): _flags(PredictFlags),
+    ("export", "RUN"): _flags(ExportFlags),
+    ("search", "simple"): [*OF_A_SEARCH, *OF_A_SETTING],
+    ("search", "pooling"): [*OF_A_SEARCH, *OF_A_SETTING],
+    ("data", "check", "folder", "--root", "PHOTOS"): ["--lists", "--root"],
+    ("data", "cache", "folder", "--root", "PHOTOS"): ["--lists", "--image-size"],
+    ("data", "prepare", "voc", "--root", "PHOTOS"): ["--partial"],
+    ("data", "draw", "--root", "drawn"): _flags(DrawFlags),
+    ("data", "import", "PHOTOS"): _flags(ImportFlags),
+    ("data", "split", "--root", "PHOTOS"): _flags(SplitFlags),
+    ("status",): ["--help"],
+    ("report",): ["--help"],
+    (): [],
+}
+"""Words that a command begins with -> flags of it; RUN and PHOTOS stand for a run and for a folder of photographs."""
+EVERY_FLAG = sorted({flag for flags in OF_VERBS.values() for flag in flags})
 
 
 @st.composite
 def command_lines(draw: Any) -> list[str]:
-    """Words of a command: a verb, flags of it or of another one, values of all kinds."""
-    words = draw(VERB).split()
-    for _ in range(draw(st.integers(0, 4))):
-        flag, value = draw(FLAG), draw(VALUE)
-        words += draw(st.sampled_from([[flag, value], [f"{flag}={value}"], [flag], [value]]))
+    """Words of a command: flags of it, now and then of another one, and values of all kinds."""
+    begin = draw(st.sampled_from(sorted(OF_VERBS)))
+    words = list(begin)
+    for _ in range(draw(st.integers(0, 3))):
+        flag = draw(st.sampled_from((OF_VERBS[begin] or EVERY_FLAG) if draw(st.integers(0, 9)) else EVERY_FLAG))
+        value = draw(VALUE)
+        words += draw(st.sampled_from([[flag, value], [f"{flag}={value}"], [flag, value], [flag], [value]]))
     return words
 
 

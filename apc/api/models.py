@@ -227,7 +227,7 @@ def predict(
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
     numbers = [name for name in frame.columns if name == "confidence" or name.startswith(("percent_", "score_"))]
-    return frame.replace({name: {"": None} for name in numbers}).astype(dict.fromkeys(numbers, float))
+    return frame.assign(**{name: pd.to_numeric(frame[name]).astype(float) for name in numbers})  # "" is no score, NaN
 
 
 def _loaded(model: Model | Run | PathLike, device: str) -> Model:

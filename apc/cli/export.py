@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from apc.config import Config
+from apc.config import Config, without_paths
 from apc.escaping import say
 from apc.flags import POSITIONAL, parse
 from apc.runs.folder import ModelFolder, RunFolder, load_run
@@ -42,6 +42,7 @@ def command(words: list[str]) -> None:
     if row is None:
         without = f"{home}: has no {RunFolder(home).row.name}, so its scores are not known"
         raise ValueError(f"{without}; export the folder of a finished run")
+    row = replace(row, config=without_paths(cfg))  # whose row may lack a field that is newer, or have it damaged
     if of_best:
         row, epoch = at_best_epoch(row)
     require_writable(out.parent)

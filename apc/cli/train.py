@@ -8,7 +8,7 @@ from pathlib import Path
 from apc.config import PRESETS, Config
 from apc.escaping import say
 from apc.experiment import small_folders
-from apc.experiment.config_flags import add_all_fields, config_of, preset_of
+from apc.experiment.config_flags import COMMON, add_all_fields, add_common_fields, config_of, preset_of
 from apc.flags import CommandLine, runs_folder, taken
 from apc.runs.scores import Chooser
 
@@ -34,8 +34,9 @@ def read_flags(words: Sequence[str]) -> tuple[Config, TrainFlags]:
     """The setting and the flags of its training."""
     preset, rest = preset_of(words)
     line = CommandLine("apc train", TrainFlags.__doc__ or "", usage=f"apc train [{'|'.join(PRESETS)}] [flags]")
+    add_common_fields(line, preset)
     line.add(TrainFlags, "where it is trained")
-    add_all_fields(line, preset)
+    add_all_fields(line, preset, but=COMMON)
     values = line.read(rest)
     return config_of(preset, values), taken(TrainFlags, values)
 

@@ -36,6 +36,7 @@ LIMIT = 178_956_970
 # Of what Pillow says only errors count, and these are told in a sentence that names the file.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
+logging.getLogger("PIL").propagate = False  # nor to a handler of the root, which experiments have
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Shapes: H,W the photograph's own pixels.
 """
 
+import io
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from apc.data.headers import LIMIT, opened
-from apc.files import whole
+from apc.files import write_encoded
 
 IGNORE = 255
 
@@ -94,8 +95,9 @@ def write_mask(path: Path, mask: np.ndarray, source: str) -> None:
     image, info = Image.fromarray(mask), PngInfo()
     image.putpalette(palette().tobytes())
     info.add_text("source", source)
-    with whole(path) as part:
-        image.save(part, format="PNG", pnginfo=info)
+    encoded = io.BytesIO()
+    image.save(encoded, format="PNG", pnginfo=info)
+    write_encoded(path, encoded.getvalue())
 
 
 def made_of(path: Path) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from apc.data import pocket
 from apc.data.masks import write_mask
-from apc.files import whole, write_atomically
+from apc.files import write_atomically, write_encoded
 from apc.folders import new_folder
 from apc.parallel import each
 
@@ -41,8 +41,9 @@ def _pair(root: Path, split: str, data_seed: int, index: int) -> tuple[str, str]
     """Write a picture and its mask; its line of the list, name and labels."""
     image, mask = pocket.draw(split, index, data_seed)
     name = f"{split}_{index:04}"
-    with whole(root / "images" / f"{name}.png") as part:
-        Image.fromarray(image).save(part, format="PNG")
+    encoded = io.BytesIO()
+    Image.fromarray(image).save(encoded, format="PNG")
+    write_encoded(root / "images" / f"{name}.png", encoded.getvalue())
     write_mask(root / "masks" / f"{name}.png", mask, "drawn")
     return f"{name}.png", " ".join(pocket.CLASSES[c] for c in np.unique(mask[mask > 0]))
 

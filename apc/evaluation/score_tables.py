@@ -3,6 +3,7 @@
 Shapes: n photographs, C classes.
 """
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -86,7 +87,8 @@ def class_table(outcomes: dict[str, dict[str, Any]], most: int = 6) -> str:
 def save(path: Path, outcome: dict[str, Any], counts: dict[str, Counts]) -> None:
     """Write the JSON file, and beside it, as .npz, the tallies (n,3,C) of the photographs by protocol."""
     tallies: dict[str, Any] = {name: sums.images for name, sums in counts.items()}
-    with whole(path.with_suffix(".npz")) as part:
-        with open(part, "wb") as file:
-            np.savez_compressed(file, **tallies)
+    encoded = io.BytesIO()
+    np.savez_compressed(encoded, **tallies)
+    with whole(path.with_suffix(".npz")) as part:  # both or neither
+        part.write_bytes(encoded.getvalue())
         write_atomically(path, json.dumps(outcome, indent=1) + "\n")

@@ -80,7 +80,10 @@ def _expected(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, 
         alike = [cfg for cfg in todo.planned if kind_of(cfg) == kind]
         minutes_each = None
         if not pace(finished, alike[0]):
-            measured = speed(alike[0], images, settings.workers.cpus)
+            try:
+                measured = speed(alike[0], images, settings.workers.cpus)
+            except (ValueError, ArithmeticError, RuntimeError, OSError):
+                return ""  # of what cannot be trained its runs tell, and no search is to end for the sake of a number
             minutes_each = measured.run(alike[0], images) / 60
             steps.append(f"{measured.step:.2g}")
         expected = hours(alike, finished, minutes_each)

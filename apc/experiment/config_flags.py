@@ -53,11 +53,21 @@ def add_fields(line: CommandLine, title: str, names: Collection[str], preset: st
     line.add(Config, title, names=names, defaults=vars(PRESETS[preset]()), hidden=hidden, lenient=True)
 
 
-def add_all_fields(line: CommandLine, preset: str) -> None:
-    """Add the file and every field of Config, each part a group of the help."""
-    line.add(ConfigFile, "what they lie over")
+COMMON = ("root", "weights", "num_train", "image_size", "epochs", "batch_size", "lr", "eval_every", "seed")
+"""Fields that most commands name."""
+
+
+def add_common_fields(line: CommandLine, preset: str) -> None:
+    """Begin the help with the file and the fields that most commands name."""
+    line.group("the common ones", f"Every field of Config is a flag: the others stand below ({', '.join(parts())}).")
+    line.add(ConfigFile, "the common ones")
+    add_fields(line, "the common ones", COMMON, preset)
+
+
+def add_all_fields(line: CommandLine, preset: str, but: Collection[str] = ()) -> None:
+    """Add every field of Config but some, each part a group of the help."""
     for part, names in parts().items():
-        add_fields(line, part, names, preset)
+        add_fields(line, part, [name for name in names if name not in but], preset)
     answer_old_spellings(line)
 
 

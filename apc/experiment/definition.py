@@ -8,12 +8,16 @@ from typing import Any
 from apc.config import Config
 from apc.reporting.table_entry import TableEntry
 from apc.search import spaces
-from apc.search.plans import Plan, Result
+from apc.search.plans import Plan, Points, Result, Staged
+from apc.search.told import plan_told, space_told
 
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment(TableEntry):
     """One table or figure: what is run, how often, what to expect, and, as a TableEntry, how it stands on the page."""
+
+    prog: str = ""
+    """What its command is called in the help and in its errors; default: its name."""
 
     # --- what is run --------------------------------------------------------------------------------
     plan: Plan | Callable[[Config], Plan] | None = None
@@ -52,3 +56,15 @@ class Experiment(TableEntry):
     """Whether its rows are times: runs side by side slow each other, so reproduce_all trains one at a time."""
     by_default: bool = True
     """Whether reproduce_all runs it unasked; False for what belongs to no table of the paper."""
+
+    @property
+    def told(self) -> str:
+        """What the help says of it: its title and, of a search, what is searched."""
+        if self.space:
+            return f"{self.title}. Searched: {space_told(self.space)}"
+        return f"{self.title}. Run: {plan_told(self.plan)}" if isinstance(self.plan, Points | Staged) else self.title
+
+    @property
+    def called(self) -> str:
+        """Name of its command."""
+        return self.prog or self.name

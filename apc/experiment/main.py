@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import search_spaces
 from apc.config import PRESETS
-from apc.escaping import complain
+from apc.escaping import complain, say
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import read_flags
 from apc.experiment.runner import ExperimentRun
@@ -15,7 +15,8 @@ from apc.experiment.settings import settings_of
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
-    """Run an experiment from the command line; returns the exit code: 0, 1 (a run failed), 2 (bad input), 130."""
+    """Run an experiment from the command line; returns the exit code: 0, 1 (a run failed), 2 (bad input), 3 (Ray is
+    lost), 130."""
     return in_turn([experiment], argv)
 
 
@@ -35,11 +36,11 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
             code = ExperimentRun(step, settings_of(step, flags)).go()
         return code
     except ValueError as error:
-        complain(f"{first.name}: {error}")
+        complain(f"{first.called}: {error}")
         return 2
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
         reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-        complain(f"{first.name}: {reason}; the same command goes on where it was")
+        complain(f"{first.called}: {reason}; the same command goes on where it was")
         return 2
     except KeyboardInterrupt:
         print("interrupted before anything was started", file=sys.stderr)
@@ -49,8 +50,7 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
 def search_space(words: Sequence[str]) -> int:
     """`apc search NAME [PRESET] [flags]`: search a module of search_spaces; returns the exit code."""
     if not words or words[0] in ("-h", "--help"):
-        spaces = ", ".join(search_spaces.names())
-        print(f"apc search SPACE [{'|'.join(PRESETS)}] [flags]: {spaces}; apc search SPACE --help lists the flags")
+        say(spaces_told())
         return 0
     try:
         experiment = space_experiment(words[0])
@@ -58,6 +58,33 @@ def search_space(words: Sequence[str]) -> int:
         complain(f"apc search: {error}")
         return 2
     return main(experiment, words[1:])
+
+
+def spaces_told() -> str:
+    """What `apc search --help` prints."""
+    about = search_spaces.abouts()
+    wide = max(map(len, about))
+    lines = [f"  {name:{wide}}  {sentence}" for name, sentence in about.items()]
+    return SEARCH_USAGE.replace("SPACES", "\n".join(lines))
+
+
+SEARCH_USAGE = f"""apc search SPACE [{"|".join(PRESETS)}] [flags]: settings tried on this machine or a cluster
+
+A space says which settings are tried: ranges that Optuna draws from, trial by trial, or a plan of points that are all
+run. Each setting is trained with every seed and scored; the first ones are the paper's, so that what comes can be
+compared. Finished runs are kept, and the same command goes on where it was stopped.
+
+SPACES
+
+A new file in search_spaces/ is a new space. What a space tries, and every flag: apc search SPACE --help
+
+  apc search pooling --dry-run                       only list the runs, and the hours they will take
+  apc search lambdas --smoke                         the whole way in a minute or two; numbers mean nothing
+  apc search simple --trials 12 --hours 2            Optuna over three knobs of the embedded data
+  apc search joint folder --root photos --weights timm --seeds 2   your photographs, two seeds a setting
+
+It ends with a table on the terminal, best.toml (train it with --config), rows and a page below reports/.
+"""
 
 
 def space_experiment(name: str) -> Experiment:
@@ -70,6 +97,7 @@ def space_experiment(name: str) -> Experiment:
     plan = plan or getattr(module, "PLAN", None)
     return Experiment(
         name=f"space_{name}",
+        prog=f"apc search {name}",
         title=search_spaces.title_of(module),
         plan=plan,
         draw=None if plan else search_spaces.draw_of(module),

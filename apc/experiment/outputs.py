@@ -1,5 +1,6 @@
 """The files an experiment leaves in `<reports>/results/<experiment>/`: rows, counts by image, trials, best.toml."""
 
+import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
 from apc.escaping import in_csv
-from apc.files import whole, write_atomically
+from apc.files import write_atomically, write_encoded
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
 from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
@@ -77,8 +78,9 @@ def write_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
                 tallies = load_tallies(runs / row.run, protocol)
                 counts[name] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
     if counts:
-        with whole(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, **counts)
+        arrays = io.BytesIO()
+        np.savez_compressed(arrays, **counts)
+        write_encoded(path, arrays.getvalue())
 
 
 def trials_of(result: Result, knobs: Sequence[str], metrics: Sequence[str] = ()) -> "DataFrame":
@@ -105,8 +107,9 @@ def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequ
     """Write `trials_of` to `<path>.trials.csv` and `.parquet`."""
     frame = trials_of(result, knobs, metrics)
     write_atomically(path.with_suffix(".trials.csv"), frame.map(in_csv).rename(columns=in_csv).to_csv(index=False))
-    with whole(path.with_suffix(".trials.parquet")) as part:
-        frame.to_parquet(part, index=False)
+    columns = io.BytesIO()
+    frame.to_parquet(columns, index=False)
+    write_encoded(path.with_suffix(".trials.parquet"), columns.getvalue())
 
 
 def write_best(path: Path, winner: Point, base: Config, comment: str) -> None:

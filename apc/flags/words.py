@@ -58,6 +58,9 @@ class FieldFlag(NamedTuple):
         if self.hint is bool and not self.lenient:
             group.add_argument(self.flag, action="store_true", help=help)
             return
+        if self.hint is bool:  # of a setting that may be on already: true or false, and alone it means true
+            group.add_argument(self.flag, dest=self.name, nargs="?", const="true", metavar=self._metavar(), help=help)
+            return
         options: dict[str, Any] = {"help": help, "metavar": self.mark.metavar or self._metavar()}
         if self.mark.positional:
             options["nargs"] = "+" if self.several else None if self.required else "?"

@@ -7,7 +7,7 @@ import tomli_w
 from safetensors.torch import save
 
 from apc.config import Config, from_toml, to_dict
-from apc.files import whole, write_atomically
+from apc.files import write_atomically, write_encoded
 from apc.methods.base import Method
 from apc.methods.registry import build
 from apc.models.weights import misfits, read_weights
@@ -17,8 +17,7 @@ from apc.runs.folder import ModelFolder
 def save_model(folder: Path, model: Method, cfg: Config, classes: list[str]) -> None:
     """Write weights, class names and config: all that scoring and prediction need."""
     files = ModelFolder(folder)
-    with whole(files.weights) as part:
-        part.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}))
+    write_encoded(files.weights, save({k: v.contiguous() for k, v in model.state_dict().items()}))
     write_atomically(files.classes, "\n".join(classes) + "\n")
     write_atomically(files.config, tomli_w.dumps(to_dict(cfg)))
 

@@ -23,12 +23,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from apc.data import painting, pocket
 from apc.escaping import say
-from apc.files import sweep, whole
+from apc.files import sweep, write_encoded
 from apc.models import pocket_vit as vit_module
 from apc.models.pocket_vit import PATCH, pocket_vit
 from apc.runs.status import duration
@@ -80,8 +80,7 @@ def pretrained_state() -> dict[str, Tensor]:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
                 if not file.is_file():
                     sweep(file.parent)
-                    with whole(file) as part:
-                        save_file(pretrain(), part)
+                    write_encoded(file, save(pretrain()))
         return load_file(file)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: cannot be written or read ({error}); set APC_CACHE to another folder") from None

@@ -117,10 +117,11 @@ def write_annotations(
     out: Path,
     tick: Made = lambda: None,
 ) -> list[Path]:
-    """Write the files of each format into `out`, of photographs whose masks lie there; returns the files to upload."""
-    written = []
+    """Write the files of each format into `out`, of photographs whose masks lie there; returns those to upload, none
+    where there is no photograph."""
+    written: list[Path] = []
     names = tool_names(photographs)
-    for name in asked.files:
+    for name in asked.files if photographs else []:
         labelled = [
             Labelled(number, known_as, file_of(out, "masks", photograph), row, classes)
             for number, (photograph, known_as, row) in enumerate(zip(photographs, names, rows, strict=True), start=1)
@@ -151,7 +152,7 @@ def tool_names(photographs: Sequence[Photograph]) -> list[str]:
 
 def _coco(file: TextIO, photographs: Sequence[Labelled], asked: Asked, model: str, tick: Made) -> None:
     """COCO's instances; `images` goes before `annotations`, so each photograph is looked at twice, and none is kept."""
-    classes = photographs[0].classes if photographs else []
+    classes = photographs[0].classes
     categories = [
         {"id": number, "name": readable(name), "supercategory": ""} for number, name in enumerate(classes) if number
     ]
@@ -198,8 +199,8 @@ def _label_studio(file: TextIO, photographs: Sequence[Labelled], asked: Asked, m
     def tasks() -> Iterator[dict[str, Any]]:
         for photograph in photographs:
             height, width = photograph.size
-            about = {"original_width": width, "original_height": height, "image_rotation": 0}
-            about |= {"from_name": "label", "to_name": "image"}
+            about: dict[str, Any] = {"from_name": "label", "to_name": "image"}
+            about |= {"original_width": width, "original_height": height, "image_rotation": 0}
             result = [
                 {"id": f"region{number}", **about, **shape}
                 for number, shape in enumerate(_label_studio_shapes(photograph, asked), start=1)
@@ -234,7 +235,7 @@ def _label_studio_shapes(photograph: Labelled, asked: Asked) -> Iterator[dict[st
 
 
 def _cvat(file: TextIO, photographs: Sequence[Labelled], asked: Asked, model: str, tick: Made) -> None:
-    classes = photographs[0].classes if photographs else []
+    classes = photographs[0].classes
     labels = "".join(
         f"<label><name>{_text(name)}</name><color>{_colour(number)}</color><type>any</type><attributes>"
         "<attribute><name>score</name><mutable>False</mutable><input_type>text</input_type><default_value></default_value>"

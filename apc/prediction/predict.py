@@ -14,7 +14,7 @@ from PIL import Image
 from apc.config import Config
 from apc.data.images import Reading, decode
 from apc.data.masks import mask_image, read_mask
-from apc.files import whole
+from apc.files import write_encoded
 from apc.methods.base import Method
 from apc.models.crf import CRFPool
 from apc.prediction import pictures
@@ -214,10 +214,9 @@ def _cell(photograph: Photograph, job: Job, out: Path) -> Image.Image:
 
 
 def _save(picture: Image.Image, path: Path, **options: Any) -> None:
-    encoded = io.BytesIO()  # of a full disk Pillow's own writers tell less than the system
+    encoded = io.BytesIO()
     picture.save(encoded, format="JPEG" if path.suffix == ".jpg" else "PNG", **options)
-    with whole(path) as part:
-        part.write_bytes(encoded.getvalue())
+    write_encoded(path, encoded.getvalue())
 
 
 def classes_found(rows: Iterable[dict[str, Any]], classes: list[str]) -> dict[str, int]:

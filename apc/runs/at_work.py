@@ -38,9 +38,8 @@ def _me() -> str:
 
 def _write(lock: TextIO, text: str) -> None:
     with suppress(OSError):  # a full disk: only `apc status` reads it
-        lock.truncate(0)
-        lock.write(text)
-        lock.flush()
+        os.ftruncate(lock.fileno(), 0)
+        os.write(lock.fileno(), text.encode())  # not buffered: what is kept back fails again when the lock is closed
 
 
 def at_work(folder: RunFolder) -> bool | None:

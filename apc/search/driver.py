@@ -18,10 +18,11 @@ from apc.runs.folder import RunsFolder
 from apc.search import callbacks, worker
 from apc.search.draws import draws
 from apc.search.interrupts import Interrupts, interrupts, to_stderr
+from apc.search.journal import exclusive
 from apc.search.lifeline import Lifeline, RayLost
 from apc.search.plans import Interrupted, Lost, Plan, Result
 from apc.search.progress import NoView, View
-from apc.search.ray_session import Resources, exclusive, fit, ours, quiet, require_fit_here, running, session
+from apc.search.ray_session import Resources, fit, ours, quiet, require_fit_here, running, session
 from apc.search.run_queue import RunQueue
 from apc.search.searchers import JobSearcher, searcher_of
 from apc.search.study import Study
@@ -226,7 +227,7 @@ def tuner(searcher: JobSearcher, resources: Resources, trackers: list[Any], chec
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             callbacks=[
-                callbacks.Watch(searcher.view, searcher, lambda: fit(resources), check),
+                callbacks.Watch(searcher.view, searcher, lambda: (searcher.settle(), fit(resources)), check),
                 *trackers,
             ],
         ),

@@ -51,8 +51,10 @@ class Interrupts:
                 if signal.getsignal(number) is not signal.SIG_IGN:
                     signal.signal(number, self._asked)
 
-    def _asked(self, *_: object) -> None:
+    def _asked(self, number: int, frame: object) -> None:
         """The signal's handler in the main thread."""
+        if number == signal.SIGHUP:
+            _leave_terminal()
         first, self.stopped = not self.stopped, True
         if first and not self._holding:
             raise KeyboardInterrupt

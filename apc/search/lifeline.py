@@ -4,16 +4,19 @@ Ray does not tell. Without its raylet a search waits for ever, and without its G
 after a minute.
 """
 
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+
+from apc.search.interrupts import to_stderr
 
 LOOK = 1.0  # seconds between looks
 OURS = 1.5  # seconds for which a door of this machine's own Ray refuses until Ray counts as dead
 CLUSTERS = 20.0  # the same of a cluster's, whose network may be away for a moment
 ANSWER = 3.0  # seconds for a door to open
+HELD = 75.0  # seconds for a dead Ray to let go of its driver; twice its time-out of most calls, and its end
 
 Doors = dict[str, tuple[str, int]]
 """What a search cannot go on without, by name: where each of them listens."""
@@ -24,16 +27,19 @@ class RayLost(BaseException):
 
 
 class Lifeline:
-    """Asks `doors` until it is cut; `told` is called once, from its thread, when one has been shut for `patience`."""
+    """Asks `doors` until it is cut; `told` is called once, from its thread, when one has been shut for `patience`.
+
+    Some of Ray's calls wait for a dead GCS without end, and no exception reaches whoever is in one. So where Ray is not
+    let go of in time, the process ends with exit code 3, as if it had been killed.
+    """
 
     def __init__(self, doors: Doors, patience: float, told: Callable[[str], None]) -> None:
         self.doors, self.patience, self.told = doors, patience, told
         self.lost = ""
         """What does not answer any more; empty while all do."""
         self._shut: dict[str, float] = {}
-        self._looking, self._cut = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+        self._looking, self._cut, self._let_go = threading.Lock(), threading.Event(), threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def check(self) -> None:
         """RayLost where the thread has found so."""
@@ -48,16 +54,21 @@ class Lifeline:
             time.sleep(LOOK / 2)
 
     def cut(self) -> None:
-        """Look no more."""
+        """Look no more: Ray is about to be left."""
         self._cut.set()
-        self._thread.join()
+
+    def let_go(self) -> None:
+        """Ray has been left."""
+        self._let_go.set()
 
     def _watch(self) -> None:
-        while not self._cut.wait(LOOK):
+        while not (self.lost or self._cut.wait(LOOK)):
             self._look()
-            if self.lost:
-                self.told(self.lost)
-                return
+        if self.lost:
+            self.told(self.lost)
+            if not self._let_go.wait(HELD):
+                to_stderr(f"Ray has died ({self.lost}) and holds this process: it ends; the same command goes on")
+                os._exit(3)
 
     def _look(self) -> bool:
         """Whether a door is shut now."""
@@ -72,13 +83,3 @@ class Lifeline:
                     if began - since >= self.patience:
                         self.lost = self.lost or name
             return bool(self._shut)
-
-
-@contextmanager
-def lifeline(doors: Doors, patience: float, told: Callable[[str], None]) -> Iterator[Lifeline]:
-    """A Lifeline while its Ray is used."""
-    line = Lifeline(doors, patience, told)
-    try:
-        yield line
-    finally:
-        line.cut()

@@ -71,18 +71,24 @@ def start(options: dict[str, Any], told: Callable[[str], None]) -> None:
                     _temp_dir=temporary(),
                 )
             return
-        except ValueError:
+        except (ValueError, KeyboardInterrupt):
+            _clear(before)
             raise
         except Exception as error:  # Ray has no better name for a machine that is too busy
             reason = " ".join(str(error).split())
-        ray.shutdown()
-        for pid in _children() - before:  # Ray leaves what it had started
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _clear(before)
         if wait is None:
             raise ValueError(f"Ray did not start in {len(WAITS) + 1} tries ({reason}); the same command tries again")
         told(f"Ray did not start ({reason}); this machine may be busy; trying again in {wait} s")
         time.sleep(wait)
+
+
+def _clear(before: set[int]) -> None:
+    """End what Ray had started and leaves where it does not start."""
+    ray.shutdown()
+    for pid in _children() - before:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager

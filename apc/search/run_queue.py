@@ -48,7 +48,8 @@ class Job:
 class RunQueue:
     """Which runs of a plan are done, under way and still to start; the next stage opens when the last one is whole.
 
-    A run that is finished in `runs` is taken from there.
+    A run that is finished in `runs` is taken from there. Of a stage the base's own setting, which is the paper's where
+    nothing says otherwise, is trained first; the result has the points in the order proposed.
     """
 
     def __init__(
@@ -84,12 +85,16 @@ class RunQueue:
             self.through = not self.stage
             proposed = [point for point, _ in self.stage]
             self.to_come = ToCome(*(len(self.seeds) * number for number in to_come(self.plan, self.past, proposed)))
-            for job in (job for _, jobs in self.stage for job in jobs):
+            for job in sorted((job for _, jobs in self.stage for job in jobs), key=self._is_another):
                 row = load_run(self.runs, job.run, to_dict(job.config))
                 if row is not None:
                     self.rows[job.run] = row
                 elif job.run not in self.rows and all(job.run != other.run for other in self.waiting):
                     self.waiting.append(job)
+
+    def _is_another(self, job: Job) -> bool:
+        """Whether its setting is not the base's own; that is trained first, for the first number to mean something."""
+        return job.config != replace(self.base, seed=job.config.seed)
 
     def _jobs(self, point: Point) -> list[Job]:
         """A point's runs, one a seed."""

@@ -1,6 +1,7 @@
 """One run, from a config to its row: its identity, what it needs, training, scoring, the files it leaves."""
 
 import fcntl
+import io
 import math
 import os
 import shutil
@@ -24,7 +25,7 @@ from apc.devices import processes
 from apc.evaluation.label_scores import AfterCRF, gather
 from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
 from apc.evaluation.scoring import Scoring
-from apc.files import whole
+from apc.files import write_encoded
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
@@ -62,14 +63,15 @@ def run(
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
     """
     asked_by_a_person, name = not name, name or identity(cfg)  # a search knows the name, and has told
-    if stored := load_run(runs, name, to_dict(cfg)):
+    if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(runs / name).state.exists():
         return stored
     commit()  # remembered now: the working tree may change while this trains
     prepared = prepare(cfg, tell=asked_by_a_person)
     _require_unchanged(cfg, name)
     folder = runs / name
     with _alone(folder):
-        if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
+        if stored := load_run(runs, name, to_dict(cfg)):  # by another process, while this one waited or before
+            RunFolder(folder).state.unlink(missing_ok=True)  # which was killed then
             return stored
         prepared.method.to(device)
         trained = train(prepared, cfg, folder=folder, device=device, report=report, by=by)
@@ -231,8 +233,9 @@ def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Sco
         (run_folder.confusion, matrices),
         (run_folder.ballots, ballots),
     ):
-        with whole(path) as part, open(part, "wb") as file:
-            np.savez_compressed(file, **arrays)
+        encoded = io.BytesIO()
+        np.savez_compressed(encoded, **arrays)
+        write_encoded(path, encoded.getvalue())
     save_model(folder, prepared.method, cfg, prepared.val.classes)
     if by in row.metrics and not any(beats(line, [row.metrics], by) for line in row.curve):
         shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model

@@ -7,6 +7,8 @@ from huge_headers import HUGE
 from predictions import predict, summary
 from refusal import left_below, refused
 
+from apc.cli.main import main
+
 
 def test_image_labels_with_a_slip_are_named(
     model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -73,6 +75,31 @@ def test_a_photograph_that_is_cut_costs_itself_alone(
     refused(words, capsys, "1 of 12 left out", "photo 3.png")
     assert len(summary(tmp_path / "out")) == 11 and (tmp_path / "out" / "contact_sheet.png").is_file()
     assert not (tmp_path / "out" / "masks" / "photo 3.png").exists()
+
+
+def test_broken_photographs_are_only_listed_where_they_are_to_be_skipped(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = photographs / "images" / "photo 3.png"
+    whole.write_bytes(whole.read_bytes()[:2000])
+    (photographs / "images" / "photo 5.png").write_text("no image")
+    words = ["predict", str(model), str(photographs), "--out", str(tmp_path / "out"), "--only", "masks"]
+    assert main([*words, "--skip-broken"]) == 0
+    said = capsys.readouterr().out
+    assert "note: 2 photographs cannot be decoded and are left out\n" in said
+    assert "photo 3.png: the image cannot be decoded" in said and "photo 5.png (no image, or of" in said
+    assert len(summary(tmp_path / "out")) == 10
+    for path in (photographs / "images").iterdir():
+        path.write_text("no image")
+    refused([*words, "--skip-broken"], capsys, "12 of 12 files are no images that can be read")
+
+
+def test_the_limit_of_pixels_is_a_flag_of_predict(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", str(model), str(photographs / "images" / "photo 9.png"), "--out", str(tmp_path / "out")]
+    refused([*words, "--max-pixels", "2000"], capsys, "photo 9.png", "at most 0.002 are read", "raise --max-pixels")
+    assert main([*words, "--max-pixels", "2499"]) == 0
 
 
 def test_headers_that_announce_gigabytes_are_named_before_anything_is_written(

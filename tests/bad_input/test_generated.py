@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from apc.cli.main import main
 from apc.runs.rows import Row
+from apc.training.run import Found
 
 EXAMPLES = [12, pytest.param(120, marks=pytest.mark.chaos)]
 """Of each of the five kinds: 60 in the gate, 600 where many are asked for."""
@@ -27,7 +28,7 @@ def nothing_long_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("apc.training.run.preflight", lambda cfg: True)
+    monkeypatch.setattr("apc.training.run.preflight", lambda cfg: Found(True, {}))
     for name in ("training.run.prepare", "search.driver.session", "data.pocket_folder.write"):
         monkeypatch.setattr(f"apc.{name}", stop)
     for name in ("APC_RUNS", "APC_REPORTS", "APC_ADDRESS"):
@@ -59,8 +60,13 @@ def answered(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("number", EXAMPLES)
-def test_words(number: int, capsys: pytest.CaptureFixture[str]) -> None:
-    examples(number, command_lines(), lambda words: answered(words, capsys))
+def test_words(number: int, trained: tuple[Path, Row], photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, photos = str(trained[0] / trained[1].run), str(photographs)
+
+    def check(words: list[str]) -> None:
+        answered([word.replace("RUN", run).replace("PHOTOS", photos) for word in words], capsys)
+
+    examples(number, command_lines(), check)
 
 
 @pytest.mark.parametrize("number", EXAMPLES)

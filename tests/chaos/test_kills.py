@@ -1,4 +1,5 @@
-"""Kills at random, seeded moments: of the worker process, of the trial and of the driver. The table stays the same."""
+"""Kills at random, seeded moments: of the worker process, of the trial, of the driver and of Ray's own processes; a
+driver that is held for a while, and two at a time. The table stays the same."""
 
 import os
 import random
@@ -27,6 +28,8 @@ from search_spaces import joint
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "space_joint.pocket"
+RAYS = {"raylet": "/raylet", "gcs": "/gcs_server", "agent": "ray::DashboardAgent"}
+"""Ray's own processes, by a part of their names."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,20 @@ class Chaos:
             order = self.folder / "raise"
             order.touch()
             self.wait(driver, lambda: not order.exists(), "the trial to raise")
+        elif kill.kind in RAYS:
+            found = []
+
+            def there() -> bool:
+                found[:] = [pid for pid in below(driver.pid) if RAYS[kill.kind] in name_of(pid).partition("\0")[0]]
+                return bool(found)
+
+            self.wait(driver, there, f"{kill.kind} to kill")
+            self.workers(driver.pid)
+            os.kill(found[0], signal.SIGKILL)
+        elif kill.kind == "hold":
+            os.kill(driver.pid, signal.SIGSTOP)
+            time.sleep(60)
+            os.kill(driver.pid, signal.SIGCONT)
         else:
             self.workers(driver.pid)
             driver.kill()
@@ -218,3 +235,37 @@ def test_a_search_survives_a_kill_of_its_worker_of_its_trial_and_of_its_driver(t
 def test_a_search_survives_twenty_kills(tmp_path: Path) -> None:
     seed = int(os.environ.get("APC_CHAOS_SEED", "0"))
     survive(tmp_path, {"worker": 7, "trial": 6, "driver": 7}, seed=seed, trials=10, epochs=10, images=48)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+def test_a_search_survives_the_deaths_of_ray(tmp_path: Path) -> None:
+    """Some of them while Ray starts again after the last one, and while runs are proposed or written."""
+    seed = int(os.environ.get("APC_CHAOS_SEED", "0"))
+    survive(tmp_path, {"raylet": 4, "gcs": 4, "agent": 2, "driver": 2}, seed=seed, trials=8, epochs=8, images=32)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_a_driver_that_is_held_for_a_minute_goes_on(tmp_path: Path) -> None:
+    survive(tmp_path, {"hold": 1}, seed=0, trials=3, epochs=6, images=32)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_two_drivers_of_one_plan_train_no_epoch_twice_and_end_with_one_table(tmp_path: Path) -> None:
+    words = "--num-train 48 --num-val 4 --weights= --crf none --epochs 6 --warmup-steps 0 --seeds 1 --runs runs"
+    command = [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *words.split()]
+    both = [
+        subprocess.Popen([*command, "--reports", name], cwd=tmp_path, stdout=subprocess.DEVNULL)
+        for name in ("first", "second")
+    ]
+    assert [driver.wait(timeout=900) for driver in both] == [0, 0]
+    first, second = (
+        {row.run: scores(row) for row in load_rows(tmp_path / name / "results" / "table7_pooling" / "pocket.jsonl")}
+        for name in ("first", "second")
+    )
+    assert first == second and len(first) == 4
+    for name in first:
+        curve = (tmp_path / "runs" / name / "curve.jsonl").read_text().splitlines()
+        assert len(curve) == 6

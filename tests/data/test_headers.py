@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -157,3 +158,14 @@ def test_a_mask_that_announces_gigabytes_is_made_of_nothing(tmp_path: Path) -> N
     assert made_of(tmp_path / "a.png") == ""
     with pytest.raises(ValueError, match=r"a\.png: the mask cannot be decoded \(its header says 4290 megapixels"):
         read_mask(tmp_path / "a.png", (16, 16), 2)
+
+
+def test_what_pillow_logs_reaches_no_handler_of_ours() -> None:
+    heard = io.StringIO()
+    ours = logging.StreamHandler(heard)
+    logging.getLogger().addHandler(ours)  # as experiments have one
+    try:
+        logging.getLogger("PIL.TiffImagePlugin").error("more samples per pixel than can be decoded")
+    finally:
+        logging.getLogger().removeHandler(ours)
+    assert heard.getvalue() == ""

@@ -1,12 +1,15 @@
 """PASCAL VOC 2012 with SBD: the training set's formula, labels from XML and from masks, converted masks."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huge_headers import HUGE
 from PIL import Image
+from spoilt import cut
 from trees import SBD_TRAIN, SBD_VAL, VOC_TRAIN, VOC_VAL, drawn, make_voc, write_mat
 
 from apc import data
@@ -15,6 +18,7 @@ from apc.config import Config, voc
 from apc.data import masks, prepared
 from apc.data import voc as voc_data
 from apc.data.voc import CLASSES, objects_of
+from apc.files import part_in
 
 
 @pytest.fixture
@@ -132,7 +136,8 @@ def test_an_interrupted_preparation_goes_on_and_does_no_mask_twice(
         voc_data.prepare(root, partial=True)
     assert len(done) == 1 and not (root / "apc/voc/manifest.json").exists()
     assert not (root / "apc/voc/train.csv").exists()
-    (root / "apc/voc/masks/.2008_000003.png.1234").write_bytes(b"half of one, as a kill leaves it")
+    half = part_in(root / "apc/voc/masks").name.replace(f".{os.getpid()}.", ".99999999.")  # of no process that lives
+    (root / "apc/voc/masks" / half).write_bytes(b"half of one, as a kill leaves it")
 
     rest: list[Path] = []
     monkeypatch.setattr(voc_data, "write_mask", lambda path, *more: (rest.append(path), write(path, *more)))
@@ -167,3 +172,20 @@ def test_downloads_happen_only_when_asked_and_fail_in_one_sentence(
     assert "cannot be downloaded (the network is unreachable)" in capsys.readouterr().err
     assert main(["data", "prepare", "voc", "--root", str(tmp_path)]) == 2
     assert "VOCdevkit/VOC2012" in capsys.readouterr().err
+
+
+def test_what_cannot_be_decoded_is_left_out_of_a_partial_set_and_an_xml_without_objects_shows_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_voc(tmp_path)
+    below = root / "VOCdevkit/VOC2012"
+    (below / "Annotations/2008_000002.xml").write_text("<annotation></annotation>")
+    (below / "JPEGImages/2007_000033.jpg").write_bytes(HUGE["a.jpg"]())
+    cut(below / "JPEGImages/2007_000032.jpg")
+    assert main(["data", "prepare", "voc", "--root", str(root), "--partial"]) == 0
+    said = capsys.readouterr().out
+    assert "note: 2 photographs cannot be decoded and are left out\n" in said
+    assert "2007_000033.jpg: the image cannot be decoded (its header says 4290 megapixels" in said
+    train = data.load(replace(voc(), root=str(root), image_size=48), "train")
+    assert train.names == ["2007_000039.jpg", "2008_000002.jpg", "2008_000003.jpg", "2008_000004.jpg"]
+    assert train.labels.any(1).tolist() == [True, False, True, True]

@@ -30,6 +30,7 @@ MORE = {
 }
 """Flags that make other commands small."""
 NOT_OURS = ("pip", "pre-commit", "pytest", "ruff", "mypy", "ray", "export", "tensorboard", ".ci/run")
+NOT_OURS += ("cvat-cli", "label-studio")
 """Programs of others, and what calls them: only what they are given is looked at."""
 
 WITH_COMMANDS = [name for name, page in PAGES.items() if commands(page)]

@@ -18,21 +18,22 @@ def test_a_dry_run_lists_the_runs_and_starts_none(tmp_path: Path, capsys: pytest
     place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
     assert main(grid_lambda.EXPERIMENT, ["--dry-run", "--seeds", "2", "--weights=", *place]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].endswith("lambda1=0 lambda2=0 seed 0") and lines[0].startswith("to do")
+    assert lines[0].endswith("lambda1=0.02 lambda2=0.01 seed 0") and lines[0].startswith("to do")  # the paper's first
+    assert lines[2].endswith("lambda1=0 lambda2=0 seed 0")
     assert lines[-1] == "0 runs done, 10 to do, and 8 to 12 more that depend on their scores"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert search_space([]) == 0
-    assert "lambdas, pooling, simple" in capsys.readouterr().out
+    assert "\n  lambdas        The weights lambda1 and lambda2" in capsys.readouterr().out
     assert search_space(["lambads"]) == 2
     assert capsys.readouterr().err == "apc search: there is no search space 'lambads'; did you mean lambdas?\n"
 
 
 def test_a_knob_that_an_optuna_space_draws_cannot_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert search_space(["simple", "--theta", "0.5"]) == 2
-    assert capsys.readouterr().err == "space_simple: --theta: this experiment varies it itself\n"
+    assert capsys.readouterr().err == "apc search simple: --theta: this experiment varies it itself\n"
 
 
 def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_with_a_script(

@@ -37,7 +37,7 @@ def test_losses_and_gradients_are_finite(tiny: Config, name: str, alone: bool) -
     loss.backward()
     gradients = [p.grad for p in method.parameters() if p.grad is not None]
     assert torch.isfinite(loss) and gradients and all(torch.isfinite(g).all() for g in gradients)
-    assert all(torch.isfinite(torch.tensor(value)) for value in method.choices(batch).values())
+    assert all(torch.isfinite(torch.tensor(value)) for value in method.choices([batch]).values())
 
 
 def test_a_folder_with_images_of_nothing_is_trained_and_scored(

@@ -173,7 +173,7 @@ def test_finished_runs_are_taken_from_their_folders_and_never_handed_out(tmp_pat
     while job := todo.take():
         handed.append((job.point.label, job.config.seed))
         todo.finish(job.run, row(job.config, 10.0))
-    assert handed == [("a", 0), ("b", 0), ("b", 1)]
+    assert handed == [("b", 0), ("b", 1), ("a", 0)]  # b is the base's own setting
     assert todo.through
     assert [[r.metrics["miou"] for r in rows] for _, rows in todo.result()] == [[10.0, 33.0], [10.0, 10.0]]
 
@@ -200,3 +200,19 @@ def test_a_run_that_ended_while_the_driver_was_stopped_is_in_its_result(tmp_path
     save_run(tmp_path, row(job.config, 33.0))
     todo.collect()
     assert [[r.metrics["miou"] for r in rows] for _, rows in todo.result()] == [[33.0]]
+
+
+def test_the_bases_own_setting_is_trained_first_and_stands_where_it_was_proposed(tmp_path: Path) -> None:
+    plan = grid({"theta": [0.7, Config().theta, 0.95]})
+    waiting = queue(plan, tmp_path)
+    assert [(job.point.label, job.config.seed) for job in waiting.waiting] == [
+        ("theta=0.9", 0),
+        ("theta=0.9", 1),
+        ("theta=0.7", 0),
+        ("theta=0.7", 1),
+        ("theta=0.95", 0),
+        ("theta=0.95", 1),
+    ]
+    while job := waiting.take():
+        waiting.finish(job.run, Row(run=job.run, config={}, metrics={"miou": 1.0}, seconds={}))
+    assert [point.label for point, _ in waiting.result()] == ["theta=0.7", "theta=0.9", "theta=0.95"]

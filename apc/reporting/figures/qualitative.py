@@ -3,6 +3,7 @@
 Shapes: H,W a photograph's own pixels, h,w patch grid.
 """
 
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.escaping import as_code, as_code_block, in_a_line, in_markdown
-from apc.files import whole
+from apc.files import write_encoded
 from apc.reporting.figures import style
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ def small(png: Path) -> Path:
 
     with Image.open(png) as image:
         fewer = image.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    with whole(png) as part:
-        fewer.save(part, format="PNG", optimize=True)
+    encoded = io.BytesIO()
+    fewer.save(encoded, format="PNG", optimize=True)
+    write_encoded(png, encoded.getvalue())
     return png
 
 

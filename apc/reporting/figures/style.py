@@ -5,6 +5,7 @@ Colours are Okabe and Ito's, which colour-blind eyes tell apart; markers differ 
 
 import functools
 import hashlib
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -12,7 +13,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-from apc.files import whole
+from apc.files import write_encoded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,15 +133,16 @@ def save(figure: "Figure", path: Path) -> Path:
     from matplotlib import rc_context
     from matplotlib.text import Text
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     for text in figure.findobj(Text):
         if "$" in text.get_text():  # of a name: no text of ours is a formula, and those of axes are set later
             text.set_parse_math(False)
     png = path.with_name(path.name + ".png")
     pdf, undated = path.with_name(path.name + ".pdf"), {"CreationDate": None, "Creator": None, "Producer": None}
-    with rc_context(_STYLE), whole(png) as drawn:  # the PNG, whose digest vouches for both, comes last
+    drawn, vectors = io.BytesIO(), io.BytesIO()
+    with rc_context(_STYLE):
         figure.savefig(drawn, format="png", dpi=150, metadata={"Software": None, "Comment": _digest.get()})
         figure.set_layout_engine("none")  # laid out once; the PDF takes the same places
-        with whole(pdf) as part:
-            figure.savefig(part, format="pdf", metadata=undated)
+        figure.savefig(vectors, format="pdf", metadata=undated)
+    write_encoded(pdf, vectors.getvalue())
+    write_encoded(png, drawn.getvalue())  # last: its digest vouches for both
     return png
