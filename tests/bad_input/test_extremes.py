@@ -59,7 +59,7 @@ FLAGS = {
     f"--k {NINES}": "k is '999",
     f"--{NINES}": "there is no flag --999",
     NINES: "there is no preset '999",
-    f"--config {NINES}": f"{'9' * 40}: File name too long",
+    f"--config {NINES}": "9999: File name too long",
 }
 
 
