@@ -74,8 +74,8 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     view.started("c", "theta=0.7 seed 0")
     view.counted(Counts(done=1, running=2, waiting=1))
     # an hour each: one waits whole, c has not begun, and of b four fifths of three epochs and the scoring are to do
-    assert view.summary().startswith("1 of 4 runs done, 2 running, 1:00 h so far, 1:10 h to 3:30 h left, ")
-    assert view.summary().endswith("0.50 GPU-hours spent, 1.13 to 3.45 left")
+    assert view.summary().startswith("1 of 4 runs done, 2 running, 1:00 h so far, 57 min to 4:00 h left, ")
+    assert view.summary().endswith("0.50 GPU-hours spent, 0.95 to 4.01 left")
     page.text = ""
     view.console.print(view.render())
     lines = page.text.splitlines()
