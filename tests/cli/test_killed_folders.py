@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faults import killed_at, tree, without_room_at
+from predictions import picture
 from refusal import flags
 from report_rows import pooling_rows
 from trees import make_coco, make_voc
@@ -61,6 +62,11 @@ def command(verb: str, tmp_path: Path, photographs: Path, model: Path) -> tuple[
     if verb == "cache":
         photographs = few(photographs)
         return ["data", "cache", "folder", "--root", str(photographs), "--image-size", "16"], photographs / "apc"
+    if verb == "import":
+        for number, name in enumerate(("red", "red", "blue", "blue")):
+            (tmp_path / "classes" / name).mkdir(parents=True, exist_ok=True)
+            picture(20, 30, number).save(tmp_path / "classes" / name / f"{number}.png")
+        return ["data", "import", str(tmp_path / "classes"), "--out", str(made)], made
     if verb == "export":
         return ["export", str(finished_run(tmp_path / "runs" / "abc", model)), "--out", str(made)], made
     if verb == "predict":
@@ -72,7 +78,7 @@ def command(verb: str, tmp_path: Path, photographs: Path, model: Path) -> tuple[
     return ["report", str(made)], made
 
 
-MOMENTS = {"draw": 1, "voc": 3, "coco": 3, "cache": 1, "export": 1, "predict": 3, "report": 20, "train": 5}
+MOMENTS = {"draw": 1, "voc": 3, "coco": 3, "cache": 1, "import": 1, "export": 1, "predict": 3, "report": 20, "train": 5}
 """Of every verb how many changes lie between the moments that are tried."""
 
 
