@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from apc.cli.main import main
 from apc.runs.rows import Row
+from apc.training.run import Found
 
 EXAMPLES = [12, pytest.param(120, marks=pytest.mark.chaos)]
 """Of each of the five kinds: 60 in the gate, 600 where many are asked for."""
@@ -27,8 +28,8 @@ def nothing_long_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("apc.training.run.preflight", lambda cfg: True)
-    for name in ("training.run.prepare", "search.driver.session", "data.pocket_folder.write"):
+    monkeypatch.setattr("apc.training.run.preflight", lambda cfg: Found(True, {}))  # of no images, no speed is measured
+    for name in ("training.speed.prepare", "training.run.prepare", "search.driver.session", "data.pocket_folder.write"):
         monkeypatch.setattr(f"apc.{name}", stop)
     for name in ("APC_RUNS", "APC_REPORTS", "APC_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
