@@ -28,8 +28,8 @@ def nothing_long_begins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("apc.training.run.preflight", lambda cfg: Found(True, {}))
-    for name in ("training.run.prepare", "search.driver.session", "data.pocket_folder.write"):
+    monkeypatch.setattr("apc.training.run.preflight", lambda cfg: Found(True, {}))  # of no images, no speed is measured
+    for name in ("training.speed.prepare", "training.run.prepare", "search.driver.session", "data.pocket_folder.write"):
         monkeypatch.setattr(f"apc.{name}", stop)
     for name in ("APC_RUNS", "APC_REPORTS", "APC_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
