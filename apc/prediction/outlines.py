@@ -34,8 +34,9 @@ def _cornered(ring: np.ndarray) -> np.ndarray:
     a, b = ring[:-1], ring[1:]
     cuts = (a != b).all(1)
     corner = np.where(a % 1 == 0.5, a, b)  # of the two middles, each knows one side of the corner
-    both: np.ndarray = np.stack([a, corner], 1)
-    return both[np.stack([np.ones_like(cuts), cuts], 1)]
+    both = np.stack([a, corner], 1)
+    points: np.ndarray = both[np.stack([np.ones_like(cuts), cuts], 1)]
+    return points
 
 
 def _simple(ring: np.ndarray) -> np.ndarray:
