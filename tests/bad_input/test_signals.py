@@ -37,7 +37,9 @@ def run(photographs: Path) -> Path:
         image = rng.integers(90, 160, (SIDE, SIDE, 3), dtype=np.uint8)
         image[40:140, 40:140], image[180:280, 180:280] = (220, 20, 20), (20, 20, 220)
         Image.fromarray(image).save(photographs / "images" / name)
-        Image.fromarray(np.zeros((SIDE, SIDE), np.uint8)).save(photographs / "masks" / name)
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[40:140, 40:140] = 1
+        Image.fromarray(mask).save(photographs / "masks" / name)
     (photographs / "val.csv").write_text("\n".join(["image,labels", *(f"{name},red" for name in names)]) + "\n")
     cfg = replace(
         folder(),
