@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGES = ("apc", "search_spaces", "experiments")
-PUBLIC = {"_asdict", "_replace", "_fields", "_make"}
-"""Names of a NamedTuple that are spelt so lest they meet a field's."""
+PUBLIC = {"_asdict", "_replace", "_fields", "_make", "_exit"}
+"""Names of a NamedTuple that are spelt so lest they meet a field's, and os._exit, which is documented."""
 PATCHES = {"setattr", "delattr", "getattr", "hasattr", "object"}
 """Calls that take a name as their second argument: monkeypatch's, Python's own and `patch.object`."""
 DOTTED = re.compile(rf"({'|'.join(PACKAGES)})(\.\w+)+")

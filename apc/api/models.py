@@ -222,7 +222,7 @@ def predict(
         loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers, tile, overlap
     )
     rows, predicted, broken = prediction.predict(job, gathered, allowed, where)
-    write_annotations(asked, predicted, rows, loaded.classes, fingerprint, where)
+    write_annotations(asked, predicted, rows, loaded.classes, fingerprint, where, max_pixels=cfg.max_pixels)
     for sentence in broken:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])

@@ -111,7 +111,8 @@ def command(words: list[str]) -> None:
         except BrokenProcessPool:
             raise ValueError(f"crf is {cfg.crf}; a process that ran it was killed, perhaps for memory") from None
         task = bar.add_task("writing", total=len(predicted) * len(asked.files), visible=bool(asked.files))
-        written = write_annotations(asked, predicted, rows, classes, model, out, lambda: bar.advance(task))
+        about = (asked, predicted, rows, classes, model, out)
+        written = write_annotations(*about, lambda: bar.advance(task), cfg.max_pixels)
     seconds = time.perf_counter() - start
     if rows:
         counts = {name: count for name, count in classes_found(rows, classes).items() if count}

@@ -19,8 +19,8 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
-from PIL import Image
 
+from apc.data.headers import LIMIT, opened
 from apc.data.masks import palette, read_mask, values_in
 from apc.files import whole
 from apc.flags import choose_from
@@ -83,11 +83,13 @@ class Labelled:
     row: Mapping[str, Any]
     """Its row of the summary."""
     classes: Sequence[str]
+    max_pixels: int
+    """Pixels that a mask may have."""
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width, from the mask's header."""
-        with Image.open(self.mask) as image:
+        with opened(self.mask, self.max_pixels) as image:
             return image.height, image.width
 
     @property
@@ -116,13 +118,15 @@ def write_annotations(
     model: str,
     out: Path,
     tick: Made = lambda: None,
+    max_pixels: int = LIMIT,
 ) -> list[Path]:
-    """Write the files of each format into `out`, of photographs whose masks lie there; returns the files to upload."""
-    written = []
+    """Write the files of each format into `out`, of photographs whose masks lie there; returns those to upload, none
+    where there is no photograph."""
+    written: list[Path] = []
     names = tool_names(photographs)
-    for name in asked.files:
+    for name in asked.files if photographs else []:
         labelled = [
-            Labelled(number, known_as, file_of(out, "masks", photograph), row, classes)
+            Labelled(number, known_as, file_of(out, "masks", photograph), row, classes, max_pixels)
             for number, (photograph, known_as, row) in enumerate(zip(photographs, names, rows, strict=True), start=1)
         ]
         writer = {"coco": _coco, "label-studio": _label_studio, "cvat": _cvat}[name]
@@ -151,7 +155,7 @@ def tool_names(photographs: Sequence[Photograph]) -> list[str]:
 
 def _coco(file: TextIO, photographs: Sequence[Labelled], asked: Asked, model: str, tick: Made) -> None:
     """COCO's instances; `images` goes before `annotations`, so each photograph is looked at twice, and none is kept."""
-    classes = photographs[0].classes if photographs else []
+    classes = photographs[0].classes
     categories = [
         {"id": number, "name": readable(name), "supercategory": ""} for number, name in enumerate(classes) if number
     ]
@@ -234,7 +238,7 @@ def _label_studio_shapes(photograph: Labelled, asked: Asked) -> Iterator[dict[st
 
 
 def _cvat(file: TextIO, photographs: Sequence[Labelled], asked: Asked, model: str, tick: Made) -> None:
-    classes = photographs[0].classes if photographs else []
+    classes = photographs[0].classes
     labels = "".join(
         f"<label><name>{_text(name)}</name><color>{_colour(number)}</color><type>any</type><attributes>"
         "<attribute><name>score</name><mutable>False</mutable><input_type>text</input_type><default_value></default_value>"

@@ -124,8 +124,8 @@ class Segmenter:
         labels = np.empty((height, width), np.uint8)
         sums, counts = np.zeros(0), np.zeros(0, np.int64)
         for block in blended(rows, columns, heard()):
-            classes = len(block.values) // 2
-            decided, before = block.values[:classes], block.values[classes:]
+            classes = len(block.values) // (1 if self.cfg.crf == "none" else 2)
+            decided, before = block.values[:classes], block.values[-classes:]
             won = decided.max(0).indices
             labels[block.rows, block.columns] = _bytes(won)
             probability = before.gather(0, won[None])[0].numpy()
@@ -136,12 +136,12 @@ class Segmenter:
         return Prediction(labels, float(sums.sum() / counts.sum()), scores, heat.mean() if heat else none)
 
     def _tile(self, part: np.ndarray, p: Tensor, present: list[int] | None, pool: CRFPool) -> Callable[[], Tensor]:
-        """Probabilities of a tile's pixels after the CRF, and before it, (2C,h,w)."""
+        """Probabilities of a tile's pixels after the CRF, and before it, (2C,h,w); without one (C,h,w)."""
         size = part.shape[0], part.shape[1]
         p = at_size(p if present is None else self._among(p, present, size), size)
         require_numbers(p[0])
         if self.cfg.crf == "none":
-            return lambda: torch.cat([p, p])
+            return lambda: p
         seen = _at_most(part, CRF_PIXELS)
         parameters = CRF[self.cfg.crf]
         classes, contest = contested(p, winner(p, seen.shape[:2]).labels, parameters)

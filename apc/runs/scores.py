@@ -325,6 +325,6 @@ def scores_of(cfg: Config) -> list[str]:
 
 def in_a_line(name: str) -> str:
     """What a score is, in one line of a terminal; of a protocol in the protocol's words; empty for a name of none."""
-    if (score := SCORES.get(name)) and score.in_a_line:
-        return score.in_a_line
+    if (score := SCORES.get(name)) and (score.in_a_line or not score.needs_masks):
+        return score.in_a_line or score.meaning
     return parse(name).meaning if _NAME.fullmatch(name) else ""

@@ -1,4 +1,4 @@
-"""What a node says about itself when a cluster is asked; runs there, and imports neither torch nor Ray."""
+"""What a node says about itself when a cluster is asked, and whether there is one; imports neither torch nor Ray."""
 
 import functools
 import hashlib
@@ -7,11 +7,13 @@ import platform
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
 PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pydensecrf2")
 RAY_FILES = Path("/tmp/ray")  # where Ray keeps its logs, and objects that do not fit into memory
 
@@ -143,3 +145,24 @@ def check_address(address: str, timeout: float = 3.0) -> None:
             f"--address {address}: Ray's client protocol does not carry a search; run this command on a node of the "
             "cluster (ray submit, ray job submit) with --address auto"
         )
+
+
+def probe(address: str) -> None:
+    """ValueError where a process of its own cannot join the cluster; in this one, ray.init would try for minutes."""
+    code = """if True:
+        import sys, ray
+        try:
+            ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50)
+        except Exception as error:
+            sys.exit(" ".join(str(error).split()))
+    """
+    try:
+        command = [sys.executable, "-c", code, address]
+        child = subprocess.run(command, capture_output=True, text=True, timeout=JOIN_SECONDS)
+        reason = (child.stderr.strip().splitlines() or ["no reason given"])[-1] if child.returncode else ""
+    except subprocess.TimeoutExpired:
+        reason = f"no answer in {JOIN_SECONDS} s"
+    if reason:
+        token = "; a wrong token looks like this too: see RAY_AUTH_MODE and ~/.ray/auth_token"
+        hint = token if "ailed to connect" in reason else ""
+        raise ValueError(f"--address {address}: no Ray cluster answers there ({reason}){hint}")

@@ -3,6 +3,9 @@
 It holds the trials under way too, and opens in optuna-dashboard.
 """
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from apc.config import Config
+from apc.runs.folder import RunsFolder
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.journal_lines import whole_lines
 from apc.search.samplers import PRUNERS
@@ -93,3 +97,26 @@ def _drop_torn_line(path: Path) -> None:
 def _damaged(path: Path, why: str) -> ValueError:
     instead = "move it away: a new study finds the finished runs and trains none again"
     return ValueError(f"{path}: the journal is damaged ({' '.join(why.split())}); {instead}")
+
+
+@contextmanager
+def exclusive(runs: Path, name: str) -> Iterator[None]:
+    """Hold a study: two drivers would take each other's trials up. The system frees it when its holder dies.
+
+    ValueError where another search holds it. Optuna's own lock, which a killed driver may leave behind, would stop the
+    next one for half a minute; its holder is known to be dead here.
+    """
+    runs.mkdir(parents=True, exist_ok=True)
+    files = RunsFolder(runs)
+    with open(files.lock(name), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                files.journal_lock(name).unlink()
+        except BlockingIOError:
+            raise ValueError(
+                f"{files.journal(name)}: another search works on this study; wait for it or give --runs another folder"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield

@@ -1,18 +1,14 @@
 """Ray's side of a search: started here or joined, kept quiet, asked what it has, ended cleanly."""
 
-import fcntl
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
-from apc.runs.folder import RunsFolder
 from apc.search import cluster_nodes, local_ray, worker
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import to_stderr
@@ -24,7 +20,6 @@ import ray  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 PACKAGES = ("apc", "search_spaces", "experiments")  # what a cluster's workers import
-JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
 ANSWER_SECONDS = 60  # for a node to start a process and answer
 T = TypeVar("T")
 
@@ -143,16 +138,9 @@ def session(
     at the address, or a node of it has other versions than this process.
     """
 
-    def lost(door: str) -> None:
-        told(f"Ray has died: {door} does not answer any more")
-
     if ray.is_initialized():
-        line = Lifeline(_doors(), CLUSTERS, lost)
-        try:
+        with _watched(CLUSTERS, told) as line:
             yield line
-        finally:
-            line.cut()
-            line.let_go()
         return
     address = resources.address or "local"
     options = _options(resources)
@@ -166,27 +154,30 @@ def session(
         except Exception as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"--address {address}: the cluster cannot be joined ({reason})") from None
-    line = None
-    try:
-        line = Lifeline(_doors(), OURS if address == "local" else CLUSTERS, lost)
+    with _watched(OURS if address == "local" else CLUSTERS, told, leave=ray.shutdown) as line:
         if same_versions and address != "local":
             require_same_versions()
         yield line
-    finally:
-        if line:
-            line.cut()
-        ray.shutdown()
-        if line:
-            line.let_go()
 
 
-def _doors() -> Doors:
-    """Where what this process cannot go on without listens: the cluster's GCS, and the raylet of this machine."""
+@contextmanager
+def _watched(
+    patience: float, told: Callable[[str], None], leave: Callable[[], None] | None = None
+) -> Iterator[Lifeline]:
+    """A lifeline to the cluster's GCS and to the raylet of this machine; `leave` is the way out of Ray."""
     here = ray.get_runtime_context()
     host, _, port = here.gcs_address.rpartition(":")
-    node = next(node for node in nodes() if node["NodeID"] == here.get_node_id())
-    raylet = (node["NodeManagerAddress"], int(node["NodeManagerPort"]))
-    return {"its GCS": (host.strip("[]"), int(port)), "its raylet": raylet}
+    gcs: Doors = {"its GCS": (host.strip("[]"), int(port))}
+    line = Lifeline(gcs, patience, lambda door: told(f"Ray has died: {door} does not answer any more"))
+    try:
+        node = next(node for node in nodes() if node["NodeID"] == here.get_node_id())
+        line.doors = gcs | {"its raylet": (node["NodeManagerAddress"], int(node["NodeManagerPort"]))}
+        yield line
+    finally:
+        line.cut()
+        if leave:
+            leave()
+        line.let_go()
 
 
 def _options(resources: Resources) -> dict[str, Any]:
@@ -201,7 +192,7 @@ def _options(resources: Resources) -> dict[str, Any]:
         # Several processes a trial need the dashboard's State API: without it a killed trial keeps its resources.
         return options | {"include_dashboard": resources.num_workers > 1}
     check_address(address)
-    _probe(address)
+    cluster_nodes.probe(address)
     cluster_nodes.versions()  # remembered now: the sources may change while the cluster is joined
     names = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
     options["runtime_env"] = {
@@ -241,47 +232,3 @@ def require_same_versions() -> None:
                 f"node {address} has {versions}: runs would differ from node to node; install the same on all of "
                 "them, as `ray up cluster.yaml` does"
             )
-
-
-def _probe(address: str) -> None:
-    """ValueError where a process of its own cannot join the cluster; in this one, ray.init would try for minutes."""
-    code = """if True:
-        import sys, ray
-        try:
-            ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50)
-        except Exception as error:
-            sys.exit(" ".join(str(error).split()))
-    """
-    try:
-        command = [sys.executable, "-c", code, address]
-        child = subprocess.run(command, capture_output=True, text=True, timeout=JOIN_SECONDS)
-        reason = (child.stderr.strip().splitlines() or ["no reason given"])[-1] if child.returncode else ""
-    except subprocess.TimeoutExpired:
-        reason = f"no answer in {JOIN_SECONDS} s"
-    if reason:
-        token = "; a wrong token looks like this too: see RAY_AUTH_MODE and ~/.ray/auth_token"
-        hint = token if "ailed to connect" in reason else ""
-        raise ValueError(f"--address {address}: no Ray cluster answers there ({reason}){hint}")
-
-
-@contextmanager
-def exclusive(runs: Path, name: str) -> Iterator[None]:
-    """Hold a study: two drivers would take each other's trials up. The system frees it when its holder dies.
-
-    ValueError where another search holds it. Optuna's own lock, which a killed driver may leave behind, would stop the
-    next one for half a minute; its holder is known to be dead here.
-    """
-    runs.mkdir(parents=True, exist_ok=True)
-    files = RunsFolder(runs)
-    with open(files.lock(name), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(FileNotFoundError):
-                files.journal_lock(name).unlink()
-        except BlockingIOError:
-            raise ValueError(
-                f"{files.journal(name)}: another search works on this study; wait for it or give --runs another folder"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        yield

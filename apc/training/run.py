@@ -63,14 +63,15 @@ def run(
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
     """
     asked_by_a_person, name = not name, name or identity(cfg)  # a search knows the name, and has told
-    if stored := load_run(runs, name, to_dict(cfg)):
+    if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(runs / name).state.exists():
         return stored
     commit()  # remembered now: the working tree may change while this trains
     prepared = prepare(cfg, tell=asked_by_a_person)
     _require_unchanged(cfg, name)
     folder = runs / name
     with _alone(folder):
-        if stored := load_run(runs, name, to_dict(cfg)):  # another process finished it while this one waited
+        if stored := load_run(runs, name, to_dict(cfg)):  # by another process, while this one waited or before
+            RunFolder(folder).state.unlink(missing_ok=True)  # which was killed then
             return stored
         prepared.method.to(device)
         trained = train(prepared, cfg, folder=folder, device=device, report=report, by=by)

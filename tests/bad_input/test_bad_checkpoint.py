@@ -202,7 +202,7 @@ WHOLE = {"predict": {"prediction.json", "summary.csv", "photo 0.jpg"}, "train": 
 
 FULL = {
     "eval": (300, "scores", "nothing was written"),
-    "predict": (2000, "out/heatmaps/photo 0.png", "the same command goes on"),
+    "predict": (2000, "out/overlays/photo 0.jpg", "the same command goes on"),
     "export": (2000, "model.safetensors", "nothing was written"),
     "train": (2000, "last.pt", "the same command goes on"),
 }

@@ -14,7 +14,7 @@ from apc.config import Config
 from apc.experiment.flags import read_flags
 from apc.experiment.main import space_experiment
 from apc.experiment.settings import settings_of
-from apc.search.ray_session import exclusive
+from apc.search.journal import exclusive
 from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
 from search_spaces import simple

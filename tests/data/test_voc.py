@@ -1,5 +1,6 @@
 """PASCAL VOC 2012 with SBD: the training set's formula, labels from XML and from masks, converted masks."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from apc.config import Config, voc
 from apc.data import masks, prepared
 from apc.data import voc as voc_data
 from apc.data.voc import CLASSES, objects_of
+from apc.files import part_in
 
 
 @pytest.fixture
@@ -134,7 +136,8 @@ def test_an_interrupted_preparation_goes_on_and_does_no_mask_twice(
         voc_data.prepare(root, partial=True)
     assert len(done) == 1 and not (root / "apc/voc/manifest.json").exists()
     assert not (root / "apc/voc/train.csv").exists()
-    (root / "apc/voc/masks/.2008_000003.png.1234").write_bytes(b"half of one, as a kill leaves it")
+    half = part_in(root / "apc/voc/masks").name.replace(f".{os.getpid()}.", ".99999999.")  # of no process that lives
+    (root / "apc/voc/masks" / half).write_bytes(b"half of one, as a kill leaves it")
 
     rest: list[Path] = []
     monkeypatch.setattr(voc_data, "write_mask", lambda path, *more: (rest.append(path), write(path, *more)))

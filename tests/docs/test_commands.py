@@ -116,7 +116,7 @@ def test_the_commands_of_a_page_run_one_after_the_other(
     assert main(["data", "prepare", "coco", "--root", "DATA", "--partial"]) == 0
     exports.cvat(Path("task"))
     shutil.make_archive("task", "zip", "task")
-    exports.table("Foto;Tier;Ort\na.jpg;red;x\nb.jpg;blue;y\nc.jpg;red|blue;x\nd.jpg;;y\n")(Path("animals"))
+    exports.table("Foto;Tier;Ort\na.jpg;red;x\nb.jpg;blue;y\nc.jpg;red|blue;x\nd.jpg;;y\n")(Path("pets"))
     assert main(["data", "draw", "--root", "drawn", "--num-train", "8", "--num-val", "4"]) == 0
     if name != "docs/how-to/own-photographs.md":  # which draws them itself
         Path("drawn").rename("photos")

@@ -217,6 +217,14 @@ def test_the_command_writes_them_beside_the_masks_and_goes_on(
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 
+def test_masks_may_have_as_many_pixels_as_photographs(tmp_path: Path) -> None:
+    (photograph,) = written(tmp_path, {"a.png": MASKS["a.png"]}, CLASSES)
+    given = (asked_for(["coco"], "masks", ""), [photograph], [{"confidence": "0.6"}], CLASSES, "m", tmp_path)
+    with pytest.raises(ValueError, match="megapixels"):
+        write_annotations(*given, max_pixels=MASKS["a.png"].size - 1)
+    assert write_annotations(*given, max_pixels=MASKS["a.png"].size) == [tmp_path / "coco.json"]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [

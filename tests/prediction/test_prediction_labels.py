@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from apc.config import Config, pocket
-from apc.models.crf import Refined
+from apc.models.crf import Contest, Refined
 from apc.prediction.photographs import gather
 from apc.prediction.predict import Job, predict
 from apc.prediction.segment import Segmenter
@@ -59,8 +59,8 @@ def test_image_labels_rule_out_the_classes_that_are_not_named_and_never_the_back
 def test_after_the_crf_the_confidence_is_that_of_the_classes_it_chose(
     cfg: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exchange(image: np.ndarray, many: list[np.ndarray], parameters: object) -> list[Refined]:
-        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p in many]
+    def exchange(image: np.ndarray, many: list[Contest], parameters: object) -> list[Refined]:
+        return [Refined(contest.probabilities[::-1].argmax(0).astype(np.uint8), 0.0) for contest in many]
 
     monkeypatch.setattr("apc.models.crf.refine", exchange)
     crf = replace(cfg, crf="pocket")
