@@ -91,7 +91,8 @@ def plan_of(module: ModuleType, base: Config) -> Plan:
     """The PLAN of a module, made of the base setting where it is a function; ValueError where it is no plan that can
     be run. Points check themselves as they are written."""
     source = f"search_spaces/{module.__name__.rpartition('.')[2]}.py"
-    kind, proposed, most = "", None, 0
+    kind, most = "", 0
+    proposed: object = None
     knobs: tuple[str, ...] = ()
     try:
         plan: Plan = module.PLAN(base) if callable(module.PLAN) else module.PLAN
