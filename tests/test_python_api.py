@@ -197,9 +197,12 @@ def test_search_refuses_in_one_sentence(space: Any, more: dict[str, Any], told: 
 
 @pytest.fixture
 def ray_of_two() -> Iterator[None]:
-    """A Ray that searches use and leave running."""
+    """A Ray that searches use and leave running: that of other tests in this process, where there is one."""
     from apc.search.ray_session import ray
 
+    if ray.is_initialized():
+        yield
+        return
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
