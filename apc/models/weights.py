@@ -102,10 +102,12 @@ def load_into(vit: VisionTransformer, cfg: Config) -> None:
 
 
 def misfits(state: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
-    """Names of tensors that are missing in `state`, unknown to the model, or of another shape."""
-    return sorted(
-        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
-    )
+    """Names of tensors that are missing in `state`, unknown to the model, or of another shape or kind of number."""
+
+    def alike(one: Tensor, other: Tensor) -> bool:
+        return one.shape == other.shape and one.is_floating_point() == other.is_floating_point()
+
+    return sorted(k for k in own.keys() | state.keys() if k not in own or k not in state or not alike(own[k], state[k]))
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
