@@ -102,10 +102,11 @@ def load_into(vit: VisionTransformer, cfg: Config) -> None:
 
 
 def misfits(state: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
-    """Names of tensors that are missing in `state`, unknown to the model, or of another shape or kind of number."""
+    """Names of tensors that are missing in `state`, unknown to the model, of another shape, or whole numbers where its
+    are fractions."""
 
     def alike(one: Tensor, other: Tensor) -> bool:
-        return one.shape == other.shape and one.is_floating_point() == other.is_floating_point()
+        return one.shape == other.shape and (other.is_floating_point() or not one.is_floating_point())
 
     return sorted(k for k in own.keys() | state.keys() if k not in own or k not in state or not alike(own[k], state[k]))
 
