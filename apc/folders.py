@@ -67,7 +67,7 @@ def replaced(path: Path) -> Iterator[Path]:
             raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        file = str(error.filename or path).replace(str(part), str(path))
+        file = str(error.filename2 or error.filename or path).replace(str(part), str(path))
         raise OSError(error.errno, error.strerror or str(error), file) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)

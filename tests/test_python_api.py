@@ -146,6 +146,20 @@ def test_predict_leaves_a_broken_photograph_out_and_says_so(run: apc.Run, photos
     assert [Path(image).name for image in summary["image"]] == ["a.png"]
 
 
+def test_predict_leaves_out_what_is_no_image_or_too_large_where_it_is_told_to(
+    run: apc.Run, photos: Path, tmp_path: Path
+) -> None:
+    (photos / "c.png").write_text("no image")
+    asked: dict[str, Any] = {"out": tmp_path / "out", "only": ["masks"], "crf": "none", "device": "cpu"}
+    with pytest.raises(ValueError, match=r"2 of 3 files are no images that can be read: .*a\.png \(.*c\.png"):
+        apc.predict(run, photos, max_pixels=2000, **asked)
+    assert not (tmp_path / "out").exists()
+    with pytest.warns(UserWarning, match="left out: ") as warned:
+        summary = apc.predict(run, photos, max_pixels=2000, skip_broken=True, **asked)
+    assert [Path(image).name for image in summary["image"]] == ["b.png"]
+    assert [Path(str(each.message).split(" (")[0]).name for each in warned] == ["a.png", "c.png"]
+
+
 def test_load_rows_reads_folders_and_files_alike(run: apc.Run, tmp_path: Path) -> None:
     runs = run.folder.parent
     save_rows(tmp_path / "results" / "an_experiment" / "pocket.jsonl", [replace(run.row, row="ours")])

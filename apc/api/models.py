@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import Config, from_dict
+from apc.config import Config, default_of, from_dict
 from apc.runs.scores import CHOOSERS, Chooser
 
 if TYPE_CHECKING:
@@ -176,6 +176,8 @@ def predict(
     image_url: str = "/data/local-files/?d=",
     tile: int = 0,
     overlap: int = 64,
+    skip_broken: bool = False,
+    max_pixels: int = default_of("max_pixels"),
     device: str = "auto",
     crf_workers: int = 0,
 ) -> "DataFrame":
@@ -189,8 +191,9 @@ def predict(
     classes are ruled out. `formats` are files for labelling tools beside the masks: coco, label-studio, cvat; `shapes`
     of them are masks or polygons, and `image_url` stands before a photograph's path in Label Studio. Photographs above
     `tile` pixels go through the network in tiles that overlap by `overlap`; 0 shows every one as a whole.
-    The same call goes on where it was stopped. A photograph that cannot be decoded is left out
-    and named in a warning; ValueError for a folder `out` of other settings or of anybody else.
+    The same call goes on where it was stopped. A photograph that is broken further on than its header is left out and
+    named in a warning, and with `skip_broken` so is one that is no image or has more than `max_pixels`; without it that
+    is a ValueError before anything is predicted, and so is a folder `out` of other settings or of anybody else.
 
     >>> summary = apc.predict(run, "photos", out="predictions", only=["masks"])
     >>> list(summary.columns)[:3]
@@ -209,9 +212,10 @@ def predict(
     where, asked = Path(out), asked_for(formats, shapes, image_url)
     settings_of(where)  # refuses a folder of anybody else's
     places = [photographs] if isinstance(photographs, str | os.PathLike) else photographs
-    gathered = gather([Path(place) for place in places], where)
+    unreadable: list[str] | None = [] if skip_broken else None
+    gathered = gather([Path(place) for place in places], where, max_pixels=max_pixels, skipped=unreadable)
     loaded = _loaded(model, device)
-    changes: dict[str, Any] = {"eval_size": eval_size, "crf": crf}
+    changes: dict[str, Any] = {"eval_size": eval_size, "crf": crf, "max_pixels": max_pixels}
     cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "predict")
     if cfg.scored_size % (patch := loaded.method.encoder.patch):
         raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
@@ -223,7 +227,7 @@ def predict(
     )
     rows, predicted, broken = prediction.predict(job, gathered, allowed, where)
     write_annotations(asked, predicted, rows, loaded.classes, fingerprint, where, max_pixels=cfg.max_pixels)
-    for sentence in broken:
+    for sentence in [*(unreadable or []), *broken]:
         warnings.warn(f"left out: {sentence}", stacklevel=2)
     frame = pd.DataFrame(rows, columns=None if rows else ["image", "mask", "labels", "classes", "confidence"])
     numbers = [name for name in frame.columns if name == "confidence" or name.startswith(("percent_", "score_"))]

@@ -137,6 +137,8 @@ class CacheFlags:
     """Side in pixels; default: the one `apc train` uses for the data set."""
     lists: tuple[Path, ...] = (Path("train.csv"),)
     """Lists whose images are decoded."""
+    skip_broken: bool = False
+    """Leave out photographs of your own that cannot be decoded; train with `--skip-broken`, too."""
     max_pixels: int = LIMIT
     """Pixels a photograph may have."""
 
@@ -145,13 +147,22 @@ def _cache(words: list[str]) -> None:
     flags = parse(CacheFlags, words, "apc data cache")
     from apc import data
     from apc.config import PRESETS
-    from apc.data.cache import build
+    from apc.data.cache import build, lacking
+    from apc.data.preparing import left_out
 
+    if flags.skip_broken and flags.dataset != "folder":
+        instead = f"`apc data prepare {flags.dataset} --partial` leaves broken ones out"
+        raise ValueError(f"skip_broken is True; it is for folder alone: {instead}")
     cfg = PRESETS[flags.dataset]()
     size = replace(cfg, image_size=flags.image_size or cfg.image_size).image_size
     for files in [data.files(flags.dataset, str(flags.root), str(name)) for name in flags.lists]:
-        file = build(files._replace(how=files.how._replace(max_pixels=flags.max_pixels)), size)
-        say(f"{file}: {len(files.paths)} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
+        how = files.how._replace(max_pixels=flags.max_pixels)
+        file = build(files._replace(how=how), size, skip_broken=flags.skip_broken)
+        broken = list((lacking(files, size) or {}).values())
+        count = len(files.paths) - len(broken)
+        say(f"{file}: {count} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
+        if broken:
+            say("\n".join(left_out(broken)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,15 +51,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
-        return fail(f"{error.filename or 'a file'}: {error.strerror or error}; {_again(words[0])}")
+        return fail(f"{error.filename or 'a file'}: {error.strerror or error}; {_again(words)}")
     except FloatingPointError as error:
-        return fail(f"{error}; try a lower learning rate or smaller lambdas")
+        return fail(str(error))
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, told by its name: torch is not imported for it
             raise
         return fail(f"the GPU's memory is too small; {_SMALLER.get(words[0], 'use --device cpu')}")
     except KeyboardInterrupt:
-        print(f"stopped; {_again(words[0])}", file=sys.stderr)
+        print(f"stopped; {_again(words)}", file=sys.stderr)
         return 130
 
 
@@ -71,9 +71,13 @@ _SMALLER = {
 """What makes a verb need less memory on a GPU."""
 
 
-def _again(verb: str) -> str:
+def _again(words: list[str]) -> str:
     """What becomes of work that was stopped."""
-    return "nothing was written" if verb in ("eval", "export") else "the same command goes on where it was"
+    if words[0] in ("eval", "export"):
+        return "nothing was written"
+    if words[:2] == ["data", "import"]:
+        return "nothing was written, and the same command starts over"
+    return "the same command goes on where it was"
 
 
 def fail(sentence: str) -> int:

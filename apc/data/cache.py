@@ -2,7 +2,7 @@
 
 `<list>-<side>.npy` holds the squashed images of a list, (n,S,S,3) uint8, and is read as a memory map. A JSON file
 beside it says what it was made of (the hashes of the contents; for photographs of your own name, size and time of each
-file) and has a checksum for each image.
+file), has a checksum for each image and names those that cannot be decoded, which are left out.
 
 Shapes: S side of the resized image.
 """
@@ -19,7 +19,7 @@ import torch
 from numpy.lib.format import open_memmap
 from torch import Tensor
 
-from apc.data.images import PLAIN, Images, Lazy, Reading, decode, decoded, require_whole
+from apc.data.images import PLAIN, Images, Lazy, Reading, Undecodable, decode, decoded, require_whole
 from apc.data.transforms import squash
 from apc.files import hash_of, require_writable, sweep, whole, write_atomically
 from apc.parallel import each
@@ -52,14 +52,18 @@ class Files(NamedTuple):
         return hash_of(json.dumps([VERSION, size, self.keys, *how]).encode())
 
 
-def build(files: Files, size: int) -> Path:
-    """Decode a list's images over all cores into its cache; what is there already stays if it is whole."""
+def build(files: Files, size: int, *, skip_broken: bool = False) -> Path:
+    """Decode a list's images over all cores into its cache; what is there already stays if it is whole.
+
+    ValueError names an image that cannot be decoded, unless `skip_broken` leaves those out, and where all are such.
+    """
     file = files.file(size)
     try:
-        if find(files, size) is not None:
-            return file
+        there = lacking(files, size)
     except ValueError:
-        pass  # stale or damaged: made again
+        there = None  # stale or damaged: made again
+    if there is not None and (skip_broken or not there):
+        return file
     require_writable(file.parent)
     file.with_suffix(".json").unlink(missing_ok=True)
     sweep(file.parent)  # gigabytes of a build that was killed
@@ -67,14 +71,33 @@ def build(files: Files, size: int) -> Path:
         images = open_memmap(part, mode="w+", dtype=np.uint8, shape=(len(files.paths), size, size, 3))
         _take_room(part)
 
+        broken: dict[int, str] = {}
+
         def make(i: int) -> int:
-            images[i] = squash(decode(files.paths[i], files.how), size).permute(1, 2, 0).numpy()
+            try:
+                images[i] = squash(decode(files.paths[i], files.how), size).permute(1, 2, 0).numpy()
+            except Undecodable as error:
+                if not skip_broken:
+                    raise
+                broken[i], images[i] = str(error), 0
             return zlib.crc32(images[i])
 
         sums = each(list(range(len(files.paths))), make, f"{file.name}, {images.nbytes / 2**30:.1f} GiB")
+        if len(broken) == len(sums):
+            raise ValueError(f"none of the {len(sums)} photographs can be decoded; {broken[0]}")
         images.flush()
-    write_atomically(file.with_suffix(".json"), json.dumps({"key": files.key(size), "sums": sums}))
+    described = {"key": files.key(size), "sums": sums} | ({"broken": broken} if broken else {})
+    write_atomically(file.with_suffix(".json"), json.dumps(described))
     return file
+
+
+def lacking(files: Files, size: int) -> dict[int, str] | None:
+    """Images that the cache lacks since they cannot be decoded, by number, each with the sentence that names it; None
+    where there is no cache, ValueError as `find`."""
+    if find(files, size) is None:
+        return None
+    described = json.loads(files.file(size).with_suffix(".json").read_text())
+    return {int(number): sentence for number, sentence in sorted(described.get("broken", {}).items())}
 
 
 def _take_room(path: Path) -> None:
@@ -126,10 +149,13 @@ def images_of(files: Files, rows: list[int], size: int, *, verified: bool) -> Im
     """The images `rows` of a list, squashed to S = `size`: from its cache where there is one, else from their files.
 
     Files that are decoded only when asked for are looked at now, unless they are `verified`; ValueError names one that
-    is truncated.
+    is truncated, or that its cache leaves out.
     """
     stored = find(files, size)
     if stored is not None:
+        broken = lacking(files, size) or {}
+        if named := next((broken[i] for i in rows if i in broken), ""):
+            raise ValueError(f"{named}; --skip-broken leaves it out")
         return cached(stored, rows)
     images = decoded([files.paths[i] for i in rows], size, files.how)
     if isinstance(images, Lazy) and not verified:

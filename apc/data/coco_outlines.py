@@ -16,6 +16,9 @@ from apc.escaping import short
 FAR = 10
 """Sides of its image that a point may lie away from it."""
 
+UPRIGHT = "turned_by_exif"
+"""Key of `info`, true where outlines are drawn on photographs as their EXIF turns them: as `apc predict` does."""
+
 
 class Object(NamedTuple):
     """A thing or a crowd of an image, as COCO outlines it."""

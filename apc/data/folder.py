@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from apc.config import Config
-from apc.data.cache import Files, find, images_of
+from apc.data.cache import Files, images_of, lacking
 from apc.data.images import PLAIN, Reading, Undecodable, decode, size_of
 from apc.data.lists import Folder, leaves, open_list, read_text, same_name
 from apc.data.masks import Truth, WrongSize, read_mask, truth_in
@@ -211,7 +211,8 @@ def load(cfg: Config, split: str) -> Split:
 
 def _broken(stored: Files, size: int) -> dict[int, str]:
     """Photographs of a list that cannot be decoded, by number, each with the sentence that names it."""
-    return {} if find(stored, size) is not None else _broken_at(stored.key(0), tuple(stored.paths), stored.how)
+    known = lacking(stored, size)
+    return known if known is not None else _broken_at(stored.key(0), tuple(stored.paths), stored.how)
 
 
 @functools.lru_cache(maxsize=8)

@@ -6,6 +6,7 @@ of single images: the rarest class first, each of its groups to the list that la
 
 import csv
 import io
+import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from apc.data import folder
 from apc.data.headers import LIMIT
 from apc.data.images import Reading, decode
-from apc.data.lists import open_list
+from apc.data.lists import open_list, same_name
 from apc.files import write_atomically
 from apc.parallel import each
 
@@ -139,7 +140,7 @@ def _keys(members: Sequence[Member], division: Division, images: Path) -> list[H
             raise ValueError(
                 f"group is {group!r}; photograph {member.name!r} has no such column; choose from {choices}"
             )
-    return [member.columns[group].strip() or ("", member.name) for member in members]  # an empty cell is no group
+    return [same_name(member.columns[group]) or ("", member.name) for member in members]  # an empty cell is no group
 
 
 def alike(paths: Sequence[Path], most: int, max_pixels: int = LIMIT) -> list[int]:
@@ -172,22 +173,24 @@ def split(root: Path, lists: Sequence[Path], table: Path | None, division: Divis
 
     `table` has further columns by the column `image`. ValueError where a list is there and `replace` does not say so.
     """
-    rows: dict[str, dict[str, str]] = {}
+    rows: dict[str, dict[str, str]] = {}  # by the photograph's file, however a list spells it
+    shown: dict[str, frozenset[str]] = {}
+    masked: set[str] = set()
     for name in lists:
-        folder.read_list(str(root), str(name))  # which names what is wrong with it
-        for line, row in open_list(root / name).rows():
-            if row["image"] in rows:
+        listing = folder.read_list(str(root), str(name))  # which names what is wrong with it
+        of_list = zip(open_list(root / name).rows(), listing.names, listing.labels, listing.masks, strict=True)
+        for (line, row), image, labels, mask in of_list:
+            if image in rows:
                 raise ValueError(f"{root / name}, line {line}: image {row['image']!r} is in two of the lists")
-            rows[row["image"]] = row
+            rows[image] = row
+            shown[image] = frozenset(itertools.compress(listing.classes[1:], labels))
+            masked |= {image} if mask.is_file() else set()
     if table:
         _join(rows, table)
     for target in ("train.csv", "val.csv"):
         if (root / target).exists() and not replace:
             raise ValueError(f"{root / target}: is there; --replace writes a new one in its place")
-    members = [
-        Member(name, frozenset(row["labels"].split()), row, folder.mask_path(str(root), name).is_file())
-        for name, row in rows.items()
-    ]
+    members = [Member(name, shown[name], row, name in masked) for name, row in rows.items()]
     of_val, notes = divide(members, division, root / "images")
     columns = list(dict.fromkeys(["image", "labels", *(key for row in rows.values() for key in row if key)]))
     lines = []
@@ -195,12 +198,12 @@ def split(root: Path, lists: Sequence[Path], table: Path | None, division: Divis
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, restval="", lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
-        mine = [row for row, val in zip(rows.values(), of_val, strict=True) if val is wanted]
-        writer.writerows(mine)
+        mine = [name for name, val in zip(rows, of_val, strict=True) if val is wanted]
+        writer.writerows(rows[name] for name in mine)
         write_atomically(root / target, text.getvalue())
-        counts = Counter(label for row in mine for label in row["labels"].split() or ["nothing"])
-        shown = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        lines.append(f"{target}: {len(mine)} images: {shown}")
+        counts = Counter(label for name in mine for label in shown[name] or ["nothing"])
+        counted = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        lines.append(f"{target}: {len(mine)} images: {counted}")
     return lines + [f"note: {note}" for note in notes]
 
 
@@ -209,8 +212,8 @@ def _join(rows: dict[str, dict[str, str]], table: Path) -> None:
     listed = open_list(table)
     if "image" not in listed.columns:
         raise ValueError(f"{table}: needs the column image; it has {', '.join(listed.columns) or 'none'}")
-    further = {row["image"]: row for _, row in listed.rows()}
+    further = {same_name(row["image"]): row for _, row in listed.rows()}
     for name, row in rows.items():
-        if name not in further:
+        if (more := further.get(same_name(name))) is None:
             raise ValueError(f"{table}: has no line for image {name!r}")
-        row |= {key: cell for key, cell in further[name].items() if key not in row}
+        row |= {key: cell for key, cell in more.items() if key not in row}

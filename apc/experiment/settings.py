@@ -14,6 +14,7 @@ from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, score
 from apc.search import spaces
 from apc.search.draws import draws
 from apc.search.plans import Plan, Staged, points
+from apc.search.stop_rules import stop_when
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
@@ -142,6 +143,8 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     for name in search.objectives:
         if name not in reported:
             raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")
+    if search.stop_when and (name := stop_when(search.stop_when).score) and name not in reported:
+        raise ValueError(f"--stop-when {search.stop_when}: no run reports {name}; choose from {', '.join(reported)}")
     if search.stop_early != "none" and search.objectives[0] not in IN_CURVES:
         raise ValueError(
             f"--stop-early {search.stop_early}: epochs report {', '.join(IN_CURVES)} and not {search.objectives[0]}, "

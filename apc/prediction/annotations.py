@@ -20,6 +20,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
+from apc.data.coco_outlines import UPRIGHT
 from apc.data.headers import LIMIT, opened
 from apc.data.masks import palette, read_mask, values_in
 from apc.files import whole
@@ -159,7 +160,7 @@ def _coco(file: TextIO, photographs: Sequence[Labelled], asked: Asked, model: st
     categories = [
         {"id": number, "name": readable(name), "supercategory": ""} for number, name in enumerate(classes) if number
     ]
-    info = {"description": f"predictions of the model {model}", "version": "1.0"}
+    info = {"description": f"predictions of the model {model}", "version": "1.0", UPRIGHT: True}
     file.write(f'{{"info": {json.dumps(info)}, "licenses": [],\n"categories": {json.dumps(categories)},\n"images": ')
     _array(file, (_coco_image(photograph) for photograph in photographs))
     file.write(',\n"annotations": ')

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from apc.config import Config, fields_of, from_dict
 from apc.escaping import short
+from apc.search.stop_rules import stop_when
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -101,6 +102,8 @@ class SearchSettings:
     """Wall hours of one call after which no trial is started; 0 is no limit."""
     gpu_hours: float = 0.0
     """GPU-hours of all its trials after which none is started; 0 is no limit."""
+    stop_when: str = ""
+    """When no further trial is started: "no better in 20" trials, or a score that is reached, such as "miou 70"."""
     warm_start: Path | None = None
     """Folder of finished runs of the same base config: those of its space the sampler knows from the start."""
 
@@ -115,6 +118,8 @@ class SearchSettings:
             raise ValueError(f"{what} takes one objective, not {','.join(self.objectives)}")
         if min(self.hours, self.gpu_hours, self.search_seed) < 0:
             raise ValueError("--hours, --gpu-hours and --search-seed cannot be below 0")
+        if self.stop_when:
+            stop_when(self.stop_when)
         if not 1 <= self.trials <= MOST_RUNS:
             least_or_most = "at least 1" if self.trials < 1 else f"at most {MOST_RUNS:,}"
             raise ValueError(f"--trials is {self.trials:,}; it must be {least_or_most}")

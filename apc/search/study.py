@@ -23,6 +23,7 @@ from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
 from apc.search.run_queue import Counts
 from apc.search.samplers import STARTUP, sampler
+from apc.search.stop_rules import stop_when
 from apc.search.study_settings import StudyDefinition, journal_settings
 from apc.training.run import identity
 
@@ -82,6 +83,13 @@ class Study:
         return bool((hours and elapsed >= hours) or (gpu_hours and self.gpu_hours >= gpu_hours))
 
     @property
+    def enough(self) -> bool:
+        """Whether nothing more is started: the hours are used up, or what was found is what `--stop-when` asks for."""
+        rule = self.settings.stop_when
+        found = [rows for _, rows in self.result()] if rule else []
+        return self.budget_spent or bool(rule and stop_when(rule).met(found, self.settings.objectives[0]))
+
+    @property
     def gpu_hours(self) -> float:
         """GPU-hours of the trials that ended, as their rows have them."""
         rows = {row.run: row for _, rows in self.result() for row in rows}  # a setting may be proposed twice
@@ -91,7 +99,7 @@ class Study:
     @property
     def through(self) -> bool:
         """Whether nothing is left to train."""
-        return len(self.ended) >= self.settings.trials or (self.budget_spent and not self.running)
+        return len(self.ended) >= self.settings.trials or (not self.running and self.enough)
 
     @property
     def counts(self) -> Counts:
@@ -104,7 +112,7 @@ class Study:
 
     def take(self) -> Trial | None:
         """The next setting that has something to train; None while the last ones are under way or all is done."""
-        while len(self.ended) + len(self.running) < self.settings.trials and not self.budget_spent:
+        while len(self.ended) + len(self.running) < self.settings.trials and not self.enough:
             trial = self._next_trial()
             self.running.append(trial)
             if not all(load_run(self.runs, run, to_dict(cfg)) for cfg, run in _runs_of(trial)):

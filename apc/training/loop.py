@@ -159,7 +159,7 @@ def _epoch(step: Step, optimizer: torch.optim.Optimizer, split: Split, epoch: in
             group["lr"] = lr * group["scale"]
         optimizer.zero_grad(set_to_none=True)
         terms = step.gradients(parts, done / (cfg.epochs * steps))
-        require_finite(terms, epoch, number)
+        require_finite(terms, epoch, number, cfg.compat)
         if cfg.grad_clip:
             nn.utils.clip_grad_norm_(method.parameters(), cfg.grad_clip)
         optimizer.step()

@@ -132,11 +132,14 @@ def means(sums: Terms, steps: int) -> dict[str, float]:
     return dict(zip(sums, values.tolist(), strict=True))
 
 
-def require_finite(terms: Terms, epoch: int, step: int) -> None:
-    """Stop every process at once where any process's loss is not finite."""
+def require_finite(terms: Terms, epoch: int, step: int, compat: str = "fixed") -> None:
+    """Stop every process at once where any process's loss is not finite, and say what helps."""
     finite = torch.isfinite(terms["loss"]).float()
     if dist.is_initialized():
         dist.all_reduce(finite, dist.ReduceOp.MIN)
     if not finite:
         named = ", ".join(f"{name} {float(term):g}" for name, term in terms.items() if name != "loss")
-        raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1}, step {step + 1}: {named}")
+        remedy = "try a lower learning rate or smaller lambdas"
+        if compat == "official" and torch.isfinite(terms["cls"]):
+            remedy = "compat is 'official', by which a batch without background or object pixels has 0/0: try 'fixed'"
+        raise FloatingPointError(f"the loss is not finite in epoch {epoch + 1}, step {step + 1}: {named}; {remedy}")

@@ -1,7 +1,8 @@
-"""`apc data`: bad words, full disks and Ctrl-C; one sentence, and the same command goes on."""
+"""`apc data`: bad words, full disks and Ctrl-C; one sentence, and the same command goes on or starts over."""
 
 from pathlib import Path
 
+import exports
 import pytest
 from refusal import left_below, refused, small_files
 from trees import make_coco, make_voc
@@ -40,7 +41,17 @@ def making(action: str, tmp_path: Path, photographs: Path) -> tuple[list[str], P
         return ["data", "prepare", action, "--root", str(root), "--partial"], root / "apc"
     if action == "draw":
         return ["data", "draw", "--root", str(tmp_path / "new"), "--num-train", "3", "--num-val", "2"], tmp_path / "new"
+    if action == "import":
+        exports.cvat(tmp_path / "source")
+        return ["data", "import", str(tmp_path / "source"), "--out", str(tmp_path / "new"), "--copy"], tmp_path / "new"
     return ["data", action, "folder", "--root", str(photographs)], photographs / "apc"
+
+
+def again(action: str) -> str:
+    """What is said of a command that was stopped."""
+    if action == "import":
+        return "nothing was written, and the same command starts over"
+    return "the same command goes on where it was"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +61,7 @@ def making(action: str, tmp_path: Path, photographs: Path) -> tuple[list[str], P
         ("coco", 300, "masks/train2014/COCO_train"),
         ("cache", 2000, "train-256.npy"),
         ("draw", 300, "images/train_000"),
+        ("import", 300, "new/images/"),
     ],
 )
 def test_a_disk_that_fills_up(
@@ -57,7 +69,7 @@ def test_a_disk_that_fills_up(
 ) -> None:
     words, made = making(action, tmp_path, photographs)
     with small_files(most):
-        refused(words, capsys, file, "File too large", "the same command goes on")
+        refused(words, capsys, file, "File too large", again(action))
     left = {path.name for path in left_below(made)}
     unfinished = {UNFINISHED} if action == "draw" else set()
     assert not any(n.startswith(".") or n.endswith((".csv", ".json", ".npy")) for n in left - unfinished), left
@@ -73,9 +85,10 @@ def test_a_disk_that_fills_up(
         ("check", "apc.data.checking.decode"),
         ("cache", "apc.data.cache.squash"),
         ("draw", "apc.data.pocket_folder.write_mask"),
+        ("import", "apc.data.importing.writing.write_mask"),
     ],
 )
-def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(
+def test_ctrl_c_ends_in_one_sentence_and_the_same_command_ends_well(
     tmp_path: Path,
     photographs: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -90,7 +103,8 @@ def test_ctrl_c_ends_in_one_sentence_and_the_same_command_goes_on(
     monkeypatch.setattr(where, stop)
     assert main(words) == 130
     said = capsys.readouterr().err
-    assert said == "stopped; the same command goes on where it was\n"
+    assert said == f"stopped; {again(action)}\n"
+    assert action != "import" or not made.exists()
     assert not [path for path in left_below(made) if path.suffix != ".png" and path.name != UNFINISHED]
     monkeypatch.undo()
     assert main(words) == 0

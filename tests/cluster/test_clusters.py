@@ -63,6 +63,11 @@ def test_ray_up_and_ray_submit_bring_the_report_back(one: Machine, tmp_path: Pat
     assert told.count("done    lambda1") == 4 and "ablation.md: tables and figures" in told
     page = tmp_path / "shared" / "runs" / "smoke" / "reports" / "ablation.md"
     assert "lambda1" in page.read_text()
+    code = f"mkdir {tmp_path}/code; cp -r apc experiments search_spaces {tmp_path}/code; cd {tmp_path}/code"
+    server = "export RAY_AUTH_MODE=token RAY_API_SERVER_ADDRESS=http://127.0.0.1:8265"
+    job = "python experiments/grid_lambda.py --smoke --seeds 1"  # its runs are done, so it writes the report and ends
+    told = one.shell(f"{code}; {server}; ray job submit --working-dir . -- {job}")
+    assert "4 runs are done already" in told and "ablation.md: tables and figures" in told and "succeeded" in told
     assert one.shell("pgrep -x raylet").strip()
     one.shell(f"ray down -y {cluster}")
     wait(lambda: one.shell("pgrep -cx raylet || true").split() == ["0"], 60, "ray down")

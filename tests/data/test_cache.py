@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusal import refused
 from trees import make_voc
 
 from apc import data
@@ -86,6 +87,38 @@ def test_a_stale_or_damaged_cache_is_refused_and_built_anew(photographs: Path, c
         data.load(cfg, "train")
     cache.build(data.files("folder", str(photographs), "train.csv"), 48)
     assert not data.load(cfg, "train").images[0].any()
+
+
+def test_a_cache_without_broken_photographs_is_for_runs_that_leave_them_out(
+    photographs: Path, cfg: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipping = replace(cfg, skip_broken=True)
+    broken = photographs / "images" / "photo 3.png"
+    broken.write_text("no image")
+    without = data.load(skipping, "train")
+    words = ["data", "cache", "folder", "--root", str(photographs), "--image-size", "48"]
+    refused(words, capsys, f"{broken}: the image cannot be decoded")
+    assert main([*words, "--skip-broken"]) == 0
+    told = capsys.readouterr().out
+    assert "train-48.npy: 7 images of 48 pixels" in told
+    assert f"note: 1 photographs cannot be decoded and are left out\n  {broken}: the image cannot be decoded" in told
+    cached = data.load(skipping, "train")
+    assert isinstance(cached.images, Lazy) and equal(cached.images, without.images)
+    assert (cached.names, cached.skipped) == (without.names, without.skipped) and len(cached.skipped) == 1
+    with pytest.raises(ValueError, match=r"photo 3.png: .*; --skip-broken leaves it out"):
+        data.load(cfg, "train")
+    refused(words, capsys, f"{broken}: the image cannot be decoded")  # what is there does not stand for all
+
+
+def test_a_cache_of_broken_photographs_alone_and_of_prepared_ones_is_refused(
+    photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (photographs / "images").iterdir():
+        path.write_text("no image")
+    words = ["--root", str(photographs), "--skip-broken"]
+    refused(["data", "cache", "folder", *words], capsys, "none of the 8 photographs can be decoded; ")
+    refused(["data", "cache", "voc", *words], capsys, "skip_broken is True; it is for folder alone")
+    assert [path for path in (photographs / "apc").rglob("*") if path.is_file()] == []
 
 
 def test_an_interrupted_cache_leaves_nothing(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -112,6 +113,21 @@ def test_photographs_of_one_folder_stay_in_one_list(photographs: Path) -> None:
     assert main(["data", "split", "--root", str(photographs), "--lists", "all.csv", "--group", "folder"]) == 0
     assert len({name.split("/")[0] for name in names(photographs, "val.csv")}) == 1
     assert len({name.split("/")[0] for name in names(photographs, "train.csv")}) == 2
+
+
+def test_names_and_groups_are_the_same_in_either_form_of_their_accents(photographs: Path) -> None:
+    nfc, nfd = (unicodedata.normalize(form, "Höhle") for form in ("NFC", "NFD"))
+    for kind in ("images", "masks"):
+        (photographs / kind / "photo 8.png").rename(photographs / kind / f"{nfc}.png")
+    for path in photographs.glob("*.csv"):
+        path.write_text(path.read_text().replace("photo 8.png", f"{nfd}.png "))  # as a Mac spells it
+    places = {"photo 0.png": nfc, "photo 4.png": nfd, f"{nfc}.png": nfd}
+    places |= {f"photo {i}.png": "valley" for i in range(12) if i % 4}
+    table = photographs / "places.csv"
+    table.write_text("image,place\n" + "".join(f"{name},{place}\n" for name, place in places.items()))
+    words = ["--root", str(photographs), "--group", "place", "--table", str(table), "--replace"]
+    assert main(["data", "split", *words]) == 0
+    assert names(photographs, "val.csv") == ["photo 0.png", "photo 4.png", f"{nfd}.png "]
 
 
 @pytest.mark.parametrize(

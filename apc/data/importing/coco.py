@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from apc.data.coco_outlines import Object, paint
+from apc.data.coco_outlines import UPRIGHT, Object, paint
 from apc.data.images import Reading, size_of
 from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
 from apc.data.importing.safely import read_json
@@ -26,6 +26,8 @@ class _Image(NamedTuple):
     """Height and width; None where the file does not say them."""
     objects: list[tuple[str, bool, Any]]
     """Class, whether it is a crowd, and the outline; empty where there is a box alone."""
+    as_stored: bool
+    """Whether outlines are drawn on the pixels before EXIF turns them."""
 
 
 def looks(source: Source) -> str:
@@ -71,7 +73,7 @@ def read(source: Source, wishes: Wishes) -> Found:
         if outlined and all(outline for _, _, outline in image.objects):
             mask = functools.partial(_mask, image, found.classes, file, wishes.max_pixels)
         split = split_of(source.place(image.path)) or split_of(source.place(file))
-        found.photos.append(Photo(file, source.place(file), labels, mask, as_stored=True, split=split))
+        found.photos.append(Photo(file, source.place(file), labels, mask, as_stored=image.as_stored, split=split))
     if unsaid := [source.place(p) for p in source.pictures if p not in spoken] if source.given.is_dir() else []:
         found.left_out["image files that no JSON lists"] += unsaid
     return found
@@ -117,13 +119,14 @@ def _images(path: Path) -> tuple[list[str], list[_Image], set[str]]:
     used = {a.get("category_id") for a in content["annotations"]}
     above = {class_name(c["supercategory"]) for c in content["categories"] if c.get("supercategory")}
     parents = {name for id, name in names.items() if name in above and id not in used and len(names) > 1}
-    images: dict[Any, _Image] = {}
+    info, images = content.get("info"), dict[Any, _Image]()
+    as_stored = not (isinstance(info, dict) and info.get(UPRIGHT) is True)
     for number, each in enumerate(content["images"]):
         if not isinstance(each.get("file_name"), str) or "id" not in each:
             raise ValueError(f"{path}: images, number {number}: has no id and file_name")
         if each["id"] in images:
             raise ValueError(f"{path}: the image id {each['id']!r} is there twice")
-        images[each["id"]] = _Image(path, each["file_name"], _size(path, each), [])
+        images[each["id"]] = _Image(path, each["file_name"], _size(path, each), [], as_stored)
     for number, a in enumerate(content["annotations"]):
         where = f"{path}: annotation {a.get('id', f'number {number}')}"
         for key, known in (("image_id", images), ("category_id", names)):

@@ -43,6 +43,8 @@ class Task(NamedTuple):
     where: str
     image: str
     results: list[Result] | None
+    guessed: bool = False
+    """Whether they are predictions, as `apc predict` writes them: where nobody has annotated any task of a file."""
 
 
 def looks(source: Source) -> str:
@@ -62,6 +64,8 @@ def read(source: Source, wishes: Wishes) -> Found:
     if unknown := set(foreground(names)) - set(found.classes):
         raise ValueError(f"{source.given}: the label {min(unknown)!r} is none of --classes {' '.join(found.classes)}")
     outlined = any(_outlines(task.results or []) for task in tasks)
+    if guesses := sum(task.guessed and task.results is not None for task in tasks):
+        found.notes.append(f"no task has an annotation: the predictions of {guesses} are taken for what they show")
     boxes = sum(result.kind not in OUTLINES | WHOLE for task in tasks for result in task.results or [])
     if boxes:
         found.notes.append(
@@ -119,11 +123,12 @@ def _of_json(path: Path) -> Iterator[Task]:
     tasks = read_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ValueError(f"{path}: is no list of tasks, as Label Studio exports them")
+    guessed = not any(task.get("annotations") for task in tasks)
     for number, task in enumerate(tasks, start=1):
         where = f"{path}, task {task.get('id', number)}"
         try:
             if isinstance(task.get("data"), dict):
-                yield Task(where, _image_in(task["data"]), _finished(task))
+                yield Task(where, _image_in(task["data"]), _guessed(task) if guessed else _finished(task), guessed)
             else:
                 image = _image_in(task)
                 yield Task(where, image, list(_flat({key: value for key, value in task.items() if value != image})))
@@ -172,11 +177,20 @@ def _image_in(data: dict[str, Any]) -> str:
 def _finished(task: dict[str, Any]) -> list[Result] | None:
     """What the last annotation says that was not skipped, or the one called the truth; predictions are guesses."""
     done = [each for each in task.get("annotations") or [] if not each.get("was_cancelled")]
-    if not done:
-        return None
     true = [each for each in done if each.get("ground_truth")]
-    said = (true or done)[-1]["result"]
-    return [result for each in said if each.get("type") != "relation" for result in _result(each["value"], each)]
+    return _last(true or done)
+
+
+def _guessed(task: dict[str, Any]) -> list[Result] | None:
+    """What the last prediction says; an export may name it by a number alone."""
+    return _last([each for each in task.get("predictions") or [] if isinstance(each, dict)])
+
+
+def _last(said: list[dict[str, Any]]) -> list[Result] | None:
+    if not said:
+        return None
+    shown = [each for each in said[-1]["result"] if each.get("type") != "relation"]
+    return [result for each in shown for result in _result(each["value"], each)]
 
 
 def _flat(answers: dict[str, Any]) -> Iterator[Result]:

@@ -66,7 +66,11 @@ class Source:
         for wanted in dict.fromkeys((text, _without_prefix(text))):
             parts = [part for part in wanted.split("/") if part not in ("", ".", "..")]
             for cut in range(len(parts)):
-                found = self._by_tail.get("/".join(parts[cut:]).casefold(), [])
+                tail = "/".join(parts[cut:])
+                for top in filter(None, (self.images, self.root)):
+                    if self._mine(top / tail):
+                        return top / tail
+                found = self._by_tail.get(tail.casefold(), [])
                 if len(found) == 1:
                     return found[0]
                 if found:
