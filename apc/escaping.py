@@ -62,7 +62,7 @@ def short(value: object, *, quoted: bool = True, most: int = 60) -> str:
         return "a number beyond all"  # of more than 4,300 digits Python writes none
     try:
         text = in_a_line(repr(value) if quoted else value)
-    except (ValueError, RecursionError):  # such a number in a list, or a list in a list in a list
+    except Exception:  # such a number in a list, a list in a list in a list, or a value whose own text fails
         text = f"a {type(value).__name__}"
     return text if len(text) <= most else f"{text[:most]}..."
 

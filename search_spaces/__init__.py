@@ -16,6 +16,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from apc.config import Config
 from apc.search import spaces
@@ -59,31 +60,40 @@ def load(name: str) -> ModuleType:
         raise
     except BaseException as error:  # whatever the code of a space does at import, sys.exit too
         raise ValueError(f"{source}{line_in(source, error)}: cannot be imported ({in_a_line(error)})") from None
-    check(module, source)
+    try:
+        check(module, source)
+        title_of(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the code of its objects does as they are looked at
+        if type(error) is ValueError and str(error).startswith(source):
+            raise
+        raise ValueError(f"{source}{line_in(source, error)}: is no search space ({in_a_line(error)})") from None
     return module
 
 
 def check(module: ModuleType, source: str) -> None:
     """ValueError naming `source` where a module is no search space or something in it does not fit Config."""
-    if not any(hasattr(module, kind) for kind in ("PLAN", "SPACE", "space")):
+    has = vars(module)  # what is written in it, and no `__getattr__` of its own
+    if not any(kind in has for kind in ("PLAN", "SPACE", "space")):
         raise ValueError(f"{source} has neither a PLAN nor a SPACE nor a function space(trial)")
-    if hasattr(module, "PLAN"):
+    if "PLAN" in has:
         plan_of(module, Config())
         return
-    if hasattr(module, "SPACE"):
+    if "SPACE" in has:
         spaces.check(module.SPACE, source)
     elif not callable(module.space):
         raise ValueError(f"{source}: space is {type(module.space).__name__}; it must be a function, space(trial)")
     if not any(drawn.ranges for drawn in samples(draw_of(module), Config(), source)):
         raise ValueError(f"{source}: space(trial) suggests nothing, so there is nothing to search")
-    first = getattr(module, "FIRST", ())
+    first = first_of(module)
     if not isinstance(first, list | tuple) or not all(spaces.is_setting(values) for values in first):
         raise ValueError(f"{source}: FIRST must be a tuple of settings, such as ({{'lambda1': 0.1}},)")
     if any(values in first[:at] for at, values in enumerate(first)):
         raise ValueError(f"{source}: FIRST has a setting twice")
     for values in first:
         spaces.fits(values, Config(), source)
-        if hasattr(module, "SPACE"):
+        if "SPACE" in has:
             spaces.check_first(values, module.SPACE, source)
 
 
@@ -116,4 +126,10 @@ def plan_of(module: ModuleType, base: Config) -> Plan:
 
 def draw_of(module: ModuleType) -> spaces.Draw:
     """The define-by-run function of a module with a SPACE or a function."""
-    return functools.partial(spaces.suggest, module.SPACE) if hasattr(module, "SPACE") else module.space
+    return functools.partial(spaces.suggest, module.SPACE) if "SPACE" in vars(module) else module.space
+
+
+def first_of(module: ModuleType) -> tuple[dict[str, Any], ...]:
+    """Settings that a module wants to be tried first."""
+    first: tuple[dict[str, Any], ...] = vars(module).get("FIRST", ())
+    return first

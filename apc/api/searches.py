@@ -94,8 +94,8 @@ def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[
 
     if isinstance(space, str):
         module = search_spaces.load(space)
-        plan: Plan | None = getattr(module, "PLAN", None)
-        return plan or search_spaces.draw_of(module), tuple(getattr(module, "FIRST", ()))
+        plan: Plan | None = vars(module).get("PLAN")
+        return plan or search_spaces.draw_of(module), tuple(search_spaces.first_of(module))
     if isinstance(space, Mapping):
         spaces.check(space, "space")
         return functools.partial(spaces.suggest, space), ()

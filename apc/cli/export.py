@@ -40,7 +40,9 @@ def command(words: list[str]) -> None:
     of_best = home != folder
     row, epoch = load_run(home.parent, home.name), 0
     if row is None:
-        without = f"{home}: has no {RunFolder(home).row.name}, so its scores are not known"
+        of_scores = RunFolder(home).row
+        lacks = f"its {of_scores.name} is damaged" if of_scores.exists() else f"has no {of_scores.name}"
+        without = f"{home}: {lacks}, so its scores are not known"
         raise ValueError(f"{without}; export the folder of a finished run")
     row = replace(row, config=without_paths(cfg))  # whose row may lack a field that is newer, or have it damaged
     if of_best:

@@ -1,11 +1,12 @@
 """The command line: verbs, exit codes, and one sentence for whatever is wrong. Only the verb asked for is imported."""
 
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
 from apc import __version__
-from apc.escaping import complain
+from apc.escaping import complain, one_line
 
 USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervised segmentation from image labels
 
@@ -38,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         print(f"apc {__version__}")
         return 0
+    warnings.formatwarning = lambda message, *of_code: f"note: {one_line(str(message))}\n"
     if words[0] not in VERBS:
         return fail(f"there is no verb {words[0]!r}; choose from {', '.join(VERBS)}")
     try:

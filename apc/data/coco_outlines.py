@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from apc.data.masks import IGNORE
+from apc.escaping import short
 
 FAR = 10
 """Sides of its image that a point may lie away from it."""
@@ -97,8 +98,9 @@ def _points(polygon: Any, height: int, width: int) -> list[float]:
         raise ValueError(f"a polygon of it has {len(polygon)} numbers; coordinates come in pairs")
     for axis, side in ((0, width), (1, height)):
         for value in polygon[axis::2]:
-            if not math.isfinite(value) or not -FAR * side <= value <= (FAR + 1) * side:
-                raise ValueError(f"a polygon of it has the coordinate {value:g} in an image of {width}x{height}")
+            if abs(value) > 1e15 or not -FAR * side <= value <= (FAR + 1) * side:
+                named = f"{value:g}" if abs(value) < 1e300 else short(value)
+                raise ValueError(f"a polygon of it has the coordinate {named} in an image of {width}x{height}")
     return [float(value) for value in polygon]
 
 
@@ -121,7 +123,9 @@ def _decoded(code: dict[str, Any], height: int, width: int) -> np.ndarray:
     if not isinstance(size, list) or len(size) != 2 or [_whole_number(side) for side in size] != [height, width]:
         of = "x".join(str(side) for side in reversed(size)) if isinstance(size, list) else repr(size)
         raise ValueError(f"it is of an image of {of}, not of {width}x{height}")
-    if min(runs) < 0 or sum(runs) != height * width:
+    if min(runs) < 0:
+        raise ValueError(f"its run-length code has a run of {min(runs)} pixels")
+    if sum(runs) != height * width:
         raise ValueError(f"its run-length code covers {sum(runs)} pixels, and the image has {height * width}")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height).T
 

@@ -53,6 +53,12 @@ def read_classes(root: str) -> list[str]:
         raise ValueError(f"root is {root!r}; there is no such folder")
     path = Path(root) / "classes.txt"
     names = [line.strip() for line in read_text(path).rstrip().splitlines()]
+    require_classes(path, names)
+    return ["background", *names]
+
+
+def require_classes(path: Path, names: list[str]) -> None:
+    """ValueError where classes.txt cannot have these lines."""
     for number, name in enumerate(names, start=1):
         if reason := _no_class(name):
             raise ValueError(f"{path}, line {number}: {reason}")
@@ -61,7 +67,6 @@ def read_classes(root: str) -> list[str]:
     if len(names) > MOST_CLASSES:
         most = f"{MOST_CLASSES} are the most, since masks are 8-bit: 0 is background and 255 is ignored"
         raise ValueError(f"{path}: names {len(names):,} classes; {most}")
-    return ["background", *names]
 
 
 def _no_class(name: str) -> str:

@@ -44,6 +44,9 @@ def open_list(path: Path) -> ListFile:
         if "\0" in line:
             raise ValueError(f"{path}, line {number}: has a NUL byte; save the list as plain text in UTF-8")
     columns = _next(csv.reader(lines, strict=True), path) or []
+    names = [name.strip() for name in columns if name.strip()]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{path}: two columns are called {twice[0]!r}; only one could be read")
     return ListFile(path, [name.strip() for name in columns], lines)
 
 

@@ -63,8 +63,9 @@ def divide(members: Sequence[Member], division: Division, images: Path) -> tuple
     for index, key in enumerate(_keys(members, division, images)):
         groups[key].append(index)
     if len(groups) < 2:
+        many = f"{len(members)} photograph{'s' if len(members) != 1 else ''}"
         kept = f", and all are of one group of {division.group!r}" if len(members) > 1 else ""
-        raise ValueError(f"{images}: {len(members)} photographs cannot be divided{kept}")
+        raise ValueError(f"{images}: {many} cannot be divided into two lists{kept}")
     labels = [members[i].labels or {""} for i in range(len(members))]  # nothing in it is a class here
     masked = any(member.masked for member in members)
     ids = list(groups.values())

@@ -93,16 +93,16 @@ def space_experiment(name: str) -> Experiment:
     Its study, rows and best.toml are called space_NAME: search_NAME may be a script with settings of its own.
     """
     module = search_spaces.load(name)
-    plan = functools.partial(search_spaces.plan_of, module) if callable(getattr(module, "PLAN", None)) else None
-    plan = plan or getattr(module, "PLAN", None)
+    plan = vars(module).get("PLAN")
+    plan = functools.partial(search_spaces.plan_of, module) if callable(plan) else plan
     return Experiment(
         name=f"space_{name}",
         prog=f"apc search {name}",
         title=search_spaces.title_of(module),
         plan=plan,
         draw=None if plan else search_spaces.draw_of(module),
-        space=getattr(module, "SPACE", None),
-        first=tuple(getattr(module, "FIRST", ())),
+        space=vars(module).get("SPACE"),
+        first=tuple(search_spaces.first_of(module)),
         chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )

@@ -34,6 +34,8 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Method, Config, list[
         raise ValueError(f"{files.classes}: not a text file in UTF-8") from None
     if len(classes) < 2:
         raise ValueError(f"{files.classes}: names {len(classes)} classes; it needs the background and one more")
+    if classes[0] != "background" or "" in classes or len(set(classes)) < len(classes):
+        raise ValueError(f"{files.classes}: must name background first, then each class once, one a line")
     try:
         cfg = from_toml(files.config)
         model = build(replace(cfg, weights="", deeplab_weights=""), len(classes))
@@ -43,7 +45,9 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Method, Config, list[
     model.encoder.open_last(cfg.unfreeze_blocks)
     state, own = read_weights(str(files.weights)), model.state_dict()
     if wrong := misfits(state, own):
-        sizes = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (state, own)]
+        sizes: list[object] = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (state, own)]
+        if sizes[0] == sizes[1]:
+            sizes = [of[wrong[0]].dtype for of in (state, own)]
         named = f"{files.config.name} with the {len(classes)} classes of {files.classes.name}"
         misfit = f"{wrong[0]} is {sizes[0]}, not {sizes[1]}"
         raise ValueError(f"{files.weights}: not of the architecture in {named}: {misfit}")

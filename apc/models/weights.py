@@ -102,10 +102,13 @@ def load_into(vit: VisionTransformer, cfg: Config) -> None:
 
 
 def misfits(state: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
-    """Names of tensors that are missing in `state`, unknown to the model, or of another shape."""
-    return sorted(
-        k for k in own.keys() | state.keys() if k not in own or k not in state or own[k].shape != state[k].shape
-    )
+    """Names of tensors that are missing in `state`, unknown to the model, of another shape, or whole numbers where its
+    are fractions."""
+
+    def alike(one: Tensor, other: Tensor) -> bool:
+        return one.shape == other.shape and (other.is_floating_point() or not one.is_floating_point())
+
+    return sorted(k for k in own.keys() | state.keys() if k not in own or k not in state or not alike(own[k], state[k]))
 
 
 def read_weights(path: str) -> dict[str, Tensor]:

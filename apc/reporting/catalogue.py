@@ -55,14 +55,15 @@ def described(name: str) -> TableEntry:
 
 def tables_of(module: ModuleType) -> tuple[TableEntry, ...]:
     """The experiments of a script, one after the other, or the entry of a search space; none of another module."""
-    if steps := getattr(module, "STEPS", ()):
+    has = vars(module)  # what is written in it: a `__getattr__` of a search space may do anything
+    if steps := has.get("STEPS", ()):
         return tuple(steps)
-    return tuple(getattr(module, name) for name in ("EXPERIMENT", "ENTRY") if hasattr(module, name))
+    return tuple(has[name] for name in ("EXPERIMENT", "ENTRY") if name in has)
 
 
 def pictures_of(module: ModuleType) -> tuple[PictureEntry, ...]:
     """The picture that a script draws; none of another module."""
-    return (module.PICTURE,) if hasattr(module, "PICTURE") else ()
+    return (module.PICTURE,) if "PICTURE" in vars(module) else ()
 
 
 def modules_of(package: str) -> dict[str, ModuleType]:

@@ -9,7 +9,7 @@ RUNS/<study>.journal   RunsFolder: what belongs to a search
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -245,7 +245,7 @@ def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row 
     if not path.is_file():
         return None
     try:
-        row = row_of(json.loads(path.read_text()))
+        row = replace(row_of(json.loads(path.read_text())), run=run)  # whatever it says: its folder is the run
     except NewerVersion as error:
         raise NewerVersion(f"{path}: {error}; go on with that, or name another folder with --runs") from None
     except (ValueError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """Settings drawn of a define-by-run space to look at it: whether it fits Config, and what it is."""
 
+import inspect
 import traceback
 import warnings
 import zlib
@@ -64,12 +65,15 @@ def sample(draw: Draw, trial: "optuna.Trial", base: Config, source: str) -> Samp
     """One setting as the trial's sampler has it; ValueError as `draws`."""
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("error", "Inconsistent parameter values")  # a setting proposed twice
+            for slip in ("Inconsistent parameter values", "Choices for a categorical"):
+                warnings.filterwarnings("error", slip)  # a setting proposed twice; a choice that no study can keep
             values = draw(trial)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the function of a space does, sys.exit too
         raise ValueError(f"{source}{line_in(source, error)}: space(trial) fails ({in_a_line(error)})") from None
+    if inspect.iscoroutine(values):
+        values.close()  # which is never awaited, and Python would warn of that
     if not is_setting(values):
         raise ValueError(f"{source}: space(trial) returns {type(values).__name__}; it must return a dict of fields")
     if "seed" in values:
@@ -89,7 +93,10 @@ def line_in(source: str, error: BaseException) -> str:
 
 def in_a_line(error: BaseException) -> str:
     """`NameError: name 'x' is not defined`: an error as a part of a sentence."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # an error whose own text fails
+        text = "without a text"
     return f"{type(error).__name__}: {text[:MOST]}{'...' if len(text) > MOST else ''}"
 
 

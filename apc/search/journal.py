@@ -14,6 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from apc.config import Config
+from apc.escaping import short
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.journal_lines import whole_lines
@@ -33,13 +34,20 @@ def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]
     pruner = PRUNERS[definition.settings.stop_early](definition.base.epochs)
     try:
         storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
-        exists = definition.name in optuna.get_all_study_names(storage)
+        names = optuna.get_all_study_names(storage)
+        exists = definition.name in names
         study = optuna.load_study(study_name=definition.name, storage=storage, pruner=pruner) if exists else None
     except Exception as error:  # Optuna asserts, and looks up, whatever a line may say
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
-    if study and "settings" in study.user_attrs:
+    if study and "settings" in study.user_attrs and len(names) == 1:
         _check_same(path, study, definition.base, settings)
         return study
+    others = [short(name) for name in names if name != definition.name]
+    others += [f"{definition.name} of another program"] if study and not _half_begun(study) else []
+    if others:
+        raise ValueError(
+            f"{path}: holds the study {others[0]}, which is none of this search; give --runs another folder"
+        )
     warm = earlier_trials(definition)  # refused before anything is written
     if exists:
         optuna.delete_study(study_name=definition.name, storage=storage)
@@ -51,6 +59,12 @@ def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]
     )
     _fill(study, definition, warm, settings)
     return study
+
+
+def _half_begun(study: optuna.Study) -> bool:
+    """Whether a study without settings may be one of ours, killed as it was filled: nothing in it was tried."""
+    waits = optuna.trial.TrialState.WAITING
+    return all(trial.state == waits or "warm" in trial.user_attrs for trial in study.get_trials(deepcopy=False))
 
 
 def _fill(study: optuna.Study, definition: StudyDefinition, warm: list[FrozenTrial], settings: dict[str, Any]) -> None:

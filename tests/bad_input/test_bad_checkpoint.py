@@ -108,6 +108,17 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ),
         ["model.safetensors", "not finite (NaN or infinity)", "train it again"],
     ),
+    "weights that are whole numbers": (
+        lambda r: save_file(
+            {name: tensor.to(torch.int64) for name, tensor in load_file(r / "model.safetensors").items()},
+            r / "model.safetensors",
+        ),
+        ["model.safetensors", "is torch.int64, not torch.float32"],
+    ),
+    "classes without background": (
+        _edit("classes.txt", "background", "ground"),
+        ["classes.txt: must name background first"],
+    ),
     "no weights": (lambda r: (r / "model.safetensors").unlink(), ["model.safetensors is missing"]),
     "a field that there is not": (_edit("config.toml", "lambda1", "lamda1"), ["config.toml", "'lamda1'", "lambda1?"]),
     "a value out of its range": (_edit("config.toml", "theta = 0.9", "theta = 9.0"), ["config.toml", "theta is 9.0"]),
@@ -119,6 +130,12 @@ CHECKPOINTS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a config that is no text": (_bytes("config.toml", lambda b: b"\xff" + b), ["config.toml", "not a TOML file"]),
     "no config": (lambda r: (r / "config.toml").unlink(), ["config.toml is missing"]),
 }
+
+
+def test_export_tells_a_damaged_row_from_none(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "row.json").write_text("[")
+    with pytest.warns(UserWarning, match=r"row\.json is damaged and ignored"):
+        refused(words("export", run), capsys, "its row.json is damaged, so its scores are not known")
 
 
 @pytest.mark.parametrize("verb", VERBS)

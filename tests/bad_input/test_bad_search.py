@@ -4,7 +4,9 @@ import fcntl
 import os
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.storages.journal import JournalFileBackend
 from refusal import refused
 
 import apc.experiment.runner
@@ -96,6 +98,16 @@ def test_a_journal_that_is_damaged_in_its_middle_is_named_and_left_alone(
     path.write_bytes(b"".join([*lines[:2], b"\x00\x00not a line\n", *lines[2:]]))
     before = contents(tmp_path)
     refused(["search", "simple", *FLAGS], capsys, path.name, "damaged", "finished runs")
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["other", NAME])
+def test_a_study_of_somebody_else_is_left_alone(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs").mkdir()
+    backend = JournalFileBackend(str(tmp_path / "runs" / f"{NAME}.journal"))
+    optuna.create_study(study_name=name, storage=optuna.storages.JournalStorage(backend)).ask()
+    before = contents(tmp_path)
+    refused(["search", "simple", *FLAGS], capsys, f"{NAME}.journal: holds the study", name, "--runs another folder")
     assert contents(tmp_path) == before
 
 
@@ -244,6 +256,31 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
     "a setting twice in FIRST": (
         "SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = ({'theta': 0.5}, {'theta': 0.5})",
         ["FIRST has a setting twice"],
+    ),
+    "a __getattr__ that raises": (
+        "def __getattr__(name):\n    raise KeyError(name)\nSPACE = {'theta': Real(0.9, 0.1)}",
+        ["theta runs from 0.9 to 0.1"],
+    ),
+    "a __getattr__ that exits": (
+        "import sys\ndef __getattr__(name):\n    sys.exit(name)",
+        ["has neither a PLAN nor a SPACE nor a function space(trial)"],
+    ),
+    "a mapping that raises": (
+        "class Own(dict):\n    def items(self):\n        raise OSError('away')\nSPACE = Own(theta=Real(0.1, 0.9))",
+        [".py, line 5: is no search space (OSError: away)"],
+    ),
+    "a value whose text fails": (
+        "class Own:\n    def __repr__(self):\n        raise OSError\nSPACE = {'theta': Own()}",
+        ["theta is a Own; it must be a Real, a Whole or"],
+    ),
+    "an exception whose text fails": (
+        "class Own(Exception):\n    def __str__(self):\n        raise OSError\nraise Own",
+        ["line 6: cannot be imported (Own: without a text)"],
+    ),
+    "a coroutine": ("async def space(t):\n    return {}", ["space(trial) returns coroutine; it must return a dict"]),
+    "a choice that no study keeps": (
+        "def space(t):\n    return {'pooling': t.suggest_categorical('pooling', [['max'], ['average']])[0]}",
+        [".py, line 4: space(trial) fails (UserWarning: Choices for a categorical distribution"],
     ),
     "a plan without end": (
         "PLAN = grid({'theta': range(2000), 'k': range(2000)})",

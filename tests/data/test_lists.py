@@ -29,6 +29,12 @@ def test_a_list_that_is_no_csv_is_refused_with_file_and_line(tmp_path: Path, nam
     assert str(told.value).startswith(f"{path}, {sentence}")
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("image,labels, labels\na,red,blue\n")
+    with pytest.raises(ValueError, match="two columns are called 'labels'"):
+        open_list(tmp_path / "a.csv")
+
+
 def test_rows_come_with_the_line_they_end_in_and_without_the_cells_they_lack(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text('labels , image\n"red\nblue",a\n\nred\n', encoding="utf-8-sig")
     listed = open_list(tmp_path / "a.csv")

@@ -138,6 +138,13 @@ def test_tallies_of_older_runs_come_from_their_confusion_matrices(tmp_path: Path
     np.testing.assert_array_equal(load_tallies(tmp_path), expected)
 
 
+def test_a_run_is_that_of_its_folder_whatever_its_row_says(tmp_path: Path) -> None:
+    save(tmp_path, row())
+    text = RunFolder(tmp_path / "abc").row.read_text()
+    RunFolder(tmp_path / "abc").row.write_text(text.replace('"run": "abc"', '"run": "../x"'))
+    assert load_run(tmp_path, "abc") == row()
+
+
 def test_a_damaged_row_is_no_row_and_is_named(tmp_path: Path) -> None:
     save(tmp_path, row())
     RunFolder(tmp_path / "abc").row.write_text("{")

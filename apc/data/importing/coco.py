@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from apc.data.coco_outlines import UPRIGHT, Object, paint
-from apc.data.images import size_of
+from apc.data.images import Reading, size_of
 from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
 from apc.data.importing.safely import read_json
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
+from apc.escaping import short
 
 
 class _Image(NamedTuple):
@@ -70,7 +71,7 @@ def read(source: Source, wishes: Wishes) -> Found:
         labels = frozenset(name for name, _, _ in image.objects if name)
         mask = None
         if outlined and all(outline for _, _, outline in image.objects):
-            mask = functools.partial(_mask, image, found.classes, file)
+            mask = functools.partial(_mask, image, found.classes, file, wishes.max_pixels)
         split = split_of(source.place(image.path)) or split_of(source.place(file))
         found.photos.append(Photo(file, source.place(file), labels, mask, as_stored=image.as_stored, split=split))
     if unsaid := [source.place(p) for p in source.pictures if p not in spoken] if source.given.is_dir() else []:
@@ -109,6 +110,11 @@ def _images(path: Path) -> tuple[list[str], list[_Image], set[str]]:
         for number, each in enumerate(content[key]):
             if not isinstance(each, dict):
                 raise ValueError(f"{path}: {key}, number {number}: is no object")
+            for name in ("id", "image_id", "category_id"):
+                if isinstance(each.get(name), list | dict):
+                    raise ValueError(
+                        f"{path}: {key}, number {number}: has the {name} {short(each[name])}; it is a number"
+                    )
     names = _categories(path, content["categories"])
     used = {a.get("category_id") for a in content["annotations"]}
     above = {class_name(c["supercategory"]) for c in content["categories"] if c.get("supercategory")}
@@ -161,10 +167,17 @@ def _size(path: Path, image: dict[str, Any]) -> tuple[int, int] | None:
     )
 
 
-def _mask(image: _Image, classes: list[str], file: Path) -> np.ndarray:
-    """Mask of an image's objects, painted as COCO's own are."""
+def _mask(image: _Image, classes: list[str], file: Path, max_pixels: int) -> np.ndarray:
+    """Mask of an image's objects, painted as COCO's own are; ValueError, before it is made, where its size is not that
+    of the photograph, which may lie on its side."""
+    of_file = size_of(file, Reading(max_pixels=max_pixels))
+    size = image.size or of_file
+    if sorted(size) != sorted(of_file):
+        raise ValueError(
+            f"{image.path}: image {image.name!r} is {size[1]}x{size[0]}, the photograph {of_file[1]}x{of_file[0]}"
+        )
     objects = [Object(classes.index(name) + 1 if name else 0, crowd, outline) for name, crowd, outline in image.objects]
     try:
-        return paint(objects, *(image.size or size_of(file)))
+        return paint(objects, *size)
     except ValueError as error:
         raise ValueError(f"{image.path}: image {image.name!r}: {error}") from None

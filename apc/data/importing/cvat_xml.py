@@ -98,7 +98,9 @@ def _mask(path: Path, image: ElementTree.Element, classes: list[str]) -> np.ndar
         shapes = sorted((each for each in image if each.tag in OUTLINES), key=lambda e: int(e.get("z_order") or 0))
         outlines = [_outline(shape, _number(shape, classes), size) for shape in shapes]
         return paint(outlines, size)
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
+        raise ValueError(f"{where} cannot be painted: there is no {error}") from None
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{where} cannot be painted: {error}") from None
 
 

@@ -52,7 +52,9 @@ def detected(source: Source) -> str:
     if len(seen) == 1:
         return next(iter(seen))
     if not seen:
-        raise ValueError(f"{source.given}: of no format that is known; name one of {', '.join(FORMATS)} before it")
+        slip = spreadsheet.slip_in(source)
+        why = f" ({slip})" if slip else ""
+        raise ValueError(f"{source.given}: of no format that is known{why}; name one of {', '.join(FORMATS)} before it")
     both = "; or ".join(f"{name} ({evidence})" for name, evidence in seen.items())
     raise ValueError(f"{source.given}: may be {both}; name the format before it")
 

@@ -52,7 +52,7 @@ def import_(
         except BadFiles as error:
             raise BadFiles([problem.replace(str(unpacked), str(source)) for problem in error.problems]) from None
         except ValueError as error:
-            raise ValueError(str(error).replace(str(unpacked), str(source))) from None
+            raise ValueError(str(error).replace(str(unpacked), str(source)).replace(str(part), str(out))) from None
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
     said = [line.replace(str(unpacked), str(source)) for line in lines]

@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,10 +15,13 @@ from apc.data.importing.outlines import Outline, brush, ellipse, filled, paint, 
 from apc.data.importing.safely import read_json, read_text
 from apc.data.importing.source import KINDS, Source
 from apc.data.importing.wishes import Wishes
+from apc.escaping import short
 
 OF_THE_EXPORT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "sentiment"}
 """Columns of CSV and JSON-MIN that say how a photograph was labelled."""
 OUTLINES = {"polygonlabels", "brushlabels", "ellipselabels"}
+NOT_AS_EXPORTED = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
+"""What reading an export fails with whose parts are of other types."""
 WHOLE = {"choices", "taxonomy"}
 """Answers that are about the whole photograph."""
 
@@ -128,20 +132,26 @@ def _of_json(path: Path) -> Iterator[Task]:
             else:
                 image = _image_in(task)
                 yield Task(where, image, list(_flat({key: value for key, value in task.items() if value != image})))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{where}: is not as Label Studio exports it ({error})") from None
+        except NOT_AS_EXPORTED as error:
+            raise ValueError(f"{where}: is not as Label Studio exports it ({_told(error)})") from None
 
 
 def _of_csv(path: Path) -> Iterator[Task]:
-    reader = csv.DictReader(read_text(path)[0].splitlines(), restval="")
-    for row in reader:
-        where = f"{path}, line {reader.line_num}"
-        image = _image_in(row)
-        answers = {key: _cell(cell) for key, cell in row.items() if cell != image and key is not None}
-        try:
-            yield Task(where, image, list(_flat(answers)))
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{where}: is not as Label Studio exports it ({error})") from None
+    reader = csv.DictReader(io.StringIO(read_text(path)[0], newline=""), restval="", strict=True)
+    try:
+        for row in reader:
+            cells = {key: cell for key, cell in row.items() if key is not None}
+            image = _image_in(cells)
+            answers = {key: _cell(cell) for key, cell in cells.items() if cell != image}
+            yield Task(f"{path}, line {reader.line_num}", image, list(_flat(answers)))
+    except (*NOT_AS_EXPORTED, csv.Error) as error:
+        raise ValueError(
+            f"{path}, line {reader.line_num}: is not as Label Studio exports it ({_told(error)})"
+        ) from None
+
+
+def _told(error: Exception) -> str:
+    return f"there is no {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _cell(cell: str) -> Any:
@@ -177,7 +187,10 @@ def _guessed(task: dict[str, Any]) -> list[Result] | None:
 
 
 def _last(said: list[dict[str, Any]]) -> list[Result] | None:
-    return [result for each in said[-1]["result"] for result in _result(each["value"], each)] if said else None
+    if not said:
+        return None
+    shown = [each for each in said[-1]["result"] if each.get("type") != "relation"]
+    return [result for each in shown for result in _result(each["value"], each)]
 
 
 def _flat(answers: dict[str, Any]) -> Iterator[Result]:
@@ -198,7 +211,10 @@ def _result(value: dict[str, Any], around: dict[str, Any]) -> Iterator[Result]:
     """The result whose value this is; `around` has the photograph's size."""
     for kind, names in value.items():
         if kind.endswith("labels") or kind in WHOLE:
-            flat = [name for each in names for name in (each if isinstance(each, list) else [each])]
+            several = [names] if isinstance(names, str) else names
+            flat = [name for each in several for name in (each if isinstance(each, list) else [each])]
+            if strange := [name for name in flat if not isinstance(name, str | int | float)]:
+                raise ValueError(f"a label is {short(strange[0])}")
             size = (
                 (int(around["original_height"]), int(around["original_width"])) if "original_width" in around else None
             )
@@ -215,8 +231,8 @@ def _mask(results: list[Result], classes: list[str], file: Path, where: str) -> 
         try:
             for name in foreground(result.names):
                 outlines.append(_outline(result, classes.index(name) + 1, size))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{where}: outline {number} cannot be painted: {error}") from None
+        except NOT_AS_EXPORTED as error:
+            raise ValueError(f"{where}: outline {number} cannot be painted: {_told(error)}") from None
     return paint(outlines, size)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from apc.data.headers import opened
 from apc.data.importing.found import IGNORED, Found, Photo, class_name, foreground, split_of
 from apc.data.importing.legend import names_beside
-from apc.data.importing.outlines import Outline, circle, paint, points_of
+from apc.data.importing.outlines import Outline, circle, paint, points_of, require_size
 from apc.data.importing.safely import read_json
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
@@ -125,9 +125,11 @@ def _mask(path: Path, classes: list[str]) -> np.ndarray:
     """Mask of one file's shapes, in their order, as labelme itself paints them."""
     content = _read(path)
     try:
-        size = int(content["imageHeight"]), int(content["imageWidth"])
-    except (KeyError, TypeError, ValueError):
+        size = require_size((int(content["imageHeight"]), int(content["imageWidth"])))
+    except (KeyError, TypeError, OverflowError):
         raise ValueError(f"{path}: has no imageHeight and imageWidth") from None
+    except ValueError as error:
+        raise ValueError(f"{path}: its imageHeight and imageWidth are no size ({error})") from None
     outlines = []
     for number, shape in enumerate(content["shapes"], start=1):
         name = _label(shape)
@@ -136,7 +138,10 @@ def _mask(path: Path, classes: list[str]) -> np.ndarray:
             outlines += _outline(shape, value)
         except ValueError as error:
             raise ValueError(f"{path}: shape {number} ({name!r}) cannot be painted: {error}") from None
-    return paint(outlines, size)
+    try:
+        return paint(outlines, size)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _outline(shape: dict[str, Any], value: int) -> list[Outline]:
@@ -153,8 +158,11 @@ def _outline(shape: dict[str, Any], value: int) -> list[Outline]:
     if kind == "mask":
         if not points or not shape.get("mask"):
             raise ValueError("its bitmap is missing")
-        with opened(io.BytesIO(_decoded(shape["mask"]))) as image:
-            bitmap = np.asarray(image.convert("L")) > 0
+        try:
+            with opened(io.BytesIO(_decoded(shape["mask"]))) as image:
+                bitmap = np.asarray(image.convert("L")) > 0
+        except OSError:
+            raise ValueError("its bitmap is no picture") from None
         return [Outline(value, bitmap=bitmap, corner=(int(points[0][0]), int(points[0][1])))]
     return []
 
@@ -168,8 +176,8 @@ def _decoded(text: Any) -> bytes:
 
 def _embedded(path: Path) -> bytes:
     """The photograph inside a file."""
-    data = _decoded(_read(path)["imageData"])
     try:
+        data = _decoded(_read(path)["imageData"])
         with opened(io.BytesIO(data)) as image:
             assert isinstance(image, Image.Image)
     except (OSError, ValueError):

@@ -86,15 +86,23 @@ def _pixels(path: Path, mode: str, max_pixels: int) -> np.ndarray:
 def legend_of(source: Source, wishes: Wishes) -> Legend | None:
     """What the source's files say of its masks; None where they say nothing."""
     if maps := source.named("labelmap.txt"):
-        return _of_labelmap(maps[0], names_beside(source, wishes))
-    for table in source.named("_classes.csv"):
-        if legend := _of_roboflow(table):
-            return legend
+        return _agreed([_of_labelmap(path, names_beside(source, wishes)) for path in maps])
+    if legends := [legend for table in source.named("_classes.csv") if (legend := _of_roboflow(table))]:
+        return _agreed(legends)
     if not wishes.classes and (names := names_beside(source, wishes)):
         listed, where = names
         classes = foreground(listed)
         return Legend(classes, {number: number for number in (*range(len(classes) + 1), IGNORE)}, False, where)
     return None
+
+
+def _agreed(legends: list[Legend]) -> Legend:
+    """The one legend that all files tell; ValueError where they differ."""
+    first = legends[0]
+    for other in legends[1:]:
+        if (other.classes, other.numbers) != (first.classes, first.numbers):
+            raise ValueError(f"{other.source}: says other than {first.source} what masks mean; import each by itself")
+    return first
 
 
 def names_beside(source: Source, wishes: Wishes) -> tuple[list[str], str] | None:
@@ -116,8 +124,8 @@ def _of_labelmap(path: Path, names: tuple[list[str], str] | None) -> Legend:
         if not text.strip() or text.lstrip().startswith("#"):
             continue
         name, _, rest = text.partition(":")
-        rgb = [int(part) for part in re.findall(r"-?\d+", rest.partition(":")[0])]
-        if len(rgb) != 3 or not all(0 <= part <= 255 for part in rgb):
+        rgb = [int(part[:5]) for part in re.findall(r"-?\d+", rest.partition(":")[0])]
+        if not name.strip() or len(rgb) != 3 or not all(0 <= part <= 255 for part in rgb):
             raise ValueError(f"{path}, line {line}: {text!r} is not name:red,green,blue:parts:actions")
         colour = rgb[0] << 16 | rgb[1] << 8 | rgb[2]
         if colour in (*colours.values(), *numbers):
@@ -145,15 +153,20 @@ def _of_labelmap(path: Path, names: tuple[list[str], str] | None) -> Legend:
 
 def _of_roboflow(path: Path) -> Legend | None:
     """The columns Pixel Value and Class, as Roboflow writes them beside masks; None where the table is another."""
-    rows = list(csv.reader(read_text(path)[0].splitlines(), skipinitialspace=True))
+    try:
+        rows = list(csv.reader(read_text(path)[0].splitlines(), skipinitialspace=True, strict=True))
+    except csv.Error as error:
+        raise ValueError(f"{path}: is no table ({error})") from None
     if not rows or [cell.strip().casefold() for cell in rows[0][:2]] != ["pixel value", "class"]:
         return None
     numbers: dict[int, int] = {}
     classes: list[str] = []
     for line, row in enumerate(rows[1:], start=2):
-        if len(row) < 2 or not row[0].strip().isdigit():
+        if len(row) < 2 or not re.fullmatch(r"[0-9]{1,9}", row[0].strip()):
             raise ValueError(f"{path}, line {line}: {','.join(row)!r} is not a pixel's value and its class")
         name = class_name(row[1])
+        if int(row[0]) in numbers:
+            raise ValueError(f"{path}, line {line}: the pixel value {row[0].strip()} has a class already")
         if name and name not in classes:
             classes.append(name)
         numbers[int(row[0])] = classes.index(name) + 1 if name else 0

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from apc.data.coco_outlines import FAR
 from apc.data.headers import LIMIT
 
 Points = Sequence[tuple[float, float]]
@@ -29,17 +30,25 @@ class Outline(NamedTuple):
 
 def paint(outlines: Sequence[Outline], size: tuple[int, int]) -> np.ndarray:
     """Mask (H,W) uint8 of outlines; `size` is (H,W)."""
-    height, width = size
-    if not (height > 0 and width > 0 and height * width <= LIMIT):
-        raise ValueError(f"its photograph would be {width}x{height}")
+    height, width = require_size(size)
     image = Image.new("L", (width, height))
     draw = ImageDraw.Draw(image)
     for outline in outlines:
         if outline.bitmap is not None:
+            if not all(abs(at) <= FAR * max(size) for at in outline.corner):
+                raise ValueError(f"its bitmap lies far outside of its image of {width}x{height}")
             image.paste(outline.number, outline.corner, Image.fromarray(outline.bitmap.astype(np.uint8) * 255))
         else:
             draw.polygon([(x, y) for x, y in outline.polygon], fill=outline.number)
     return np.asarray(image).copy()
+
+
+def require_size(size: tuple[int, int]) -> tuple[int, int]:
+    """The size (H,W) that a file of labels says, before anything is made of it; ValueError where it cannot be."""
+    height, width = size
+    if not (height > 0 and width > 0 and height * width <= LIMIT):
+        raise ValueError(f"it is of an image of {width}x{height}")
+    return size
 
 
 def filled(points: Points, size: tuple[int, int]) -> np.ndarray:
@@ -47,6 +56,9 @@ def filled(points: Points, size: tuple[int, int]) -> np.ndarray:
     photograph's edge. labelme's lie on pixels, and its polygons hold those, too."""
     from pycocotools import mask as codes
 
+    height, width = require_size(size)
+    if not all(-FAR * width <= x <= (FAR + 1) * width and -FAR * height <= y <= (FAR + 1) * height for x, y in points):
+        raise ValueError(f"a corner of it lies far outside of its image of {width}x{height}")
     [code] = codes.frPyObjects([[part for point in points for part in point]], *size)
     inside: np.ndarray = codes.decode(code).astype(bool)
     return inside
@@ -54,7 +66,10 @@ def filled(points: Points, size: tuple[int, int]) -> np.ndarray:
 
 def unrolled(runs: Sequence[int], size: tuple[int, int]) -> np.ndarray:
     """Pixels (H,W) bool of lengths of runs, row by row, outside and inside by turns."""
-    if min(runs, default=0) < 0 or sum(runs) != size[0] * size[1]:
+    require_size(size)
+    if any(run < 0 for run in runs):
+        raise ValueError(f"it has a run of {min(runs)} pixels")
+    if sum(runs) != size[0] * size[1]:
         raise ValueError(f"its runs cover {sum(runs)} pixels, not {size[1]}x{size[0]}")
     return np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(size)
 

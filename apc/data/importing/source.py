@@ -1,5 +1,6 @@
 """A folder or a file of labels, and the photographs that it means, whatever it calls them."""
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -103,8 +104,9 @@ def _files(top: Path) -> Iterable[Path]:
 def _plain(name: str) -> str:
     """A name as a path with slashes: it may be a path of Windows, an address, or a local file of Label Studio."""
     if re.match(r"[a-z0-9]{2,}://|/data/", name, re.I):
-        parts = urlsplit(name)
-        name = unquote(parse_qs(parts.query).get("d", [""])[0] or parts.path)
+        with contextlib.suppress(ValueError):  # no address; it may still be a name
+            parts = urlsplit(name)
+            name = unquote(parse_qs(parts.query).get("d", [""])[0] or parts.path)
     return unicodedata.normalize("NFC", name.strip().replace("\\", "/"))
 
 

@@ -40,6 +40,8 @@ class Table(NamedTuple):
     """Line number and cells; as many as headings."""
     encoding: str
     delimiter: str
+    headed: bool
+    """Whether its first line has headings."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,17 @@ def _is_of_photographs(source: Source, table: Table, wishes: Wishes) -> bool:
     return any(Path(cell).suffix.lower() in KINDS or _is_there(source, cell) for cell in cells)
 
 
+def slip_in(source: Source) -> str:
+    """Why a source's first table is none of labels, for whoever meant it as one; empty where there is no table."""
+    for path in source.of_kind(".csv", ".tsv"):
+        try:
+            if table := open_table(path):
+                _columns(table, Wishes())
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
 def _is_there(source: Source, name: str) -> bool:
     try:
         return bool(source.find(name))
@@ -174,8 +187,11 @@ def open_table(path: Path) -> Table | None:
     except csv.Error as error:
         why = "a quote is opened and not closed" if "end of data" in str(error) else str(error)
         raise ValueError(f"{path}, line {reader.line_num}: no line of a table ({why})") from None
+    if not cells:
+        return None
     headings = [cell.strip() for cell in cells[0][1]]
-    if any(Path(heading).suffix.lower() in KINDS for heading in headings):
+    headed = not any(Path(heading).suffix.lower() in KINDS for heading in headings)
+    if not headed:
         headings = ["image", "label", *(f"column_{n}" for n in range(3, len(headings) + 1))][: len(headings)]
     else:
         cells = cells[1:]
@@ -185,13 +201,19 @@ def open_table(path: Path) -> Table | None:
             more = "" if delimiter != "," else "; put a cell that has commas between quotes"
             raise ValueError(f"{path}, line {line}: has {len(row)} cells under {len(headings)} headings{more}")
         rows.append((line, (row + [""] * len(headings))[: len(headings)]))
-    return Table(path, headings, rows, encoding, delimiter)
+    return Table(path, headings, rows, encoding, delimiter, headed)
 
 
 def _columns(table: Table, wishes: Wishes) -> Columns:
     """What each column is, from its heading and its cells; ValueError where that cannot be told."""
     path, headings, separator = table.path, table.headings, wishes.separator
     shown = ", ".join(headings)
+    if not table.headed and len(headings) > 2:
+        raise ValueError(
+            f"{path}: has {len(headings)} columns and no headings; write image, labels and others above them"
+        )
+    if twice := [heading for heading in headings if heading and headings.count(heading) > 1]:
+        raise ValueError(f"{path}: two columns have the heading {twice[0]!r}; only one could be read")
     if not table.rows:
         raise ValueError(f"{path}: has headings ({shown}) and no line below them")
 

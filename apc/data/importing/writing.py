@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image, ImageOps
 
+from apc.data.folder import require_classes
 from apc.data.headers import opened
 from apc.data.images import Reading, require_whole, size_of
 from apc.data.importing.found import Found, Photo
@@ -44,6 +45,7 @@ def write(found: Found, folder: Path, division: Division, how: Reading, *, copy:
 
     BadFiles, where a photograph or a mask cannot be used and `skip_broken` does not leave it out.
     """
+    require_classes(folder / "classes.txt", found.classes)
     names = names_of([photo.place for photo in found.photos])
     (folder / "images").mkdir(parents=True)
 
@@ -60,6 +62,13 @@ def write(found: Found, folder: Path, division: Division, how: Reading, *, copy:
     written = [result for result in results if isinstance(result, Written)]
     if not written:
         raise ValueError("no photograph is left to be imported" + (f"; {problems[0]}" if problems else ""))
+    spellings: defaultdict[str, list[str]] = defaultdict(list)
+    for name in found.classes:
+        spellings[name.casefold()].append(name)
+    for alike in (names for names in spellings.values() if len(names) > 1):
+        found.notes.append(f"{', '.join(alike)} are {len(alike)} classes; if they are one, write it in one way")
+    if not any(row.labels for row in written):
+        raise ValueError(f"none of {len(written)} photographs shows any of {', '.join(found.classes)}; one must")
     if problems:
         found.left_out["what cannot be used"] += problems
     lists = _lists(written, division, folder / "images", found.notes)

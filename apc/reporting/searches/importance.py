@@ -146,9 +146,12 @@ def _range(experiment: str, name: str) -> Range | None:
     """Range of a knob in search_spaces/; None where no space that is data says it."""
     try:
         module = importlib.import_module(f"search_spaces.{experiment.partition('_')[2]}")
-    except ImportError:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # there is none, or it does whatever it likes
         return None
-    knob: Any = getattr(module, "SPACE", {}).get(name)
+    space = vars(module).get("SPACE")
+    knob: Any = space.get(name) if isinstance(space, dict) else None
     return Range(knob.low, knob.high, knob.log) if hasattr(knob, "low") else None
 
 

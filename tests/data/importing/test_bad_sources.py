@@ -214,6 +214,91 @@ WRONG: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], list[str]
         write(LABELS, "image,label\na.jpg,0\nb.jpg,1\n"),
         ["of no format"],
     ),
+    "a table of nothing but commas": (TABLE, write(LABELS, ",,,\n,,\n"), ["of no format that is known"]),
+    "a table with a heading twice": (
+        TABLE,
+        write(LABELS, "image,label,label\na.jpg,red,blue\n"),
+        ["labels.csv: two columns have the heading 'label'"],
+    ),
+    "a table of three columns without headings": (
+        TABLE,
+        write(LABELS, "a.jpg,red,blue\nb.jpg,blue,\n"),
+        ["labels.csv: has 3 columns and no headings"],
+    ),
+    "more classes than a mask can hold": (
+        TABLE,
+        write(LABELS, "image,label\n" + "".join(f"a.jpg,c{n}\n" for n in range(255))),
+        ["names 255 classes; 254 are the most"],
+    ),
+    "labels of which none is any": (
+        exports.coco,
+        lambda root: exports.write(root / COCO, json.loads((root / COCO).read_text()) | {"annotations": []}),
+        ["none of 4 photographs shows any of"],
+    ),
+    "COCO of a photograph that would be huge": (
+        exports.coco,
+        edit(COCO, ('"height": 24.0, "width": 32', '"height": 10000000, "width": 10000000')),
+        ["my labels.json: image ", " is 10000000x10000000, the photograph 32x24"],
+    ),
+    "COCO whose id is a list": (
+        exports.coco,
+        edit(COCO, ('{"id": 97,', '{"id": [97],')),
+        ["my labels.json: images, number 0: has the id [97]; it is a number"],
+    ),
+    "CVAT of a photograph that would be huge": (
+        exports.cvat_xml,
+        edit("annotations.xml", ('width="32" height="24"', 'width="10000000" height="10000000"')),
+        ["annotations.xml: image ", "it is of an image of 10000000x10000000"],
+    ),
+    "a bitmap far outside": (
+        exports.cvat_xml,
+        edit("annotations.xml", (' left="', ' left="9999999999')),
+        ["annotations.xml: image 'c.jpg' cannot be painted: its bitmap lies far outside"],
+    ),
+    "a photograph without end": (
+        exports.labelme,
+        edit("json/a.json", ('"imageHeight": 24', '"imageHeight": Infinity')),
+        ["a.json: has no imageHeight"],
+    ),
+    "a side without end": (
+        exports.label_studio,
+        edit("project.json", ('"original_width": 32', '"original_width": Infinity')),
+        ["project.json, task ", "is not as Label Studio exports it (cannot convert float infinity"],
+    ),
+    "a corner far outside": (
+        exports.label_studio,
+        lambda root: exports.write(
+            root / "project.json",
+            [
+                exports.label_studio_task(
+                    "a",
+                    [
+                        {
+                            "original_width": 32,
+                            "original_height": 24,
+                            "value": {"points": [[9e5, 1], [1, 9e5], [2, 2]], "polygonlabels": ["red"]},
+                        }
+                    ],
+                )
+            ],
+        ),
+        ["project.json, task ", "a corner of it lies far outside of its image of 32x24"],
+    ),
+    "Label Studio's table that is cut": (
+        exports.label_studio_csv,
+        lambda root: exports.write(next(root.glob("*.csv")), 'image,choice,annotation_id,lead_time\na.jpg,"red\n'),
+        ["csv, line ", "is not as Label Studio exports it"],
+    ),
+    "a value of two classes": (
+        exports.roboflow_masks,
+        write("train/_classes.csv", "Pixel Value,Class\n1,red\n1,blue\n"),
+        ["_classes.csv, line 3: the pixel value 1 has a class already"],
+    ),
+    "two tables that differ": (
+        exports.roboflow_masks,
+        write("valid/_classes.csv", "Pixel Value,Class\n0,background\n4,blue\n2,red\n"),
+        ["valid/_classes.csv: says other than", "train/_classes.csv what masks mean"],
+    ),
     "nothing": (exports.photographs, lambda root: None, ["of no format that is known; name one of coco, labelme"]),
 }
 
