@@ -1,6 +1,7 @@
 """Fixtures: the reference data where it is to be had, tiny configs, one thread."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,17 @@ from apc.runs.rows import Row
 from apc.training.run import run
 
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def warm_ray() -> Iterator[None]:
+    """One Ray for all tests of a process; search() uses a Ray that runs and leaves it running."""
+    from apc.search import local_ray
+    from apc.search.ray_session import ray  # imported there, after what it reads from the environment is set
+
+    local_ray.start({"num_cpus": 2, "num_gpus": 0, "include_dashboard": True, "log_to_driver": False}, print)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

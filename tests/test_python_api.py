@@ -5,7 +5,6 @@ import inspect
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -195,22 +194,9 @@ def test_search_refuses_in_one_sentence(space: Any, more: dict[str, Any], told: 
     assert not list(tmp_path.iterdir())
 
 
-@pytest.fixture
-def ray_of_two() -> Iterator[None]:
-    """A Ray that searches use and leave running: that of other tests in this process, where there is one."""
-    from apc.search.ray_session import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
-
-
 @pytest.mark.slow
 def test_search_takes_a_mapping_or_a_plan_and_gives_the_runs_of_train(
-    ray_of_two: None, run: apc.Run, short: Config, tmp_path: Path
+    warm_ray: None, run: apc.Run, short: Config, tmp_path: Path
 ) -> None:
     from apc.search.spaces import Real
 
@@ -227,7 +213,7 @@ def test_search_takes_a_mapping_or_a_plan_and_gives_the_runs_of_train(
 
 @pytest.mark.slow
 def test_the_examples_of_the_docstrings_run(
-    ray_of_two: None, short: Config, photos: Path, monkeypatch: pytest.MonkeyPatch
+    warm_ray: None, short: Config, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One after the other, with a short setting in the place of the preset."""
     monkeypatch.chdir(photos.parent)

@@ -22,6 +22,8 @@ from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
 from search_spaces import joint
 
+pytestmark = pytest.mark.usefixtures("warm_ray")
+
 TINY = Config(
     num_train=8,
     num_val=4,
@@ -38,16 +40,6 @@ TINY = Config(
     dropout=0.0,
     decoder_dropout=0.0,
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def warm_ray() -> Iterator[None]:
-    """One Ray for this module's searches."""
-    from apc.search.ray_session import ray
-
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def spoilt(monkeypatch: pytest.MonkeyPatch, log: Path, spoil: Callable[[str, int], None]) -> None:

@@ -135,7 +135,10 @@ def test_names_and_groups_are_the_same_in_either_form_of_their_accents(photograp
     [
         ([], ["train.csv: is there; --replace"]),
         (["--group", "camera"], ["group is 'camera'", "choose from folder, near"]),
-        (["--group", "folder", "--replace"], ["cannot be divided, and all are of one group of 'folder'"]),
+        (
+            ["--group", "folder", "--replace"],
+            ["cannot be divided into two lists, and all are of one group of 'folder'"],
+        ),
         (["--lists", "absent.csv"], ["absent.csv: there is no such file"]),
         (["--table", "absent.csv", "--group", "x"], ["absent.csv: there is no such file"]),
         (["--val", "0"], ["val is 0.0; it must lie between 0 and 1"]),

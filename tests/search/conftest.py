@@ -1,21 +1,8 @@
 """One Ray for the tests of searches, and a run of a second."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from apc.config import Config
-
-
-@pytest.fixture(scope="session")
-def warm_ray() -> Iterator[None]:
-    """One Ray for all tests; search() uses a Ray that runs and leaves it running."""
-    from apc.search import local_ray
-    from apc.search.ray_session import ray  # imported there, after what it reads from the environment is set
-
-    local_ray.start({"num_cpus": 2, "num_gpus": 0, "include_dashboard": True, "log_to_driver": False}, print)
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture

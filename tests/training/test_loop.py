@@ -48,7 +48,7 @@ def test_channels_last_gives_the_losses_of_the_usual_order_and_weights_that_load
     assert losses_of(second) == pytest.approx(losses_of(first), rel=1e-4)
     kernels = [p for p in method.parameters() if p.dim() == 4 and p.shape[-1] > 1]
     assert kernels and all(p.is_contiguous(memory_format=torch.channels_last) for p in kernels)
-    save_model(tmp_path / "model", method, cfg, [str(c) for c in range(9)])  # type: ignore[arg-type]
+    save_model(tmp_path / "model", method, cfg, ["background", *"abcdefgh"])  # type: ignore[arg-type]
     for name, tensor in load_model(tmp_path / "model")[0].state_dict().items():
         assert torch.equal(tensor, method.state_dict()[name]), name
 
