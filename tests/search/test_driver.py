@@ -10,7 +10,7 @@ import pytest
 import torch
 from notes import Notes
 from rows import stripped
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import search_spaces
 from apc.config import Config, to_dict
@@ -53,6 +53,18 @@ def test_ray_gives_the_numbers_of_plain_python_and_nothing_twice(warm_ray: None,
     again = Notes()
     assert search(TWO, base=tiny, seeds=[0], runs=tmp_path / "ray", view=again) == found
     assert again.starts == []
+
+
+def test_files_named_from_here_are_found_by_workers_which_work_elsewhere(
+    warm_ray: None, tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apc.search.driver import search
+
+    monkeypatch.chdir(tmp_path)
+    save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "resnet.safetensors")  # read for the run's identity
+    plan, base = points({"low": {"theta": 0.5}}), replace(tiny, deeplab_weights="resnet.safetensors")
+    ((_, (row,)),) = search(plan, base=base, seeds=[0], runs=Path("runs"))
+    assert not row.error and row.config["deeplab_weights"] == "resnet.safetensors"
 
 
 def test_a_failing_run_is_recorded_with_its_reason_and_stops_no_other(
