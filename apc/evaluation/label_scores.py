@@ -1,8 +1,8 @@
 """Scores that open no mask: whether a model finds the classes that a photograph is labelled with, and whether it says
 the same when it is asked in another way. A search without masks chooses by them (Issue 15).
 
-Each of them can be fooled: agreement by a model that calls everything background, the labels by one that fills a
-photograph with its class. `label_rule` is their product.
+Each of them can be fooled, agreement for one by a model that calls everything background. `label_rule` is the product
+of three; it catches that, and not a model that fills a photograph with its largest class.
 
 Shapes: n photographs, B of them at once, C classes (background is class 0), S side of the square a photograph is
 squashed to, H,W its own pixels.

@@ -9,13 +9,16 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
 PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pydensecrf2")
-RAY_FILES = Path("/tmp/ray")  # where Ray keeps its logs, and objects that do not fit into memory
+RAY_FILES = (
+    Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
+)  # where Ray keeps its logs, and objects that do not fit into memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,7 @@ def look(runs: str, mark: str) -> Facts:
         resolves = socket.gethostbyname(host)
     except OSError:
         resolves = ""
-    disk = shutil.disk_usage(RAY_FILES if RAY_FILES.is_dir() else "/tmp")
+    disk = shutil.disk_usage(RAY_FILES if RAY_FILES.is_dir() else RAY_FILES.parent)
     return Facts(
         host=host,
         resolves=resolves,

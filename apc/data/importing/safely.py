@@ -83,6 +83,7 @@ def unpack(archive: Path, folder: Path) -> None:
             _require_harmless(archive, entries, shutil.disk_usage(folder).free)
             for entry in entries:
                 packed.extract(entry, folder)
+    # zipfile raises NotImplementedError for a compression it does not know, RuntimeError for a password
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{archive}: cannot be unpacked ({error})") from None
 
