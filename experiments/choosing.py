@@ -10,15 +10,13 @@ epochs take about 45 minutes with two cores on the embedded data. Expect product
 ones are fooled.
 """
 
-import functools
 from dataclasses import replace
 from pathlib import Path
 
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
-from apc.search import spaces
 from apc.search.plans import Result
-from search_spaces.choosing import SPACE
+from search_spaces.choosing import KNOBS, SPACE
 
 
 def with_votes(result: Result, runs: Path, root: str) -> Result:
@@ -44,7 +42,6 @@ EXPERIMENT = Experiment(
     "mIoU of photographs by whose masks nothing is chosen. The paper chooses by all validation masks.",
     place=140,
     presets=("pocket",),
-    draw=functools.partial(spaces.suggest, SPACE),
     space=SPACE,
     sampler="qmc",
     trials=150,
@@ -54,7 +51,7 @@ EXPERIMENT = Experiment(
     chooses=True,
     minutes={"pocket": 45},
     by_default=False,
-    knobs=tuple(SPACE),
+    knobs=KNOBS,
     columns=("tune_miou", "held_miou", "label_rule", "vote", "label_f1", "flip_agreement", "scale_agreement"),
     search=True,
     choosers=True,

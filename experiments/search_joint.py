@@ -14,7 +14,6 @@ embedded data it takes about 50 minutes with two cores. Expect top-K pooling wit
 the joint search, and a few points more than the paper's setting on the images that neither search has seen.
 """
 
-import functools
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ from pathlib import Path
 from apc.experiment.definition import Experiment
 from apc.experiment.main import in_turn
 from apc.reporting.table_entry import Claim
-from apc.search import spaces
 from apc.search.plans import Plan, grid, label_of, points
 from search_spaces import joint, lambdas
 
@@ -39,7 +37,7 @@ def plan_of_best(results: Path, dataset: str, by: str = "") -> Plan:
     labels, settings = [PAPER], [joint.FIRST[0]]
     for label, name in (("joint search", JOINT.name), ("staged search", STAGED.name)):
         best = tomllib.loads((results / f"{name}{by}" / f"{dataset}.best.toml").read_text())
-        chosen = {knob: best[knob] for knob in joint.SPACE}
+        chosen = {knob: best[knob] for knob in joint.FIRST[0]}
         if chosen in settings:  # one row of the table, under all its names
             labels[settings.index(chosen)] += f" and {label}"
         else:
@@ -62,7 +60,6 @@ JOINT = Experiment(
     place=130,
     presets=("pocket",),
     script="search_joint",
-    draw=functools.partial(spaces.suggest, joint.SPACE),
     space=joint.SPACE,
     first=joint.FIRST,
     trials=40,
@@ -71,7 +68,7 @@ JOINT = Experiment(
     chooses=True,
     minutes={"pocket": 25},
     by_default=False,
-    knobs=tuple(joint.SPACE),
+    knobs=tuple(joint.FIRST[0]),
     columns=COLUMNS,
     reference=label_of(joint.FIRST[0]),
     search=True,
@@ -107,7 +104,7 @@ COMPARISON = Experiment(
     plan_of_results=plan_of_best,
     own_seeds=FRESH,
     metric="held_miou",
-    knobs=tuple(joint.SPACE),
+    knobs=tuple(joint.FIRST[0]),
     rows=(PAPER, "staged search", "joint search"),
     columns=("held_miou", *(column for column in COLUMNS if column != "held_miou")),
     reference=PAPER,

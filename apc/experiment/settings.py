@@ -12,7 +12,7 @@ from apc.experiment.flags import Amount, Choosing, Flags, Place, Workers, seeds_
 from apc.flags import flag_of, reports_folder, taken
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
-from apc.search.draws import draws
+from apc.search.draws import draws, samples
 from apc.search.plans import Plan, Staged, points
 from apc.search.stop_rules import stop_when
 
@@ -68,12 +68,12 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     base = base_of(flags, _knobs(experiment, plan, flags.preset), amount.smoke)
     own = experiment.own_seeds[:SMOKE_SEEDS] if amount.smoke else experiment.own_seeds
     usual = SMOKE_SEEDS if amount.smoke else experiment.seeds.get(flags.preset, 3)
-    search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.draw else None
+    search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
     return ExperimentSettings(
         preset=flags.preset,
         base=base,
         seeds=own or tuple(seeds_of(amount.seeds, usual)),
-        plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
+        plan=_grid(experiment, search, base, amount.smoke) if search else plan(base) if callable(plan) else plan,
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
         name=experiment.name,
@@ -128,8 +128,9 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
         return set.intersection(*(set(point.values) for point in plan(base).next([])))
     if plan:
         return set(plan.knobs)
-    assert experiment.draw is not None
-    drawn = draws(experiment.draw, base, experiment.name)
+    draw = experiment.drawn(base)
+    assert draw is not None
+    drawn = [sample.values for sample in samples(draw, base, experiment.name)]
     return {knob for values in (*drawn, *experiment.first) for knob in values}
 
 
@@ -139,6 +140,9 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     search = taken(spaces.SearchSettings, values, **usual_search(experiment))
     _check_grid(search, values)
+    draw = experiment.drawn(base)
+    assert draw is not None
+    draws(draw, base, experiment.called)
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:
         if name not in reported:
@@ -165,11 +169,11 @@ def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> Non
         raise ValueError(f"--grid-points is for --sampler grid, and the sampler is {search.sampler}")
 
 
-def _grid(experiment: Experiment, search: spaces.SearchSettings, smoke: bool) -> Plan | None:
+def _grid(experiment: Experiment, search: spaces.SearchSettings, base: Config, smoke: bool) -> Plan | None:
     """The plan of a grid over the space; None for every other sampler."""
     if search.sampler != "grid":
         return None
     if experiment.space is None:
         raise ValueError("--sampler grid needs a space that is data, a SPACE; this one is a function")
-    settings = spaces.grid(experiment.space, search.grid_points)
+    settings = spaces.grid(spaces.over(experiment.space, base), search.grid_points)
     return points(settings[:SMOKE_TRIALS] if smoke else settings)

@@ -146,7 +146,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     if entry.search:
         paper = stages.default if stages else entry.reference
         said = importance.sentences(tried, entry.metric, paper)
-        said += [] if stages else importance.at_an_end(entry.name, tried)  # stages say it themselves
+        said += [] if stages else importance.at_an_end(tried)  # stages say it themselves
         text.append("\n".join(f"- {line}" for line in said))
     for part in parts(stages, whole, tried):
         text += _tables(recorded, group, part, f"{name}{part.suffix}", place)
