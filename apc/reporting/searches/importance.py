@@ -121,9 +121,9 @@ def of_ranks(done: Sequence[Trial], name: str) -> float:
 
 def at_an_end(tried: Sequence[Trial]) -> list[str]:
     """A sentence for each knob whose best value lies at an end of its space as the rows are stamped with it, or of the
-    values tried where they are not."""
+    values tried where they are not, which is said first."""
     done = complete(tried)
-    lines = []
+    lines = [_unstamped(done)] if done and "space" not in done[0].search and varied(done) else []
     for name, value in (done[0].values if done else {}).items():
         values = values_of(done, name)
         if not are_numbers(values) or len(set(values)) < 3:
@@ -141,6 +141,14 @@ def at_an_end(tried: Sequence[Trial]) -> list[str]:
                 f"**The best {in_markdown(name)} = {value:g} lies at the {end} end of {what}, {space}:** {further}."
             )
     return lines
+
+
+def _unstamped(done: Sequence[Trial]) -> str:
+    """What was tried, of rows that do not say in which space."""
+    values = {name: values_of(done, name) for name in varied(done)}
+    tried = [f"{in_markdown(n)} {min(v):g} to {max(v):g}" for n, v in values.items() if are_numbers(v)]
+    told = f", only what was tried: {', '.join(tried)}" if tried else ""
+    return f"These rows do not record the ranges of their space{told}. The space of today may be another."
 
 
 def varied(done: Sequence[Trial]) -> list[str]:

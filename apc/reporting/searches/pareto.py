@@ -31,7 +31,7 @@ def sentences(tried: Sequence[Trial]) -> list[str]:
     for search in {json.dumps(t.search, sort_keys=True): t.search for t in tried if t.search}.values():
         how = {name: value for name, value in search.items() if name != "space"}
         settings = [f"{in_markdown(name.replace('_', ' '))} {_written(value)}" for name, value in how.items()]
-        lines.append(f"Searched with {', '.join(settings)}; {_space(search)}.")
+        lines.append(f"Searched with {', '.join(settings)}{_space(search.get('space'))}.")
     if best := front(tried):
         first, other = best[0].search["objectives"]
         points = "; ".join(
@@ -46,14 +46,10 @@ def sentences(tried: Sequence[Trial]) -> list[str]:
     return lines
 
 
-def _space(search: Mapping[str, Any]) -> str:
-    """The ends of the numbers that were searched."""
-    if not isinstance(space := search.get("space"), dict):
-        return "the ends of its space were not recorded then, and may be others than those of the space today"
-    numbers = [
-        f"{in_markdown(n)} {low:g} to {high:g}{' (log)' if log else ''}" for n, (low, high, log) in space.items()
-    ]
-    return f"its numbers: {', '.join(numbers)}" if numbers else "it has no numbers"
+def _space(space: Mapping[str, Any] | None) -> str:
+    """The ends of the numbers that were searched; empty where there are none or the rows do not say them."""
+    ends = [f"{in_markdown(n)} {a:g} to {b:g}{' (log)' if log else ''}" for n, (a, b, log) in (space or {}).items()]
+    return f"; in the ranges {', '.join(ends)}" if ends else ""
 
 
 def _written(value: Any) -> str:

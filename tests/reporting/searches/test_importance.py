@@ -46,15 +46,16 @@ def test_the_ends_are_those_that_the_rows_are_stamped_with_and_of_older_rows_the
     tried = [trial(i, float(i), k=2 * i) for i in (1, 2, 3, 6)]  # the best has k = 12
     stamped = [replace(t, search={"space": {"k": [2, 36, True]}}) for t in tried]
     assert importance.at_an_end(stamped) == []
-    (older,) = importance.at_an_end([replace(t, search={}) for t in tried])
+    said, older = importance.at_an_end([replace(t, search={}) for t in tried])
+    assert said == (
+        "These rows do not record the ranges of their space, only what was tried: k 2 to 12. The space of today may be "
+        "another."
+    )
     assert older.startswith("**The best k = 12 lies at the high end of what was tried, 2 to 12:**")
     stamps: tuple[dict[str, Any], ...] = ({"space": {"k": [2, 36, True]}}, {"space": {}}, {})
     sentences = [pareto.sentences([replace(tried[0], search={"sampler": "tpe"} | stamp)]) for stamp in stamps]
     assert sentences == [
-        ["Searched with sampler tpe; its numbers: k 2 to 36 (log)."],
-        ["Searched with sampler tpe; it has no numbers."],
-        [
-            "Searched with sampler tpe; the ends of its space were not recorded then, and may be others than those "
-            "of the space today."
-        ],
+        ["Searched with sampler tpe; in the ranges k 2 to 36 (log)."],
+        ["Searched with sampler tpe."],
+        ["Searched with sampler tpe."],
     ]
