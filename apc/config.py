@@ -91,6 +91,8 @@ class Config:
     """From patch scores to image scores (paper, section 3.3; Table 7)."""
     k: Annotated[int, Between(1, 4096)] = 6
     """Patches pooled a class: exactly for top_k, at most for adaptive_k (paper, section 4.1)."""
+    k_share: Annotated[float, Between(0, 1)] = 0.0
+    """The same as a share of an image's patches, rounded, at least one: above 0 it counts and `k` does not."""
     theta: Annotated[float, Between(0, 1)] = 0.9
     """Adaptive-K takes another patch while the mean stays above theta times the last (Algorithm 1)."""
     decoder_blocks: tuple[int, ...] = (3, 6, 9, 12)
@@ -158,6 +160,8 @@ class Config:
     """Course of the learning rate: `cosine` falls to 3 % at the end of the run, `poly` to 0 (AFA, ToCo)."""
     poly_power: Annotated[float, Between(0, 10)] = 0.9
     """Exponent of the `poly` schedule: 0.9 in ToCo, 1 in AFA."""
+    lr_decay: Annotated[float, Between(0.01, 1)] = 1.0
+    """What each block of the encoder has of the learning rate of the block behind it; 1 is one rate for all."""
     warmup_steps: Annotated[int, Between(0, MOST)] = 0
     """Steps over which the learning rate rises to its value."""
     grad_clip: Annotated[float, Between(0, 1e6)] = 0.0

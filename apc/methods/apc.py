@@ -16,7 +16,7 @@ from apc.methods.pseudo_labels import patches_to_pixels, pseudo_labels, with_bac
 from apc.models.bilstm import HVBiLSTM
 from apc.models.build import build_encoder
 from apc.models.decoder import Decoder
-from apc.models.pooling import adaptive_count, pool
+from apc.models.pooling import adaptive_count, most_patches, pool
 
 
 class APC(Method):
@@ -53,7 +53,8 @@ class APC(Method):
         """The terms of Eq. 7; those of weight 0 are left out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
         f_out, log_scores, blocks = self.branches(images, frozen_features)
-        log_y, log_rest = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
+        most = most_patches(log_scores.shape[1], cfg.k, cfg.k_share)
+        log_y, log_rest = pool(log_scores, cfg.pooling, most, cfg.theta)
         if cfg.mce == "clamped":
             terms = {"mce": losses.mce_clamped(log_y.exp(), labels, cfg.background_label)}
         else:
@@ -107,6 +108,7 @@ class APC(Method):
         scores, present = (torch.cat(tensors) for tensors in zip(*parted, strict=True))
         if not present.any():
             return {}
-        count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
+        most = most_patches(scores.shape[1], self.cfg.k, self.cfg.k_share)
+        count = adaptive_count(scores, most, self.cfg.theta)[:, 1:]
         pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]
         return {"mean_k": count[present].float().mean().item(), "high_share": pairs[present].float().mean().item()}

@@ -38,6 +38,14 @@ def terms_of(
     return {name: term.item() for name, term in terms.items()}, taught[0]
 
 
+def test_a_share_of_the_patches_is_pooled_where_one_is_given_and_not_k(
+    tiny: Config, said: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = replace(tiny, pooling="top_k", k=5, k_share=0.25)  # of 144 patches
+    expected = losses.mce(*pool(said[1], "top_k", 36), LABELS).item()
+    assert terms_of(cfg, said, monkeypatch)[0]["mce"] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("background", ["one", "ignore"])
 def test_the_classification_term_is_that_of_the_settings(
     tiny: Config, said: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, background: str
@@ -122,6 +130,8 @@ def test_choices_count_the_patches_of_the_image_s_own_classes_without_the_backgr
     monkeypatch.setattr(method, "branches", lambda *_: (torch.zeros(1, 144, 64), scores.log(), []))
     shown = {"image": torch.zeros(1, 3, 96, 96), "labels": torch.tensor([[1.0, 1.0]])}
     assert method.choices([shown]) == {"mean_k": pytest.approx((2 + 1) / 2), "high_share": pytest.approx(1 / 2)}
+    method.cfg = replace(method.cfg, k=1, k_share=3 / 144)  # the same three patches
+    assert method.choices([shown])["mean_k"] == pytest.approx((2 + 1) / 2)
     shown["labels"] = torch.tensor([[1.0, 0.0]])
     assert method.choices([shown]) == {"mean_k": 2, "high_share": 1}
     # of two images with three classes together, each counts once: (2 + 2 + 1) / 3
