@@ -64,6 +64,12 @@ class Config:
     """Random flips of training images."""
     jitter: Annotated[float, Between(0, 1)] = 0.0
     """Strength of random brightness, contrast and saturation changes; 0 is off."""
+    crop_scale: Annotated[float, Between(0.01, 1)] = 1.0
+    """Least share of a training image's area that a random crop keeps, which is resized to the whole; 1 is off."""
+    grey: Annotated[float, Between(0, 1)] = 0.0
+    """Probability that a training image loses its colours (CoSA: 0.2)."""
+    blur: Annotated[float, Between(0, 1)] = 0.0
+    """Probability that a training image is blurred, by up to 2 pixels in 224 (CoSA)."""
 
     # --- model ------------------------------------------------------------------------------------
     method: Literal["apc", "vit_pcm", "afa", "toco"] = "apc"
@@ -201,6 +207,10 @@ class Config:
         if self.seg_stride > self.image_size:
             raise ValueError(
                 f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
+            )
+        if self.crop_scale < 1 and self.stage2_epochs:
+            raise ValueError(
+                f"crop_scale is {self.crop_scale:g}; with stage2_epochs it must be 1, as masks are of whole images"
             )
         if self.compile and self.method == "afa":
             raise ValueError("compile is True; afa listens to the attention, which compiled blocks do not tell of")

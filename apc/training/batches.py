@@ -47,10 +47,10 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
         augmented = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in share]
         parts = []
         for at in range(0, len(share), size):
-            images, flips = zip(*augmented[at : at + size], strict=True)
-            numbers = share[at : at + size]
-            keys = [(TRAIN, int(i), *flip) for i, flip in zip(numbers, flips, strict=True)]
-            parts.append(Part({"image": stack(list(images)), "labels": split.labels[numbers]}, keys))
+            views, numbers = augmented[at : at + size], share[at : at + size]
+            keys = [(TRAIN, int(i), *view.flips) for i, view in zip(numbers, views, strict=True)]
+            batch = {"image": stack([view.image for view in views]), "labels": split.labels[numbers]}
+            parts.append(Part(batch, keys))
         return parts
 
     # Images in memory are ready sooner than a thread; files are decoded while the network computes.

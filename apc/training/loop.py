@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from apc.config import Config, to_dict, without_paths
 from apc.data import Split
+from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
 from apc.evaluation.label_scores import label_scores
 from apc.evaluation.miou import halves, miou, score
@@ -188,5 +189,5 @@ def _frozen_features(method: Method, cfg: Config, num_train: int, num_val: int, 
     capacity = {TRAIN: num_train * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
     gib = gib_needed(method.encoder, capacity[TRAIN], cfg.image_size)
     gib += gib_needed(method.encoder, num_val, cfg.scored_size)
-    exact = method.encoder.open_from > 1 and not cfg.jitter
+    exact = method.encoder.open_from > 1 and cfg.crop_scale == 1 and not recolours(cfg)
     return FrozenFeatures(method.encoder, capacity) if device == "cpu" and exact and gib <= FEATURES_GIB else None
