@@ -128,10 +128,18 @@ class Config:
     """Form of the BCE: exact in log space, or ViT-PCM's clamp, whose gradient dies at 0."""
     pce_classes: Literal["present", "all"] = "present"
     """Classes PCE sums over: those of the image and the background, or literally all (Eq. 7)."""
-    pseudo_label: Literal["argmax", "merge"] = "argmax"
-    """Patch scores to pseudo labels: argmax of the image's classes, or after ViT-PCM's label merge."""
+    pseudo_label: Literal["argmax", "merge", "levels"] = "argmax"
+    """Patch scores to pseudo labels: argmax of the image's classes, or after ViT-PCM's label merge; `levels` brings
+    each class's map to [0,1] and leaves out what lies between `level_low` and `level_high` (CoSA)."""
     pseudo_threshold: Annotated[float, Between(0, 1)] = 0.0
     """Patches whose winning score lies below are ignored by the segmentation loss; 0 ignores none."""
+    level_low: Annotated[float, Between(0, 1)] = 0.25
+    """Pixels whose classes all lie below are background, by the pseudo labels `levels` (CoSA)."""
+    level_high: Annotated[float, Between(0, 1)] = 0.7
+    """Pixels with a class above are its, by the pseudo labels `levels` (CoSA)."""
+    teacher: Annotated[float, Between(0, 1)] = 0.0
+    """Half-life, as a share of all steps, of a teacher that averages the weights (CoSA's is a thirtieth) and makes the
+    pseudo labels from images with their own colours; scored is the student. 0 is without one."""
     seg_stride: Annotated[int, Between(1, 64)] = 1
     """The segmentation loss reads every seg_stride-th pixel; 4 saves time on small machines."""
     energy_weight: Annotated[float, Between(0, 1000)] = 0.0
@@ -208,6 +216,8 @@ class Config:
             raise ValueError(
                 f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
             )
+        if self.level_low > self.level_high:
+            raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
         if self.crop_scale < 1 and self.stage2_epochs:
             raise ValueError(
                 f"crop_scale is {self.crop_scale:g}; with stage2_epochs it must be 1, as masks are of whole images"

@@ -4,15 +4,19 @@ Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C cla
 """
 
 from collections.abc import Collection, Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from apc.config import Config
+from apc.data import Split
 from apc.methods import losses
+from apc.methods.affinity import Levels
 from apc.methods.base import BRANCHES, LOGITS, Method
-from apc.methods.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
+from apc.methods.pseudo_labels import level_labels, patches_to_pixels, pseudo_labels, with_background
+from apc.methods.teacher import Teacher
 from apc.models.bilstm import HVBiLSTM
 from apc.models.build import build_encoder
 from apc.models.decoder import Decoder
@@ -34,7 +38,7 @@ class APC(Method):
         nn.init.normal_(self.classifier.weight, std=0.05)
         self.decoder = Decoder(len(cfg.decoder_blocks), width, num_classes, cfg)
         self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
-        self.counts_pixels = cfg.lambda1 > 0 and cfg.pseudo_threshold > 0
+        self.counts_pixels = cfg.lambda1 > 0 and (cfg.pseudo_threshold > 0 or cfg.pseudo_label == "levels")
 
     def branches(
         self, images: Tensor, frozen_features: list[Tensor] | None = None
@@ -52,7 +56,7 @@ class APC(Method):
     ) -> dict[str, Tensor]:
         """The terms of Eq. 7; those of weight 0 are left out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
-        f_out, log_scores, blocks = self.branches(images, frozen_features)
+        f_out, log_scores, blocks = self.branches(images, None if "plain" in batch else frozen_features)
         most = most_patches(log_scores.shape[1], cfg.k, cfg.k_share)
         log_y, log_rest = pool(log_scores, cfg.pooling, most, cfg.theta)
         if cfg.mce == "clamped":
@@ -64,25 +68,46 @@ class APC(Method):
             present = with_background(labels) if cfg.pce_classes == "present" else None
             terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
         if cfg.lambda1 > 0:
-            target = self._target(scores, batch)
+            taught = self._taught(batch, frozen_features) if cfg.teacher else scores
+            target = self._target(taught, batch)
             size = (target.shape[-2], target.shape[-1])
             logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
             terms["seg"] = losses.segmentation(logits, target)
+            if cfg.teacher:  # whose NaN stops the run, which labels do not tell of
+                terms["seg"] = terms["seg"] + 0 * taught.sum()
         return terms
+
+    @torch.no_grad()
+    def _taught(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None) -> Tensor:
+        """Patch scores (B,N,C) that pseudo labels are made of: the teacher's of the plain images, or the method's."""
+        method = cast(APC, self.teacher.method) if self.teacher else self
+        assert (method is self) == (not self.cfg.teacher), "a teacher stands ready when the first epoch begins"
+        return method.branches(batch.get("plain", batch["image"]), frozen_features)[1].exp()
 
     def _target(self, scores: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Patch scores (B,N,C) -> the pseudo labels (B,H,W) that the segmentation loss reads, 255 ignored."""
         cfg, images = self.cfg, batch["image"]
         size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
         patch_scores = scores.transpose(1, 2).unflatten(2, self.encoder.grid(images))
+        if cfg.pseudo_label == "levels":
+            return level_labels(patch_scores, batch["labels"], Levels(cfg.level_high, cfg.level_low), size)
         label = pseudo_labels(patch_scores, batch["labels"], cfg.pseudo_label, cfg.pseudo_threshold)
         return patches_to_pixels(label, size)
 
     @torch.no_grad()
     def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Those of `seg`, where `pseudo_threshold` leaves some out."""
-        _, log_scores, _ = self.branches(batch["image"], frozen_features)
-        return {"seg": (self._target(log_scores.exp(), batch) != 255).sum()}
+        """Those of `seg`, where `pseudo_threshold` or `levels` leaves some out."""
+        return {"seg": (self._target(self._taught(batch, frozen_features), batch) != 255).sum()}
+
+    def begin(self, epoch: int, split: Split, device: str) -> None:
+        """Have a teacher, where one is asked for, before the first step."""
+        if self.cfg.teacher and not self.teacher:
+            steps = self.cfg.epochs * max(len(split) // self.cfg.batch_size, 1)
+            self.teacher = Teacher(self, self.cfg.teacher * steps)
+
+    def stepped(self) -> None:
+        if self.teacher:
+            self.teacher.follow(self)
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES

@@ -86,6 +86,21 @@ def test_the_decoder_is_taught_the_pseudo_labels_of_the_settings(
     assert label[0].tolist() == [[expected[0]] * 12 + [expected[1]] * 12] * 24
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "middle"),
+    [(0.25, 0.7, 255), (0.6, 0.7, 0), (0.25, 0.4, 1)],
+    ids=["unknown", "background", "object"],
+)
+def test_levels_say_what_is_object_and_what_background_and_the_decoder_is_taught_no_more(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch, low: float, high: float, middle: int
+) -> None:
+    # class 1 is .1, .2 and .3 in the three columns of thirds, which is 0, half and all of its way
+    scores = torch.tensor([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.4, 0.3, 0.3]]).repeat_interleave(4, 0).repeat(12, 1)
+    cfg = replace(tiny, seg_stride=8, pseudo_label="levels", level_low=low, level_high=high)
+    _, label = terms_of(cfg, (torch.ones(2, 144, 64), scores.expand(2, -1, -1).log()), monkeypatch)
+    assert label[0].tolist() == [[0] * 4 + [middle] * 4 + [1] * 4] * 12
+
+
 def test_lambda_1_weighs_the_decoder_and_lambda_2_the_contrast(tiny: Config) -> None:
     made = APC(replace(tiny, lambda1=0.03, lambda2=0.07), 3)
     assert made.weights == {"mce": 1.0, "seg": 0.03, "pce": 0.07}
