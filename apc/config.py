@@ -140,6 +140,9 @@ class Config:
     teacher: Annotated[float, Between(0, 1)] = 0.0
     """Half-life, as a share of all steps, of a teacher that averages the weights (CoSA's is a thirtieth) and makes the
     pseudo labels from images with their own colours; scored is the student. 0 is without one."""
+    swap: Annotated[float, Between(0, 1000)] = 0.0
+    """Weight of the loss by which the decoder, the teacher's where there is one, teaches the patch scores (CoSA: 0.05,
+    by another loss)."""
     seg_stride: Annotated[int, Between(1, 64)] = 1
     """The segmentation loss reads every seg_stride-th pixel; 4 saves time on small machines."""
     energy_weight: Annotated[float, Between(0, 1000)] = 0.0
@@ -216,6 +219,8 @@ class Config:
             raise ValueError(
                 f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
             )
+        if self.swap and not self.lambda1:
+            raise ValueError(f"swap is {self.swap:g}; the decoder that it listens to learns nothing, as lambda1 is 0")
         if self.level_low > self.level_high:
             raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
         if self.crop_scale < 1 and self.stage2_epochs:

@@ -61,6 +61,7 @@ DEFAULTS: dict[str, tuple[Any, str]] = {
     "level_low": (0.25, "CoSA's code; the paper ignores no pixel"),
     "level_high": (0.7, "CoSA's code; the paper ignores no pixel"),
     "teacher": (0.0, "the paper has none"),
+    "swap": (0.0, "the paper has none"),
     "seg_stride": (1, "spec 4, row 11: each pixel"),
     "energy_weight": (0.0, "spec 0.7: off by default"),
     "seed": (0, OURS),

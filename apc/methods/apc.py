@@ -4,7 +4,7 @@ Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C cla
 """
 
 from collections.abc import Collection, Iterable
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,15 @@ from apc.models.decoder import Decoder
 from apc.models.pooling import adaptive_count, most_patches, pool
 
 
+class _Said(NamedTuple):
+    """What a network says of a batch."""
+
+    scores: Tensor
+    """Patch scores (B,N,C)."""
+    decoded: Tensor
+    """The decoder's logits (B,C,h,w), where they are wanted."""
+
+
 class APC(Method):
     """The paper's method."""
 
@@ -37,7 +46,7 @@ class APC(Method):
         self.classifier = nn.Linear(width, num_classes, bias=False)  # W of Eq. 1
         nn.init.normal_(self.classifier.weight, std=0.05)
         self.decoder = Decoder(len(cfg.decoder_blocks), width, num_classes, cfg)
-        self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
+        self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2} | ({"swap": cfg.swap} if cfg.swap else {})
         self.counts_pixels = cfg.lambda1 > 0 and (cfg.pseudo_threshold > 0 or cfg.pseudo_label == "levels")
 
     def branches(
@@ -54,7 +63,7 @@ class APC(Method):
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The terms of Eq. 7; those of weight 0 are left out."""
+        """The terms of Eq. 7, and `swap`; those of weight 0 are left out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
         f_out, log_scores, blocks = self.branches(images, None if "plain" in batch else frozen_features)
         most = most_patches(log_scores.shape[1], cfg.k, cfg.k_share)
@@ -68,21 +77,26 @@ class APC(Method):
             present = with_background(labels) if cfg.pce_classes == "present" else None
             terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
         if cfg.lambda1 > 0:
-            taught = self._taught(batch, frozen_features) if cfg.teacher else scores
-            target = self._target(taught, batch)
+            decoded = self.decoder(blocks).float()
+            said = self._taught(batch, frozen_features) if cfg.teacher else _Said(scores, decoded)
+            target = self._target(said.scores, batch)
             size = (target.shape[-2], target.shape[-1])
-            logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
+            logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
             terms["seg"] = losses.segmentation(logits, target)
             if cfg.teacher:  # whose NaN stops the run, which labels do not tell of
-                terms["seg"] = terms["seg"] + 0 * taught.sum()
+                terms["seg"] = terms["seg"] + 0 * said.scores.sum()
+            if cfg.swap:
+                terms["swap"] = losses.swapped(log_scores, said.decoded, with_background(labels))
         return terms
 
     @torch.no_grad()
-    def _taught(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None) -> Tensor:
-        """Patch scores (B,N,C) that pseudo labels are made of: the teacher's of the plain images, or the method's."""
+    def _taught(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None) -> "_Said":
+        """What is learnt from: the teacher's words of the plain images, or where there is none the method's own."""
         method = cast(APC, self.teacher.method) if self.teacher else self
         assert (method is self) == (not self.cfg.teacher), "a teacher stands ready when the first epoch begins"
-        return method.branches(batch.get("plain", batch["image"]), frozen_features)[1].exp()
+        _, log_scores, blocks = method.branches(batch.get("plain", batch["image"]), frozen_features)
+        decoded = method.decoder(blocks).float() if self.cfg.swap and self.teacher else log_scores.new_zeros(())
+        return _Said(log_scores.exp(), decoded)
 
     def _target(self, scores: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Patch scores (B,N,C) -> the pseudo labels (B,H,W) that the segmentation loss reads, 255 ignored."""
@@ -97,7 +111,7 @@ class APC(Method):
     @torch.no_grad()
     def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
         """Those of `seg`, where `pseudo_threshold` or `levels` leaves some out."""
-        return {"seg": (self._target(self._taught(batch, frozen_features), batch) != 255).sum()}
+        return {"seg": (self._target(self._taught(batch, frozen_features).scores, batch) != 255).sum()}
 
     def begin(self, epoch: int, split: Split, device: str) -> None:
         """Have a teacher, where one is asked for, before the first step."""

@@ -56,6 +56,7 @@ _OF_SOME: dict[str, tuple[Any, tuple[str, ...]]] = {
     "compat": ("fixed", ("afa", "toco")),
     "energy_weight": (0, ("afa", "toco")),
     "teacher": (0, ("apc",)),
+    "swap": (0, ("apc",)),
 }
 """Fields that only some methods have: what they are for the others, and whose they are."""
 

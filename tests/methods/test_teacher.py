@@ -12,7 +12,7 @@ from apc.config import Config
 from apc.methods import losses
 from apc.methods.affinity import Levels
 from apc.methods.apc import APC
-from apc.methods.pseudo_labels import level_labels
+from apc.methods.pseudo_labels import level_labels, with_background
 from apc.methods.registry import build
 from apc.methods.teacher import Teacher
 
@@ -88,6 +88,29 @@ def test_the_decoder_learns_what_the_teacher_says_of_the_plain_image_without_dro
     assert torch.equal(assigned[0], expected) and terms["seg"].requires_grad
 
 
+@pytest.mark.parametrize("teacher", [0.0, 0.25])
+def test_the_patches_learn_from_the_decoder_and_from_the_teacher_s_where_there_is_one(
+    tiny: Config, teacher: float
+) -> None:
+    torch.manual_seed(0)
+    cfg = replace(tiny, teacher=teacher, swap=0.07)
+    method, batch = cast(APC, build(cfg, 3)).eval(), shown()
+    method.begin(0, data.load(cfg, "train"), "cpu")
+    source, seen = (cast(APC, method.teacher.method), "plain") if method.teacher else (method, "image")
+    nn.init.normal_(method.classifier.weight)
+    nn.init.normal_(next(source.decoder.parameters()))
+    _, log_scores, _ = method.branches(batch["image"])
+    decoded = source.decoder(source.branches(batch[seen])[2])
+    expected = losses.swapped(log_scores, decoded, with_background(LABELS))
+    torch.testing.assert_close(method.loss_terms(batch if teacher else shown_alone(batch), 0.5)["swap"], expected)
+    assert method.weights["swap"] == 0.07
+
+
+def shown_alone(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The batch of a method without a teacher."""
+    return {name: tensor for name, tensor in batch.items() if name != "plain"}
+
+
 def test_what_is_nan_in_a_teacher_is_nan_in_the_loss(taught: APC) -> None:
     assert taught.teacher is not None
     teacher = cast(APC, taught.teacher.method)
@@ -116,3 +139,5 @@ def test_other_methods_refuse_a_teacher(tiny: Config) -> None:
         build(replace(tiny, method="toco", teacher=0.1), 3)
     with pytest.raises(ValueError, match="level_low is 0.8; it cannot exceed level_high, 0.7"):
         replace(tiny, level_low=0.8)
+    with pytest.raises(ValueError, match="swap is 0.05; .* learns nothing, as lambda1 is 0"):
+        replace(tiny, swap=0.05, lambda1=0.0)
