@@ -129,11 +129,27 @@ class Config:
     energy_weight: Annotated[float, Between(0, 1000)] = 0.0
     """Weight of the dense-energy loss of toco and afa: 0.05 in ToCo's official code; 0 leaves it out."""
 
+    # --- self-training ----------------------------------------------------------------------------
+    rounds: Annotated[int, Between(0, 1000)] = 0
+    """Rounds in which apc goes on from the finished model and learns from its own masks of the training images too; 0
+    is the paper's method."""
+    round_epochs: Annotated[int, Between(1, 100000)] = 5
+    """Epochs of each round, at the end of `epochs`."""
+    round_lr: Annotated[float, Between(0, 100)] = 1e-4
+    """Learning rate at the beginning of a round, which falls by a cosine to 3 % at its end."""
+    round_weight: Annotated[float, Between(0, 1000)] = 1.0
+    """Weight of the segmentation loss of a round, half of it background and half objects; it stands in for lambda1."""
+    round_refine: Literal["none", "par", "crf"] = "crf"
+    """What a round's masks are refined with: nothing, PAR (ToCo), or the dense CRF that `crf` names."""
+    round_threshold: Annotated[float, Between(0, 1)] = 0.6
+    """Pixels of a round's masks whose best probability, refined, lies below are ignored; 0 ignores none."""
+
     # --- training ---------------------------------------------------------------------------------
     seed: Annotated[int, Between(0, 2**31)] = 0
     """Seed of initialisation, order, augmentation and dropout."""
     epochs: Annotated[int, Between(1, 100000)] = 15
-    """Passes over the training images, the frozen ones and vit_pcm's second stage included (paper, section 4.1)."""
+    """Passes over the training images, the frozen ones, rounds and vit_pcm's second stage included (paper, section
+    4.1)."""
     frozen_epochs: Annotated[int, Between(0, 100000)] = 2
     """First epochs, in which the encoder does not learn (ViT-PCM; the paper's first two epochs)."""
     stage2_epochs: Annotated[int, Between(0, 100000)] = 0
@@ -193,6 +209,7 @@ class Config:
         if self.frozen_epochs > self.epochs:
             both = f"{self.frozen_epochs}; it cannot exceed epochs, which is {self.epochs}"
             raise ValueError(f"frozen_epochs is {both}")
+        self._check_rounds()
         normalization_of(self.normalization)
         if self.seg_stride > self.image_size:
             raise ValueError(
@@ -204,6 +221,23 @@ class Config:
         if not blocks or list(blocks) != sorted(set(blocks)) or max(map(abs, blocks)) > 1000:
             given = short(blocks)
             raise ValueError(f"decoder_blocks is {given}; give rising block numbers, such as 3 6 9 12")
+
+    def _check_rounds(self) -> None:
+        if not self.rounds:
+            return
+        if self.method != "apc":
+            raise ValueError(f"rounds is {self.rounds}; they are apc's, and for method {self.method} must be 0")
+        if self.first_stage_epochs < max(self.frozen_epochs, 1):
+            left = f"epochs is {self.epochs}, of which {self.frozen_epochs} are frozen and rounds are the last"
+            told = f"{self.rounds}, of {self.round_epochs} epochs each"
+            raise ValueError(f"rounds is {told}; {left}, so give fewer, or more epochs")
+        if self.round_refine == "crf" and self.crf == "none":
+            raise ValueError("round_refine is crf; it takes the parameters that crf names, which is none")
+
+    @property
+    def first_stage_epochs(self) -> int:
+        """Epochs before the first round."""
+        return self.epochs - self.rounds * self.round_epochs
 
     @property
     def scored_size(self) -> int:

@@ -4,23 +4,31 @@ Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C cla
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from apc.config import Config
+from apc.data import Split
 from apc.methods import losses
-from apc.methods.base import BRANCHES, LOGITS, Method
+from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
 from apc.methods.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
+from apc.methods.pseudo_masks import shown
+from apc.methods.self_training import bounds_of, masks_of_round, round_of
 from apc.models.bilstm import HVBiLSTM
 from apc.models.build import build_encoder
 from apc.models.decoder import Decoder
 from apc.models.pooling import adaptive_count, pool
 
+KINDS = ("seg_background", "seg_objects")
+"""The terms of a round's segmentation loss, a mean over pixels each."""
+
 
 class APC(Method):
-    """The paper's method."""
+    """The paper's method, and rounds of self-training after it where `rounds` asks for them: then the decoder learns
+    from masks that the model made before, and no longer from the patch branch of the moment."""
 
     def __init__(self, cfg: Config, num_classes: int) -> None:
         super().__init__()
@@ -34,7 +42,8 @@ class APC(Method):
         nn.init.normal_(self.classifier.weight, std=0.05)
         self.decoder = Decoder(len(cfg.decoder_blocks), width, num_classes, cfg)
         self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
-        self.counts_pixels = cfg.lambda1 > 0 and cfg.pseudo_threshold > 0
+        if cfg.rounds:
+            self.weights |= dict.fromkeys(KINDS, cfg.round_weight / 2)
 
     def branches(
         self, images: Tensor, frozen_features: list[Tensor] | None = None
@@ -62,26 +71,67 @@ class APC(Method):
         if cfg.lambda2 > 0:
             present = with_background(labels) if cfg.pce_classes == "present" else None
             terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
-        if cfg.lambda1 > 0:
+        if self.masks:
+            target = self._own_masks(batch)
+            terms |= zip(KINDS, losses.by_kind(self._logits(blocks, target), target), strict=True)
+        elif cfg.lambda1 > 0:
             target = self._target(scores, batch)
-            size = (target.shape[-2], target.shape[-1])
-            logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
-            terms["seg"] = losses.segmentation(logits, target)
+            terms["seg"] = losses.segmentation(self._logits(blocks, target), target)
         return terms
+
+    def _logits(self, blocks: list[Tensor], target: Tensor) -> Tensor:
+        """The decoder's logits (B,C,H,W) at a target's size."""
+        size = (target.shape[-2], target.shape[-1])
+        return F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
+
+    def _size(self, images: Tensor) -> tuple[int, int]:
+        """Pixels that the segmentation loss reads."""
+        return images.shape[-2] // self.cfg.seg_stride, images.shape[-1] // self.cfg.seg_stride
+
+    def _own_masks(self, batch: dict[str, Tensor]) -> Tensor:
+        """The model's masks of the training images (B,H,W), as a round's loss reads them, 255 ignored."""
+        masks = shown(self.masks, batch["index"], self.cfg.image_size).to(batch["image"].device)
+        return patches_to_pixels(masks, self._size(batch["image"]))
 
     def _target(self, scores: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Patch scores (B,N,C) -> the pseudo labels (B,H,W) that the segmentation loss reads, 255 ignored."""
         cfg, images = self.cfg, batch["image"]
-        size = (images.shape[-2] // cfg.seg_stride, images.shape[-1] // cfg.seg_stride)
         patch_scores = scores.transpose(1, 2).unflatten(2, self.encoder.grid(images))
         label = pseudo_labels(patch_scores, batch["labels"], cfg.pseudo_label, cfg.pseudo_threshold)
-        return patches_to_pixels(label, size)
+        return patches_to_pixels(label, self._size(images))
+
+    @property
+    def counts_pixels(self) -> bool:  # type: ignore[override]
+        """In a round of self-training, and where `pseudo_threshold` leaves pixels out."""
+        return bool(self.masks) or (self.cfg.lambda1 > 0 and self.cfg.pseudo_threshold > 0)
 
     @torch.no_grad()
     def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Those of `seg`, where `pseudo_threshold` leaves some out."""
+        """Those of `seg`, where `pseudo_threshold` leaves some out, or of a round's terms."""
+        if self.masks:
+            return dict(zip(KINDS, (kind.sum() for kind in losses.kinds_of(self._own_masks(batch))), strict=True))
         _, log_scores, _ = self.branches(batch["image"], frozen_features)
         return {"seg": (self._target(log_scores.exp(), batch) != 255).sum()}
+
+    def stage(self, epoch: int) -> int:
+        return super().stage(epoch) + round_of(self.cfg, epoch)
+
+    def course(self, epoch: int) -> tuple[int, int]:
+        return bounds_of(self.cfg, round_of(self.cfg, epoch))
+
+    def setting(self, epoch: int) -> Config:
+        """In a round the rate is its own, and falls by a cosine."""
+        return replace(self.cfg, lr=self.cfg.round_lr, schedule="cosine") if round_of(self.cfg, epoch) else self.cfg
+
+    def notes(self, epoch: int) -> dict[str, float]:
+        """The number of the round, in one."""
+        return {"round": float(number)} if (number := round_of(self.cfg, epoch)) else {}
+
+    def begin(self, epoch: int, split: Split, at: Workplace) -> None:
+        """At the beginning of a round, make the masks that it learns from."""
+        number = round_of(self.cfg, epoch)
+        if number and epoch == bounds_of(self.cfg, number)[0]:
+            self.masks = masks_of_round(self, split, number, at)
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES

@@ -4,6 +4,7 @@ Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D fea
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,11 +12,26 @@ from torch import Tensor, nn
 from apc.config import Config
 from apc.data import Split
 from apc.models.encoder import Encoder
+from apc.models.feature_cache import FrozenFeatures
+from apc.runs.folder import RunFolder
 
 BRANCHES = ("decoder", "patch")
 """What a method may predict from: its decoder, and its patch scores or class activation maps."""
 LOGITS = "logits"
 """What `predict` gives beside the branches where it is wanted: the decoder's logits (B,C,h,w) on its own grid."""
+
+
+@dataclass
+class Workplace:
+    """Where a run is trained, for what a method makes beside the steps."""
+
+    device: str = "cpu"
+    folder: RunFolder | None = None
+    """Where it is kept until the run is finished, so that one that is killed goes on with it."""
+    frozen_features: FrozenFeatures | None = None
+    """Outputs of closed blocks, where they are kept."""
+    elsewhere: float = 0.0
+    """Seconds of processors that other processes spent on it so far, or that earlier starts of this run did."""
 
 
 class Method(nn.Module):
@@ -35,6 +51,12 @@ class Method(nn.Module):
     """Whether its published test over scales averages the logits of a photograph and its mirror image, not sums."""
     merges = False
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
+    masks: list[bytes]
+    """Pseudo mask (S,S) of each training image, packed, of the stage that learns from them; else none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.masks = []
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
@@ -66,9 +88,17 @@ class Method(nn.Module):
         """First epoch of the learning rate's course that an epoch belongs to, and the first behind it."""
         return 0, self.cfg.epochs
 
-    def begin(self, epoch: int, split: Split, device: str) -> None:
+    def setting(self, epoch: int) -> Config:
+        """The config whose learning rate and schedule hold in an epoch."""
+        return self.cfg
+
+    def notes(self, epoch: int) -> dict[str, float]:
+        """What the curve says of an epoch beside the loss."""
+        return {}
+
+    def begin(self, epoch: int, split: Split, at: Workplace) -> None:
         """Called before every epoch, in a resumed run too: what a method makes from all training images at once, or
-        opens and closes to learning."""
+        opens and closes to learning. `masks` are those of the epoch before."""
 
     def groups(self) -> list[dict[str, Any]]:
         """What learns now, in the optimiser's groups; `scale` multiplies a group's learning rate."""
