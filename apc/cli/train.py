@@ -52,7 +52,7 @@ def command(words: list[str]) -> None:
         first = cfg.epochs - cfg.stage2_epochs
         print(f"epochs: {cfg.epochs}, {first} of vit_pcm and then {cfg.stage2_epochs} of its DeepLab", flush=True)
     if cfg.rounds:
-        rounds = f"{cfg.rounds} rounds of self-training of {cfg.round_epochs} epochs each"
+        rounds = f"{cfg.rounds} x {cfg.round_epochs} in rounds of self-training"
         print(f"epochs: {cfg.epochs}, {cfg.first_stage_epochs} and then {rounds}", flush=True)
     if few := small_folders.told(cfg):
         print(few, flush=True)

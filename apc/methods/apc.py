@@ -23,7 +23,7 @@ from apc.models.decoder import Decoder
 from apc.models.pooling import adaptive_count, pool
 
 KINDS = ("seg_background", "seg_objects")
-"""The terms of a round's segmentation loss, a mean over pixels each."""
+"""The two terms of a balanced segmentation loss, a mean over pixels each."""
 
 
 class APC(Method):
@@ -41,9 +41,22 @@ class APC(Method):
         self.classifier = nn.Linear(width, num_classes, bias=False)  # W of Eq. 1
         nn.init.normal_(self.classifier.weight, std=0.05)
         self.decoder = Decoder(len(cfg.decoder_blocks), width, num_classes, cfg)
-        self.weights = {"mce": 1.0, "seg": cfg.lambda1, "pce": cfg.lambda2}
-        if cfg.rounds:
-            self.weights |= dict.fromkeys(KINDS, cfg.round_weight / 2)
+
+    @property
+    def weights(self) -> dict[str, float]:  # type: ignore[override]
+        """In a round of self-training its own weight stands in for lambda1."""
+        weights, seg = {"mce": 1.0, "pce": self.cfg.lambda2}, self.cfg.round_weight if self.masks else self.cfg.lambda1
+        return weights | (dict.fromkeys(KINDS, seg / 2) if self._balanced else {"seg": seg})
+
+    @property
+    def _balanced(self) -> bool:
+        """Whether background and objects have a half of the segmentation loss each."""
+        return bool(self.masks) or self.cfg.seg_loss == "balanced"
+
+    @property
+    def counts_pixels(self) -> bool:  # type: ignore[override]
+        """Where background and objects have a mean each, and where `pseudo_threshold` leaves pixels out."""
+        return bool(self.masks) or (self.cfg.lambda1 > 0 and (self._balanced or self.cfg.pseudo_threshold > 0))
 
     def branches(
         self, images: Tensor, frozen_features: list[Tensor] | None = None
@@ -59,7 +72,7 @@ class APC(Method):
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The terms of Eq. 7; those of weight 0 are left out."""
+        """The terms of Eq. 7, of which a balanced segmentation loss is two; those of weight 0 are left out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
         f_out, log_scores, blocks = self.branches(images, frozen_features)
         log_y, log_rest = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
@@ -71,27 +84,24 @@ class APC(Method):
         if cfg.lambda2 > 0:
             present = with_background(labels) if cfg.pce_classes == "present" else None
             terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
-        if self.masks:
-            target = self._own_masks(batch)
-            terms |= zip(KINDS, losses.by_kind(self._logits(blocks, target), target), strict=True)
-        elif cfg.lambda1 > 0:
-            target = self._target(scores, batch)
-            terms["seg"] = losses.segmentation(self._logits(blocks, target), target)
+        if self.masks or cfg.lambda1 > 0:
+            target = self._own_masks(batch) if self.masks else self._target(scores, batch)
+            size = (target.shape[-2], target.shape[-1])
+            logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
+            if self._balanced:
+                terms |= zip(KINDS, losses.by_kind(logits, target), strict=True)
+            else:
+                terms["seg"] = losses.segmentation(logits, target)
         return terms
-
-    def _logits(self, blocks: list[Tensor], target: Tensor) -> Tensor:
-        """The decoder's logits (B,C,H,W) at a target's size."""
-        size = (target.shape[-2], target.shape[-1])
-        return F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
-
-    def _size(self, images: Tensor) -> tuple[int, int]:
-        """Pixels that the segmentation loss reads."""
-        return images.shape[-2] // self.cfg.seg_stride, images.shape[-1] // self.cfg.seg_stride
 
     def _own_masks(self, batch: dict[str, Tensor]) -> Tensor:
         """The model's masks of the training images (B,H,W), as a round's loss reads them, 255 ignored."""
         masks = shown(self.masks, batch["index"], self.cfg.image_size).to(batch["image"].device)
         return patches_to_pixels(masks, self._size(batch["image"]))
+
+    def _size(self, images: Tensor) -> tuple[int, int]:
+        """Pixels that the segmentation loss reads."""
+        return images.shape[-2] // self.cfg.seg_stride, images.shape[-1] // self.cfg.seg_stride
 
     def _target(self, scores: Tensor, batch: dict[str, Tensor]) -> Tensor:
         """Patch scores (B,N,C) -> the pseudo labels (B,H,W) that the segmentation loss reads, 255 ignored."""
@@ -100,18 +110,17 @@ class APC(Method):
         label = pseudo_labels(patch_scores, batch["labels"], cfg.pseudo_label, cfg.pseudo_threshold)
         return patches_to_pixels(label, self._size(images))
 
-    @property
-    def counts_pixels(self) -> bool:  # type: ignore[override]
-        """In a round of self-training, and where `pseudo_threshold` leaves pixels out."""
-        return bool(self.masks) or (self.cfg.lambda1 > 0 and self.cfg.pseudo_threshold > 0)
-
     @torch.no_grad()
     def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Those of `seg`, where `pseudo_threshold` leaves some out, or of a round's terms."""
+        """Those of the segmentation loss."""
         if self.masks:
-            return dict(zip(KINDS, (kind.sum() for kind in losses.kinds_of(self._own_masks(batch))), strict=True))
-        _, log_scores, _ = self.branches(batch["image"], frozen_features)
-        return {"seg": (self._target(log_scores.exp(), batch) != 255).sum()}
+            target = self._own_masks(batch)
+        else:
+            _, log_scores, _ = self.branches(batch["image"], frozen_features)
+            target = self._target(log_scores.exp(), batch)
+        if self._balanced:
+            return {name: kind.sum() for name, kind in zip(KINDS, losses.kinds_of(target), strict=True)}
+        return {"seg": (target != 255).sum()}
 
     def stage(self, epoch: int) -> int:
         return super().stage(epoch) + round_of(self.cfg, epoch)

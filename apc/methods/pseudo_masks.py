@@ -6,7 +6,7 @@ Shapes: C classes (background is class 0), B images, h,w the map a network gives
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -49,7 +49,7 @@ class Making(NamedTuple):
     """Probability of the best class below which a pixel is unknown."""
 
     @torch.no_grad()
-    def masks(self, groups: list[list[int]], at: Workplace) -> Iterator[Mask]:
+    def masks(self, groups: list[list[int]], at: Workplace) -> Generator[Mask, None, None]:
         """Masks of the images of all groups, in their order. The network is shown a group at once, while CRFs of groups
         before are under way."""
         size = (self.side, self.side)

@@ -8,11 +8,13 @@ Shapes: B images, C classes (background is class 0), S side of square training i
 
 import hashlib
 import time
+from contextlib import closing
 from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from apc.config import Config
 from apc.data import Split
@@ -49,10 +51,10 @@ def bounds_of(cfg: Config, number: int) -> tuple[int, int]:
 def masks_of_round(method: Method, split: Split, number: int, at: Workplace) -> list[bytes]:
     """Packed masks (S,S) of all training images, 255 unknown, by the model as it stands.
 
-    Probabilities of decoder and patch branch, mean over both and over the image and its mirror image, times the image
-    labels, normalised, refined. They are kept part by part in the run's folder, so a run that is killed goes on where
-    it was; a part that is damaged, or of another model, is made again. Under torch.distributed every process makes its
-    share of the parts.
+    Probabilities of decoder and patch branch, mean over both, over scales and over the image and its mirror image,
+    times the image labels, normalised, refined. They are kept part by part in the run's folder, so a run that is killed
+    goes on where it was; a part that is damaged, or of another model, is made again. Under torch.distributed every
+    process makes its share of the parts.
     """
     cfg = method.cfg
     rank, world = processes()
@@ -75,8 +77,9 @@ def masks_of_round(method: Method, split: Split, number: int, at: Workplace) -> 
     # cut in the part, whatever parts are there already: last digits depend on which images the network sees together
     groups = [list(few) for part in missing for few in _cut(part, images_at_once(cfg.image_size))]
     total = len(masks) + sum(map(len, missing))
-    with evaluating(method), progress(f"masks of round {number}", total) as tick:
-        made, spent = making.masks(groups, at), time.process_time() + at.elsewhere
+    label, made = f"masks of round {number}", making.masks(groups, at)
+    with evaluating(method), progress(label, total) as tick, closing(made):
+        spent = time.process_time() + at.elsewhere
         for part in missing:
             labels = []
             for mask in islice(made, len(part)):
@@ -106,16 +109,22 @@ def _cut(numbers: range, size: int) -> list[range]:
 def _probabilities(method: Method, split: Split, numbers: list[int], at: Workplace) -> list[Tensor]:
     """Probabilities (C,S,S) of the images `numbers`, among the classes that their labels allow."""
     cfg = method.cfg
-    images = as_floats(split.images[torch.tensor(numbers)], at.device)
-    sums: list[Tensor] = []
-    for mirrored in (0, 1) if cfg.flip != "none" else (0,):
-        seen = images.flip(-1) if mirrored else images
-        keys = [(TRAIN, i, mirrored, 0) for i in numbers]
-        features = at.frozen_features(seen, keys) if at.frozen_features else None
-        with autocast(cfg, at.device):
-            branches = method.predict(seen, features)
-        sums += [p.flip(-1) if mirrored else p for name, p in branches.items() if name in BRANCHES]
-    mean = torch.stack([p.float() for p in sums]).mean(0)
+    images, patch = as_floats(split.images[torch.tensor(numbers)], at.device), method.encoder.patch
+    said: list[Tensor] = []
+    for side in (max(round(scale * cfg.image_size / patch), 1) * patch for scale in cfg.round_scales):
+        own = side == cfg.image_size
+        scaled = images if own else F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+        for mirrored in (0, 1) if cfg.flip != "none" else (0,):
+            seen, features = scaled.flip(-1) if mirrored else scaled, None
+            if at.frozen_features and own:
+                features = at.frozen_features(seen, [(TRAIN, i, mirrored, 0) for i in numbers])
+            with autocast(cfg, at.device):
+                branches = method.predict(seen, features)
+            for p in (branches[name].float() for name in BRANCHES):
+                p = p.flip(-1) if mirrored else p
+                size = images.shape[-2:]
+                said.append(p if own else F.interpolate(p, size=size, mode="bilinear", align_corners=False))
+    mean = torch.stack(said).mean(0)
     every = [among(p, split.labels[i], merges=False) for i, p in zip(numbers, mean, strict=True)]
     if cfg.round_refine == "par":
         par = PAR.for_size(cfg.image_size).to(at.device)

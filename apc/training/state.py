@@ -111,4 +111,5 @@ def _is_sound(state: State) -> bool:
     numbers = [state.peak_gib, state.seconds["train"], state.seconds["train_cpu"]]
     numbers += [value for line in state.curve for value in line.values()]
     tables = all(isinstance(table, dict) for table in (state.model, state.optimizer, state.masks))
+    tables = tables and set(state.masks) in (set(), set(joined([b"a mask"])))
     return tables and type(state.epoch) is int and all(isinstance(number, int | float) for number in numbers)
