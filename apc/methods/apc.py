@@ -5,6 +5,7 @@ Shapes: B images, H,W pixels, h,w patch grid, N = h*w patches, D features, C cla
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +14,26 @@ from torch.nn import functional as F
 from apc.config import Config
 from apc.data import Split
 from apc.methods import losses
+from apc.methods.affinity import Levels
 from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
-from apc.methods.pseudo_labels import patches_to_pixels, pseudo_labels, with_background
+from apc.methods.pseudo_labels import level_labels, patches_to_pixels, pseudo_labels, with_background
 from apc.methods.pseudo_masks import shown
 from apc.methods.self_training import bounds_of, masks_of_round, round_of
+from apc.methods.teacher import Teacher
 from apc.models.bilstm import HVBiLSTM
 from apc.models.build import build_encoder
 from apc.models.decoder import Decoder
-from apc.models.pooling import adaptive_count, pool
+from apc.models.pooling import adaptive_count, most_patches, pool
+
+
+class _Said(NamedTuple):
+    """What a network says of a batch."""
+
+    scores: Tensor
+    """Patch scores (B,N,C)."""
+    decoded: Tensor
+    """The decoder's logits (B,C,h,w), where they are wanted."""
+
 
 KINDS = ("seg_background", "seg_objects")
 """The two terms of a balanced segmentation loss, a mean over pixels each."""
@@ -45,8 +58,9 @@ class APC(Method):
     @property
     def weights(self) -> dict[str, float]:  # type: ignore[override]
         """In a round of self-training its own weight stands in for lambda1."""
-        weights, seg = {"mce": 1.0, "pce": self.cfg.lambda2}, self.cfg.round_weight if self.masks else self.cfg.lambda1
-        return weights | (dict.fromkeys(KINDS, seg / 2) if self._balanced else {"seg": seg})
+        cfg, seg = self.cfg, self.cfg.round_weight if self.masks else self.cfg.lambda1
+        halves = dict.fromkeys(KINDS, seg / 2) if self._balanced else {"seg": seg}
+        return {"mce": 1.0, "pce": cfg.lambda2} | halves | ({"swap": cfg.swap} if cfg.swap else {})
 
     @property
     def _balanced(self) -> bool:
@@ -55,8 +69,10 @@ class APC(Method):
 
     @property
     def counts_pixels(self) -> bool:  # type: ignore[override]
-        """Where background and objects have a mean each, and where `pseudo_threshold` leaves pixels out."""
-        return bool(self.masks) or (self.cfg.lambda1 > 0 and (self._balanced or self.cfg.pseudo_threshold > 0))
+        """Where background and objects have a mean each, and where pseudo labels leave pixels out."""
+        cfg = self.cfg
+        some = self._balanced or cfg.pseudo_threshold > 0 or cfg.pseudo_label == "levels"
+        return bool(self.masks) or (cfg.lambda1 > 0 and some)
 
     def branches(
         self, images: Tensor, frozen_features: list[Tensor] | None = None
@@ -72,10 +88,12 @@ class APC(Method):
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """The terms of Eq. 7, of which a balanced segmentation loss is two; those of weight 0 are left out."""
+        """The terms of Eq. 7, of which a balanced segmentation loss is two, and `swap`; those of weight 0 are left
+        out."""
         cfg, images, labels = self.cfg, batch["image"], batch["labels"]
-        f_out, log_scores, blocks = self.branches(images, frozen_features)
-        log_y, log_rest = pool(log_scores, cfg.pooling, cfg.k, cfg.theta)
+        f_out, log_scores, blocks = self.branches(images, None if "plain" in batch else frozen_features)
+        most = most_patches(log_scores.shape[1], cfg.k, cfg.k_share)
+        log_y, log_rest = pool(log_scores, cfg.pooling, most, cfg.theta)
         if cfg.mce == "clamped":
             terms = {"mce": losses.mce_clamped(log_y.exp(), labels, cfg.background_label)}
         else:
@@ -85,14 +103,31 @@ class APC(Method):
             present = with_background(labels) if cfg.pce_classes == "present" else None
             terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
         if self.masks or cfg.lambda1 > 0:
-            target = self._own_masks(batch) if self.masks else self._target(scores, batch)
+            decoded = self.decoder(blocks).float()
+            asked = cfg.teacher and (cfg.swap or not self.masks)
+            said = self._taught(batch, frozen_features) if asked else _Said(scores, decoded)
+            target = self._own_masks(batch) if self.masks else self._target(said.scores, batch)
             size = (target.shape[-2], target.shape[-1])
-            logits = F.interpolate(self.decoder(blocks).float(), size=size, mode="bilinear", align_corners=False)
+            logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
             if self._balanced:
-                terms |= zip(KINDS, losses.by_kind(logits, target), strict=True)
+                seg = dict(zip(KINDS, losses.by_kind(logits, target), strict=True))
             else:
-                terms["seg"] = losses.segmentation(logits, target)
+                seg = {"seg": losses.segmentation(logits, target)}
+            if asked:  # a teacher's NaN stops the run, which labels do not tell of
+                seg = {name: term + 0 * said.scores.sum() for name, term in seg.items()}
+            terms |= seg
+            if cfg.swap:
+                terms["swap"] = losses.swapped(log_scores, said.decoded, with_background(labels))
         return terms
+
+    @torch.no_grad()
+    def _taught(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None) -> "_Said":
+        """What is learnt from: the teacher's words of the plain images, or where there is none the method's own."""
+        method = cast(APC, self.teacher.method) if self.teacher else self
+        assert (method is self) == (not self.cfg.teacher), "a teacher stands ready when the first epoch begins"
+        _, log_scores, blocks = method.branches(batch.get("plain", batch["image"]), frozen_features)
+        decoded = method.decoder(blocks).float() if self.cfg.swap and self.teacher else log_scores.new_zeros(())
+        return _Said(log_scores.exp(), decoded)
 
     def _own_masks(self, batch: dict[str, Tensor]) -> Tensor:
         """The model's masks of the training images (B,H,W), as a round's loss reads them, 255 ignored."""
@@ -107,17 +142,20 @@ class APC(Method):
         """Patch scores (B,N,C) -> the pseudo labels (B,H,W) that the segmentation loss reads, 255 ignored."""
         cfg, images = self.cfg, batch["image"]
         patch_scores = scores.transpose(1, 2).unflatten(2, self.encoder.grid(images))
+        if cfg.pseudo_label == "levels":
+            return level_labels(
+                patch_scores, batch["labels"], Levels(cfg.level_high, cfg.level_low), self._size(images)
+            )
         label = pseudo_labels(patch_scores, batch["labels"], cfg.pseudo_label, cfg.pseudo_threshold)
         return patches_to_pixels(label, self._size(images))
 
     @torch.no_grad()
     def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Those of the segmentation loss."""
+        """Those of the segmentation loss, where it is balanced or the pseudo labels leave some out."""
         if self.masks:
             target = self._own_masks(batch)
         else:
-            _, log_scores, _ = self.branches(batch["image"], frozen_features)
-            target = self._target(log_scores.exp(), batch)
+            target = self._target(self._taught(batch, frozen_features).scores, batch)
         if self._balanced:
             return {name: kind.sum() for name, kind in zip(KINDS, losses.kinds_of(target), strict=True)}
         return {"seg": (target != 255).sum()}
@@ -137,10 +175,18 @@ class APC(Method):
         return {"round": float(number)} if (number := round_of(self.cfg, epoch)) else {}
 
     def begin(self, epoch: int, split: Split, at: Workplace) -> None:
-        """At the beginning of a round, make the masks that it learns from."""
-        number = round_of(self.cfg, epoch)
-        if number and epoch == bounds_of(self.cfg, number)[0]:
+        """Have a teacher, where one is asked for, before the first step; at the beginning of a round, make the masks
+        that it learns from."""
+        cfg, number = self.cfg, round_of(self.cfg, epoch)
+        if cfg.teacher and not self.teacher:
+            steps = cfg.epochs * max(len(split) // cfg.batch_size, 1)
+            self.teacher = Teacher(self, cfg.teacher * steps)
+        if number and epoch == bounds_of(cfg, number)[0]:
             self.masks = masks_of_round(self, split, number, at)
+
+    def stepped(self) -> None:
+        if self.teacher:
+            self.teacher.follow(self)
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
@@ -166,6 +212,7 @@ class APC(Method):
         scores, present = (torch.cat(tensors) for tensors in zip(*parted, strict=True))
         if not present.any():
             return {}
-        count = adaptive_count(scores, self.cfg.k, self.cfg.theta)[:, 1:]
+        most = most_patches(scores.shape[1], self.cfg.k, self.cfg.k_share)
+        count = adaptive_count(scores, most, self.cfg.theta)[:, 1:]
         pairs = ((scores > self.cfg.epsilon).sum(1) >= 2)[:, 1:]
         return {"mean_k": count[present].float().mean().item(), "high_share": pairs[present].float().mean().item()}
