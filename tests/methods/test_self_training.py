@@ -165,6 +165,23 @@ def test_a_balanced_loss_is_one_mean_over_all_parts_of_a_batch(tiny: Config) -> 
     torch.testing.assert_close(grads, expected, rtol=1e-4, atol=1e-6)
 
 
+def test_every_knob_of_a_round_changes_the_model(tiny: Config, tmp_path: Path) -> None:
+    base = replace(tiny, num_train=16, epochs=2, rounds=1, round_epochs=1, round_refine="none", round_threshold=0.3)
+    knobs = {
+        "round_lr": 1e-2,
+        "round_weight": 0.1,
+        "round_refine": "par",
+        "round_scales": (0.5,),
+        "round_threshold": 0.6,
+    }
+
+    def learned(name: str, **changes: Any) -> Tensor:
+        return torch.cat([p.flatten() for p in fit(replace(base, **changes), tmp_path / name)[0].parameters()])
+
+    plain = learned("plain")
+    assert [name for name, value in knobs.items() if torch.equal(learned(name, **{name: value}), plain)] == []
+
+
 def test_a_run_killed_while_it_makes_masks_goes_on_to_the_bit(
     rounds: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
