@@ -133,8 +133,6 @@ class Config:
     each class's map to [0,1] and leaves out what lies between `level_low` and `level_high` (CoSA)."""
     pseudo_threshold: Annotated[float, Between(0, 1)] = 0.0
     """Patches whose winning score lies below are ignored by the segmentation loss; 0 ignores none."""
-    seg_loss: Literal["mean", "balanced"] = "mean"
-    """Segmentation loss: a mean over pixels, or half of it over background and half over objects (AFA, ToCo)."""
     level_low: Annotated[float, Between(0, 1)] = 0.25
     """Pixels whose classes all lie below are background, by the pseudo labels `levels` (CoSA)."""
     level_high: Annotated[float, Between(0, 1)] = 0.7
@@ -145,6 +143,8 @@ class Config:
     swap: Annotated[float, Between(0, 1000)] = 0.0
     """Weight of the loss by which the decoder, the teacher's where there is one, teaches the patch scores (CoSA: 0.05,
     by another loss)."""
+    seg_loss: Literal["mean", "balanced"] = "mean"
+    """Segmentation loss: a mean over pixels, or half of it over background and half over objects (AFA, ToCo)."""
     seg_stride: Annotated[int, Between(1, 64)] = 1
     """The segmentation loss reads every seg_stride-th pixel; 4 saves time on small machines."""
     energy_weight: Annotated[float, Between(0, 1000)] = 0.0

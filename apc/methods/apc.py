@@ -58,9 +58,9 @@ class APC(Method):
     @property
     def weights(self) -> dict[str, float]:  # type: ignore[override]
         """In a round of self-training its own weight stands in for lambda1."""
-        cfg, seg = self.cfg, self.cfg.round_weight if self.masks else self.cfg.lambda1
-        halves = dict.fromkeys(KINDS, seg / 2) if self._balanced else {"seg": seg}
-        return {"mce": 1.0, "pce": cfg.lambda2} | halves | ({"swap": cfg.swap} if cfg.swap else {})
+        weights, seg = {"mce": 1.0, "pce": self.cfg.lambda2}, self.cfg.round_weight if self.masks else self.cfg.lambda1
+        weights |= dict.fromkeys(KINDS, seg / 2) if self._balanced else {"seg": seg}
+        return weights | ({"swap": self.cfg.swap} if self.cfg.swap else {})
 
     @property
     def _balanced(self) -> bool:
@@ -69,10 +69,9 @@ class APC(Method):
 
     @property
     def counts_pixels(self) -> bool:  # type: ignore[override]
-        """Where background and objects have a mean each, and where pseudo labels leave pixels out."""
-        cfg = self.cfg
-        some = self._balanced or cfg.pseudo_threshold > 0 or cfg.pseudo_label == "levels"
-        return bool(self.masks) or (cfg.lambda1 > 0 and some)
+        """Where background and objects have a mean each, and where `pseudo_threshold` or `levels` leaves pixels out."""
+        leaves_out = self.cfg.pseudo_threshold > 0 or self.cfg.pseudo_label == "levels"
+        return bool(self.masks) or (self.cfg.lambda1 > 0 and (self._balanced or leaves_out))
 
     def branches(
         self, images: Tensor, frozen_features: list[Tensor] | None = None
@@ -104,18 +103,18 @@ class APC(Method):
             terms["pce"] = losses.pce(f_out, scores, cfg.epsilon, present)
         if self.masks or cfg.lambda1 > 0:
             decoded = self.decoder(blocks).float()
-            asked = cfg.teacher and (cfg.swap or not self.masks)
-            said = self._taught(batch, frozen_features) if asked else _Said(scores, decoded)
+            asks_teacher = cfg.teacher and (cfg.swap or not self.masks)
+            said = self._taught(batch, frozen_features) if asks_teacher else _Said(scores, decoded)
             target = self._own_masks(batch) if self.masks else self._target(said.scores, batch)
             size = (target.shape[-2], target.shape[-1])
             logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
             if self._balanced:
-                seg = dict(zip(KINDS, losses.by_kind(logits, target), strict=True))
+                terms |= zip(KINDS, losses.by_kind(logits, target), strict=True)
             else:
-                seg = {"seg": losses.segmentation(logits, target)}
-            if asked:  # a teacher's NaN stops the run, which labels do not tell of
-                seg = {name: term + 0 * said.scores.sum() for name, term in seg.items()}
-            terms |= seg
+                terms["seg"] = losses.segmentation(logits, target)
+            if asks_teacher:  # whose NaN stops the run, which labels do not tell of
+                seg = KINDS[0] if self._balanced else "seg"
+                terms[seg] = terms[seg] + 0 * said.scores.sum()
             if cfg.swap:
                 terms["swap"] = losses.swapped(log_scores, said.decoded, with_background(labels))
         return terms
@@ -131,7 +130,7 @@ class APC(Method):
 
     def _own_masks(self, batch: dict[str, Tensor]) -> Tensor:
         """The model's masks of the training images (B,H,W), as a round's loss reads them, 255 ignored."""
-        masks = shown(self.masks, batch["index"], self.cfg.image_size).to(batch["image"].device)
+        masks = shown(self.masks, batch["index"], self.cfg.image_size, batch.get("box")).to(batch["image"].device)
         return patches_to_pixels(masks, self._size(batch["image"]))
 
     def _size(self, images: Tensor) -> tuple[int, int]:
@@ -151,7 +150,7 @@ class APC(Method):
 
     @torch.no_grad()
     def known_pixels(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None = None) -> dict[str, Tensor]:
-        """Those of the segmentation loss, where it is balanced or the pseudo labels leave some out."""
+        """Those of the segmentation loss."""
         if self.masks:
             target = self._own_masks(batch)
         else:
@@ -177,11 +176,11 @@ class APC(Method):
     def begin(self, epoch: int, split: Split, at: Workplace) -> None:
         """Have a teacher, where one is asked for, before the first step; at the beginning of a round, make the masks
         that it learns from."""
-        cfg, number = self.cfg, round_of(self.cfg, epoch)
-        if cfg.teacher and not self.teacher:
-            steps = cfg.epochs * max(len(split) // cfg.batch_size, 1)
-            self.teacher = Teacher(self, cfg.teacher * steps)
-        if number and epoch == bounds_of(cfg, number)[0]:
+        if self.cfg.teacher and not self.teacher:
+            steps = self.cfg.epochs * max(len(split) // self.cfg.batch_size, 1)
+            self.teacher = Teacher(self, self.cfg.teacher * steps)
+        number = round_of(self.cfg, epoch)
+        if number and epoch == bounds_of(self.cfg, number)[0]:
             self.masks = masks_of_round(self, split, number, at)
 
     def stepped(self) -> None:

@@ -67,7 +67,8 @@ class Method(nn.Module):
         """Named, unweighted scalars of a batch {"image": (B,3,H,W) in [0,1], "labels": (B,C-1), "index": (B,3)}.
 
         A row of `index` is the image's number in the training split and whether it was flipped left to right and
-        upside down. Where a teacher is shown other colours than the method, "plain" has the images with their own, and
+        upside down; of images that were cropped "box" (B,4) has the part: pixels from above and from the left, height
+        and width. Where a teacher is shown other colours than the method, "plain" has the images with their own, and
         `frozen_features` are of these. `progress` runs from 0 to 1 over the training.
         """
         raise AssertionError("a method defines loss_terms")

@@ -108,10 +108,15 @@ def packed(labels: np.ndarray) -> bytes:
     return zlib.compress(labels.tobytes(), 1)
 
 
-def shown(masks: list[bytes], index: Tensor, side: int) -> Tensor:
-    """What the loss is shown of packed masks for a batch's `index` (B,3), flipped as its images are: (B,S,S) uint8."""
+def shown(masks: list[bytes], index: Tensor, side: int, boxes: Tensor | None = None) -> Tensor:
+    """What the loss is shown of packed masks for a batch's `index` (B,3): cropped to its `boxes` (B,4) and resized to
+    the whole, where it has some, and flipped, as its images are: (B,S,S) uint8."""
     turned = []
-    for number, leftright, upsidedown in index.tolist():
+    for at, (number, leftright, upsidedown) in enumerate(index.tolist()):
         mask = np.frombuffer(zlib.decompress(masks[number]), np.uint8).reshape(side, side)
+        if boxes is not None:
+            top, left, height, width = boxes[at].tolist()
+            rows, columns = (np.arange(side) * length // side for length in (height, width))
+            mask = mask[top + rows][:, left + columns]
         turned.append(mask[:: -1 if upsidedown else 1, :: -1 if leftright else 1])
     return torch.from_numpy(np.stack(turned))

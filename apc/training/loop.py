@@ -121,9 +121,9 @@ def train(
         curve.append(line)
         if place.rank == 0:
             weights, moments = method.state_dict(), optimizer.state_dict()
-            teacher, masks = method.teacher.average.state_dict() if method.teacher else {}, joined(method.masks)
-            stored = State(epoch, weights, moments, curve, seconds, without_paths(cfg), peak, teacher, masks)
-            save_state(run_folder.state, stored)
+            teacher = method.teacher.average.state_dict() if method.teacher else {}
+            kept = (weights, moments, curve, seconds, without_paths(cfg), peak, teacher, joined(method.masks))
+            save_state(run_folder.state, State(epoch, *kept))
             run_folder.write_epochs(curve)
         if report:
             report({"epochs": float(cfg.epochs), **line})

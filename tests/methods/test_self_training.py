@@ -19,7 +19,7 @@ from apc.data import Split
 from apc.methods import losses, self_training
 from apc.methods.apc import APC
 from apc.methods.base import BRANCHES, Method, Workplace
-from apc.methods.pseudo_masks import packed
+from apc.methods.pseudo_masks import packed, shown
 from apc.methods.self_training import masks_of_round
 from apc.models.encoder import Encoder
 from apc.runs.mask_parts import MaskParts
@@ -235,3 +235,11 @@ def test_a_run_killed_in_the_midst_of_a_round_has_its_masks_in_its_state(rounds:
         part.unlink()
     assert [epoch["loss"] for epoch in fit(cfg, tmp_path / "parts")[1].curve] == whole
     assert not list((tmp_path / "parts/rounds/1").iterdir())
+
+
+def test_a_mask_is_cropped_resized_and_turned_as_its_image():
+    mask = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    [lower_right] = shown([packed(mask)], torch.tensor([[0, 0, 0]]), 4, torch.tensor([[2, 2, 2, 2]]))
+    assert lower_right.tolist() == [[10, 10, 11, 11], [10, 10, 11, 11], [14, 14, 15, 15], [14, 14, 15, 15]]
+    [turned] = shown([packed(mask)], torch.tensor([[0, 1, 0]]), 4, torch.tensor([[0, 0, 4, 2]]))
+    assert turned.tolist() == [[1, 1, 0, 0], [5, 5, 4, 4], [9, 9, 8, 8], [13, 13, 12, 12]]
