@@ -246,10 +246,9 @@ class Config:
             raise ValueError(f"swap is {self.swap:g}; the decoder that it listens to learns nothing, as lambda1 is 0")
         if self.level_low > self.level_high:
             raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
-        if self.crop_scale < 1 and (self.stage2_epochs or self.rounds):
-            which = "stage2_epochs" if self.stage2_epochs else "rounds"
+        if self.crop_scale < 1 and self.stage2_epochs:
             raise ValueError(
-                f"crop_scale is {self.crop_scale:g}; with {which} it must be 1, as masks are of whole images"
+                f"crop_scale is {self.crop_scale:g}; with stage2_epochs it must be 1, as masks are of whole images"
             )
         if self.compile and self.method == "afa":
             raise ValueError("compile is True; afa listens to the attention, which compiled blocks do not tell of")

@@ -140,6 +140,15 @@ def test_in_a_round_the_decoder_learns_from_the_masks_half_background_half_objec
     assert {name: int(count) for name, count in known.items()} == {"seg_background": 1 + 8640, "seg_objects": 100 + 576}
 
 
+def test_a_mask_is_cropped_and_flipped_as_its_image_is() -> None:
+    mask = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]], np.uint8)
+    index, boxes = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 0, 1]]), torch.tensor([[1, 2, 2, 2]] * 3)
+    plain, mirrored, upside_down = shown([packed(mask)], index, 4, boxes).tolist()
+    assert plain == [[6, 6, 7, 7], [6, 6, 7, 7], [10, 10, 11, 11], [10, 10, 11, 11]]
+    assert mirrored == [row[::-1] for row in plain] and upside_down == plain[::-1]
+    assert torch.equal(shown([packed(mask)], index[:1], 4)[0], torch.from_numpy(mask))
+
+
 def test_a_balanced_loss_is_one_mean_over_all_parts_of_a_batch(tiny: Config) -> None:
     torch.manual_seed(0)
     cfg = replace(tiny, seg_loss="balanced", lambda1=1.0, dropout=0.0, decoder_dropout=0.0)
