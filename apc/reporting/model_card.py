@@ -190,12 +190,22 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
         ("its weights before training", in_markdown(config["weights"] or "none, from random numbers")),
         ("their fingerprint", in_markdown(row.stamp.get("weights") or "–")),
         ("trained", f"{which}, seed {config['seed']}"),
+        *_rounds(config),
         ("photographs are resized to", f"{config['image_size']} pixels in training, {size} in scoring"),
         ("pooling", config["pooling"] + details.get(config["pooling"], "")),
         ("λ1, λ2", f"{config['lambda1']:g}, {config['lambda2']:g}"),
         ("dense CRF of the `_crf` scores and of `apc predict`", in_markdown(config["crf"])),
         ("run", in_markdown(row.run)),
     ]
+
+
+def _rounds(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of how many epochs it learnt from its own masks, where it did."""
+    if not (rounds := config.get("rounds", 0)):
+        return []
+    refined = {"none": "as they are", "par": "refined by PAR", "crf": "refined by the dense CRF"}
+    own = f"from its own masks of the training photographs, {refined[config['round_refine']]}"
+    return [("self-training", f"the last {rounds * config['round_epochs']} epochs, in {rounds} rounds, {own}")]
 
 
 def _labels(config: dict[str, Any]) -> str:

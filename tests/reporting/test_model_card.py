@@ -23,3 +23,10 @@ def test_a_card_names_the_method_in_full_and_as_the_config_does(method: str) -> 
 
 def test_a_method_of_another_version_is_named_as_its_row_does() -> None:
     assert "shows, with\nnew\\*method. No mask" in model_card(a_row("x", 0, 40.0, method="new*method"), "model")
+
+
+def test_a_card_says_that_a_model_learned_from_its_own_masks() -> None:
+    card = model_card(a_row("x", 0, 40.0, epochs=20, rounds=2, round_epochs=5, round_refine="par"), "model")
+    own = "from its own masks of the training photographs, refined by PAR"
+    assert f"| self-training | the last 10 epochs, in 2 rounds, {own} |" in card
+    assert "self-training" not in model_card(a_row("x", 0, 40.0), "model")
