@@ -73,7 +73,8 @@ def search(
     objectives = how.objectives if how else ("miou",)
     resources = resources or Resources()
     runs_a_trial = len(seeds) if callable(proposals) else 1
-    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial) if progress else NoView()
+    cores = resources.cpus_per_trial * resources.num_workers
+    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial, cores=cores) if progress else NoView()
     if callable(proposals):
         assert how is not None
         definition = StudyDefinition(

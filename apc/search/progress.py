@@ -12,6 +12,7 @@ from apc.escaping import in_a_line, printable, say
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import between, duration
+from apc.search.costs import costs
 from apc.search.run_queue import Counts
 from apc.search.time_left import Runs, first_pace, interval, pace_of, still_to_do
 
@@ -74,15 +75,29 @@ class _Running:
 class Progress:
     """The view of a terminal or of a log file."""
 
-    def __init__(self, title: str, metric: str = "miou", file: TextIO | None = None, runs_a_trial: int = 1) -> None:
-        """`runs_a_trial` is how many runs a trial of the search trains, one after another."""
+    def __init__(
+        self,
+        title: str,
+        metric: str = "miou",
+        file: TextIO | None = None,
+        runs_a_trial: int = 1,
+        cores: int = 1,
+        price: float | None = None,
+    ) -> None:
+        """`runs_a_trial` is how many runs a trial of the search trains, one after another, on so many `cores` where it
+        has no GPU; `price` is what an hour of one core, or GPU, costs."""
         from rich.console import Console
 
         self.title, self.metric, self.runs_a_trial = title, metric, runs_a_trial
         # A log has no width; a line is never broken there.
         self.console = Console(file=file or sys.stdout, highlight=False, soft_wrap=True)
         self.began = self.beat = time.monotonic()
-        self.slots, self.gpus, self.gpu_seconds = 1, 0.0, 0.0
+        self.slots, self.cores, self.price = 1, cores, price
+        self.costs = costs(cores, 0.0, price)
+        self.spent = 0.0
+        """Seconds of the trials that ended."""
+        self.epochs, self.epochs_a_run = 0, 0
+        """Epochs trained, and those of one run; 0 while nothing tells."""
         self.running: dict[str, _Running] = {}
         self.seconds: list[float] = []
         """What each run took that ended, in this order."""
@@ -93,7 +108,8 @@ class Progress:
         self.live: Live | None = None
 
     def begin(self, slots: int, gpus: float) -> None:
-        self.slots, self.gpus = slots, gpus
+        self.slots, self.costs = slots, costs(self.cores, gpus, self.price)
+        self.spent += sum(time.monotonic() - task.began for task in self.running.values())
         self.running.clear()  # of an attempt that crashed
         if self.console.is_terminal and self.live is None:
             from rich.live import Live
@@ -119,6 +135,8 @@ class Progress:
         if task is None:
             return
         self.gap, task.heard = max(self.gap, now - task.heard), now
+        self.epochs += int("epoch" in metrics and "final" not in metrics)
+        self.epochs_a_run = max(self.epochs_a_run, int(metrics.get("epochs", 0)))
         if "final" in metrics:  # of one that went on where it was killed, what it had taken before counts too
             self.seconds.append(max(now - task.since, task.metrics.get("seconds", 0.0)))
             task.since, task.finished, task.metrics = now, task.finished + 1, {}
@@ -128,7 +146,7 @@ class Progress:
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
         task = self.running.pop(run, None)
         elapsed = time.monotonic() - task.began if task else 0.0
-        self.gpu_seconds += self.gpus * elapsed
+        self.spent += elapsed
         done = [row for row in rows if not (row.error or row.stopped)]
         if task and done and not task.finished:  # it did not tell of the end of any
             self.seconds.append(max(elapsed / len(done), task.metrics.get("seconds", 0.0)))
@@ -204,11 +222,24 @@ class Progress:
             parts.append(f"no news for {duration(self.silence)}")
         elif left:
             parts.append(f"{between(*left)} left")
-        if self.gpus:
-            use = self.gpus * self.slots / 3600
-            hours = f"{self.gpu_seconds / 3600:.2f} GPU-hours spent"
-            parts.append(f"{hours}, {use * left[0]:.2f} to {use * left[1]:.2f} left" if left else hours)
+        parts.append(self._cost(left))
         return ", ".join(parts)
+
+    def _cost(self, left: tuple[float, float] | None) -> str:
+        """Epochs, hours of cores or GPUs, and money, spent and left."""
+        spent = self.spent + sum(time.monotonic() - task.began for task in self.running.values())
+        text = f"{_epochs(self.epochs)} and {self.costs.told(spent)} spent"
+        if not left:
+            return text
+        low, high = (self.slots * seconds for seconds in left)
+        counts = self.counts
+        runs = counts.running + counts.waiting + counts.later + counts.perhaps
+        begun = sum(
+            int(task.metrics.get("epoch", 0)) + task.finished * self.epochs_a_run for task in self.running.values()
+        )
+        epochs = f"at most {_epochs(runs * self.epochs_a_run - begun)} and " if self.epochs_a_run else ""
+        money = f" ({self.costs.money(low, high)})" if self.price is not None else ""
+        return f"{text}, {epochs}{self.costs.hours(low, high)}{money} left"
 
     def left(self) -> tuple[float, float] | None:
         """Seconds to go, an interval of 80 %; None while nothing is known, or no trial was heard of for long."""
@@ -250,6 +281,10 @@ class Progress:
         head = Text(in_a_line(f"{self.title}: {self.summary()}"), style="bold")
         best = Text(in_a_line(self.best()), style="green")
         return Group(head, table, best) if self.best() else Group(head, table)
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
 
 
 class NoView:
