@@ -66,9 +66,10 @@ def search(
 
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
-    from apc.search.progress import NoView, Progress, View
+    from apc.search.progress import Progress
     from apc.search.ray_session import Resources
     from apc.search.study_settings import StudyDefinition
+    from apc.search.view import NoView, View
 
     objectives = how.objectives if how else ("miou",)
     resources = resources or Resources()

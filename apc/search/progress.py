@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from apc.escaping import in_a_line, printable, say
 from apc.runs.rows import Row
@@ -22,34 +22,6 @@ if TYPE_CHECKING:
 
 BEAT = 30.0  # seconds between lines that only say that it goes on, where there is no terminal
 SILENCE = 120.0  # seconds without news, at least, after which a time left would be made up
-
-
-class View(Protocol):
-    """What a search tells while it runs; `run` is a run's id or a trial's."""
-
-    def begin(self, slots: int, gpus: float) -> None:
-        """The search starts, or starts again after a crash of Ray's; `slots` trials at once, each on `gpus`."""
-
-    def started(self, run: str, name: str) -> None:
-        """A run, or a further attempt of it, starts."""
-
-    def reported(self, run: str, metrics: Mapping[str, float]) -> None:
-        """A run finished an epoch."""
-
-    def ended(self, run: str, label: str, rows: list[Row]) -> None:
-        """A run ended, or all seeds of a trial did."""
-
-    def counted(self, counts: Counts) -> None:
-        """Runs by state, now."""
-
-    def tick(self) -> None:
-        """Time has passed."""
-
-    def told(self, sentence: str) -> None:
-        """Something happened that a person should know: what is waited for, that Ray has died."""
-
-    def end(self) -> None:
-        """The search is over or was interrupted."""
 
 
 @dataclass
@@ -285,16 +257,3 @@ class Progress:
 
 def _epochs(count: int) -> str:
     return f"{count} epoch{'s' * (count != 1)}"
-
-
-class NoView:
-    """A view for tests and notebooks: nothing is printed."""
-
-    def begin(self, slots: int, gpus: float) -> None: ...
-    def started(self, run: str, name: str) -> None: ...
-    def reported(self, run: str, metrics: Mapping[str, float]) -> None: ...
-    def ended(self, run: str, label: str, rows: list[Row]) -> None: ...
-    def counted(self, counts: Counts) -> None: ...
-    def tick(self) -> None: ...
-    def told(self, sentence: str) -> None: ...
-    def end(self) -> None: ...

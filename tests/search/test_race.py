@@ -70,7 +70,7 @@ def test_settings_that_are_alike_stay_until_the_seeds_are_spent() -> None:
 
 def test_a_racer_that_fails_leaves_with_its_reason_and_the_others_go_on() -> None:
     def scores(point: Point, seed: int) -> float | None:
-        return None if (point, seed) == (HIGH, 101) else 50.0 + seed % 3 * len(point.label)
+        return None if (point.label, seed) == ("high", 101) else 50.0 + seed % 3 * len(point.label)
 
     _, standings = raced(Race((LOW, MIDDLE, HIGH), SEEDS), scores)
     assert told(standings)[-1] == ("high", 2, "FloatingPointError: nan") and standings[-1].scores == {100: 54.0}
@@ -149,12 +149,12 @@ def test_a_race_that_is_killed_anywhere_goes_on_from_its_rows(tmp_path: Path) ->
     assert queue().counts.later == queue().counts.perhaps == 0
 
 
-@pytest.mark.parametrize(("racers", "seeds", "apart"), [(2, 2, 0.0), (4, 5, 0.0), (5, 5, 1.0)])
+@pytest.mark.parametrize(("racers", "seeds", "apart"), [(2, 5, 0.0), (4, 5, 0.0), (5, 8, 1.0)])
 def test_the_set_keeps_the_truly_best_racer_at_19_races_of_20(racers: int, seeds: int, apart: float) -> None:
     """Of scores drawn normally, spread by 3 and by seed by 7, the settings equal or the others a little worse."""
     race = Race(tuple(Point(f"{n}", {"theta": 0.5 + n / 100}) for n in range(racers)), seeds_of_race(seeds, []))
     points = {(n, seed): Point("", race.racers[n].values, seeds=(seed,)) for n in range(racers) for seed in race.seeds}
-    best, races, kept = race.racers[0], 400, 0
+    best, races, kept = race.racers[0], 1000, 0
     rng = np.random.default_rng(0)
     for _ in range(races):
         drawn = rng.normal(0, 7, seeds) + rng.normal(0, 3, (racers, seeds)) - apart * (np.arange(racers) > 0)[:, None]

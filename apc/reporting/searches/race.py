@@ -95,7 +95,11 @@ def paragraphs(race: Race | None) -> list[str]:
     inside = [racer for racer in race.racers if not racer.left]
     seeds = ", ".join(map(str, race.seeds))
     said = f"{len(inside)} of {len(race.racers)} settings are not worse than the leader, as far as these seeds tell"
-    chosen = f"; `--prefer {race.prefer}` takes {in_markdown(race.winner)}" if race.winner else "; every racer failed"
+    chosen = (
+        f"; {as_code(f'--prefer {race.prefer}')} takes {in_markdown(race.winner)}"
+        if race.winner
+        else "; every racer failed"
+    )
     return [
         f"**The race of the best {len(race.racers)}**, over seeds {seeds}, none of them the search's: {said}{chosen}.",
         tables.markdown(DataFrame(_line(race, racer) for racer in race.racers), left=True),
