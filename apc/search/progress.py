@@ -64,8 +64,7 @@ class Progress:
         # A log has no width; a line is never broken there.
         self.console = Console(file=file or sys.stdout, highlight=False, soft_wrap=True)
         self.began = self.beat = time.monotonic()
-        self.slots, self.cores, self.price = 1, cores, price
-        self.costs = costs(cores, 0.0, price)
+        self.slots, self.cores, self.costs = 1, cores, costs(cores, 0.0, price)
         self.spent = 0.0
         """Seconds of the trials that ended."""
         self.epochs, self.epochs_a_run = 0, 0
@@ -80,7 +79,7 @@ class Progress:
         self.live: Live | None = None
 
     def begin(self, slots: int, gpus: float) -> None:
-        self.slots, self.costs = slots, costs(self.cores, gpus, self.price)
+        self.slots, self.costs = slots, costs(self.cores, gpus, self.costs.price)
         self.spent += sum(time.monotonic() - task.began for task in self.running.values())
         self.running.clear()  # of an attempt that crashed
         if self.console.is_terminal and self.live is None:
@@ -210,7 +209,7 @@ class Progress:
             int(task.metrics.get("epoch", 0)) + task.finished * self.epochs_a_run for task in self.running.values()
         )
         epochs = f"at most {_epochs(runs * self.epochs_a_run - begun)} and " if self.epochs_a_run else ""
-        money = f" ({self.costs.money(low, high)})" if self.price is not None else ""
+        money = f" ({self.costs.money(low, high)})" if self.costs.price is not None else ""
         return f"{text}, {epochs}{self.costs.hours(low, high)}{money} left"
 
     def left(self) -> tuple[float, float] | None:

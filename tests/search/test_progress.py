@@ -76,7 +76,6 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     # an hour each: one waits whole, c has not begun, and of b four fifths of three epochs and the scoring are to do
     assert view.summary().startswith("1 of 4 runs done, 2 running, 1:00 h so far, 57 min to 4:00 h left, ")
     assert view.summary().endswith("1 epoch and 1.00 GPU-hours spent, at most 11 epochs and 0.95 to 4.01 left")
-    view.price = 2.0
     page.text = ""
     view.console.print(view.render())
     lines = page.text.splitlines()
