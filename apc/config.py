@@ -64,6 +64,12 @@ class Config:
     """Random flips of training images."""
     jitter: Annotated[float, Between(0, 1)] = 0.0
     """Strength of random brightness, contrast and saturation changes; 0 is off."""
+    crop_scale: Annotated[float, Between(0.01, 1)] = 1.0
+    """Least share of a training image's area that a random crop keeps, which is resized to the whole; 1 is off."""
+    grey: Annotated[float, Between(0, 1)] = 0.0
+    """Probability that a training image loses its colours (CoSA: 0.2)."""
+    blur: Annotated[float, Between(0, 1)] = 0.0
+    """Probability that a training image is blurred, by up to 2 pixels in 224 (CoSA)."""
 
     # --- model ------------------------------------------------------------------------------------
     method: Literal["apc", "vit_pcm", "afa", "toco"] = "apc"
@@ -91,6 +97,8 @@ class Config:
     """From patch scores to image scores (paper, section 3.3; Table 7)."""
     k: Annotated[int, Between(1, 4096)] = 6
     """Patches pooled a class: exactly for top_k, at most for adaptive_k (paper, section 4.1)."""
+    k_share: Annotated[float, Between(0, 1)] = 0.0
+    """The same as a share of an image's patches, rounded, at least one: above 0 it counts and `k` does not."""
     theta: Annotated[float, Between(0, 1)] = 0.9
     """Adaptive-K takes another patch while the mean stays above theta times the last (Algorithm 1)."""
     decoder_blocks: tuple[int, ...] = (3, 6, 9, 12)
@@ -120,10 +128,21 @@ class Config:
     """Form of the BCE: exact in log space, or ViT-PCM's clamp, whose gradient dies at 0."""
     pce_classes: Literal["present", "all"] = "present"
     """Classes PCE sums over: those of the image and the background, or literally all (Eq. 7)."""
-    pseudo_label: Literal["argmax", "merge"] = "argmax"
-    """Patch scores to pseudo labels: argmax of the image's classes, or after ViT-PCM's label merge."""
+    pseudo_label: Literal["argmax", "merge", "levels"] = "argmax"
+    """Patch scores to pseudo labels: argmax of the image's classes, or after ViT-PCM's label merge; `levels` brings
+    each class's map to [0,1] and leaves out what lies between `level_low` and `level_high` (CoSA)."""
     pseudo_threshold: Annotated[float, Between(0, 1)] = 0.0
     """Patches whose winning score lies below are ignored by the segmentation loss; 0 ignores none."""
+    level_low: Annotated[float, Between(0, 1)] = 0.25
+    """Pixels whose classes all lie below are background, by the pseudo labels `levels` (CoSA)."""
+    level_high: Annotated[float, Between(0, 1)] = 0.7
+    """Pixels with a class above are its, by the pseudo labels `levels` (CoSA)."""
+    teacher: Annotated[float, Between(0, 1)] = 0.0
+    """Half-life, as a share of all steps, of a teacher that averages the weights (CoSA's is a thirtieth) and makes the
+    pseudo labels from images with their own colours; scored is the student. 0 is without one."""
+    swap: Annotated[float, Between(0, 1000)] = 0.0
+    """Weight of the loss by which the decoder, the teacher's where there is one, teaches the patch scores (CoSA: 0.05,
+    by another loss)."""
     seg_stride: Annotated[int, Between(1, 64)] = 1
     """The segmentation loss reads every seg_stride-th pixel; 4 saves time on small machines."""
     energy_weight: Annotated[float, Between(0, 1000)] = 0.0
@@ -158,6 +177,8 @@ class Config:
     """Course of the learning rate: `cosine` falls to 3 % at the end of the run, `poly` to 0 (AFA, ToCo)."""
     poly_power: Annotated[float, Between(0, 10)] = 0.9
     """Exponent of the `poly` schedule: 0.9 in ToCo, 1 in AFA."""
+    lr_decay: Annotated[float, Between(0.01, 1)] = 1.0
+    """What each block of the encoder has of the learning rate of the block behind it; 1 is one rate for all."""
     warmup_steps: Annotated[int, Between(0, MOST)] = 0
     """Steps over which the learning rate rises to its value."""
     grad_clip: Annotated[float, Between(0, 1e6)] = 0.0
@@ -197,6 +218,14 @@ class Config:
         if self.seg_stride > self.image_size:
             raise ValueError(
                 f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
+            )
+        if self.swap and not self.lambda1:
+            raise ValueError(f"swap is {self.swap:g}; the decoder that it listens to learns nothing, as lambda1 is 0")
+        if self.level_low > self.level_high:
+            raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
+        if self.crop_scale < 1 and self.stage2_epochs:
+            raise ValueError(
+                f"crop_scale is {self.crop_scale:g}; with stage2_epochs it must be 1, as masks are of whole images"
             )
         if self.compile and self.method == "afa":
             raise ValueError("compile is True; afa listens to the attention, which compiled blocks do not tell of")

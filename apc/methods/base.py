@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from apc.config import Config
 from apc.data import Split
+from apc.methods.teacher import Teacher
 from apc.models.encoder import Encoder
 
 BRANCHES = ("decoder", "patch")
@@ -33,6 +34,8 @@ class Method(nn.Module):
     """Whether a loss term is a mean over known pixels, of which images have different numbers; see `known_pixels`."""
     averages_flips = False
     """Whether its published test over scales averages the logits of a photograph and its mirror image, not sums."""
+    teacher: Teacher | None = None
+    """What averages its weights while it learns, where one was asked for; a resumed run is given it back."""
     merges = False
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
 
@@ -42,7 +45,8 @@ class Method(nn.Module):
         """Named, unweighted scalars of a batch {"image": (B,3,H,W) in [0,1], "labels": (B,C-1), "index": (B,3)}.
 
         A row of `index` is the image's number in the training split and whether it was flipped left to right and
-        upside down. `progress` runs from 0 to 1 over the training.
+        upside down. Where a teacher is shown other colours than the method, "plain" has the images with their own, and
+        `frozen_features` are of these. `progress` runs from 0 to 1 over the training.
         """
         raise AssertionError("a method defines loss_terms")
 

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+SWAP_TEMPERATURE = 0.01
+"""Of the decoder's probabilities where they teach the patches, which is nearly the winner alone (CoSA)."""
+
 
 def mce(log_y: Tensor, log_rest: Tensor, labels: Tensor, background: str = "one") -> Tensor:
     """Multi-label classification error: log y and log(1 - y) (B,C), labels (B,C-1) -> scalar (Eq. 3).
@@ -56,6 +59,17 @@ def segmentation(logits: Tensor, pseudo: Tensor) -> Tensor:
     """Cross-entropy of decoder logits (B,C,H,W) with pseudo labels (B,H,W), 255 ignored; 0 where all is ignored."""
     total = F.cross_entropy(logits.float(), pseudo, ignore_index=255, reduction="sum")
     return total / (pseudo != 255).sum().clamp(min=1)
+
+
+def swapped(log_scores: Tensor, decoded: Tensor, present: Tensor) -> Tensor:
+    """Cross-entropy of patch log scores (B,N,C) with what the decoder's logits (B,C,h,w) say of each patch among the
+    `present` classes (B,C) 0/1: their probabilities through a softmax at SWAP_TEMPERATURE.
+
+    CoSA, whose scores go through a sigmoid, takes the multi-label soft margin; APC's go through a softmax (Eq. 1).
+    """
+    shares = decoded.detach().float().softmax(1) / SWAP_TEMPERATURE
+    target = shares.masked_fill(present[:, :, None, None] == 0, -torch.inf).softmax(1).flatten(2).transpose(1, 2)
+    return -(target * log_scores).sum(-1).mean()
 
 
 def balanced_segmentation(logits: Tensor, pseudo: Tensor, compat: str = "fixed") -> Tensor:

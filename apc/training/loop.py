@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from apc.config import Config, to_dict, without_paths
 from apc.data import Split
+from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
 from apc.evaluation.label_scores import label_scores
 from apc.evaluation.miou import halves, miou, score
@@ -87,7 +88,7 @@ def train(
     first, curve = (state.epoch + 1, state.curve) if state else (0, [])
     seconds, peak = (state.seconds, state.peak_gib) if state else ({"train": 0.0, "train_cpu": 0.0}, 0.0)
     if state:
-        restore_model(run_folder.state, method, state)
+        restore_model(run_folder.state, method, state.model)
         if place.rank == 0:
             run_folder.write_epochs(curve)  # which a process that was killed may have left an epoch behind
 
@@ -98,6 +99,8 @@ def train(
         if new_stage or epoch == first:
             method.encoder.open_last(cfg.unfreeze_blocks, learn=epoch >= cfg.frozen_epochs)
         method.begin(epoch, split, device)
+        if state and epoch == first and method.teacher:
+            restore_model(run_folder.state, method.teacher.average, state.teacher)
         if new_stage or epoch == first:
             optimizer, step = optimizer_of(method, cfg), Step.of(method, cfg, device, frozen_features)
             if state and not new_stage:
@@ -116,7 +119,9 @@ def train(
         curve.append(line)
         if place.rank == 0:
             weights, moments = method.state_dict(), optimizer.state_dict()
-            save_state(run_folder.state, State(epoch, weights, moments, curve, seconds, without_paths(cfg), peak))
+            teacher = method.teacher.average.state_dict() if method.teacher else {}
+            at = State(epoch, weights, moments, curve, seconds, without_paths(cfg), peak, teacher)
+            save_state(run_folder.state, at)
             run_folder.write_epochs(curve)
         if report:
             report({"epochs": float(cfg.epochs), **line})
@@ -188,5 +193,5 @@ def _frozen_features(method: Method, cfg: Config, num_train: int, num_val: int, 
     capacity = {TRAIN: num_train * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
     gib = gib_needed(method.encoder, capacity[TRAIN], cfg.image_size)
     gib += gib_needed(method.encoder, num_val, cfg.scored_size)
-    exact = method.encoder.open_from > 1 and not cfg.jitter
+    exact = method.encoder.open_from > 1 and cfg.crop_scale == 1 and (cfg.teacher > 0 or not recolours(cfg))
     return FrozenFeatures(method.encoder, capacity) if device == "cpu" and exact and gib <= FEATURES_GIB else None

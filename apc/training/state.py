@@ -29,6 +29,8 @@ class State(NamedTuple):
     """Fields of the config, without paths."""
     peak_gib: float = 0.0
     """Most memory held so far."""
+    teacher: dict[str, Any] = {}
+    """The averaged weights that teach, where there are some."""
 
 
 def save_state(path: Path, state: State) -> None:
@@ -61,14 +63,15 @@ def load_state(path: Path) -> State | None:
     return state if sound else None
 
 
-def restore_model(path: Path, model: nn.Module, state: State) -> None:
-    """Give a model the tensors of a state; ValueError names the file and one that does not fit."""
+def restore_model(path: Path, model: nn.Module, tensors: dict[str, Any]) -> None:
+    """Give a model the tensors of a state, or its teacher those of its own; ValueError names the file and one that does
+    not fit."""
     own = model.state_dict()
     with _of_this_run(path):
-        if wrong := misfits(state.model, own):
-            sizes = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (state.model, own)]
+        if wrong := misfits(tensors, own):
+            sizes = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (tensors, own)]
             raise ValueError(f"{wrong[0]} is {sizes[0]}, not {sizes[1]}")
-        model.load_state_dict(state.model)
+        model.load_state_dict(tensors)
 
 
 def restore_optimizer(path: Path, optimizer: torch.optim.Optimizer, state: State) -> None:
@@ -95,5 +98,5 @@ def _is_sound(state: State) -> bool:
     """Whether each field is of its type."""
     numbers = [state.peak_gib, state.seconds["train"], state.seconds["train_cpu"]]
     numbers += [value for line in state.curve for value in line.values()]
-    tables = isinstance(state.model, dict) and isinstance(state.optimizer, dict)
+    tables = isinstance(state.model, dict) and isinstance(state.optimizer, dict) and isinstance(state.teacher, dict)
     return tables and type(state.epoch) is int and all(isinstance(number, int | float) for number in numbers)
