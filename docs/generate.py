@@ -183,7 +183,7 @@ def command_line_page() -> list[str]:
     for kind, of in (
         (Amount, ""),
         (Choosing, ""),
-        (Racing, "Of a search: "),
+        (Racing, "Of a search that chooses: "),
         (Place, ""),
         (Workers, ""),
         (SearchSettings, "Of a space that Optuna searches: "),

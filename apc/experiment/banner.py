@@ -4,26 +4,14 @@ from collections.abc import Mapping
 
 from apc.escaping import say
 from apc.experiment.definition import Experiment
-from apc.experiment.dry_run import ToDo, costs_of, to_do
-from apc.experiment.flags import Workers
+from apc.experiment.dry_run import ToDo, to_do
 from apc.experiment.forecast import Hours, hours, kind_of, pace
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.small_folders import told
+from apc.experiment.workers import costs_of, places
 from apc.runs.folder import load_runs
 from apc.runs.status import between
 from apc.search.run_queue import RunQueue
-
-
-def places(workers: Workers) -> int | None:
-    """How many runs go on side by side on this machine's cores; None on its GPUs and on a cluster."""
-    from torch.cuda import is_available
-
-    from apc.parallel import cores
-
-    if workers.address not in (None, "local") or (is_available() if workers.gpus is None else workers.gpus):
-        return None
-    fitting = max(cores() // (workers.cpus * workers.num_workers), 1)
-    return min(fitting, workers.max_concurrent or fitting)
 
 
 def banner(

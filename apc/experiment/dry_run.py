@@ -6,11 +6,10 @@ from typing import NamedTuple
 from apc.config import Config
 from apc.escaping import say
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Workers
 from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
+from apc.experiment.workers import costs_of
 from apc.runs.folder import load_runs
-from apc.search.costs import Costs, costs
 from apc.search.race import FIRST_LOOK
 from apc.search.run_queue import RunQueue
 
@@ -50,16 +49,6 @@ def expected(experiment: Experiment, settings: ExperimentSettings, most: int, to
     """Hours of one process that runs will take, of an experiment of so many runs; None where nothing tells."""
     minutes = experiment.minutes.get(settings.preset)
     return hours(todo, load_runs(settings.runs), 2 * minutes / most if minutes and most else None)
-
-
-def costs_of(workers: Workers) -> Costs:
-    """What a run costs that has these workers; one GPU each where nothing is said and there are any here."""
-    gpus = workers.gpus
-    if gpus is None:
-        from torch.cuda import is_available
-
-        gpus = float(is_available())
-    return costs(workers.cpus * workers.num_workers, gpus * workers.num_workers, workers.price)
 
 
 def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None) -> int:

@@ -102,7 +102,7 @@ class Choosing:
 
 @dataclass(frozen=True, kw_only=True)
 class Racing:
-    """What becomes of the best settings of a search."""
+    """A race of its best settings over further seeds."""
 
     race: int | None = None
     """So many settings, the best of the search, get further seeds, the same for all, until it is known which are worse;

@@ -14,6 +14,7 @@ from apc.experiment.banner import banner
 from apc.experiment.definition import Experiment
 from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
+from apc.experiment.workers import resources_of
 from apc.files import require_writable
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
@@ -24,7 +25,6 @@ from apc.search.run_queue import RunQueue
 
 if TYPE_CHECKING:
     from apc.search.progress import Progress
-    from apc.search.ray_session import Resources
 
 
 class ExperimentRun:
@@ -80,7 +80,7 @@ class ExperimentRun:
         """Refuse trials that no Ray of this machine could ever start."""
         from apc.search.ray_session import require_fit_here
 
-        require_fit_here(self._resources())
+        require_fit_here(resources_of(self.settings.workers))
 
     def prepare(self) -> None:
         """Open all data and build the model once: what is bad is refused here and not by a worker.
@@ -110,7 +110,7 @@ class ExperimentRun:
         trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": settings.seeds}
         where: dict[str, Any] = {
             "runs": settings.runs,
-            "resources": self._resources(),
+            "resources": resources_of(settings.workers),
             "view": self._view(
                 f"{settings.name} on {settings.dataset}", shown, 1 if self.plan else len(settings.seeds)
             ),
@@ -135,7 +135,11 @@ class ExperimentRun:
         name = f"{settings.name}.{settings.dataset}"
         view = self._view(f"race of {settings.name} on {settings.dataset}", race.metric, 1)
         trained: dict[str, Any] = {"base": self.base, "runs": settings.runs, "name": name}
-        trained |= {"seeds": race.seeds[:1], "by": curve_score(race.metric), "resources": self._resources()}
+        trained |= {
+            "seeds": race.seeds[:1],
+            "by": curve_score(race.metric),
+            "resources": resources_of(settings.workers),
+        }
         try:
             found = search(race, view=view, **trained)
         except Interrupted as stop:
@@ -150,21 +154,6 @@ class ExperimentRun:
         workers = self.settings.workers
         cores = workers.cpus * workers.num_workers
         return Progress(title, metric, runs_a_trial=runs_a_trial, cores=cores, price=workers.price)
-
-    def _resources(self) -> "Resources":
-        from apc.search.ray_session import Resources
-
-        workers = self.settings.workers
-        return Resources(
-            address=workers.address,
-            num_workers=workers.num_workers,
-            cpus_per_trial=workers.cpus,
-            gpus_per_trial=workers.gpus,
-            max_concurrent=workers.max_concurrent,
-            retries=workers.retries,
-            trackers=workers.log,
-            verbose=workers.verbose,
-        )
 
     def _interrupted(self, stop: Interrupted) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C, and with 3 where Ray was lost."""

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from apc.config import Config, pocket, to_dict
-from apc.experiment.banner import banner, places
+from apc.experiment.banner import banner
 from apc.experiment.flags import Workers, read_flags
 from apc.experiment.main import space_experiment
 from apc.experiment.settings import settings_of
+from apc.experiment.workers import places
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search.run_queue import RunQueue
