@@ -123,8 +123,6 @@ class ExperimentRun:
 
     def race(self, result: Result) -> None:
         """Give the best settings of a search further seeds; Interrupted has the search's result and not the race's."""
-        from apc.search.driver import search
-
         settings = self.settings
         if not settings.racing.race:
             return
@@ -132,6 +130,8 @@ class ExperimentRun:
         say(told)
         if race is None:
             return
+        from apc.search.driver import search
+
         name = f"{settings.name}.{settings.dataset}"
         view = self._view(f"race of {settings.name} on {settings.dataset}", race.metric, 1)
         trained: dict[str, Any] = {"base": self.base, "runs": settings.runs, "name": name}
