@@ -4,6 +4,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from apc.experiment.main import main, search_space, space_experiment
 from apc.experiment.settings import settings_of
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, load_rows
-from apc.search.plans import Interrupted, Plan, Result
+from apc.search.plans import Interrupted, Plan, Result, points
 from apc.search.run_queue import RunQueue
 from experiments import search_joint, table7_pooling
 
@@ -28,6 +29,9 @@ RACED = {"average": 20.0, "max": 30.0, "top_k": 48.0, "adaptive_k": 49.0}
 SECONDS = {"average": 1.0, "max": 5.0, "top_k": 20.0, "adaptive_k": 30.0}
 RESULTS = Path("reports/results/space_pooling")
 
+UNSTEADY = {100: 4.0, 101: -4.0, 102: 3.0, 103: -3.0, 104: 1.0}
+"""What seeds do to top_k alone."""
+
 Score = Callable[[Config], float | None]
 
 
@@ -36,7 +40,8 @@ def name_of(cfg: Config) -> str:
 
 
 def scored(cfg: Config) -> float:
-    return (RACED if cfg.seed else FOUND)[cfg.pooling] + cfg.seed % 3 * (1 if cfg.pooling == "top_k" else 2)
+    own = UNSTEADY.get(cfg.seed, 0.0) if cfg.pooling == "top_k" else 0.0
+    return (RACED if cfg.seed else FOUND)[cfg.pooling] + cfg.seed % 3 + own
 
 
 def trained(plan: Plan, base: Config, seeds: Any, runs: Path, score: Score, stop_after: int = 1000) -> Result:
@@ -81,7 +86,7 @@ def test_the_best_settings_race_and_best_toml_is_the_winner_with_the_set_above_i
         "race: the best 3 of 4 settings get 3 to 5 further seeds each (100, 101, 102, 103, 104), at most 15 runs"
         in (said)
     )
-    assert "adaptive_k  50.80 (5)  leads  chosen" in said and "max         32.00 (3)  -19.00 (" in said
+    assert "adaptive_k  50.20 (5)  leads  chosen" in said and "max         31.00 (3)  -19.00 (" in said
     text = (RESULTS / "pocket.best.toml").read_text()
     assert tomllib.loads(text)["pooling"] == "adaptive_k"
     assert from_dict(tomllib.loads(text)).pooling == "adaptive_k"  # nothing that no field is
@@ -90,8 +95,8 @@ def test_the_best_settings_race_and_best_toml_is_the_winner_with_the_set_above_i
         "# Best of space_pooling on pocket, by a race over miou with up to 5 seeds that the search (0) has not."
     )
     assert above[1] == "# Not worse than the leader, as far as these seeds tell (2 of 3):"
-    assert above[3].startswith("#   top_k  48.90 (5)  -1.90 (") and above[3].endswith(")  not worse")
-    assert above[5].startswith("#   max  32.00 (3)  ") and above[5].endswith("left after 3 seeds: worse")
+    assert above[3].startswith("#   top_k  49.40 (5)  -0.80 (") and above[3].endswith(")  not worse")
+    assert above[5].startswith("#   max  31.00 (3)  ") and above[5].endswith("left after 3 seeds: worse")
     stored = json.loads((RESULTS / "pocket.race.json").read_text())
     assert (stored["winner"], stored["set"], stored["seeds"]) == (
         "adaptive_k",
@@ -114,7 +119,7 @@ def test_rows_of_a_race_are_stamped_and_stand_in_no_mean_of_the_search(driver: C
     page = Path("reports/ablation.md").read_text()
     assert "**The race of the best 2**, over seeds 100, 101, 102, 103, 104, none of them the search's: 2 of 2" in page
     (leader,) = [line for line in page.splitlines() if "chosen (best.toml)" in line and "leader" in line]
-    assert leader.split("|")[1:4] == [" adaptive_k ", " 50.8 (5)     ", " leader                   "]
+    assert leader.split("|")[1:4] == [" adaptive_k ", " 50.2 (5)     ", " leader                   "]
     (searched,) = [line for line in page.splitlines() if line.startswith("| top_k") and "52.0" in line]
     assert "±" not in searched  # one seed, that of the search
     assert "apc search pooling --weights '' --seeds 1 --race 2" in page
@@ -204,7 +209,7 @@ def test_a_damaged_record_of_a_race_is_named_on_the_page(driver: Callable[..., N
         ("--race many", "--race is 'many'; it must be a whole number"),
         ("--prefer cheapest", "--prefer is for a race; add --race N, such as --race 3"),
         ("--race-seeds 3", "--race-seeds is for a race; add --race N, such as --race 3"),
-        ("--race 3 --prefer dearest", "--prefer is 'dearest'; choose from best, cheapest, paper"),
+        ("--race 3 --prefer fast", "--prefer is 'fast'; choose from best, cheapest, paper"),
         ("--price -1", "--price is -1; it cannot be below 0"),
         ("--price 2 --address auto", "--price 2: is it of a GPU or of a core? Add --gpus, 0 for cores"),
     ],
@@ -229,7 +234,7 @@ def test_of_a_longer_experiment_the_searches_race_and_what_compares_them_does_no
     flags = read_flags(search_joint.JOINT, ["--race", "3"])
     raced = [settings_of(step, flags).racing.race for step in (search_joint.JOINT, search_joint.STAGED)]
     assert raced == [3, 3]
-    comparison = settings_of(search_joint.COMPARISON, flags)
+    comparison = settings_of(replace(search_joint.COMPARISON, plan=points([{"k": 3}])), flags)
     assert comparison.racing.race is None
     assert settings_of(
         space_experiment("joint"), read_flags(search_joint.JOINT, ["--smoke", "--race", "2"])
