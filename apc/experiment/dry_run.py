@@ -74,9 +74,10 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
         print(f"{counts.done} runs done, {counts.waiting} to do{later if counts.later or counts.perhaps else ''}")
     if (racing := settings.racing).race:
+        runs = racing.race * (racing.race_seeds or 0)
         print(
             f"then a race of the best {racing.race}, each with at most {racing.race_seeds} further seeds: "
-            f"at most {racing.race * (racing.race_seeds or 0)} runs"
+            f"at most {runs} runs, {runs * settings.base.epochs} epochs"
         )
     return 0
 
