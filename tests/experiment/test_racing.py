@@ -84,7 +84,7 @@ def test_the_best_settings_race_and_best_toml_is_the_winner_with_the_set_above_i
     said = capsys.readouterr().out
     assert (
         "race: the best 3 of 4 settings get 3 to 5 further seeds each (100, 101, 102, 103, 104), at most 15 runs"
-        in (said)
+        in said
     )
     assert "adaptive_k  50.20 (5)  leads  chosen" in said and "max         31.00 (3)  -19.00 (" in said
     text = (RESULTS / "pocket.best.toml").read_text()
@@ -172,7 +172,12 @@ def test_an_interrupted_race_keeps_its_rows_and_best_toml_and_the_same_command_g
     assert tomllib.loads((RESULTS / "pocket.best.toml").read_text())["pooling"] == "top_k"
     assert len(load_rows(RESULTS / "pocket.jsonl")) == 9 and not (RESULTS / "pocket.race.json").exists()
     begun: list[str] = []
-    driver(lambda cfg: begun.append(name_of(cfg)) or scored(cfg))
+
+    def noted(cfg: Config) -> float:
+        begun.append(name_of(cfg))
+        return scored(cfg)
+
+    driver(noted)
     assert search_space([*WORDS, "--race", "2"]) == 0
     assert len(begun) == len(set(begun)) == 5
     assert tomllib.loads((RESULTS / "pocket.best.toml").read_text())["pooling"] == "adaptive_k"

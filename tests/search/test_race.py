@@ -11,7 +11,7 @@ from apc.config import Config, to_dict
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search.plans import Done, Point, Result
-from apc.search.race import Race, Standing, racers_of, ranked, seeds_of_race, winner
+from apc.search.race import Prefer, Race, Standing, racers_of, ranked, seeds_of_race, winner
 from apc.search.run_queue import RunQueue
 
 LOW, MIDDLE, HIGH = (Point(label, {"theta": theta}) for label, theta in (("low", 0.5), ("middle", 0.7), ("high", 0.9)))
@@ -27,9 +27,10 @@ def row_of(point: Point, seed: int, value: float | None, metric: str = "miou") -
 
 def raced(race: Race, scores: Score) -> tuple[list[list[tuple[str, int]]], list[Standing]]:
     """Runs of each stage, and how the racers stand in the end."""
-    stages, done = [], []
+    stages: list[list[tuple[str, int]]] = []
+    done: Result = []
     while stage := race.next(done):
-        stages.append([(point.label, *point.seeds) for point in stage])
+        stages.append([(point.label, point.seeds[0]) for point in stage])
         for point in stage:
             (seed,) = point.seeds
             done.append((point, [row_of(point, seed, scores(point, seed), race.metric)]))
@@ -113,8 +114,9 @@ def test_what_is_preferred_is_chosen_among_those_that_are_not_worse() -> None:
         return Standing(point, {100: mean}, gap, left, "worse" if left else "", seconds)
 
     standings = [standing(LOW, 60, 9), standing(MIDDLE, 59, 5), standing(papers, 58, 7), standing(HIGH, 9, 1, left=3)]
-    chosen = {prefer: winner(standings, prefer) for prefer in ("best", "cheapest", "paper")}  # type: ignore[arg-type]
-    assert [found and found.racer for found in chosen.values()] == [LOW, MIDDLE, papers]
+    preferences: tuple[Prefer, ...] = ("best", "cheapest", "paper")
+    chosen = [winner(standings, prefer) for prefer in preferences]
+    assert [found and found.racer for found in chosen] == [LOW, MIDDLE, papers]
     without = [standings[0], standing(papers, 9, 1, left=4)]
     assert (found := winner(without, "paper")) and found.racer == LOW
     unmeasured = [standing(LOW, 60, math.nan), standing(MIDDLE, 50, 99)]
@@ -127,7 +129,8 @@ def test_the_seeds_of_a_race_are_none_of_the_search() -> None:
 
 
 def test_a_race_that_is_killed_anywhere_goes_on_from_its_rows(tmp_path: Path) -> None:
-    race, kept = Race((HIGH, LOW, MIDDLE), SEEDS), []
+    race = Race((HIGH, LOW, MIDDLE), SEEDS)
+    kept: list[tuple[str, int]] = []
 
     def name_of(cfg: Config) -> str:
         return f"{cfg.theta} {cfg.seed}"
