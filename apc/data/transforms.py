@@ -41,6 +41,17 @@ class Augmented(NamedTuple):
     """The same place of it, flipped alike, with its own colours."""
     flips: tuple[int, int]
     """Whether it was flipped left to right and upside down."""
+    box: "Box"
+    """What is left of the whole image, before it is flipped."""
+
+
+class Box(NamedTuple):
+    """A part of an image in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
 
 
 def recolours(cfg: Config) -> bool:
@@ -49,23 +60,23 @@ def recolours(cfg: Config) -> bool:
 
 
 def augment(image: Tensor, cfg: Config, rng: np.random.Generator) -> Augmented:
-    """A random crop, flips and colour changes of (3,S,S) uint8. Without colour changes the bytes stay bytes, for
-    `as_floats` on the device."""
-    place = _cropped(image, cfg.crop_scale, rng) if cfg.crop_scale < 1 else image
+    """A random crop that is resized to the whole, flips and colour changes of (3,S,S) uint8. Without colour changes the
+    bytes stay bytes, for `as_floats` on the device."""
+    side = image.shape[-1]
+    box = _box(side, cfg.crop_scale, rng) if cfg.crop_scale < 1 else Box(0, 0, side, side)
+    place = tv.resized_crop(image, *box, [side, side], antialias=True) if cfg.crop_scale < 1 else image
     flips = (int(cfg.flip != "none" and rng.random() < 0.5), int(cfg.flip == "both" and rng.random() < 0.5))
     dims = [dim for dim, flipped in zip((2, 1), flips, strict=True) if flipped]
     plain = place.flip(dims) if dims else place
-    return Augmented(_recoloured(plain, cfg, rng) if recolours(cfg) else plain, plain, flips)
+    return Augmented(_recoloured(plain, cfg, rng) if recolours(cfg) else plain, plain, flips, box)
 
 
-def _cropped(image: Tensor, least: float, rng: np.random.Generator) -> Tensor:
-    """A part of an image (3,S,S) uint8, from `least` of its area to all of it, three by four to four by three, resized
-    to the whole again."""
-    side = image.shape[-1]
+def _box(side: int, least: float, rng: np.random.Generator) -> Box:
+    """A part of a square image, from `least` of its area to all of it, three by four to four by three."""
     area, aspect = rng.uniform(least, 1), math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
     height, width = (min(max(round(side * math.sqrt(area * a)), 1), side) for a in (1 / aspect, aspect))
     top, left = (int(rng.integers(side - length + 1)) for length in (height, width))
-    return tv.resized_crop(image, top, left, height, width, [side, side], antialias=True)
+    return Box(top, left, height, width)
 
 
 def _recoloured(plain: Tensor, cfg: Config, rng: np.random.Generator) -> Tensor:

@@ -3,6 +3,8 @@
 Shapes: B images, N patches, D features, C classes (background first), H,W pixels.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -76,8 +78,24 @@ def balanced_segmentation(logits: Tensor, pseudo: Tensor, compat: str = "fixed")
     """Half the mean cross-entropy of background pixels and half that of object pixels (AFA, ToCo; method-spec 0.6):
     logits (B,C,H,W), pseudo labels (B,H,W), 255 ignored. A kind without pixels adds 0; in the official code it divides
     by 0, and the loss is NaN."""
+    kinds = by_kind(logits, pseudo, compat)
+    return 0.5 * (kinds.background + kinds.objects)
+
+
+class Kinds(NamedTuple):
+    """Something of background pixels, and of pixels of objects."""
+
+    background: Tensor
+    objects: Tensor
+
+
+def kinds_of(pseudo: Tensor) -> Kinds:
+    """Which pixels of pseudo labels are of either kind; those that are ignored are of none."""
+    return Kinds(pseudo == 0, (pseudo != 0) & (pseudo != 255))
+
+
+def by_kind(logits: Tensor, pseudo: Tensor, compat: str = "fixed") -> Kinds:
+    """The two means of `balanced_segmentation`."""
     each = F.cross_entropy(logits.float(), pseudo, ignore_index=255, reduction="none")
-    background, objects = pseudo == 0, (pseudo != 0) & (pseudo != 255)
     least = 1 if compat == "fixed" else 0
-    kinds = [(each * kind).sum() / kind.sum().clamp(min=least) for kind in (background, objects)]
-    return 0.5 * (kinds[0] + kinds[1])
+    return Kinds(*((each * kind).sum() / kind.sum().clamp(min=least) for kind in kinds_of(pseudo)))

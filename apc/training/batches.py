@@ -31,7 +31,8 @@ class Part(NamedTuple):
     """The images of a step that a process holds in memory at once."""
 
     batch: dict[str, Tensor]
-    """See Method.loss_terms: "image" (B,3,S,S), "labels" (B,C-1), "index" (B,3); for a teacher "plain" (B,3,S,S)."""
+    """See Method.loss_terms: "image" (B,3,S,S), "labels" (B,C-1), "index" (B,3); of cropped images
+    "box" (B,4), and for a teacher "plain" (B,3,S,S)."""
     keys: list[tuple[int, ...]]
     """What identifies each image after augmentation: TRAIN, its number, its flips."""
 
@@ -50,6 +51,8 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
             views, numbers = augmented[at : at + size], share[at : at + size]
             keys = [(TRAIN, int(i), *view.flips) for i, view in zip(numbers, views, strict=True)]
             batch = {"image": stack([view.image for view in views]), "labels": split.labels[numbers]}
+            if cfg.crop_scale < 1:
+                batch["box"] = torch.tensor([view.box for view in views])
             if cfg.teacher and recolours(cfg):
                 batch["plain"] = stack([view.plain for view in views])
             parts.append(Part(batch, keys))
@@ -63,5 +66,6 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
 
 def _on_device(part: Part, device: str) -> Part:
     moved = {name: as_floats(part.batch[name], device) for name in ("image", "plain") if name in part.batch}
+    moved |= {name: part.batch[name] for name in ("box",) if name in part.batch}
     moved |= {"labels": part.batch["labels"].to(device), "index": torch.tensor([key[1:] for key in part.keys])}
     return Part(moved, part.keys)

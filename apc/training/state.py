@@ -31,6 +31,21 @@ class State(NamedTuple):
     """Most memory held so far."""
     teacher: dict[str, Any] = {}
     """The averaged weights that teach, where there are some."""
+    masks: dict[str, Tensor] = {}
+    """Pseudo masks that the method learns from, as `joined` has them; empty where it learns from none."""
+
+
+def joined(masks: list[bytes]) -> dict[str, Tensor]:
+    """Many small pieces of bytes as two tensors."""
+    if not masks:
+        return {}
+    lengths = torch.tensor([len(mask) for mask in masks])
+    return {"bytes": torch.frombuffer(bytearray(b"".join(masks)), dtype=torch.uint8), "lengths": lengths}
+
+
+def parted(stored: dict[str, Tensor]) -> list[bytes]:
+    """What `joined` was given."""
+    return [piece.numpy().tobytes() for piece in stored["bytes"].split(stored["lengths"].tolist())] if stored else []
 
 
 def save_state(path: Path, state: State) -> None:
@@ -98,5 +113,6 @@ def _is_sound(state: State) -> bool:
     """Whether each field is of its type."""
     numbers = [state.peak_gib, state.seconds["train"], state.seconds["train_cpu"]]
     numbers += [value for line in state.curve for value in line.values()]
-    tables = isinstance(state.model, dict) and isinstance(state.optimizer, dict) and isinstance(state.teacher, dict)
+    tables = all(isinstance(table, dict) for table in (state.model, state.optimizer, state.teacher, state.masks))
+    tables = tables and set(state.masks) in (set(), set(joined([b"a mask"])))
     return tables and type(state.epoch) is int and all(isinstance(number, int | float) for number in numbers)
