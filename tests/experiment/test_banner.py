@@ -73,10 +73,11 @@ def test_finished_runs_tell_more_than_a_step(
         row = Row(run=f"{seed}", config=to_dict(replace(pocket(), seed=seed)), metrics={}, seconds=seconds, curve=curve)
         row.stamp["images"] = IMAGES
         save_run(tmp_path, row)
-    assert said(["--trials", "4", *words], capsys, space_experiment("simple")) == (
+    whole = ["--trials", "4", "--stop-early", "none", *words]
+    assert said(whole, capsys, space_experiment("simple")) == (
         "4 runs, 2 at a time: about 4 min (as those that are finished took), 40 epochs, 0.13 to 0.14 core-hours"
     )
-    on_gpus = said(["--trials", "4", "--gpus", "0.5", "--price", "3", *words], capsys, space_experiment("simple"))
+    on_gpus = said([*whole, "--gpus", "0.5", "--price", "3"], capsys, space_experiment("simple"))
     assert on_gpus == (
         "4 runs, 40 epochs, 0.07 GPU-hours (0.20 to 0.21 at 3 a GPU-hour), as those that are finished took"
     )

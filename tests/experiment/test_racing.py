@@ -252,7 +252,7 @@ def test_of_a_longer_experiment_the_searches_race_and_what_compares_them_does_no
 
 def test_a_dry_run_tells_of_the_race(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
-    assert search_space(["simple", "--dry-run", "--race", "3", *place]) == 0
+    assert search_space(["simple", "--dry-run", "--stop-early", "none", "--race", "3", *place]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 20 trials, each with seeds 0",
         "then a race of the best 3, each with at most 5 further seeds: at most 15 runs, 150 epochs",
