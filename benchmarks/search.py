@@ -1,0 +1,193 @@
+"""Epochs that searches need, replayed on APC-Bench: samplers, early stopping and races of `apc search`, and libraries.
+
+    python -m benchmarks.search
+    python -m benchmarks.search --only "tpe, halving" --replays 20
+    python -m benchmarks.search --table
+
+Each search is replayed in 200 worlds, fewer where a proposal takes long; a world is a draw of seeds and of noise as
+measured, the same for all searches. What it would have returned after every epoch goes to
+benchmarks/apc_bench/replays.parquet, and from there the table is printed: epochs until the true held-out score of what
+is returned first lies within 0.5 points of what the search of 40 full runs with TPE (400 epochs) returns on average,
+and the mean regret, against the best setting of the space, at some budgets. What was replayed on the same table is not
+replayed again. Everything takes about half an hour of one core; SMAC3 is needed for its own lines alone
+(`pip install smac`). `--check` says how well the model predicts settings that it has not seen.
+"""
+
+import argparse
+import hashlib
+import math
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from apc.files import write_encoded
+from benchmarks.apc_bench import checks, model, table
+from benchmarks.apc_bench.replay import epochs_to, quality_at, replays
+from benchmarks.apc_bench.strategies import SPACES, STRATEGIES, Strategy
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PATH = table.PATH.with_name("replays.parquet")
+BUDGETS = (50, 100, 200, 400)
+REFERENCE = "tpe, in full"
+CLOSE = 0.5
+"""Points of the reference's mean at its whole budget that still count as reaching it."""
+DRAWS = 20_000
+"""Settings at random among which the space's best is sought."""
+
+
+class Line(NamedTuple):
+    """One search in the table."""
+
+    name: str
+    peer: str
+    replays: int
+    epochs: tuple[float, float, float]
+    """Median and quartiles of the epochs until it is close; infinite where it is not within the budget."""
+    regret: dict[int, tuple[float, float]]
+    """Budget -> mean, and half the width of its 95 % interval."""
+
+
+def line(strategy: Strategy, curves: Sequence[Sequence[tuple[int, float]]], target: float, best: float) -> Line:
+    """One search from what it returned in each world."""
+    needed = np.array([epochs_to(curve, target) for curve in curves])
+    regret = {}
+    for budget in BUDGETS:
+        lost = np.array([best - quality_at(curve, budget) for curve in curves])
+        regret[budget] = (
+            float(lost.mean()),
+            float(1.96 * lost.std(ddof=1) / math.sqrt(len(lost))) if len(lost) > 1 else 0.0,
+        )
+    quartiles = np.quantile(needed, (0.5, 0.25, 0.75), method="inverted_cdf")
+    return Line(strategy.name, strategy.peer, len(curves), (quartiles[0], quartiles[1], quartiles[2]), regret)
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The table, the fewest epochs first."""
+    head = [
+        "search",
+        "library",
+        "replays",
+        "epochs to within 0.5: median (quartiles)",
+        *(f"regret at {b}" for b in BUDGETS),
+    ]
+    text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for own in sorted(lines, key=lambda own: (own.epochs[0], own.regret[100][0])):
+        middle, low, high = ("over 400" if math.isinf(value) else f"{value:.0f}" for value in own.epochs)
+        cells = [own.name, own.peer or "apc", str(own.replays), f"{middle} ({low}–{high})"]
+        cells += [f"{mean:.2f} ± {half:.2f}" for mean, half in own.regret.values()]
+        text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text)
+
+
+def best_of(bench: model.Bench, name: str) -> float:
+    """The best true held-out score of a space, among many random settings and what is found around the best of them."""
+    import optuna
+
+    from apc.search.spaces import suggest
+
+    space = SPACES[name]
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    drawn = [suggest(space, study.ask()) for _ in range(DRAWS // 10)]
+    return max(bench.quality(setting) for setting in drawn)
+
+
+def stored(kept: "DataFrame | None", space: str, name: str) -> list[list[tuple[int, float]]]:
+    """What a search returned in each world, as it was stored; empty where it was not replayed."""
+    if kept is None:
+        return []
+    own = kept[(kept["space"] == space) & (kept["search"] == name)]
+    return [
+        list(zip(curve["epochs"].astype(int), curve["held_miou"].astype(float), strict=True))
+        for _, curve in own.groupby("world")
+    ]
+
+
+def load(key: str) -> "DataFrame | None":
+    """Replays on this very table and model; None without any."""
+    import pandas as pd
+
+    if not PATH.is_file():
+        return None
+    kept = pd.read_parquet(PATH)
+    return kept[kept["key"] == key]
+
+
+def save(
+    kept: "DataFrame | None", key: str, space: str, name: str, curves: Sequence[Sequence[tuple[int, float]]]
+) -> "DataFrame":
+    """Put a search's replays beside the others, in place of earlier ones of it."""
+    import pandas as pd
+
+    lines = [
+        {"key": key, "space": space, "search": name, "world": world, "epochs": at, "held_miou": quality}
+        for world, curve in enumerate(curves)
+        for at, quality in curve
+    ]
+    frame = pd.DataFrame(lines).astype({"world": "int16", "epochs": "int16", "held_miou": "float32"})
+    if kept is not None:
+        frame = pd.concat([kept[(kept["space"] != space) | (kept["search"] != name)], frame], ignore_index=True)
+    write_encoded(PATH, frame.to_parquet(index=False, compression="zstd"))
+    return frame
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--space", choices=tuple(SPACES), default="joint")
+    parser.add_argument("--model", choices=("gp", "forest"), default="gp", help="what stands between measured settings")
+    parser.add_argument("--only", nargs="*", default=list(STRATEGIES), help="searches by name; default: all")
+    parser.add_argument("--replays", type=int, default=0, help="of each search; 0: as its line has it")
+    parser.add_argument("--budget", type=int, default=400, help="epochs of one search")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after which no further search is replayed")
+    parser.add_argument("--table", action="store_true", help="only print what was replayed")
+    parser.add_argument("--check", action="store_true", help="only say how far the model can be trusted")
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+    frame = table.load()
+    if args.check:
+        check(frame, args.model)
+        return
+    key = hashlib.sha256(f"{args.model} {len(frame)} {frame['tune_miou'].sum():.3f}".encode()).hexdigest()[:12]
+    bench, kept, began = model.bench_of(frame, args.model), load(key), time.process_time()
+    if not args.table:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        for name in dict.fromkeys([REFERENCE, *args.only]):
+            strategy = STRATEGIES[name]
+            count = args.replays or strategy.replays
+            if time.process_time() - began > args.seconds or len(stored(kept, args.space, name)) >= count:
+                continue
+            since = time.process_time()
+            worlds = (model.World(bench, number) for number in range(count))
+            space = SPACES[args.space]
+            curves = replays(lambda ledger, seed, s=strategy: s.search(space, ledger, seed), worlds, args.budget)
+            kept = save(kept, key, args.space, name, curves)
+            print(f"{name}: {count} replays in {time.process_time() - since:.0f} s of a core", flush=True)
+    reference = stored(kept, args.space, REFERENCE)
+    target = float(np.mean([quality_at(curve, 400) for curve in reference])) - CLOSE
+    best = max(best_of(bench, args.space), float(kept["held_miou"].max()) if kept is not None else -math.inf)
+    print(f"best setting {best:.2f}; {REFERENCE} returns {target + CLOSE:.2f} after 400 epochs\n")
+    lines = [
+        line(own, curves, target, best) for own in STRATEGIES.values() if (curves := stored(kept, args.space, own.name))
+    ]
+    print(markdown(lines))
+
+
+def check(frame: "DataFrame", kind: str) -> None:
+    """Print how far the model can be trusted."""
+    print("final held-out scores of settings left out (ten folds):")
+    for name, (count, rank, explained, error) in checks.on_unseen(frame, kind).items():
+        print(f"  {name}: {count} settings, Spearman {rank:.2f}, R2 {explained:.2f}, error {error:.2f} points")
+    measured, own = checks.early_ranks(frame, model.bench_of(frame, kind))
+    print("Spearman of each epoch with the last, seed 0, measured: " + " ".join(f"{value:.2f}" for value in measured))
+    print("the same in the model's runs of these settings:         " + " ".join(f"{value:.2f}" for value in own))
+
+
+if __name__ == "__main__":
+    main()
