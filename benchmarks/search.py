@@ -14,12 +14,12 @@ replayed again. Everything takes about half an hour of one core; SMAC3 is needed
 """
 
 import argparse
+import functools
 import hashlib
 import math
 import time
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -165,8 +165,7 @@ def main() -> None:
                 continue
             since = time.process_time()
             worlds = (model.World(bench, number) for number in range(count))
-            space = SPACES[args.space]
-            curves = replays(lambda ledger, seed, s=strategy: s.search(space, ledger, seed), worlds, args.budget)
+            curves = replays(functools.partial(strategy.search, SPACES[args.space]), worlds, args.budget)
             kept = save(kept, key, args.space, name, curves)
             print(f"{name}: {count} replays in {time.process_time() - since:.0f} s of a core", flush=True)
     reference = stored(kept, args.space, REFERENCE)

@@ -1,8 +1,8 @@
 """What a run of any setting scores, epoch by epoch, made of the table: a mean for the setting and noise as measured.
 
 The mean is a Gaussian process over the knobs, or a forest: one for the final scores, from all runs, and one for what
-share of them earlier epochs have, from the runs that were scored on the way. Noise is of two kinds: what a seed does to all
-settings alike, and what is left of single runs, whole curves drawn from those measured. Arrays of scores are (E,2):
+share of them earlier epochs have, from the runs that were scored on the way. Noise is of two kinds: what a seed does to
+all settings alike, and what is left of single runs, whole curves drawn from those measured. Arrays of scores are (E,2):
 epochs by tune_miou, which chooses, and held_miou, which judges.
 """
 
@@ -168,7 +168,7 @@ def noise_of(frame: "DataFrame", epochs: int) -> Noise:
 
 
 def blocks(frame: "DataFrame") -> list[tuple[list[int], np.ndarray]]:
-    """Seeds, and scores (settings,seeds,epochs,2) of the settings that exactly these seeds trained, two of each at least."""
+    """Seeds, and scores (settings,seeds,epochs,2) of the settings that exactly these trained, two of each at least."""
     runs: dict[str, dict[int, np.ndarray]] = {}
     for _, run in frame.groupby("run"):
         first = run.iloc[0]

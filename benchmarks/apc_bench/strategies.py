@@ -1,4 +1,4 @@
-"""The searches that are replayed: samplers, early stopping and races of `apc search`, the paper's grid, and libraries'."""
+"""The searches that are replayed: samplers, early stopping and races of `apc search`, the paper's grid, libraries."""
 
 import warnings
 from collections.abc import Mapping, Sequence
