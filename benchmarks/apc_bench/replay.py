@@ -104,24 +104,34 @@ def halving(ledger: Ledger, trials: Sequence[int], rungs: Sequence[int], share: 
     return alive
 
 
-def quality_at(returned: Sequence[tuple[int, float]], spent: int) -> float:
-    """What is returned after so many epochs; NaN before the first epoch ends."""
+Curve = Sequence[tuple[int, float]]
+"""What is returned, from which epoch on."""
+
+
+def quality_at(returned: Curve, spent: int) -> float:
+    """True quality of what is returned after so many epochs; NaN before the first epoch ends."""
     known = [quality for at, quality in returned if at <= spent]
     return known[-1] if known else float("nan")
 
 
-def epochs_to(returned: Sequence[tuple[int, float]], target: float) -> float:
-    """Epochs until what is returned first reaches a quality; infinite where it never does."""
-    return next((float(at) for at, quality in returned if quality >= target), float("inf"))
+def epochs_for(curves: Sequence[Curve], target: float, share: float, budget: int) -> float:
+    """Epochs from which on so many of the searches return what reaches a quality, until the budget; infinite where they
+    do not. A lucky moment, soon forgotten, does not count."""
+    lasting = float("inf")
+    for spent in range(budget, 0, -1):
+        if np.mean([quality_at(curve, spent) >= target for curve in curves]) < share - 1e-9:
+            break
+        lasting = float(spent)
+    return lasting
 
 
 Search = Callable[[Ledger, int], None]
 """Trains in a ledger with a seed of its own until the ledger is closed."""
 
 
-def replays(search: Search, worlds: Iterator[World], budget: int) -> list[list[tuple[int, float]]]:
+def replays(search: Search, worlds: Iterator[World], budget: int) -> list[Curve]:
     """What a search would return over its epochs, in each world."""
-    found = []
+    found: list[Curve] = []
     for world in worlds:
         ledger = Ledger(world, budget)
         search(ledger, world.number)

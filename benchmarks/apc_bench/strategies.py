@@ -1,7 +1,8 @@
 """The searches that are replayed: samplers, early stopping and races of `apc search`, the paper's grid, libraries."""
 
+import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ class Strategy:
     name: str
     sampler: str = "tpe"
     stop: str = "none"
-    """A pruner of apc/search/samplers.py, `hyperband` as Optuna has it, or `halving`."""
+    """A pruner of apc/search/samplers.py, `asha` from the first rung on, `hyperband` as Optuna has it, or `halving`."""
     trials: int = 40
     """Of one bracket of halving."""
     rungs: Sequence[int] = (1, 3, 10)
@@ -69,6 +70,8 @@ def one_by_one(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> N
     epochs = ledger.world.bench.epochs
     if strategy.stop == "hyperband":
         pruner: optuna.pruners.BasePruner = optuna.pruners.HyperbandPruner(1, epochs, 3)
+    elif strategy.stop == "asha":
+        pruner = optuna.pruners.SuccessiveHalvingPruner(strategy.rungs[0], 3)
     else:
         pruner = PRUNERS[strategy.stop](epochs)
     study = optuna.create_study(direction="maximize", pruner=pruner, study_name=f"replay-{seed}")
@@ -93,10 +96,26 @@ def one_by_one(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> N
 
 def asked(study: "optuna.Study", name: str, seed: int) -> "optuna.Trial":
     """The next trial, proposed as apc/search/study.py does it."""
-    study.sampler = sampler(name, seed, len(study.get_trials(deepcopy=False)))
+    number = len(study.get_trials(deepcopy=False))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        study.sampler = MORE[name](seed, number) if name in MORE else sampler(name, seed, number)
         return study.ask()
+
+
+def joint_tpe(seed: int, number: int, startup: int = 10) -> "optuna.samplers.BaseSampler":
+    """TPE that looks at knobs together, in groups by which of them exist."""
+    import optuna
+
+    own = (seed * 1_000_003 + number) % 2**32
+    return optuna.samplers.TPESampler(seed=own, multivariate=True, group=True, n_startup_trials=startup)
+
+
+MORE: Mapping[str, Callable[[int, int], "optuna.samplers.BaseSampler"]] = {
+    "joint tpe": joint_tpe,
+    "joint tpe from 5": functools.partial(joint_tpe, startup=5),
+}
+"""Samplers that `apc search` does not offer."""
 
 
 def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> None:
@@ -184,32 +203,40 @@ def _parameter(name: str, knob: Real | Whole | Choice, choice: Any, whole: Any, 
     return (whole if isinstance(knob, Whole) else real)(name, (knob.low, knob.high), log=knob.log, default=first)
 
 
+def halves(sampler: str, trials: int, rungs: Sequence[int], share: float, race: int = 0) -> Strategy:
+    """Halving in brackets of so many trials, under a name that says how."""
+    name = f"{sampler}, halving {trials} at {'-'.join(map(str, rungs))}, 1/{1 / share:g}"
+    name += f", race of {race}" if race else ""
+    return Strategy(name, sampler, "halving", trials, rungs, share, race, replays=100)
+
+
 FULL = tuple(Strategy(f"{name}, in full", name, peer="Optuna") for name in ("tpe", "random", "qmc", "cmaes"))
 STRATEGIES: Mapping[str, Strategy] = {
     own.name: own
     for own in (
         *FULL,
-        Strategy("gp, in full", "gp", replays=30, peer="Optuna"),
-        Strategy("the paper's staged grid", "staged"),
-        Strategy("tpe, median", stop="median", peer="Optuna"),
-        Strategy("tpe, asha", stop="asha", peer="Optuna"),
-        Strategy("random, asha", "random", stop="asha", peer="Optuna"),
-        Strategy("tpe, halving", stop="halving"),
-        Strategy("qmc, halving", "qmc", stop="halving"),
-        Strategy("random, halving", "random", stop="halving"),
-        Strategy("cmaes, halving", "cmaes", stop="halving"),
-        Strategy("tpe, halving 27", stop="halving", trials=27),
-        Strategy("tpe, halving 20", stop="halving", trials=20),
-        Strategy("tpe, halving 1-2-4-10", stop="halving", rungs=(1, 2, 4, 10), share=0.4),
-        Strategy("tpe, halving 2-5-10", stop="halving", rungs=(2, 5, 10), trials=27),
-        Strategy("tpe, halving 2-10", stop="halving", rungs=(2, 10), share=0.15, trials=27),
-        Strategy("tpe, halving 3-10", stop="halving", rungs=(3, 10), share=0.2, trials=20),
-        Strategy("tpe, halving 1/4", stop="halving", share=1 / 4),
-        Strategy("tpe, halving 1/2", stop="halving", share=1 / 2, trials=20),
-        Strategy("tpe, halving, race 2", stop="halving", race=2),
-        Strategy("tpe, halving, race 3", stop="halving", race=3),
-        Strategy("qmc, halving, race 3", "qmc", stop="halving", race=3),
-        Strategy("Optuna: TPE, Hyperband", stop="hyperband", peer="Optuna"),
+        Strategy("gp, in full", "gp", replays=24, peer="Optuna"),
+        Strategy("the paper's staged grid", "staged", peer="the paper"),
+        Strategy("tpe, median", stop="median", replays=100, peer="Optuna"),
+        Strategy("tpe, asha 1-3-9", stop="asha", replays=100, peer="Optuna"),
+        Strategy("tpe, asha 3-9", stop="asha", rungs=(3,), replays=100),
+        Strategy("tpe, asha 4", stop="asha", rungs=(4,), replays=100),
+        Strategy("random, asha 3-9", "random", stop="asha", rungs=(3,)),
+        Strategy("tpe, Hyperband", stop="hyperband", replays=100, peer="Optuna"),
+        halves("tpe", 40, (1, 3, 10), 1 / 3),
+        halves("qmc", 40, (1, 3, 10), 1 / 3),
+        halves("tpe", 24, (2, 4, 10), 1 / 3),
+        halves("tpe", 20, (2, 5, 10), 1 / 3),
+        halves("tpe", 20, (3, 10), 1 / 5),
+        halves("qmc", 20, (3, 10), 1 / 5),
+        halves("random", 20, (3, 10), 1 / 5),
+        halves("cmaes", 20, (3, 10), 1 / 5),
+        halves("tpe", 9, (3, 10), 1 / 3),
+        halves("tpe", 16, (4, 10), 1 / 4),
+        halves("tpe", 8, (4, 10), 1 / 4),
+        halves("tpe", 9, (3, 10), 1 / 3, race=2),
+        halves("tpe", 20, (3, 10), 1 / 5, race=2),
+        halves("tpe", 20, (3, 10), 1 / 5, race=3),
         Strategy("SMAC3: random forest", "smac", replays=16, peer="SMAC3"),
         Strategy("SMAC3: three seeds", "smac-seeds", replays=16, peer="SMAC3"),
         Strategy("SMAC3: multi-fidelity", "smac-hyperband", replays=16, peer="SMAC3"),
