@@ -4,13 +4,14 @@
     python -m benchmarks.search --only "tpe, halving" --replays 20
     python -m benchmarks.search --table
 
-Each search is replayed in 200 worlds, fewer where a proposal takes long; a world is a draw of seeds and of noise as
+Each search is replayed in 100 or 200 worlds, fewer where a proposal takes long; a world is a draw of seeds and of noise as
 measured, the same for all searches. What it would have returned after every epoch goes to
 benchmarks/apc_bench/replays.parquet, and from there the table is printed: epochs from which on the true held-out score
 of what half, and three quarters, of the replays return lies within 0.5 points of what the search of 40 full runs with
-TPE (400 epochs) returns on average, and the mean regret, against the best setting of the space, at some budgets. What was replayed on the same table is not
-replayed again. Everything takes about half an hour of one core; SMAC3 is needed for its own lines alone
-(`pip install smac`). `--check` says how well the model predicts settings that it has not seen.
+TPE (400 epochs) returns on average, and the mean regret, against the best setting of the space, at some budgets. What
+was replayed on the same table is not replayed again. Everything takes about a quarter of an hour of one core; SMAC3 is
+needed for its own lines alone (`pip install smac`), scikit-learn for all (SMAC3 brings it). `--check` says how well the
+model predicts settings that it has not seen.
 """
 
 import argparse
@@ -55,13 +56,12 @@ class Line(NamedTuple):
 
 def line(strategy: Strategy, curves: Sequence[Curve], target: float, best: float) -> Line:
     """One search from what it returned in each world."""
-    budget = BUDGETS[-1]
     regret = {}
-    for spent in BUDGETS:
+    for spent in [budget for budget in BUDGETS if budget <= strategy.budget]:
         lost = np.array([best - quality_at(curve, spent) for curve in curves])
         half = 1.96 * lost.std(ddof=1) / math.sqrt(len(lost)) if len(lost) > 1 else 0.0
         regret[spent] = (float(lost.mean()), float(half))
-    half, most = (epochs_for(curves, target, share, budget) for share in (0.5, 0.75))
+    half, most = (epochs_for(curves, target, share, strategy.budget) for share in (0.5, 0.75))
     return Line(strategy.name, strategy.peer, len(curves), (half, most), regret)
 
 
@@ -77,9 +77,9 @@ def markdown(lines: Sequence[Line]) -> str:
     ]
     text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for own in sorted(lines, key=lambda own: (own.epochs[0], own.regret[100][0])):
-        epochs = ["over 400" if math.isinf(value) else f"{value:.0f}" for value in own.epochs]
+        epochs = ["–" if math.isinf(value) else f"{value:.0f}" for value in own.epochs]
         cells = [own.name, own.peer or "apc", str(own.replays), *epochs]
-        cells += [f"{mean:.2f} ± {half:.2f}" for mean, half in own.regret.values()]
+        cells += [f"{own.regret[b][0]:.2f} ± {own.regret[b][1]:.2f}" if b in own.regret else "–" for b in BUDGETS]
         text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text)
 
@@ -139,7 +139,6 @@ def main() -> None:
     parser.add_argument("--model", choices=("gp", "forest"), default="gp", help="what stands between measured settings")
     parser.add_argument("--only", nargs="*", default=list(STRATEGIES), help="searches by name; default: all")
     parser.add_argument("--replays", type=int, default=0, help="of each search; 0: as its line has it")
-    parser.add_argument("--budget", type=int, default=400, help="epochs of one search")
     parser.add_argument("--seconds", type=float, default=math.inf, help="after which no further search is replayed")
     parser.add_argument("--table", action="store_true", help="only print what was replayed")
     parser.add_argument("--check", action="store_true", help="only say how far the model can be trusted")
@@ -162,7 +161,7 @@ def main() -> None:
                 continue
             since = time.process_time()
             worlds = (model.World(bench, number) for number in range(count))
-            curves = replays(functools.partial(strategy.search, SPACES[args.space]), worlds, args.budget)
+            curves = replays(functools.partial(strategy.search, SPACES[args.space]), worlds, strategy.budget)
             kept = save(kept, key, args.space, name, curves)
             print(f"{name}: {count} replays in {time.process_time() - since:.0f} s of a core", flush=True)
     reference = stored(kept, args.space, REFERENCE)

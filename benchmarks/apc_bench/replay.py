@@ -64,6 +64,12 @@ class Ledger:
         longest = max(own.values())
         return max((trial for trial in own if own[trial] == longest), key=lambda t: (self.seen(t, longest), -t))
 
+    def leaders(self, count: int) -> list[int]:
+        """The best of those whose first seed was trained in full."""
+        epochs = self.world.bench.epochs
+        whole = [trial for (trial, seed), epoch in self.trained.items() if seed == 0 and epoch == epochs]
+        return sorted(whole, key=lambda trial: (-self.seen(trial, epochs), trial))[:count]
+
     def look(self) -> None:
         """Note what would be returned now, where it changed."""
         quality = self.world.bench.quality(self.settings[self.best()])

@@ -32,15 +32,17 @@ class Strategy:
     stop: str = "none"
     """A pruner of apc/search/samplers.py, `asha` from the first rung on, `hyperband` as Optuna has it, or `halving`."""
     trials: int = 40
-    """Of one bracket of halving."""
+    """Of one bracket of halving, or of a search that a race ends."""
     rungs: Sequence[int] = (1, 3, 10)
     share: float = 1 / 3
     race: int = 0
-    """Settings that get further seeds after each bracket, the best of it."""
+    """Settings that get further seeds in the end, the best of those trained in full; 0: no race, the search goes on."""
     seeds: int = 3
     """Of a race, the search's own among them."""
-    replays: int = 200
+    replays: int = 100
     """Fewer where a proposal takes long."""
+    budget: int = 250
+    """Epochs of each."""
     peer: str = ""
     """Library that it is as its own documentation has it; empty of what `apc search` offers."""
 
@@ -71,12 +73,15 @@ def one_by_one(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> N
     if strategy.stop == "hyperband":
         pruner: optuna.pruners.BasePruner = optuna.pruners.HyperbandPruner(1, epochs, 3)
     elif strategy.stop == "asha":
-        pruner = optuna.pruners.SuccessiveHalvingPruner(strategy.rungs[0], 3)
+        pruner = optuna.pruners.SuccessiveHalvingPruner(strategy.rungs[0], round(1 / strategy.share))
     else:
         pruner = PRUNERS[strategy.stop](epochs)
     study = optuna.create_study(direction="maximize", pruner=pruner, study_name=f"replay-{seed}")
     study.enqueue_trial(first_of(space))
     while ledger.open:
+        if strategy.race and ledger.settings and len(ledger.settings) % strategy.trials == 0:
+            ledger.race(ledger.leaders(strategy.race), strategy.seeds)
+            return
         trial = asked(study, strategy.sampler, seed)
         number = ledger.add(suggest(space, trial))
         if strategy.stop == "none":
@@ -119,7 +124,7 @@ MORE: Mapping[str, Callable[[int, int], "optuna.samplers.BaseSampler"]] = {
 
 
 def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> None:
-    """Synchronous halving, bracket after bracket, each followed by its race; the sampler sees the scores of rungs."""
+    """Synchronous halving, bracket after bracket, or one and a race; the sampler sees the scores of rungs."""
     import optuna
     from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -155,8 +160,8 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
                 )
             )
         if strategy.race and done and ledger.open:
-            best = sorted(done, key=lambda number: -ledger.seen(number, strategy.rungs[-1]))
-            ledger.race(best[: strategy.race], strategy.seeds)
+            ledger.race(ledger.leaders(strategy.race), strategy.seeds)
+            return
 
 
 def staged(ledger: Ledger) -> None:
@@ -207,39 +212,38 @@ def halves(sampler: str, trials: int, rungs: Sequence[int], share: float, race: 
     """Halving in brackets of so many trials, under a name that says how."""
     name = f"{sampler}, halving {trials} at {'-'.join(map(str, rungs))}, 1/{1 / share:g}"
     name += f", race of {race}" if race else ""
-    return Strategy(name, sampler, "halving", trials, rungs, share, race, replays=100)
+    return Strategy(name, sampler, "halving", trials, rungs, share, race)
 
 
-FULL = tuple(Strategy(f"{name}, in full", name, peer="Optuna") for name in ("tpe", "random", "qmc", "cmaes"))
+FULL = tuple(
+    Strategy(f"{name}, in full", name, peer="Optuna", replays=200, budget=400)
+    for name in ("tpe", "random", "qmc", "cmaes")
+)
 STRATEGIES: Mapping[str, Strategy] = {
     own.name: own
     for own in (
         *FULL,
-        Strategy("gp, in full", "gp", replays=24, peer="Optuna"),
-        Strategy("the paper's staged grid", "staged", peer="the paper"),
-        Strategy("tpe, median", stop="median", replays=100, peer="Optuna"),
-        Strategy("tpe, asha 1-3-9", stop="asha", replays=100, peer="Optuna"),
-        Strategy("tpe, asha 3-9", stop="asha", rungs=(3,), replays=100),
-        Strategy("tpe, asha 4", stop="asha", rungs=(4,), replays=100),
-        Strategy("random, asha 3-9", "random", stop="asha", rungs=(3,)),
-        Strategy("tpe, Hyperband", stop="hyperband", replays=100, peer="Optuna"),
+        Strategy("gp, in full", "gp", replays=16, peer="Optuna"),
+        Strategy("the paper's staged grid", "staged", peer="the paper", budget=400),
+        Strategy("tpe, median", stop="median", peer="Optuna"),
+        Strategy("tpe, Hyperband", stop="hyperband", peer="Optuna"),
+        Strategy("tpe, asha 1-3-9", stop="asha", replays=200),
+        Strategy("tpe, asha 3-9", stop="asha", rungs=(3,)),
+        Strategy("tpe, asha 1-2-4-8", stop="asha", share=1 / 2),
+        Strategy("qmc, asha 1-3-9", "qmc", stop="asha"),
+        Strategy("joint tpe, asha 1-3-9", "joint tpe", stop="asha"),
         halves("tpe", 40, (1, 3, 10), 1 / 3),
         halves("qmc", 40, (1, 3, 10), 1 / 3),
         halves("tpe", 24, (2, 4, 10), 1 / 3),
-        halves("tpe", 20, (2, 5, 10), 1 / 3),
         halves("tpe", 20, (3, 10), 1 / 5),
         halves("qmc", 20, (3, 10), 1 / 5),
-        halves("random", 20, (3, 10), 1 / 5),
-        halves("cmaes", 20, (3, 10), 1 / 5),
         halves("tpe", 9, (3, 10), 1 / 3),
-        halves("tpe", 16, (4, 10), 1 / 4),
-        halves("tpe", 8, (4, 10), 1 / 4),
-        halves("tpe", 9, (3, 10), 1 / 3, race=2),
-        halves("tpe", 20, (3, 10), 1 / 5, race=2),
+        halves("tpe", 6, (3, 10), 1 / 3),
         halves("tpe", 20, (3, 10), 1 / 5, race=3),
-        Strategy("SMAC3: random forest", "smac", replays=16, peer="SMAC3"),
-        Strategy("SMAC3: three seeds", "smac-seeds", replays=16, peer="SMAC3"),
-        Strategy("SMAC3: multi-fidelity", "smac-hyperband", replays=16, peer="SMAC3"),
+        Strategy("tpe, asha 1-3-9, 40 trials, race of 3", stop="asha", race=3),
+        Strategy("SMAC3, one seed", "smac", replays=16, peer="SMAC3"),
+        Strategy("SMAC3, racing three seeds", "smac-seeds", replays=16, peer="SMAC3"),
+        Strategy("SMAC3, Hyperband", "smac-hyperband", replays=16, peer="SMAC3"),
     )
 }
 """By name. The first is Optuna as it is used most."""
