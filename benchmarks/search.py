@@ -4,8 +4,8 @@
     python -m benchmarks.search --only "tpe, halving" --replays 20
     python -m benchmarks.search --table
 
-Each search is replayed in 100 or 200 worlds, fewer where a proposal takes long; a world is a draw of seeds and of noise as
-measured, the same for all searches. What it would have returned after every epoch goes to
+Each search is replayed in 100 or 200 worlds, fewer where a proposal takes long; a world is a draw of seeds and of noise
+as measured, the same for all searches. What it would have returned after every epoch goes to
 benchmarks/apc_bench/replays.parquet, and from there the table is printed: epochs from which on the true held-out score
 of what half, and three quarters, of the replays return lies within 0.5 points of what the search of 40 full runs with
 TPE (400 epochs) returns on average, and the mean regret, against the best setting of the space, at some budgets. What
@@ -20,12 +20,15 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import optuna
 
 from apc.files import write_encoded
+from apc.search.spaces import suggest
 from benchmarks.apc_bench import checks, model, table
 from benchmarks.apc_bench.replay import Curve, epochs_for, quality_at, replays
 from benchmarks.apc_bench.strategies import SPACES, STRATEGIES, Strategy
@@ -38,7 +41,7 @@ BUDGETS = (50, 100, 200, 400)
 REFERENCE = "tpe, in full"
 CLOSE = 0.5
 """Points of the reference's mean at its whole budget that still count as reaching it."""
-DRAWS = 20_000
+DRAWS = 2_000
 """Settings at random among which the space's best is sought."""
 
 
@@ -84,15 +87,30 @@ def markdown(lines: Sequence[Line]) -> str:
     return "\n".join(text)
 
 
+def picture(curves: Mapping[str, Sequence[Curve]], best: float, path: Path) -> None:
+    """Median regret over epochs with the band between the quartiles, a line a search."""
+    from apc.reporting.figures.style import COLOURS, empty, legend_below, save
+
+    figure, (ax,) = empty(6, 3.2, 1, 1)
+    for colour, (name, own) in zip(COLOURS, curves.items(), strict=False):
+        epochs = range(10, max(each[-1][0] for each in own) + 1)
+        lost = np.array([[best - quality_at(curve, at) for curve in own] for at in epochs])
+        low, middle, high = np.nanquantile(lost, (0.25, 0.5, 0.75), axis=1)
+        ax.fill_between(epochs, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+        ax.step(epochs, middle, where="post", color=colour, linewidth=1.6, label=name)
+    ax.set_xlabel("epochs trained")
+    ax.set_ylabel("points below the space's best")
+    ax.set_xlim(0, 250)
+    ax.set_ylim(0, 8)
+    legend_below(figure, [ax])
+    save(figure, path)
+
+
 def best_of(bench: model.Bench, name: str) -> float:
-    """The best true held-out score of a space, among many random settings and what is found around the best of them."""
-    import optuna
-
-    from apc.search.spaces import suggest
-
+    """The best true held-out score of a space among many random settings; what searches find may be better."""
     space = SPACES[name]
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = [suggest(space, study.ask()) for _ in range(DRAWS // 10)]
+    drawn = [suggest(space, study.ask()) for _ in range(DRAWS)]
     return max(bench.quality(setting) for setting in drawn)
 
 
@@ -141,9 +159,11 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=0, help="of each search; 0: as its line has it")
     parser.add_argument("--seconds", type=float, default=math.inf, help="after which no further search is replayed")
     parser.add_argument("--table", action="store_true", help="only print what was replayed")
+    parser.add_argument("--picture", type=Path, help="draw the regret of --only over epochs, as PATH.png and PATH.pdf")
     parser.add_argument("--check", action="store_true", help="only say how far the model can be trusted")
     args = parser.parse_args()
     warnings.simplefilter("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     frame = table.load()
     if args.check:
         check(frame, args.model)
@@ -151,9 +171,6 @@ def main() -> None:
     key = hashlib.sha256(f"{args.model} {len(frame)} {frame['tune_miou'].sum():.3f}".encode()).hexdigest()[:12]
     bench, kept, began = model.bench_of(frame, args.model), load(key), time.process_time()
     if not args.table:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         for name in dict.fromkeys([REFERENCE, *args.only]):
             strategy = STRATEGIES[name]
             count = args.replays or strategy.replays
@@ -172,6 +189,8 @@ def main() -> None:
         line(own, curves, target, best) for own in STRATEGIES.values() if (curves := stored(kept, args.space, own.name))
     ]
     print(markdown(lines))
+    if args.picture:
+        picture({name: stored(kept, args.space, name) for name in args.only}, best, args.picture)
 
 
 def check(frame: "DataFrame", kind: str) -> None:

@@ -317,7 +317,7 @@ def fitted(
         forest = ExtraTreesRegressor(60, random_state=0).fit(x, y)
         return lambda at: np.asarray(forest.predict(at)).reshape(len(at), -1)
     middle, width = y.mean(0), y.std(0) + 1e-9
-    kernel = ConstantKernel(1.0, (0.1, 30)) * Matern(np.ones(x.shape[1]), (0.3, 30), nu=2.5) + WhiteKernel(
+    kernel = ConstantKernel(1.0, (0.1, 30)) * Matern(np.ones(x.shape[1]), (0.1, 30), nu=2.5) + WhiteKernel(
         0.03, (1e-3, 0.5)
     )
     process = GaussianProcessRegressor(kernel, alpha=0.02 / (seeds if seeds is not None else 1), random_state=0)
