@@ -204,6 +204,10 @@ def check(frame: "DataFrame", kind: str) -> None:
     print("the same in the model's runs of these settings:         " + " ".join(f"{value:.2f}" for value in own))
     for way, (epochs, regret) in checks.recorded(frame, bench).items():
         print(f"among the settings of the recorded joint search, {way}: {epochs} epochs, mean regret {regret:.2f}")
+    for way, (epochs, regret) in checks.on_real_runs(frame).items():
+        print(
+            f"among 24 of the settings drawn quasi-randomly, by their real curves, {way}: {epochs} epochs, {regret:.2f}"
+        )
     left = bench.noise
     print("deviation of single runs, epoch by epoch: " + " ".join(f"{sd:.1f}" for sd in left.steady[:, :, 0].std(0)))
     print(f"final scores of the {len(left.common)} seeds: " + " ".join(f"{each[-1, 0]:+.1f}" for each in left.common))

@@ -1,11 +1,12 @@
 """How far the model of APC-Bench can be trusted: settings it has not seen, and early epochs against late ones."""
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.apc_bench.model import Bench, World, encoded, fitted, in_space, settings_of, training_data
-from benchmarks.apc_bench.replay import Ledger, halving
+from benchmarks.apc_bench.replay import Ledger, halving, survivors
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,3 +67,34 @@ def recorded(frame: "DataFrame", bench: Bench, worlds: int = 200) -> dict[str, t
                 halving(ledger, trials, (1, 3, bench.epochs), 1 / 3)
             found.append((ledger.spent, best - ledger.returned[-1][1]))
     return {way: (found[0][0], float(np.mean([regret for _, regret in found]))) for way, found in lost.items()}
+
+
+WAYS: Mapping[str, tuple[Sequence[int], float]] = {
+    "in full": ((10,), 1.0),
+    "halving at 1-3-10, 1/3": ((1, 3, 10), 1 / 3),
+    "halving at 1-10, 1/4": ((1, 10), 1 / 4),
+    "halving at 2-4-10, 1/3": ((2, 4, 10), 1 / 3),
+    "halving at 3-10, 1/5": ((3, 10), 1 / 5),
+    "halving at 3-10, 1/3": ((3, 10), 1 / 3),
+    "halving at 4-10, 1/5": ((4, 10), 1 / 5),
+}
+
+
+def on_real_runs(frame: "DataFrame", count: int = 24, draws: int = 1000) -> dict[str, tuple[int, float]]:
+    """Way -> epochs and mean regret of choosing among so many of the measured settings, drawn again and again, by their
+    real curves of seed 0 and without the model; judged by their own `held_miou`."""
+    own = in_space(frame, 10)
+    own = own[(own["source"] == "choosing") & (own["seed"] == 0)].sort_values(["run", "epoch"])
+    scores = own[["tune_miou", "held_miou"]].to_numpy(float).reshape(-1, 10, 2)
+    chance = np.random.default_rng(0)
+    found: dict[str, list[tuple[int, float]]] = {way: [] for way in WAYS}
+    for _ in range(draws):
+        drawn = scores[chance.permutation(len(scores))[:count]]
+        for way, (rungs, share) in WAYS.items():
+            alive, spent = list(range(count)), rungs[0] * count
+            for rung, following in zip(rungs, rungs[1:], strict=False):
+                alive = [alive[place] for place in survivors([drawn[at, rung - 1, 0] for at in alive], share)]
+                spent += (following - rung) * len(alive)
+            best = max(alive, key=lambda at: drawn[at, -1, 0])
+            found[way].append((spent, float(drawn[:, -1, 1].max() - drawn[best, -1, 1])))
+    return {way: (each[0][0], float(np.mean([lost for _, lost in each]))) for way, each in found.items()}
