@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--space", choices=tuple(SPACES), default="joint")
     parser.add_argument("--model", choices=("gp", "forest"), default="gp", help="what stands between measured settings")
     parser.add_argument("--only", nargs="*", default=list(STRATEGIES), help="searches by name; default: all")
-    parser.add_argument("--replays", type=int, default=0, help="of each search; 0: as its line has it")
+    parser.add_argument("--replays", type=int, default=0, help="at most, of each search; 0: as its line has it")
     parser.add_argument("--seconds", type=float, default=math.inf, help="after which no further search is replayed")
     parser.add_argument("--table", action="store_true", help="only print what was replayed")
     parser.add_argument("--picture", type=Path, help="draw the regret of --only over epochs, as PATH.png and PATH.pdf")
@@ -173,7 +173,7 @@ def main() -> None:
     if not args.table:
         for name in dict.fromkeys([REFERENCE, *args.only]):
             strategy = STRATEGIES[name]
-            count = args.replays or strategy.replays
+            count = min(args.replays or strategy.replays, strategy.replays)
             if time.process_time() - began > args.seconds or len(stored(kept, args.space, name)) >= count:
                 continue
             since = time.process_time()
