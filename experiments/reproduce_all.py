@@ -22,7 +22,7 @@ from apc.escaping import complain
 from apc.experiment import pictures as pictured
 from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Flags, Workers, add_place, command_line, read_flags
+from apc.experiment.flags import Deciding, Flags, Workers, add_place, command_line, read_flags
 from apc.experiment.forecast import Hours
 from apc.experiment.main import in_turn
 from apc.experiment.pictures import without
@@ -106,6 +106,7 @@ def _flags(words: Sequence[str]) -> Flags:
     line = command_line(
         NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330}, preset
     )
+    line.add(Deciding, "how much")
     line.add(Choice, "which scripts")
     add_place(line)
     return Flags(preset, line.read(rest))

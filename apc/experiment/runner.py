@@ -6,12 +6,13 @@ Imports are local where they are heavy: a typo and `--dry-run` must not wait for
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config
 from apc.escaping import say
-from apc.experiment import outputs
+from apc.experiment import deciding, outputs
 from apc.experiment.banner import banner
 from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
@@ -21,7 +22,7 @@ from apc.runs.folder import RunsFolder, load_runs
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
-from apc.search.plans import Interrupted, Lost, Result, Staged
+from apc.search.plans import Interrupted, Lost, Plan, Result, Staged
 from apc.search.run_queue import RunQueue
 
 if TYPE_CHECKING:
@@ -49,14 +50,25 @@ class ExperimentRun:
         with interrupts():
             try:
                 result = self.search()
+                if self.settings.decide:
+                    result = deciding.decided(self.experiment, self.settings, result, self._one_seed, self._measured)
             except Interrupted as stop:
                 return self._interrupted(stop)
-            if self.experiment.measure:
-                try:
-                    result = self.experiment.measure(result, self.settings.runs, self.base.root)
-                except KeyboardInterrupt:
-                    return self._interrupted(Interrupted(result))
+            try:
+                result = self._measured(result)
+            except KeyboardInterrupt:
+                return self._interrupted(Interrupted(result))
             return self._finish(result)
+
+    def _measured(self, result: Result) -> Result:
+        """What the table shows of runs."""
+        measure = self.experiment.measure
+        return measure(result, self.settings.runs, self.base.root) if measure else result
+
+    def _one_seed(self, plan: Plan, seed: int) -> Result:
+        """Points with one seed more."""
+        settings = replace(self.settings, plan=plan, seeds=(seed,))
+        return ExperimentRun(self.experiment, settings).search()
 
     def queue(self) -> RunQueue:
         """The plan's runs, those that are finished and those to do."""
@@ -223,6 +235,8 @@ class ExperimentRun:
         later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
         later = later if counts.later or counts.perhaps else ""
         print(f"{counts.done} runs done, {counts.waiting} to do{later}")
+        if self.settings.decide:
+            print(deciding.told(self.experiment, self.settings, queue.plan))
         return 0
 
 

@@ -18,8 +18,8 @@ from apc.config import Config, to_dict
 from apc.escaping import as_code, in_markdown
 from apc.reporting.timing import completed
 from apc.reporting.verdicts.bootstrap import Images, Interval
-from apc.reporting.verdicts.looks import FIRST_LOOK, MOST, level_of
-from apc.runs.rows import DECIDE, Row, load_rows
+from apc.reporting.verdicts.looks import FIRST_LOOK, level_of, looks_of
+from apc.runs.rows import Row, load_rows
 
 _NOT_COMPARED = ("seed", "root", "weights")  # the seed is averaged over; the two paths are compared by fingerprint
 _STAMPED = ("data", "weights", "selection", "protocol", "images")
@@ -52,8 +52,7 @@ class Group:
     @property
     def looks(self) -> int:
         """Most seeds that `--decide` might have run; 0 where their number was fixed beforehand."""
-        named = [row.stamp.get(DECIDE) for row in self.rows]
-        return max((n for n in named if isinstance(n, int) and FIRST_LOOK < n <= MOST), default=0)
+        return looks_of(self.rows)
 
     @property
     def level(self) -> float:

@@ -7,7 +7,10 @@ Jennison and Turnbull; equal levels as of Pocock, for Student's t). So it does n
 did, as long as no more seeds are run than were named.
 """
 
+from collections.abc import Iterable
+
 from apc.reporting.verdicts.intervals import LEVEL
+from apc.runs.rows import DECIDE, Row
 
 FIRST_LOOK = 3
 """Seeds of the first look: at two, an interval of such a level is wider than any difference."""
@@ -39,3 +42,9 @@ def level_of(most: int) -> float:
     if not most:
         return LEVEL
     return 1 - ERROR[min(n for n in ERROR if n >= min(most, MOST))]
+
+
+def looks_of(rows: Iterable[Row]) -> int:
+    """Most seeds that there might have been for a verdict on these rows; 0 where their number was fixed beforehand."""
+    named = [row.stamp.get(DECIDE) for row in rows]
+    return max((most for most in named if isinstance(most, int) and FIRST_LOOK < most <= MOST), default=0)
