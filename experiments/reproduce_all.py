@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Annotated
 
 from apc.escaping import complain
+from apc.experiment import deciding
 from apc.experiment import pictures as pictured
 from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
@@ -144,6 +145,7 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, words: list[str]) -
             wall = Hours(*(each / side for each in expected)) if expected else None
             total = Hours(*(a + b for a, b in zip(total, wall, strict=True))) if total and wall else None
             runs += len(todo)
+            later += deciding.most_runs(step, settings, queue.plan) if settings.decide else 0
             more = f", and at most {later} more runs" if later else ""
             counts = f"{queue.counts.done:>5} {len(todo):>6} {shared:>7}"
             print(f"{step.name:<{width}}  {counts}  {wall or 'unknown'}{more}")

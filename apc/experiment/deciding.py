@@ -102,12 +102,25 @@ def added(trained: Result, found: Result) -> Result:
 
 def stamped(result: Result, most: int) -> Result:
     """Every row with the most seeds that there might have been, which the page judges it by."""
-    return [(point, [replace(row, stamp=row.stamp | {DECIDE: most}) for row in rows]) for point, rows in result]
+    return [
+        (point, [replace(row, stamp=row.stamp | {DECIDE: most}) if row.stamp else row for row in rows])
+        for point, rows in result
+    ]
+
+
+def most_runs(experiment: Experiment, settings: ExperimentSettings, plan: Plan) -> int:
+    """How many runs the open claims may ask for."""
+    labels = {label for claim in experiment.claims for label in (claim.better, claim.worse)}
+    rows = plan.max_points if experiment.bests else min(len(labels), plan.max_points)
+    return rows * len(further_seeds(settings))
 
 
 def told(experiment: Experiment, settings: ExperimentSettings, plan: Plan) -> str:
-    """How many runs `--decide` adds at most."""
-    labels = {label for claim in experiment.claims for label in (claim.better, claim.worse)}
-    rows = plan.max_points if experiment.bests else min(len(labels), plan.max_points)
-    seeds, claims = len(further_seeds(settings)), len(experiment.claims) + len(experiment.bests)
-    return f"then at most {rows * seeds} runs more, until {claims} claims are decided or have {settings.decide} seeds"
+    """The same in a sentence."""
+    runs, claims = most_runs(experiment, settings, plan), len(experiment.claims) + len(experiment.bests)
+    return f"then at most {runs} runs more, until {claims} claims are decided or have {settings.decide} seeds"
+
+
+def begun_with(settings: ExperimentSettings, result: Result) -> Result:
+    """The runs of the seeds that every setting has: what is chosen is chosen by these."""
+    return [(point, [row for row in rows if row.config["seed"] in settings.seeds]) for point, rows in result]

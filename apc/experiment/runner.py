@@ -205,7 +205,7 @@ class ExperimentRun:
         if self.experiment.chooses:
             knobs = list(dict.fromkeys(knob for point, _ in result for knob in point.values))
             outputs.write_trials(path, result, knobs, metrics)
-            winner = outputs.winner_of(result, metrics[0])
+            winner = outputs.winner_of(deciding.begun_with(self.settings, result), metrics[0])
             if complete and winner:
                 chosen = f"Best of {name} on {self.settings.dataset} by the mean {metrics[0]} of seeds {self._seeds}."
                 outputs.write_best(path.with_suffix(".best.toml"), winner, self.base, chosen)

@@ -74,9 +74,9 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     own = experiment.own_seeds[:few] if amount.smoke else experiment.own_seeds
     usual = few if amount.smoke else experiment.seeds.get(flags.preset, 3)
     seeds = own or tuple(seeds_of(amount.seeds, usual))
-    if decide and not FIRST_LOOK <= len(seeds) <= decide:
-        lie = f"it must begin with {FIRST_LOOK} to {decide} seeds"
-        raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {lie}; change --seeds")
+    if decide and not own and not FIRST_LOOK <= len(seeds) <= decide:
+        must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
+        raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.draw else None
     return ExperimentSettings(
         preset=flags.preset,
@@ -91,7 +91,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         workers=workers,
         smoke=amount.smoke,
         dry_run=amount.dry_run,
-        decide=None if search else decide,
+        decide=None if search or len(seeds) > (decide or 0) else decide,
     )
 
 

@@ -51,8 +51,9 @@ class Group:
 
     @property
     def looks(self) -> int:
-        """Most seeds that `--decide` might have run; 0 where their number was fixed beforehand."""
-        return looks_of(self.rows)
+        """Most seeds that there might have been for a verdict; 0 where their number was fixed beforehand."""
+        seeds = Counter(row.row for row in self.rows)
+        return max(looks_of(self.rows), *seeds.values()) if looks_of(self.rows) else 0
 
     @property
     def level(self) -> float:
@@ -186,7 +187,7 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
         notes.append(f"This table mixes runs of {len(commits)} commits. {listed}.")
     if group.looks:
         notes.append(
-            f"Seeds were added by verdict (`--decide {group.looks}`). So each interval over seeds is one of "
+            f"Seeds were added by verdict (`--decide {looks_of(group.rows)}`). So each interval over seeds is one of "
             f"{100 * group.level:.3g} %: those of all looks, from {FIRST_LOOK} seeds on, then hold together in 95 %."
         )
     dirty = sum(bool(row.stamp.get("dirty")) for row in group.rows)

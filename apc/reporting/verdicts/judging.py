@@ -132,5 +132,5 @@ def _of_the_median(difference: Paired, alone: Sequence[int]) -> str:
     middle = median(difference.differences.values())
     ends = f"[{middle.low:+.1f}, {middle.high:+.1f}] holds it in {100 * middle.level:.0f} %"
     seeds = f"seed{'s' * (len(alone) > 1)} {', '.join(map(str, alone))}"
-    text = f"{seeds} out of line, so the mean's interval is surer than it should be: median {middle.value:+.1f}, {ends}"
+    text = f"{seeds} out of line, which a mean hides: the median is {middle.value:+.1f}, and {ends}"
     return text.replace("-", "−")

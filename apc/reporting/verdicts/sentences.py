@@ -45,7 +45,7 @@ def _wide_spreads(group: Group) -> list[str]:
 
 
 def _out_of_line(entry: TableEntry, group: Group) -> list[str]:
-    """Rows of which seeds stand apart, with their medians: the mean and its interval say less there than it seems."""
+    """Rows of which seeds stand apart, with their medians: a mean hides them."""
     sentences = []
     for label in group.labels:
         scores = group.scores(label, entry.metric)
@@ -58,7 +58,7 @@ def _out_of_line(entry: TableEntry, group: Group) -> list[str]:
     if not sentences:
         return []
     told = "; ".join(sentences)
-    return [f"Seeds stand apart, and where they do an interval of the mean covers less than it says: {told}."]
+    return [f"Single seeds are out of line, which a mean hides: {told}."]
 
 
 def _patches_taken(entry: TableEntry, group: Group) -> list[str]:

@@ -71,7 +71,7 @@ def sentence(found: Size) -> str:
     }[found.word]
     if math.isnan(found.ratio):
         return told if found.word == "no difference" else ""
-    ratio, low, high = (f"{value:.2g}".replace("-", "−") for value in (found.ratio, found.low, found.high))
+    ratio, low, high = (f"{value:.2f}".replace("-", "−") for value in (found.ratio, found.low, found.high))
     return f"{ratio} [{low}, {high}] of the printed: {told}"
 
 
