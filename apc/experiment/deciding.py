@@ -44,7 +44,8 @@ def decided(
             asked = points_of(judged, trained, measured)
             if not asked:
                 break
-            say(f"{len(judged)} claims are undecided: seed {seed} for {', '.join(point.label for point in asked)}")
+            rows = ", ".join(point.label for point in asked)
+            say(f"undecided: {'; '.join(each.claim for each in judged)}. So seed {seed} for {rows}")
             found = search(Points(tuple(asked)), seed)
         except Interrupted as stop:
             stop.result = added(trained, stamped(stop.result, settings.decide))
