@@ -21,15 +21,16 @@ def enough_steps(cfg: Config, given: Collection[str]) -> Config:
     `given`, the fields that somebody chose, holds epochs."""
     steps = _steps_an_epoch(cfg)
     epochs = math.ceil(LEAST_STEPS / steps) if steps else 0
-    if epochs <= cfg.epochs or "epochs" in given:
+    before = cfg.first_stage_epochs  # rounds of self-training come on top
+    if epochs <= before or "epochs" in given:
         return cfg
-    others = {name: round(getattr(cfg, name) * epochs / cfg.epochs) for name in FOLLOW if name not in given}
-    return replace(cfg, epochs=epochs, **others)
+    others = {name: round(getattr(cfg, name) * epochs / before) for name in FOLLOW if name not in given}
+    return replace(cfg, epochs=epochs + cfg.epochs - before, **others)
 
 
 def told(cfg: Config) -> str:
     """What to tell of a setting whose epochs are those of `enough_steps`; empty of any other."""
-    steps, epochs = _steps_an_epoch(cfg), cfg.epochs - cfg.stage2_epochs
+    steps, epochs = _steps_an_epoch(cfg), cfg.first_stage_epochs - cfg.stage2_epochs
     if not steps or epochs != math.ceil(LEAST_STEPS / steps) or epochs <= folder().epochs:
         return ""
     each = "a step" if steps == 1 else f"{steps} steps"

@@ -181,7 +181,9 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
     config = row.config
     which = f"epoch {epoch} of {config['epochs']}, the best scored one" if epoch else f"{config['epochs']} epochs"
     size = config["eval_size"] or config["image_size"]
-    details = {"top_k": f", k = {config['k']}", "adaptive_k": f", k = {config['k']}, θ = {config['theta']:g}"}
+    share = config.get("k_share", 0.0)
+    most = f", k = {share:.3g} of the patches" if share else f", k = {config['k']}"
+    details = {"top_k": most, "adaptive_k": f"{most}, θ = {config['theta']:g}"}
     return [
         ("method", in_markdown(config["method"])),
         ("encoder", in_markdown(config["encoder"])),
