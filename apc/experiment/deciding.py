@@ -124,4 +124,6 @@ def told(experiment: Experiment, settings: ExperimentSettings, plan: Plan) -> st
 
 def begun_with(settings: ExperimentSettings, result: Result) -> Result:
     """The runs of the seeds that every setting has: what is chosen is chosen by these."""
+    if not settings.decide:
+        return result
     return [(point, [row for row in rows if row.config["seed"] in settings.seeds]) for point, rows in result]

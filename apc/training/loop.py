@@ -153,7 +153,7 @@ def _resumable(path: Path, cfg: Config) -> State | None:
 def _epoch(step: Step, optimizer: torch.optim.Optimizer, split: Split, epoch: int, place: Place) -> dict[str, float]:
     """Train for one epoch; the means of its loss terms."""
     method, cfg = step.method, step.cfg
-    rates = method.setting(epoch)
+    rates = method.rates(epoch)
     torch.manual_seed(int(np.random.default_rng([cfg.seed, 2, epoch, place.rank]).integers(2**31)))
     method.train()
     steps = max(len(split) // cfg.batch_size, 1)

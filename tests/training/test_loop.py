@@ -80,7 +80,7 @@ def test_remembered_features_of_closed_blocks_change_no_number(
 
 
 KNOBS: dict[str, Any] = {"lambda1": 0.5, "lambda2": 0.5, "theta": 0.99, "k": 2, "epsilon": 0.55, "pooling": "average"}
-KNOBS |= {"k_share": 0.25, "lr_decay": 0.5, "crop_scale": 0.5, "teacher": 0.2, "swap": 0.5}
+KNOBS |= {"k_share": 0.25, "lr_decay": 0.5, "crop_scale": 0.5, "teacher": 0.2, "swap": 0.5, "seg_loss": "balanced"}
 
 
 @pytest.mark.parametrize("knob", KNOBS)
