@@ -11,7 +11,7 @@ from apc.config import Config, folder
 LEAST_STEPS = 300
 """Steps of a training whose loss has fallen: of 651 photographs of animals, 40 steps an epoch, the paper's setting
 scored 17.7 mIoU after 80 steps, 37.5 after 160, 57.3 after 240, 60.9 after 320 and 64.5 at the end, after 600
-(reports/results/paper_setting/voc-animals.jsonl)."""
+(reports/reference/results/paper_setting/voc-animals.jsonl)."""
 FOLLOW = ("frozen_epochs", "eval_every")
 """Numbers of epochs that keep their share of all."""
 
