@@ -23,13 +23,15 @@ def border_contrast(images: Tensor, labels: Tensor) -> Tensor:
     border = torch.zeros_like(labels, dtype=torch.bool)
     border[..., :-1] |= labels[..., 1:] != labels[..., :-1]
     border[..., :-1, :] |= labels[..., 1:, :] != labels[..., :-1, :]
-    change = _changes(images).flatten(1)
-    order, size = change.sort(1).values, change.shape[1]
-    below, not_above = (torch.searchsorted(order, change, right=right) for right in (False, True))
-    rank = (below + not_above).float() / (2 * size)  # pixels of equal change share the middle of their ranks
-    borders = border.flatten(1)
-    mean = (rank * borders).sum(1) / borders.sum(1).clip(min=1)
-    return (2 * mean - 1).clip(min=0)
+    pairs = zip(_changes(images).flatten(1), border.flatten(1), strict=True)
+    return torch.stack([(2 * _mean_rank(change, change[at]) - 1).clip(min=0) for change, at in pairs])
+
+
+def _mean_rank(values: Tensor, some: Tensor) -> Tensor:
+    """Mean rank of some values among all, 0 to 1, 0 of none; equal values share the middle of their ranks."""
+    order = values.sort().values
+    below, not_above = (torch.searchsorted(order, some, right=right) for right in (False, True))
+    return (below + not_above).sum() / (2 * len(values) * max(len(some), 1))
 
 
 def _changes(images: Tensor) -> Tensor:
