@@ -8,12 +8,14 @@ from typing import Any
 from apc.config import PRESETS, Config, from_dict
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Amount, Choosing, Flags, Place, Workers, seeds_of, usual_search
+from apc.experiment.flags import Amount, Choosing, Deciding, Flags, Place, Racing, Workers, seeds_of, usual_search
 from apc.flags import flag_of, reports_folder, taken
+from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws
 from apc.search.plans import Plan, Staged, points
+from apc.search.race import SEEDS
 from apc.search.stop_rules import stop_when
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
@@ -43,6 +45,8 @@ class ExperimentSettings:
     """Scores that settings are chosen by or, of a table, shown on the terminal."""
     name: str
     """Of the study, the rows and best.toml: the experiment's, and by what it chooses where that is not its own."""
+    racing: Racing
+    """What becomes of the best settings."""
     runs: Path
     """Folder of the run folders."""
     reports: Path
@@ -50,6 +54,8 @@ class ExperimentSettings:
     workers: Workers
     smoke: bool
     dry_run: bool
+    decide: int | None = None
+    """Most seeds of a claim that is undecided; None where their number is fixed."""
 
     @property
     def dataset(self) -> str:
@@ -66,23 +72,40 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     runs, reports = folders(place, amount.smoke)
     plan = experiment.smoke_plan if amount.smoke and experiment.smoke_plan else experiment.plan
     base = base_of(flags, _knobs(experiment, plan, flags.preset), amount.smoke)
-    own = experiment.own_seeds[:SMOKE_SEEDS] if amount.smoke else experiment.own_seeds
-    usual = SMOKE_SEEDS if amount.smoke else experiment.seeds.get(flags.preset, 3)
+    decide = taken(Deciding, flags.values).decide if experiment.claims or experiment.bests else None
+    few = FIRST_LOOK if decide else SMOKE_SEEDS
+    own = experiment.own_seeds[:few] if amount.smoke else experiment.own_seeds
+    usual = few if amount.smoke else experiment.seeds.get(flags.preset, 3)
+    seeds = own or tuple(seeds_of(amount.seeds, usual))
+    if decide and not own and not FIRST_LOOK <= len(seeds) <= decide:
+        must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
+        raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.draw else None
     return ExperimentSettings(
         preset=flags.preset,
         base=base,
-        seeds=own or tuple(seeds_of(amount.seeds, usual)),
+        seeds=seeds,
         plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
         name=experiment.name,
+        racing=_racing(experiment, flags.values, amount.smoke),
         runs=runs,
         reports=reports,
         workers=workers,
         smoke=amount.smoke,
         dry_run=amount.dry_run,
+        decide=None if search or len(seeds) > (decide or 0) else decide,
     )
+
+
+def _racing(experiment: Experiment, values: Mapping[str, Any], smoke: bool) -> Racing:
+    """The race, with its numbers filled in; none for a step of a longer experiment that chooses nothing."""
+    racing = taken(Racing, values)
+    if racing.race is None or not experiment.chooses:
+        return Racing()
+    usual = SMOKE_SEEDS if smoke else SEEDS
+    return replace(racing, race_seeds=racing.race_seeds or usual, prefer=racing.prefer or "best")
 
 
 def chosen_by(experiment: Experiment, chooser: Chooser) -> Experiment:
