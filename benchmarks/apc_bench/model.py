@@ -76,7 +76,7 @@ class Bench:
     @property
     def epochs(self) -> int:
         """Of a whole run."""
-        return self.noise.common.shape[1]
+        return int(self.noise.common.shape[1])
 
     def curve(self, setting: Mapping[str, Any]) -> np.ndarray:
         """Mean scores of a setting, (E,2)."""
@@ -109,7 +109,8 @@ class World:
         left = pool[chance.integers(len(pool))] if len(pool) else 0.0
         whim = np.random.default_rng([13, self.number, trial])
         odd = noise.odd[whim.integers(len(noise.odd))] if len(noise.odd) else 0.0
-        return curve + odd + growth(curve[-1, 1]) * (noise.common[own] + left)
+        scores: np.ndarray = curve + odd + growth(curve[-1, 1]) * (noise.common[own] + left)
+        return scores
 
 
 def settings_of(frame: "DataFrame") -> list[dict[str, Any]]:
@@ -127,9 +128,7 @@ def in_space(frame: "DataFrame", epochs: int) -> "DataFrame":
 
 def seed_effects(finals: "DataFrame") -> dict[int, np.ndarray]:
     """Seed -> what it adds to both scores of a good setting, from settings that several seeds trained; mean 0."""
-    import pandas as pd
-
-    keys = pd.Index([repr(setting) for setting in settings_of(finals)])
+    keys = np.array([repr(setting) for setting in settings_of(finals)])
     numbers, seeds = finals[BOTH].to_numpy(float), finals["seed"].to_numpy()
     several = np.array([len(set(seeds[keys == key])) > 1 for key in keys], bool)
     effects = {int(seed): np.zeros(2) for seed in sorted(set(seeds))}
@@ -247,7 +246,7 @@ class Early:
     def __call__(self, x: np.ndarray, last: np.ndarray) -> np.ndarray:
         """Scores of settings whose final scores are `last`, (n,E-1,2)."""
         line = self.line(last)
-        return line + self.rest(x).reshape(line.shape)
+        return np.asarray(line + self.rest(x).reshape(line.shape))
 
 
 def as_ranked(own: "DataFrame", bench: Bench, odd: np.ndarray) -> Bench:

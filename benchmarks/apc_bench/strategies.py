@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from apc.config import default_of, pocket
 from apc.runs.rows import Row
+from apc.search.plans import Point
 from apc.search.samplers import PRUNERS, sampler
 from apc.search.spaces import Above, Choice, Real, Space, Whole, suggest
 from benchmarks.apc_bench.replay import Ledger, Setting, halving
@@ -169,7 +170,8 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
 def staged(ledger: Ledger) -> None:
     """Section 4.1's search, lambda1 and then lambda2, three seeds a setting, the other knobs at the paper's values."""
     plan, paper = replace(lambdas.PLAN, metric="tune_miou"), first_of(SPACES["joint"])
-    epochs, done = ledger.world.bench.epochs, []
+    epochs = ledger.world.bench.epochs
+    done: list[tuple[Point, list[Row]]] = []
     while stage := plan.next(done):
         for point in stage:
             if not ledger.open:
