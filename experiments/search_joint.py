@@ -66,6 +66,7 @@ JOINT = Experiment(
     space=joint.SPACE,
     first=joint.FIRST,
     trials=40,
+    stop_early="halving",
     own_seeds=(0,),
     metric=METRIC,
     chooses=True,

@@ -22,11 +22,16 @@ class ToDo(NamedTuple):
     least: int
     """How many more a plan adds."""
     most: int
+    share: float = 1.0
+    """Of their epochs, that is trained where some are given up at rungs."""
+    rungs: str = ""
+    """How many are trained how far, where there are rungs."""
 
     @property
     def number(self) -> str:
         fewest, most = (len(self.planned) + more for more in (self.least, self.most))
-        return f"{fewest} runs" if fewest == most else f"{fewest} to {most} runs"
+        runs = f"{fewest} runs" if fewest == most else f"{fewest} to {most} runs"
+        return f"{runs} ({self.rungs})" if self.rungs else runs
 
 
 def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
@@ -35,7 +40,12 @@ def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
         counts = queue.counts
         return ToDo([job.config for job in queue.waiting], counts.later, counts.later + counts.perhaps)
     assert settings.search is not None
-    return ToDo([settings.base] * (settings.search.trials * len(settings.seeds)), 0, 0)
+    trials, seeds, rungs = settings.search.trials, len(settings.seeds), settings.search.halving
+    planned = [settings.base] * (trials * seeds)
+    if rungs is None:
+        return ToDo(planned, 0, 0)
+    share = rungs.total(trials, seeds) / (trials * seeds * settings.base.epochs)
+    return ToDo(planned, 0, 0, share, rungs.told(trials, seeds))
 
 
 def places(workers: Workers) -> int | None:
@@ -90,6 +100,7 @@ def _expected(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, 
         assert expected
         low, high = low + 3600 * expected.low, high + 3600 * expected.high
     count, slots = len(todo.planned), min(side_by_side, len(todo.planned))
+    low, high = low * todo.share, high * todo.share
     span = between(low * (1 + todo.least / count) / slots, high * (1 + todo.most / count) / slots)
     why = f"a step takes {', '.join(steps)} s here just now" if steps else "as those that are finished took"
     return f"{todo.number}, {side_by_side} at a time: {span} ({why})"

@@ -211,6 +211,8 @@ class ExperimentRun:
             search = self.settings.search
             assert search is not None
             print(f"an Optuna search ({search.sampler}) of {search.trials} trials, each with seeds {self._seeds}")
+            if rungs := search.halving:
+                print(f"halving, {rungs.told(search.trials, len(self.settings.seeds))}")
             return 0
         for point, rows in queue.result():
             for row in rows:

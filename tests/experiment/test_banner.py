@@ -53,8 +53,12 @@ def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
     assert said(["--seeds", "2", "--max-concurrent", "1", *words], capsys).startswith(
         "18 to 22 runs, 1 at a time: 9 min to 44 min"
     )
-    assert said(["--trials", "4", *words], capsys, space_experiment("simple")) == (
+    assert said(["--trials", "4", "--stop-early", "none", *words], capsys, space_experiment("simple")) == (
         "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now)"
+    )
+    assert said(["--trials", "24", *words], capsys, space_experiment("simple")) == (
+        "24 runs (24 to epoch 1, 8 to epoch 3, 3 to epoch 10: 61 epochs instead of 240), 2 at a time: 2 min to 6 min "
+        "(a step takes 0.1 s here just now)"
     )
 
 

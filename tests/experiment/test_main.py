@@ -45,7 +45,7 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
     found = [(points([{"lambda1": 0.3}]).points[0], [row])]
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: found)
-    words = ["--seeds", "1", "--weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7"]
+    words = ["--seeds", "1", "--weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7", "--rungs", "2"]
     assert search_space(["joint", *words, "--objectives", "tune_miou"]) == 0
     (kept,) = load_rows(Path("reports/results/space_joint/pocket.jsonl"))
     assert kept.stamp == {
@@ -55,7 +55,9 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
             "sampler": "qmc",
             "objectives": ["tune_miou"],
             "search_seed": 4,
-            "stop_early": "none",
+            "stop_early": "halving",
+            "rungs": [2, 10],
+            "keep_share": 1 / 3,
             "trials": 7,
         },
     }
