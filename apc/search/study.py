@@ -235,8 +235,10 @@ class Study:
         return rows
 
     def _left_by(self, trial: Trial) -> Row:
-        """Row of a trial that was given up, with its curve until then."""
-        curve = [e for e in RunFolder(self.runs / trial.ids[0]).epochs() if e["epoch"] <= trial.stopped_epoch]
+        """Row of a trial that was given up, with its curve: until its rung, for others may train on from there, or
+        with the epoch that it was in when it was stopped."""
+        curve = RunFolder(self.runs / trial.ids[0]).epochs()
+        curve = [entry for entry in curve if not self.scored or entry["epoch"] <= trial.stopped_epoch]
         seconds, config = ({"train": curve[-1]["seconds"]} if curve else {}), to_dict(trial.configs[0])
         return Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=self._why(trial))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import to_dict
 from apc.files import write_atomically
@@ -32,8 +32,7 @@ class StudyInRungs(Study):
         self.rungs = rungs_of(settings.rungs, settings.keep_share, definition.base)
         super().__init__(definition, runs)
         self.scored = self.rungs.epochs[:-1]
-        lower = self.by in LOWER_IS_BETTER
-        self.brackets = Brackets(self.study, self.rungs, lower=lower, run_of=lambda trial: self._trial_of(trial).ids[0])
+        self.brackets = Brackets(self.study, self.rungs, lower=self.by in LOWER_IS_BETTER, run_of=self._first_run)
         self.interrupted = [trial for trial in self.interrupted if "values" not in trial.user_attrs]
         self.trained = 0
         """Epochs that this call has trained to rungs."""
@@ -128,6 +127,10 @@ class StudyInRungs(Study):
         """Whether there are settings still to propose."""
         return len(self.brackets.trials()) < self.settings.trials and not self.enough
 
+    def _first_run(self, trial: FrozenTrial) -> str:
+        """Id of a trial's first run."""
+        return (self.ids.get(trial.number) or self._trial_of(trial).ids)[0]
+
     def _arrive(self, trial: Trial) -> list[Row]:
         """Tell the study what a trial scored at its rung, or that it failed on the way."""
         self.running.remove(trial)
@@ -157,7 +160,7 @@ class StudyInRungs(Study):
                 self.study.tell(number, value)
                 continue
             others = [t for t in trials.values() if t.number not in dropped and not t.state.is_finished()]
-            goes_on = any(self._trial_of(other).ids[0] == trial.ids[0] for other in others)
+            goes_on = any(self._first_run(other) == trial.ids[0] for other in others)
             self._give_up(trial, note=not goes_on and not stored[0])
 
     def _why(self, trial: Trial) -> str:
@@ -180,7 +183,7 @@ class StudyInRungs(Study):
         """Epochs to which the rungs' trials are trained, a run once."""
         reached: dict[str, int] = {}
         for trial in self.brackets.trials().values():
-            run, epochs = self._trial_of(trial).ids[0], max(trial.intermediate_values, default=0)
+            run, epochs = self._first_run(trial), max(trial.intermediate_values, default=0)
             epochs = self.rungs.epochs[-1] * len(self.seeds) if trial.state == TrialState.COMPLETE else epochs
             reached[run] = max(reached.get(run, 0), epochs)
         return sum(reached.values())

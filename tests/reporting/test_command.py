@@ -55,7 +55,6 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
     assert command(described("space_simple"), "pocket", by_hand) == (
         "apc search simple --sampler grid --grid-points 4 --seeds 1"
     )
-    assert command(described("search_joint"), "pocket", by_hand) == "python experiments/search_joint.py"
 
 
 def test_the_command_of_a_table_names_nothing_that_its_script_sets() -> None:
