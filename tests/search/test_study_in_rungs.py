@@ -12,6 +12,7 @@ from studies import BASE, advance, quality, study, train
 
 from apc.config import from_dict
 from apc.runs.folder import RunFolder
+from apc.runs.status import status
 from apc.search.run_queue import AtRung
 from apc.search.study import Study
 from search_spaces import joint, simple
@@ -206,6 +207,16 @@ def test_where_it_is_and_what_it_saved_is_told(tmp_path: Path) -> None:
     assert told[9] == AtRung("rung 2 of 3: 0 of 3 at epoch 3", trained=9, spared=6 * 19, left=(6 + 7 + 10) / 10)
     assert told[12].told == "rung 3 of 3: 0 of 1 at epoch 10" and told[12].spared == 6 * 19 + 2 * 17
     assert s.counts.rung is None and (s.counts.done, s.counts.stopped) == (2, 16)
+
+
+def test_a_trial_that_waits_at_a_rung_says_so_to_another_shell(tmp_path: Path) -> None:
+    s = halving(tmp_path)
+    trial = s.take()
+    assert trial
+    advance(s, trial)
+    s.finish(trial)
+    told = status(tmp_path)
+    assert "1 waiting" in told and "waits at rung epoch 1 of 10 (halving)" in told
 
 
 def test_a_study_goes_on_with_its_own_rungs_only_and_journals_without_rungs_stay_valid(tmp_path: Path) -> None:
