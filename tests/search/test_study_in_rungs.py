@@ -65,9 +65,9 @@ class Killed(BaseException):
 def test_a_study_killed_again_and_again_comes_to_the_same(
     sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = halving(tmp_path / "whole", 14, space=joint, sampler=sampler)
+    whole = halving(tmp_path / "whole", 12, space=joint, sampler=sampler)
     epochs = finish(whole)
-    assert len({json.dumps(point.values) for point, _ in whole.result()}) == 14
+    assert len({json.dumps(point.values) for point, _ in whole.result()}) == 12
     told, writes, trained = optuna.storages.JournalStorage.set_trial_state_values, 0, list[tuple[str, int]]()
 
     def some(*words: Any, **more: Any) -> Any:
@@ -81,7 +81,7 @@ def test_a_study_killed_again_and_again_comes_to_the_same(
     monkeypatch.setattr(optuna.storages.JournalStorage, "set_trial_state_values", some)
     for step in range(200):
         try:
-            s = halving(tmp_path / "parts", 14, space=joint, sampler=sampler)
+            s = halving(tmp_path / "parts", 12, space=joint, sampler=sampler)
             if (trial := s.take()) is None:
                 break
             if step % 4 != 1:  # else it is killed before it trains
@@ -90,7 +90,7 @@ def test_a_study_killed_again_and_again_comes_to_the_same(
                 s.finish(trial)
         except Killed:
             pass
-    s = halving(tmp_path / "parts", 14, space=joint, sampler=sampler)
+    s = halving(tmp_path / "parts", 12, space=joint, sampler=sampler)
     assert s.through and table(s) == table(whole)
     assert sorted(trained) == sorted(epochs) and len(set(trained)) == len(trained)
 
