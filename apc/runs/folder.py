@@ -130,8 +130,8 @@ class RunFolder:
 
     @property
     def stopped(self) -> Path:
-        """By which rule and after which epoch a search gave the run up or, where it begins with WAITS, has it wait, in
-        a line; written by the driver, removed when the run starts again."""
+        """By which rule and after which epoch a search gave the run up or, if its first word is `waits`, at which one
+        the run waits for others, in a line; written by the driver, removed when the run starts again."""
         return self.path / "stopped.txt"
 
     @property

@@ -96,9 +96,9 @@ class SearchSettings:
     objectives: tuple[str, ...] = ("miou",)
     """Scores to raise, seconds to lower; two give a Pareto front, such as miou,train_seconds."""
     stop_early: Stopper = "none"
-    """Which trials are given up in the middle of their first seed: halving trains all to the epoch of a rung, where
-    they wait for one another, and the best share goes on; asha and median judge each by those before it, and need
-    --eval-every 1."""
+    """Which trials are given up in the middle of their first seed: halving, which a search of a space does if nobody
+    says, trains all to the epoch of a rung, where they wait for one another, and the best share goes on; asha and
+    median judge each by those before it, and need --eval-every 1."""
     rungs: tuple[int, ...] = ()
     """Epochs of halving's rungs (default: a ninth and a third of all, such as 1 3 10; the last is always the end)."""
     keep_share: float = SHARE
