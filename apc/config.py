@@ -64,6 +64,12 @@ class Config:
     """Random flips of training images."""
     jitter: Annotated[float, Between(0, 1)] = 0.0
     """Strength of random brightness, contrast and saturation changes; 0 is off."""
+    crop_scale: Annotated[float, Between(0.01, 1)] = 1.0
+    """Least share of a training image's area that a random crop keeps, which is resized to the whole; 1 is off."""
+    grey: Annotated[float, Between(0, 1)] = 0.0
+    """Probability that a training image loses its colours (CoSA: 0.2)."""
+    blur: Annotated[float, Between(0, 1)] = 0.0
+    """Probability that a training image is blurred, by up to 2 pixels in 224 (CoSA)."""
 
     # --- model ------------------------------------------------------------------------------------
     method: Literal["apc", "vit_pcm", "afa", "toco"] = "apc"
@@ -91,6 +97,8 @@ class Config:
     """From patch scores to image scores (paper, section 3.3; Table 7)."""
     k: Annotated[int, Between(1, 4096)] = 6
     """Patches pooled a class: exactly for top_k, at most for adaptive_k (paper, section 4.1)."""
+    k_share: Annotated[float, Between(0, 1)] = 0.0
+    """The same as a share of an image's patches, rounded, at least one: above 0 it counts and `k` does not."""
     theta: Annotated[float, Between(0, 1)] = 0.9
     """Adaptive-K takes another patch while the mean stays above theta times the last (Algorithm 1)."""
     decoder_blocks: tuple[int, ...] = (3, 6, 9, 12)
@@ -120,20 +128,51 @@ class Config:
     """Form of the BCE: exact in log space, or ViT-PCM's clamp, whose gradient dies at 0."""
     pce_classes: Literal["present", "all"] = "present"
     """Classes PCE sums over: those of the image and the background, or literally all (Eq. 7)."""
-    pseudo_label: Literal["argmax", "merge"] = "argmax"
-    """Patch scores to pseudo labels: argmax of the image's classes, or after ViT-PCM's label merge."""
+    pseudo_label: Literal["argmax", "merge", "levels"] = "argmax"
+    """Patch scores to pseudo labels: argmax of the image's classes, or after ViT-PCM's label merge; `levels` brings
+    each class's map to [0,1] and leaves out what lies between `level_low` and `level_high` (CoSA)."""
     pseudo_threshold: Annotated[float, Between(0, 1)] = 0.0
     """Patches whose winning score lies below are ignored by the segmentation loss; 0 ignores none."""
+    level_low: Annotated[float, Between(0, 1)] = 0.25
+    """Pixels whose classes all lie below are background, by the pseudo labels `levels` (CoSA)."""
+    level_high: Annotated[float, Between(0, 1)] = 0.7
+    """Pixels with a class above are its, by the pseudo labels `levels` (CoSA)."""
+    teacher: Annotated[float, Between(0, 1)] = 0.0
+    """Half-life, as a share of all steps, of a teacher that averages the weights (CoSA's is a thirtieth) and makes the
+    pseudo labels from images with their own colours; scored is the student. 0 is without one."""
+    swap: Annotated[float, Between(0, 1000)] = 0.0
+    """Weight of the loss by which the decoder, the teacher's where there is one, teaches the patch scores (CoSA: 0.05,
+    by another loss)."""
+    seg_loss: Literal["mean", "balanced"] = "mean"
+    """Segmentation loss: a mean over pixels, or half of it over background and half over objects (AFA, ToCo)."""
     seg_stride: Annotated[int, Between(1, 64)] = 1
     """The segmentation loss reads every seg_stride-th pixel; 4 saves time on small machines."""
     energy_weight: Annotated[float, Between(0, 1000)] = 0.0
     """Weight of the dense-energy loss of toco and afa: 0.05 in ToCo's official code; 0 leaves it out."""
 
+    # --- self-training ----------------------------------------------------------------------------
+    rounds: Annotated[int, Between(0, 1000)] = 0
+    """Rounds in which apc goes on from the finished model and learns from its own masks of the training images too; 0
+    is the paper's method."""
+    round_epochs: Annotated[int, Between(1, 100000)] = 5
+    """Epochs of each round, at the end of `epochs`."""
+    round_lr: Annotated[float, Between(0, 100)] = 1e-4
+    """Learning rate at the beginning of a round, which falls by a cosine to 3 % at its end."""
+    round_weight: Annotated[float, Between(0, 1000)] = 1.0
+    """Weight of the segmentation loss of a round, half of it background and half objects; it stands in for lambda1."""
+    round_refine: Literal["none", "par", "crf"] = "crf"
+    """What a round's masks are refined with: nothing, PAR (ToCo), or the dense CRF that `crf` names."""
+    round_scales: tuple[float, ...] = (1.0,)
+    """Multiples of `image_size` at which images are shown for a round's masks; each takes its time again."""
+    round_threshold: Annotated[float, Between(0, 1)] = 0.6
+    """Pixels of a round's masks whose best probability, refined, lies below are ignored; 0 ignores none."""
+
     # --- training ---------------------------------------------------------------------------------
     seed: Annotated[int, Between(0, 2**31)] = 0
     """Seed of initialisation, order, augmentation and dropout."""
     epochs: Annotated[int, Between(1, 100000)] = 15
-    """Passes over the training images, the frozen ones and vit_pcm's second stage included (paper, section 4.1)."""
+    """Passes over the training images, the frozen ones, rounds and vit_pcm's second stage included (paper, section
+    4.1)."""
     frozen_epochs: Annotated[int, Between(0, 100000)] = 2
     """First epochs, in which the encoder does not learn (ViT-PCM; the paper's first two epochs)."""
     stage2_epochs: Annotated[int, Between(0, 100000)] = 0
@@ -158,6 +197,8 @@ class Config:
     """Course of the learning rate: `cosine` falls to 3 % at the end of the run, `poly` to 0 (AFA, ToCo)."""
     poly_power: Annotated[float, Between(0, 10)] = 0.9
     """Exponent of the `poly` schedule: 0.9 in ToCo, 1 in AFA."""
+    lr_decay: Annotated[float, Between(0.01, 1)] = 1.0
+    """What each block of the encoder has of the learning rate of the block behind it; 1 is one rate for all."""
     warmup_steps: Annotated[int, Between(0, MOST)] = 0
     """Steps over which the learning rate rises to its value."""
     grad_clip: Annotated[float, Between(0, 1e6)] = 0.0
@@ -190,13 +231,24 @@ class Config:
                 raise ValueError(f"{name} is {told}; it must lie between {low:g} and {high:g}")
             if hint is float:  # 1 and 1.0 are one setting and must have one identity
                 object.__setattr__(self, name, float(value))
+            elif hint == tuple[float, ...]:
+                object.__setattr__(self, name, tuple(map(float, value)))
         if self.frozen_epochs > self.epochs:
             both = f"{self.frozen_epochs}; it cannot exceed epochs, which is {self.epochs}"
             raise ValueError(f"frozen_epochs is {both}")
+        self._check_rounds()
         normalization_of(self.normalization)
         if self.seg_stride > self.image_size:
             raise ValueError(
                 f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
+            )
+        if self.swap and not self.lambda1:
+            raise ValueError(f"swap is {self.swap:g}; the decoder that it listens to learns nothing, as lambda1 is 0")
+        if self.level_low > self.level_high:
+            raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
+        if self.crop_scale < 1 and self.stage2_epochs:
+            raise ValueError(
+                f"crop_scale is {self.crop_scale:g}; with stage2_epochs it must be 1, as masks are of whole images"
             )
         if self.compile and self.method == "afa":
             raise ValueError("compile is True; afa listens to the attention, which compiled blocks do not tell of")
@@ -204,6 +256,26 @@ class Config:
         if not blocks or list(blocks) != sorted(set(blocks)) or max(map(abs, blocks)) > 1000:
             given = short(blocks)
             raise ValueError(f"decoder_blocks is {given}; give rising block numbers, such as 3 6 9 12")
+
+    def _check_rounds(self) -> None:
+        if not self.rounds:
+            return
+        if self.method != "apc":
+            raise ValueError(f"rounds is {self.rounds}; they are apc's, and for method {self.method} must be 0")
+        if self.first_stage_epochs < max(self.frozen_epochs, 1):
+            left = f"epochs is {self.epochs}, of which {self.frozen_epochs} are frozen and rounds are the last"
+            told = f"{self.rounds}, of {self.round_epochs} epochs each"
+            raise ValueError(f"rounds is {told}; {left}, so give fewer, or more epochs")
+        if not self.round_scales or not all(0.25 <= scale <= 4 for scale in self.round_scales):
+            given = short(self.round_scales)
+            raise ValueError(f"round_scales is {given}; give numbers from 0.25 to 4, such as 1 0.75")
+        if self.round_refine == "crf" and self.crf == "none":
+            raise ValueError("round_refine is crf; it takes the parameters that crf names, which is none")
+
+    @property
+    def first_stage_epochs(self) -> int:
+        """Epochs before the first round."""
+        return self.epochs - self.rounds * self.round_epochs
 
     @property
     def scored_size(self) -> int:
@@ -213,7 +285,7 @@ class Config:
 
 @functools.cache
 def types() -> dict[str, Any]:
-    """Type of each field: int, float, bool, str, a Literal of its choices, or a tuple of whole numbers."""
+    """Type of each field: int, float, bool, str, a Literal of its choices, or a tuple of numbers."""
     return get_type_hints(Config)
 
 
@@ -226,8 +298,10 @@ def bounds() -> dict[str, Between]:
 
 def _check_type(name: str, value: Any, hint: Any) -> None:
     if get_origin(hint) is tuple:
-        if not isinstance(value, tuple) or any(isinstance(v, bool) or not isinstance(v, int) for v in value):
-            raise ValueError(f"{name} is {short(value)}; it must be whole numbers, such as 3 6 9 12")
+        one = get_args(hint)[0]
+        if not isinstance(value, tuple) or not all(_is_number(v, one) for v in value):
+            wanted = "whole numbers, such as 3 6 9 12" if one is int else "numbers, such as 1 0.75"
+            raise ValueError(f"{name} is {short(value)}; it must be {wanted}")
     elif get_origin(hint) is Literal:
         if value not in get_args(hint):
             close = difflib.get_close_matches(short(value, quoted=False), [str(c) for c in get_args(hint)], n=1)
@@ -239,9 +313,13 @@ def _check_type(name: str, value: Any, hint: Any) -> None:
         if isinstance(value, str) and set(value) & {"\0", "\n", "\r"}:
             raise ValueError(f"{name} is {short(value)}; it must be one line")
     elif hint is int or hint is float:
-        kinds = (int,) if hint is int else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds) or value != value:
+        if not _is_number(value, hint):
             raise ValueError(f"{name} is {short(value)}; it must be a {'whole ' if hint is int else ''}number")
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    """Whether a value is a whole number, or any number where `kind` is float."""
+    return isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool) and value == value
 
 
 NORMALIZATIONS = {

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from apc.config import Config, voc
 from apc.data import Split
+from apc.methods.base import Workplace
 from apc.methods.registry import METHODS, build
 
 NAMES = get_args(get_type_hints(Config)["method"])
@@ -104,7 +105,7 @@ def step_of(cfg: Config, epoch: int, device: str) -> tuple[Callable[[], None], f
 
     method.encoder.open_last(cfg.unfreeze_blocks)
     split = Split(CLASSES, names, labels, images, photo)
-    begin_seconds = seconds(lambda: method.begin(epoch, split, device), device)
+    begin_seconds = seconds(lambda: method.begin(epoch, split, Workplace(device)), device)
     method.train()
     groups = [{"params": group["params"], "lr": cfg.lr * group["scale"]} for group in method.groups()]
     optimizer = torch.optim.Adam(groups, fused=True)

@@ -22,6 +22,7 @@ from apc.escaping import complain
 from apc.experiment import pictures as pictured
 from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
+from apc.experiment.dry_run import expected
 from apc.experiment.flags import Flags, Workers, add_place, command_line, read_flags
 from apc.experiment.forecast import Hours
 from apc.experiment.main import in_turn
@@ -134,13 +135,12 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, words: list[str]) -
             if settings.search:
                 print(f"{step.name:<{width}}  a search of {settings.search.trials} trials")
                 continue
-            run = ExperimentRun(step, settings)
-            queue = run.queue()
+            queue = ExperimentRun(step, settings).queue()
             todo = [job for job in queue.waiting if job.run not in known]
             shared, later = len(queue.waiting) - len(todo), queue.counts.later
             known |= {job.run for job in todo}
-            expected = run.expected(queue, [job.config for job in todo])
-            wall = Hours(*(each / side for each in expected)) if expected else None
+            hours = expected(step, settings, queue.plan.max_points * len(settings.seeds), [job.config for job in todo])
+            wall = Hours(*(each / side for each in hours)) if hours else None
             total = Hours(*(a + b for a, b in zip(total, wall, strict=True))) if total and wall else None
             runs += len(todo)
             more = f", and at most {later} more runs" if later else ""

@@ -66,14 +66,16 @@ def search(
 
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
-    from apc.search.progress import NoView, Progress, View
+    from apc.search.progress import Progress
     from apc.search.ray_session import Resources
     from apc.search.study_settings import StudyDefinition
+    from apc.search.view import NoView, View
 
     objectives = how.objectives if how else ("miou",)
     resources = resources or Resources()
     runs_a_trial = len(seeds) if callable(proposals) else 1
-    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial) if progress else NoView()
+    cores = resources.cpus_per_trial * resources.num_workers
+    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial, cores=cores) if progress else NoView()
     if callable(proposals):
         assert how is not None
         definition = StudyDefinition(

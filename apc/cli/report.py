@@ -22,6 +22,9 @@ def command(words: list[str]) -> None:
     from apc.reporting.page import build
 
     if not (folder / "results").is_dir():
-        raise ValueError(f"{folder}/results: there is no such folder; run an experiment, or name its --reports folder")
+        raise ValueError(
+            f"{folder}/results: there is no such folder; run an experiment, or name its --reports "
+            "folder; reports/reference has the rows that the project ships"
+        )
     require_writable(folder)
     say(str(build(folder)))

@@ -51,6 +51,9 @@ def command(words: list[str]) -> None:
     if cfg.stage2_epochs:
         first = cfg.epochs - cfg.stage2_epochs
         print(f"epochs: {cfg.epochs}, {first} of vit_pcm and then {cfg.stage2_epochs} of its DeepLab", flush=True)
+    if cfg.rounds:
+        rounds = f"{cfg.rounds} x {cfg.round_epochs} in rounds of self-training"
+        print(f"epochs: {cfg.epochs}, {cfg.first_stage_epochs} and then {rounds}", flush=True)
     if few := small_folders.told(cfg):
         print(few, flush=True)
     run = train(

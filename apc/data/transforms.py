@@ -3,6 +3,9 @@
 Shapes: B images, S side of the resized image, H,W the photograph's own pixels.
 """
 
+import math
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,20 +32,67 @@ def squash(image: np.ndarray, size: int) -> Tensor:
     return resize(image, size, size)
 
 
-def augment(image: Tensor, cfg: Config, rng: np.random.Generator) -> tuple[Tensor, tuple[int, int]]:
-    """Random flips and colour changes: (3,S,S) uint8 -> the same, and which flips were made.
+class Augmented(NamedTuple):
+    """A training image, (3,S,S) each."""
 
-    Colour changes leave floats in [0,1]; without them the bytes stay bytes, for `as_floats` on the device.
-    """
+    image: Tensor
+    """As the network learns from it: bytes, or floats in [0,1] where colours may change."""
+    plain: Tensor
+    """The same place of it, flipped alike, with its own colours."""
+    flips: tuple[int, int]
+    """Whether it was flipped left to right and upside down."""
+    box: "Box"
+    """What is left of the whole image, before it is flipped."""
+
+
+class Box(NamedTuple):
+    """A part of an image in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def recolours(cfg: Config) -> bool:
+    """Whether an image's colours are changed in training."""
+    return cfg.jitter > 0 or cfg.grey > 0 or cfg.blur > 0
+
+
+def augment(image: Tensor, cfg: Config, rng: np.random.Generator) -> Augmented:
+    """A random crop that is resized to the whole, flips and colour changes of (3,S,S) uint8. Without colour changes the
+    bytes stay bytes, for `as_floats` on the device."""
+    side = image.shape[-1]
+    box = _box(side, cfg.crop_scale, rng) if cfg.crop_scale < 1 else Box(0, 0, side, side)
+    place = tv.resized_crop(image, *box, [side, side], antialias=True) if cfg.crop_scale < 1 else image
     flips = (int(cfg.flip != "none" and rng.random() < 0.5), int(cfg.flip == "both" and rng.random() < 0.5))
     dims = [dim for dim, flipped in zip((2, 1), flips, strict=True) if flipped]
-    out = image.flip(dims) if dims else image
+    plain = place.flip(dims) if dims else place
+    return Augmented(_recoloured(plain, cfg, rng) if recolours(cfg) else plain, plain, flips, box)
+
+
+def _box(side: int, least: float, rng: np.random.Generator) -> Box:
+    """A part of a square image, from `least` of its area to all of it, three by four to four by three."""
+    area, aspect = rng.uniform(least, 1), math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+    height, width = (min(max(round(side * math.sqrt(area * a)), 1), side) for a in (1 / aspect, aspect))
+    top, left = (int(rng.integers(side - length + 1)) for length in (height, width))
+    return Box(top, left, height, width)
+
+
+def _recoloured(plain: Tensor, cfg: Config, rng: np.random.Generator) -> Tensor:
+    """Random changes of colour and sharpness: bytes -> floats in [0,1]."""
+    out = plain.float() / 255
     if cfg.jitter:
         low, high = 1 - 0.8 * cfg.jitter, 1 + 0.8 * cfg.jitter
-        out = tv.adjust_brightness(out.float() / 255, rng.uniform(low, high))
+        out = tv.adjust_brightness(out, rng.uniform(low, high))
         out = tv.adjust_contrast(out, rng.uniform(low, high))
         out = tv.adjust_saturation(out, rng.uniform(low, high))
-    return out, flips
+    if cfg.grey and rng.random() < cfg.grey:
+        out = tv.rgb_to_grayscale(out, num_output_channels=3)
+    if cfg.blur and rng.random() < cfg.blur:
+        sigma = rng.uniform(0.1, 2.0) * out.shape[-1] / 224
+        out = tv.gaussian_blur(out, [2 * math.ceil(2 * sigma) + 1] * 2, [sigma, sigma]).clamp(0, 1)
+    return out
 
 
 def stack(images: list[Tensor]) -> Tensor:

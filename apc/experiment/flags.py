@@ -11,11 +11,14 @@ from apc.config import PRESETS, Config, bounds
 from apc.escaping import short
 from apc.experiment.config_flags import ConfigFile, add_all_fields, add_fields, answer_old_spellings, preset_of
 from apc.experiment.definition import Experiment
-from apc.flags import REPEATED, CommandLine, Flag, at_least, runs_folder
+from apc.flags import REPEATED, CommandLine, Flag, at_least, flag_of, runs_folder
 from apc.runs.scores import Chooser
+from apc.search.race import Prefer
 from apc.search.spaces import MOST_RUNS, SearchSettings
 
 Tracker = Literal["mlflow", "wandb"]
+MOST_RACED = 1000
+"""Settings of a race, and seeds of each, at most."""
 TRACKERS = get_args(Tracker)
 """Names of --log, which are those of their packages too."""
 
@@ -69,8 +72,16 @@ class Workers:
     """Tell trackers too, through Ray's callbacks (TensorBoard files are always below RUNS/.tune)."""
     verbose: bool = False
     """Show Ray's own messages too."""
+    price: float | None = None
+    """Money that an hour of one GPU costs or, where trials have none, of one core: what is said of hours is then said
+    of money too."""
 
     def __post_init__(self) -> None:
+        if self.price is not None:
+            if self.price < 0:
+                raise ValueError(f"--price is {self.price:g}; it cannot be below 0")
+            if self.address not in (None, "local") and self.gpus is None:
+                raise ValueError(f"--price {self.price:g}: is it of a GPU or of a core? Add --gpus, 0 for cores")
         at_least(1, num_workers=self.num_workers, cpus=self.cpus, max_concurrent=self.max_concurrent)
         for flag, value in {"--retries": self.retries, "--gpus": self.gpus or 0}.items():
             if value < 0:
@@ -89,6 +100,29 @@ class Choosing:
     the script says)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Racing:
+    """A race of its best settings over further seeds."""
+
+    race: int | None = None
+    """So many settings, the best of the search, get further seeds, the same for all, until it is known which are worse;
+    best.toml is then of the race."""
+    race_seeds: int | None = None
+    """Most further seeds of each (default: 5)."""
+    prefer: Prefer | None = None
+    """Of the settings that the race finds not worse than its leader: the leader, the one that trained in the fewest
+    seconds, or the paper's own, which then races in any case (default: best)."""
+
+    def __post_init__(self) -> None:
+        given = {"race_seeds": self.race_seeds, "prefer": self.prefer}
+        if self.race is None and (idle := [flag_of(name) for name, value in given.items() if value is not None]):
+            raise ValueError(f"{idle[0]} is for a race; add --race N, such as --race 3")
+        at_least(2, race=self.race, race_seeds=self.race_seeds)
+        for name, count in {"race": self.race, "race_seeds": self.race_seeds}.items():
+            if count and count > MOST_RACED:
+                raise ValueError(f"{flag_of(name)} is {short(count)}; it must be at most {MOST_RACED}")
+
+
 class Flags(NamedTuple):
     """What a command line says, before it is held against an experiment."""
 
@@ -104,8 +138,13 @@ def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
     if experiment.draw:
         usual = usual_search(experiment)
         line.add(SearchSettings, "how it is searched", defaults=usual)
+    line.add(Racing, "how much", hidden=not experiment.chooses)
     add_place(line)
-    return Flags(preset, line.read(rest))
+    flags = Flags(preset, line.read(rest))
+    if "race" in flags.values and not experiment.chooses:
+        wanted = f"--race {short(flags.values['race'])}"
+        raise ValueError(f"{wanted}: there is no best setting of an experiment that shows all its rows; race a search")
+    return flags
 
 
 def usual_search(experiment: Experiment) -> dict[str, Any]:

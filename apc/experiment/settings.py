@@ -8,13 +8,14 @@ from typing import Any
 from apc.config import PRESETS, Config, from_dict
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Amount, Choosing, Flags, Place, Workers, seeds_of, usual_search
+from apc.experiment.flags import Amount, Choosing, Flags, Place, Racing, Workers, seeds_of, usual_search
 from apc.flags import flag_of, reports_folder, taken
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws
 from apc.search.halving import rungs_of, usual_rungs
 from apc.search.plans import Plan, Staged, points
+from apc.search.race import SEEDS
 from apc.search.stop_rules import stop_when
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
@@ -46,6 +47,8 @@ class ExperimentSettings:
     """Scores that settings are chosen by or, of a table, shown on the terminal."""
     name: str
     """Of the study, the rows and best.toml: the experiment's, and by what it chooses where that is not its own."""
+    racing: Racing
+    """What becomes of the best settings."""
     runs: Path
     """Folder of the run folders."""
     reports: Path
@@ -84,12 +87,22 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
         name=experiment.name,
+        racing=_racing(experiment, flags.values, amount.smoke),
         runs=runs,
         reports=reports,
         workers=workers,
         smoke=amount.smoke,
         dry_run=amount.dry_run,
     )
+
+
+def _racing(experiment: Experiment, values: Mapping[str, Any], smoke: bool) -> Racing:
+    """The race, with its numbers filled in; none for a step of a longer experiment that chooses nothing."""
+    racing = taken(Racing, values)
+    if racing.race is None or not experiment.chooses:
+        return Racing()
+    usual = SMOKE_SEEDS if smoke else SEEDS
+    return replace(racing, race_seeds=racing.race_seeds or usual, prefer=racing.prefer or "best")
 
 
 def chosen_by(experiment: Experiment, chooser: Chooser) -> Experiment:

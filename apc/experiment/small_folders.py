@@ -11,7 +11,7 @@ from apc.config import Config, folder
 LEAST_STEPS = 300
 """Steps of a training whose loss has fallen: of 651 photographs of animals, 40 steps an epoch, the paper's setting
 scored 17.7 mIoU after 80 steps, 37.5 after 160, 57.3 after 240, 60.9 after 320 and 64.5 at the end, after 600
-(reports/results/paper_setting/voc-animals.jsonl)."""
+(reports/reference/results/paper_setting/voc-animals.jsonl)."""
 FOLLOW = ("frozen_epochs", "eval_every")
 """Numbers of epochs that keep their share of all."""
 
@@ -21,15 +21,16 @@ def enough_steps(cfg: Config, given: Collection[str]) -> Config:
     `given`, the fields that somebody chose, holds epochs."""
     steps = _steps_an_epoch(cfg)
     epochs = math.ceil(LEAST_STEPS / steps) if steps else 0
-    if epochs <= cfg.epochs or "epochs" in given:
+    before = cfg.first_stage_epochs  # rounds of self-training come on top
+    if epochs <= before or "epochs" in given:
         return cfg
-    others = {name: round(getattr(cfg, name) * epochs / cfg.epochs) for name in FOLLOW if name not in given}
-    return replace(cfg, epochs=epochs, **others)
+    others = {name: round(getattr(cfg, name) * epochs / before) for name in FOLLOW if name not in given}
+    return replace(cfg, epochs=epochs + cfg.epochs - before, **others)
 
 
 def told(cfg: Config) -> str:
     """What to tell of a setting whose epochs are those of `enough_steps`; empty of any other."""
-    steps, epochs = _steps_an_epoch(cfg), cfg.epochs - cfg.stage2_epochs
+    steps, epochs = _steps_an_epoch(cfg), cfg.first_stage_epochs - cfg.stage2_epochs
     if not steps or epochs != math.ceil(LEAST_STEPS / steps) or epochs <= folder().epochs:
         return ""
     each = "a step" if steps == 1 else f"{steps} steps"

@@ -15,7 +15,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.methods import affinity as pairs
 from apc.methods import losses
-from apc.methods.base import BRANCHES, LOGITS, Method
+from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
 from apc.methods.cam import cam_probabilities, multi_scale_cam, shares
 from apc.methods.dense_energy import dense_energy
 from apc.models.build import build_encoder
@@ -195,7 +195,7 @@ class AFA(Method):
             branches["patch"] = cam_probabilities(scored, BACKGROUND)
         return branches
 
-    def begin(self, epoch: int, split: Split, device: str) -> None:
+    def begin(self, epoch: int, split: Split, at: Workplace) -> None:
         """Close the encoder's norms: they have learning rate 0 in the published training."""
         for module in self.encoder.modules():
             if isinstance(module, nn.LayerNorm):

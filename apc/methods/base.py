@@ -4,18 +4,35 @@ Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D fea
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from apc.config import Config
 from apc.data import Split
+from apc.methods.teacher import Teacher
 from apc.models.encoder import Encoder
+from apc.models.feature_cache import FrozenFeatures
+from apc.runs.folder import RunFolder
 
 BRANCHES = ("decoder", "patch")
 """What a method may predict from: its decoder, and its patch scores or class activation maps."""
 LOGITS = "logits"
 """What `predict` gives beside the branches where it is wanted: the decoder's logits (B,C,h,w) on its own grid."""
+
+
+@dataclass
+class Workplace:
+    """Where a run is trained, for what a method makes beside the steps."""
+
+    device: str = "cpu"
+    folder: RunFolder | None = None
+    """Where it is kept until the run is finished, so that one that is killed goes on with it."""
+    frozen_features: FrozenFeatures | None = None
+    """Outputs of closed blocks, where they are kept."""
+    elsewhere: float = 0.0
+    """Seconds of processors that other processes spent on it so far, or that earlier starts of this run did."""
 
 
 class Method(nn.Module):
@@ -33,8 +50,16 @@ class Method(nn.Module):
     """Whether a loss term is a mean over known pixels, of which images have different numbers; see `known_pixels`."""
     averages_flips = False
     """Whether its published test over scales averages the logits of a photograph and its mirror image, not sums."""
+    teacher: Teacher | None = None
+    """What averages its weights while it learns, where one was asked for; a resumed run is given it back."""
     merges = False
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
+    masks: list[bytes]
+    """Pseudo mask (S,S) of each training image, packed, of the stage that learns from them; else none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.masks = []
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None
@@ -42,7 +67,9 @@ class Method(nn.Module):
         """Named, unweighted scalars of a batch {"image": (B,3,H,W) in [0,1], "labels": (B,C-1), "index": (B,3)}.
 
         A row of `index` is the image's number in the training split and whether it was flipped left to right and
-        upside down. `progress` runs from 0 to 1 over the training.
+        upside down; of images that were cropped "box" (B,4) has the part: pixels from above and from the left, height
+        and width. Where a teacher is shown other colours than the method, "plain" has the images with their own, and
+        `frozen_features` are of these. `progress` runs from 0 to 1 over the training.
         """
         raise AssertionError("a method defines loss_terms")
 
@@ -66,9 +93,17 @@ class Method(nn.Module):
         """First epoch of the learning rate's course that an epoch belongs to, and the first behind it."""
         return 0, self.cfg.epochs
 
-    def begin(self, epoch: int, split: Split, device: str) -> None:
+    def rates(self, epoch: int) -> Config:
+        """The config whose learning rate and schedule hold in an epoch."""
+        return self.cfg
+
+    def notes(self, epoch: int) -> dict[str, float]:
+        """What the curve says of an epoch beside the loss."""
+        return {}
+
+    def begin(self, epoch: int, split: Split, at: Workplace) -> None:
         """Called before every epoch, in a resumed run too: what a method makes from all training images at once, or
-        opens and closes to learning."""
+        opens and closes to learning. `masks` are those of the epoch before."""
 
     def groups(self) -> list[dict[str, Any]]:
         """What learns now, in the optimiser's groups; `scale` multiplies a group's learning rate."""

@@ -3,9 +3,14 @@
 Shapes: B images, N patches, D features, C classes (background first), H,W pixels.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+SWAP_TEMPERATURE = 0.01
+"""Of the decoder's probabilities where they teach the patches, which is nearly the winner alone (CoSA)."""
 
 
 def mce(log_y: Tensor, log_rest: Tensor, labels: Tensor, background: str = "one") -> Tensor:
@@ -58,12 +63,39 @@ def segmentation(logits: Tensor, pseudo: Tensor) -> Tensor:
     return total / (pseudo != 255).sum().clamp(min=1)
 
 
+def swapped(log_scores: Tensor, decoded: Tensor, present: Tensor) -> Tensor:
+    """Cross-entropy of patch log scores (B,N,C) with what the decoder's logits (B,C,h,w) say of each patch among the
+    `present` classes (B,C) 0/1: their probabilities through a softmax at SWAP_TEMPERATURE.
+
+    CoSA, whose scores go through a sigmoid, takes the multi-label soft margin; APC's go through a softmax (Eq. 1).
+    """
+    shares = decoded.detach().float().softmax(1) / SWAP_TEMPERATURE
+    target = shares.masked_fill(present[:, :, None, None] == 0, -torch.inf).softmax(1).flatten(2).transpose(1, 2)
+    return -(target * log_scores).sum(-1).mean()
+
+
 def balanced_segmentation(logits: Tensor, pseudo: Tensor, compat: str = "fixed") -> Tensor:
     """Half the mean cross-entropy of background pixels and half that of object pixels (AFA, ToCo; method-spec 0.6):
     logits (B,C,H,W), pseudo labels (B,H,W), 255 ignored. A kind without pixels adds 0; in the official code it divides
     by 0, and the loss is NaN."""
+    kinds = by_kind(logits, pseudo, compat)
+    return 0.5 * (kinds.background + kinds.objects)
+
+
+class Kinds(NamedTuple):
+    """Something of background pixels, and of pixels of objects."""
+
+    background: Tensor
+    objects: Tensor
+
+
+def kinds_of(pseudo: Tensor) -> Kinds:
+    """Which pixels of pseudo labels are of either kind; those that are ignored are of none."""
+    return Kinds(pseudo == 0, (pseudo != 0) & (pseudo != 255))
+
+
+def by_kind(logits: Tensor, pseudo: Tensor, compat: str = "fixed") -> Kinds:
+    """The two means of `balanced_segmentation`."""
     each = F.cross_entropy(logits.float(), pseudo, ignore_index=255, reduction="none")
-    background, objects = pseudo == 0, (pseudo != 0) & (pseudo != 255)
     least = 1 if compat == "fixed" else 0
-    kinds = [(each * kind).sum() / kind.sum().clamp(min=least) for kind in (background, objects)]
-    return 0.5 * (kinds[0] + kinds[1])
+    return Kinds(*((each * kind).sum() / kind.sum().clamp(min=least) for kind in kinds_of(pseudo)))

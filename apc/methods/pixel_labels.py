@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from apc.methods.base import Method
 from apc.methods.pseudo_labels import merge, with_background
-from apc.models.crf import Contest, CRFParameters, contenders
+from apc.models.crf import UNKNOWN, Contest, CRFParameters, contenders
 
 AT_ONCE = 2**26
 """Probabilities held at once, a quarter of a GiB: 21 classes of a photograph of three megapixels."""
@@ -36,6 +36,10 @@ class Contested(NamedTuple):
     """Their numbers, (k,) uint8."""
     contest: Contest
     """What the CRF is given of them."""
+
+    def named(self, labels: np.ndarray) -> np.ndarray:
+        """The CRF's answer (H,W) as numbers of classes, uint8; what is UNKNOWN stays so."""
+        return np.append(self.classes, np.full(UNKNOWN + 1 - len(self.classes), UNKNOWN, np.uint8))[labels]
 
 
 def at_size(p: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -83,8 +87,9 @@ def require_numbers(probability: Tensor) -> None:
         raise ValueError(f"{lost}: its weights are too large for it, or for its precision (amp); train it again")
 
 
-def contested(p: Tensor, labels: Tensor, parameters: CRFParameters) -> Contested:
-    """Probabilities (C,h,w) and the winners (H,W) they gave -> what a CRF with these parameters is given."""
+def contested(p: Tensor, labels: Tensor, parameters: CRFParameters, least: float = 0.0) -> Contested:
+    """Probabilities (C,h,w) and the winners (H,W) they gave -> what a CRF with these parameters is given. `least` as in
+    Contest."""
     classes, others = contenders(p.float().mean((1, 2)).cpu().numpy(), labels.unique().cpu().numpy(), parameters)
     probabilities = at_size(p[torch.from_numpy(classes).to(p.device)], labels.shape).cpu().numpy()
-    return Contested(classes.astype(np.uint8), Contest(probabilities, others))
+    return Contested(classes.astype(np.uint8), Contest(probabilities, others, least))

@@ -7,6 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from apc.methods.affinity import Levels
+from apc.methods.cam import cam_to_label
+
 
 def with_background(labels: Tensor) -> Tensor:
     """Image labels (B,C-1) -> (B,C), the background present in every image."""
@@ -30,6 +33,15 @@ def pseudo_labels(scores: Tensor, labels: Tensor, rule: str = "argmax", threshol
     z = merge(scores, present) if rule == "merge" else scores * present[:, :, None, None]
     best, label = z.detach().max(1)
     return label.masked_fill(best < threshold, 255) if threshold > 0 else label
+
+
+def level_labels(scores: Tensor, labels: Tensor, levels: Levels, size: tuple[int, int]) -> Tensor:
+    """CoSA's labels of pixels: scores (B,C,h,w), labels (B,C-1) -> (B,H,W). Each object's map, bilinear, is brought to
+    [0,1]; the strongest above the high level wins, background lies up to the low one, 255 between."""
+    maps = F.interpolate(scores[:, 1:].float(), size=size, mode="bilinear", align_corners=False)
+    maps = maps - maps.amin((2, 3), keepdim=True)
+    maps = maps / maps.amax((2, 3), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+    return cam_to_label(maps, labels, levels)
 
 
 def patches_to_pixels(label: Tensor, size: tuple[int, int]) -> Tensor:

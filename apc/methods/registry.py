@@ -52,10 +52,19 @@ def _train_images(base: Config) -> int:
     return len(prepared.read_entries(base.root, base.dataset, base.train_list))
 
 
+_OF_SOME: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "compat": ("fixed", ("afa", "toco")),
+    "energy_weight": (0, ("afa", "toco")),
+    "teacher": (0, ("apc",)),
+    "swap": (0, ("apc",)),
+}
+"""Fields that only some methods have: what they are for the others, and whose they are."""
+
+
 def build(cfg: Config, num_classes: int) -> Method:
     """The method a config names, untrained but for its encoder's weights."""
-    if cfg.method not in ("afa", "toco"):
-        for name, off in (("compat", "fixed"), ("energy_weight", 0)):
-            if (value := getattr(cfg, name)) != off:
-                raise ValueError(f"{name} is {value}; it is of afa and toco, and for method {cfg.method} must be {off}")
+    for name, (off, owners) in _OF_SOME.items():
+        if cfg.method not in owners and (value := getattr(cfg, name)) != off:
+            theirs = " and ".join(owners)
+            raise ValueError(f"{name} is {value}; it is of {theirs}, and for method {cfg.method} must be {off}")
     return METHODS[cfg.method](cfg, num_classes)

@@ -22,7 +22,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.methods import losses
 from apc.methods.affinity import Levels, affinity_label
-from apc.methods.base import BRANCHES, LOGITS, Method
+from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
 from apc.methods.cam import cam_probabilities, cam_to_label, multi_scale_cam, refined_label
 from apc.methods.dense_energy import dense_energy
 from apc.methods.token_contrast import (
@@ -50,8 +50,6 @@ COLOUR = 0.4
 """Change of colour of views and crops where the loader changes none: they must differ from the image, as published."""
 NEGATIVE = 0.2
 """A crop shows background if its mean level of object lies at most here."""
-DILATIONS = (1, 2, 4, 8, 12, 24)
-"""PAR's, for crops of 448 pixels; smaller images leave out what lies farther out, as a share of their side."""
 
 
 class Setting(NamedTuple):
@@ -113,7 +111,7 @@ class ToCo(Method):
         self.head = ProjectionHead(width)
         self.slow = copy.deepcopy(self.head).requires_grad_(False)
         self.setting = COCO if cfg.dataset == "coco" else VOC
-        self.par = PAR(tuple(d for d in DILATIONS if d == 1 or 448 * d <= DILATIONS[-1] * cfg.image_size))
+        self.par = PAR.for_size(cfg.image_size)
         self.crop = max(round(CROP * grid), 2) * encoder.patch
         self.weights = {"cls": 1.0, "aux": 1.0, "ptc": 0.2, "ctc": 0.5, "seg": 0.1}
         if cfg.energy_weight:
@@ -225,7 +223,7 @@ class ToCo(Method):
             branches["patch"] = cam_probabilities(cam, self.setting.background)
         return branches
 
-    def begin(self, epoch: int, split: Split, device: str) -> None:
+    def begin(self, epoch: int, split: Split, at: Workplace) -> None:
         """Close the position embeddings, which are not trained."""
         if self.encoder.vit.pos_embed is not None:
             self.encoder.vit.pos_embed.requires_grad_(False)

@@ -14,16 +14,11 @@ Shapes: B images, T tiles of view 2 (apc/methods/vit_pcm_views.py), S side of sq
 N = h*w patches, D features, C classes (background is class 0).
 """
 
-import zlib
-from collections import deque
 from collections.abc import Collection
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,15 +27,15 @@ from apc.data import Split
 from apc.data.transforms import as_floats, squash, stack
 from apc.devices import processes
 from apc.methods import losses
-from apc.methods.base import BRANCHES, LOGITS, Method
-from apc.methods.pixel_labels import Contested, at_size, contested, winner
+from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
 from apc.methods.pseudo_labels import merge, patches_to_pixels, with_background
+from apc.methods.pseudo_masks import Making, evaluating, gathered, packed, shown
 from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
 from apc.models.bilstm import HVBiLSTM
 from apc.models.build import autocast, build_encoder, images_at_once
-from apc.models.crf import CRF, CRFPool, Refined
+from apc.models.crf import CRF
 from apc.models.deeplab import DeepLab
-from apc.parallel import cores, progress
+from apc.parallel import progress
 
 REGULARISATION = 0.01
 """Weight of the classifier's squared weights (method-spec 1.2.3)."""
@@ -79,8 +74,6 @@ class ViTPCM(Method):
         self.taught: Tensor
         self.register_buffer("taught", torch.zeros(()))  # whether DeepLab has begun to learn: then it predicts
         self.weights = {"mce": 1.0, "et": 1.0, "reg": 1.0, "seg": 1.0}
-        self.masks: list[bytes] = []
-        """Pseudo mask (S,S) uint8 of each training image, packed; empty before the second stage."""
 
     def patch_scores(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Encoder output (B,N,D) -> class probabilities (B,C,h,w)."""
@@ -102,8 +95,8 @@ class ViTPCM(Method):
         view = draw_view(len(images), grid[0])
         target = self.equivariance_target(tokens.detach(), scores.detach(), labels, view)
         tiles = seen(images, view, images.shape[-1] // 2)
-        shown = mosaic(recolour(tiles, self.cfg.jitter or COLOUR))
-        view_2 = cut(self.patch_scores(self.encoder(shown)[-1], grid))
+        mosaics = mosaic(recolour(tiles, self.cfg.jitter or COLOUR))
+        view_2 = cut(self.patch_scores(self.encoder(mosaics)[-1], grid))
         return {
             "mce": losses.mce_clamped(pooled, labels, self.cfg.background_label),
             "et": cce(target.movedim(1, -1), view_2.movedim(1, -1)),
@@ -125,11 +118,7 @@ class ViTPCM(Method):
     def _second(self, batch: dict[str, Tensor], frozen_features: list[Tensor] | None) -> Tensor:
         assert self.deeplab
         images, side = batch["image"], self.cfg.image_size
-        masks = []
-        for number, leftright, upsidedown in batch["index"].tolist():
-            mask = np.frombuffer(zlib.decompress(self.masks[number]), np.uint8).reshape(side, side)
-            masks.append(mask[:: -1 if upsidedown else 1, :: -1 if leftright else 1])
-        target = torch.from_numpy(np.stack(masks)).to(images.device)
+        target = shown(self.masks, batch["index"], side).to(images.device)
         size = (side // self.cfg.seg_stride, side // self.cfg.seg_stride)
         logits = self.deeplab(images, frozen_features).float()
         logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
@@ -162,15 +151,15 @@ class ViTPCM(Method):
         middle = self.cfg.epochs - self.cfg.stage2_epochs
         return (middle, self.cfg.epochs) if self.stage(epoch) == 2 else (0, middle)
 
-    def begin(self, epoch: int, split: Split, device: str) -> None:
-        """In the second stage, freeze ViT-PCM and have its pseudo masks; a resumed run makes them again, the same."""
+    def begin(self, epoch: int, split: Split, at: Workplace) -> None:
+        """In the second stage, freeze ViT-PCM and have its pseudo masks."""
         if self.stage(epoch) < 2:
             return
         assert self.deeplab
         self.requires_grad_(False)
         self.zero_grad()  # the first stage's last gradients would count where the loop clips their norm
         self.deeplab.learn()
-        self.masks = self.masks or pseudo_masks(self, split, device)
+        self.masks = self.masks or pseudo_masks(self, split, at)
         self.taught.fill_(1)
 
     def groups(self) -> list[dict[str, Any]]:
@@ -180,62 +169,36 @@ class ViTPCM(Method):
 
 
 @torch.no_grad()
-def pseudo_masks(method: ViTPCM, split: Split, device: str) -> list[bytes]:
-    """Packed masks (S,S) uint8 of all images of a split, from its image labels: patch scores of images at the scored
-    size, label merge, bilinear to S, dense CRF, argmax (method-spec 1.5). No pixel is ignored, no mask is opened.
-
-    Under torch.distributed every process makes its share; the CRFs run on all cores.
-    """
-    cfg, training = method.cfg, method.training
-    method.eval()
+def pseudo_masks(method: ViTPCM, split: Split, at: Workplace) -> list[bytes]:
+    """Packed masks (S,S) of all images of a split, from its image labels: patch scores of images at the scored size,
+    label merge, bilinear to S, dense CRF, argmax (method-spec 1.5). No pixel is ignored, no mask is opened."""
+    cfg = method.cfg
     rank, world = processes()
     mine = list(range(rank, len(split), world))
-    group, side = images_at_once(cfg.scored_size), (cfg.image_size, cfg.image_size)
-    workers = min(cores() // world, len(mine) // 32) if cfg.crf != "none" else 0  # a few are sooner done here
-    masks: dict[int, bytes] = {}
-    waiting: deque[tuple[int, Contested, Future[list[Refined]]]] = deque()
-
-    def finish() -> None:
-        i, crf, refined = waiting.popleft()
-        masks[i] = _packed(crf.classes[refined.result()[0].labels])
-
-    with CRFPool(workers if workers > 1 else 0) as pool, progress("pseudo masks", len(mine)) as tick:
-        for start in range(0, len(mine), group):
-            numbers = mine[start : start + group]
-            for i, merged in zip(numbers, _merged(method, split, numbers, device), strict=True):
-                p = at_size(merged, side)
-                labels = winner(p, side).labels
-                if cfg.crf == "none":
-                    masks[i] = _packed(labels.cpu().numpy())
-                    continue
-                crf = contested(p, labels, CRF[cfg.crf])
-                photo = split.images[i].permute(1, 2, 0).numpy()
-                waiting.append((i, crf, pool.submit(photo, [crf.contest], CRF[cfg.crf])))
-                if len(waiting) > 4 * workers:
-                    finish()
-            tick(len(masks))
-        while waiting:
-            finish()
-    method.train(training)
-    if world > 1:
-        shares: list[dict[int, bytes]] = [{}] * world
-        dist.all_gather_object(shares, masks)
-        masks = {i: mask for share in shares for i, mask in share.items()}
-    return [masks[i] for i in range(len(split))]
-
-
-def _packed(labels: np.ndarray) -> bytes:
-    return zlib.compress(labels.astype(np.uint8).tobytes(), 1)
+    group = images_at_once(cfg.scored_size)
+    making = Making(
+        split=split,
+        probabilities=lambda numbers: _merged(method, split, numbers, at.device),
+        side=cfg.image_size,
+        crf=CRF[cfg.crf] if cfg.crf != "none" else None,
+    )
+    groups = [mine[start : start + group] for start in range(0, len(mine), group)]
+    with evaluating(method), progress("pseudo masks", len(mine)) as tick:
+        made = {}
+        for mask in making.masks(groups, at):
+            made[mask.number] = packed(mask.labels)
+            tick(len(made))
+    return gathered(made)
 
 
 def _merged(method: ViTPCM, split: Split, numbers: list[int], device: str) -> Tensor:
     """Label-merged scores (B,C,h,w) of the images `numbers`."""
     cfg = method.cfg
     if cfg.scored_size == cfg.image_size:
-        shown = split.images[torch.tensor(numbers)]
+        pixels = split.images[torch.tensor(numbers)]
     else:
-        shown = stack([squash(split.photo(i), cfg.scored_size) for i in numbers])
-    images = as_floats(shown, device)
+        pixels = stack([squash(split.photo(i), cfg.scored_size) for i in numbers])
+    images = as_floats(pixels, device)
     with autocast(cfg, device):
         scores = method.patch_scores(method.encoder(images)[-1], method.encoder.grid(images))
     return merge(scores, with_background(split.labels[numbers]).to(scores))

@@ -51,6 +51,10 @@ UNSURE = 0.05
 """Share of all probability from which on classes that win no pixel take part in a CRF too."""
 
 
+UNKNOWN = 255
+"""Label of a pixel that is too unsure to have one."""
+
+
 class Contest(NamedTuple):
     """What a CRF decides on."""
 
@@ -58,6 +62,8 @@ class Contest(NamedTuple):
     """Of the classes that take part, (k,H,W) float32; they need not sum to 1."""
     others: int = 0
     """How many further classes share, alike, what a winner leaves under a rule of labels (IRN's)."""
+    least: float = 0.0
+    """Refined probability of the best class below which a pixel is UNKNOWN."""
 
 
 class Contenders(NamedTuple):
@@ -107,24 +113,27 @@ def crf_labels_of_all(image: np.ndarray, many: Sequence[np.ndarray], p: CRFParam
 
 
 def decided(image: np.ndarray, contests: Sequence[Contest], p: CRFParameters) -> list[np.ndarray]:
-    """The winner (H,W) of each pixel after the CRF, numbered as the contest's own classes are. The kernels of an image,
-    half of a CRF's time, are built once.
+    """The winner (H,W) of each pixel after the CRF, numbered as the contest's own classes are, or UNKNOWN. The kernels
+    of an image, half of a CRF's time, are built once.
 
     pydensecrf works on four classes at a time, so kernels for four serve two, three and four classes alike: the slots
     that are left over get an energy at which their probability is exactly 0.
     """
     kernels: dict[tuple[int, int, int], Any] = {}
     labels_of_all = []
-    for probabilities, others in contests:
+    for probabilities, others, least in contests:
         count = len(probabilities)
-        labels = np.zeros(image.shape[:2], dtype=np.int64)
+        labels, refined = np.zeros(image.shape[:2], dtype=np.int64), probabilities  # one class alone stays as it is
         if count > 1:
             slots = -(-(count + bool(others)) // 4) * 4
             key = (slots, count, others) if others else (slots, 0, 0)
             if key not in kernels:
                 kernels[key] = _kernels(image, slots, p, others, count)
             shares = probabilities / probabilities.sum(0).clip(1e-8)
-            labels = _inferred(kernels[key], shares, p, slots, others).argmax(0)
+            refined = _inferred(kernels[key], shares, p, slots, others)
+            labels = refined.argmax(0)
+        if least:
+            labels[refined.max(0) < least] = UNKNOWN
         labels_of_all.append(labels)
     return labels_of_all
 

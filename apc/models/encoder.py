@@ -56,6 +56,13 @@ class Encoder(nn.Module):
             self.vit.blocks[self.open_from - 1 :].requires_grad_(True)
             self.vit.norm.requires_grad_(True)
 
+    def block_of(self) -> dict[nn.Parameter, int]:
+        """The block that each weight is of, counted from 1: 0 what comes before them, the last one's the final norm."""
+        found = dict.fromkeys(self.parameters(), 0)
+        for number, block in enumerate(self.vit.blocks, start=1):
+            found |= dict.fromkeys(block.parameters(), number)
+        return found | dict.fromkeys(self.vit.norm.parameters(), self.depth)
+
     def compile_blocks(self) -> None:
         """Compile each block in place: blocks of one shape share their graphs, and the state keeps its names."""
         for block in self.vit.blocks:

@@ -156,6 +156,17 @@ class MiTEncoder(Encoder):
         self.open_from = 1
         self.vit.requires_grad_(learn and count >= self.depth)
 
+    def block_of(self) -> dict[nn.Parameter, int]:
+        """The block that each weight is of, counted from 1: a stage's embedding of its first, its norm of its last."""
+        found: dict[nn.Parameter, int] = {}
+        for number, stage in enumerate(self.vit.stages):
+            assert isinstance(stage, Stage)
+            for place, block in enumerate(stage.blocks, start=1):
+                found |= dict.fromkeys(block.parameters(), number * BLOCKS + place)
+            found |= dict.fromkeys(stage.embed.parameters(), number * BLOCKS + 1)
+            found |= dict.fromkeys(stage.norm.parameters(), (number + 1) * BLOCKS)
+        return found
+
     def grids(self, images: Tensor) -> list[tuple[int, int]]:
         """Grid (h,w) of each of `taps`, and last the output's, of a batch of images."""
         strides = [torch.tensor(STEPS[:stage]).prod().item() for stage in (*self.taps, len(STEPS))]

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+DILATIONS = (1, 2, 4, 8, 12, 24)
+"""ToCo's, for crops of 448 pixels."""
 SHARPNESS, POSITION = 0.3, 0.01
 """Differences are measured in this share of their spread; and what nearness weighs beside colour."""
 
@@ -19,7 +21,7 @@ class PAR(nn.Module):
     The weights of a pixel sum to 1.01, as published, so scores grow by 1 % a step.
     """
 
-    def __init__(self, dilations: tuple[int, ...] = (1, 2, 4, 8, 12, 24), iterations: int = 10) -> None:
+    def __init__(self, dilations: tuple[int, ...] = DILATIONS, iterations: int = 10) -> None:
         super().__init__()
         self.iterations = iterations
         around = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0)]
@@ -36,6 +38,12 @@ class PAR(nn.Module):
         wide = F.pad(x, (r, r, r, r), mode="replicate")
         for y, x_ in self.shifts:
             yield wide[..., r + y : r + y + h, r + x_ : r + x_ + w]
+
+    @classmethod
+    def for_size(cls, size: int) -> "PAR":
+        """ToCo's, for square images of `size` pixels: smaller ones leave out what lies farther out, as a share of the
+        side."""
+        return cls(tuple(d for d in DILATIONS if d == 1 or 448 * d <= DILATIONS[-1] * size))
 
     @torch.no_grad()
     def forward(self, images: Tensor, scores: Tensor) -> Tensor:

@@ -13,6 +13,11 @@ TIE = 1e-6
 """Relative difference below which a ratio of means counts as theta; float32 holds a score to 6e-8 of itself."""
 
 
+def most_patches(patches: int, k: int, k_share: float) -> int:
+    """K of an image of so many patches: `k`, or the share of them where `k_share` is above 0, rounded, at least 1."""
+    return max(round(k_share * patches), 1) if k_share else k
+
+
 def adaptive_count(scores: Tensor, k: int, theta: float) -> Tensor:
     """How many patches Algorithm 1 takes: scores (B,N,C) -> whole numbers 1..k (B,C).
 

@@ -1,6 +1,7 @@
 """One experiment on one data set as Markdown: tables, figures, verdicts and where the numbers come from."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from apc.reporting.groups import Group, read, separate
 from apc.reporting.paper import beside
 from apc.reporting.parts import Part, parts, whole_table
 from apc.reporting.provenance import damages, failures, provenance, schedule
-from apc.reporting.searches import comparison, importance, trials
+from apc.reporting.searches import comparison, importance, race, trials
 from apc.reporting.searches.choosers import choosers_table
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts import bootstrap
@@ -53,6 +54,8 @@ class Recorded:
     """Failed and stopped ones among them."""
     chosen: dict[str, Any]
     """The setting that a search chose (best.toml); empty where there is none."""
+    race: race.Race | None
+    """The race behind the search; its runs are in no other table."""
     images: Images
     """What each image scored in each run."""
     problems: list[str]
@@ -90,9 +93,10 @@ def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
     path = reports / "results" / entry.name / f"{dataset}.jsonl"
     rows, damaged_rows = read(path)
     chosen, damaged_best = _chosen(path.with_suffix(".best.toml"))
+    raced, damaged_race = race.read(path.with_suffix(".race.json"))
     images, damaged_images = bootstrap.read(path.with_suffix(".images.npz"))
-    problems = [*damaged_rows, *damaged_best, *damaged_images]
-    return Recorded(entry, dataset, reports, rows, chosen, images, problems)
+    problems = [*damaged_rows, *damaged_best, *damaged_race, *damaged_images]
+    return Recorded(entry, dataset, reports, race.of_search(rows), chosen, raced, images, problems)
 
 
 def _divided(dataset: str, groups: Sequence[Group]) -> list[str]:
@@ -113,6 +117,8 @@ def _made_by(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
     commands = [line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows))]
     if not commands:
         return [f"Made by the experiment {as_code(recorded.entry.name)}."]
+    if recorded.race:
+        commands = [shlex.join([*shlex.split(line), *recorded.race.flags]) for line in commands]
     return ["Made, continued or completed by:", as_code_block("\n".join(dict.fromkeys(commands)))]
 
 
@@ -151,6 +157,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     for part in parts(stages, whole, tried):
         text += _tables(recorded, group, part, f"{name}{part.suffix}", place)
     text += ["\n".join(f"- {line}" for line in staged.sentences(stages))] if stages else []
+    text += race.paragraphs(recorded.race) if number == 1 else []
     text += choosers_table(group.rows, group.images) if entry.choosers else []
     text += [*importance.importance_table(tried), *importance.pruned_table(tried, rows)]
     text += [] if entry.search else plain_words(entry, group)

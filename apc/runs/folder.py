@@ -2,6 +2,7 @@
 
 RUNS/<run>/            RunFolder: a run, by its identity
     model.safetensors  ModelFolder: the finished model, with config.toml and classes.txt
+    rounds/1/          the masks of the training images that the run made itself, where it has rounds of self-training
     best/              ModelFolder: the best epoch, where one scored on the way beat the finished model
 RUNS/<study>.journal   RunsFolder: what belongs to a search
 """
@@ -122,6 +123,11 @@ class RunFolder:
         The runs of a search vote with them (apc/search/vote.py). Written before the row."""
         return self.path / "ballots.npz"
 
+    def masks_of(self, number: int) -> Path:
+        """Folder of the pseudo masks that a round of self-training learns from, some images a file, each written as
+        soon as it is made; see apc/runs/mask_parts.py."""
+        return self.path / "rounds" / str(number)
+
     @property
     def error(self) -> Path:
         """Why the run failed: a line, and behind it the traceback. Written by the worker or, of a process that was
@@ -150,7 +156,7 @@ class RunFolder:
 
     def remove_torn_files(self) -> None:
         """Remove what a process that was killed had half-written; only for the holder of the lock."""
-        sweep(self.path, self.best.path, self.path / "measured", abandoned=60)
+        sweep(self.path, self.best.path, self.path / "measured", *self.path.glob("rounds/*"), abandoned=60)
         for part in self.path.glob(".*.*.*"):
             if not is_part(part):  # but `.last.pt.PID`, of the first edition
                 part.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Rows: what a run was and what it scored, as plain JSON that needs neither torch nor Ray to read.
 
 Every finished run leaves `<runs>/<id>/row.json`; the file appears whole or not at all, so a run is done exactly
-when it is there. An experiment's rows are one JSON line each in `reports/results/<experiment>/<dataset>.jsonl`.
+when it is there. An experiment's rows are one JSON line each in `<reports>/results/<experiment>/<dataset>.jsonl`; those
+that the project ships lie below `reports/reference/`.
 """
 
 import hashlib

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from apc.runs.at_work import at_work
 from apc.runs.folder import WAITS, RunFolder, load_runs
+from apc.runs.mask_parts import under_way
 from apc.runs.rows import Row, row_of
 
 KINDS = ("in progress", "interrupted", "waiting", "stopped", "failed", "damaged")
@@ -86,7 +87,8 @@ def _described(folder: RunFolder) -> tuple[str, str]:
     if folder.stopped.is_file():
         kind = "waiting" if folder.rule().startswith(WAITS) else "stopped"
         return kind, f"{name}: {folder.rule()}{_setting(folder)}"
-    written = [path for path in (folder.task, folder.curve, folder.state) if path.is_file()]
+    rounds = sorted(folder.path.glob("rounds/*"), key=lambda path: path.stat().st_mtime)
+    written = [path for path in (folder.task, folder.curve, folder.state) if path.is_file()] + rounds[-1:]
     if not written:
         return "", ""
     epochs = folder.epochs()
@@ -95,7 +97,8 @@ def _described(folder: RunFolder) -> tuple[str, str]:
     alive = at_work(folder)
     kind = "in progress" if alive or (alive is None and age < max(STALE, 5 * pace)) else "interrupted"
     at = f"epoch {epochs[-1]['epoch']:.0f} ended {duration(age)} ago" if epochs else f"started {duration(age)} ago"
-    return kind, f"{name}: {at}{_setting(folder)}"
+    making = [f", making masks of round {path.name}: {done}" for path in rounds[-1:] if (done := under_way(path))]
+    return kind, f"{name}: {at}{''.join(making)}{_setting(folder)}"
 
 
 def _setting(folder: RunFolder) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from apc.search import worker
-from apc.search.progress import View
+from apc.search.view import View
 
 worker.pin_environment()  # before ray is imported
 

@@ -21,13 +21,13 @@ from apc.search.interrupts import Interrupts, interrupts, to_stderr
 from apc.search.journal import exclusive
 from apc.search.lifeline import Lifeline, RayLost
 from apc.search.plans import Interrupted, Lost, Plan, Result
-from apc.search.progress import NoView, View
 from apc.search.ray_session import Resources, fit, ours, quiet, require_fit_here, running, session
 from apc.search.run_queue import RunQueue
 from apc.search.searchers import JobSearcher, searcher_of
 from apc.search.study import Study
 from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
+from apc.search.view import NoView, View
 from apc.training.loop import check_processes
 from apc.training.run import identity
 

@@ -123,7 +123,7 @@ class RunQueue:
 
     def _jobs(self, point: Point) -> list[Job]:
         """A point's runs, one a seed."""
-        configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in self.seeds]
+        configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in point.seeds or self.seeds]
         return [Job(point, cfg, self.identify(cfg)) for cfg in configs]
 
     def take(self) -> Job | None:

@@ -10,9 +10,9 @@ from apc.files import STORAGE, storage_fault
 from apc.runs.folder import RunFolder, ended_row
 from apc.runs.rows import Row
 from apc.search import worker
-from apc.search.progress import View
 from apc.search.run_queue import Job, RunQueue
 from apc.search.study import Study, Trial
+from apc.search.view import View
 
 worker.pin_environment()  # before ray is imported
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from apc.config import Config
 from apc.data import Split
-from apc.data.transforms import as_floats, augment, stack
+from apc.data.transforms import as_floats, augment, recolours, stack
 from apc.models.feature_cache import TRAIN
 from apc.parallel import cores, prefetch
 
@@ -31,7 +31,8 @@ class Part(NamedTuple):
     """The images of a step that a process holds in memory at once."""
 
     batch: dict[str, Tensor]
-    """See Method.loss_terms: "image" (B,3,S,S), "labels" (B,C-1), "index" (B,3)."""
+    """See Method.loss_terms: "image" (B,3,S,S), "labels" (B,C-1), "index" (B,3); of cropped images
+    "box" (B,4), and for a teacher "plain" (B,3,S,S)."""
     keys: list[tuple[int, ...]]
     """What identifies each image after augmentation: TRAIN, its number, its flips."""
 
@@ -47,10 +48,14 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
         augmented = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in share]
         parts = []
         for at in range(0, len(share), size):
-            images, flips = zip(*augmented[at : at + size], strict=True)
-            numbers = share[at : at + size]
-            keys = [(TRAIN, int(i), *flip) for i, flip in zip(numbers, flips, strict=True)]
-            parts.append(Part({"image": stack(list(images)), "labels": split.labels[numbers]}, keys))
+            views, numbers = augmented[at : at + size], share[at : at + size]
+            keys = [(TRAIN, int(i), *view.flips) for i, view in zip(numbers, views, strict=True)]
+            batch = {"image": stack([view.image for view in views]), "labels": split.labels[numbers]}
+            if cfg.crop_scale < 1:
+                batch["box"] = torch.tensor([view.box for view in views])
+            if cfg.teacher and recolours(cfg):
+                batch["plain"] = stack([view.plain for view in views])
+            parts.append(Part(batch, keys))
         return parts
 
     # Images in memory are ready sooner than a thread; files are decoded while the network computes.
@@ -60,5 +65,7 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
 
 
 def _on_device(part: Part, device: str) -> Part:
-    moved = {"image": as_floats(part.batch["image"], device), "labels": part.batch["labels"].to(device)}
-    return Part(moved | {"index": torch.tensor([key[1:] for key in part.keys])}, part.keys)
+    moved = {name: as_floats(part.batch[name], device) for name in ("image", "plain") if name in part.batch}
+    moved |= {name: part.batch[name] for name in ("box",) if name in part.batch}
+    moved |= {"labels": part.batch["labels"].to(device), "index": torch.tensor([key[1:] for key in part.keys])}
+    return Part(moved, part.keys)

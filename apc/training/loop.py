@@ -15,18 +15,19 @@ from torch import Tensor, nn
 
 from apc.config import Config, to_dict, without_paths
 from apc.data import Split
+from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
 from apc.evaluation.label_scores import label_scores
 from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
-from apc.methods.base import Method
+from apc.methods.base import Method, Workplace
 from apc.methods.checkpoint import save_model
 from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, gib_needed
 from apc.runs.folder import RunFolder
 from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches
 from apc.training.schedule import optimizer_of, rate_share
-from apc.training.state import State, load_state, restore_model, restore_optimizer, save_state
+from apc.training.state import State, joined, load_state, parted, restore_model, restore_optimizer, save_state
 from apc.training.step import Step, means, require_finite
 
 Report = Callable[[dict[str, float]], None]
@@ -90,28 +91,32 @@ def train(
     first, curve = (state.epoch + 1, state.curve) if state else (0, [])
     seconds, peak = (state.seconds, state.peak_gib) if state else ({"train": 0.0, "train_cpu": 0.0}, 0.0)
     if state:
-        restore_model(run_folder.state, method, state)
+        restore_model(run_folder.state, method, state.model)
+        method.masks = parted(state.masks)
         if place.rank == 0:
             run_folder.write_epochs(curve)  # which a process that was killed may have left an epoch behind
 
+    at = Workplace(device, run_folder, frozen_features)
     for epoch in range(first, min(until or cfg.epochs, cfg.epochs)):
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), time.process_time() + at.elsewhere
         restart(device)
         new_stage = epoch == 0 or method.stage(epoch) != method.stage(epoch - 1)
         if new_stage or epoch == first:
             method.encoder.open_last(cfg.unfreeze_blocks, learn=epoch >= cfg.frozen_epochs)
-        method.begin(epoch, split, device)
+        method.begin(epoch, split, at)
+        if state and epoch == first and method.teacher:
+            restore_model(run_folder.state, method.teacher.average, state.teacher)
         if new_stage or epoch == first:
             optimizer, step = optimizer_of(method, cfg), Step.of(method, cfg, device, frozen_features)
             if state and not new_stage:
                 restore_optimizer(run_folder.state, optimizer, state)
         terms = _epoch(step, optimizer, split, epoch, place)
         seconds["train"] += time.perf_counter() - wall
-        seconds["train_cpu"] += time.process_time() - cpu
+        seconds["train_cpu"] += time.process_time() + at.elsewhere - cpu
         peak = max(peak, peak_gib(device))
 
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
-        line = {"epoch": epoch + 1} | spent | terms
+        line = {"epoch": epoch + 1} | method.notes(epoch) | spent | terms
         due = epoch + 1 in scored or (cfg.eval_every and (epoch + 1) % cfg.eval_every == 0)
         if due and epoch + 1 < cfg.epochs:
             line |= _scores(method, val, cfg, Scoring(device, frozen_features=frozen_features), by)
@@ -120,7 +125,9 @@ def train(
         curve.append(line)
         if place.rank == 0:
             weights, moments = method.state_dict(), optimizer.state_dict()
-            save_state(run_folder.state, State(epoch, weights, moments, curve, seconds, without_paths(cfg), peak))
+            teacher = method.teacher.average.state_dict() if method.teacher else {}
+            kept = (weights, moments, curve, seconds, without_paths(cfg), peak, teacher, joined(method.masks))
+            save_state(run_folder.state, State(epoch, *kept))
             run_folder.write_epochs(curve)
         if report:
             report({"epochs": float(cfg.epochs), **line})
@@ -150,15 +157,16 @@ def _resumable(path: Path, cfg: Config) -> State | None:
 def _epoch(step: Step, optimizer: torch.optim.Optimizer, split: Split, epoch: int, place: Place) -> dict[str, float]:
     """Train for one epoch; the means of its loss terms."""
     method, cfg = step.method, step.cfg
+    rates = method.rates(epoch)
     torch.manual_seed(int(np.random.default_rng([cfg.seed, 2, epoch, place.rank]).integers(2**31)))
     method.train()
     steps = max(len(split) // cfg.batch_size, 1)
     start, end = (steps * bound for bound in method.course(epoch))
-    rate = cfg.lr_frozen if epoch < cfg.frozen_epochs else cfg.lr
+    rate = cfg.lr_frozen if epoch < cfg.frozen_epochs else rates.lr
     sums: dict[str, Tensor] = {}
     for number, parts in enumerate(batches(split, cfg, epoch, place)):
         done = epoch * steps + number
-        lr = rate * rate_share(cfg, done - start, end - start)
+        lr = rate * rate_share(rates, done - start, end - start)
         for group in optimizer.param_groups:
             group["lr"] = lr * group["scale"]
         optimizer.zero_grad(set_to_none=True)
@@ -192,5 +200,5 @@ def _frozen_features(method: Method, cfg: Config, num_train: int, num_val: int, 
     capacity = {TRAIN: num_train * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
     gib = gib_needed(method.encoder, capacity[TRAIN], cfg.image_size)
     gib += gib_needed(method.encoder, num_val, cfg.scored_size)
-    exact = method.encoder.open_from > 1 and not cfg.jitter
+    exact = method.encoder.open_from > 1 and cfg.crop_scale == 1 and (cfg.teacher > 0 or not recolours(cfg))
     return FrozenFeatures(method.encoder, capacity) if device == "cpu" and exact and gib <= FEATURES_GIB else None

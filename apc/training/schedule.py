@@ -1,17 +1,33 @@
 """The optimiser, and the course of the learning rate over the steps."""
 
 import math
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from apc.config import Config
 from apc.methods.base import Method
 
 
 def optimizer_of(method: Method, cfg: Config) -> torch.optim.Optimizer:
-    """A fresh optimiser over what the method learns now, group by group."""
+    """A fresh optimiser over what the method learns now, group by group; `lr_decay` splits a group block by block."""
     kind = torch.optim.AdamW if cfg.optimizer == "adamw" else torch.optim.Adam
-    return kind(method.groups(), lr=cfg.lr, betas=(0.9, cfg.beta2), weight_decay=cfg.weight_decay, fused=True)
+    groups = method.groups() if cfg.lr_decay == 1 else _by_block(method, cfg.lr_decay)
+    return kind(groups, lr=cfg.lr, betas=(0.9, cfg.beta2), weight_decay=cfg.weight_decay, fused=True)
+
+
+def _by_block(method: Method, decay: float) -> list[dict[str, Any]]:
+    """The method's groups, the encoder's last block and all heads at a group's own rate, each block before it at
+    `decay` times that of the block behind it."""
+    block_of, depth = method.encoder.block_of(), method.encoder.depth
+    groups = []
+    for group in method.groups():
+        shares: dict[float, list[Tensor]] = {}
+        for weight in group["params"]:
+            shares.setdefault(decay ** (depth - block_of.get(weight, depth)), []).append(weight)
+        groups += [group | {"params": own, "scale": group["scale"] * share} for share, own in shares.items()]
+    return groups
 
 
 def rate_share(cfg: Config, step: int, steps: int) -> float:

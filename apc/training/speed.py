@@ -50,6 +50,7 @@ def speed(cfg: Config, images: Mapping[str, int], threads: int = 1) -> Speed:
         epochs=2,
         frozen_epochs=min(cfg.frozen_epochs, 1),
         stage2_epochs=0,
+        rounds=0,
         eval_every=0,
     )
     steps = min(STEPS, images["train"] // batch)

@@ -29,6 +29,23 @@ class State(NamedTuple):
     """Fields of the config, without paths."""
     peak_gib: float = 0.0
     """Most memory held so far."""
+    teacher: dict[str, Any] = {}
+    """The averaged weights that teach, where there are some."""
+    masks: dict[str, Tensor] = {}
+    """Pseudo masks that the method learns from, as `joined` has them; empty where it learns from none."""
+
+
+def joined(masks: list[bytes]) -> dict[str, Tensor]:
+    """Many small pieces of bytes as two tensors."""
+    if not masks:
+        return {}
+    lengths = torch.tensor([len(mask) for mask in masks])
+    return {"bytes": torch.frombuffer(bytearray(b"".join(masks)), dtype=torch.uint8), "lengths": lengths}
+
+
+def parted(stored: dict[str, Tensor]) -> list[bytes]:
+    """What `joined` was given."""
+    return [piece.numpy().tobytes() for piece in stored["bytes"].split(stored["lengths"].tolist())] if stored else []
 
 
 def save_state(path: Path, state: State) -> None:
@@ -61,14 +78,15 @@ def load_state(path: Path) -> State | None:
     return state if sound else None
 
 
-def restore_model(path: Path, model: nn.Module, state: State) -> None:
-    """Give a model the tensors of a state; ValueError names the file and one that does not fit."""
+def restore_model(path: Path, model: nn.Module, tensors: dict[str, Any]) -> None:
+    """Give a model the tensors of a state, or its teacher those of its own; ValueError names the file and one that does
+    not fit."""
     own = model.state_dict()
     with _of_this_run(path):
-        if wrong := misfits(state.model, own):
-            sizes = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (state.model, own)]
+        if wrong := misfits(tensors, own):
+            sizes = [tuple(of[wrong[0]].shape) if wrong[0] in of else "absent" for of in (tensors, own)]
             raise ValueError(f"{wrong[0]} is {sizes[0]}, not {sizes[1]}")
-        model.load_state_dict(state.model)
+        model.load_state_dict(tensors)
 
 
 def restore_optimizer(path: Path, optimizer: torch.optim.Optimizer, state: State) -> None:
@@ -95,5 +113,6 @@ def _is_sound(state: State) -> bool:
     """Whether each field is of its type."""
     numbers = [state.peak_gib, state.seconds["train"], state.seconds["train_cpu"]]
     numbers += [value for line in state.curve for value in line.values()]
-    tables = isinstance(state.model, dict) and isinstance(state.optimizer, dict)
+    tables = all(isinstance(table, dict) for table in (state.model, state.optimizer, state.teacher, state.masks))
+    tables = tables and set(state.masks) in (set(), set(joined([b"a mask"])))
     return tables and type(state.epoch) is int and all(isinstance(number, int | float) for number in numbers)

@@ -87,7 +87,8 @@ class Step:
         return terms
 
     def _features(self, part: Part) -> list[Tensor] | None:
-        return self.frozen_features(part.batch["image"], part.keys) if self.frozen_features else None
+        images = part.batch.get("plain", part.batch["image"])
+        return self.frozen_features(images, part.keys) if self.frozen_features else None
 
     def _first_looks(self, parts: list[Part]) -> list["_Look"]:
         """What has to be known of all parts and processes before any of them is learnt from, where terms are means over

@@ -16,10 +16,10 @@ from apc.runs.rows import Row
 from apc.runs.status import status
 from apc.search import spaces, worker
 from apc.search.plans import points
-from apc.search.progress import NoView
 from apc.search.spaces import SearchSettings
 from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
+from apc.search.view import NoView
 from search_spaces import joint
 
 pytestmark = pytest.mark.usefixtures("warm_ray")

@@ -19,14 +19,17 @@ from processes import below, name_of, stat_of
 from apc.experiment.flags import read_flags
 from apc.experiment.main import space_experiment
 from apc.experiment.outputs import write_trials
+from apc.experiment.racing import race_of
 from apc.experiment.settings import settings_of
 from apc.runs.rows import Row, load_rows
 from apc.search.halving import Rungs, usual_rungs
+from apc.search.plans import Result
+from apc.search.run_queue import RunQueue
 from apc.search.spaces import Stopper
 from apc.search.study import Study
 from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
-from apc.training.run import run, train_to
+from apc.training.run import identity, run, train_to
 from search_spaces import joint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,8 +171,8 @@ class Chaos:
             time.sleep(0.2)
 
 
-def undisturbed(runs: Path, flags: list[str]) -> Study:
-    """The same search in plain Python, without Ray."""
+def undisturbed(runs: Path, flags: list[str]) -> tuple[Study, Result]:
+    """The same search, and its race, in plain Python, without Ray."""
     experiment = space_experiment("joint")
     settings = settings_of(experiment, read_flags(experiment, flags))
     assert experiment.draw and settings.search
@@ -182,7 +185,14 @@ def undisturbed(runs: Path, flags: list[str]) -> Study:
             how: dict[str, Any] = {"runs": runs, "device": "cpu", "scored": study.scored}
             _ = train_to(cfg, trial.until, **how) if trial.until else run(cfg, **how)
         study.finish(trial)
-    return study
+    if not settings.racing.race:
+        return study, []
+    race, _ = race_of(study.result(), settings)
+    assert race
+    queue = RunQueue(race, base=settings.base, seeds=race.seeds[:1], runs=runs, identify=identity)
+    while job := queue.take():
+        queue.finish(job.run, run(job.config, runs=runs, device="cpu"))
+    return study, queue.result()
 
 
 def compared(path: Path) -> bytes:
@@ -199,26 +209,29 @@ def survive(
     epochs: int,
     images: int,
     stop_early: Stopper = "none",
+    race: int = 0,
 ) -> None:
+    """`race` is how many settings race over three further seeds, so that no racer can leave before the last."""
     flags = f"--num-train {images} --num-val 8 --weights= --crf none --epochs {epochs} --warmup-steps 0".split()
     flags += ["--batch-size", "8", "--frozen-epochs", "0"]
     flags += ["--trials", str(trials), "--seeds", "1", "--max-concurrent", "1", "--retries", str(sum(kinds.values()))]
     flags += ["--stop-early", stop_early]
+    flags += ["--race", str(race), "--race-seeds", "3"] if race else []
     chaos = Chaos(tmp_path, [*flags, "--runs", "runs", "--reports", "reports"])
-    rungs = Rungs(usual_rungs(epochs))
-    total = rungs.total(trials) if stop_early == "halving" else trials * epochs
+    tried = Rungs(usual_rungs(epochs)).total(trials) if stop_early == "halving" else trials * epochs
+    runs, total = trials + 3 * race, tried + 3 * race * epochs
     plan = kills(seed, kinds, total)
     began = time.monotonic()
     chaos.go(plan)
     took = time.monotonic() - began
 
-    study = undisturbed(tmp_path / "plain", flags)
+    study, raced = undisturbed(tmp_path / "plain", flags)
     write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
     results = tmp_path / "reports" / "results" / "space_joint"
     assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")
-    rows = {row.run: scores(row) for _, (row,) in study.result()}
+    rows = {row.run: scores(row) for _, (row,) in [*study.result(), *raced]}
     assert {row.run: scores(row) for row in load_rows(results / "pocket.jsonl")} == rows
-    assert len(rows) == trials
+    assert len(rows) == runs
     stopped = {row.run for _, (row,) in study.result() if row.stopped}
 
     begun = chaos.epochs
@@ -231,7 +244,7 @@ def survive(
     assert {path.parent.name for path in chaos.finished} == set(rows) - stopped
     counts = Counter(kill.kind for kill in plan)
     print(
-        f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {trials} runs of {epochs} epochs: "
+        f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {runs} runs of {epochs} epochs: "
         f"{len(stopped)} given up at rungs, {len(begun) - total} epochs again, tables equal, {took:.0f} s"
     )
 
@@ -252,7 +265,7 @@ def test_a_search_survives_a_kill_of_its_worker_of_its_trial_and_of_its_driver(t
 @pytest.mark.parametrize(("stop_early", "trials"), [("none", 10), ("halving", 27)])
 def test_a_search_survives_twenty_kills(stop_early: Stopper, trials: int, tmp_path: Path) -> None:
     seed, kinds = int(os.environ.get("APC_CHAOS_SEED", "0")), {"worker": 7, "trial": 6, "driver": 7}
-    survive(tmp_path, kinds, seed=seed, trials=trials, epochs=10, images=48, stop_early=stop_early)
+    survive(tmp_path, kinds, seed=seed, trials=trials, epochs=10, images=48, stop_early=stop_early, race=2)
 
 
 @pytest.mark.chaos

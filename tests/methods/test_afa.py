@@ -15,6 +15,7 @@ from apc.config import Config
 from apc.methods import afa as module
 from apc.methods import affinity as pairs
 from apc.methods.afa import AFA, DILATIONS, LEVELS, SCALES, VOC
+from apc.methods.base import Workplace
 from apc.methods.cam import multi_scale_cam, refined_label
 from apc.methods.published import afa, afa_pocket
 from apc.methods.registry import build
@@ -196,7 +197,7 @@ def test_losses_in_bf16_are_near_those_in_float32(tiny: Config) -> None:
 
 def test_the_encoders_norms_do_not_learn_and_the_heads_learn_ten_times_as_fast(tiny: Config) -> None:
     method, cfg = method_of(tiny), replace(tiny, num_train=16)
-    method.begin(0, data.load(cfg, "train"), "cpu")
+    method.begin(0, data.load(cfg, "train"), Workplace())
     encoder, heads = method.groups()
     assert (encoder["scale"], heads["scale"]) == (1.0, 10.0)
     norms = [p for m in method.encoder.modules() if isinstance(m, nn.LayerNorm) for p in m.parameters()]

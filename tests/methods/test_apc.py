@@ -38,6 +38,14 @@ def terms_of(
     return {name: term.item() for name, term in terms.items()}, taught[0]
 
 
+def test_a_share_of_the_patches_is_pooled_where_one_is_given_and_not_k(
+    tiny: Config, said: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = replace(tiny, pooling="top_k", k=5, k_share=0.25)  # of 144 patches
+    expected = losses.mce(*pool(said[1], "top_k", 36), LABELS).item()
+    assert terms_of(cfg, said, monkeypatch)[0]["mce"] == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("background", ["one", "ignore"])
 def test_the_classification_term_is_that_of_the_settings(
     tiny: Config, said: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch, background: str
@@ -76,6 +84,21 @@ def test_the_decoder_is_taught_the_pseudo_labels_of_the_settings(
     cfg = replace(tiny, seg_stride=4, pseudo_label="argmax", pseudo_threshold=0.0)
     _, label = terms_of(replace(cfg, **changes), (torch.ones(2, 144, 64), scores.log()), monkeypatch)
     assert label[0].tolist() == [[expected[0]] * 12 + [expected[1]] * 12] * 24
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "middle"),
+    [(0.25, 0.7, 255), (0.6, 0.7, 0), (0.25, 0.4, 1)],
+    ids=["unknown", "background", "object"],
+)
+def test_levels_say_what_is_object_and_what_background_and_the_decoder_is_taught_no_more(
+    tiny: Config, monkeypatch: pytest.MonkeyPatch, low: float, high: float, middle: int
+) -> None:
+    # class 1 is .1, .2 and .3 in the three columns of thirds, which is 0, half and all of its way
+    scores = torch.tensor([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.4, 0.3, 0.3]]).repeat_interleave(4, 0).repeat(12, 1)
+    cfg = replace(tiny, seg_stride=8, pseudo_label="levels", level_low=low, level_high=high)
+    _, label = terms_of(cfg, (torch.ones(2, 144, 64), scores.expand(2, -1, -1).log()), monkeypatch)
+    assert label[0].tolist() == [[0] * 4 + [middle] * 4 + [1] * 4] * 12
 
 
 def test_lambda_1_weighs_the_decoder_and_lambda_2_the_contrast(tiny: Config) -> None:
@@ -122,6 +145,8 @@ def test_choices_count_the_patches_of_the_image_s_own_classes_without_the_backgr
     monkeypatch.setattr(method, "branches", lambda *_: (torch.zeros(1, 144, 64), scores.log(), []))
     shown = {"image": torch.zeros(1, 3, 96, 96), "labels": torch.tensor([[1.0, 1.0]])}
     assert method.choices([shown]) == {"mean_k": pytest.approx((2 + 1) / 2), "high_share": pytest.approx(1 / 2)}
+    method.cfg = replace(method.cfg, k=1, k_share=3 / 144)  # the same three patches
+    assert method.choices([shown])["mean_k"] == pytest.approx((2 + 1) / 2)
     shown["labels"] = torch.tensor([[1.0, 0.0]])
     assert method.choices([shown]) == {"mean_k": 2, "high_share": 1}
     # of two images with three classes together, each counts once: (2 + 2 + 1) / 3

@@ -204,3 +204,21 @@ def test_label_merge_lifts_every_present_class_to_its_own_best_patch() -> None:
     merged = merge(scores, torch.ones(1, 2))
     # maxima .9 and .2: patch 2 becomes .889 against 1.0, so the weak class wins it
     torch.testing.assert_close(merged[0, :, 0, 1], torch.tensor([0.8889, 1.0]) / 1.8889, rtol=1e-4, atol=1e-4)
+
+
+def test_the_decoder_teaches_each_patch_its_best_class_among_those_of_the_image() -> None:
+    # the first patch is of class 1; the second of class 2, which is not in the image, and then of the background
+    decoded = torch.tensor([[0.1, 0.7, 0.2], [0.3, 0.1, 0.6]]).log().T.view(1, 3, 1, 2).requires_grad_()
+    scores = torch.tensor([[[0.2, 0.5, 0.3], [0.8, 0.1, 0.1]]])
+    log_scores = scores.log().requires_grad_()
+    loss = losses.swapped(log_scores, decoded, torch.tensor([[1, 1, 0]]))
+    assert loss.item() == pytest.approx(-(math.log(0.5) + math.log(0.8)) / 2)
+    loss.backward()
+    assert decoded.grad is None and log_scores.grad is not None
+    torch.testing.assert_close(log_scores.grad, torch.tensor([[[0, -0.5, 0], [-0.5, 0, 0]]]), atol=1e-6, rtol=0)
+
+
+def test_where_the_decoder_cannot_tell_two_classes_apart_it_teaches_half_of_each() -> None:
+    scores = torch.tensor([[[0.2, 0.5, 0.3]]])
+    loss = losses.swapped(scores.log(), torch.zeros(1, 3, 1, 1), torch.tensor([[1, 1, 0]]))
+    assert loss.item() == pytest.approx(-(math.log(0.2) + math.log(0.5)) / 2)

@@ -11,6 +11,7 @@ import torch
 from apc import data
 from apc.config import Config
 from apc.methods import toco as module
+from apc.methods.base import Workplace
 from apc.methods.cam import cam_probabilities, multi_scale_cam
 from apc.methods.published import toco, toco_pocket
 from apc.methods.registry import build
@@ -186,7 +187,7 @@ def test_no_gradient_reaches_the_averaged_head_and_it_follows_the_learning_one(s
 def test_heads_learn_ten_times_as_fast_and_every_weight_is_in_one_group(small: Config) -> None:
     method = build(small, 9)
     method.encoder.open_last(small.unfreeze_blocks)
-    method.begin(0, None, "cpu")  # type: ignore[arg-type]
+    method.begin(0, None, Workplace())  # type: ignore[arg-type]
     groups = method.groups()
     assert [group["scale"] for group in groups] == [1.0, 10.0]
     listed = [id(p) for group in groups for p in group["params"]]

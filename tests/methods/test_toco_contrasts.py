@@ -12,8 +12,9 @@ from apc.config import Config
 from apc.methods import toco as module
 from apc.methods.published import toco, toco_pocket
 from apc.methods.registry import build
-from apc.methods.toco import COCO, CROP, CROPS, DILATIONS, MOMENTUM, SCALES, VOC, ZOOM, ToCo
+from apc.methods.toco import COCO, CROP, CROPS, MOMENTUM, SCALES, VOC, ZOOM, ToCo
 from apc.methods.token_contrast import cut_out, patch_contrast
+from apc.models.par import PAR
 
 Watch = Callable[[str], list[tuple[Any, ...]]]
 
@@ -118,7 +119,7 @@ def test_crops_are_of_96_pixels_of_448_and_the_averaged_head_keeps_nine_tenths(
 
 
 def test_the_published_levels_times_temperatures_and_weights(tiny: Config) -> None:
-    assert SCALES == (1.0, 0.5, 1.5) and DILATIONS == (1, 2, 4, 8, 12, 24)
+    assert SCALES == (1.0, 0.5, 1.5) and PAR.for_size(448).reach == 24
     # method-spec 3: of 20,000 iterations, and of 80,000 on COCO; the background's level without an unknown pixel
     assert VOC._asdict() == {
         "contrast": -1.0,

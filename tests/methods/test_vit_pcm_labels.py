@@ -14,6 +14,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.methods import losses
 from apc.methods import vit_pcm as module
+from apc.methods.base import Workplace
 from apc.methods.vit_pcm import ViTPCM, cce, pseudo_masks
 from apc.models.crf import CRF, Contest, CRFParameters, Refined
 
@@ -78,7 +79,9 @@ def test_pseudo_masks_are_merged_so_that_a_weak_class_keeps_its_best_patches(
 ) -> None:
     method = method_of(tiny, crf="none", stage2_epochs=1, epochs=3)
     monkeypatch.setattr(method, "patch_scores", lambda tokens, grid: weak(len(tokens)))
-    masks = [np.frombuffer(zlib.decompress(m), np.uint8).reshape(96, 96) for m in pseudo_masks(method, split, "cpu")]
+    masks = [
+        np.frombuffer(zlib.decompress(m), np.uint8).reshape(96, 96) for m in pseudo_masks(method, split, Workplace())
+    ]
     # merged, the left half has 1 and 0.5, the right half 0.89 and 1: class 1 begins with the right half
     assert masks[0][:, :44].max() == 0 and masks[0][:, 52:].min() == 1 == masks[0].max()
     assert not masks[1].any()  # class 2 is not seen anywhere, and class 1 is not in the image
@@ -91,12 +94,12 @@ def test_the_runs_own_crf_refines_the_merged_shares_of_the_classes_in_the_image(
 
     def refine(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
         given.extend((contest.probabilities, parameters) for contest in contests)
-        return [Refined(np.full((96, 96), len(p) - 1, np.uint8), 0.0) for p, _ in contests]  # the last of the winners
+        return [Refined(np.full((96, 96), len(p) - 1, np.uint8), 0.0) for p, *_ in contests]  # the last of the winners
 
     monkeypatch.setattr("apc.models.crf.refine", refine)
     method = method_of(tiny, crf="afa", stage2_epochs=1, epochs=3)
     monkeypatch.setattr(method, "patch_scores", lambda tokens, grid: weak(len(tokens)))
-    masks = [np.frombuffer(zlib.decompress(mask), np.uint8) for mask in pseudo_masks(method, split, "cpu")]
+    masks = [np.frombuffer(zlib.decompress(mask), np.uint8) for mask in pseudo_masks(method, split, Workplace())]
     assert [parameters for _, parameters in given] == [CRF["afa"]] * 2
     np.testing.assert_allclose(given[0][0][:, 0, 0], [1 / 1.5, 0.5 / 1.5], atol=1e-5)  # background and class 1
     assert [len(p) for p, _ in given] == [2, 1]  # in the second image, class 2 wins no pixel

@@ -13,6 +13,7 @@ from apc import data
 from apc.config import Config, folder
 from apc.methods import losses
 from apc.methods import vit_pcm as module
+from apc.methods.base import Workplace
 from apc.methods.registry import build
 from apc.methods.vit_pcm import ViTPCM, pseudo_masks
 from apc.training.loop import Prepared, Trained, train
@@ -85,7 +86,7 @@ def test_masks_hold_the_image_s_own_classes_and_the_crf_runs_on_many_cores_as_on
     found = []
     for cores in (1, 2):
         monkeypatch.setattr(module, "cores", lambda cores=cores: cores)
-        found.append(pseudo_masks(method, split, "cpu"))
+        found.append(pseudo_masks(method, split, Workplace()))
     assert found[0] == found[1] and len(found[0]) == 64
     masks = [unpacked(mask, 96) for mask in found[0]]
     for mask, labels in zip(masks, split.labels, strict=True):

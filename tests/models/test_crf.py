@@ -13,7 +13,7 @@ import pytest
 from golden_files import golden
 
 from apc.config import Config
-from apc.models.crf import CRF, Contest, CRFPool, contenders, crf_labels, crf_labels_of_all, dense_crf
+from apc.models.crf import CRF, Contest, CRFPool, contenders, crf_labels, crf_labels_of_all, decided, dense_crf
 
 
 def scene(seed: int = 0, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +50,17 @@ def test_crfs_that_share_their_kernels_give_what_each_gives_alone() -> None:
         assert (together == crf_labels(image, p, CRF["afa"])).all()
     for p in many[:4]:  # with the probabilities of as many classes as there are, and no slot left over
         assert (crf_labels(image, p, CRF["afa"]) == dense_crf(image, p, CRF["afa"]).argmax(0)).mean() > 0.999
+
+
+def test_pixels_that_are_too_unsure_after_the_crf_are_unknown() -> None:
+    image, p = scene(classes=2)
+    refined = dense_crf(image, p, CRF["pocket"])
+    unsure, least = refined.max(0), 0.9
+    (labels,) = decided(image, [Contest(p, least=least)], CRF["pocket"])
+    assert 0 < (unsure < least).mean() < 1
+    np.testing.assert_array_equal(labels, np.where(unsure < least, 255, refined.argmax(0)))
+    alone = np.array([[[0.5, 0.7]]], np.float32)  # of one class, which needs no CRF
+    assert decided(image[:1, :2], [Contest(alone, least=0.6)], CRF["pocket"])[0].tolist() == [[255, 0]]
 
 
 def test_one_winning_class_needs_no_crf() -> None:

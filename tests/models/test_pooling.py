@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from apc.models.pooling import adaptive_count, pool
+from apc.models.pooling import adaptive_count, most_patches, pool
 
 
 def log_scores(images: int = 3, patches: int = 40, classes: int = 5, spread: float = 3.0, seed: int = 0) -> Tensor:
@@ -44,6 +44,16 @@ def algorithm_1(scores: Tensor, k: int, theta: float) -> tuple[Tensor, Tensor]:
                     selected = current
             counts[image, cls], means[image, cls] = len(selected), selected.mean()
     return counts, means
+
+
+@pytest.mark.parametrize(
+    ("patches", "k_share", "expected"),
+    [(576, 0.0, 6), (576, 0.01, 6), (576, 0.25, 144), (144, 0.25, 36), (36, 0.01, 1)],
+)
+def test_k_as_a_share_of_the_patches_grows_with_them_is_one_at_least_and_else_is_k(
+    patches: int, k_share: float, expected: int
+) -> None:
+    assert most_patches(patches, 6, k_share) == expected
 
 
 @pytest.mark.parametrize("theta", [0.5, 0.7, 0.9, 0.97])

@@ -1,8 +1,8 @@
 """The committed page, tables and figures come out of the committed rows again, so that no change of code alters them
 unseen.
 
-Where a change is meant, `apc report` writes the new files, and git shows what is different. A drawing that is meant to
-change needs `STYLE_VERSION` in apc/reporting/figures/style.py raised as well.
+Where a change is meant, `apc report reports/reference` writes the new files, and git shows what is different. A drawing
+that is meant to change needs `STYLE_VERSION` in apc/reporting/figures/style.py raised as well.
 """
 
 import re
@@ -18,7 +18,7 @@ from apc.reporting.catalogue import pictures
 from apc.reporting.page import build
 
 REPOSITORY = Path(__file__).parents[2]
-REPORTS = REPOSITORY / "reports"
+REPORTS = REPOSITORY / "reports" / "reference"
 DRAWN_BY = ("matplotlib", "fonttools", "numpy", "contourpy")
 """Packages that have a part in the pixels of a figure or the bytes of its PDF."""
 

@@ -12,7 +12,7 @@ from apc.config import Config, to_dict
 from apc.runs.rows import Row, load_rows, mended, run_id
 from apc.runs.scores import RECIPE_VERSION
 
-RESULTS = Path(__file__).parents[2] / "reports" / "results"
+RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "results"
 FILES = sorted(RESULTS.rglob("*.jsonl"))
 
 

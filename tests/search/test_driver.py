@@ -17,9 +17,9 @@ from apc.config import Config, to_dict
 from apc.runs.folder import load_run, load_runs
 from apc.runs.status import status
 from apc.search.plans import points
-from apc.search.progress import NoView
 from apc.search.spaces import SearchSettings
 from apc.search.study_settings import StudyDefinition
+from apc.search.view import NoView
 from apc.training.run import run
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -95,7 +95,7 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     view.counted(Counts(done=1, running=2, waiting=1))
     # an hour each: one waits whole, c has not begun, and of b four fifths of three epochs and the scoring are to do
     assert view.summary().startswith("1 of 4 runs done, 2 running, 1:00 h so far, 57 min to 4:00 h left, ")
-    assert view.summary().endswith("0.50 GPU-hours spent, 0.95 to 4.01 left")
+    assert view.summary().endswith("1 epoch and 1.00 GPU-hours spent, at most 11 epochs and 0.95 to 4.01 left")
     page.text = ""
     view.console.print(view.render())
     lines = page.text.splitlines()
@@ -103,6 +103,27 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     assert re.search(r"theta=0.9 seed 0 .*epoch 1 of 4, 0 s ago +loss 0.250", lines[1])
     assert re.search(r"theta=0.7 seed 0 .*starting", lines[2])
     assert lines[3].strip() == "best so far theta=0.5: miou 41.00 (1 seed)"
+
+
+def test_core_hours_are_said_as_money_too_and_a_crash_of_ray_makes_none_of_it_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    view = Progress("title", file=Page(), cores=2, price=0.5)  # type: ignore[arg-type]
+    view.begin(1, 0.0)
+    view.counted(Counts(running=1, waiting=1))
+    view.started("a", "a seed 0")
+    now[0] = 3600.0
+    view.reported("a", {"epoch": 1, "epochs": 4, "seconds": 3600.0})
+    told = view.summary().split(" so far, ")[1]
+    assert re.fullmatch(
+        r".* left, 1 epoch and 2.00 core-hours \(1.00 at 0.5 a core-hour\) spent, "
+        r"at most 7 epochs and \d+.\d\d to \d+.\d\d \(\d+.\d\d to \d+.\d\d\) left",
+        told,
+    )
+    view.begin(1, 0.0)
+    assert "1 epoch and 2.00 core-hours" in view.summary()
 
 
 def test_without_news_for_long_no_time_left_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +145,7 @@ def test_without_news_for_long_no_time_left_is_made_up(monkeypatch: pytest.Monke
     assert view.summary().endswith(" left")  # a may still be at its third epoch
     now[0] = 401.0
     assert view.left() is None
-    assert "6:41 min so far, no news for 5:01 min, 0.00 GPU-hours spent" in view.summary()
+    assert "6:41 min so far, no news for 5:01 min, 1 epoch and 0.11 GPU-hours spent" in view.summary()
     now[0] = 402.0
     view.reported("b", {"epoch": 1, "epochs": 4, "seconds": 400.0})
     assert view.summary().endswith(" left")

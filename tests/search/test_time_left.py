@@ -16,7 +16,7 @@ from apc.search.time_left import Runs, first_pace, interval, pace_of, still_to_d
 from search_spaces.lambdas import PLAN
 
 PLACE = ("lambda1", "lambda2", "seed")
-RESULTS = Path(__file__).resolve().parents[2] / "reports" / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "reports" / "reference" / "results"
 STEP = 20.0  # seconds between two looks at the view
 
 

@@ -15,11 +15,13 @@ import torch.multiprocessing as mp
 from fitting import fit, folder_config, losses_of
 from torch import Tensor
 
+from apc import data
 from apc.config import Config
 from apc.methods import losses
 from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
 from apc.training.batches import Part
+from apc.training.loop import Prepared, train
 from apc.training.run import identity, run
 from apc.training.step import Step
 
@@ -64,10 +66,11 @@ def test_frozen_epochs_leave_the_encoder_alone_and_closed_blocks_never_move(tiny
         assert torch.equal(opened.encoder.state_dict()[name], value) != is_open, name
 
 
+@pytest.mark.parametrize("changes", [{}, {"teacher": 0.2, "jitter": 0.5}], ids=["plain", "taught"])
 def test_remembered_features_of_closed_blocks_change_no_number(
-    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    cfg = replace(tiny, unfreeze_blocks=1)
+    cfg = replace(tiny, unfreeze_blocks=1, **changes)
     remembered = fit(cfg, tmp_path / "a")[1]
     assert remembered.frozen_features is not None
     monkeypatch.setattr("apc.training.loop.FEATURES_GIB", 0.0)
@@ -77,6 +80,7 @@ def test_remembered_features_of_closed_blocks_change_no_number(
 
 
 KNOBS: dict[str, Any] = {"lambda1": 0.5, "lambda2": 0.5, "theta": 0.99, "k": 2, "epsilon": 0.55, "pooling": "average"}
+KNOBS |= {"k_share": 0.25, "lr_decay": 0.5, "crop_scale": 0.5, "teacher": 0.2, "swap": 0.5, "seg_loss": "balanced"}
 
 
 @pytest.mark.parametrize("knob", KNOBS)
@@ -91,7 +95,7 @@ def test_every_searched_knob_changes_the_model(tiny: Config, tmp_path: Path, kno
 
 
 def test_garbage_masks_change_nothing_in_training(photographs: Path, tmp_path: Path) -> None:
-    cfg = folder_config(photographs)
+    cfg = replace(folder_config(photographs), epochs=3, rounds=1, round_epochs=1)  # of masks of its own
     before = losses_of(fit(cfg, tmp_path / "a")[1])
     for mask in (photographs / "masks").iterdir():
         mask.write_bytes(b"not a picture")
@@ -116,6 +120,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_terms(tiny: Confi
             ),
             tmp_path,
         )
+
+
+def test_a_teacher_whose_weights_are_no_numbers_stops_the_run(tiny: Config, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    cfg = replace(tiny, teacher=0.2, num_train=8)
+    method = build(cfg, 9)
+
+    def poison(numbers: dict[str, float]) -> None:
+        assert method.teacher
+        next(p for name, p in method.teacher.average.named_parameters() if "classifier" in name).fill_(float("nan"))
+
+    with pytest.raises(FloatingPointError, match=r"epoch 2, step 1: mce \d.* seg nan"):
+        train(Prepared(method, data.load(cfg, "train"), data.load(cfg, "val")), cfg, folder=tmp_path, report=poison)
 
 
 def _worker(rank: int, world: int, cfg: Config, where: str) -> None:

@@ -12,9 +12,15 @@ from fitting import fit, losses_of
 from apc.config import Config
 
 
-@pytest.mark.parametrize("stop", [1, 2])
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny: Config, tmp_path: Path, stop: int) -> None:
-    cfg = replace(tiny, epochs=3, frozen_epochs=1, unfreeze_blocks=1)
+@pytest.mark.parametrize(
+    ("stop", "changes"),
+    [(1, {}), (2, {}), (2, {"teacher": 0.3, "grey": 0.5, "crop_scale": 0.5, "lambda1": 1.0})],
+    ids=["frozen", "open", "taught"],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    tiny: Config, tmp_path: Path, stop: int, changes: dict[str, Any]
+) -> None:
+    cfg = replace(tiny, epochs=3, frozen_epochs=1, unfreeze_blocks=1, **changes)
     whole, _ = fit(cfg, tmp_path / "whole")
 
     class Killed(Exception):

@@ -19,6 +19,8 @@ _TERMS = {
     "mce": "mce: image classes",
     "pce": "pce: patch contrast",
     "seg": "seg: decoder",
+    "seg_background": "seg: decoder, background",
+    "seg_objects": "seg: decoder, objects",
     "cls": "cls: image classes",
     "aux": "aux: image classes, inner block",
     "et": "et: two views alike (ViT-PCM)",
@@ -138,7 +140,7 @@ def curves(runs: Mapping[str, Sequence[Curve]], path: Path) -> Path | None:
 
 def _terms_and_scores(epochs: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the curves hold, in the order of the panels: terms of the loss, their weighted sum, scores."""
-    counters = ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr")
+    counters = ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr", "round")
     keys = [key for key in dict.fromkeys(key for epoch in epochs for key in epoch) if key not in counters]
     keys = [key for key in keys if key not in ("tune_miou", "held_miou") or "miou" not in keys]  # its halves
     return sorted(keys, key=lambda key: ("miou" in key, key == "loss"))

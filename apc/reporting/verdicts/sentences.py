@@ -49,7 +49,7 @@ def _patches_taken(entry: TableEntry, group: Group) -> list[str]:
     for label in entry.rows:
         configs = [row.config for row in group.rows if row.row == label and row.config.get("pooling") == "adaptive_k"]
         taken = summary(group.scores(label, "mean_k").values())
-        if not configs or not taken.n:
+        if not configs or not taken.n or configs[0].get("k_share"):  # of how many patches, a row does not say
             continue
         most = float(configs[0].get("k", 1))
         sentence = (
