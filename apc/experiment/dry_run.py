@@ -77,7 +77,7 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
             f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials, each with seeds {seeds}"
         )
         if todo.rungs:
-            print(f"halving: {todo.rungs}")
+            print(f"halving: {todo.rungs}: {todo.epochs}")
         most = len(todo.planned)
     else:
         _list(queue)

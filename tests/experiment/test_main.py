@@ -24,6 +24,14 @@ def test_a_dry_run_lists_the_runs_and_starts_none(tmp_path: Path, capsys: pytest
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_of_a_space_says_what_halving_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert search_space(["simple", "--dry-run", "--trials", "40", "--runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "an Optuna search (tpe) of 40 trials, each with seeds 0",
+        "halving: 40 to epoch 1, 13 to epoch 3, 4 to epoch 10: 94 epochs instead of 400",
+    ]
+
+
 def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert search_space([]) == 0
     assert "\n  lambdas        The weights lambda1 and lambda2" in capsys.readouterr().out
