@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from apc.config import Config
 from apc.escaping import say
+from apc.experiment import deciding
 from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
@@ -93,6 +94,8 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         counts = queue.counts
         later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
         print(f"{counts.done} runs done, {counts.waiting} to do{later if counts.later or counts.perhaps else ''}")
+        if settings.decide:
+            print(deciding.told(experiment, settings, queue.plan))
     if (racing := settings.racing).race:
         runs = racing.race * (racing.race_seeds or 0)
         print(

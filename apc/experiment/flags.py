@@ -12,6 +12,7 @@ from apc.escaping import short
 from apc.experiment.config_flags import ConfigFile, add_all_fields, add_fields, answer_old_spellings, preset_of
 from apc.experiment.definition import Experiment
 from apc.flags import REPEATED, CommandLine, Flag, at_least, flag_of, runs_folder
+from apc.reporting.verdicts.looks import FIRST_LOOK, MOST
 from apc.runs.scores import Chooser
 from apc.search.race import Prefer
 from apc.search.spaces import MOST_RUNS, SearchSettings
@@ -40,6 +41,22 @@ class Amount:
     """The whole way in a minute or two, below RUNS/smoke; numbers mean nothing."""
     dry_run: bool = False
     """Only list which runs are done and which are to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deciding:
+    """What becomes of claims that the seeds of a table leave undecided."""
+
+    decide: Annotated[int | None, Flag(metavar="N")] = None
+    """Run further seeds for the claims that are undecided, rows in turn, until each is decided or has N seeds; the
+    intervals are widened for looking so often."""
+
+    def __post_init__(self) -> None:
+        if self.decide is not None and not FIRST_LOOK < self.decide <= MOST:
+            why = f"the first look is at {FIRST_LOOK} seeds"
+            raise ValueError(
+                f"--decide is {short(self.decide)}; it must lie between {FIRST_LOOK + 1} and {MOST}: {why}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +155,7 @@ def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
     if experiment.draw:
         usual = usual_search(experiment)
         line.add(SearchSettings, "how it is searched", defaults=usual)
+    line.add(Deciding, "how much", hidden=not (experiment.claims or experiment.bests))
     line.add(Racing, "how much", hidden=not experiment.chooses)
     add_place(line)
     flags = Flags(preset, line.read(rest))

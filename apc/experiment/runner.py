@@ -5,11 +5,12 @@ Imports are local where they are heavy: a typo and `--dry-run` must not wait for
 
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.escaping import say
-from apc.experiment import outputs, racing
+from apc.experiment import deciding, outputs, racing
 from apc.experiment.banner import banner
 from apc.experiment.definition import Experiment
 from apc.experiment.dry_run import show
@@ -20,7 +21,7 @@ from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
-from apc.search.plans import Interrupted, Lost, Result, Staged
+from apc.search.plans import Interrupted, Lost, Plan, Result, Staged
 from apc.search.run_queue import RunQueue
 
 if TYPE_CHECKING:
@@ -50,15 +51,26 @@ class ExperimentRun:
         with interrupts():
             try:
                 result = self.search()
-                self.race(result)
+                if self.settings.decide:
+                    result = deciding.decided(self.experiment, self.settings, result, self._one_seed, self._measured)
+                self.race(deciding.begun_with(self.settings, result))
             except Interrupted as stop:
                 return self._interrupted(stop)
-            if self.experiment.measure:
-                try:
-                    result = self.experiment.measure(result, self.settings.runs, self.base.root)
-                except KeyboardInterrupt:
-                    return self._interrupted(Interrupted(result))
+            try:
+                result = self._measured(result)
+            except KeyboardInterrupt:
+                return self._interrupted(Interrupted(result))
             return self._finish(result)
+
+    def _measured(self, result: Result) -> Result:
+        """What the table shows of runs."""
+        measure = self.experiment.measure
+        return measure(result, self.settings.runs, self.base.root) if measure else result
+
+    def _one_seed(self, plan: Plan, seed: int) -> Result:
+        """Points with one seed more."""
+        settings = replace(self.settings, plan=plan, seeds=(seed,))
+        return ExperimentRun(self.experiment, settings).search()
 
     def queue(self) -> RunQueue:
         """The plan's runs, those that are finished and those to do."""
@@ -230,7 +242,10 @@ class ExperimentRun:
             self.settings.metrics[0],
             self._rows_file,
         )
-        winner, record = outputs.winner_of(result, metric), path.with_suffix(".race.json")
+        winner, record = (
+            outputs.winner_of(deciding.begun_with(self.settings, result), metric),
+            path.with_suffix(".race.json"),
+        )
         told = [f"Best of {name} on {dataset} by the mean {metric} of seeds {self._seeds}."]
         if self.raced:
             racing.write(record, self.raced, self.settings.seeds)

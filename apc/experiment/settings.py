@@ -8,8 +8,9 @@ from typing import Any
 from apc.config import PRESETS, Config, from_dict
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Amount, Choosing, Flags, Place, Racing, Workers, seeds_of, usual_search
+from apc.experiment.flags import Amount, Choosing, Deciding, Flags, Place, Racing, Workers, seeds_of, usual_search
 from apc.flags import flag_of, reports_folder, taken
+from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws
@@ -56,6 +57,8 @@ class ExperimentSettings:
     workers: Workers
     smoke: bool
     dry_run: bool
+    decide: int | None = None
+    """Most seeds of a claim that is undecided; None where their number is fixed."""
 
     @property
     def dataset(self) -> str:
@@ -72,17 +75,23 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     runs, reports = folders(place, amount.smoke)
     plan = experiment.smoke_plan if amount.smoke and experiment.smoke_plan else experiment.plan
     base = base_of(flags, _knobs(experiment, plan, flags.preset), amount.smoke)
+    decide = taken(Deciding, flags.values).decide if experiment.claims or experiment.bests else None
+    few = FIRST_LOOK if decide else SMOKE_SEEDS
+    own = experiment.own_seeds[:few] if amount.smoke else experiment.own_seeds
+    usual = few if amount.smoke else experiment.seeds.get(flags.preset, 3)
+    seeds = own or tuple(seeds_of(amount.seeds, usual))
+    if decide and not own and not FIRST_LOOK <= len(seeds) <= decide:
+        must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
+        raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.draw else None
     if search and search.stop_early == "halving":
         base = replace(base, epochs=SMOKE_RUNGS) if amount.smoke else base
         rungs = rungs_of(() if amount.smoke else search.rungs, search.keep_share, base)
         search = replace(search, rungs=rungs.epochs)
-    own = experiment.own_seeds[:SMOKE_SEEDS] if amount.smoke else experiment.own_seeds
-    usual = SMOKE_SEEDS if amount.smoke else experiment.seeds.get(flags.preset, 3)
     return ExperimentSettings(
         preset=flags.preset,
         base=base,
-        seeds=own or tuple(seeds_of(amount.seeds, usual)),
+        seeds=seeds,
         plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
@@ -93,6 +102,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         workers=workers,
         smoke=amount.smoke,
         dry_run=amount.dry_run,
+        decide=None if search or len(seeds) > (decide or 0) else decide,
     )
 
 

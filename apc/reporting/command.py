@@ -8,6 +8,7 @@ from apc.config import PRESETS, to_dict
 from apc.flags import spelt
 from apc.reporting.catalogue import entries
 from apc.reporting.table_entry import TableEntry
+from apc.reporting.verdicts.looks import looks_of
 from apc.runs.rows import Row
 
 
@@ -43,7 +44,10 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
         named = any(f"{name}=" in row.row or str(value) == row.row for row in rows)
         if not named and name not in ("dataset", "root", "weights", "seed", *entry.sets):
             words += spelt(name, value)
-    return shlex.join([*words, "--seeds", _seeds(rows)])
+    if most := looks_of(rows):  # the table began with the seeds that all its rows have
+        each = [{row.config.get("seed", 0) for row in rows if row.row == label} for label in {row.row for row in rows}]
+        return shlex.join([*words, "--seeds", _seeds(set.intersection(*each)), "--decide", str(most)])
+    return shlex.join([*words, "--seeds", _seeds({row.config.get("seed", 0) for row in rows})])
 
 
 USUAL = {
@@ -84,8 +88,8 @@ def _shared(rows: Collection[Row]) -> dict[str, Any]:
     return {name: value for name, value in first.items() if all(other.get(name) == value for other in others)}
 
 
-def _seeds(rows: Collection[Row]) -> str:
+def _seeds(numbers: Collection[int]) -> str:
     """How many seeds, or their list; a single seed other than 0 has no list, so all up to it."""
-    seeds = sorted({row.config.get("seed", 0) for row in rows})
+    seeds = sorted(numbers or {0})
     listed = len(seeds) > 1 and seeds != list(range(len(seeds)))
     return ",".join(map(str, seeds)) if listed else str(seeds[-1] + 1)

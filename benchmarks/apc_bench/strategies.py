@@ -241,9 +241,9 @@ STRATEGIES: Mapping[str, Strategy] = {
         halves("tpe", 6, (3, 10), 1 / 3),
         halves("tpe", 20, (3, 10), 1 / 5, race=3),
         Strategy("tpe, asha 1-3-9, 40 trials, race of 3", stop="asha", race=3),
-        Strategy("SMAC3, one seed", "smac", replays=10, peer="SMAC3"),
-        Strategy("SMAC3, racing three seeds", "smac-seeds", replays=10, peer="SMAC3"),
-        Strategy("SMAC3, Hyperband", "smac-hyperband", replays=10, peer="SMAC3"),
+        Strategy("SMAC3, one seed", "smac", replays=6, peer="SMAC3"),
+        Strategy("SMAC3, racing three seeds", "smac-seeds", replays=6, peer="SMAC3"),
+        Strategy("SMAC3, Hyperband", "smac-hyperband", replays=6, peer="SMAC3"),
     )
 }
 """By name. The first is Optuna as it is used most."""

@@ -102,6 +102,8 @@ def test_a_run_is_its_epochs_and_its_scorings() -> None:
     cfg = replace(pocket(), epochs=10, batch_size=16, eval_every=0)
     found = speed.Speed(step=0.5, beside=1.0, photograph=2.0)
     assert found.run(cfg, {"train": 64, "val": 6}) == 10 * (4 * 0.5 + 1.0) + 6 * 2.0
+    with_rounds = found.run(replace(cfg, rounds=2, round_epochs=2), {"train": 64, "val": 6})
+    assert with_rounds == 15 * (4 * 0.5 + 1.0) + 6 * 2.0  # the masks of a round are like two and a half epochs
     # at epochs 4 and 8 a scoring without CRF, a quarter of a whole one, and so at the end of the test images
     more = found.run(replace(cfg, eval_every=4), {"train": 64, "val": 6, "test": 8})
     assert more == 30.0 + (6 * 1.5 + 8 * 0.25) * 2.0
