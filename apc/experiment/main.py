@@ -105,6 +105,7 @@ def space_experiment(name: str) -> Experiment:
         draw=None if plan else search_spaces.draw_of(module),
         space=vars(module).get("SPACE"),
         first=tuple(search_spaces.first_of(module)),
+        stop_early="halving",
         chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )
