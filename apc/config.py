@@ -282,6 +282,12 @@ class Config:
         """Side in pixels of the images that are scored."""
         return self.eval_size or self.image_size
 
+    @property
+    def patches(self) -> int:
+        """Patches of an image in training; an encoder whose name tells no side of its patches has 16 pixels."""
+        side = 8 if self.encoder == "pocket" else int((re.search(r"patch(\d+)", self.encoder) or [0, 16])[1])
+        return (self.image_size // side) ** 2
+
 
 @functools.cache
 def types() -> dict[str, Any]:
