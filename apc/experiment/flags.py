@@ -169,7 +169,8 @@ def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
 
 def usual_search(experiment: Experiment) -> dict[str, Any]:
     """How an experiment's space is searched where no flag says otherwise."""
-    return {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
+    usual = {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
+    return usual | {"stop_early": experiment.stop_early}
 
 
 def command_line(

@@ -105,6 +105,7 @@ def space_experiment(name: str) -> Experiment:
         space=None if plan else vars(module).get("SPACE"),
         draw=None if plan else vars(module).get("space"),
         first=tuple(search_spaces.first_of(module)),
+        stop_early="halving",
         chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )

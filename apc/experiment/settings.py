@@ -14,6 +14,7 @@ from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws, samples
+from apc.search.halving import rungs_of, usual_rungs
 from apc.search.plans import Plan, Staged, points
 from apc.search.race import SEEDS
 from apc.search.stop_rules import stop_when
@@ -24,6 +25,8 @@ SMOKE_POCKET = SMOKE | {"weights": "", "num_train": 64}
 """The same of the embedded data, whose encoder then needs no pre-training."""
 SMOKE_SEEDS = 2
 SMOKE_TRIALS = 2
+SMOKE_RUNGS = 2
+"""Epochs of a smoke run that pauses at a rung: that is a part of the way."""
 
 OF_A_GRID = ("sampler", "grid_points", "objectives")
 """Settings of a search that mean something to a grid."""
@@ -81,6 +84,10 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
         raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
+    if search and search.stop_early == "halving":
+        base = replace(base, epochs=SMOKE_RUNGS) if amount.smoke else base
+        rungs = rungs_of(() if amount.smoke else search.rungs, search.keep_share, base)
+        search = replace(search, rungs=rungs.epochs)
     return ExperimentSettings(
         preset=flags.preset,
         base=base,
@@ -161,7 +168,10 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     """How the flags say a space is searched."""
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
-    search = taken(spaces.SearchSettings, values, **usual_search(experiment))
+    usual = usual_search(experiment)
+    if not _halves({**usual, **values}, base, smoke):
+        usual["stop_early"] = "none"
+    search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
     draw = experiment.drawn(base)
     assert draw is not None
@@ -181,6 +191,13 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
         raise ValueError(f"--warm-start {search.warm_start}: there is no such folder")
     trials = SMOKE_TRIALS if smoke and "trials" not in values else search.trials
     return replace(search, trials=trials, warm_start=search.warm_start and search.warm_start.resolve())
+
+
+def _halves(values: Mapping[str, Any], base: Config, smoke: bool) -> bool:
+    """Whether trials of this search can be given up at rungs, if nobody says whether they are."""
+    in_curves = len(values["objectives"]) == 1 and values["objectives"][0] in IN_CURVES
+    rungs = values.get("rungs") or smoke or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
+    return bool(in_curves and rungs and values["sampler"] != "grid" and values["trials"] > 1)
 
 
 def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from apc.experiment.settings import ExperimentSettings, chosen_by, settings_of
 from apc.reporting.catalogue import described
 from apc.runs.rows import Row, load_rows
 from apc.search.plans import Points, Staged
-from experiments import grid_lambda, search_joint, table7_pooling
+from experiments import choosing, grid_lambda, search_joint, table7_pooling
 
 SMALL = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3 --seeds 1"
 
@@ -74,6 +74,22 @@ def test_scores_without_masks_may_give_a_trial_up_but_not_those_of_the_crf() -> 
     assert settings(joint, "--choose labels --stop-early asha").search
     with pytest.raises(ValueError, match="and not label_f1_crf"):
         settings(joint, "--objectives label_f1_crf --stop-early asha")
+
+
+def test_a_search_of_a_space_halves_where_it_can_and_nobody_says_otherwise() -> None:
+    def rule(words: str, experiment: Experiment | None = None) -> tuple[str, tuple[int, ...]]:
+        search = settings(experiment or space_experiment("joint"), words).search
+        assert search
+        return search.stop_early, search.rungs
+
+    assert rule("") == rule("", search_joint.JOINT) == ("halving", (1, 3, 10))
+    assert rule("--rungs 2 --choose labels") == ("halving", (2, 10))
+    assert rule("--smoke --rungs 3") == ("halving", (1, 2))
+    for words in ("--trials 1", "--epochs 1", "--objectives miou_crf", "--objectives miou,train_seconds"):
+        assert rule(words) == ("none", ())
+    assert rule("--stop-early none --trials 9") == ("none", ())
+    assert rule("", choosing.EXPERIMENT) == ("none", ())
+    assert settings(grid_lambda.EXPERIMENT, "").search is None
 
 
 def test_a_number_that_was_given_is_kept_under_smoke() -> None:
