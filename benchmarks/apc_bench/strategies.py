@@ -12,15 +12,12 @@ from apc.search.plans import Point
 from apc.search.samplers import PRUNERS, sampler
 from apc.search.spaces import Above, Choice, Real, Space, Whole, suggest
 from benchmarks.apc_bench.replay import Ledger, Setting, halving
-from search_spaces import choosing, lambdas
+from search_spaces import choosing, joint, lambdas
 
 if TYPE_CHECKING:
     import optuna
 
-SPACES: dict[str, Space] = {
-    "joint": {name: knob for name, knob in choosing.SPACE.items() if not name.startswith("lr")},
-    "choosing": choosing.SPACE,
-}
+SPACES: dict[str, Space] = {"joint": joint.SPACE(pocket()), "choosing": choosing.SPACE(pocket())}
 """The paper's six knobs, K to a quarter of the patches; and both learning rates beside them."""
 
 

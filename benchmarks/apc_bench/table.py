@@ -21,7 +21,7 @@ from apc.runs.folder import load_runs
 from apc.runs.rows import Row, load_rows
 from apc.runs.scores import RECIPE_VERSION
 from apc.search.spaces import holds
-from search_spaces.choosing import SPACE
+from search_spaces import choosing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,6 +30,7 @@ PATH = Path(__file__).with_name("table.parquet")
 RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "results"
 STAMP = b"apc_bench"
 """Key of the schema's metadata."""
+SPACE = choosing.SPACE(pocket())
 KNOBS = tuple(SPACE)
 SCORES = ("miou", "tune_miou", "held_miou", "label_rule")
 COLUMNS = {

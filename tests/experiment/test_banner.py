@@ -56,12 +56,19 @@ def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
         "18 to 22 runs, 1 at a time: 9 min to 44 min"
     )
     simple = space_experiment("simple")
-    assert said(["--trials", "4", "--price", "2", *words], capsys, simple) == (
+    all_of_them = ["--stop-early", "none"]
+    assert said(["--trials", "4", "--price", "2", *all_of_them, *words], capsys, simple) == (
         "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now), 40 epochs, "
         "0.03 to 0.13 core-hours (0.07 to 0.27 at 2 a core-hour)"
     )
     # a race of three: to the first look three seeds more, and five at most
-    assert said(["--trials", "4", "--race", "3", *words], capsys, simple).startswith("13 to 19 runs, 2 at a time: ")
+    assert said(["--trials", "4", "--race", "3", *all_of_them, *words], capsys, simple).startswith(
+        "13 to 19 runs, 2 at a time: "
+    )
+    assert said(["--trials", "24", *words], capsys, simple) == (
+        "24 runs (24 to epoch 1, 8 to epoch 3, 3 to epoch 10), 2 at a time: 2 min to 6 min (a step takes 0.1 s here "
+        "just now), 61 epochs instead of 240, 0.05 to 0.20 core-hours"
+    )
 
 
 def test_finished_runs_tell_more_than_a_step(
