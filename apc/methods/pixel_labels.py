@@ -39,7 +39,8 @@ class Contested(NamedTuple):
 
     def named(self, labels: np.ndarray) -> np.ndarray:
         """The CRF's answer (H,W) as numbers of classes, uint8; what is UNKNOWN stays so."""
-        return np.append(self.classes, np.full(UNKNOWN + 1 - len(self.classes), UNKNOWN, np.uint8))[labels]
+        names: np.ndarray = np.append(self.classes, np.full(UNKNOWN + 1 - len(self.classes), UNKNOWN, np.uint8))
+        return np.asarray(names[labels])
 
 
 def at_size(p: Tensor, size: tuple[int, ...]) -> Tensor:
