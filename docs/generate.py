@@ -16,7 +16,7 @@ import apc
 from apc import api, config
 from apc.cli import data, doctor, evaluate, export, predict, report, status, train
 from apc.experiment.config_flags import parts
-from apc.experiment.flags import Amount, Choosing, Place, Workers
+from apc.experiment.flags import Amount, Choosing, Place, Racing, Workers
 from apc.flags import Flag, documented, flag_of
 from apc.runs import folder, rows, scores
 from apc.search.spaces import SearchSettings
@@ -183,6 +183,7 @@ def command_line_page() -> list[str]:
     for kind, of in (
         (Amount, ""),
         (Choosing, ""),
+        (Racing, "Of a search that chooses: "),
         (Place, ""),
         (Workers, ""),
         (SearchSettings, "Of a space that Optuna searches: "),

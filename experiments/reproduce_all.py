@@ -19,10 +19,12 @@ from types import ModuleType
 from typing import Annotated
 
 from apc.escaping import complain
+from apc.experiment import deciding
 from apc.experiment import pictures as pictured
 from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Flags, Workers, add_place, command_line, read_flags
+from apc.experiment.dry_run import expected
+from apc.experiment.flags import Deciding, Flags, Workers, add_place, command_line, read_flags
 from apc.experiment.forecast import Hours
 from apc.experiment.main import in_turn
 from apc.experiment.pictures import without
@@ -106,6 +108,7 @@ def _flags(words: Sequence[str]) -> Flags:
     line = command_line(
         NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330}, preset
     )
+    line.add(Deciding, "how much")
     line.add(Choice, "which scripts")
     add_place(line)
     return Flags(preset, line.read(rest))
@@ -134,15 +137,15 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, words: list[str]) -
             if settings.search:
                 print(f"{step.name:<{width}}  a search of {settings.search.trials} trials")
                 continue
-            run = ExperimentRun(step, settings)
-            queue = run.queue()
+            queue = ExperimentRun(step, settings).queue()
             todo = [job for job in queue.waiting if job.run not in known]
             shared, later = len(queue.waiting) - len(todo), queue.counts.later
             known |= {job.run for job in todo}
-            expected = run.expected(queue, [job.config for job in todo])
-            wall = Hours(*(each / side for each in expected)) if expected else None
+            hours = expected(step, settings, queue.plan.max_points * len(settings.seeds), [job.config for job in todo])
+            wall = Hours(*(each / side for each in hours)) if hours else None
             total = Hours(*(a + b for a, b in zip(total, wall, strict=True))) if total and wall else None
             runs += len(todo)
+            later += deciding.most_runs(step, settings, queue.plan) if settings.decide else 0
             more = f", and at most {later} more runs" if later else ""
             counts = f"{queue.counts.done:>5} {len(todo):>6} {shared:>7}"
             print(f"{step.name:<{width}}  {counts}  {wall or 'unknown'}{more}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from apc.search.progress import NoView
+from apc.search.view import NoView
 
 
 class Notes(NoView):

@@ -59,21 +59,23 @@ def search(
     2
     """
     base = base or pocket()
-    proposals, tried_first = _proposals(space)
+    proposals, tried_first = _proposals(space, base)
     how = _search_settings(proposals, trials, settings, first)
     dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
     name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
 
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
-    from apc.search.progress import NoView, Progress, View
+    from apc.search.progress import Progress
     from apc.search.ray_session import Resources
     from apc.search.study_settings import StudyDefinition
+    from apc.search.view import NoView, View
 
     objectives = how.objectives if how else ("miou",)
     resources = resources or Resources()
     runs_a_trial = len(seeds) if callable(proposals) else 1
-    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial) if progress else NoView()
+    cores = resources.cpus_per_trial * resources.num_workers
+    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial, cores=cores) if progress else NoView()
     if callable(proposals):
         assert how is not None
         definition = StudyDefinition(
@@ -87,7 +89,7 @@ def search(
     return _search_result(points, base, objectives)
 
 
-def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
+def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
     """A plan or a define-by-run function, checked against Config, and the settings that its module tries first."""
     import search_spaces
     from apc.search import spaces
@@ -95,7 +97,7 @@ def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[
     if isinstance(space, str):
         module = search_spaces.load(space)
         plan: Plan | None = vars(module).get("PLAN")
-        return plan or search_spaces.draw_of(module), tuple(search_spaces.first_of(module))
+        return plan or search_spaces.draw_of(module, base), tuple(search_spaces.first_of(module))
     if isinstance(space, Mapping):
         spaces.check(space, "space")
         return functools.partial(spaces.suggest, space), ()

@@ -1,53 +1,17 @@
 """What is said before a search starts: what is run, and how long this machine will take for it."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping
 
-from apc.config import Config
 from apc.escaping import say
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Workers
-from apc.experiment.forecast import hours, kind_of, pace
+from apc.experiment.dry_run import ToDo, to_do
+from apc.experiment.forecast import Hours, hours, kind_of, pace
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.small_folders import told
+from apc.experiment.workers import costs_of, places
 from apc.runs.folder import load_runs
 from apc.runs.status import between
 from apc.search.run_queue import RunQueue
-
-
-class ToDo(NamedTuple):
-    """Runs that are to be done."""
-
-    planned: Sequence[Config]
-    least: int
-    """How many more a plan adds."""
-    most: int
-
-    @property
-    def number(self) -> str:
-        fewest, most = (len(self.planned) + more for more in (self.least, self.most))
-        return f"{fewest} runs" if fewest == most else f"{fewest} to {most} runs"
-
-
-def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
-    """Runs that are not finished yet; of a space as many as its trials and seeds say."""
-    if queue:
-        counts = queue.counts
-        return ToDo([job.config for job in queue.waiting], counts.later, counts.later + counts.perhaps)
-    assert settings.search is not None
-    return ToDo([settings.base] * (settings.search.trials * len(settings.seeds)), 0, 0)
-
-
-def places(workers: Workers) -> int | None:
-    """How many runs go on side by side on this machine's cores; None on its GPUs and on a cluster."""
-    from torch.cuda import is_available
-
-    from apc.parallel import cores
-
-    if workers.address not in (None, "local") or (is_available() if workers.gpus is None else workers.gpus):
-        return None
-    fitting = max(cores() // (workers.cpus * workers.num_workers), 1)
-    return min(fitting, workers.max_concurrent or fitting)
 
 
 def banner(
@@ -72,10 +36,9 @@ def _expected(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, 
     from apc.training.speed import speed
 
     side_by_side = places(settings.workers) if images else None
-    if not side_by_side:
-        minutes = experiment.minutes.get(settings.preset)
-        return f"about {minutes} minutes on two cores" if minutes else ""
     finished, low, high, steps = load_runs(settings.runs), 0.0, 0.0, []
+    if not side_by_side:
+        return _elsewhere(experiment, settings, todo, hours(todo.planned, finished, None))
     for kind in dict.fromkeys(map(kind_of, todo.planned)):
         alike = [cfg for cfg in todo.planned if kind_of(cfg) == kind]
         minutes_each = None
@@ -89,7 +52,25 @@ def _expected(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, 
         expected = hours(alike, finished, minutes_each)
         assert expected
         low, high = low + 3600 * expected.low, high + 3600 * expected.high
-    count, slots = len(todo.planned), min(side_by_side, len(todo.planned))
-    span = between(low * (1 + todo.least / count) / slots, high * (1 + todo.most / count) / slots)
+    low, high, slots = *_with_later(todo, low, high), min(side_by_side, len(todo.planned))
     why = f"a step takes {', '.join(steps)} s here just now" if steps else "as those that are finished took"
-    return f"{todo.number}, {side_by_side} at a time: {span} ({why})"
+    span, cost = between(low / slots, high / slots), costs_of(settings.workers).told(low, high)
+    return f"{todo.number}, {side_by_side} at a time: {span} ({why}), {todo.epochs}, {cost}"
+
+
+def _elsewhere(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, known: Hours | None) -> str:
+    """What is to do on GPUs or a cluster, of whose speed finished runs alone tell, or else the script for two cores."""
+    parts, workers = [todo.number, todo.epochs], settings.workers
+    minutes = experiment.minutes.get(settings.preset)
+    if known and (workers.address in (None, "local") or workers.gpus is not None):
+        low, high = _with_later(todo, 3600 * known.low, 3600 * known.high)
+        parts.append(f"{costs_of(workers).told(low, high)}, as those that are finished took")
+    elif minutes:
+        parts.append(f"about {minutes} minutes on two cores")
+    return ", ".join(parts)
+
+
+def _with_later(todo: ToDo, low: float, high: float) -> tuple[float, float]:
+    """Seconds of the planned runs and of those that come to them."""
+    count = len(todo.planned)
+    return low * (todo.share + todo.least / count), high * (todo.share + todo.most / count)

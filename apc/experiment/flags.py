@@ -11,11 +11,15 @@ from apc.config import PRESETS, Config, bounds
 from apc.escaping import short
 from apc.experiment.config_flags import ConfigFile, add_all_fields, add_fields, answer_old_spellings, preset_of
 from apc.experiment.definition import Experiment
-from apc.flags import REPEATED, CommandLine, Flag, at_least, runs_folder
+from apc.flags import REPEATED, CommandLine, Flag, at_least, flag_of, runs_folder
+from apc.reporting.verdicts.looks import FIRST_LOOK, MOST
 from apc.runs.scores import Chooser
+from apc.search.race import Prefer
 from apc.search.spaces import MOST_RUNS, SearchSettings
 
 Tracker = Literal["mlflow", "wandb"]
+MOST_RACED = 1000
+"""Settings of a race, and seeds of each, at most."""
 TRACKERS = get_args(Tracker)
 """Names of --log, which are those of their packages too."""
 
@@ -37,6 +41,22 @@ class Amount:
     """The whole way in a minute or two, below RUNS/smoke; numbers mean nothing."""
     dry_run: bool = False
     """Only list which runs are done and which are to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deciding:
+    """What becomes of claims that the seeds of a table leave undecided."""
+
+    decide: Annotated[int | None, Flag(metavar="N")] = None
+    """Run further seeds for the claims that are undecided, rows in turn, until each is decided or has N seeds; the
+    intervals are widened for looking so often."""
+
+    def __post_init__(self) -> None:
+        if self.decide is not None and not FIRST_LOOK < self.decide <= MOST:
+            why = f"the first look is at {FIRST_LOOK} seeds"
+            raise ValueError(
+                f"--decide is {short(self.decide)}; it must lie between {FIRST_LOOK + 1} and {MOST}: {why}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +89,16 @@ class Workers:
     """Tell trackers too, through Ray's callbacks (TensorBoard files are always below RUNS/.tune)."""
     verbose: bool = False
     """Show Ray's own messages too."""
+    price: float | None = None
+    """Money that an hour of one GPU costs or, where trials have none, of one core: what is said of hours is then said
+    of money too."""
 
     def __post_init__(self) -> None:
+        if self.price is not None:
+            if self.price < 0:
+                raise ValueError(f"--price is {self.price:g}; it cannot be below 0")
+            if self.address not in (None, "local") and self.gpus is None:
+                raise ValueError(f"--price {self.price:g}: is it of a GPU or of a core? Add --gpus, 0 for cores")
         at_least(1, num_workers=self.num_workers, cpus=self.cpus, max_concurrent=self.max_concurrent)
         for flag, value in {"--retries": self.retries, "--gpus": self.gpus or 0}.items():
             if value < 0:
@@ -89,6 +117,29 @@ class Choosing:
     the script says)."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Racing:
+    """A race of its best settings over further seeds."""
+
+    race: int | None = None
+    """So many settings, the best of the search, get further seeds, the same for all, until it is known which are worse;
+    best.toml is then of the race."""
+    race_seeds: int | None = None
+    """Most further seeds of each (default: 5)."""
+    prefer: Prefer | None = None
+    """Of the settings that the race finds not worse than its leader: the leader, the one that trained in the fewest
+    seconds, or the paper's own, which then races in any case (default: best)."""
+
+    def __post_init__(self) -> None:
+        given = {"race_seeds": self.race_seeds, "prefer": self.prefer}
+        if self.race is None and (idle := [flag_of(name) for name, value in given.items() if value is not None]):
+            raise ValueError(f"{idle[0]} is for a race; add --race N, such as --race 3")
+        at_least(2, race=self.race, race_seeds=self.race_seeds)
+        for name, count in {"race": self.race, "race_seeds": self.race_seeds}.items():
+            if count and count > MOST_RACED:
+                raise ValueError(f"{flag_of(name)} is {short(count)}; it must be at most {MOST_RACED}")
+
+
 class Flags(NamedTuple):
     """What a command line says, before it is held against an experiment."""
 
@@ -100,17 +151,26 @@ class Flags(NamedTuple):
 def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
     """The command line of an experiment; ValueError for a slip."""
     preset, rest = preset_of(words)
-    line = command_line(experiment.called, experiment.told, experiment.seeds, experiment.minutes, preset)
-    if experiment.draw:
+    line = command_line(
+        experiment.called, experiment.told(PRESETS[preset]()), experiment.seeds, experiment.minutes, preset
+    )
+    if experiment.searches:
         usual = usual_search(experiment)
         line.add(SearchSettings, "how it is searched", defaults=usual)
+    line.add(Deciding, "how much", hidden=not (experiment.claims or experiment.bests))
+    line.add(Racing, "how much", hidden=not experiment.chooses)
     add_place(line)
-    return Flags(preset, line.read(rest))
+    flags = Flags(preset, line.read(rest))
+    if "race" in flags.values and not experiment.chooses:
+        wanted = f"--race {short(flags.values['race'])}"
+        raise ValueError(f"{wanted}: there is no best setting of an experiment that shows all its rows; race a search")
+    return flags
 
 
 def usual_search(experiment: Experiment) -> dict[str, Any]:
     """How an experiment's space is searched where no flag says otherwise."""
-    return {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
+    usual = {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
+    return usual | {"stop_early": experiment.stop_early}
 
 
 def command_line(

@@ -26,6 +26,8 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
     try:
         flags = read_flags(first, sys.argv[1:] if argv is None else argv)
         settings = settings_of(first, flags)
+        if "decide" in flags.values and not any(step.claims or step.bests for step in steps):
+            complain(f"{first.called}: note: there is no claim to decide, so --decide adds no seeds")
         code = ExperimentRun(first, settings).go()
         for step in steps[1:]:
             if code:
@@ -100,9 +102,10 @@ def space_experiment(name: str) -> Experiment:
         prog=f"apc search {name}",
         title=search_spaces.title_of(module),
         plan=plan,
-        draw=None if plan else search_spaces.draw_of(module),
-        space=vars(module).get("SPACE"),
+        space=None if plan else vars(module).get("SPACE"),
+        draw=None if plan else vars(module).get("space"),
         first=tuple(search_spaces.first_of(module)),
+        stop_early="halving",
         chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )

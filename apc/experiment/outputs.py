@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
-from apc.escaping import in_csv
+from apc.escaping import in_csv, one_line
 from apc.files import write_atomically, write_encoded
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
@@ -112,14 +112,16 @@ def write_trials(path: Path, result: Result, knobs: Sequence[str], metrics: Sequ
     write_encoded(path.with_suffix(".trials.parquet"), columns.getvalue())
 
 
-def write_best(path: Path, winner: Point, base: Config, comment: str) -> None:
-    """Write the winner's config as TOML for `apc train --config`, without what is one machine's or one run's."""
+def write_best(path: Path, winner: Point, base: Config, comments: Sequence[str]) -> None:
+    """Write the winner's config as TOML for `apc train --config`, without what is one machine's or one run's; above it
+    what it is, a line a comment."""
     import tomli_w
 
     cfg = to_dict(from_dict(winner.values, base))
     files = {k for k in ("weights", "deeplab_weights") if Path(cfg[k]).suffix}
     fields = {k: v for k, v in cfg.items() if k not in {"root", "seed", *files}}
-    write_atomically(path, f"# {comment}\n" + tomli_w.dumps(fields))
+    told = "".join(f"# {one_line(comment)}\n" for comment in comments)
+    write_atomically(path, told + tomli_w.dumps(fields))
 
 
 def winner_of(result: Result, metric: str) -> Point | None:

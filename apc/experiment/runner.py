@@ -5,27 +5,28 @@ Imports are local where they are heavy: a typo and `--dry-run` must not wait for
 
 import shlex
 import sys
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import Config
 from apc.escaping import say
-from apc.experiment import outputs
+from apc.experiment import deciding, outputs, racing
 from apc.experiment.banner import banner
 from apc.experiment.definition import Experiment
-from apc.experiment.forecast import Hours, hours
+from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
+from apc.experiment.workers import resources_of
 from apc.files import require_writable
-from apc.runs.folder import RunsFolder, load_runs
+from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
-from apc.search.plans import Interrupted, Lost, Result, Staged
+from apc.search.plans import Interrupted, Lost, Plan, Result, Staged
 from apc.search.run_queue import RunQueue
+from apc.search.spaces import ends, over
 
 if TYPE_CHECKING:
-    from apc.search.ray_session import Resources
+    from apc.search.progress import Progress
 
 
 class ExperimentRun:
@@ -36,27 +37,41 @@ class ExperimentRun:
         self.plan, self.base = settings.plan, settings.base
         self.images: dict[str, int] = {}
         """Images of each split, once the data is open."""
+        self.raced: racing.Raced | None = None
+        """The race behind the search, as far as it got."""
 
     def go(self) -> int:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
         queue = self.queue() if self.plan else None  # reads the data: a bad folder ends here
         if self.settings.dry_run:
-            return self._show(queue)
-        if queue is None or not queue.through:
+            return show(self.experiment, self.settings, queue)
+        if queue is None or not queue.through or self.settings.racing.race:
             self._check_place()
             self.prepare()
         banner(self.experiment, self.settings, queue, self.images)
         with interrupts():
             try:
                 result = self.search()
+                if self.settings.decide:
+                    result = deciding.decided(self.experiment, self.settings, result, self._one_seed, self._measured)
+                self.race(deciding.begun_with(self.settings, result))
             except Interrupted as stop:
                 return self._interrupted(stop)
-            if self.experiment.measure:
-                try:
-                    result = self.experiment.measure(result, self.settings.runs, self.base.root)
-                except KeyboardInterrupt:
-                    return self._interrupted(Interrupted(result))
+            try:
+                result = self._measured(result)
+            except KeyboardInterrupt:
+                return self._interrupted(Interrupted(result))
             return self._finish(result)
+
+    def _measured(self, result: Result) -> Result:
+        """What the table shows of runs."""
+        measure = self.experiment.measure
+        return measure(result, self.settings.runs, self.base.root) if measure else result
+
+    def _one_seed(self, plan: Plan, seed: int) -> Result:
+        """Points with one seed more."""
+        settings = replace(self.settings, plan=plan, seeds=(seed,))
+        return ExperimentRun(self.experiment, settings).search()
 
     def queue(self) -> RunQueue:
         """The plan's runs, those that are finished and those to do."""
@@ -78,7 +93,7 @@ class ExperimentRun:
         """Refuse trials that no Ray of this machine could ever start."""
         from apc.search.ray_session import require_fit_here
 
-        require_fit_here(self._resources())
+        require_fit_here(resources_of(self.settings.workers))
 
     def prepare(self) -> None:
         """Open all data and build the model once: what is bad is refused here and not by a worker.
@@ -100,7 +115,6 @@ class ExperimentRun:
     def search(self) -> Result:
         """Run the plan, or search the space."""
         from apc.search.driver import optuna_search, search
-        from apc.search.progress import Progress
         from apc.search.study_settings import StudyDefinition
 
         experiment, settings = self.experiment, self.settings
@@ -109,35 +123,56 @@ class ExperimentRun:
         trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": settings.seeds}
         where: dict[str, Any] = {
             "runs": settings.runs,
-            "resources": self._resources(),
-            "view": Progress(
-                f"{settings.name} on {settings.dataset}", shown, runs_a_trial=1 if self.plan else len(settings.seeds)
+            "resources": resources_of(settings.workers),
+            "view": self._view(
+                f"{settings.name} on {settings.dataset}", shown, 1 if self.plan else len(settings.seeds)
             ),
         }
         if self.plan:
             return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
-        assert experiment.draw is not None and settings.search is not None
-        study = StudyDefinition(experiment.draw, first=experiment.first, settings=settings.search, **trained)
+        draw = experiment.drawn(self.base)
+        assert draw is not None and settings.search is not None
+        study = StudyDefinition(draw, first=experiment.first, settings=settings.search, **trained)
         return optuna_search(study, **where)
 
-    def _resources(self) -> "Resources":
-        from apc.search.ray_session import Resources
+    def race(self, result: Result) -> None:
+        """Give the best settings of a search further seeds; Interrupted has the search's result and not the race's."""
+        settings = self.settings
+        if not settings.racing.race:
+            return
+        race, told = racing.race_of(result, settings)
+        say(told)
+        if race is None:
+            return
+        from apc.search.driver import search
+
+        name = f"{settings.name}.{settings.dataset}"
+        view = self._view(f"race of {settings.name} on {settings.dataset}", race.metric, 1)
+        trained: dict[str, Any] = {"base": self.base, "runs": settings.runs, "name": name}
+        trained |= {
+            "seeds": race.seeds[:1],
+            "by": curve_score(race.metric),
+            "resources": resources_of(settings.workers),
+        }
+        try:
+            found = search(race, view=view, **trained)
+        except Interrupted as stop:
+            self.raced = racing.raced(race, stop.result, settings)
+            stop.result = result
+            raise
+        self.raced = racing.raced(race, found, settings)
+
+    def _view(self, title: str, metric: str, runs_a_trial: int) -> "Progress":
+        from apc.search.progress import Progress
 
         workers = self.settings.workers
-        return Resources(
-            address=workers.address,
-            num_workers=workers.num_workers,
-            cpus_per_trial=workers.cpus,
-            gpus_per_trial=workers.gpus,
-            max_concurrent=workers.max_concurrent,
-            retries=workers.retries,
-            trackers=workers.log,
-            verbose=workers.verbose,
-        )
+        cores = workers.cpus * workers.num_workers
+        return Progress(title, metric, runs_a_trial=runs_a_trial, cores=cores, price=workers.price)
 
     def _interrupted(self, stop: Interrupted) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C, and with 3 where Ray was lost."""
-        done = sum(not row.error for _, rows in stop.result for row in rows)
+        raced = self.raced.result if self.raced else []
+        done = sum(not row.error for _, rows in [*stop.result, *raced] for row in rows)
         if done:
             self._write(self._known(stop.result), complete=False)
         why = stop.why if isinstance(stop, Lost) else "interrupted"
@@ -157,9 +192,12 @@ class ExperimentRun:
         """Write everything, and show the table, what failed, and where the files are."""
         settings, page = self.settings, self._write(result)
         say("\n".join(["", *outputs.table(result, settings.metrics, self.experiment.chooses)]))
-        failed = [row for _, rows in result for row in rows if row.error]
+        if self.raced:
+            say("\n".join(["", *racing.lines(self.raced), *racing.failed(self.raced)]))
+        everything = [*result, *(self.raced.result if self.raced else [])]
+        failed = [row for _, rows in everything for row in rows if row.error]
         if failed:
-            total = sum(len(rows) for _, rows in result)
+            total = sum(len(rows) for _, rows in everything)
             later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {later}")
         if self.experiment.chooses and outputs.winner_of(result, settings.metrics[0]):
@@ -187,44 +225,37 @@ class ExperimentRun:
         name, path, metrics = self.settings.name, self._rows_file, self.settings.metrics
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
         stamped = self.settings.search.stamp if self.settings.search else {}
-        outputs.write_rows(path, name, result, proposed, metrics[0], stamped)
-        rows = [row for _, rows in result for row in rows]
+        if stamped and self.experiment.space is not None:
+            stamped |= {"space": ends(over(self.experiment.space, self.base))}
+        raced = self.raced.result if self.raced else []
+        outputs.write_rows(path, name, [*result, *raced], proposed, metrics[0], stamped)
+        rows = [row for _, rows in [*result, *raced] for row in rows]
         outputs.write_images(path.with_suffix(".images.npz"), self.settings.runs, rows)
         if self.experiment.chooses:
             knobs = list(dict.fromkeys(knob for point, _ in result for knob in point.values))
             outputs.write_trials(path, result, knobs, metrics)
-            winner = outputs.winner_of(result, metrics[0])
-            if complete and winner:
-                chosen = f"Best of {name} on {self.settings.dataset} by the mean {metrics[0]} of seeds {self._seeds}."
-                outputs.write_best(path.with_suffix(".best.toml"), winner, self.base, chosen)
+            if complete:
+                self._write_best(result)
         return build(self.settings.reports)
 
-    def expected(self, queue: RunQueue, todo: Sequence[Config]) -> Hours | None:
-        """Hours of one process that runs of the queue will take; None where nothing tells."""
-        minutes = self.experiment.minutes.get(self.settings.preset)
-        most = queue.plan.max_points * len(self.settings.seeds)
-        return hours(todo, load_runs(self.settings.runs), 2 * minutes / most if minutes and most else None)
-
-    def _show(self, queue: RunQueue | None) -> int:
-        """`--dry-run`"""
-        if queue is None:
-            search = self.settings.search
-            assert search is not None
-            print(f"an Optuna search ({search.sampler}) of {search.trials} trials, each with seeds {self._seeds}")
-            return 0
-        for point, rows in queue.result():
-            for row in rows:
-                say(f"done   {row.run}  {point.label} seed {row.config['seed']}")
-        for job in queue.waiting:
-            say(f"to do  {job.run}  {job.point.label} seed {job.config.seed}")
-        if expected := self.expected(queue, [job.config for job in queue.waiting]):
-            print(f"about {expected} of one process for the runs to do")
-        counts = queue.counts
-        later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
-        later = later if counts.later or counts.perhaps else ""
-        print(f"{counts.done} runs done, {counts.waiting} to do{later}")
-        return 0
-
-
-def _between(least: int, most: int) -> str:
-    return f"{least}" if least == most else f"{least} to {most}" if least else f"at most {most}"
+    def _write_best(self, result: Result) -> None:
+        """best.toml of a complete search, and of its race where there was one."""
+        name, dataset, metric, path = (
+            self.settings.name,
+            self.settings.dataset,
+            self.settings.metrics[0],
+            self._rows_file,
+        )
+        winner, record = (
+            outputs.winner_of(deciding.begun_with(self.settings, result), metric),
+            path.with_suffix(".race.json"),
+        )
+        told = [f"Best of {name} on {dataset} by the mean {metric} of seeds {self._seeds}."]
+        if self.raced:
+            racing.write(record, self.raced, self.settings.seeds)
+            if chosen := self.raced.winner:
+                winner, told = chosen.racer, racing.comments(self.raced, name, dataset, self.settings.seeds)
+        else:
+            record.unlink(missing_ok=True)  # of an earlier call, whose winner best.toml had
+        if winner:
+            outputs.write_best(path.with_suffix(".best.toml"), winner, self.base, told)

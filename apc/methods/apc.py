@@ -165,7 +165,7 @@ class APC(Method):
     def course(self, epoch: int) -> tuple[int, int]:
         return bounds_of(self.cfg, round_of(self.cfg, epoch))
 
-    def setting(self, epoch: int) -> Config:
+    def rates(self, epoch: int) -> Config:
         """In a round the rate is its own, and falls by a cosine."""
         return replace(self.cfg, lr=self.cfg.round_lr, schedule="cosine") if round_of(self.cfg, epoch) else self.cfg
 

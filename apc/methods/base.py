@@ -93,7 +93,7 @@ class Method(nn.Module):
         """First epoch of the learning rate's course that an epoch belongs to, and the first behind it."""
         return 0, self.cfg.epochs
 
-    def setting(self, epoch: int) -> Config:
+    def rates(self, epoch: int) -> Config:
         """The config whose learning rate and schedule hold in an epoch."""
         return self.cfg
 

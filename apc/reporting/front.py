@@ -8,8 +8,8 @@ from apc.config import PRESETS
 from apc.escaping import in_link, in_markdown, short
 from apc.reporting import tables
 from apc.reporting.brief import details_link
-from apc.reporting.figures.forest import POINTS, SECONDS, Line, forest
-from apc.reporting.names import SIGNS, row_name
+from apc.reporting.figures.forest import POINTS, SECONDS, Line, Told, forest
+from apc.reporting.names import SIGNS, SMALL, row_name
 from apc.reporting.provenance import IN_SHORT
 from apc.reporting.searches.trials import complete, trials
 from apc.reporting.section import Section
@@ -63,8 +63,14 @@ def _counts(series: Sequence[Series]) -> str:
         counts = [outcomes.count(outcome) for outcome in known]
         undecided = f"{len(outcomes) - sum(counts)}" + (f" ({single} with one seed)" if single else "")
         data = f"{_head(each.name)}: {IN_SHORT.get(each.dataset, 'own photographs')}"
-        rows.append([data, *map(str, counts), undecided, str(len(outcomes))])
-    return _table(["claims of the paper", *known.values(), "? undecided", "of"], rows)
+        small = sum(_small(j) for j in each.judged if j.counts and not j.ours)
+        rows.append([data, *map(str, counts), undecided, str(small), str(len(outcomes))])
+    return _table(["claims on", *known.values(), "? undecided", f"{SMALL} too small", "of"], rows)
+
+
+def _small(j: Judged) -> bool:
+    """Whether a claim that is not contradicted is surely below half of what is printed."""
+    return j.size.refuted and j.verdict.outcome != "contradicted"
 
 
 def _head(name: str) -> str:
@@ -94,7 +100,8 @@ def _claims(series: Sequence[Series]) -> str:
     names = ["claim", "paper", *(each.name for each in columns)]
     rows = [[line.get(name, SIGNS["pending"]) for name in names] for line in shown[:CLAIMS]]
     more = f"{len(shown) - CLAIMS} more are decided; " if len(shown) > CLAIMS else ""
-    said = f"<sub>{more}[every claim](details/claims.md), with 95 % intervals over seeds in brackets.</sub>"
+    links = f"{more}[every claim](details/claims.md); 95 % intervals over seeds"
+    said = f"<sub>{links}; {SMALL} is surely below half of what the paper prints.</sub>"
     return "\n".join([_table(list(map(_head, names)), rows), "", said])
 
 
@@ -117,7 +124,8 @@ def _cell(j: Judged) -> str:
     if not s.n:
         return SIGNS["pending"]
     told = tables.difference(s, tables.unit_of(j.metric)).replace("[+", "[").replace(", +", ", ")
-    return f"{SIGNS.get(j.verdict.outcome, '?')} {told}" + (" 1 seed" if s.n == 1 else "")
+    sign = SIGNS[j.verdict.outcome] + SMALL * _small(j)
+    return f"{sign} {told}" + (" 1 seed" if s.n == 1 else "")
 
 
 def _lines(series: Sequence[Series]) -> list[Line]:
@@ -132,7 +140,7 @@ def _lines(series: Sequence[Series]) -> list[Line]:
             line = lines.setdefault((j.title, j.claim), Line(claim_name(j, 60), printed, axis, {}))
             s = j.verdict.difference.summary
             if s.n:
-                told = {each.name: (s.mean, s.low, s.high, j.verdict.outcome)}
+                told = {each.name: Told(s.mean, s.low, s.high, j.verdict.outcome, _small(j))}
                 lines[j.title, j.claim] = replace(line, measured={**line.measured, **told})
     return [line for line in lines.values() if line.measured]
 

@@ -18,6 +18,7 @@ from apc.config import Config, to_dict
 from apc.escaping import as_code, in_markdown
 from apc.reporting.timing import completed
 from apc.reporting.verdicts.bootstrap import Images, Interval
+from apc.reporting.verdicts.looks import FIRST_LOOK, level_of, looks_of
 from apc.runs.rows import Row, load_rows
 
 _NOT_COMPARED = ("seed", "root", "weights")  # the seed is averaged over; the two paths are compared by fingerprint
@@ -47,6 +48,22 @@ class Group:
         """Finite values of one metric by seed."""
         values = {row.config.get("seed", 0): row.value(metric) for row in self.rows if row.row == label}
         return {seed: value for seed, value in values.items() if math.isfinite(value)}
+
+    @property
+    def looks(self) -> int:
+        """Most seeds that there might have been for a verdict; 0 where their number was fixed beforehand."""
+        seeds = Counter(row.row for row in self.rows)
+        return max(looks_of(self.rows), *seeds.values()) if looks_of(self.rows) else 0
+
+    @property
+    def level(self) -> float:
+        """Level of an interval over seeds; a higher one where seeds were added by verdict."""
+        return level_of(self.looks)
+
+    @property
+    def fewest(self) -> int:
+        """Seeds from which a verdict may fall."""
+        return FIRST_LOOK if self.looks else 2
 
     def over_images(self, a: str, b: str, metric: str) -> Interval | None:
         """Bootstrap interval over images of label `a` minus label `b`, over the seeds of both; None without counts."""
@@ -168,6 +185,11 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
             f"{in_markdown(commit[:10])}: {_rows_of_commit(group, commit)}" for commit, _ in commits.most_common()
         )
         notes.append(f"This table mixes runs of {len(commits)} commits. {listed}.")
+    if group.looks:
+        notes.append(
+            f"Seeds were added by verdict (`--decide {looks_of(group.rows)}`). So each interval over seeds is one of "
+            f"{100 * group.level:.3g} %: those of all looks, from {FIRST_LOOK} seeds on, then hold together in 95 %."
+        )
     dirty = sum(bool(row.stamp.get("dirty")) for row in group.rows)
     if dirty:
         notes.append(f"{dirty} of {len(group.rows)} runs were made with uncommitted changes in the working tree.")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from apc.config import default_of
 from apc.escaping import as_code, in_a_line, in_markdown
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER, parse
@@ -25,6 +26,8 @@ PAPER = (
     "Wangyu Wu, Tianhong Dai, Zhenhong Chen, Xiaowei Huang, Jimin Xiao, Fei Ma, Renrong Ouyang:\n"
     "Adaptive Patch Contrast for Weakly Supervised Semantic Segmentation"
 )
+_BESIDE = ("crop_scale", "jitter", "grey", "blur", "lr_decay", "pseudo_label", "teacher", "swap")
+"""Fields that are off in the paper's setting; see docs/reference/methods.md."""
 _STAMP = (
     "commit",
     "protocol",
@@ -190,12 +193,29 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
         ("its weights before training", in_markdown(config["weights"] or "none, from random numbers")),
         ("their fingerprint", in_markdown(row.stamp.get("weights") or "–")),
         ("trained", f"{which}, seed {config['seed']}"),
+        *_rounds(config),
         ("photographs are resized to", f"{config['image_size']} pixels in training, {size} in scoring"),
         ("pooling", config["pooling"] + details.get(config["pooling"], "")),
         ("λ1, λ2", f"{config['lambda1']:g}, {config['lambda2']:g}"),
+        *_parts(config),
         ("dense CRF of the `_crf` scores and of `apc predict`", in_markdown(config["crf"])),
         ("run", in_markdown(row.run)),
     ]
+
+
+def _rounds(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of how many epochs it learnt from its own masks, where it did."""
+    if not (rounds := config.get("rounds", 0)):
+        return []
+    refined = {"none": "as they are", "par": "refined by PAR", "crf": "refined by the dense CRF"}
+    own = f"from its own masks of the training photographs, {refined[config['round_refine']]}"
+    return [("self-training", f"the last {rounds * config['round_epochs']} epochs, in {rounds} rounds, {own}")]
+
+
+def _parts(config: dict[str, Any]) -> list[tuple[str, str]]:
+    """The fields of parts that the paper does not have, where some are on."""
+    own = {name: config[name] for name in _BESIDE if config.get(name, default_of(name)) != default_of(name)}
+    return [("parts beside the paper's", in_markdown(", ".join(f"{k} {v}" for k, v in own.items())))] if own else []
 
 
 def _labels(config: dict[str, Any]) -> str:

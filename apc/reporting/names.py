@@ -50,6 +50,8 @@ ROWS = {
 """Label of a row of a table -> its name for people; any other label is its own."""
 SIGNS = {"reproduced": "✓", "contradicted": "✗", "undecided": "?", "pending": "–"}
 """Outcome of a verdict -> its sign, for eyes and paper without colours."""
+SMALL = "≪"
+"""Behind a sign: surely below half of the printed size."""
 
 
 def score_name(metric: str) -> str:

@@ -1,6 +1,7 @@
 """One experiment on one data set: all that its rows say as Markdown, and the parts that the page shows of it."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ from apc.reporting.groups import Group, read, separate
 from apc.reporting.paper import beside
 from apc.reporting.parts import Part, parts, whole_table
 from apc.reporting.provenance import damages, failures, provenance, schedule
-from apc.reporting.searches import comparison, importance, trials
-from apc.reporting.searches.choosers import choosers_table
+from apc.reporting.searches import comparison, importance, race, trials
+from apc.reporting.searches.choosers import choosers, choosers_table
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts import bootstrap
 from apc.reporting.verdicts.bootstrap import Images
@@ -80,6 +81,8 @@ class Recorded:
     """Failed and stopped ones among them."""
     chosen: dict[str, Any]
     """The setting that a search chose (best.toml); empty where there is none."""
+    race: race.Race | None
+    """The race behind the search; its runs are in no other table."""
     images: Images
     """What each image scored in each run."""
     problems: list[str]
@@ -150,9 +153,10 @@ def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
     path = reports / "results" / entry.name / f"{dataset}.jsonl"
     rows, damaged_rows = read(path)
     chosen, damaged_best = _chosen(path.with_suffix(".best.toml"))
+    raced, damaged_race = race.read(path.with_suffix(".race.json"))
     images, damaged_images = bootstrap.read(path.with_suffix(".images.npz"))
-    problems = [*damaged_rows, *damaged_best, *damaged_images]
-    return Recorded(entry, dataset, reports, rows, chosen, images, problems)
+    problems = [*damaged_rows, *damaged_best, *damaged_race, *damaged_images]
+    return Recorded(entry, dataset, reports, race.of_search(rows), chosen, raced, images, problems)
 
 
 def _divided(dataset: str, groups: Sequence[Group]) -> list[str]:
@@ -170,7 +174,10 @@ def _commands(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
     """The commands that make, continue or complete the rows, one a group; none of an experiment without a script."""
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [recorded.rows] if len(groups) < 2 else [group.rows for group in groups]
-    return list(dict.fromkeys(line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows))))
+    commands = [line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows))]
+    if recorded.race:
+        commands = [shlex.join([*shlex.split(line), *recorded.race.flags]) for line in commands]
+    return list(dict.fromkeys(commands))
 
 
 def _made_by(entry: TableEntry, commands: Sequence[str]) -> list[str]:
@@ -210,7 +217,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     if entry.search:
         paper = stages.default if stages else entry.reference
         said = importance.sentences(tried, entry.metric, paper)
-        said += [] if stages else importance.at_an_end(entry.name, tried)  # stages say it themselves
+        said += [] if stages else importance.at_an_end(tried)  # stages say it themselves
         text.append("\n".join(f"- {line}" for line in said))
     else:
         said = plain_words(entry, group)
@@ -219,12 +226,15 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     for part in tables_shown:
         text += _tables(recorded, group, part, f"{name}{part.suffix}", place)
     text += ["\n".join(f"- {line}" for line in staged.sentences(stages))] if stages else []
-    text += choosers_table(group.rows, group.images) if entry.choosers else []
+    text += race.paragraphs(recorded.race) if number == 1 else []
+    judged_scores = choosers(group.rows, group.images) if entry.choosers else None
+    text += choosers_table(judged_scores)
     text += [*importance.importance_table(tried), *importance.pruned_table(tried, rows)]
     text += [] if entry.search else plain_words(entry, group)
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
     text += comparison.cost_table(races, group.rows)
-    drawn = figures(Shown(entry, group, place, whole.labels, stages, tried, races), reports / "figures" / name)
+    shown = Shown(entry, group, place, whole.labels, stages, tried, races, judged_scores)
+    drawn = figures(shown, reports / "figures" / name)
     text += drawn
     text += [*verdict_table(judged), *explanations(entry, group, judged)]
     first = First(group, tables_shown[-1], said, drawn)

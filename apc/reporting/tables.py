@@ -85,7 +85,7 @@ def numbers(group: Group, labels: Sequence[str], metrics: Iterable[str], referen
 
 def _difference_numbers(group: Group, label: str, reference: str, metric: str) -> dict[str, Any]:
     """Columns of a row's difference to the reference; those over images where images were counted."""
-    versus = paired(group.scores(label, metric), group.scores(reference, metric)).summary
+    versus = paired(group.scores(label, metric), group.scores(reference, metric), group.level).summary
     columns = {
         "reference": reference,
         "difference": versus.mean,
@@ -125,7 +125,7 @@ def _shown_line(group: Group, layout: Layout, label: str) -> dict[str, str]:
 def _difference_cells(group: Group, layout: Layout, label: str) -> dict[str, str]:
     """A row's difference to the reference over seeds, and over images where any row of the table has that."""
     main, reference = layout.main, layout.reference
-    versus = paired(group.scores(label, main), group.scores(reference, main)).summary
+    versus = paired(group.scores(label, main), group.scores(reference, main), group.level).summary
     cells = {f"{main} − {reference}": REFERENCE if label == reference else difference(versus)}
     if any(group.over_images(other, reference, main) for other in layout.labels if other != reference):
         over = group.over_images(label, reference, main)

@@ -19,6 +19,10 @@ from apc.config import PATHS, Config, to_dict
 from apc.files import write_atomically
 from apc.runs.scores import LOWER_IS_BETTER, RECIPE_VERSION
 
+DECIDE = "decide"
+"""In the stamp of a row the most seeds that might have been run for a verdict (`--decide`); absent where their number
+was fixed beforehand."""
+
 
 @dataclass(kw_only=True)
 class Row:

@@ -24,6 +24,8 @@ class Point:
 
     label: str
     values: dict[str, Any]
+    seeds: tuple[int, ...] = ()
+    """Seeds to train it with; empty: those of the search."""
 
     def __post_init__(self) -> None:
         from_dict(self.values, source=f"point {self.label!r}")  # a typo fails here, by name, and not in a worker

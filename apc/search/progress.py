@@ -6,14 +6,15 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from apc.escaping import in_a_line, printable, say
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import between, duration
+from apc.search.costs import costs
 from apc.search.run_queue import Counts
-from apc.search.time_left import Runs, first_pace, interval, pace_of, still_to_do
+from apc.search.time_left import LEAST, TRAINING, Runs, first_pace, interval, pace_of, still_to_do
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,34 +22,6 @@ if TYPE_CHECKING:
 
 BEAT = 30.0  # seconds between lines that only say that it goes on, where there is no terminal
 SILENCE = 120.0  # seconds without news, at least, after which a time left would be made up
-
-
-class View(Protocol):
-    """What a search tells while it runs; `run` is a run's id or a trial's."""
-
-    def begin(self, slots: int, gpus: float) -> None:
-        """The search starts, or starts again after a crash of Ray's; `slots` trials at once, each on `gpus`."""
-
-    def started(self, run: str, name: str) -> None:
-        """A run, or a further attempt of it, starts."""
-
-    def reported(self, run: str, metrics: Mapping[str, float]) -> None:
-        """A run finished an epoch."""
-
-    def ended(self, run: str, label: str, rows: list[Row]) -> None:
-        """A run ended, or all seeds of a trial did."""
-
-    def counted(self, counts: Counts) -> None:
-        """Runs by state, now."""
-
-    def tick(self) -> None:
-        """Time has passed."""
-
-    def told(self, sentence: str) -> None:
-        """Something happened that a person should know: what is waited for, that Ray has died."""
-
-    def end(self) -> None:
-        """The search is over or was interrupted."""
 
 
 @dataclass
@@ -63,6 +36,8 @@ class _Running:
     """When the run of it began that it is at."""
     finished: int = 0
     """How many of its runs are finished."""
+    came: float = 0.0
+    """Share of its epochs that it had when it began."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Of the last epoch."""
 
@@ -74,15 +49,28 @@ class _Running:
 class Progress:
     """The view of a terminal or of a log file."""
 
-    def __init__(self, title: str, metric: str = "miou", file: TextIO | None = None, runs_a_trial: int = 1) -> None:
-        """`runs_a_trial` is how many runs a trial of the search trains, one after another."""
+    def __init__(
+        self,
+        title: str,
+        metric: str = "miou",
+        file: TextIO | None = None,
+        runs_a_trial: int = 1,
+        cores: int = 1,
+        price: float | None = None,
+    ) -> None:
+        """`runs_a_trial` is how many runs a trial of the search trains, one after another, on so many `cores` where it
+        has no GPU; `price` is what an hour of one core, or GPU, costs."""
         from rich.console import Console
 
         self.title, self.metric, self.runs_a_trial = title, metric, runs_a_trial
         # A log has no width; a line is never broken there.
         self.console = Console(file=file or sys.stdout, highlight=False, soft_wrap=True)
         self.began = self.beat = time.monotonic()
-        self.slots, self.gpus, self.gpu_seconds = 1, 0.0, 0.0
+        self.slots, self.cores, self.costs = 1, cores, costs(cores, 0.0, price)
+        self.spent = 0.0
+        """Seconds of the trials that ended."""
+        self.epochs, self.epochs_a_run = 0, 0
+        """Epochs trained, and those of one run; 0 while nothing tells."""
         self.running: dict[str, _Running] = {}
         self.seconds: list[float] = []
         """What each run took that ended, in this order."""
@@ -93,7 +81,8 @@ class Progress:
         self.live: Live | None = None
 
     def begin(self, slots: int, gpus: float) -> None:
-        self.slots, self.gpus = slots, gpus
+        self.slots, self.costs = slots, costs(self.cores, gpus, self.costs.price)
+        self.spent += sum(time.monotonic() - task.began for task in self.running.values())
         self.running.clear()  # of an attempt that crashed
         if self.console.is_terminal and self.live is None:
             from rich.live import Live
@@ -119,16 +108,22 @@ class Progress:
         if task is None:
             return
         self.gap, task.heard = max(self.gap, now - task.heard), now
+        self.epochs += int("epoch" in metrics and "final" not in metrics)
+        self.epochs_a_run = max(self.epochs_a_run, int(metrics.get("epochs", 0)))
         if "final" in metrics:  # of one that went on where it was killed, what it had taken before counts too
             self.seconds.append(max(now - task.since, task.metrics.get("seconds", 0.0)))
             task.since, task.finished, task.metrics = now, task.finished + 1, {}
         else:
+            if not task.metrics and not task.finished and metrics.get("epochs"):
+                task.came = (metrics["epoch"] - 1) / metrics["epochs"]
             task.metrics.update({k: v for k, v in metrics.items() if isinstance(v, (int, float))})
 
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
         task = self.running.pop(run, None)
         elapsed = time.monotonic() - task.began if task else 0.0
-        self.gpu_seconds += self.gpus * elapsed
+        self.spent += elapsed
+        if task and not rows and task.share > task.came:  # it waits at a rung; a whole run takes as much more
+            self.seconds.append(elapsed / (TRAINING * (task.share - task.came)))
         done = [row for row in rows if not (row.error or row.stopped)]
         if task and done and not task.finished:  # it did not tell of the end of any
             self.seconds.append(max(elapsed / len(done), task.metrics.get("seconds", 0.0)))
@@ -145,8 +140,17 @@ class Progress:
 
     def counted(self, counts: Counts) -> None:
         # A run handed to Ray may still wait in its queue: those that really run are the ones that said so.
-        queued = counts.running - len(self.running)
+        queued, before = counts.running - len(self.running), self.counts.rung
         self.counts = counts._replace(running=len(self.running), waiting=counts.waiting + queued)
+
+        if before and counts.rung and before.told.partition(":")[0] != counts.rung.told.partition(":")[0]:
+            self._say(self._at_rung())  # a barrier is behind them
+
+    def _at_rung(self) -> str:
+        """Where a search that halves is, and what that saved."""
+        at = self.counts.rung
+        assert at
+        return f"{at.told}, {at.spared} epochs saved" if at.spared else at.told
 
     def end(self) -> None:
         if self.live:
@@ -192,23 +196,37 @@ class Progress:
 
     def summary(self) -> str:
         """How far the search is, in one line."""
-        counts, total = self.counts, sum(self.counts)
+        counts, total = self.counts, self.counts.total
         parts = [f"{counts.done} of {'at most ' if counts.perhaps else ''}{total} runs done"]
         states = {"running": counts.running, "failed": counts.failed, "stopped": counts.stopped}
         parts += [f"{number} {state}" for state, number in states.items() if number]
         if counts.waiting and not counts.running:
             parts.append("none running yet")
+        parts += [self._at_rung()] if counts.rung else []
         parts += [f"{duration(time.monotonic() - self.began)} so far"]
         left = self.left()
         if self.silence > self.patience:
             parts.append(f"no news for {duration(self.silence)}")
         elif left:
             parts.append(f"{between(*left)} left")
-        if self.gpus:
-            use = self.gpus * self.slots / 3600
-            hours = f"{self.gpu_seconds / 3600:.2f} GPU-hours spent"
-            parts.append(f"{hours}, {use * left[0]:.2f} to {use * left[1]:.2f} left" if left else hours)
+        parts.append(self._cost(left))
         return ", ".join(parts)
+
+    def _cost(self, left: tuple[float, float] | None) -> str:
+        """Epochs, hours of cores or GPUs, and money, spent and left."""
+        spent = self.spent + sum(time.monotonic() - task.began for task in self.running.values())
+        text = f"{_epochs(self.epochs)} and {self.costs.told(spent)} spent"
+        if not left:
+            return text
+        low, high = (self.slots * seconds for seconds in left)
+        counts = self.counts
+        runs = counts.running + counts.waiting + counts.later + counts.perhaps
+        begun = sum(
+            int(task.metrics.get("epoch", 0)) + task.finished * self.epochs_a_run for task in self.running.values()
+        )
+        epochs = f"at most {_epochs(runs * self.epochs_a_run - begun)} and " if self.epochs_a_run else ""
+        money = f" ({self.costs.money(low, high)})" if self.costs.price is not None else ""
+        return f"{text}, {epochs}{self.costs.hours(low, high)}{money} left"
 
     def left(self) -> tuple[float, float] | None:
         """Seconds to go, an interval of 80 %; None while nothing is known, or no trial was heard of for long."""
@@ -219,6 +237,10 @@ class Progress:
         if pace is None:
             return None
         now, counts = time.monotonic(), self.counts
+        if counts.rung:
+            begun = sum(TRAINING * (task.share - task.came) for task in self.running.values())
+            each = max(counts.rung.left - begun, LEAST) / self.slots
+            return interval(pace, Runs([each] * self.slots, 0, 0), self.slots)
         running = [still_to_do(task.share, now - task.heard, pace) for task in self.running.values()]
         # Of a trial of several runs, those behind the one it is at wait; the counts hold them as waiting already.
         known = counts.waiting - sum(task.finished for task in self.running.values())
@@ -252,14 +274,5 @@ class Progress:
         return Group(head, table, best) if self.best() else Group(head, table)
 
 
-class NoView:
-    """A view for tests and notebooks: nothing is printed."""
-
-    def begin(self, slots: int, gpus: float) -> None: ...
-    def started(self, run: str, name: str) -> None: ...
-    def reported(self, run: str, metrics: Mapping[str, float]) -> None: ...
-    def ended(self, run: str, label: str, rows: list[Row]) -> None: ...
-    def counted(self, counts: Counts) -> None: ...
-    def tick(self) -> None: ...
-    def told(self, sentence: str) -> None: ...
-    def end(self) -> None: ...
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"

@@ -93,7 +93,7 @@ def experiments_files(made: Path) -> None:
     write_rows(path, "x", result, [], "miou")
     write_images(path.with_suffix(".images.npz"), runs, rows)
     write_trials(path, result, ["pooling"])
-    write_best(path.with_suffix(".best.toml"), result[0][0], pocket(), "best")
+    write_best(path.with_suffix(".best.toml"), result[0][0], pocket(), ["best"])
 
 
 def submitted(made: Path) -> None:

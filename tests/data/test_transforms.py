@@ -26,7 +26,7 @@ def test_flips_are_those_of_the_generator_and_bytes_become_the_same_floats() -> 
     image = torch.arange(3 * 4 * 4, dtype=torch.uint8).reshape(3, 4, 4)
     cfg = replace(folder(), flip="both")
     for seed in range(8):
-        made, plain, flips = augment(image, cfg, np.random.default_rng(seed))
+        made, plain, flips, _ = augment(image, cfg, np.random.default_rng(seed))
         dims = [dim for dim, flipped in zip((2, 1), flips, strict=True) if flipped]
         assert made.dtype == torch.uint8 and torch.equal(made, image.flip(dims)) and plain is made
     strided = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)  # as resize leaves it
@@ -37,7 +37,7 @@ def test_flips_are_those_of_the_generator_and_bytes_become_the_same_floats() -> 
 @pytest.mark.parametrize("changes", [{"jitter": 0.5}, {"grey": 1.0}, {"blur": 1.0}], ids=str)
 def test_colour_changes_leave_floats_between_0_and_1_and_the_plain_view_as_it_was(changes: dict[str, Any]) -> None:
     image = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    made, plain, _ = augment(image, replace(folder(), flip="none", **changes), np.random.default_rng(0))
+    made, plain, _, _ = augment(image, replace(folder(), flip="none", **changes), np.random.default_rng(0))
     assert made.is_floating_point() and 0 <= made.min() and made.max() <= 1
     assert torch.equal(as_floats(made[None], "cpu"), made[None])
     assert torch.equal(plain, image) and not torch.equal(made, image.float() / 255)
@@ -65,7 +65,7 @@ def test_a_crop_keeps_at_least_the_asked_area_within_the_image_and_is_resized_to
     image = torch.stack([2 * rows, 2 * columns, torch.zeros(64, 64)]).to(torch.uint8)  # a pixel's colour is its place
     cfg, areas = replace(folder(), flip="none", crop_scale=0.4), []
     for seed in range(100):
-        made, plain, _ = augment(image, cfg, np.random.default_rng(seed))
+        made, plain, _, _ = augment(image, cfg, np.random.default_rng(seed))
         assert made.shape == image.shape and made.dtype == torch.uint8 and plain is made
         height, width = ((made[c].max() - made[c].min()).item() / 2 + 1 for c in (0, 1))
         assert made[0, -1, 0] > made[0, 0, 0] and made[1, 0, -1] > made[1, 0, 0]  # neither turned nor flipped

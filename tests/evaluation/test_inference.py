@@ -165,7 +165,7 @@ def test_the_network_is_a_bounded_number_of_crfs_ahead(monkeypatch: pytest.Monke
             def result(timeout: float | None = None) -> list[Refined]:
                 if not done.done():
                     waiting.remove(done)
-                    done.set_result([Refined(p.argmax(0).astype(np.uint8), 0.0) for p, _ in contests])
+                    done.set_result([Refined(p.argmax(0).astype(np.uint8), 0.0) for p, *_ in contests])
                 return plain(timeout)
 
             done.result = result  # type: ignore[method-assign]

@@ -91,7 +91,7 @@ def test_the_peers_test_takes_the_greatest_logits_over_scales_of_sums_over_flips
 
     def listening(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
         asked.extend(contest.probabilities for contest in contests)
-        return [Refined(p.argmax(0).astype(np.uint8), 0.0) for p, _ in contests]
+        return [Refined(p.argmax(0).astype(np.uint8), 0.0) for p, *_ in contests]
 
     monkeypatch.setattr("apc.models.crf.refine", listening)
     assert labels_of(method, "miou_16_max_50_100", black_and_white=True) == [[1, 2]]
@@ -122,7 +122,7 @@ def test_classes_keep_their_numbers_through_a_crf_that_sees_the_winners_alone(mo
 
     def exchange(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
         given.extend(contest.probabilities for contest in contests)
-        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p, _ in contests]
+        return [Refined(p[::-1].argmax(0).astype(np.uint8), 0.0) for p, *_ in contests]
 
     monkeypatch.setattr("apc.models.crf.refine", exchange)
     method = Fixed({16: [[0.76, 0.04, 0.2], [0.36, 0.04, 0.6]]})

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from apc.config import Config, pocket, to_dict
-from apc.experiment.banner import banner, places
+from apc.experiment.banner import banner
 from apc.experiment.flags import Workers, read_flags
 from apc.experiment.main import space_experiment
 from apc.experiment.settings import settings_of
+from apc.experiment.workers import places
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search.run_queue import RunQueue
@@ -48,13 +49,25 @@ def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
 ) -> None:
     # 5 settings now and 4 to 6 later, with 2 seeds: 18 minutes of work at least and 22 at most, half or double
     assert said(["--seeds", "2", *words], capsys) == (
-        "18 to 22 runs, 2 at a time: 4 min to 22 min (a step takes 0.1 s here just now)"
+        "18 to 22 runs, 2 at a time: 4 min to 22 min (a step takes 0.1 s here just now), 180 to 220 epochs, "
+        "0.15 to 0.73 core-hours"
     )
     assert said(["--seeds", "2", "--max-concurrent", "1", *words], capsys).startswith(
         "18 to 22 runs, 1 at a time: 9 min to 44 min"
     )
-    assert said(["--trials", "4", *words], capsys, space_experiment("simple")) == (
-        "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now)"
+    simple = space_experiment("simple")
+    all_of_them = ["--stop-early", "none"]
+    assert said(["--trials", "4", "--price", "2", *all_of_them, *words], capsys, simple) == (
+        "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now), 40 epochs, "
+        "0.03 to 0.13 core-hours (0.07 to 0.27 at 2 a core-hour)"
+    )
+    # a race of three: to the first look three seeds more, and five at most
+    assert said(["--trials", "4", "--race", "3", *all_of_them, *words], capsys, simple).startswith(
+        "13 to 19 runs, 2 at a time: "
+    )
+    assert said(["--trials", "24", *words], capsys, simple) == (
+        "24 runs (24 to epoch 1, 8 to epoch 3, 3 to epoch 10), 2 at a time: 2 min to 6 min (a step takes 0.1 s here "
+        "just now), 61 epochs instead of 240, 0.05 to 0.20 core-hours"
     )
 
 
@@ -67,8 +80,13 @@ def test_finished_runs_tell_more_than_a_step(
         row = Row(run=f"{seed}", config=to_dict(replace(pocket(), seed=seed)), metrics={}, seconds=seconds, curve=curve)
         row.stamp["images"] = IMAGES
         save_run(tmp_path, row)
-    assert said(["--trials", "4", *words], capsys, space_experiment("simple")) == (
-        "4 runs, 2 at a time: about 4 min (as those that are finished took)"
+    whole = ["--trials", "4", "--stop-early", "none", *words]
+    assert said(whole, capsys, space_experiment("simple")) == (
+        "4 runs, 2 at a time: about 4 min (as those that are finished took), 40 epochs, 0.13 to 0.14 core-hours"
+    )
+    on_gpus = said([*whole, "--gpus", "0.5", "--price", "3"], capsys, space_experiment("simple"))
+    assert on_gpus == (
+        "4 runs, 40 epochs, 0.07 GPU-hours (0.20 to 0.21 at 3 a GPU-hour), as those that are finished took"
     )
 
 
@@ -77,13 +95,15 @@ def test_of_other_machines_and_of_gpus_a_step_here_says_nothing(
 ) -> None:
     assert places(Workers(address="auto")) is None and places(Workers(gpus=0.5)) is None
     assert places(Workers(cpus=2)) == 1 and places(Workers(num_workers=4)) == 1
-    assert said(["--gpus", "1", *words], capsys) == "about 17 minutes on two cores"
+    assert said(["--gpus", "1", *words], capsys) == ("27 to 33 runs, 270 to 330 epochs, about 17 minutes on two cores")
 
 
 def test_a_run_is_its_epochs_and_its_scorings() -> None:
     cfg = replace(pocket(), epochs=10, batch_size=16, eval_every=0)
     found = speed.Speed(step=0.5, beside=1.0, photograph=2.0)
     assert found.run(cfg, {"train": 64, "val": 6}) == 10 * (4 * 0.5 + 1.0) + 6 * 2.0
+    with_rounds = found.run(replace(cfg, rounds=2, round_epochs=2), {"train": 64, "val": 6})
+    assert with_rounds == 15 * (4 * 0.5 + 1.0) + 6 * 2.0  # the masks of a round are like two and a half epochs
     # at epochs 4 and 8 a scoring without CRF, a quarter of a whole one, and so at the end of the test images
     more = found.run(replace(cfg, eval_every=4), {"train": 64, "val": 6, "test": 8})
     assert more == 30.0 + (6 * 1.5 + 8 * 0.25) * 2.0

@@ -31,7 +31,7 @@ from apc.training.step import Step
 @pytest.fixture
 def rounds(tiny: Config) -> Config:
     """One epoch of the paper's method, and two rounds of one epoch each."""
-    return replace(tiny, num_train=24, num_val=4, epochs=3, rounds=2, round_epochs=1)
+    return replace(tiny, num_train=24, num_val=1, epochs=3, rounds=2, round_epochs=1, round_refine="none")
 
 
 def test_rounds_are_the_last_epochs_each_with_a_course_of_its_own(tiny: Config) -> None:
@@ -41,7 +41,7 @@ def test_rounds_are_the_last_epochs_each_with_a_course_of_its_own(tiny: Config) 
     assert [method.stage(e) for e in epochs] == [0, 1, 2, 2, 3, 3]
     assert [method.course(e) for e in epochs] == [(0, 4), (0, 4), (4, 7), (4, 7), (7, 10), (7, 10)]
     assert [method.notes(e) for e in epochs] == [{}, {}, {"round": 1}, {"round": 1}, {"round": 2}, {"round": 2}]
-    first, last = (method.setting(e) for e in (3, 4))
+    first, last = (method.rates(e) for e in (3, 4))
     assert (first.lr, first.schedule, last.lr, last.schedule) == (cfg.lr, "constant", 3e-4, "cosine")
 
 
@@ -140,6 +140,15 @@ def test_in_a_round_the_decoder_learns_from_the_masks_half_background_half_objec
     assert {name: int(count) for name, count in known.items()} == {"seg_background": 1 + 8640, "seg_objects": 100 + 576}
 
 
+def test_a_mask_is_cropped_and_flipped_as_its_image_is() -> None:
+    mask = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]], np.uint8)
+    index, boxes = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 0, 1]]), torch.tensor([[1, 2, 2, 2]] * 3)
+    plain, mirrored, upside_down = shown([packed(mask)], index, 4, boxes).tolist()
+    assert plain == [[6, 6, 7, 7], [6, 6, 7, 7], [10, 10, 11, 11], [10, 10, 11, 11]]
+    assert mirrored == [row[::-1] for row in plain] and upside_down == plain[::-1]
+    assert torch.equal(shown([packed(mask)], index[:1], 4)[0], torch.from_numpy(mask))
+
+
 def test_a_balanced_loss_is_one_mean_over_all_parts_of_a_batch(tiny: Config) -> None:
     torch.manual_seed(0)
     cfg = replace(tiny, seg_loss="balanced", lambda1=1.0, dropout=0.0, decoder_dropout=0.0)
@@ -163,6 +172,29 @@ def test_a_balanced_loss_is_one_mean_over_all_parts_of_a_batch(tiny: Config) -> 
     found, grads = gradients([slice(0, 1), slice(1, 3), slice(3, 4)])
     assert found == pytest.approx(whole, rel=1e-5) and set(whole) == {*method.weights, "loss"}
     torch.testing.assert_close(grads, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"round_refine": "par"}, {"round_refine": "crf"}, {"round_scales": (0.5,)}, {"round_threshold": 0.8}],
+    ids=str,
+)
+def test_every_knob_of_the_masks_changes_them(tiny: Config, changes: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {"round_refine": "none", "round_threshold": 0.72}
+    one = np.ones((3, 3))  # of one colour, so that PAR and CRF mix what both branches are sure of at the sides
+    masks = [pictures(tiny, one, one, [1.0, 0.0], **each) for each in (plain, plain | changes)]
+    assert not np.array_equal(*masks)
+
+
+def test_rate_and_weight_of_a_round_change_the_model(tiny: Config, tmp_path: Path) -> None:
+    base = replace(tiny, num_train=8, epochs=2, rounds=1, round_epochs=1, round_refine="none", round_threshold=0.0)
+
+    def learned(name: str, **changes: Any) -> Tensor:
+        return torch.cat([p.flatten() for p in fit(replace(base, **changes), tmp_path / name)[0].parameters()])
+
+    plain = learned("plain")
+    assert not torch.equal(learned("rate", round_lr=1e-2), plain)
+    assert not torch.equal(learned("weight", round_weight=0.1), plain)
 
 
 def test_a_run_killed_while_it_makes_masks_goes_on_to_the_bit(
@@ -199,7 +231,7 @@ def test_a_run_killed_while_it_makes_masks_goes_on_to_the_bit(
 
 
 def test_a_run_killed_in_the_midst_of_a_round_has_its_masks_in_its_state(rounds: Config, tmp_path: Path) -> None:
-    cfg = replace(rounds, rounds=1, round_epochs=2, round_refine="none")
+    cfg = replace(rounds, rounds=1, round_epochs=2)
 
     def kill(numbers: dict[str, float]) -> None:
         if numbers["epoch"] == 2:

@@ -12,6 +12,7 @@ from apc.config import Config
 from apc.methods import losses
 from apc.methods.affinity import Levels
 from apc.methods.apc import APC
+from apc.methods.base import Workplace
 from apc.methods.pseudo_labels import level_labels, with_background
 from apc.methods.registry import build
 from apc.methods.teacher import Teacher
@@ -62,7 +63,7 @@ def taught(tiny: Config) -> APC:
     cfg = replace(tiny, teacher=0.25, seg_stride=8, dropout=0.5, decoder_dropout=0.5)
     torch.manual_seed(0)
     method = cast(APC, build(cfg, 3)).train()
-    method.begin(0, data.load(cfg, "train"), "cpu")
+    method.begin(0, data.load(cfg, "train"), Workplace())
     return method
 
 
@@ -95,7 +96,7 @@ def test_the_patches_learn_from_the_decoder_and_from_the_teacher_s_where_there_i
     torch.manual_seed(0)
     cfg = replace(tiny, teacher=teacher, swap=0.07)
     method, batch = cast(APC, build(cfg, 3)).eval(), shown()
-    method.begin(0, data.load(cfg, "train"), "cpu")
+    method.begin(0, data.load(cfg, "train"), Workplace())
     source, seen = (cast(APC, method.teacher.method), "plain") if method.teacher else (method, "image")
     nn.init.normal_(method.classifier.weight)
     nn.init.normal_(next(source.decoder.parameters()))
@@ -130,7 +131,7 @@ def test_a_teacher_follows_every_step_and_is_no_part_of_the_model(taught: APC) -
     taught.stepped()
     # 32 images in batches of 8, 2 epochs: 8 steps, of which a quarter halves
     torch.testing.assert_close(teacher.classifier.weight, before * 0.5 ** (1 / 2))
-    taught.begin(1, [], "cpu")  # type: ignore[arg-type]
+    taught.begin(1, [], Workplace())  # type: ignore[arg-type]
     assert cast(APC, taught.teacher.method) is teacher
 
 

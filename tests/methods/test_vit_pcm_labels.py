@@ -94,7 +94,7 @@ def test_the_runs_own_crf_refines_the_merged_shares_of_the_classes_in_the_image(
 
     def refine(image: np.ndarray, contests: Sequence[Contest], parameters: CRFParameters) -> list[Refined]:
         given.extend((contest.probabilities, parameters) for contest in contests)
-        return [Refined(np.full((96, 96), len(p) - 1, np.uint8), 0.0) for p, _ in contests]  # the last of the winners
+        return [Refined(np.full((96, 96), len(p) - 1, np.uint8), 0.0) for p, *_ in contests]  # the last of the winners
 
     monkeypatch.setattr("apc.models.crf.refine", refine)
     method = method_of(tiny, crf="afa", stage2_epochs=1, epochs=3)

@@ -1,6 +1,7 @@
 """Labels, classes, runs, errors, stamps and folders named by others: none of them is HTML, a link, a formula or TeX."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,13 @@ def a_hostile_row(label: str, seed: int, **fields: object) -> Row:
     return row
 
 
+def a_race() -> dict[str, object]:
+    gap = {"mean": 4.0, "difference": -1.0, "low": -2.0, "high": -0.5, "left": 2, "train_seconds": None}
+    racers = [{"label": name, "scores": {"0": 4.0}, "why": name} | gap for name in NAMES]
+    race = {"metric": LEAVING, "seeds": [0, 1], "asked": 2, "level": 0.9, "prefer": PICTURE, "winner": IMAGE}
+    return race | {"racers": racers}
+
+
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Reports whose rows, experiments and data sets bear such names in every place."""
@@ -51,6 +59,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
         save_rows(folder / "results" / experiment / f"cats {IMAGE} `{IMAGE}` [x](y).jsonl", [*rows, *more])
     (folder / "results" / f"plain {IMAGE}" / f"{LINK}.jsonl").write_text(f"{IMAGE}\n")
     (folder / "results" / f"space_{IMAGE}" / f"cats {IMAGE} `{IMAGE}` [x](y).trials.csv").write_text("trial\n")
+    (folder / "results" / f"space_{IMAGE}" / f"cats {IMAGE} `{IMAGE}` [x](y).race.json").write_text(
+        json.dumps(a_race())
+    )
     build(folder)
     return folder
 

@@ -21,5 +21,20 @@ def test_a_card_names_the_method_in_full_and_as_the_config_does(method: str) -> 
     assert f"| method | {method} |" in card.replace("\\_", "_")
 
 
+def test_a_card_names_the_parts_that_the_paper_does_not_have_and_k_as_what_counted() -> None:
+    card = model_card(a_row("x", 0, 40.0, teacher=0.033, crop_scale=0.5, k_share=0.04, pooling="top_k"), "model")
+    assert "| parts beside the paper's | crop_scale 0.5, teacher 0.033 |" in card.replace("\\_", "_")
+    assert "| pooling | top_k, k = 0.04 of the patches |" in card
+    paper = model_card(a_row("x", 0, 40.0), "model")
+    assert "parts beside" not in paper and "k = 6, θ = 0.9 |" in paper
+
+
 def test_a_method_of_another_version_is_named_as_its_row_does() -> None:
     assert "shows, with\nnew\\*method. No mask" in model_card(a_row("x", 0, 40.0, method="new*method"), "model")
+
+
+def test_a_card_says_that_a_model_learned_from_its_own_masks() -> None:
+    card = model_card(a_row("x", 0, 40.0, epochs=20, rounds=2, round_epochs=5, round_refine="par"), "model")
+    own = "from its own masks of the training photographs, refined by PAR"
+    assert f"| self-training | the last 10 epochs, in 2 rounds, {own} |" in card
+    assert "self-training" not in model_card(a_row("x", 0, 40.0), "model")

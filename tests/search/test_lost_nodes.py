@@ -4,8 +4,8 @@ import pytest
 
 from apc.search import callbacks, ray_session
 from apc.search.callbacks import LOOK, PATIENCE, Watch
-from apc.search.progress import NoView
 from apc.search.ray_session import Resources, fit
+from apc.search.view import NoView
 
 
 class Nodes:

@@ -12,7 +12,7 @@ from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.runs.status import between, status
 from apc.search.progress import BEAT, Progress
-from apc.search.run_queue import Counts
+from apc.search.run_queue import AtRung, Counts
 
 
 class Page:
@@ -26,6 +26,26 @@ class Page:
         return len(text)
 
     def flush(self) -> None: ...
+
+
+def test_a_search_that_halves_tells_its_rung_what_that_saved_and_the_time_its_epochs_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page, now = Page(), [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    view = Progress("a search", file=page)  # type: ignore[arg-type]
+    view.begin(1, 0.0)
+    view.counted(Counts(waiting=9, rung=AtRung("rung 1 of 3: 0 of 9 at epoch 1", 0, 0, 2.2)))
+    view.started("t1", "a seed 0 to epoch 1")
+    now[0] = 8.0
+    view.reported("t1", {"epoch": 1, "epochs": 10, "seconds": 7.0})
+    view.ended("t1", "a", [])
+    view.counted(Counts(waiting=9, rung=AtRung("rung 1 of 3: 1 of 9 at epoch 1", 1, 0, 2.1)))
+    assert view.summary().startswith("0 of 9 runs done, none running yet, rung 1 of 3: 1 of 9 at epoch 1, 8 s so far")
+    low, high = view.left() or (0.0, 0.0)
+    assert low < 2.1 * 100 < high  # a run takes 100 s where an epoch of ten takes 8, and a fifth of a run is scoring
+    view.counted(Counts(stopped=6, waiting=3, rung=AtRung("rung 2 of 3: 0 of 3 at epoch 3", 9, 54, 1.3)))
+    assert page.text == "rung 2 of 3: 0 of 3 at epoch 3, 54 epochs saved\n"
 
 
 def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
@@ -75,7 +95,7 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     view.counted(Counts(done=1, running=2, waiting=1))
     # an hour each: one waits whole, c has not begun, and of b four fifths of three epochs and the scoring are to do
     assert view.summary().startswith("1 of 4 runs done, 2 running, 1:00 h so far, 57 min to 4:00 h left, ")
-    assert view.summary().endswith("0.50 GPU-hours spent, 0.95 to 4.01 left")
+    assert view.summary().endswith("1 epoch and 1.00 GPU-hours spent, at most 11 epochs and 0.95 to 4.01 left")
     page.text = ""
     view.console.print(view.render())
     lines = page.text.splitlines()
@@ -83,6 +103,27 @@ def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypat
     assert re.search(r"theta=0.9 seed 0 .*epoch 1 of 4, 0 s ago +loss 0.250", lines[1])
     assert re.search(r"theta=0.7 seed 0 .*starting", lines[2])
     assert lines[3].strip() == "best so far theta=0.5: miou 41.00 (1 seed)"
+
+
+def test_core_hours_are_said_as_money_too_and_a_crash_of_ray_makes_none_of_it_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    view = Progress("title", file=Page(), cores=2, price=0.5)  # type: ignore[arg-type]
+    view.begin(1, 0.0)
+    view.counted(Counts(running=1, waiting=1))
+    view.started("a", "a seed 0")
+    now[0] = 3600.0
+    view.reported("a", {"epoch": 1, "epochs": 4, "seconds": 3600.0})
+    told = view.summary().split(" so far, ")[1]
+    assert re.fullmatch(
+        r".* left, 1 epoch and 2.00 core-hours \(1.00 at 0.5 a core-hour\) spent, "
+        r"at most 7 epochs and \d+.\d\d to \d+.\d\d \(\d+.\d\d to \d+.\d\d\) left",
+        told,
+    )
+    view.begin(1, 0.0)
+    assert "1 epoch and 2.00 core-hours" in view.summary()
 
 
 def test_without_news_for_long_no_time_left_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +145,7 @@ def test_without_news_for_long_no_time_left_is_made_up(monkeypatch: pytest.Monke
     assert view.summary().endswith(" left")  # a may still be at its third epoch
     now[0] = 401.0
     assert view.left() is None
-    assert "6:41 min so far, no news for 5:01 min, 0.00 GPU-hours spent" in view.summary()
+    assert "6:41 min so far, no news for 5:01 min, 1 epoch and 0.11 GPU-hours spent" in view.summary()
     now[0] = 402.0
     view.reported("b", {"epoch": 1, "epochs": 4, "seconds": 400.0})
     assert view.summary().endswith(" left")

@@ -7,11 +7,13 @@ from pathlib import Path
 from apc.reporting import tables
 from apc.reporting.figures import one_knob, staged, two_knobs
 from apc.reporting.figures import rows as row_figures
+from apc.reporting.figures.regrets import regret_bars
 from apc.reporting.figures.sweeps import sweeps
 from apc.reporting.groups import Group
 from apc.reporting.names import row_name, score_name
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
+from apc.reporting.searches.choosers import Choosers
 from apc.reporting.searches.trials import Trial
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
@@ -40,6 +42,8 @@ class Shown:
     """Of a search."""
     races: Mapping[str, Sequence[Trial]]
     """Trials of the searches that it is compared with, by their titles."""
+    choosers: Choosers | None = None
+    """Scores that settings may be chosen by, judged."""
 
     @property
     def labels(self) -> list[str]:
@@ -149,9 +153,12 @@ def _heat(shown: Shown, path: Path) -> list[Drawn]:
 
 def _history(shown: Shown, path: Path) -> list[Drawn]:
     metric = shown.entry.metric
-    caption = f"The search's history: `{metric}` of each trial and the best so far, over trials and over trained epochs"
+    caption = (
+        f"The search's history: `{metric}` of each trial and the best so far; then the best so far over its cost, "
+        "on what the same trials give in 80 % of all orders"
+    )
     caption += "; on the right the Pareto front" if pareto.front(shown.trials) else ""
-    return [(caption, search_figures.history(shown.trials, metric, shown.paper, path))]
+    return [(caption, search_figures.history_and_cost(shown.trials, metric, shown.paper, path))]
 
 
 def _knobs(shown: Shown, path: Path) -> list[Drawn]:
@@ -171,6 +178,16 @@ def _race(shown: Shown, path: Path) -> list[Drawn]:
     return [(caption, search_figures.race(shown.races, "tune_miou", path))]
 
 
+def _choosers(shown: Shown, path: Path) -> list[Drawn]:
+    if not (found := shown.choosers):
+        return []
+    caption = (
+        "What the choice by each score loses against the best setting, mean over draws of settings; dotted, what the "
+        "choice by so many masks loses"
+    )
+    return [(caption, regret_bars({name: j.regret for name, j in found.scores.items()}, found.masks, path))]
+
+
 KINDS: dict[str, Callable[[Shown, Path], list[Drawn]]] = {
     "rows": _rows,
     "classes": _classes,
@@ -181,6 +198,7 @@ KINDS: dict[str, Callable[[Shown, Path], list[Drawn]]] = {
     "sweeps": _sweeps,
     "history": _history,
     "knobs": _knobs,
+    "choosers": _choosers,
     "race": _race,
 }
 """Kinds of figures, as an entry names them."""

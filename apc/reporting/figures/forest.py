@@ -7,10 +7,10 @@ is filled, and by a sign in a column of its own.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.reporting.figures.style import MARKERS, empty, once, save
-from apc.reporting.names import SIGNS
+from apc.reporting.names import SIGNS, SMALL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,18 @@ LINEAR = {POINTS: 3.0, SECONDS: 10.0}
 """About how far from 0 an axis is even; farther out it is logarithmic (asinh)."""
 
 
+class Told(NamedTuple):
+    """What was measured of a claim."""
+
+    mean: float
+    low: float
+    """Ends of the interval; NaN without one."""
+    high: float
+    outcome: str
+    small: bool
+    """Surely below half of what is printed, and not contradicted."""
+
+
 @dataclass(frozen=True)
 class Line:
     """One claim of the plot."""
@@ -34,8 +46,8 @@ class Line:
     """The paper's difference in the unit of the axis; None where it prints none, or in another unit."""
     axis: str
     """POINTS or SECONDS."""
-    measured: Mapping[str, tuple[float, float, float, str]]
-    """Series -> mean, ends of the interval (NaN without one) and the outcome's name; a series not run is left out."""
+    measured: Mapping[str, Told]
+    """By series; one that was not run is left out."""
 
 
 @once
@@ -66,9 +78,11 @@ def _panel(ax: "Axes", lines: Sequence[Line], series: Sequence[str], axis: str) 
         for i, name in enumerate(series):
             if name in line.measured:
                 _measured(ax, line.measured[name], at + _shift(i, len(series)), MARKERS[i % 8])
-            outcome = line.measured[name][3] if name in line.measured else "pending"
+            told = line.measured.get(name)
+            outcome = told.outcome if told else "pending"
+            sign = SIGNS[outcome] + SMALL * bool(told and told.small)
             text: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "center", "va": "center"}
-            ax.text(1.035 + 0.062 * i, at, SIGNS[outcome], color=COLOURS.get(outcome, OPEN), fontsize=9, **text)
+            ax.text(1.035 + 0.062 * i, at, sign, color=COLOURS.get(outcome, OPEN), fontsize=9, **text)
     ax.axvline(0, color="#444444", linewidth=0.8, zorder=1)
     ax.set_xscale("asinh", linear_width=LINEAR[axis])
     ax.set_yticks(range(len(lines)), [line.name for line in lines], fontsize=7.5)
@@ -82,9 +96,9 @@ def _panel(ax: "Axes", lines: Sequence[Line], series: Sequence[str], axis: str) 
     ax.set_xticks(shown, [f"{tick:+d}".replace("-", "−") if tick else "0" for tick in shown])
 
 
-def _measured(ax: "Axes", told: tuple[float, float, float, str], at: float, marker: str) -> None:
+def _measured(ax: "Axes", told: Told, at: float, marker: str) -> None:
     """One difference: filled where it is decided, with its interval where there is one."""
-    mean, low, high, outcome = told
+    mean, low, high, outcome, _ = told
     colour = COLOURS.get(outcome, OPEN)
     if low == low:
         ax.plot([low, high], [at, at], color=colour, linewidth=1.3, zorder=2, solid_capstyle="butt")
@@ -118,4 +132,5 @@ def _legend(figure: Any, series: Sequence[str]) -> None:
         face = colour if outcome in COLOURS else "white"
         look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 5, "markerfacecolor": face}
         handles.append(Line2D([], [], label=f"{SIGNS[outcome]} {outcome}", linewidth=1.3, **look))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=7.5, frameon=False)
+    handles.append(Line2D([], [], linestyle="none", label=f"{SMALL} below half of the paper's"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), fontsize=7.5, frameon=False)

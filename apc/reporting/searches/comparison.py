@@ -7,6 +7,7 @@ from typing import Any
 from apc.reporting import tables
 from apc.reporting.catalogue import described
 from apc.reporting.groups import read, separate
+from apc.reporting.searches.race import of_search
 from apc.reporting.searches.trials import Trial, best_so_far, complete, trials
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
@@ -18,7 +19,7 @@ def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, list[Tria
     for name in entry.compares:
         search = described(name)
         path = reports / "results" / name / f"{dataset}.jsonl"
-        rows = read(path)[0] if path.is_file() else []
+        rows = of_search(read(path)[0]) if path.is_file() else []
         groups = separate(rows, search.knobs)
         if groups:
             compared[search.title] = trials(groups[0], rows, search.metric)

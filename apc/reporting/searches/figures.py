@@ -1,16 +1,16 @@
-"""Figures of a search: history over trials and over epochs, slices along each knob, a race."""
+"""Figures of a search: history and tuning curve, slices along each knob, a race."""
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import BEST, COLOURS, MARKERS, empty, legend_below, once, points, save
 from apc.reporting.searches.axes import floor, is_logarithmic, scatter
 from apc.reporting.searches.importance import varied
 from apc.reporting.searches.pareto import front, with_two
 from apc.reporting.searches.trials import Trial, are_numbers, best_so_far, complete, values_of
+from apc.reporting.searches.tuning_curve import tuning_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,21 +19,10 @@ NEAR = 0.15
 """Share of a knob's range within which trials count as near each other, a standard deviation of the weights."""
 
 
-class Timeline(NamedTuple):
-    """A search over trials, or over what they cost."""
-
-    name: str
-    """Of the axis."""
-    places: dict[int, float]
-    """Number of the trial -> where it lies."""
-    best: list[tuple[float, float]]
-    """Where a trial was complete, and the best score until then."""
-
-
 @once
-def history(tried: Sequence[Trial], metric: str, paper: str, path: Path) -> Path | None:
-    """Scores of the trials with the best so far; left over the trials, then over the epochs trained until then. Of a
-    search with two objectives their front is on the right."""
+def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, path: Path) -> Path | None:
+    """Scores of the trials with the best so far; left over the trials, then the best over what it cost. Of a search
+    with two objectives their front is on the right."""
     done = complete(tried)
     if not done:
         return None
@@ -43,50 +32,33 @@ def history(tried: Sequence[Trial], metric: str, paper: str, path: Path) -> Path
     axes[1].tick_params(labelleft=False)
     if best_of_two:
         _front(axes[2], tried, best_of_two)
-    for ax, timeline in zip(axes, _timelines(tried), strict=False):
-        _history(ax, tried, timeline, paper)
+    _history(axes[0], tried, paper)
+    tuning_curve(axes[1], tried, floor([t.score for t in done]))
     axes[0].set_ylabel(f"{metric} (%)")
     legend_below(figure, axes)
     return save(figure, path)
 
 
-def _timelines(trials: Sequence[Trial]) -> tuple[Timeline, Timeline]:
-    """Over the trials, and over the epochs trained until then."""
-    numbers, best = [trial.number for trial in trials], best_so_far(trials)
-    epochs = itertools.accumulate(trial.epochs for trial in trials)
-    return (
-        Timeline(
-            "trial, in the order proposed",
-            dict(zip(numbers, numbers, strict=True)),
-            [(entry.number, entry.score) for entry in best],
-        ),
-        Timeline(
-            "epochs trained, all seeds together",
-            dict(zip(numbers, epochs, strict=True)),
-            [(entry.epochs, entry.score) for entry in best],
-        ),
-    )
-
-
-def _history(ax: "Axes", trials: Sequence[Trial], timeline: Timeline, paper: str) -> None:
+def _history(ax: "Axes", trials: Sequence[Trial], paper: str) -> None:
     """Every trial with the best so far; `paper` is the label of the paper's setting."""
-    done, at = complete(trials), timeline.places
+    done = complete(trials)
     best, low = done[0], floor([t.score for t in done])
     ordered = sorted(done, key=lambda t: t.number)
-    scatter(ax, [(at[t.number], t.score) for t in ordered], low, "complete trial")
-    x, y = [place for place, _ in timeline.best], [score for _, score in timeline.best]
+    scatter(ax, [(t.number, t.score) for t in ordered], low, "complete trial")
+    line = best_so_far(trials)
+    x, y = [entry.number for entry in line], [entry.score for entry in line]
     ax.step(x, y, where="post", color=COLOURS[1], linewidth=1.6, label="best so far")
     if pruned := [t for t in trials if t.state == "pruned"]:
         last = [max(t.last, low) if math.isfinite(t.last) else low for t in pruned]
         look: dict[str, Any] = {"marker": "x", "markersize": 5, "color": "#666666", "linestyle": "none"}
-        ax.plot([at[t.number] for t in pruned], last, label="PRUNED (last score)", **look)
+        ax.plot([t.number for t in pruned], last, label="PRUNED (last score)", **look)
     if failed := [t for t in trials if t.state == "failed"]:
         look = {"marker": "|", "markersize": 9, "color": "#CC79A7", "linestyle": "none"}
-        ax.plot([at[t.number] for t in failed], [low] * len(failed), label="failed", **look)
+        ax.plot([t.number for t in failed], [low] * len(failed), label="failed", **look)
     if own := next((t for t in done if t.label == paper), None):
         ax.axhline(own.score, color="#555555", linestyle="--", linewidth=1, label="paper's setting")
-    ax.plot([at[best.number]], [best.score], label="best", **BEST)
-    ax.set_xlabel(timeline.name)
+    ax.plot([best.number], [best.score], label="best", **BEST)
+    ax.set_xlabel("trial, in the order proposed")
     ax.set_ylim(bottom=low - 0.03 * (best.score - low))
     ax.locator_params(axis="x", integer=True)
 

@@ -1,33 +1,37 @@
-"""Differences between rows over the choice of images: a paired bootstrap from what each image scored in each run.
+"""Differences between rows over the choice of images, from what each image scored in each run.
 
 An interval over seeds asks what another training would give, one over images what other photographs would. Both rows
-are scored on the same resampled images, so what makes an image hard for every row cancels. The networks are held: the
-interval over images says nothing about another seed.
+are scored on the same images, so what makes an image hard for every row cancels. The networks are held: the interval
+over images says nothing about another seed.
+
+It is the jackknife's: the difference is taken again without each image in turn, and the spread of these gives the
+standard error of Student's t. A bootstrap covers less than it says, for a class that few images show is worth more than
+a resample lets it vary; docs/explanation/statistics.md has the shares, simulated on real counts.
 """
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from zipfile import BadZipFile
 
+from apc.reporting.verdicts.intervals import t_quantile
+
 if TYPE_CHECKING:
     from numpy import ndarray
 
-RESAMPLES = 1000
-"""Draws of as many images as there are, with replacement; 95 % intervals are their 2.5 and 97.5 percentiles."""
+LEAST_IMAGES = 40
+"""Images below which there is no interval: a class is then in too few of them, and none covers what it says."""
 PARTS = {"miou": slice(None), "miou_crf": slice(None), "tune_miou": slice(0, None, 2), "held_miou": slice(1, None, 2)}
 """Metrics that follow from the counts of the images, and the images of each; see apc/evaluation/miou.py."""
-LEVEL = 0.95
 
 
 class Interval(NamedTuple):
-    """Ends of a bootstrap interval, in percent of mIoU."""
+    """Ends of a 95 % interval over images, in percent of mIoU."""
 
     low: float
     high: float
     images: int
-    """How many were drawn from."""
+    """How many there are."""
 
 
 Scored = tuple[str, str]
@@ -45,42 +49,40 @@ class Images:
     def __init__(self, counts: "dict[str, ndarray] | None" = None) -> None:
         """`counts` is run, or run.miou_crf -> (n,3,C), as apc.experiment.outputs.write_images writes it."""
         self.counts = counts or {}
-        self._resampled: dict[tuple[str, str], ndarray] = {}
+        self._without: dict[Scored, ndarray] = {}
 
     def difference(self, a: Sequence[Scored], b: Sequence[Scored]) -> Interval | None:
         """95 % interval of mean score of runs `a` minus that of `b`, a[i] paired with b[i]; None without the counts.
 
-        None as well for a metric that does not follow from the counts, such as one of the patch branch.
+        None as well with fewer than LEAST_IMAGES, and for a metric that does not follow from the counts, such as one of
+        the patch branch.
         """
         import numpy as np
 
         if not a or not all(metric in PARTS and counts_key(run, metric) in self.counts for run, metric in (*a, *b)):
             return None
         sizes = {self.counts[counts_key(run, metric)][PARTS[metric]].shape for run, metric in (*a, *b)}
-        if len(sizes) > 1 or next(iter(sizes))[0] < 2:
+        if len(sizes) > 1 or next(iter(sizes))[0] < LEAST_IMAGES:
             return None
-        differences = np.mean([self._scores(*x) - self._scores(*y) for x, y in zip(a, b, strict=True)], axis=0)
-        tail = 50 * (1 - LEVEL)
-        low, high = np.nanpercentile(differences, [tail, 100 - tail])
-        return Interval(float(low), float(high), next(iter(sizes))[0])
+        n = next(iter(sizes))[0]
+        found = np.mean([self._score(*x) - self._score(*y) for x, y in zip(a, b, strict=True)])
+        without = np.mean([self._left_out(*x) - self._left_out(*y) for x, y in zip(a, b, strict=True)], axis=0)
+        half = t_quantile(n - 1) * float(np.sqrt((n - 1) * np.var(without)))
+        return Interval(float(found) - half, float(found) + half, n)
 
-    def _scores(self, run: str, metric: str) -> "ndarray":
-        """mIoU of a run on every draw of the images: (RESAMPLES,)."""
-        import numpy as np
+    def _of(self, run: str, metric: str) -> "ndarray":
+        """Counts of the images that a metric is taken on."""
+        return self.counts[counts_key(run, metric)][PARTS[metric]].astype(float)
 
-        if (run, metric) not in self._resampled:
-            counts = self.counts[counts_key(run, metric)][PARTS[metric]].astype(np.float64)
-            sums = (draws(len(counts)) @ counts.reshape(len(counts), -1)).reshape(RESAMPLES, *counts.shape[1:])
-            self._resampled[run, metric] = miou(sums)
-        return self._resampled[run, metric]
+    def _score(self, run: str, metric: str) -> "ndarray":
+        return miou(self._of(run, metric).sum(0))
 
-
-@functools.lru_cache(maxsize=8)
-def draws(images: int) -> "ndarray":
-    """How often each image is in each draw: (RESAMPLES, images), the same for every row, metric and report."""
-    import numpy as np
-
-    return np.random.default_rng(0).multinomial(images, np.full(images, 1 / images), size=RESAMPLES).astype(np.float64)
+    def _left_out(self, run: str, metric: str) -> "ndarray":
+        """mIoU of a run without each image in turn: (n,)."""
+        if (run, metric) not in self._without:
+            counts = self._of(run, metric)
+            self._without[run, metric] = miou(counts.sum(0) - counts)
+        return self._without[run, metric]
 
 
 def miou(sums: "ndarray") -> "ndarray":

@@ -11,6 +11,7 @@ from apc.reporting.table_entry import Claim, TableEntry
 from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.intervals import paired
 from apc.reporting.verdicts.judging import Verdict, judge, judge_best
+from apc.reporting.verdicts.sizes import Size, size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,8 @@ class Judged:
     """Whether it is counted: by the claim's own metric, and in one table alone."""
     images: Interval | None = None
     """The difference over the choice of images, where counts by image were kept."""
+    size: Size = Size()
+    """How large the difference is beside the printed one."""
 
 
 def judge_group(entry: TableEntry, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:
@@ -52,7 +55,7 @@ def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
             continue  # two names of one setting
         for metric in claim.metrics:
             own = tables.clock_of(group, metric)
-            verdict = judge(group.scores(better, own), group.scores(worse, own))
+            verdict = judge(group.scores(better, own), group.scores(worse, own), group.level, group.fewest)
             first = metric == claim.metrics[0]
             if verdict.outcome == "pending" and not first:
                 continue  # one line says that the rows are missing
@@ -66,6 +69,7 @@ def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
                 ours=claim.ours,
                 counts=first and claim.counted,
                 images=group.over_images(better, worse, own),
+                size=size(verdict.difference, claim.printed if first else None, own, group.level),
             )
 
 
@@ -75,7 +79,7 @@ def _bests(entry: TableEntry, group: Group, stages: Stages | None) -> Iterator[J
         points = _points(group, best.knob, stages)
         default = paper_value(group, best.knob, points)
         scores = {f"{value:g}": group.scores(label, entry.metric) for value, label in points.items()}
-        verdict = judge_best("none" if default is None else f"{default:g}", scores)
+        verdict = judge_best("none" if default is None else f"{default:g}", scores, group.level, group.fewest)
         rival = next((label for value, label in points.items() if f"{value:g}" == verdict.rival), "")
         rows = (points.get(default or 0.0, ""), rival)
         yield Judged(

@@ -1,20 +1,16 @@
 """Why a claim does not hold here, or not for sure: what the two rows do differently, and seeds that stand apart."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from apc.escaping import as_code, in_markdown
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.tables import signed
 from apc.reporting.verdicts.claims import Judged
-from apc.reporting.verdicts.intervals import summary
+from apc.reporting.verdicts.intervals import apart, summary
 from apc.runs.rows import Row
 
-APART = 2.5
-"""Standard deviations, estimated by the median absolute deviation, beyond which a seed stands apart."""
-LEAST = 3.0
-"""Points of mIoU that it must be away from the median as well: equal seeds have no deviation."""
 LEVEL = 2.0
 """Points of precision or recall below which two rows are called level."""
 FOUND, CALLED = 0.2, 2.0
@@ -46,7 +42,7 @@ def _explanation(group: Group, j: Judged) -> list[str]:
     differences = j.verdict.difference.differences
     listed = ", ".join(signed(value) for _, value in sorted(differences.items()))
     text.append(f"The difference seed by seed: {listed}." if len(differences) > 1 else "It rests on one seed.")
-    if alone := _apart(differences):
+    if alone := apart(differences):
         text.append(f"That of seed {', '.join(map(str, alone))} stands apart and widens the interval; it stays in.")
     return text
 
@@ -115,7 +111,7 @@ def outliers(group: Group, label: str, metric: str) -> str:
     scores = group.scores(label, metric)
     middle = statistics.median(scores.values()) if scores else 0.0
     sentences = [
-        f"seed {s} of {as_code(label)} stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in _apart(scores)
+        f"seed {s} of {as_code(label)} stands apart with {scores[s]:.1f} (median {middle:.1f})" for s in apart(scores)
     ]
     for row in (row for row in group.rows if row.row == label):
         seed = f"seed {row.config.get('seed', 0)} of {as_code(label)}"
@@ -125,15 +121,6 @@ def outliers(group: Group, label: str, metric: str) -> str:
             sentences.append(f"{seed} never finds {in_markdown(', '.join(lost))} (IoU 0)")
     text = "; ".join(sentences)
     return f"{text[0].upper()}{text[1:]}." if sentences else ""
-
-
-def _apart(scores: Mapping[int, float]) -> list[int]:
-    """Seeds far from the median of at least four."""
-    if len(scores) < 4:
-        return []
-    middle = statistics.median(scores.values())
-    spread = 1.4826 * statistics.median(abs(value - middle) for value in scores.values())  # of a normal scatter
-    return [seed for seed, value in sorted(scores.items()) if abs(value - middle) > max(APART * spread, LEAST)]
 
 
 def _swapped(group: Group, row: Row) -> list[str]:

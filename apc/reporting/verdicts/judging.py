@@ -2,16 +2,17 @@
 
 A claim "a beats b" is *reproduced* when the 95 % t interval of a - b over the common seeds lies above 0,
 *contradicted* when it lies below 0 and *undecided* otherwise.  If a and b are truly equal, one claim in twenty gets
-a wrong verdict, in either direction; claims are not corrected for their number, and the rate holds for a number of
-seeds fixed beforehand, not for adding seeds until the verdict pleases.  One seed decides nothing: it has no spread.
+a wrong verdict, in either direction; claims are not corrected for their number.  At `LEVEL` the rate holds for a number
+of seeds fixed beforehand; where seeds were added by verdict (`--decide`), the level is that of looks.py, whose rate
+holds at every number of seeds.  One seed decides nothing: it has no spread.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from apc.reporting.verdicts.intervals import LEVEL, Paired, paired, seeds_for
+from apc.reporting.verdicts.intervals import LEVEL, More, Paired, apart, median, more_seeds, paired
 
 Outcome = Literal["reproduced", "contradicted", "undecided", "pending"]
 SeedScores = Mapping[int, float]
@@ -25,16 +26,16 @@ class Verdict:
     outcome: Outcome
     difference: Paired
     """Of the two rows compared; for a claim about the best of many, of the default and its strongest rival."""
-    more_seeds: int | None = None
-    """About how many further seeds would decide with a chance of 80 %, if mean and spread stay as observed; or None."""
+    more_seeds: More | None = None
+    """How many further seeds would decide with a chance of 80 %, as a range; None where there is no telling."""
     why: str = ""
     """A sentence where the interval alone does not explain the outcome."""
     rival: str = ""
     """For a claim about the best of many, the label of its strongest rival."""
 
 
-def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL) -> Verdict:
-    """Verdict on the claim that `better` scores higher than `worse`, from scores by seed."""
+def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL, fewest: int = 2) -> Verdict:
+    """Verdict on the claim that `better` scores higher than `worse`, from scores by seed, at least `fewest`."""
     difference = paired(better, worse, level)
     n, mean, std, low, high = difference.summary
     if n == 0:
@@ -48,16 +49,16 @@ def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL) -> Verdic
             else "every seed gives exactly the same difference, so there is no spread"
         )
         return Verdict("undecided", difference, why=why)
+    if n < fewest:
+        return Verdict("undecided", difference, why=f"its level is that of {fewest} seeds or more")
     if low > 0:
         return Verdict("reproduced", difference)
     if high < 0:
         return Verdict("contradicted", difference)
-    needed = seeds_for(mean / std, level=level)
-    # An open interval with enough seeds on paper: the 80 % were not lucky this time, one more seed is the least answer.
-    return Verdict("undecided", difference, None if needed is None else max(needed - n, 1))
+    return Verdict("undecided", difference, more_seeds(difference.summary, level))
 
 
-def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LEVEL) -> Verdict:
+def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LEVEL, fewest: int = 2) -> Verdict:
     """Verdict on the claim that `default` is the best of `points` (label -> scores by seed).
 
     Reproduced: it beats every other point, each at `level` (all must hold, so no correction is due).  Contradicted:
@@ -69,8 +70,8 @@ def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LE
     if not mine or not rivals:
         return Verdict("pending", paired(mine, {}), why=f"{default} itself was not run" if rivals else "")
     corrected = 1 - (1 - level) / len(rivals)
-    each = {label: judge(mine, scores, level) for label, scores in rivals.items()}
-    strict = {label: judge(mine, scores, corrected) for label, scores in rivals.items()}
+    each = {label: judge(mine, scores, level, fewest) for label, scores in rivals.items()}
+    strict = {label: judge(mine, scores, corrected, fewest) for label, scores in rivals.items()}
     strongest = min(each, key=lambda label: _mean(each[label]))
     shown = each[strongest].difference
     beaten_by = [label for label, verdict in strict.items() if verdict.outcome == "contradicted"]
@@ -86,12 +87,20 @@ def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LE
         return Verdict("reproduced", shown, why=f"against {strongest}, its strongest rival", rival=strongest)
     # Ahead of all, it must shake off every rival that is level with it; behind one, that one must overtake it for sure.
     open_ones = [each[label] for label in equal] if _mean(each[strongest]) > 0 else [strict[strongest]]
-    needed = [verdict.more_seeds for verdict in open_ones]
-    more = max((n for n in needed if n is not None), default=None) if None not in needed else None
+    more = _all_of([verdict.more_seeds for verdict in open_ones])
     apart = "one seed shows a difference but not its spread" if shown.summary.n == 1 else ""
     apart = apart or f"not told apart from {', '.join(equal)}"
     why = f"against {strongest}, its strongest rival; {apart}"
     return Verdict("undecided", shown, more, why, strongest)
+
+
+def _all_of(needed: Sequence[More | None]) -> More | None:
+    """Seeds that decide all of several differences."""
+    known = [more for more in needed if more]
+    if not known or len(known) < len(needed):
+        return None
+    ends = [more.most for more in known if more.most is not None]
+    return More(max(more.least for more in known), max(ends) if len(ends) == len(known) else None)
 
 
 def _mean(verdict: Verdict) -> float:
@@ -110,10 +119,18 @@ def remark(verdict: Verdict) -> str:
     if verdict.outcome == "undecided" and n == 1:
         parts.append("run at least three")
     elif verdict.outcome == "undecided" and verdict.more_seeds:
-        more = verdict.more_seeds
-        parts.append(
-            f"about {more} more seed{'s' * (more > 1)} would decide"
-            if more <= 100
-            else "over 100 more seeds would be needed"
-        )
+        parts.append(f"{verdict.more_seeds} would decide")
+    elif verdict.outcome == "undecided" and not verdict.why:
+        parts.append("over 100 more seeds would be needed")
+    if alone := apart(verdict.difference.differences):
+        parts.append(_of_the_median(verdict.difference, alone))
     return "; ".join(parts)
+
+
+def _of_the_median(difference: Paired, alone: Sequence[int]) -> str:
+    """What to read beside a mean that single seeds have moved."""
+    middle = median(difference.differences.values())
+    ends = f"[{middle.low:+.1f}, {middle.high:+.1f}] holds it in {100 * middle.level:.0f} %"
+    seeds = f"seed{'s' * (len(alone) > 1)} {', '.join(map(str, alone))}"
+    text = f"{seeds} out of line, which a mean hides: the median is {middle.value:+.1f}, and {ends}"
+    return text.replace("-", "−")

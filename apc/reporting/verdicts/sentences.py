@@ -5,7 +5,7 @@ from apc.reporting import tables
 from apc.reporting.groups import Group
 from apc.reporting.names import row_name
 from apc.reporting.table_entry import TableEntry
-from apc.reporting.verdicts.intervals import summary
+from apc.reporting.verdicts.intervals import apart, median, summary
 
 WIDE = 5.0
 """Points of standard deviation over seeds above which the single seeds are listed."""
@@ -13,7 +13,8 @@ WIDE = 5.0
 
 def plain_words(entry: TableEntry, group: Group) -> list[str]:
     """The measured order beside the paper's, wide spreads seed by seed, and how many patches Algorithm 1 takes."""
-    return [*_order(entry, group), *_wide_spreads(group), *_patches_taken(entry, group)]
+    alone = _out_of_line(entry, group)
+    return [*_order(entry, group), *_wide_spreads(group), *alone, *_patches_taken(entry, group)]
 
 
 def _order(entry: TableEntry, group: Group) -> list[str]:
@@ -42,6 +43,23 @@ def _wide_spreads(group: Group) -> list[str]:
         for label, s in wide.items()
     )
     return [f"`miou` differs much between seeds here: {listed}."]
+
+
+def _out_of_line(entry: TableEntry, group: Group) -> list[str]:
+    """Rows of which seeds stand apart, with their medians: a mean hides them."""
+    sentences = []
+    for label in group.labels:
+        scores = group.scores(label, entry.metric)
+        if not (alone := apart(scores)):
+            continue
+        middle = median(scores.values())
+        of = f"{as_code(label)}: seed{'s' * (len(alone) > 1)} {', '.join(map(str, alone))}"
+        ends = f"[{middle.low:.1f}, {middle.high:.1f}] holds the true one in {100 * middle.level:.0f} %"
+        sentences.append(f"{of} (median {middle.value:.1f}, and {ends})")
+    if not sentences:
+        return []
+    told = "; ".join(sentences)
+    return [f"Single seeds are out of line, which a mean hides: {told}."]
 
 
 def _patches_taken(entry: TableEntry, group: Group) -> list[str]:

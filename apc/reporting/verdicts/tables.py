@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from apc.reporting import tables
 from apc.reporting.verdicts.claims import Judged
 from apc.reporting.verdicts.judging import remark
+from apc.reporting.verdicts.sizes import sentence
 
 
 def _measured(j: Judged) -> str:
@@ -27,7 +28,7 @@ def verdict_table(judged: list[Judged]) -> list[str]:
             "here [95 % over seeds]": _measured(j),
             **({"[95 % over images]": tables.interval(j.images)} if any(other.images for other in judged) else {}),
             "verdict": outcome_text(j),
-            "remark": remark(j.verdict),
+            "remark": "; ".join(filter(None, (sentence(j.size), remark(j.verdict)))),
         }
         for j in judged
     )
@@ -67,6 +68,8 @@ def counted(judged: Iterable[Judged]) -> str:
     if single := sum(outcome_text(j) == "one seed" for j in judged if not j.ours):
         text = text.replace(" undecided", f" undecided ({single} of them with one seed)")
     text = f"{text}, of {paper.total()} claims of the paper."
+    if small := [j.claim for j in judged if not j.ours and j.size.refuted and j.verdict.outcome != "contradicted"]:
+        text += f" Refuted in size (below half of the printed difference): {len(small)} more: {'; '.join(small)}."
     if against := contradicted(j for j in judged if not j.ours):
         text += f" **Contradicted: {against}.**"
     if own:

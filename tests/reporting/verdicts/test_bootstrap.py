@@ -67,18 +67,34 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
 
 
 def test_the_interval_over_images_holds_the_difference_and_is_nothing_for_equal_rows() -> None:
-    a, b = counts_of(matrices(1, right=0.8)), counts_of(matrices(2, right=0.6))
+    a, b = counts_of(matrices(1, 80, right=0.8)), counts_of(matrices(2, 80, right=0.6))
     kept = Images({"a": a, "b": b})
     over = kept.difference([("a", "miou")], [("b", "miou")])
-    assert over is not None and over.images == 40
+    assert over is not None and over.images == 80
     assert over.low < float(bootstrap.miou(a.sum(0)) - bootstrap.miou(b.sum(0))) < over.high and over.low > 0
-    assert kept.difference([("a", "miou")], [("a", "miou")]) == (0.0, 0.0, 40)
+    assert kept.difference([("a", "miou")], [("a", "miou")]) == (0.0, 0.0, 80)
+    assert Images({"a": a[:39], "b": b[:39]}).difference([("a", "miou")], [("b", "miou")]) is None  # too few to be sure
     after = [("a", "miou_crf")], [("b", "miou_crf")]
     assert kept.difference(*after) is None and kept.difference([("a", "miou")], [("c", "miou")]) is None
     both = Images(kept.counts | {"a.miou_crf": b, "b.miou_crf": a}).difference(*after)
     assert both is not None and both.high < 0  # after the CRF it is the other way round
     held = [("a", "held_miou")], [("b", "held_miou")]
     assert kept.difference(*held) == Images({"a": a, "b": b}).difference(*held) != over
+
+
+def test_the_interval_over_images_is_the_jackknife_s() -> None:
+    a, b = counts_of(matrices(1, right=0.8)), counts_of(matrices(2, right=0.6))
+
+    def miou(counts: np.ndarray) -> float:
+        right, truth, called = counts.sum(0)
+        return float(np.mean(100 * right / (truth + called - right)))
+
+    without = [miou(np.delete(a, i, 0)) - miou(np.delete(b, i, 0)) for i in range(40)]
+    half = 2.0226909 * math.sqrt(39 / 40 * sum((each - np.mean(without)) ** 2 for each in without))  # t(0.975; 39)
+    found = miou(a) - miou(b)
+    assert Images({"a": a, "b": b}).difference([("a", "miou")], [("b", "miou")]) == pytest.approx(
+        (found - half, found + half, 40)
+    )
 
 
 def test_the_crf_row_of_table_8_is_compared_by_the_run_it_scores_and_each_row_by_its_own_score() -> None:

@@ -5,6 +5,7 @@ import random
 
 import pytest
 
+from apc.reporting.verdicts.intervals import More
 from apc.reporting.verdicts.judging import judge, judge_best, remark
 
 
@@ -20,8 +21,23 @@ def test_an_open_difference_is_undecided_and_says_how_many_seeds_would_decide() 
     verdict = judge(
         {0: 11.0, 1: 12.0, 2: 13.0}, {0: 10.0, 1: 10.0, 2: 14.0}
     )  # differences 1, 2, -1: mean 2/3, std 1.53
-    assert verdict.outcome == "undecided" and verdict.more_seeds == 41  # d = 0.436 needs 44 in all
-    assert remark(verdict) == "2 of 3 seeds agree in sign with the mean; about 41 more seeds would decide"
+    # the effect lies below 1.12 with 90 %, which needs 8 seeds in all, and may be 0
+    assert verdict.outcome == "undecided" and verdict.more_seeds == More(5, None)
+    assert remark(verdict) == "2 of 3 seeds agree in sign with the mean; at least 5 more seeds would decide"
+
+
+def test_a_seed_out_of_line_is_named_with_the_median_and_how_sure_its_interval_is() -> None:
+    better = dict(enumerate((4.0, 5.0, 4.5, -12.0, 5.5, 4.2)))
+    assert remark(judge(better, dict.fromkeys(range(6), 0.0))) == (
+        "5 of 6 seeds agree in sign with the mean; at least 9 more seeds would decide; seed 3 out of line, which a "
+        "mean hides: the median is +4.3, and [−12.0, +5.5] holds it in 97 %"
+    )
+
+
+def test_no_verdict_falls_below_the_first_look_where_seeds_are_added_by_verdict() -> None:
+    two = {0: 20.0, 1: 20.01}, {0: 10.0, 1: 10.0}
+    assert judge(*two).outcome == "reproduced"
+    assert judge(*two, fewest=3).outcome == "undecided"
 
 
 def test_one_seed_and_identical_rows_decide_nothing() -> None:

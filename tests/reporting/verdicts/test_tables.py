@@ -4,7 +4,8 @@ from typing import Any
 
 from apc.reporting.verdicts.claims import Judged
 from apc.reporting.verdicts.judging import judge
-from apc.reporting.verdicts.tables import counted
+from apc.reporting.verdicts.sizes import size
+from apc.reporting.verdicts.tables import counted, verdict_table
 
 LOW, HIGH = {0: 10.0, 1: 11.0, 2: 12.0}, {0: 20.0, 1: 21.5, 2: 22.0}
 
@@ -34,3 +35,16 @@ def test_questions_of_our_own_are_no_claims_of_the_paper_and_a_second_metric_is_
         "1 reproduced, 0 contradicted, 0 undecided, 0 pending, of 1 claims of the paper. "
         "Our own questions: 0 confirmed, 1 refuted, 0 undecided, 0 pending."
     )
+
+
+def test_a_claim_that_holds_in_direction_and_not_in_size_is_counted_as_refuted_in_size_and_told_in_its_remark() -> None:
+    verdict = judge(HIGH, LOW)  # by 10.2 [9.5, 10.9]
+    printed = {printed: size(verdict.difference, printed, "miou") for printed in (12.0, 40.0)}
+    claims = [judged(HIGH, LOW, size=printed[12.0]), judged(HIGH, LOW, claim="a beats c", size=printed[40.0])]
+    assert counted(claims) == (
+        "2 reproduced, 0 contradicted, 0 undecided, 0 pending, of 2 claims of the paper. "
+        "Refuted in size (below half of the printed difference): 1 more: a beats c."
+    )
+    (table,) = verdict_table(claims)
+    assert "0.85 [0.79, 0.91] of the printed: at least half of it; 3 of 3 seeds agree in sign with the mean" in table
+    assert "0.25 [0.24, 0.27] of the printed: smaller than half of it" in table

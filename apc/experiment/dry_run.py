@@ -1,0 +1,123 @@
+"""`--dry-run`: which runs are done and which are to do, and what the rest will take."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from apc.config import Config
+from apc.escaping import say
+from apc.experiment import deciding
+from apc.experiment.definition import Experiment
+from apc.experiment.forecast import Hours, hours
+from apc.experiment.settings import ExperimentSettings
+from apc.experiment.workers import costs_of
+from apc.runs.folder import load_runs
+from apc.search.race import FIRST_LOOK
+from apc.search.run_queue import RunQueue
+
+
+class ToDo(NamedTuple):
+    """Runs that are to be done."""
+
+    planned: Sequence[Config]
+    least: int
+    """How many more a plan, and a race, add."""
+    most: int
+    rungs: str = ""
+    """How many of the planned train how far, where some are given up at rungs."""
+    spared: int = 0
+    """Epochs that this spares."""
+
+    @property
+    def number(self) -> str:
+        return f"{_span(self, 1)} runs{f' ({self.rungs})' if self.rungs else ''}"
+
+    @property
+    def epochs(self) -> str:
+        each = self.planned[0].epochs
+        instead = f" instead of {_span(self, each)}" if self.spared else ""
+        return f"{_span(self, each, self.spared)} epochs{instead}"
+
+    @property
+    def share(self) -> float:
+        """Of the epochs of the planned runs, what is trained."""
+        return 1 - self.spared / sum(cfg.epochs for cfg in self.planned) if self.spared else 1.0
+
+
+def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
+    """Runs that are not finished yet; of a space as many as its trials and seeds say, and of a race its seeds."""
+    racing, tried = settings.racing, settings.search.trials if settings.search else 0
+    least = most = 0
+    if racing.race and racing.race_seeds:
+        racers = min(racing.race, queue.plan.max_points if queue else tried)
+        least, most = racers * min(FIRST_LOOK, racing.race_seeds), racers * racing.race_seeds
+    if queue:
+        counts = queue.counts
+        planned = [job.config for job in queue.waiting]
+        return ToDo(planned, counts.later + least, counts.later + counts.perhaps + most)
+    seeds, rungs = len(settings.seeds), settings.search.halving if settings.search else None
+    planned = [settings.base] * (tried * seeds)
+    if rungs is None:
+        return ToDo(planned, least, most)
+    spared = tried * seeds * settings.base.epochs - rungs.total(tried, seeds)
+    return ToDo(planned, least, most, rungs.told(tried), spared)
+
+
+def expected(experiment: Experiment, settings: ExperimentSettings, most: int, todo: Sequence[Config]) -> Hours | None:
+    """Hours of one process that runs will take, of an experiment of so many runs; None where nothing tells."""
+    minutes = experiment.minutes.get(settings.preset)
+    return hours(todo, load_runs(settings.runs), 2 * minutes / most if minutes and most else None)
+
+
+def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None) -> int:
+    """Print it; 0."""
+    todo = to_do(settings, queue)
+    if queue is None:
+        assert settings.search is not None
+        seeds = ", ".join(map(str, settings.seeds))
+        print(
+            f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials, each with seeds {seeds}"
+        )
+        if todo.rungs:
+            print(f"halving: {todo.rungs}: {todo.epochs}")
+        most = len(todo.planned)
+    else:
+        _list(queue)
+        most = queue.plan.max_points * len(settings.seeds)
+    if todo.planned and (hours := expected(experiment, settings, most, todo.planned)):
+        stops = settings.search.stop_early if queue is None and settings.search else "none"
+        at_most = "at most " if stops in ("asha", "median") else ""
+        hours = Hours(*(todo.share * each for each in hours))
+        cost = costs_of(settings.workers).told(3600 * hours.low, 3600 * hours.high)
+        epochs = sum(cfg.epochs for cfg in todo.planned) - todo.spared
+        print(f"{at_most}{epochs} epochs, about {hours} of one process for the runs to do: {cost}")
+    if queue is not None:
+        counts = queue.counts
+        later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
+        print(f"{counts.done} runs done, {counts.waiting} to do{later if counts.later or counts.perhaps else ''}")
+        if settings.decide:
+            print(deciding.told(experiment, settings, queue.plan))
+    if (racing := settings.racing).race:
+        runs = racing.race * (racing.race_seeds or 0)
+        print(
+            f"then a race of the best {racing.race}, each with at most {racing.race_seeds} further seeds: "
+            f"at most {runs} runs, {runs * settings.base.epochs} epochs"
+        )
+    return 0
+
+
+def _list(queue: RunQueue) -> None:
+    """The runs of a plan, a line each."""
+    for point, rows in queue.result():
+        for row in rows:
+            say(f"done   {row.run}  {point.label} seed {row.config['seed']}")
+    for job in queue.waiting:
+        say(f"to do  {job.run}  {job.point.label} seed {job.config.seed}")
+
+
+def _between(least: int, most: int) -> str:
+    return f"{least}" if least == most else f"{least} to {most}" if least else f"at most {most}"
+
+
+def _span(todo: ToDo, each: int, spared: int = 0) -> str:
+    fewest, most = (each * (len(todo.planned) + more) - spared for more in (todo.least, todo.most))
+    return f"{fewest}" if fewest == most else f"{fewest} to {most}"

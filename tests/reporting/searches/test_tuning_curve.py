@@ -1,0 +1,31 @@
+"""The band of a tuning curve is that of all orders of the trials, counted out."""
+
+import itertools
+
+import pytest
+
+from apc.reporting.searches import tuning_curve
+from apc.reporting.searches.trials import Trial
+
+
+def trial(number: int, score: float, epochs: int, state: str = "complete") -> Trial:
+    return Trial(number, f"k={number}", {"k": number}, score, epochs, 0.0, state, last=score)
+
+
+@pytest.mark.parametrize("drawn", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_the_quantile_of_the_best_is_that_of_all_orders(drawn: int, share: float) -> None:
+    scores = [50.0, 10.0, 30.0, 30.0, 40.0]
+    every = sorted(max(order[:drawn]) for order in itertools.permutations(scores))
+    counted = next(best for at, best in enumerate(every, start=1) if at >= share * len(every))
+    assert tuning_curve.best_of(scores, drawn, share) == counted
+
+
+def test_the_band_costs_what_the_search_did_and_ends_at_its_best() -> None:
+    tried = [trial(1, 40.0, 10), trial(2, 20.0, 2, "pruned"), trial(3, 50.0, 10), trial(4, 30.0, 8)]
+    assert tuning_curve.in_any_order(tried) == (
+        [10.0, 20.0, 30.0],  # 30 epochs among three complete trials
+        [30.0, 40.0, 50.0],  # the worst of one; of two 40 in one order of three
+        [40.0, 50.0, 50.0],
+        [50.0, 50.0, 50.0],
+    )
