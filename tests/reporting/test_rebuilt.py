@@ -57,6 +57,7 @@ def test_page_and_tables_are_those_of_the_committed_rows_and_no_figure_waits_to_
 
     assert_same_page(tmp_path / "reference")
     assert_same(contents(tmp_path / "reference/figures"), contents(REPORTS / "figures"))
+    assert (tmp_path / "reference/ablation.html").stat().st_size < 2_000_000
 
 
 @pytest.mark.slow

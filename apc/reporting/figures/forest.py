@@ -82,7 +82,7 @@ def _panel(ax: "Axes", lines: Sequence[Line], series: Sequence[str], axis: str) 
             outcome = told.outcome if told else "pending"
             sign = SIGNS[outcome] + SMALL * bool(told and told.small)
             text: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "center", "va": "center"}
-            ax.text(1.035 + 0.062 * i, at, sign, color=COLOURS.get(outcome, OPEN), fontsize=9, **text)
+            ax.text(1.04 + 0.08 * i, at, sign, color=COLOURS.get(outcome, OPEN), fontsize=9, **text)
     ax.axvline(0, color="#444444", linewidth=0.8, zorder=1)
     ax.set_xscale("asinh", linear_width=LINEAR[axis])
     ax.set_yticks(range(len(lines)), [line.name for line in lines], fontsize=7.5)
@@ -115,7 +115,7 @@ def _signs_of_series(ax: "Axes", series: Sequence[str]) -> None:
     """Heads of the columns of signs."""
     for i, name in enumerate(series):
         text: dict[str, Any] = {"transform": ax.transAxes, "rotation": 50, "ha": "left", "va": "bottom"}
-        ax.text(1.02 + 0.062 * i, 1.01, name, fontsize=7.5, **text)
+        ax.text(1.025 + 0.08 * i, 1.01, name, fontsize=7.5, **text)
 
 
 def _legend(figure: Any, series: Sequence[str]) -> None:

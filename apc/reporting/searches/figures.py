@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import BEST, COLOURS, MARKERS, empty, legend_below, once, points, save
+from apc.reporting.names import ROWS, row_name, score_name
 from apc.reporting.searches.axes import floor, is_logarithmic, scatter
 from apc.reporting.searches.importance import varied
 from apc.reporting.searches.pareto import front, with_two
@@ -34,7 +35,7 @@ def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, path: Path
         _front(axes[2], tried, best_of_two)
     _history(axes[0], tried, paper)
     tuning_curve(axes[1], tried, floor([t.score for t in done]))
-    axes[0].set_ylabel(f"{metric} (%)")
+    axes[0].set_ylabel(f"{score_name(metric)} (%)")
     legend_below(figure, axes)
     return save(figure, path)
 
@@ -92,7 +93,7 @@ def against_knobs(tried: Sequence[Trial], metric: str, path: Path) -> Path | Non
     for ax in axes[len(names) :]:
         ax.set_visible(False)
     for ax in axes[::columns]:
-        ax.set_ylabel(f"{metric} (%)")
+        ax.set_ylabel(f"{score_name(metric)} (%)")
     legend_below(figure, axes)
     return save(figure, path)
 
@@ -106,9 +107,15 @@ def _against_knob(ax: "Axes", done: Sequence[Trial], name: str, kind: str) -> No
         part = [t for t in own if not kind or str(t.values.get(kind)) == value]
         x = [choices.index(str(t.values[name])) if choices else float(t.values[name]) for t in part]
         scores = [t.score for t in part]
-        scatter(ax, list(zip(x, scores, strict=True)), low, f"{kind} {value}" if kind else "trial", i)
+        scatter(
+            ax,
+            list(zip(x, scores, strict=True)),
+            low,
+            row_name(value) if value in ROWS else f"{kind} {value}" if kind else "trial",
+            i,
+        )
     if choices:
-        ax.set_xticks(range(len(choices)), choices, fontsize=7, rotation=20)
+        ax.set_xticks(range(len(choices)), [row_name(choice) for choice in choices], fontsize=7, rotation=20)
         ax.set_xlim(-0.5, len(choices) - 0.5)
     else:
         values = [float(t.values[name]) for t in own]
