@@ -6,10 +6,11 @@ from typing import Any
 
 import search_spaces
 from apc.config import Config, to_dict
-from apc.runs.folder import save_run
+from apc.runs.folder import RunFolder, load_run, save_run
 from apc.runs.rows import Row
 from apc.search.spaces import Draw, SearchSettings
-from apc.search.study import Study
+from apc.search.study import Study, Trial
+from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
 from search_spaces import simple
 
@@ -28,14 +29,36 @@ def train(runs: Path, cfg: Config, run: str) -> None:
 
 def study(runs: Path, trials: int, space: Any = simple, seeds: tuple[int, ...] = (0,), **more: Any) -> Study:
     base = more.pop("base", BASE)
-    draw: Draw = search_spaces.draw_of(space)
-    return Study(definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST), runs)
+    draw: Draw = search_spaces.draw_of(space, base)
+    return study_of(definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST), runs)
 
 
 def definition(
     draw: Draw, settings: SearchSettings, base: Config = BASE, seeds: tuple[int, ...] = (0,), first: Any = ()
 ) -> StudyDefinition:
     return StudyDefinition(draw, name="s", base=base, seeds=seeds, settings=settings, first=first)
+
+
+def advance(s: Study, trial: Trial) -> list[tuple[str, int]]:
+    """Train a trial as far as it is handed out; (run, epoch) of every epoch that was trained."""
+    trained = []
+    for cfg, run in list(zip(trial.configs, trial.ids, strict=True))[: 1 if trial.until else None]:
+        folder = RunFolder(s.runs / run)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.forget_the_end()
+        curve = folder.epochs()
+        for epoch in range(len(curve) + 1, (trial.until or cfg.epochs) + 1):
+            trained.append((run, epoch))
+            curve.append({"epoch": epoch, "seconds": 2.0 * epoch})
+            if epoch in s.scored:
+                curve[-1]["miou"] = quality(cfg) * epoch / cfg.epochs
+        folder.write_epochs(curve)
+        if not (trial.until or load_run(s.runs, run)):
+            config, metrics = to_dict(cfg), {"miou": quality(cfg)}
+            save_run(
+                s.runs, Row(run=run, config=config, metrics=metrics, seconds={"train": 2.0 * cfg.epochs}, curve=curve)
+            )
+    return trained
 
 
 def drive(s: Study) -> list[dict[str, Any]]:

@@ -73,4 +73,4 @@ def _elsewhere(experiment: Experiment, settings: ExperimentSettings, todo: ToDo,
 def _with_later(todo: ToDo, low: float, high: float) -> tuple[float, float]:
     """Seconds of the planned runs and of those that come to them."""
     count = len(todo.planned)
-    return low * (1 + todo.least / count), high * (1 + todo.most / count)
+    return low * (todo.share + todo.least / count), high * (todo.share + todo.most / count)

@@ -22,14 +22,25 @@ class ToDo(NamedTuple):
     least: int
     """How many more a plan, and a race, add."""
     most: int
+    rungs: str = ""
+    """How many of the planned train how far, where some are given up at rungs."""
+    spared: int = 0
+    """Epochs that this spares."""
 
     @property
     def number(self) -> str:
-        return f"{_span(self, 1)} runs"
+        return f"{_span(self, 1)} runs{f' ({self.rungs})' if self.rungs else ''}"
 
     @property
     def epochs(self) -> str:
-        return f"{_span(self, self.planned[0].epochs)} epochs"
+        each = self.planned[0].epochs
+        instead = f" instead of {_span(self, each)}" if self.spared else ""
+        return f"{_span(self, each, self.spared)} epochs{instead}"
+
+    @property
+    def share(self) -> float:
+        """Of the epochs of the planned runs, what is trained."""
+        return 1 - self.spared / sum(cfg.epochs for cfg in self.planned) if self.spared else 1.0
 
 
 def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
@@ -43,7 +54,12 @@ def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
         counts = queue.counts
         planned = [job.config for job in queue.waiting]
         return ToDo(planned, counts.later + least, counts.later + counts.perhaps + most)
-    return ToDo([settings.base] * (tried * len(settings.seeds)), least, most)
+    seeds, rungs = len(settings.seeds), settings.search.halving if settings.search else None
+    planned = [settings.base] * (tried * seeds)
+    if rungs is None:
+        return ToDo(planned, least, most)
+    spared = tried * seeds * settings.base.epochs - rungs.total(tried, seeds)
+    return ToDo(planned, least, most, rungs.told(tried), spared)
 
 
 def expected(experiment: Experiment, settings: ExperimentSettings, most: int, todo: Sequence[Config]) -> Hours | None:
@@ -61,14 +77,18 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         print(
             f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials, each with seeds {seeds}"
         )
+        if todo.rungs:
+            print(f"halving: {todo.rungs}: {todo.epochs}")
         most = len(todo.planned)
     else:
         _list(queue)
         most = queue.plan.max_points * len(settings.seeds)
     if todo.planned and (hours := expected(experiment, settings, most, todo.planned)):
-        at_most = "at most " if queue is None and settings.search and settings.search.stop_early != "none" else ""
+        stops = settings.search.stop_early if queue is None and settings.search else "none"
+        at_most = "at most " if stops in ("asha", "median") else ""
+        hours = Hours(*(todo.share * each for each in hours))
         cost = costs_of(settings.workers).told(3600 * hours.low, 3600 * hours.high)
-        epochs = sum(cfg.epochs for cfg in todo.planned)
+        epochs = sum(cfg.epochs for cfg in todo.planned) - todo.spared
         print(f"{at_most}{epochs} epochs, about {hours} of one process for the runs to do: {cost}")
     if queue is not None:
         counts = queue.counts
@@ -98,6 +118,6 @@ def _between(least: int, most: int) -> str:
     return f"{least}" if least == most else f"{least} to {most}" if least else f"at most {most}"
 
 
-def _span(todo: ToDo, each: int) -> str:
-    fewest, most = (each * (len(todo.planned) + more) for more in (todo.least, todo.most))
+def _span(todo: ToDo, each: int, spared: int = 0) -> str:
+    fewest, most = (each * (len(todo.planned) + more) - spared for more in (todo.least, todo.most))
     return f"{fewest}" if fewest == most else f"{fewest} to {most}"

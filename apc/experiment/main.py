@@ -102,9 +102,10 @@ def space_experiment(name: str) -> Experiment:
         prog=f"apc search {name}",
         title=search_spaces.title_of(module),
         plan=plan,
-        draw=None if plan else search_spaces.draw_of(module),
-        space=vars(module).get("SPACE"),
+        space=None if plan else vars(module).get("SPACE"),
+        draw=None if plan else vars(module).get("space"),
         first=tuple(search_spaces.first_of(module)),
+        stop_early="halving",
         chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),
     )

@@ -13,7 +13,8 @@ from apc.flags import flag_of, reports_folder, taken
 from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
-from apc.search.draws import draws
+from apc.search.draws import draws, samples
+from apc.search.halving import rungs_of, usual_rungs
 from apc.search.plans import Plan, Staged, points
 from apc.search.race import SEEDS
 from apc.search.stop_rules import stop_when
@@ -24,6 +25,8 @@ SMOKE_POCKET = SMOKE | {"weights": "", "num_train": 64}
 """The same of the embedded data, whose encoder then needs no pre-training."""
 SMOKE_SEEDS = 2
 SMOKE_TRIALS = 2
+SMOKE_RUNGS = 2
+"""Epochs of a smoke run that pauses at a rung: that is a part of the way."""
 
 OF_A_GRID = ("sampler", "grid_points", "objectives")
 """Settings of a search that mean something to a grid."""
@@ -80,12 +83,16 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     if decide and not own and not FIRST_LOOK <= len(seeds) <= decide:
         must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
         raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
-    search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.draw else None
+    search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
+    if search and search.stop_early == "halving":
+        base = replace(base, epochs=SMOKE_RUNGS) if amount.smoke else base
+        rungs = rungs_of(() if amount.smoke else search.rungs, search.keep_share, base)
+        search = replace(search, rungs=rungs.epochs)
     return ExperimentSettings(
         preset=flags.preset,
         base=base,
         seeds=seeds,
-        plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
+        plan=_grid(experiment, search, base, amount.smoke) if search else plan(base) if callable(plan) else plan,
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
         name=experiment.name,
@@ -151,8 +158,9 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
         return set.intersection(*(set(point.values) for point in plan(base).next([])))
     if plan:
         return set(plan.knobs)
-    assert experiment.draw is not None
-    drawn = draws(experiment.draw, base, experiment.name)
+    draw = experiment.drawn(base)
+    assert draw is not None
+    drawn = [sample.values for sample in samples(draw, base, experiment.name)]
     return {knob for values in (*drawn, *experiment.first) for knob in values}
 
 
@@ -160,8 +168,14 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     """How the flags say a space is searched."""
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
-    search = taken(spaces.SearchSettings, values, **usual_search(experiment))
+    usual = usual_search(experiment)
+    if not _halves({**usual, **values}, base, smoke):
+        usual["stop_early"] = "none"
+    search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
+    draw = experiment.drawn(base)
+    assert draw is not None
+    draws(draw, base, experiment.called)
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:
         if name not in reported:
@@ -179,6 +193,13 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     return replace(search, trials=trials, warm_start=search.warm_start and search.warm_start.resolve())
 
 
+def _halves(values: Mapping[str, Any], base: Config, smoke: bool) -> bool:
+    """Whether trials of this search can be given up at rungs, if nobody says whether they are."""
+    in_curves = len(values["objectives"]) == 1 and values["objectives"][0] in IN_CURVES
+    rungs = values.get("rungs") or smoke or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
+    return bool(in_curves and rungs and values["sampler"] != "grid" and values["trials"] > 1)
+
+
 def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:
     """ValueError for flags that mean nothing to a grid, even at their defaults, or only to a grid."""
     given = [name for name in vars(search) if name in values]
@@ -188,11 +209,11 @@ def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> Non
         raise ValueError(f"--grid-points is for --sampler grid, and the sampler is {search.sampler}")
 
 
-def _grid(experiment: Experiment, search: spaces.SearchSettings, smoke: bool) -> Plan | None:
+def _grid(experiment: Experiment, search: spaces.SearchSettings, base: Config, smoke: bool) -> Plan | None:
     """The plan of a grid over the space; None for every other sampler."""
     if search.sampler != "grid":
         return None
     if experiment.space is None:
         raise ValueError("--sampler grid needs a space that is data, a SPACE; this one is a function")
-    settings = spaces.grid(experiment.space, search.grid_points)
+    settings = spaces.grid(spaces.over(experiment.space, base), search.grid_points)
     return points(settings[:SMOKE_TRIALS] if smoke else settings)

@@ -1,7 +1,7 @@
 """The shell command that makes, continues or completes the rows of an experiment, read back from those rows."""
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from apc.config import PRESETS, to_dict
@@ -18,7 +18,8 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     Folder and weights stand by their names alone: where they lie is of one machine.
     """
     if entry.script:  # its seeds are its own
-        return shlex.join(["python", f"experiments/{entry.script}.py"])
+        stops = _searched(rows, {"stop_early": entry.stop_early}, {"stop_early": "none"}) if rows else []
+        return shlex.join(["python", f"experiments/{entry.script}.py", *stops])
     if entry.name.startswith("space_"):
         words = ["apc", "search", entry.name.removeprefix("space_")]
     elif entry.name in entries():
@@ -32,7 +33,7 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     if preset != "pocket":
         names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
         words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
-    words += _searched(rows) if entry.name.startswith("space_") else []
+    words += _searched(rows, USUAL) if entry.name.startswith("space_") else []
     usual = to_dict(PRESETS[preset]()) if preset in PRESETS else {}
     unusual = {name: value for name, value in shared.items() if name in usual and value != usual[name]}
     for name in ("train_list", "epochs"):
@@ -49,15 +50,30 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     return shlex.join([*words, "--seeds", _seeds({row.config.get("seed", 0) for row in rows})])
 
 
-def _searched(rows: Collection[Row]) -> list[str]:
-    """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out."""
-    usual = {"sampler": "tpe", "search_seed": 0, "objectives": "miou", "stop_early": "none", "trials": 20}
-    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
+USUAL = {
+    "trials": 20,
+    "sampler": "tpe",
+    "grid_points": "",
+    "search_seed": 0,
+    "objectives": "miou",
+    "stop_early": "halving",
+    "rungs": "",
+    "keep_share": 1 / 3,
+    "warm_start": "",
+}
+"""Flags of `apc search` that the stamp of its rows tells, and what they are if nobody says."""
+
+
+def _searched(rows: Collection[Row], usual: Mapping[str, Any], unstamped: Mapping[str, Any] = {}) -> list[str]:
+    """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out.
+    `unstamped` is how rows came whose stamp does not tell."""
+    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), unstamped)
     words = []
-    for name in ("trials", "sampler", "grid_points", "search_seed", "objectives", "stop_early", "warm_start"):
-        value = told.get(name, usual.get(name, ""))
-        written = ",".join(value) if isinstance(value, list) else str(value)
-        if written != str(usual.get(name, "")):
+    for name, usually in usual.items():
+        value = told.get(name, usually)
+        if name == "rungs" and value:
+            words += spelt(name, value)
+        elif (written := ",".join(value) if isinstance(value, list) else str(value)) != str(usually):
             words += spelt(name, written)
     return words
 

@@ -135,6 +135,8 @@ class TableEntry(PageEntry):
     """The paper's row that a run stands beside, where it is not that of the run's label."""
     search: bool = False
     """Shown as a search: its history, its knobs and its ten best settings."""
+    stop_early: str = "none"
+    """How a search gives trials up unless a flag says otherwise; where halving cannot be, none are."""
     choosers: bool = False
     """Whether its settings show what may be chosen by; see apc/reporting/searches/choosers.py."""
     staged: bool = False

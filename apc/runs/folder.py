@@ -54,6 +54,10 @@ class ModelFolder:
         return self.config, self.classes, self.weights
 
 
+WAITS = "waits"
+"""First word of the note in the folder of a run that waits for others of its search."""
+
+
 class Setting(NamedTuple):
     """What a search said of a run when it started it."""
 
@@ -132,8 +136,8 @@ class RunFolder:
 
     @property
     def stopped(self) -> Path:
-        """By which rule and after which epoch a search gave the run up, in a line; written by the driver, removed when
-        the run starts again."""
+        """By which rule and after which epoch a search gave the run up or, if its first word is `waits`, at which one
+        the run waits for others, in a line; written by the driver, removed when the run starts again."""
         return self.path / "stopped.txt"
 
     @property

@@ -7,11 +7,11 @@ import warnings
 from pathlib import Path
 
 from apc.runs.at_work import at_work
-from apc.runs.folder import RunFolder, load_runs
+from apc.runs.folder import WAITS, RunFolder, load_runs
 from apc.runs.mask_parts import under_way
 from apc.runs.rows import Row, row_of
 
-KINDS = ("in progress", "interrupted", "stopped", "failed", "damaged")
+KINDS = ("in progress", "interrupted", "waiting", "stopped", "failed", "damaged")
 STALE = 300.0  # seconds without a new epoch after which a run counts as interrupted, at least, where no process tells
 
 
@@ -43,7 +43,8 @@ def _roughly(seconds: float) -> str:
 
 
 def status(runs: Path, metric: str = "miou") -> str:
-    """A folder of runs by its files alone: finished, in progress, interrupted, stopped early, failed, the best ones."""
+    """A folder of runs by its files alone: finished, in progress, interrupted, waiting at a rung, stopped early,
+    failed, the best ones."""
     if not runs.is_dir():
         raise ValueError(f"{runs}: there is no such folder; name the one that --runs of the search named")
     with warnings.catch_warnings():
@@ -84,7 +85,8 @@ def _described(folder: RunFolder) -> tuple[str, str]:
     if folder.error.is_file():
         return "failed", f"{name}: {folder.reason() or '?'}{_setting(folder)}"
     if folder.stopped.is_file():
-        return "stopped", f"{name}: {folder.rule()}{_setting(folder)}"
+        kind = "waiting" if folder.rule().startswith(WAITS) else "stopped"
+        return kind, f"{name}: {folder.rule()}{_setting(folder)}"
     rounds = sorted(folder.path.glob("rounds/*"), key=lambda path: path.stat().st_mtime)
     written = [path for path in (folder.task, folder.curve, folder.state) if path.is_file()] + rounds[-1:]
     if not written:

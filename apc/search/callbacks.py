@@ -87,9 +87,10 @@ class GiveUp(FIFOScheduler):
 
 
 def name_of(task: worker.Task) -> str:
-    """A trial in words: `lambda1=0.02 lambda2=0.01 seed 0`."""
+    """A trial in words: `lambda1=0.02 lambda2=0.01 seed 0`, and `to epoch 3` where it pauses there."""
     seeds = [config["seed"] for config in task["configs"]]
-    return f"{task['label']} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    until = f" to epoch {task['until']}" if task["until"] else ""
+    return f"{task['label']} seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}{until}"
 
 
 def folder_of(trial: Any) -> str:

@@ -25,6 +25,7 @@ from apc.search.ray_session import Resources, fit, ours, quiet, require_fit_here
 from apc.search.run_queue import RunQueue
 from apc.search.searchers import JobSearcher, searcher_of
 from apc.search.study import Study
+from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
 from apc.search.view import NoView, View
 from apc.training.loop import check_processes
@@ -79,11 +80,11 @@ def optuna_search(
     Raises what `search` raises, and ValueError for a space that does not fit Config before anything is written.
     """
     settings, runs = definition.settings, runs.resolve()
-    if (rule := settings.stop_early) != "none" and resources.num_workers > 1:
+    if (rule := settings.stop_early) in ("asha", "median") and resources.num_workers > 1:
         raise ValueError(f"--stop-early {rule} works with one process a trial, not {resources.num_workers}")
     draws(definition.space, definition.base, definition.source)  # nothing is written for one that is wrong
     with exclusive(runs, definition.name):
-        study = Study(replace(definition, base=_absolute(definition.base)), runs)
+        study = study_of(replace(definition, base=_absolute(definition.base)), runs)
         try:
             _train(study, definition.name, resources, view or NoView())
         except KeyboardInterrupt:
@@ -128,9 +129,9 @@ def _train_with_ray(source: RunQueue | Study, name: str, resources: Resources, v
 
 
 def _ended(source: RunQueue | Study) -> int:
-    """Runs that ended, however."""
+    """Runs that ended, however, and epochs to rungs: what grows while a search gets on."""
     counts = source.counts
-    return counts.done + counts.failed + counts.stopped
+    return counts.done + counts.failed + counts.stopped + (counts.rung.trained if counts.rung else 0)
 
 
 class _Stopped(Exception):
@@ -199,6 +200,8 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,
         by=source.by,
+        until=0,
+        scored=list(source.scored),
         store=str(RunsFolder(source.runs).tune / "train"),
     )
 

@@ -14,7 +14,7 @@ from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import between, duration
 from apc.search.costs import costs
 from apc.search.run_queue import Counts
-from apc.search.time_left import Runs, first_pace, interval, pace_of, still_to_do
+from apc.search.time_left import LEAST, TRAINING, Runs, first_pace, interval, pace_of, still_to_do
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,6 +36,8 @@ class _Running:
     """When the run of it began that it is at."""
     finished: int = 0
     """How many of its runs are finished."""
+    came: float = 0.0
+    """Share of its epochs that it had when it began."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Of the last epoch."""
 
@@ -112,12 +114,16 @@ class Progress:
             self.seconds.append(max(now - task.since, task.metrics.get("seconds", 0.0)))
             task.since, task.finished, task.metrics = now, task.finished + 1, {}
         else:
+            if not task.metrics and not task.finished and metrics.get("epochs"):
+                task.came = (metrics["epoch"] - 1) / metrics["epochs"]
             task.metrics.update({k: v for k, v in metrics.items() if isinstance(v, (int, float))})
 
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
         task = self.running.pop(run, None)
         elapsed = time.monotonic() - task.began if task else 0.0
         self.spent += elapsed
+        if task and not rows and task.share > task.came:  # it waits at a rung; a whole run takes as much more
+            self.seconds.append(elapsed / (TRAINING * (task.share - task.came)))
         done = [row for row in rows if not (row.error or row.stopped)]
         if task and done and not task.finished:  # it did not tell of the end of any
             self.seconds.append(max(elapsed / len(done), task.metrics.get("seconds", 0.0)))
@@ -134,8 +140,17 @@ class Progress:
 
     def counted(self, counts: Counts) -> None:
         # A run handed to Ray may still wait in its queue: those that really run are the ones that said so.
-        queued = counts.running - len(self.running)
+        queued, before = counts.running - len(self.running), self.counts.rung
         self.counts = counts._replace(running=len(self.running), waiting=counts.waiting + queued)
+
+        if before and counts.rung and before.told.partition(":")[0] != counts.rung.told.partition(":")[0]:
+            self._say(self._at_rung())  # a barrier is behind them
+
+    def _at_rung(self) -> str:
+        """Where a search that halves is, and what that saved."""
+        at = self.counts.rung
+        assert at
+        return f"{at.told}, {at.spared} epochs saved" if at.spared else at.told
 
     def end(self) -> None:
         if self.live:
@@ -181,12 +196,13 @@ class Progress:
 
     def summary(self) -> str:
         """How far the search is, in one line."""
-        counts, total = self.counts, sum(self.counts)
+        counts, total = self.counts, self.counts.total
         parts = [f"{counts.done} of {'at most ' if counts.perhaps else ''}{total} runs done"]
         states = {"running": counts.running, "failed": counts.failed, "stopped": counts.stopped}
         parts += [f"{number} {state}" for state, number in states.items() if number]
         if counts.waiting and not counts.running:
             parts.append("none running yet")
+        parts += [self._at_rung()] if counts.rung else []
         parts += [f"{duration(time.monotonic() - self.began)} so far"]
         left = self.left()
         if self.silence > self.patience:
@@ -221,6 +237,10 @@ class Progress:
         if pace is None:
             return None
         now, counts = time.monotonic(), self.counts
+        if counts.rung:
+            begun = sum(TRAINING * (task.share - task.came) for task in self.running.values())
+            each = max(counts.rung.left - begun, LEAST) / self.slots
+            return interval(pace, Runs([each] * self.slots, 0, 0), self.slots)
         running = [still_to_do(task.share, now - task.heard, pace) for task in self.running.values()]
         # Of a trial of several runs, those behind the one it is at wait; the counts hold them as waiting already.
         known = counts.waiting - sum(task.finished for task in self.running.values())

@@ -13,6 +13,19 @@ from apc.runs.rows import Row
 from apc.search.plans import Plan, Point, Result, ToCome, to_come
 
 
+class AtRung(NamedTuple):
+    """Where a search that halves is."""
+
+    told: str
+    """`rung 1 of 3: 17 of 40 at epoch 1`"""
+    trained: int
+    """Epochs of its trials so far."""
+    spared: int
+    """Epochs that were spared those which were given up."""
+    left: float
+    """Epochs that are still to train, in runs."""
+
+
 class Counts(NamedTuple):
     """How many runs of a search are in which state."""
 
@@ -26,6 +39,12 @@ class Counts(NamedTuple):
     """Of stages that are not planned yet, at least."""
     perhaps: int = 0
     """How many more than that these may add."""
+    rung: AtRung | None = None
+    """Of a search that halves; what waits at a rung is waiting."""
+
+    @property
+    def total(self) -> int:
+        return sum(number for number in self if isinstance(number, int))
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,11 @@ class Job:
     @property
     def ids(self) -> list[str]:
         return [self.run]
+
+    @property
+    def until(self) -> int:
+        """Epoch after which it pauses; 0: it never does."""
+        return 0
 
 
 class RunQueue:
@@ -66,6 +90,7 @@ class RunQueue:
         that the epochs of a run are compared by."""
         self.plan, self.base, self.seeds, self.runs, self.identify = plan, base, list(seeds), runs, identify
         self.by = by
+        self.scored: tuple[int, ...] = ()  # epochs scored on the way whatever a run's eval_every is: none
         self.stage: list[tuple[Point, list[Job]]] = []
         self.past: list[tuple[Point, list[Row]]] = []
         self.rows: dict[str, Row] = {}

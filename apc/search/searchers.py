@@ -48,7 +48,9 @@ class JobSearcher(Searcher):
             return Searcher.FINISHED if self.source.through else None  # the last runs of a stage may be under way
         self.jobs[trial_id] = job
         self.view.counted(self.source.counts)
-        return {**self.task, "label": job.point.label, "configs": [to_dict(cfg) for cfg in job.configs], "ids": job.ids}
+        count = 1 if job.until else len(job.configs)  # rungs look at the first seed
+        trained = {"configs": [to_dict(cfg) for cfg in job.configs[:count]], "ids": job.ids[:count]}
+        return {**self.task, "label": job.point.label, "until": job.until, **trained}
 
     def give_up(self, trial_id: str) -> bool:
         """Whether a trial that just reported is to be stopped."""

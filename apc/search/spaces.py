@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from apc.config import Config, fields_of, from_dict
 from apc.escaping import short
+from apc.search.halving import SHARE, Rungs
 from apc.search.stop_rules import stop_when
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ MOST_RUNS = 10**6
 """Points, or seeds, beyond which nobody waits for the end: refused before they take memory."""
 
 Space = Mapping[str, Real | Whole | Choice]
+SpaceOf = Space | Callable[[Config], Space]
+"""A space, or a function that makes it of the base setting, as where a range follows from the size of images."""
 
 Sampler = Literal["tpe", "gp", "cmaes", "nsga2", "random", "qmc", "grid"]
-Stopper = Literal["none", "asha", "median"]
+Stopper = Literal["none", "asha", "halving", "median"]
 SAMPLERS = get_args(Sampler)
 """Names of the ways to propose settings: those of apc/search/samplers.py, and the grid of a space that is data."""
 STOPPERS = get_args(Stopper)
@@ -95,7 +98,13 @@ class SearchSettings:
     objectives: tuple[str, ...] = ("miou",)
     """Scores to raise, seconds to lower; two give a Pareto front, such as miou,train_seconds."""
     stop_early: Stopper = "none"
-    """Whether a trial that looks bad in the middle of its first seed is given up; needs --eval-every 1."""
+    """Which trials are given up in the middle of their first seed: halving, which a search of a space does if nobody
+    says, trains all to the epoch of a rung, where they wait for one another, and the best share goes on; asha and
+    median judge each by those before it, and need --eval-every 1."""
+    rungs: tuple[int, ...] = ()
+    """Epochs of halving's rungs (default: a ninth and a third of all, such as 1 3 10; the last is always the end)."""
+    keep_share: float = SHARE
+    """Share of a rung's trials that goes on, one at least (default: a third)."""
     search_seed: int = 0
     """Seed of the search itself."""
     hours: float = 0.0
@@ -116,6 +125,7 @@ class SearchSettings:
         if len(self.objectives) > 1 and (self.sampler == "cmaes" or self.stop_early != "none"):
             what = f"--stop-early {self.stop_early}" if self.stop_early != "none" else "--sampler cmaes"
             raise ValueError(f"{what} takes one objective, not {','.join(self.objectives)}")
+        self._check_rungs()
         if min(self.hours, self.gpu_hours, self.search_seed) < 0:
             raise ValueError("--hours, --gpu-hours and --search-seed cannot be below 0")
         if self.stop_when:
@@ -126,6 +136,24 @@ class SearchSettings:
         if self.grid_points < 2:
             raise ValueError(f"--grid-points is {self.grid_points}; it must be at least 2")
 
+    def _check_rungs(self) -> None:
+        """ValueError where what is said of halving's rungs cannot be, or is said of another rule."""
+        told = " ".join(map(str, self.rungs))
+        if any(after <= before for before, after in itertools.pairwise((0, *self.rungs))):
+            raise ValueError(f"--rungs {told}: give rising epochs from 1 on, such as 1 3 10")
+        if not 0 < self.keep_share < 1:
+            raise ValueError(f"--keep-share is {self.keep_share:g}; it must lie between 0 and 1, such as 0.33")
+        if self.stop_early != "halving" and (self.rungs or self.keep_share != SHARE):
+            flag = f"--rungs {told}" if self.rungs else f"--keep-share {self.keep_share:g}"
+            raise ValueError(f"{flag} is for --stop-early halving, and the rule is {self.stop_early}")
+        if self.stop_early == "halving" and self.trials == 1:
+            raise ValueError("--stop-early halving compares trials with one another, and --trials is 1")
+
+    @property
+    def halving(self) -> Rungs | None:
+        """The rungs of a search that halves, once they are known; None of any other."""
+        return Rungs(self.rungs, self.keep_share) if self.stop_early == "halving" and self.rungs else None
+
     @property
     def stamp(self) -> dict[str, Any]:
         """What the rows' stamp says of it."""
@@ -133,6 +161,8 @@ class SearchSettings:
         if self.sampler == "grid":
             return stamp | {"grid_points": self.grid_points}
         stamp |= {"search_seed": self.search_seed, "stop_early": self.stop_early, "trials": self.trials}
+        if self.stop_early == "halving":
+            stamp |= {"rungs": list(self.rungs), "keep_share": self.keep_share}
         return stamp | ({"warm_start": self.warm_start.name} if self.warm_start else {})
 
 
@@ -153,6 +183,16 @@ def check(space: Space, source: str) -> None:
         for value in _ends(knob, f"{source}: {name}"):
             fits({name: value}, Config(), source)
         _check_condition(knob.when, {above: space[above] for above in list(space)[:at]}, f"{source}: {name}")
+
+
+def ends(space: Space) -> dict[str, list[Any]]:
+    """What the rows' stamp says of a space: of each number its ends, and whether its scale is logarithmic."""
+    return {n: [knob.low, knob.high, knob.log] for n, knob in space.items() if not isinstance(knob, Choice)}
+
+
+def over(space: SpaceOf, base: Config) -> Space:
+    """The space as it is over a base setting."""
+    return space(base) if callable(space) else space
 
 
 def is_setting(values: Any) -> bool:

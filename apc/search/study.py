@@ -18,6 +18,8 @@ from apc.files import one_look, write_atomically
 from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
 from apc.runs.scores import curve_score
+from apc.search import beliefs
+from apc.search.beliefs import Rescored
 from apc.search.draws import sample
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
@@ -40,6 +42,10 @@ class Trial:
     optuna: optuna.Trial
     stopped_epoch: int = 0
     """Epoch at which it was given up; 0 while it was not."""
+    until: int = 0
+    """Epoch of the rung at which it pauses next; 0: it trains to the end."""
+    began_at: int = 0
+    """Epochs that its first run had when it was handed out."""
     reported: set[int] = field(default_factory=set)
     """Epochs whose scores the study has."""
 
@@ -54,11 +60,15 @@ class Study:
         for values in definition.first:
             from_dict(values, definition.base, source=definition.source)
         settings, stop_early = journal_settings(definition), definition.settings.stop_early
-        if stop_early != "none" and not definition.base.eval_every:
+        if stop_early in ("asha", "median") and not definition.base.eval_every:
             raise ValueError(f"--stop-early {stop_early} needs scores while training; add --eval-every 1")
         self.definition, self.settings, self.runs = definition, definition.settings, runs
         self.base, self.seeds = definition.base, list(definition.seeds)
         self.by = curve_score(definition.settings.objectives[0])  # what the epochs of a run are compared by
+        self.scored: tuple[int, ...] = ()
+        """Epochs at which a trial's first run is scored on the way, whatever its eval_every is."""
+        self.rescored: Rescored | None = None
+        """Values of finished trials that change as others come in; None: they keep what they were told with."""
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
@@ -107,7 +117,7 @@ class Study:
         states = [trial.state for trial in self.ended]
         failed, stopped = states.count(TrialState.FAIL), states.count(TrialState.PRUNED)
         waiting = max(self.settings.trials - len(states) - len(self.running), 0)
-        trials = Counts(len(states) - failed - stopped, failed, stopped, len(self.running), waiting)
+        trials = (len(states) - failed - stopped, failed, stopped, len(self.running), waiting)
         return Counts(*(number * len(self.seeds) for number in trials))
 
     def take(self) -> Trial | None:
@@ -146,17 +156,20 @@ class Study:
         """Tell the study how a trial ended; its rows."""
         self.running.remove(trial)
         if trial.stopped_epoch:
-            self._note_stop(trial)
-            self.study.tell(trial.optuna, state=TrialState.PRUNED)
+            self._give_up(trial)
             return self._rows(trial)
         rows = self._rows(trial)
         values = [score(rows, name) for name in self.settings.objectives]
         if any(value is None for value in values):
-            trial.optuna.set_user_attr("error", next((row.error for row in rows if row.error), "a score is missing"))
-            self.study.tell(trial.optuna, state=TrialState.FAIL)
+            self._fail(trial, rows)
         else:
-            self.study.tell(trial.optuna, [value for value in values if value is not None])
+            self.study.tell(trial.optuna.number, [value for value in values if value is not None])
         return rows
+
+    def _fail(self, trial: Trial, rows: list[Row]) -> None:
+        """Tell the study that a trial failed, and why."""
+        trial.optuna.set_user_attr("error", next((row.error for row in rows if row.error), "a score is missing"))
+        self.study.tell(trial.optuna.number, state=TrialState.FAIL)
 
     def result(self) -> Result:
         """Settings of the trials that ended, in the order proposed, with their rows."""
@@ -171,9 +184,21 @@ class Study:
         self.study.sampler = sampler(self.settings.sampler, self.settings.search_seed, number)
         trial = interrupted or self.study.ask()
         if "values" not in trial.user_attrs:
-            drawn = sample(self.definition.space, trial, self.definition.base, self.definition.source)
-            trial.set_user_attr("values", drawn.values)
+            trial.set_user_attr("values", self._drawn(trial))
         return self._trial_of(trial)
+
+    def _drawn(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The trial's setting, drawn by the study's sampler of what is known now."""
+
+        def suggest(trial: optuna.Trial) -> dict[str, Any]:
+            return sample(self.definition.space, trial, self.definition.base, self.definition.source).values
+
+        if not self.scored and not self.rescored:
+            return suggest(trial)  # the journal says it all
+        first, sampler = (self.scored or (0,))[0], self.settings.sampler
+        return beliefs.draw(
+            self.study, trial, self.study.sampler, suggest, name=sampler, first_rung=first, rescored=self.rescored
+        )
 
     def _trial_of(self, trial: Any) -> Trial:
         """Setting, configs and run ids of one of Optuna's trials."""
@@ -181,22 +206,26 @@ class Study:
         configs = [replace(from_dict(values, self.base), seed=seed) for seed in self.seeds]
         if trial.number not in self.ids:  # of the data as it is now, whatever becomes of it while the trial runs
             self.ids[trial.number] = [identity(cfg) for cfg in configs]
-        return Trial(Point(label_of(values), values), configs, self.ids[trial.number], trial)
+        given_up = getattr(trial, "state", None) == TrialState.PRUNED
+        stopped = max(trial.intermediate_values, default=0) if given_up else 0
+        return Trial(Point(label_of(values), values), configs, self.ids[trial.number], trial, stopped_epoch=stopped)
 
-    def _note_stop(self, trial: Trial) -> None:
-        """Leave in the folder of a trial's first run why it was given up."""
-        rule = self.settings.stop_early
-        reason = f"stopped early after epoch {trial.stopped_epoch} of {self.base.epochs} ({rule})"
-        write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, reason)
+    def _give_up(self, trial: Trial, *, note: bool = True) -> None:
+        """Tell the study that a trial was given up and, as a `note` in the folder of its first run, why."""
+        if note:
+            write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, self._why(trial))
+        self.study.tell(trial.optuna.number, state=TrialState.PRUNED)
+
+    def _why(self, trial: Trial) -> str:
+        """Why a trial was given up."""
+        return f"stopped early after epoch {trial.stopped_epoch} of {self.base.epochs} ({self.settings.stop_early})"
 
     def _rows(self, trial: Trial) -> list[Row]:
-        """Rows of the seeds that ended, the last of them perhaps failed; of a trial that was given up, what it left."""
-        folder = RunFolder(self.runs / trial.ids[0])
-        if folder.stopped.is_file() and not load_run(self.runs, trial.ids[0]):
-            curve, config = folder.epochs(), to_dict(trial.configs[0])
-            seconds = {"train": curve[-1]["seconds"]} if curve else {}
-            stopped = folder.rule()
-            return [Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=stopped)]
+        """Rows of the seeds that ended, the last of them perhaps failed; of a trial that was given up, what it left,
+        whatever has become of its run since: another trial, or another search, may go on with it."""
+        if trial.stopped_epoch:
+            kept = [row for cfg, run in _runs_of(trial) if (row := load_run(self.runs, run, to_dict(cfg)))]
+            return kept or [self._left_by(trial)]
         rows: list[Row] = []
         for cfg, run in _runs_of(trial):
             if stored := load_run(self.runs, run, to_dict(cfg)):
@@ -204,6 +233,14 @@ class Study:
             elif not any(row.error for row in rows):  # behind one that failed none was started
                 rows.append(ended_row(self.runs, run, cfg))
         return rows
+
+    def _left_by(self, trial: Trial) -> Row:
+        """Row of a trial that was given up, with its curve: until its rung, for others may train on from there, or
+        with the epoch that it was in when it was stopped."""
+        curve = RunFolder(self.runs / trial.ids[0]).epochs()
+        curve = [entry for entry in curve if not self.scored or entry["epoch"] <= trial.stopped_epoch]
+        seconds, config = ({"train": curve[-1]["seconds"]} if curve else {}), to_dict(trial.configs[0])
+        return Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=self._why(trial))
 
 
 def _runs_of(trial: Trial) -> list[tuple[Config, str]]:

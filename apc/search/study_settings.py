@@ -9,6 +9,7 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.search.draws import DRAWS, samples
+from apc.search.halving import rungs_of
 from apc.search.spaces import Draw, SearchSettings
 
 
@@ -45,6 +46,9 @@ def journal_settings(study: StudyDefinition) -> dict[str, Any]:
     search = study.settings
     settings |= {"seeds": list(study.seeds), "objectives": search.objectives, "search_seed": search.search_seed}
     settings |= {"sampler": search.sampler, "stop_early": search.stop_early}
+    if search.stop_early == "halving":
+        rungs = rungs_of(search.rungs, search.keep_share, study.base)
+        settings |= {"rungs": rungs.epochs, "keep_share": rungs.share}
     settings |= {"FIRST": [dict(values) for values in study.first]}
     drawn = samples(study.space, study.base, study.source)
     ranges = {name: text for sample in drawn for name, text in sample.ranges.items()}

@@ -8,7 +8,7 @@ holds the training state and the row, so a trial that is started again goes on f
 
 import os
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypedDict
@@ -40,6 +40,10 @@ class Task(TypedDict):
     """Processes a trial."""
     by: str
     """Score that its epochs are compared by."""
+    until: int
+    """Epoch after which the first config pauses, for a later trial to go on from; 0 trains all of them to the end."""
+    scored: list[int]
+    """Epochs at which the first config is scored on the way, whatever its eval_every is."""
     store: str
     """Absolute folder of Ray's own files."""
 
@@ -97,7 +101,7 @@ def _train_worker(task: Task) -> None:
 
 def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
     """Train the task's configs one after another; where one fails, say why in its folder and raise."""
-    for values, run in zip(task["configs"], task["ids"], strict=True):
+    for number, (values, run) in enumerate(zip(task["configs"], task["ids"], strict=True)):
         folder = RunFolder(Path(task["runs"]) / run)
         if rank == 0:
             announce(folder)
@@ -106,7 +110,8 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
         try:
             cfg: Config = from_dict(values, source=f"run {run}")
             where: dict[str, Any] = {"runs": Path(task["runs"]), "device": device, "threads": task["threads"]}
-            train_one(cfg, **where, report=report, name=run, by=task["by"])
+            rung: dict[str, Any] = {} if number else {"until": task["until"], "scored": task["scored"]}
+            train_one(cfg, **where, report=report, name=run, by=task["by"], **rung)
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
@@ -116,16 +121,29 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
 
 
 def train_one(
-    cfg: Config, *, runs: Path, device: str, report: Report, threads: int, name: str = "", by: str = "miou"
+    cfg: Config,
+    *,
+    runs: Path,
+    device: str,
+    report: Report,
+    threads: int,
+    name: str = "",
+    by: str = "miou",
+    until: int = 0,
+    scored: Collection[int] = (),
 ) -> None:
     """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF; its epochs
-    are compared by the score `by`."""
+    are compared by the score `by`. `until` and `scored` are the Task's."""
     import torch
 
-    from apc.training.run import run
+    from apc.training.run import run, train_to
 
     torch.set_num_threads(threads)
-    run(cfg, runs=runs, device=device, report=report, crf_workers=threads if threads > 1 else 0, name=name, by=by)
+    each: dict[str, Any] = {"runs": runs, "device": device, "report": report, "name": name, "by": by, "scored": scored}
+    if until:
+        train_to(cfg, until, **each)
+    else:
+        run(cfg, crf_workers=threads if threads > 1 else 0, **each)
     if device.startswith("cuda"):
         torch.cuda.empty_cache()  # the actor lives on: what this trial held must not be missing to the next
 

@@ -5,7 +5,7 @@ processes changes neither the order of the images nor their augmentation.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,12 +71,15 @@ def train(
     device: str = "cpu",
     report: Report | None = None,
     by: str = "miou",
+    until: int | None = None,
+    scored: Collection[int] = (),
 ) -> Trained:
     """Train in place, resuming from the training state in `folder`; `report` is given a line after every epoch.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
     at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far, by the score `by`; run() removes it
-    where the finished model is as good. A non-finite loss raises FloatingPointError with its terms.
+    where the finished model is as good. After the epoch `until` it ends as if it had been interrupted there; the epochs
+    `scored` are scored beside those of `eval_every`. A non-finite loss raises FloatingPointError with its terms.
     """
     method, split, val = prepared
     place = Place(*processes(), device)
@@ -94,7 +97,7 @@ def train(
             run_folder.write_epochs(curve)  # which a process that was killed may have left an epoch behind
 
     at = Workplace(device, run_folder, frozen_features)
-    for epoch in range(first, cfg.epochs):
+    for epoch in range(first, min(until or cfg.epochs, cfg.epochs)):
         wall, cpu = time.perf_counter(), time.process_time() + at.elsewhere
         restart(device)
         new_stage = epoch == 0 or method.stage(epoch) != method.stage(epoch - 1)
@@ -114,7 +117,8 @@ def train(
 
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
         line = {"epoch": epoch + 1} | method.notes(epoch) | spent | terms
-        if cfg.eval_every and (epoch + 1) % cfg.eval_every == 0 and epoch + 1 < cfg.epochs:
+        due = epoch + 1 in scored or (cfg.eval_every and (epoch + 1) % cfg.eval_every == 0)
+        if due and epoch + 1 < cfg.epochs:
             line |= _scores(method, val, cfg, Scoring(device, frozen_features=frozen_features), by)
             if place.rank == 0 and beats(line, curve, by):
                 save_model(run_folder.best.path, method, cfg, val.classes)

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +53,7 @@ def run(
     crf_workers: int = 0,
     name: str = "",
     by: str = "miou",
+    scored: Collection[int] = (),
 ) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
@@ -61,6 +62,7 @@ def run(
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
+    Epochs `scored` are scored on the way beside those of `eval_every`.
     """
     asked_by_a_person, name = not name, name or identity(cfg)  # a search knows the name, and has told
     if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(runs / name).state.exists():
@@ -74,7 +76,7 @@ def run(
             RunFolder(folder).state.unlink(missing_ok=True)  # which was killed then
             return stored
         prepared.method.to(device)
-        trained = train(prepared, cfg, folder=folder, device=device, report=report, by=by)
+        trained = train(prepared, cfg, folder=folder, device=device, report=report, by=by, scored=scored)
         scores = _scored(prepared, cfg, Scoring(device, crf_workers, trained.frozen_features))
         _require_unchanged(cfg, name)
         row = Row(
@@ -92,6 +94,29 @@ def run(
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
+
+
+def train_to(
+    cfg: Config,
+    epoch: int,
+    *,
+    runs: Path,
+    device: str = "cpu",
+    report: Report | None = None,
+    name: str = "",
+    by: str = "miou",
+    scored: Collection[int] = (),
+) -> None:
+    """Train a run up to an epoch and leave it there like one that was interrupted: another call, or run(), goes on to
+    the bit. Of one that is as far, or finished, nothing is done. The rest is as in run()."""
+    name = name or identity(cfg)
+    prepared = prepare(cfg)
+    _require_unchanged(cfg, name)
+    folder = runs / name
+    with _alone(folder):
+        if not load_run(runs, name, to_dict(cfg)):
+            prepared.method.to(device)
+            train(prepared, cfg, folder=folder, device=device, report=report, by=by, until=epoch, scored=scored)
 
 
 def _require_unchanged(cfg: Config, name: str) -> None:

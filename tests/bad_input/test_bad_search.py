@@ -37,9 +37,10 @@ def begun(runs: Path) -> Study:
     """The study that `apc search simple` with FLAGS has begun, one trial of it asked for."""
     experiment = space_experiment("simple")
     settings = settings_of(experiment, read_flags(experiment, FLAGS))
-    assert settings.search and experiment.draw
+    draw = experiment.drawn(settings.base)
+    assert settings.search and draw
     definition = StudyDefinition(
-        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=simple.FIRST
+        draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=simple.FIRST
     )
     study = Study(definition, runs)
     assert study.take()
@@ -331,6 +332,14 @@ def test_a_space_with_a_slip_is_one_sentence_of_the_command(
         (["--sampler", "bohb"], ["--sampler is 'bohb'; choose from tpe, gp"]),
         (["--stop-early", "asha"], ["--stop-early asha", "add --eval-every 1"]),
         (["--stop-early", "asha", "--objectives", "patch_miou"], ["--stop-early asha", "not patch_miou", "tune_miou"]),
+        (["--rungs", "1", "30"], ["--rungs 1 30: a run has", "cannot lie beyond them"]),
+        (["--rungs", "3", "1"], ["--rungs 3 1: give rising epochs from 1 on"]),
+        (["--rungs", "0", "1"], ["--rungs 0 1: give rising epochs from 1 on"]),
+        (["--keep-share", "1"], ["--keep-share is 1; it must lie between 0 and 1"]),
+        (["--rungs", "1", "--stop-early", "none"], ["--rungs 1 is for --stop-early halving, and the rule is none"]),
+        (["--stop-early", "halving"], ["--stop-early halving: --epochs 1 with", "leaves one rung"]),
+        (["--stop-early", "halving", "--objectives", "miou,train_seconds"], ["halving takes one objective"]),
+        (["--stop-early", "halving", "--objectives", "patch_miou"], ["--stop-early halving", "not patch_miou"]),
         (["--log", "comet"], ["--log is 'comet'; choose from mlflow, wandb"]),
         (["--warm-start", "absent"], ["--warm-start absent", "no such folder"]),
         (["--sampler", "grid", "--hours", "1"], ["--sampler grid trains every", "leave out --trials, --hours"]),

@@ -22,11 +22,14 @@ from apc.experiment.outputs import write_trials
 from apc.experiment.racing import race_of
 from apc.experiment.settings import settings_of
 from apc.runs.rows import Row, load_rows
+from apc.search.halving import Rungs, usual_rungs
 from apc.search.plans import Result
 from apc.search.run_queue import RunQueue
+from apc.search.spaces import Stopper
 from apc.search.study import Study
+from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
-from apc.training.run import identity, run
+from apc.training.run import identity, run, train_to
 from search_spaces import joint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,14 +175,16 @@ def undisturbed(runs: Path, flags: list[str]) -> tuple[Study, Result]:
     """The same search, and its race, in plain Python, without Ray."""
     experiment = space_experiment("joint")
     settings = settings_of(experiment, read_flags(experiment, flags))
-    assert experiment.draw and settings.search
+    draw = experiment.drawn(settings.base)
+    assert draw and settings.search
     definition = StudyDefinition(
-        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=joint.FIRST
+        draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=joint.FIRST
     )
-    study = Study(definition, runs)
+    study = study_of(definition, runs)
     while trial := study.take():
         for cfg in trial.configs:
-            run(cfg, runs=runs, device="cpu")
+            how: dict[str, Any] = {"runs": runs, "device": "cpu", "scored": study.scored}
+            _ = train_to(cfg, trial.until, **how) if trial.until else run(cfg, **how)
         study.finish(trial)
     if not settings.racing.race:
         return study, []
@@ -198,40 +203,50 @@ def compared(path: Path) -> bytes:
 
 
 def survive(
-    tmp_path: Path, kinds: dict[str, int], seed: int, trials: int, epochs: int, images: int, race: int = 0
+    tmp_path: Path,
+    kinds: dict[str, int],
+    seed: int,
+    trials: int,
+    epochs: int,
+    images: int,
+    stop_early: Stopper = "none",
+    race: int = 0,
 ) -> None:
     """`race` is how many settings race over three further seeds, so that no racer can leave before the last."""
     flags = f"--num-train {images} --num-val 8 --weights= --crf none --epochs {epochs} --warmup-steps 0".split()
     flags += ["--batch-size", "8", "--frozen-epochs", "0"]
     flags += ["--trials", str(trials), "--seeds", "1", "--max-concurrent", "1", "--retries", str(sum(kinds.values()))]
+    flags += ["--stop-early", stop_early]
     flags += ["--race", str(race), "--race-seeds", "3"] if race else []
     chaos = Chaos(tmp_path, [*flags, "--runs", "runs", "--reports", "reports"])
-    total = trials + 3 * race
-    plan = kills(seed, kinds, total * epochs)
+    tried = Rungs(usual_rungs(epochs)).total(trials) if stop_early == "halving" else trials * epochs
+    runs, total = trials + 3 * race, tried + 3 * race * epochs
+    plan = kills(seed, kinds, total)
     began = time.monotonic()
     chaos.go(plan)
     took = time.monotonic() - began
 
     study, raced = undisturbed(tmp_path / "plain", flags)
-    write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
+    write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.FIRST[0]))
     results = tmp_path / "reports" / "results" / "space_joint"
     assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")
     rows = {row.run: scores(row) for _, (row,) in [*study.result(), *raced]}
     assert {row.run: scores(row) for row in load_rows(results / "pocket.jsonl")} == rows
-    assert len(rows) == total
+    assert len(rows) == runs
+    stopped = {row.run for _, (row,) in study.result() if row.stopped}
 
     begun = chaos.epochs
-    for name in rows:  # each epoch in turn, one of them again after a kill in its middle
+    for name, row in rows.items():  # each epoch in turn, one of them again after a kill in its middle
         own = [epoch for run_of, epoch in begun if run_of == name]
-        assert own[0] == 0 and own[-1] == epochs - 1
+        assert own[0] == 0 and own[-1] == len(row["curve"]) - 1
         assert all(later - earlier in (0, 1) for earlier, later in zip(own, own[1:], strict=False)), (name, own)
-    assert len(begun) <= total * epochs + len(plan)
+    assert len(set(begun)) == total and len(begun) <= total + len(plan)
     assert chaos.finished == {path: path.stat().st_mtime_ns for path in chaos.finished}  # none was written again
-    assert {path.parent.name for path in chaos.finished} == set(rows)
+    assert {path.parent.name for path in chaos.finished} == set(rows) - stopped
     counts = Counter(kill.kind for kill in plan)
     print(
-        f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {total} runs of {epochs} epochs: "
-        f"{len(begun) - total * epochs} epochs again, tables equal, {took:.0f} s"
+        f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {runs} runs of {epochs} epochs: "
+        f"{len(stopped)} given up at rungs, {len(begun) - total} epochs again, tables equal, {took:.0f} s"
     )
 
 
@@ -242,14 +257,16 @@ def scores(row: Row) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_search_survives_a_kill_of_its_worker_of_its_trial_and_of_its_driver(tmp_path: Path) -> None:
-    survive(tmp_path, {"worker": 1, "trial": 1, "driver": 1}, seed=0, trials=3, epochs=6, images=32)
+    kinds = {"worker": 1, "trial": 1, "driver": 1}
+    survive(tmp_path, kinds, seed=0, trials=6, epochs=6, images=32, stop_early="halving")
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-def test_a_search_survives_twenty_kills(tmp_path: Path) -> None:
-    seed = int(os.environ.get("APC_CHAOS_SEED", "0"))
-    survive(tmp_path, {"worker": 7, "trial": 6, "driver": 7}, seed=seed, trials=10, epochs=10, images=48, race=2)
+@pytest.mark.parametrize(("stop_early", "trials"), [("none", 10), ("halving", 27)])
+def test_a_search_survives_twenty_kills(stop_early: Stopper, trials: int, tmp_path: Path) -> None:
+    seed, kinds = int(os.environ.get("APC_CHAOS_SEED", "0")), {"worker": 7, "trial": 6, "driver": 7}
+    survive(tmp_path, kinds, seed=seed, trials=trials, epochs=10, images=48, stop_early=stop_early, race=2)
 
 
 @pytest.mark.chaos

@@ -56,12 +56,19 @@ def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
         "18 to 22 runs, 1 at a time: 9 min to 44 min"
     )
     simple = space_experiment("simple")
-    assert said(["--trials", "4", "--price", "2", *words], capsys, simple) == (
+    all_of_them = ["--stop-early", "none"]
+    assert said(["--trials", "4", "--price", "2", *all_of_them, *words], capsys, simple) == (
         "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now), 40 epochs, "
         "0.03 to 0.13 core-hours (0.07 to 0.27 at 2 a core-hour)"
     )
     # a race of three: to the first look three seeds more, and five at most
-    assert said(["--trials", "4", "--race", "3", *words], capsys, simple).startswith("13 to 19 runs, 2 at a time: ")
+    assert said(["--trials", "4", "--race", "3", *all_of_them, *words], capsys, simple).startswith(
+        "13 to 19 runs, 2 at a time: "
+    )
+    assert said(["--trials", "24", *words], capsys, simple) == (
+        "24 runs (24 to epoch 1, 8 to epoch 3, 3 to epoch 10), 2 at a time: 2 min to 6 min (a step takes 0.1 s here "
+        "just now), 61 epochs instead of 240, 0.05 to 0.20 core-hours"
+    )
 
 
 def test_finished_runs_tell_more_than_a_step(
@@ -95,6 +102,8 @@ def test_a_run_is_its_epochs_and_its_scorings() -> None:
     cfg = replace(pocket(), epochs=10, batch_size=16, eval_every=0)
     found = speed.Speed(step=0.5, beside=1.0, photograph=2.0)
     assert found.run(cfg, {"train": 64, "val": 6}) == 10 * (4 * 0.5 + 1.0) + 6 * 2.0
+    with_rounds = found.run(replace(cfg, rounds=2, round_epochs=2), {"train": 64, "val": 6})
+    assert with_rounds == 15 * (4 * 0.5 + 1.0) + 6 * 2.0  # the masks of a round are like two and a half epochs
     # at epochs 4 and 8 a scoring without CRF, a quarter of a whole one, and so at the end of the test images
     more = found.run(replace(cfg, eval_every=4), {"train": 64, "val": 6, "test": 8})
     assert more == 30.0 + (6 * 1.5 + 8 * 0.25) * 2.0

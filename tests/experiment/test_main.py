@@ -24,6 +24,14 @@ def test_a_dry_run_lists_the_runs_and_starts_none(tmp_path: Path, capsys: pytest
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_of_a_space_says_what_halving_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert search_space(["simple", "--dry-run", "--trials", "40", "--runs", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "an Optuna search (tpe) of 40 trials, each with seeds 0",
+        "halving: 40 to epoch 1, 13 to epoch 3, 4 to epoch 10: 94 epochs instead of 400",
+    ]
+
+
 def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert search_space([]) == 0
     assert "\n  lambdas        The weights lambda1 and lambda2" in capsys.readouterr().out
@@ -45,7 +53,7 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
     found = [(points([{"lambda1": 0.3}]).points[0], [row])]
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: found)
-    words = ["--seeds", "1", "--weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7"]
+    words = ["--seeds", "1", "--weights=", "--search-seed", "4", "--sampler", "qmc", "--trials", "7", "--rungs", "2"]
     assert search_space(["joint", *words, "--objectives", "tune_miou"]) == 0
     (kept,) = load_rows(Path("reports/results/space_joint/pocket.jsonl"))
     assert kept.stamp == {
@@ -55,8 +63,17 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
             "sampler": "qmc",
             "objectives": ["tune_miou"],
             "search_seed": 4,
-            "stop_early": "none",
+            "stop_early": "halving",
+            "rungs": [2, 10],
+            "keep_share": 1 / 3,
             "trials": 7,
+            "space": {
+                "k": [2, 36, True],
+                "theta": [0.5, 0.98, False],
+                "lambda1": [0.001, 1.0, True],
+                "lambda2": [0.0, 0.1, False],
+                "epsilon": [0.6, 0.95, False],
+            },
         },
     }
     assert [path.name for path in Path("reports/results").iterdir()] == ["space_joint"]

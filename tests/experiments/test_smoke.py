@@ -63,6 +63,8 @@ def test_apc_search_goes_the_whole_way_under_smoke(tmp_path: Path) -> None:
     told = python("-m", "apc", "search", "simple", "--smoke", "--crf", "none", "--max-concurrent", "1", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     rows = load_rows(tmp_path / "runs" / "smoke" / "reports" / "results" / "space_simple" / "pocket.jsonl")
-    assert [row.config["seed"] for row in rows] == [0, 1, 0, 1]
+    (stopped,) = [row for row in rows if row.stopped]  # at the rung of its first epoch, before its second seed
+    assert stopped.stopped == "stopped at rung epoch 1 of 2 (halving)" and len(stopped.curve) == 1
+    assert [(row.config["seed"], len(row.curve)) for row in rows if not row.stopped] == [(0, 2), (1, 2)]
     assert rows[0].row == "lambda1=0.02 lambda2=0.01 theta=0.9"
     assert (tmp_path / "runs" / "smoke" / "space_simple.pocket.journal").is_file()

@@ -40,13 +40,21 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
         "trials": 30,
     }
     assert command(described("space_simple"), "pocket", by_hand) == (
-        "apc search simple --trials 30 --sampler gp --search-seed 3 --objectives miou,train_seconds --seeds 1"
+        "apc search simple --trials 30 --sampler gp --search-seed 3 --objectives miou,train_seconds --stop-early none "
+        "--seeds 1"
     )
+    halved = {"stop_early": "halving", "rungs": [1, 3, 10], "keep_share": 1 / 3, "objectives": ["miou"]}
+    by_hand[0].stamp["search"] = {"sampler": "tpe", "search_seed": 0, "trials": 20} | halved
+    assert command(described("space_simple"), "pocket", by_hand) == "apc search simple --rungs 1 3 10 --seeds 1"
+    joint = "python experiments/search_joint.py"
+    assert command(described("search_joint"), "pocket", by_hand) == joint
+    by_hand[0].stamp["search"]["stop_early"] = "none"
+    assert command(described("search_joint"), "pocket", by_hand) == f"{joint} --stop-early none"
+    assert command(described("search_joint"), "pocket", usual) == f"{joint} --stop-early none"  # before it could halve
     by_hand[0].stamp["search"] = {"sampler": "grid", "objectives": ["miou"], "grid_points": 4}
     assert command(described("space_simple"), "pocket", by_hand) == (
         "apc search simple --sampler grid --grid-points 4 --seeds 1"
     )
-    assert command(described("search_joint"), "pocket", by_hand) == "python experiments/search_joint.py"
 
 
 def test_the_command_of_a_table_names_nothing_that_its_script_sets() -> None:

@@ -12,7 +12,7 @@ from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.runs.status import between, status
 from apc.search.progress import BEAT, Progress
-from apc.search.run_queue import Counts
+from apc.search.run_queue import AtRung, Counts
 
 
 class Page:
@@ -26,6 +26,26 @@ class Page:
         return len(text)
 
     def flush(self) -> None: ...
+
+
+def test_a_search_that_halves_tells_its_rung_what_that_saved_and_the_time_its_epochs_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page, now = Page(), [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    view = Progress("a search", file=page)  # type: ignore[arg-type]
+    view.begin(1, 0.0)
+    view.counted(Counts(waiting=9, rung=AtRung("rung 1 of 3: 0 of 9 at epoch 1", 0, 0, 2.2)))
+    view.started("t1", "a seed 0 to epoch 1")
+    now[0] = 8.0
+    view.reported("t1", {"epoch": 1, "epochs": 10, "seconds": 7.0})
+    view.ended("t1", "a", [])
+    view.counted(Counts(waiting=9, rung=AtRung("rung 1 of 3: 1 of 9 at epoch 1", 1, 0, 2.1)))
+    assert view.summary().startswith("0 of 9 runs done, none running yet, rung 1 of 3: 1 of 9 at epoch 1, 8 s so far")
+    low, high = view.left() or (0.0, 0.0)
+    assert low < 2.1 * 100 < high  # a run takes 100 s where an epoch of ten takes 8, and a fifth of a run is scoring
+    view.counted(Counts(stopped=6, waiting=3, rung=AtRung("rung 2 of 3: 0 of 3 at epoch 3", 9, 54, 1.3)))
+    assert page.text == "rung 2 of 3: 0 of 3 at epoch 3, 54 epochs saved\n"
 
 
 def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from apc import data
 from apc.config import Config
-from apc.methods import losses
+from apc.methods import losses, self_training
 from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
 from apc.training.batches import Part
@@ -138,13 +138,18 @@ def test_a_teacher_whose_weights_are_no_numbers_stops_the_run(tiny: Config, tmp_
 def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{where}/meet{world}", rank=rank, world_size=world)
+    self_training.PART = 8  # each process has a share of the masks
     row = run(cfg, runs=Path(where) / f"runs{world}")
     if rank == 0:
         Path(where, f"world{world}.json").write_text(json.dumps([row.metrics, [e["loss"] for e in row.curve]]))
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("changes", [{"lambda1": 0.5, "pseudo_threshold": 0.2}, {"lambda1": 0.0}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [{"lambda1": 0.5, "pseudo_threshold": 0.2}, {"lambda1": 0.0, "epochs": 3, "rounds": 1, "round_epochs": 1}],
+    ids=str,
+)
 def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, changes: dict[str, Any]) -> None:
     # dropout draws from each process's own stream, so it is off; the rest must agree
     cfg = replace(tiny, dropout=0.0, decoder_dropout=0.0, decoder_norm="layer", frozen_epochs=1, **changes)

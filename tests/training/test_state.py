@@ -38,6 +38,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
         assert torch.equal(a, b), name
 
 
+def test_a_run_that_paused_at_a_rung_equals_an_uninterrupted_one_and_trains_no_epoch_twice(
+    tiny: Config, tmp_path: Path
+) -> None:
+    cfg, heard = replace(tiny, epochs=3, frozen_epochs=1, unfreeze_blocks=1), list[float]()
+    whole, _ = fit(cfg, tmp_path / "whole")
+    for until in (1, 2, 2, None):
+        paused, trained = fit(
+            cfg, tmp_path / "parts", report=lambda line: heard.append(line["epoch"]), until=until, scored=(2, 3)
+        )
+    assert heard == [1, 2, 3] and ["miou" in entry for entry in trained.curve] == [False, True, False]
+    for (name, a), b in zip(whole.state_dict().items(), paused.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+
+
 def test_the_state_of_another_config_is_not_resumed(tiny: Config, tmp_path: Path) -> None:
     def stop(numbers: dict[str, float]) -> None:
         raise KeyboardInterrupt

@@ -1,0 +1,95 @@
+"""What a sampler is shown of a study: a copy in memory, in which every trial stands with what is known of it now.
+
+The journal keeps what happened; what is told of it may change while a search goes on. Trials that wait at a rung of a
+halving search are shown with their scores there, and finished ones with the values that `rescored` gives them. A
+setting is drawn of the copy, and what the sampler left there is written into the journal, the setting last: killed in
+between, the next driver draws the same.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from apc.search.brackets import OUTSIDE, paused
+
+Rescored = Callable[[Sequence[FrozenTrial]], Mapping[int, Sequence[float]]]
+"""Values by number of the finished trials that are given; one that is left out keeps those of the journal."""
+STUDY = "apc:study"
+"""System attribute of a trial: what its sampler noted of the study when it drew the trial's setting."""
+KNOWS_RUNGS = ("tpe",)
+"""Samplers that rank trials which were given up, the further trained ones first. To all others trials are shown as
+finished at the first rung, where all of them have a score."""
+
+
+def draw(
+    study: optuna.Study,
+    trial: optuna.Trial,
+    sampler: BaseSampler,
+    suggest: Callable[[optuna.Trial], dict[str, Any]],
+    *,
+    name: str,
+    first_rung: int = 0,
+    rescored: Rescored | None = None,
+) -> dict[str, Any]:
+    """The setting of a trial, suggested on the copy, and written to the trial but for its user attributes.
+
+    `name` is the sampler's, `first_rung` the epoch of the first rung, 0 where there is none; without `rescored`
+    finished trials have the values that they were told with.
+    """
+    copy = _copy(study, sampler, name, first_rung, rescored)
+    number = trial.number
+    known = dict(copy._storage.get_study_system_attrs(copy._study_id))
+    drawn = optuna.trial.Trial(copy, number)
+    values = suggest(drawn)
+    made = copy._storage.get_trial(number)
+    noted = copy._storage.get_study_system_attrs(copy._study_id)
+    storage, own = study._storage, study._storage.get_trial(trial._trial_id)
+    for knob, kind in made.distributions.items():
+        if knob not in own.distributions:
+            storage.set_trial_param(trial._trial_id, knob, kind.to_internal_repr(made.params[knob]), kind)
+    attributes = {key: value for key, value in made.system_attrs.items() if own.system_attrs.get(key) != value}
+    attributes[STUDY] = {key: value for key, value in noted.items() if known.get(key) != value}
+    for key, value in attributes.items():
+        if value:
+            storage.set_trial_system_attr(trial._trial_id, key, value)
+    return values
+
+
+def _copy(
+    study: optuna.Study, sampler: BaseSampler, name: str, first_rung: int, rescored: Rescored | None
+) -> optuna.Study:
+    trials = study.get_trials(deepcopy=False)
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    values = rescored(finished) if rescored else {}
+    copy = optuna.create_study(directions=study.directions, sampler=sampler)
+    for trial in trials:
+        copy.add_trial(_shown(trial, name in KNOWS_RUNGS, first_rung, values))
+        if "values" in trial.user_attrs:  # of one that was killed before it had its setting nothing is known yet
+            for key, value in trial.system_attrs.get(STUDY, {}).items():
+                copy._storage.set_study_system_attr(copy._study_id, key, value)
+    return copy
+
+
+def _shown(
+    trial: FrozenTrial, knows_rungs: bool, first_rung: int, values: Mapping[int, Sequence[float]]
+) -> FrozenTrial:
+    """A trial as the sampler is to know it."""
+    state, told, steps = trial.state, values.get(trial.number, trial.values), trial.intermediate_values
+    if first_rung and not knows_rungs and "warm" not in trial.user_attrs and (state.is_finished() or steps):
+        at_first = steps.get(first_rung)
+        state = TrialState.FAIL if at_first is None or OUTSIDE in trial.user_attrs else TrialState.COMPLETE
+        told = None if state == TrialState.FAIL or at_first is None else [at_first]
+    elif state == TrialState.PRUNED or (first_rung and paused(trial)):
+        state, told = TrialState.PRUNED, [steps[max(steps)]] if steps else None
+    return create_trial(
+        state=state,
+        values=told if state != TrialState.FAIL else None,
+        params=trial.params,
+        distributions=trial.distributions,
+        user_attrs=trial.user_attrs,
+        system_attrs=trial.system_attrs,
+        intermediate_values=steps,
+    )

@@ -1,0 +1,88 @@
+"""The brackets of a study that halves, read off its journal: nothing about them is held in memory.
+
+A trial that waits at a rung is RUNNING in the journal with its score at that epoch as an intermediate value. A bracket
+is closed by one line, the numbers of its trials; who goes on then follows from their values (halving.py), so whatever
+is killed between two lines, the next driver comes to the same.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from apc.search.halving import Member, Rungs, Stand
+
+OUTSIDE = "outside"
+"""User attribute of a trial: the epoch from which on no rung compares it; see Member.outside."""
+_CLOSED = "bracket {}"
+"""User attribute of the study: the numbers of the trials of a closed bracket, counted from 0."""
+
+
+class Brackets:
+    """See this module's docstring."""
+
+    def __init__(self, study: optuna.Study, rungs: Rungs, *, lower: bool, run_of: Callable[[FrozenTrial], str]) -> None:
+        """`lower` says whether lower scores are better, `run_of` gives the id of a trial's first run."""
+        self.study, self.rungs, self.lower, self.run_of = study, rungs, lower, run_of
+
+    def trials(self) -> dict[int, FrozenTrial]:
+        """Trials that have their setting, by number; earlier results that the study started with left out."""
+        trials = self.study.get_trials(deepcopy=False)
+        return {t.number: t for t in trials if "values" in t.user_attrs and "warm" not in t.user_attrs}
+
+    def stands(self) -> list[Stand]:
+        """Where each bracket is, the open one last."""
+        attributes, trials, closed = self.study.user_attrs, self.trials(), list[list[int]]()
+        while (name := _CLOSED.format(len(closed))) in attributes:
+            closed.append(attributes[name])
+        within = {number for numbers in closed for number in numbers}
+        waiting = [number for number in trials if number not in within]
+        return [
+            self.rungs.stand([self._member(trials[n]) for n in numbers], closed=at < len(closed), lower=self.lower)
+            for at, numbers in enumerate([*closed, waiting])
+        ]
+
+    def due(self, running: Collection[int]) -> tuple[int, int] | None:
+        """Number of a trial that has epochs to train, and the epoch of the rung it trains to, 0 for the end; None while
+        there is none but those that are `running`."""
+        for stand in self.stands():
+            last = stand.rung == len(self.rungs.epochs)
+            for member in stand.missing:
+                if member.number not in running:
+                    return member.number, 0 if last else self.rungs.epochs[stand.rung - 1]
+        outside = (t for t in self.trials().values() if OUTSIDE in t.user_attrs and not t.state.is_finished())
+        return next(((trial.number, 0) for trial in outside if trial.number not in running), None)
+
+    def close(self) -> bool:
+        """Close the open bracket, to which nothing is added any more; False where there is none."""
+        *closed, stand = self.stands()
+        if stand.members:
+            self.study.set_user_attr(_CLOSED.format(len(closed)), [member.number for member in stand.members])
+        return bool(stand.members)
+
+    def given_up(self) -> Iterator[tuple[int, int]]:
+        """Number of each trial that is to be given up, and at which epoch."""
+        trials = self.trials()
+        for stand in self.stands():
+            for number, epoch in stand.dropped.items():
+                if not trials[number].state.is_finished():
+                    yield number, epoch
+
+    def _member(self, trial: FrozenTrial) -> Member:
+        ended = trial.state.is_finished()
+        values = trial.intermediate_values
+        return Member(trial.number, self.run_of(trial), values, ended, trial.user_attrs.get(OUTSIDE, 0))
+
+    @property
+    def open(self) -> Stand:
+        """The bracket that takes new trials."""
+        return self.stands()[-1]
+
+    def first_values(self) -> list[float | None]:
+        """What each trial scored at its first rung, in the order proposed; None where it has no such score."""
+        return [trial.intermediate_values.get(self.rungs.epochs[0]) for trial in self.trials().values()]
+
+
+def paused(trial: FrozenTrial) -> bool:
+    """Whether a trial waits at a rung, or trains on from one."""
+    return trial.state == TrialState.RUNNING and bool(trial.intermediate_values)

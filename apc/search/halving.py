@@ -1,0 +1,123 @@
+"""Synchronous halving: how far every trial trains, and which of them go on. Pure rules; brackets.py keeps a study's.
+
+All trials of a bracket train to the epoch of the first rung and wait there for one another. The best share of them goes
+on to the next rung, and what is left at the last one is trained to the end.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from apc.config import Config
+
+SHARE = 1 / 3
+"""Share of a rung's trials that goes on, unless a flag says otherwise."""
+
+
+class Member(NamedTuple):
+    """A trial of a bracket, as far as its rungs go."""
+
+    number: int
+    """Of the trial, in the order proposed."""
+    run: str
+    """Id of its first run, which the rungs look at."""
+    values: Mapping[int, float]
+    """Scores at the epochs of the rungs it has reached."""
+    ended: bool
+    """Whether it will reach no further one: it failed, or was given up before."""
+    outside: int = 0
+    """Epoch of the rung that it had passed, unscored, before this search began: from there on nothing compares it with
+    the others, so that it takes nobody's place and goes on to the end. 0 of all others."""
+
+
+class Stand(NamedTuple):
+    """Where a bracket is."""
+
+    rung: int
+    """Number of the rung that its trials train to, from 1."""
+    members: Sequence[Member]
+    """Trials that train to it."""
+    missing: Sequence[Member]
+    """Those of them that are not there yet."""
+    dropped: Mapping[int, int]
+    """Number of each trial that goes on no more -> the epoch at which it was given up."""
+
+
+class Rungs(NamedTuple):
+    """The rungs of a search."""
+
+    epochs: tuple[int, ...]
+    """Of each rung, rising; the last is the end of a run."""
+    share: float = SHARE
+    """Share of the trials that goes on."""
+
+    def places(self, trials: int) -> int:
+        """How many of so many trials go on: at least one."""
+        return min(max(round(trials * self.share), 1), trials)
+
+    def plan(self, trials: int) -> list[tuple[int, int]]:
+        """Epoch of each rung, with how many of so many trials train to it: `[(1, 40), (3, 13), (10, 4)]`."""
+        found = []
+        for epoch in self.epochs:
+            found.append((epoch, trials))
+            trials = self.places(trials)
+        return found
+
+    def total(self, trials: int, seeds: int = 1, begin: int = 1) -> int:
+        """Epochs that so many trials train from rung number `begin` on; the rungs look at the first seed, and the
+        others are trained of those at the end."""
+        done = self.epochs[begin - 2] if begin > 1 else 0
+        steps = Rungs(self.epochs[begin - 1 :], self.share).plan(trials)
+        starts = [done, *self.epochs[begin - 1 :]]
+        own = sum((epoch - start) * count for (epoch, count), start in zip(steps, starts, strict=False))
+        return own + steps[-1][1] * (seeds - 1) * self.epochs[-1]
+
+    def told(self, trials: int) -> str:
+        """`40 to epoch 1, 13 to epoch 3, 4 to epoch 10`"""
+        return ", ".join(f"{count} to epoch {epoch}" for epoch, count in self.plan(trials))
+
+    def best(self, members: Sequence[Member], epoch: int, lower: bool = False) -> list[Member]:
+        """Those that go on from the rung of this epoch, in the order proposed: the best, the earlier one where two are
+        level. A place that a failed trial leaves is another's; a setting proposed twice goes on once."""
+        sign = 1 if lower else -1
+        first = {member.run: member.number for member in reversed(members)}
+        scored = [m for m in members if epoch in m.values and first[m.run] == m.number]
+        ranked = sorted(scored, key=lambda m: sign * m.values[epoch] if math.isfinite(m.values[epoch]) else math.inf)
+        numbers = {member.number for member in ranked[: self.places(len(members))]}
+        return [member for member in members if member.number in numbers]
+
+    def stand(self, members: Sequence[Member], *, closed: bool, lower: bool = False) -> Stand:
+        """Where a bracket of these trials, in the order proposed, is; one that is not `closed` may get more of them,
+        and stays at its first rung."""
+        dropped: dict[int, int] = {}
+        for number, epoch in enumerate(self.epochs[:-1], start=1):
+            members = [m for m in members if not m.outside or m.outside > epoch]
+            missing = [m for m in members if epoch not in m.values and not m.ended]
+            if missing or not closed:
+                return Stand(number, members, missing, dropped)
+            on = self.best(members, epoch, lower)
+            dropped |= {m.number: epoch for m in members if m not in on and epoch in m.values}
+            members = on
+        return Stand(len(self.epochs), members, [m for m in members if not m.ended], dropped)
+
+
+def usual_rungs(epochs: int, frozen: int = 0) -> tuple[int, ...]:
+    """A ninth, a third and all of the epochs: 1, 3 and 10 of ten; none within those that the encoder is frozen for, in
+    which nothing of it has been learned."""
+    thirds = {max(round(epochs / 9), 1), max(round(epochs / 3), 1)}
+    return (*sorted(epoch for epoch in thirds if frozen <= epoch < epochs), epochs)
+
+
+def rungs_of(wanted: Collection[int], share: float, base: Config) -> Rungs:
+    """The rungs of a search with this base config: those wanted or, of none, the usual ones; ValueError for what cannot
+    be. The last one is the run's own epochs whether it is named or not."""
+    epochs, told = base.epochs, " ".join(map(str, wanted))
+    if wanted and max(wanted) > epochs:
+        raise ValueError(f"--rungs {told}: a run has {epochs} epochs; the last rung cannot lie beyond them")
+    found = tuple(dict.fromkeys([*wanted, epochs])) if wanted else usual_rungs(epochs, base.frozen_epochs)
+    if len(found) < 2:
+        why = f"--rungs {told}" if wanted else f"--epochs {epochs} with --frozen-epochs {base.frozen_epochs}"
+        raise ValueError(
+            f"--stop-early halving: {why} leaves one rung, where nothing can be given up; add epochs or rungs"
+        )
+    return Rungs(found, share)

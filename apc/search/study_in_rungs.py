@@ -1,0 +1,221 @@
+"""A study whose trials train in rungs: `--stop-early halving`, which needs no Ray either.
+
+A trial is handed out once for each rung it trains to, pauses there like a run that was interrupted, and waits until
+all others of its bracket have arrived; no epoch is trained twice. Where a bracket is, the journal tells (brackets.py).
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from apc.config import to_dict
+from apc.files import write_atomically
+from apc.runs.folder import WAITS, RunFolder, load_run
+from apc.runs.rows import Row, score
+from apc.runs.scores import LOWER_IS_BETTER
+from apc.search.brackets import OUTSIDE, Brackets, paused
+from apc.search.halving import Stand, rungs_of
+from apc.search.run_queue import AtRung, Counts
+from apc.search.stop_rules import stop_when
+from apc.search.study import Study, Trial
+from apc.search.study_settings import StudyDefinition
+
+
+class StudyInRungs(Study):
+    """See this module's docstring."""
+
+    def __init__(self, definition: StudyDefinition, runs: Path) -> None:
+        settings = definition.settings
+        self.rungs = rungs_of(settings.rungs, settings.keep_share, definition.base)
+        super().__init__(definition, runs)
+        self.scored = self.rungs.epochs[:-1]
+        self.brackets = Brackets(self.study, self.rungs, lower=self.by in LOWER_IS_BETTER, run_of=self._first_run)
+        self.interrupted = [trial for trial in self.interrupted if "values" not in trial.user_attrs]
+        self.trained = 0
+        """Epochs that this call has trained to rungs."""
+        self._give_up_dropped()  # of which the last call may have told some
+
+    @property
+    def budget_spent(self) -> bool:
+        """Whether the hours that are left are no more than the later rungs of the trials there are will need."""
+        if super().budget_spent:
+            return True
+        hours, gpu_hours, trials = self.settings.hours, self.settings.gpu_hours, len(self.brackets.open.members)
+        if not (hours or gpu_hours) or not trials:
+            return False
+        later = self.rungs.total(self.rungs.places(trials), len(self.seeds), begin=2)
+        elapsed = (time.monotonic() - self.began) / 3600
+        here, ever = (1 + later / epochs if epochs else 1.0 for epochs in (self.trained, self._epochs_trained()))
+        return bool((hours and elapsed * here >= hours) or (gpu_hours and self.gpu_hours * ever >= gpu_hours))
+
+    @property
+    def enough(self) -> bool:
+        """As of every study; `--stop-when` looks at the scores of the first rung, at which all can be compared, and for
+        a score that is reached at any rung."""
+        if not self.settings.stop_when or self.budget_spent:
+            return self.budget_spent
+        rule, objective = stop_when(self.settings.stop_when), self.settings.objectives[0]
+        if not rule.score:
+            return rule.met([_as_rows(objective, value) for value in self.brackets.first_values()], objective)
+        waiting = [t.intermediate_values for t in self.brackets.trials().values() if paused(t)]
+        found = [_as_rows(objective, values[max(values)]) for values in waiting]
+        return rule.met([*(rows for _, rows in self.result()), *found], objective)
+
+    @property
+    def gpu_hours(self) -> float:
+        """GPU-hours of the trials that ended and of those that wait at a rung."""
+        waiting = [self._trial_of(trial) for trial in self.brackets.trials().values() if paused(trial)]
+        curves = [curve for trial in waiting if (curve := self._curve(trial))]
+        return super().gpu_hours + self.gpus * sum(curve[-1].get("seconds", 0.0) for curve in curves) / 3600
+
+    @property
+    def through(self) -> bool:
+        """Whether nothing is left to train, at no rung."""
+        waits = self.brackets.due(()) is not None or self.brackets.open.members
+        return not (self.running or waits or self._proposes)
+
+    @property
+    def counts(self) -> Counts:
+        """Runs by state, and where the rungs are."""
+        stands, full = self.brackets.stands(), self.rungs.epochs[-1]
+        spared = sum(full * len(self.seeds) - epoch for stand in stands for epoch in stand.dropped.values())
+        begun = [stand for stand in stands if stand.missing or stand is stands[-1]]
+        left = sum(self._left(stand, stand is stands[-1]) for stand in begun)
+        at = AtRung(self._told(begun[0], begun[0] is stands[-1]), self._epochs_trained(), spared, left / full)
+        return super().counts._replace(rung=at if left else None)
+
+    def take(self) -> Trial | None:
+        """The next trial that has epochs to train, for the rung it is at; None while others of it are under way."""
+        while True:
+            number, until = self.brackets.due([trial.optuna.number for trial in self.running]) or (-1, 0)
+            if number >= 0:
+                frozen = self.brackets.trials()[number]
+                trial = self._trial_of(optuna.trial.Trial(self.study, frozen._trial_id))
+            elif self._proposes:
+                trial, until = self._next_trial(), self.rungs.epochs[0]
+            elif not self.running and self.brackets.close():
+                self._give_up_dropped()
+                continue
+            else:
+                return None
+            trial.until, trial.began_at = until, len(self._curve(trial))
+            self.running.append(trial)
+            if not self._is_there(trial):
+                return trial
+            self.finish(trial)
+
+    def requeue(self) -> None:
+        """Forget which trials were under way, after the driver lost sight of them: the journal has them."""
+        self.running = []
+
+    def should_stop(self, trial: Trial) -> bool:
+        """Nothing is given up between rungs."""
+        return False
+
+    def finish(self, trial: Trial) -> list[Row]:
+        """Take a trial that arrived at its rung, or ended; its rows, none of one that waits."""
+        self.trained += max(len(self._curve(trial)) - trial.began_at, 0)
+        rows = self._arrive(trial) if trial.until else super().finish(trial)
+        self._give_up_dropped()
+        return rows
+
+    @property
+    def _proposes(self) -> bool:
+        """Whether there are settings still to propose."""
+        return len(self.brackets.trials()) < self.settings.trials and not self.enough
+
+    def _first_run(self, trial: FrozenTrial) -> str:
+        """Id of a trial's first run."""
+        return (self.ids.get(trial.number) or self._trial_of(trial).ids)[0]
+
+    def _arrive(self, trial: Trial) -> list[Row]:
+        """Tell the study what a trial scored at its rung, or that it failed on the way."""
+        self.running.remove(trial)
+        if not self._is_there(trial):
+            rows = self._rows(trial)
+            self._fail(trial, rows)
+            return rows
+        value = next((e.get(self.by) for e in self._curve(trial) if e["epoch"] == trial.until), None)
+        if value is None:  # trained further, earlier, and not scored there
+            trial.optuna.set_user_attr(OUTSIDE, trial.until)
+        else:
+            trial.optuna.report(value, trial.until)
+            note = f"{WAITS} at rung epoch {trial.until} of {self.base.epochs} (halving)"
+            write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, note)  # for `apc status`
+        return []
+
+    def _give_up_dropped(self) -> None:
+        """Tell the study of trials that do not go on: what they left or, where all of it is trained, the scores."""
+        dropped = dict(self.brackets.given_up())
+        for number, epoch in dropped.items():
+            trials = self.brackets.trials()
+            trial = self._trial_of(trials[number])
+            trial.stopped_epoch = epoch
+            stored = [load_run(self.runs, run, to_dict(cfg)) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
+            value = score([row for row in stored if row], self.settings.objectives[0])
+            if all(stored) and value is not None:
+                self.study.tell(number, value)
+                continue
+            others = [t for t in trials.values() if t.number not in dropped and not t.state.is_finished()]
+            goes_on = any(self._first_run(other) == trial.ids[0] for other in others)
+            self._give_up(trial, note=not goes_on and not stored[0])
+
+    def _why(self, trial: Trial) -> str:
+        """Why a trial was given up."""
+        return f"stopped at rung epoch {trial.stopped_epoch} of {self.base.epochs} (halving)"
+
+    def _is_there(self, trial: Trial) -> bool:
+        """Whether a trial has trained to where it pauses or, all its seeds, to the end."""
+        runs = list(zip(trial.configs, trial.ids, strict=True))
+        if trial.until and any(entry["epoch"] >= trial.until for entry in self._curve(trial)):
+            return True
+        return all(load_run(self.runs, run, to_dict(cfg)) for cfg, run in (runs[:1] if trial.until else runs))
+
+    def _curve(self, trial: Trial) -> list[dict[str, float]]:
+        """The epochs of a trial's first run."""
+        row = load_run(self.runs, trial.ids[0], to_dict(trial.configs[0]))
+        return row.curve if row else RunFolder(self.runs / trial.ids[0]).epochs()
+
+    def _epochs_trained(self) -> int:
+        """Epochs to which the rungs' trials are trained, a run once."""
+        reached: dict[str, int] = {}
+        for trial in self.brackets.trials().values():
+            run, epochs = self._first_run(trial), max(trial.intermediate_values, default=0)
+            epochs = self.rungs.epochs[-1] * len(self.seeds) if trial.state == TrialState.COMPLETE else epochs
+            reached[run] = max(reached.get(run, 0), epochs)
+        return sum(reached.values())
+
+    def _expected(self, stand: Stand, is_open: bool) -> int:
+        """How many trials train to the rung that a bracket is at, those to come included."""
+        to_come = self.settings.trials - len(self.brackets.trials()) if is_open and not self.enough else 0
+        return len(stand.members) + max(to_come, 0)
+
+    def _told(self, stand: Stand, is_open: bool) -> str:
+        """`rung 1 of 3: 17 of 40 at epoch 1`"""
+        count = self._expected(stand, is_open)
+        there = len(stand.members) - len(stand.missing)
+        rungs = self.rungs.epochs
+        return f"rung {stand.rung} of {len(rungs)}: {there} of {count} at epoch {rungs[stand.rung - 1]}"
+
+    def _left(self, stand: Stand, is_open: bool) -> int:
+        """Epochs that a bracket still has to train."""
+        count, at = self._expected(stand, is_open), stand.rung
+        there = len(stand.members) - len(stand.missing)
+        before, epoch = (0, *self.rungs.epochs)[at - 1 : at + 1]
+        if at == len(self.rungs.epochs):
+            return (count - there) * (len(self.seeds) * epoch - before)
+        later = self.rungs.total(self.rungs.places(count), len(self.seeds), begin=at + 1)
+        return (count - there) * (epoch - before) + later
+
+
+def study_of(definition: StudyDefinition, runs: Path) -> Study:
+    """The study that a definition asks for, in rungs or not."""
+    return (StudyInRungs if definition.settings.stop_early == "halving" else Study)(definition, runs)
+
+
+def _as_rows(objective: str, value: Any) -> list[Row]:
+    """A score at a rung as a rule for rows takes it."""
+    return [Row(run="", config={}, metrics={} if value is None else {objective: value}, seconds={})]
