@@ -118,7 +118,8 @@ class Study:
         failed, stopped = states.count(TrialState.FAIL), states.count(TrialState.PRUNED)
         waiting = max(self.settings.trials - len(states) - len(self.running), 0)
         trials = (len(states) - failed - stopped, failed, stopped, len(self.running), waiting)
-        return Counts(*(number * len(self.seeds) for number in trials))
+        done, failed, stopped, running, waiting = (number * len(self.seeds) for number in trials)
+        return Counts(done, failed, stopped, running, waiting)
 
     def take(self) -> Trial | None:
         """The next setting that has something to train; None while the last ones are under way or all is done."""
