@@ -29,6 +29,7 @@ __all__ = [
     "folder",
     "load_model",
     "load_rows",
+    "plus",
     "pocket",
     "predict",
     "search",
@@ -38,9 +39,9 @@ __all__ = [
 
 if TYPE_CHECKING:
     from apc.api import Model, Run, SearchResult, evaluate, load_model, load_rows, predict, search, train
-    from apc.config import PRESETS, Config, coco, folder, pocket, voc
+    from apc.config import PRESETS, Config, coco, folder, plus, pocket, voc
 
-_IN_CONFIG = ("PRESETS", "Config", "coco", "folder", "pocket", "voc")
+_IN_CONFIG = ("PRESETS", "Config", "coco", "folder", "plus", "pocket", "voc")
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,6 @@ are. Expect top-K pooling with about the paper's K and weights from the joint se
 paper's setting on the images that neither search has seen.
 """
 
-import functools
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +23,6 @@ from pathlib import Path
 from apc.experiment.definition import Experiment
 from apc.experiment.main import in_turn
 from apc.reporting.table_entry import Claim
-from apc.search import spaces
 from apc.search.plans import Plan, grid, label_of, points
 from search_spaces import joint, lambdas
 
@@ -41,7 +39,7 @@ def plan_of_best(results: Path, dataset: str, by: str = "") -> Plan:
     labels, settings = [PAPER], [joint.FIRST[0]]
     for label, name in (("joint search", JOINT.name), ("staged search", STAGED.name)):
         best = tomllib.loads((results / f"{name}{by}" / f"{dataset}.best.toml").read_text())
-        chosen = {knob: best[knob] for knob in joint.SPACE}
+        chosen = {knob: best[knob] for knob in joint.FIRST[0]}
         if chosen in settings:  # one row of the table, under all its names
             labels[settings.index(chosen)] += f" and {label}"
         else:
@@ -64,7 +62,6 @@ JOINT = Experiment(
     place=130,
     presets=("pocket",),
     script="search_joint",
-    draw=functools.partial(spaces.suggest, joint.SPACE),
     space=joint.SPACE,
     first=joint.FIRST,
     trials=40,
@@ -74,7 +71,7 @@ JOINT = Experiment(
     chooses=True,
     minutes={"pocket": 8},
     by_default=False,
-    knobs=tuple(joint.SPACE),
+    knobs=tuple(joint.FIRST[0]),
     columns=COLUMNS,
     reference=label_of(joint.FIRST[0]),
     search=True,
@@ -110,7 +107,7 @@ COMPARISON = Experiment(
     plan_of_results=plan_of_best,
     own_seeds=FRESH,
     metric="held_miou",
-    knobs=tuple(joint.SPACE),
+    knobs=tuple(joint.FIRST[0]),
     rows=(PAPER, "staged search", "joint search"),
     columns=("held_miou", *(column for column in COLUMNS if column != "held_miou")),
     reference=PAPER,

@@ -1,7 +1,8 @@
 """What can be searched, as plain data: one module a question, found by `apc search NAME`. A module has one of
 
     PLAN           points, a grid, or stages (apc/search/plans.py): everything in it is run
-    SPACE          knobs with ranges and conditions (apc/search/spaces.py), searched with Optuna
+    SPACE          knobs with ranges and conditions (apc/search/spaces.py), or a function that makes them of the
+                   base setting, as where a range follows from the size of images; searched with Optuna
     space(trial)   a define-by-run Optuna space that returns the setting, where data does not say it
 
 and beside the last two, if it likes, FIRST: settings to try before the sampler's own. To add a space, put a module
@@ -80,11 +81,12 @@ def check(module: ModuleType, source: str) -> None:
     if "PLAN" in has:
         plan_of(module, Config())
         return
-    if "SPACE" in has:
-        spaces.check(module.SPACE, source)
+    space = space_of(module, Config(), source) if "SPACE" in has else None
+    if space is not None:
+        spaces.check(space, source)
     elif not callable(module.space):
         raise ValueError(f"{source}: space is {type(module.space).__name__}; it must be a function, space(trial)")
-    if not any(drawn.ranges for drawn in samples(draw_of(module), Config(), source)):
+    if not any(drawn.ranges for drawn in samples(draw_of(module, Config()), Config(), source)):
         raise ValueError(f"{source}: space(trial) suggests nothing, so there is nothing to search")
     first = first_of(module)
     if not isinstance(first, list | tuple) or not all(spaces.is_setting(values) for values in first):
@@ -93,8 +95,8 @@ def check(module: ModuleType, source: str) -> None:
         raise ValueError(f"{source}: FIRST has a setting twice")
     for values in first:
         spaces.fits(values, Config(), source)
-        if "SPACE" in has:
-            spaces.check_first(values, module.SPACE, source)
+        if space is not None:
+            spaces.check_first(values, space, source)
 
 
 def plan_of(module: ModuleType, base: Config) -> Plan:
@@ -124,9 +126,22 @@ def plan_of(module: ModuleType, base: Config) -> Plan:
     return plan
 
 
-def draw_of(module: ModuleType) -> spaces.Draw:
-    """The define-by-run function of a module with a SPACE or a function."""
-    return functools.partial(spaces.suggest, module.SPACE) if "SPACE" in vars(module) else module.space
+def space_of(module: ModuleType, base: Config, source: str) -> spaces.Space:
+    """The SPACE of a module over a base setting; ValueError where a function that makes it fails."""
+    try:
+        return spaces.over(module.SPACE, base)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the code of a space does
+        raise ValueError(f"{source}{line_in(source, error)}: SPACE fails ({in_a_line(error)})") from None
+
+
+def draw_of(module: ModuleType, base: Config) -> spaces.Draw:
+    """The define-by-run function of a module with a SPACE, over a base setting, or with a function."""
+    if "SPACE" not in vars(module):
+        drawn: spaces.Draw = module.space
+        return drawn
+    return functools.partial(spaces.suggest, spaces.over(module.SPACE, base))
 
 
 def first_of(module: ModuleType) -> tuple[dict[str, Any], ...]:

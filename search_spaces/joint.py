@@ -2,19 +2,23 @@
 
 from typing import Any
 
-from apc.config import default_of
+from apc.config import Config, default_of
 from apc.search.spaces import Above, Choice, Real, Space, Whole
 
-SPACE: Space = {
-    "pooling": Choice(("adaptive_k", "top_k", "max", "average")),
-    "k": Whole(2, 12, when={"pooling": ("top_k", "adaptive_k")}),
-    "theta": Real(0.5, 0.98, when={"pooling": ("adaptive_k",)}),
-    "lambda1": Real(0.001, 1.0, log=True),
-    "lambda2": Real(0.0, 0.1, step=0.005),
-    "epsilon": Real(0.6, 0.95, when={"lambda2": Above(0.0)}),
-}
-"""K of 1 is max pooling, which stands here by its name; theta of 1 would be max too, and 0 top-K. lambda2 of 0 is APC
-without its patch contrastive error, and then there is no epsilon."""
 
-FIRST: tuple[dict[str, Any], ...] = ({knob: default_of(knob) for knob in SPACE},)
+def SPACE(base: Config) -> Space:
+    """K reaches a quarter of the patches that `base` cuts an image into, 36 on the embedded data. K of 1 is max
+    pooling, which stands here by its name; theta of 1 would be max too, and 0 top-K. lambda2 of 0 is APC without its
+    patch contrastive error, and then there is no epsilon."""
+    return {
+        "pooling": Choice(("adaptive_k", "top_k", "max", "average")),
+        "k": Whole(2, max(base.patches // 4, 2), log=True, when={"pooling": ("top_k", "adaptive_k")}),
+        "theta": Real(0.5, 0.98, when={"pooling": ("adaptive_k",)}),
+        "lambda1": Real(0.001, 1.0, log=True),
+        "lambda2": Real(0.0, 0.1, step=0.005),
+        "epsilon": Real(0.6, 0.95, when={"lambda2": Above(0.0)}),
+    }
+
+
+FIRST: tuple[dict[str, Any], ...] = ({knob: default_of(knob) for knob in SPACE(Config())},)
 """The paper's setting is the first trial, so that every search is comparable with it."""

@@ -1,10 +1,11 @@
-"""Small studies of the joint search space, without Ray, whose proposals are recorded in tests/golden/studies.jsonl.
+"""Small studies of a joint search space, without Ray, whose proposals are recorded in tests/golden/studies.jsonl.
 
 Nothing is trained: a run's score is a formula of its setting, climbs to its value over nine epochs and is written as a
 run would write it. One study a sampler, one of two objectives, and one that gives up bad trials, whose whole journal
 is in tests/golden/journal.jsonl.
 """
 
+import functools
 import json
 import math
 from dataclasses import replace
@@ -13,15 +14,24 @@ from typing import Any
 
 from golden_runs import digits
 
-import search_spaces
 from apc.config import Config, pocket, to_dict
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
-from apc.search.spaces import SearchSettings
+from apc.search import spaces
+from apc.search.spaces import Above, Choice, Real, SearchSettings, Space, Whole
 from apc.search.study import Study, Trial
 from apc.search.study_settings import StudyDefinition
 from search_spaces import joint
 
+SPACE: Space = {
+    "pooling": Choice(("adaptive_k", "top_k", "max", "average")),
+    "k": Whole(2, 12, when={"pooling": ("top_k", "adaptive_k")}),
+    "theta": Real(0.5, 0.98, when={"pooling": ("adaptive_k",)}),
+    "lambda1": Real(0.001, 1.0, log=True),
+    "lambda2": Real(0.0, 0.1, step=0.005),
+    "epsilon": Real(0.6, 0.95, when={"lambda2": Above(0.0)}),
+}
+"""search_spaces/joint.py as it was when they were recorded."""
 BASE = replace(pocket(), weights="", epochs=9, eval_every=1)
 TRIALS = 12
 SETTINGS = {
@@ -44,7 +54,7 @@ def quality(cfg: Config) -> float:
 
 def conduct(name: str, runs: Path) -> list[dict[str, Any]]:
     """Carry a study out, two seeds a setting, one trial at a time: a line a trial, its setting and what it was told."""
-    draw = search_spaces.draw_of(joint)
+    draw = functools.partial(spaces.suggest, SPACE)
     definition = StudyDefinition(
         draw, name="golden", base=BASE, seeds=(0, 1), settings=SETTINGS[name], first=joint.FIRST
     )

@@ -1,5 +1,6 @@
 """Rows of searches for tests of the report."""
 
+from dataclasses import replace
 from typing import Any
 
 from apc.config import Config, to_dict
@@ -14,6 +15,7 @@ STAMP: dict[str, Any] = {
     "threads": 1,
     "images": {"train": 8, "val": 8},
 }
+SEARCHED = {"sampler": "tpe", "objectives": ["tune_miou"], "space": {"k": [2, 12, False], "lambda1": [0.001, 1, True]}}
 
 
 def a_row(label: str, seed: int, score: float, values: dict[str, Any], **fields: Any) -> Row:
@@ -41,7 +43,8 @@ def joint_rows() -> list[Row]:
         values: dict[str, Any] = {"pooling": pooling, "lambda1": lambda1, "lambda2": 0.0}
         values |= {"k": k} if pooling == "top_k" else {}
         label = " ".join(f"{name}={value}" for name, value in values.items())
-        rows.append(a_row(label, 0, 50 - 3 * k + 0.01 * i, values))
+        row = a_row(label, 0, 50 - 3 * k + 0.01 * i, values)
+        rows.append(replace(row, stamp=STAMP | {"search": SEARCHED}))
     return rows
 
 

@@ -29,7 +29,7 @@ def train(runs: Path, cfg: Config, run: str) -> None:
 
 def study(runs: Path, trials: int, space: Any = simple, seeds: tuple[int, ...] = (0,), **more: Any) -> Study:
     base = more.pop("base", BASE)
-    draw: Draw = search_spaces.draw_of(space)
+    draw: Draw = search_spaces.draw_of(space, base)
     return study_of(definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST), runs)
 
 

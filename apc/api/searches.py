@@ -59,7 +59,7 @@ def search(
     2
     """
     base = base or pocket()
-    proposals, tried_first = _proposals(space)
+    proposals, tried_first = _proposals(space, base)
     how = _search_settings(proposals, trials, settings, first)
     dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
     name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
@@ -89,7 +89,7 @@ def search(
     return _search_result(points, base, objectives)
 
 
-def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
+def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
     """A plan or a define-by-run function, checked against Config, and the settings that its module tries first."""
     import search_spaces
     from apc.search import spaces
@@ -97,7 +97,7 @@ def _proposals(space: "str | Space | Draw | Plan") -> "tuple[Plan | Draw, tuple[
     if isinstance(space, str):
         module = search_spaces.load(space)
         plan: Plan | None = vars(module).get("PLAN")
-        return plan or search_spaces.draw_of(module), tuple(search_spaces.first_of(module))
+        return plan or search_spaces.draw_of(module, base), tuple(search_spaces.first_of(module))
     if isinstance(space, Mapping):
         spaces.check(space, "space")
         return functools.partial(spaces.suggest, space), ()

@@ -83,7 +83,7 @@ def _next(cfg: Config, folder: Path) -> str:
     if not any(scored):
         del commands[f"apc eval {run}"]
         where = f" below {cfg.root}/masks" if cfg.dataset == "folder" else ""
-        instead = "compare label_rule, and look at what it finds"
+        instead = "compare border_rule, and look at what it finds"
         lines = [f"no validation image has a mask{where}, so there is no mIoU: {instead}", ""]
     elif not all(scored):
         bare = f"{scored.count(False)} of {len(scored)} validation images have no mask"

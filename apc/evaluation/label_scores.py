@@ -2,7 +2,8 @@
 the same when it is asked in another way. A search without masks chooses by them (Issue 15).
 
 Each of them can be fooled, agreement for one by a model that calls everything background. `label_rule` is the product
-of three; it catches that, and not a model that fills a photograph with its largest class.
+of three and catches that; a photograph filled with its largest class, or masks grown by some pixels, it does not.
+`border_rule` is its product with `border_contrast`, which sees where a mask ends.
 
 Shapes: n photographs, B of them at once, C classes (background is class 0), S side of the square a photograph is
 squashed to, H,W its own pixels.
@@ -21,6 +22,7 @@ from apc.config import Config
 from apc.data import Split
 from apc.data.transforms import as_floats
 from apc.devices import processes
+from apc.evaluation.borders import border_contrast
 from apc.evaluation.miou import confusion
 from apc.evaluation.scoring import Keep, LabelMap, Scoring
 from apc.methods.base import Method
@@ -37,6 +39,11 @@ OTHER_SCALE = 0.75
 """Size, beside a run's own, at which a photograph is shown again."""
 ERASED = 0.5
 """Grey (of 1) that is put where the decoder sees an object, before the photograph is classified again."""
+RULES = {
+    "label_rule": ("label_f1", "flip_agreement", "scale_agreement"),
+    "border_rule": ("label_f1", "flip_agreement", "scale_agreement", "border_contrast"),
+}
+"""Products of scores."""
 REFINED = parse("miou_crf")
 """Whose label maps are the decoder's after the CRF."""
 
@@ -56,6 +63,8 @@ class Evidence:
     """The same after the decoder's objects were erased."""
     entropy: np.ndarray = field(init=False)
     """Of the decoder's pixels, of at most 1, (n,)."""
+    border: np.ndarray = field(init=False)
+    """How much more the colours change along the borders of the decoder's masks than elsewhere, 0 to 1, (n,)."""
     agreement: dict[str, np.ndarray] = field(init=False)
     """Pixels by what the decoder calls them and what `branch`, `flip` and `scale` call them, (C,C) each."""
 
@@ -65,12 +74,12 @@ class Evidence:
     def __post_init__(self) -> None:
         n, objects = self.labels.shape
         self.found, self.pooled, self.erased = (np.zeros((n, objects)) for _ in range(3))
-        self.entropy = np.zeros(n)
+        self.entropy, self.border = np.zeros(n), np.zeros(n)
         self.agreement = {other: np.zeros((objects + 1,) * 2, np.int64) for other in ("branch", "flip", "scale")}
 
     def arrays(self) -> list[np.ndarray]:
         """What processes add up."""
-        own = [self.found, self.pooled, self.erased, self.entropy]
+        own = [self.found, self.pooled, self.erased, self.entropy, self.border]
         return [*own, *self.agreement.values(), *self.ballots.values()]
 
     def vote(self, branch: str, numbers: list[int], labels: Tensor) -> None:
@@ -91,9 +100,11 @@ class Evidence:
             "pooled_ce": cross_entropy(self.pooled, self.labels),
             "erasure": 100 * float(kept.mean()) if kept.size else 0.0,
             "entropy": 100 * float(self.entropy.mean()),
+            "border_contrast": 100 * float(self.border.mean()),
         }
-        parts = (scores["label_f1"], scores["flip_agreement"], scores["scale_agreement"])
-        return scores | {"label_rule": 100 * float(np.prod(np.array(parts) / 100))}
+        for rule, parts in RULES.items():
+            scores[rule] = 100 * float(np.prod([scores[part] / 100 for part in parts]))
+        return scores
 
 
 def label_f1(found: np.ndarray, labels: np.ndarray) -> float:
@@ -225,6 +236,7 @@ def _look(
     evidence.pooled[numbers] = plain["patch"].flatten(2).amax(2)[:, 1:].cpu().numpy()
     evidence.erased[numbers] = erased["patch"].flatten(2).amax(2)[:, 1:].cpu().numpy()
     evidence.entropy[numbers] = (-(p * p.log()).sum(1).flatten(1).mean(1) / np.log(classes)).cpu().numpy()
+    evidence.border[numbers] = border_contrast(shown, decoder).cpu().numpy()
     evidence.vote("decoder", numbers, decoder)
     allowed = [
         among(patch, labels, uses_merge(method, "patch"))

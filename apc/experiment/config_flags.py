@@ -1,9 +1,9 @@
 """One way from a command line to a Config, for verbs, scripts and searches alike.
 
-    [PRESET] [--config TOML] [--FIELD VALUE ...]
+    [PRESET] [--plus] [--config TOML] [--FIELD VALUE ...]
 
-The preset is the first word. File and flags lie over it, in this order; of another method than apc they lie over that
-method's published setting or, on small data, its proportions.
+The preset is the first word; with --plus it is that of APC+. File and flags lie over it, in this order; of another
+method than apc they lie over that method's published setting or, on small data, its proportions.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from apc.config import PRESETS, Config, from_dict, from_toml
+from apc.config import PRESETS, Config, from_dict, from_toml, plus
 from apc.escaping import short
 from apc.experiment.small_folders import FOLLOW, enough_steps
 from apc.flags import CommandLine, Flag, choose_from, documented, flag_of
@@ -25,8 +25,11 @@ Layer = Callable[[Config], Config]
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigFile:
-    """The file that lies between preset and flags."""
+    """What lies between preset and flags."""
 
+    plus: bool = False
+    """APC+ instead of the paper's setting: an augmented, shorter training and rounds on its own masks
+    (docs/reference/methods.md); it lies over the preset and under file and flags."""
     config: Annotated[Path | None, Flag(once=True, metavar="TOML")] = None
     """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
 
@@ -94,9 +97,13 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
     """
     file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
     layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
-    cfg = _over(PRESETS[preset](), layers)
+    cfg = _over(plus(PRESETS[preset]()) if values.get("plus") else PRESETS[preset](), layers)
     cfg = enough_steps(cfg, _given(preset, layers))
     if cfg.method != "apc":
+        if values.get("plus"):
+            raise ValueError(
+                f"--plus is APC with further parts; method {cfg.method} has its own setting, so leave one out"
+            )
         from apc.methods import registry
 
         cfg = _over(registry.preset(preset, cfg), layers)

@@ -1,5 +1,6 @@
 """What an experiment is, as its script says it: what is run, and what the page shows of it."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,14 +22,14 @@ class Experiment(TableEntry):
 
     # --- what is run --------------------------------------------------------------------------------
     plan: Plan | Callable[[Config], Plan] | None = None
-    """Points to run, or a function that makes them of the base setting; None where `draw` is searched with Optuna."""
+    """Points to run, or a function that makes them of the base setting; None where a space is searched with Optuna."""
     plan_of_results: Callable[[Path, str, str], Plan] | None = None
     """Of a later step the plan, made of the results folder, the data set and what the names of the earlier steps end
     with where they choose by something else (`_by_labels`): of what those steps left."""
+    space: spaces.SpaceOf | None = None
+    """Space that is searched with Optuna, or a function that makes it of the base setting."""
     draw: spaces.Draw | None = None
-    """Define-by-run space."""
-    space: spaces.Space | None = None
-    """The same as data, where it is."""
+    """The same as a define-by-run function, where it is no data."""
     first: tuple[dict[str, Any], ...] = ()
     """Settings of the space that are tried before the sampler's own."""
     sampler: spaces.Sampler = "tpe"
@@ -58,10 +59,18 @@ class Experiment(TableEntry):
     """Whether reproduce_all runs it unasked; False for what belongs to no table of the paper."""
 
     @property
-    def told(self) -> str:
-        """What the help says of it: its title and, of a search, what is searched."""
+    def searches(self) -> bool:
+        """Whether a space is searched, and no plan run."""
+        return self.space is not None or self.draw is not None
+
+    def drawn(self, base: Config) -> spaces.Draw | None:
+        """What proposes the settings of a search over a base setting; None of a plan."""
+        return self.draw if self.space is None else functools.partial(spaces.suggest, spaces.over(self.space, base))
+
+    def told(self, base: Config) -> str:
+        """What the help says of it: its title and, of a search, what is searched over a base setting."""
         if self.space:
-            return f"{self.title}. Searched: {space_told(self.space)}"
+            return f"{self.title}. Searched: {space_told(spaces.over(self.space, base))}"
         return f"{self.title}. Run: {plan_told(self.plan)}" if isinstance(self.plan, Points | Staged) else self.title
 
     @property

@@ -151,8 +151,10 @@ class Flags(NamedTuple):
 def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
     """The command line of an experiment; ValueError for a slip."""
     preset, rest = preset_of(words)
-    line = command_line(experiment.called, experiment.told, experiment.seeds, experiment.minutes, preset)
-    if experiment.draw:
+    line = command_line(
+        experiment.called, experiment.told(PRESETS[preset]()), experiment.seeds, experiment.minutes, preset
+    )
+    if experiment.searches:
         usual = usual_search(experiment)
         line.add(SearchSettings, "how it is searched", defaults=usual)
     line.add(Deciding, "how much", hidden=not (experiment.claims or experiment.bests))

@@ -23,6 +23,7 @@ from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
 from apc.search.plans import Interrupted, Lost, Plan, Result, Staged
 from apc.search.run_queue import RunQueue
+from apc.search.spaces import ends, over
 
 if TYPE_CHECKING:
     from apc.search.progress import Progress
@@ -129,8 +130,9 @@ class ExperimentRun:
         }
         if self.plan:
             return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
-        assert experiment.draw is not None and settings.search is not None
-        study = StudyDefinition(experiment.draw, first=experiment.first, settings=settings.search, **trained)
+        draw = experiment.drawn(self.base)
+        assert draw is not None and settings.search is not None
+        study = StudyDefinition(draw, first=experiment.first, settings=settings.search, **trained)
         return optuna_search(study, **where)
 
     def race(self, result: Result) -> None:
@@ -223,6 +225,8 @@ class ExperimentRun:
         name, path, metrics = self.settings.name, self._rows_file, self.settings.metrics
         proposed = [point.label for point in (self.plan.next([]) if self.plan else [])]
         stamped = self.settings.search.stamp if self.settings.search else {}
+        if stamped and self.experiment.space is not None:
+            stamped |= {"space": ends(over(self.experiment.space, self.base))}
         raced = self.raced.result if self.raced else []
         outputs.write_rows(path, name, [*result, *raced], proposed, metrics[0], stamped)
         rows = [row for _, rows in [*result, *raced] for row in rows]

@@ -13,7 +13,7 @@ from apc.flags import flag_of, reports_folder, taken
 from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
-from apc.search.draws import draws
+from apc.search.draws import draws, samples
 from apc.search.halving import rungs_of, usual_rungs
 from apc.search.plans import Plan, Staged, points
 from apc.search.race import SEEDS
@@ -83,7 +83,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     if decide and not own and not FIRST_LOOK <= len(seeds) <= decide:
         must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
         raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
-    search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.draw else None
+    search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
     if search and search.stop_early == "halving":
         base = replace(base, epochs=SMOKE_RUNGS) if amount.smoke else base
         rungs = rungs_of(() if amount.smoke else search.rungs, search.keep_share, base)
@@ -92,7 +92,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         preset=flags.preset,
         base=base,
         seeds=seeds,
-        plan=_grid(experiment, search, amount.smoke) if search else plan(base) if callable(plan) else plan,
+        plan=_grid(experiment, search, base, amount.smoke) if search else plan(base) if callable(plan) else plan,
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
         name=experiment.name,
@@ -158,8 +158,9 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
         return set.intersection(*(set(point.values) for point in plan(base).next([])))
     if plan:
         return set(plan.knobs)
-    assert experiment.draw is not None
-    drawn = draws(experiment.draw, base, experiment.name)
+    draw = experiment.drawn(base)
+    assert draw is not None
+    drawn = [sample.values for sample in samples(draw, base, experiment.name)]
     return {knob for values in (*drawn, *experiment.first) for knob in values}
 
 
@@ -172,6 +173,9 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
         usual["stop_early"] = "none"
     search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
+    draw = experiment.drawn(base)
+    assert draw is not None
+    draws(draw, base, experiment.called)
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:
         if name not in reported:
@@ -205,11 +209,11 @@ def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> Non
         raise ValueError(f"--grid-points is for --sampler grid, and the sampler is {search.sampler}")
 
 
-def _grid(experiment: Experiment, search: spaces.SearchSettings, smoke: bool) -> Plan | None:
+def _grid(experiment: Experiment, search: spaces.SearchSettings, base: Config, smoke: bool) -> Plan | None:
     """The plan of a grid over the space; None for every other sampler."""
     if search.sampler != "grid":
         return None
     if experiment.space is None:
         raise ValueError("--sampler grid needs a space that is data, a SPACE; this one is a function")
-    settings = spaces.grid(experiment.space, search.grid_points)
+    settings = spaces.grid(spaces.over(experiment.space, base), search.grid_points)
     return points(settings[:SMOKE_TRIALS] if smoke else settings)

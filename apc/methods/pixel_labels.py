@@ -39,7 +39,9 @@ class Contested(NamedTuple):
 
     def named(self, labels: np.ndarray) -> np.ndarray:
         """The CRF's answer (H,W) as numbers of classes, uint8; what is UNKNOWN stays so."""
-        return np.append(self.classes, np.full(UNKNOWN + 1 - len(self.classes), UNKNOWN, np.uint8))[labels]
+        numbers = np.append(self.classes, np.full(UNKNOWN + 1 - len(self.classes), UNKNOWN, np.uint8))
+        named: np.ndarray = numbers[labels]
+        return named
 
 
 def at_size(p: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -8,6 +8,7 @@ a batch has no background or no object pixel, even before the decoder learns, wh
 stops with a loss that is not finite, and else Adam counts steps whose gradients are zero.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from apc.methods.published import PROPORTIONS, PUBLISHED
 from apc.methods.toco import ToCo
 from apc.methods.vit_pcm import ViTPCM
 
-METHODS: dict[str, type[Method]] = {"apc": APC, "vit_pcm": ViTPCM, "afa": AFA, "toco": ToCo}
+METHODS: dict[str, Callable[[Config, int], Method]] = {"apc": APC, "vit_pcm": ViTPCM, "afa": AFA, "toco": ToCo}
 
 
 def preset(name: str, asked: Config) -> Config:

@@ -18,7 +18,7 @@ from apc.reporting.paper import beside
 from apc.reporting.parts import Part, parts, whole_table
 from apc.reporting.provenance import damages, failures, provenance, schedule
 from apc.reporting.searches import comparison, importance, race, trials
-from apc.reporting.searches.choosers import choosers_table
+from apc.reporting.searches.choosers import choosers, choosers_table
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts import bootstrap
 from apc.reporting.verdicts.bootstrap import Images
@@ -152,18 +152,19 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     if entry.search:
         paper = stages.default if stages else entry.reference
         said = importance.sentences(tried, entry.metric, paper)
-        said += [] if stages else importance.at_an_end(entry.name, tried)  # stages say it themselves
+        said += [] if stages else importance.at_an_end(tried)  # stages say it themselves
         text.append("\n".join(f"- {line}" for line in said))
     for part in parts(stages, whole, tried):
         text += _tables(recorded, group, part, f"{name}{part.suffix}", place)
     text += ["\n".join(f"- {line}" for line in staged.sentences(stages))] if stages else []
     text += race.paragraphs(recorded.race) if number == 1 else []
-    text += choosers_table(group.rows, group.images) if entry.choosers else []
+    judged_scores = choosers(group.rows, group.images) if entry.choosers else None
+    text += choosers_table(judged_scores)
     text += [*importance.importance_table(tried), *importance.pruned_table(tried, rows)]
     text += [] if entry.search else plain_words(entry, group)
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
     text += comparison.cost_table(races, group.rows)
-    shown = Shown(entry, group, place, whole.labels, stages, tried, races)
+    shown = Shown(entry, group, place, whole.labels, stages, tried, races, judged_scores)
     text += figures(shown, reports / "figures" / name)
     text += [*verdict_table(judged), *explanations(entry, group, judged)]
     return [*text, *provenance(group, entry.knobs or ())], judged

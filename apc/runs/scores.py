@@ -215,22 +215,24 @@ SCORES = {
     "labelled_miou_crf": Score(_AFTER_CRF),
     "pseudo_miou": Score("pseudo masks: patch branch, given the image's labels"),
     "pseudo_miou_crf": Score(_AFTER_CRF),
-    "label_rule": _label_score(
-        "without masks: label_f1 x flip_agreement x scale_agreement; `--choose labels` goes by it"
-    ),
+    "label_rule": _label_score("without masks: label_f1 x flip_agreement x scale_agreement"),
+    "border_rule": _label_score("without masks: label_rule x border_contrast; `--choose labels` goes by it"),
     "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
     "label_f1_crf": _label_score("the same after the dense CRF", in_curves=False),
     "branch_agreement": _label_score("mIoU of decoder and patch branch with each other"),
     "flip_agreement": _label_score("mIoU of the decoder's masks of a photograph and of its mirror image"),
     "scale_agreement": _label_score("mIoU of the decoder's masks of a photograph and of it at 0.75 of the size"),
+    "border_contrast": _label_score(
+        "how much more colours change along the borders of the decoder's masks than elsewhere: mean rank, less chance"
+    ),
     "crf_agreement": _label_score("mIoU of the decoder's masks before and after the dense CRF", in_curves=False),
     "pooled_ap": _label_score("mean average precision of the patch branch's highest scores against the image labels"),
     "pooled_ce": _label_score("cross-entropy of these scores with the image labels", lower_is_better=True),
     "erasure": _label_score("how far the scores of a photograph's classes fall where the decoder's objects are erased"),
     "entropy": _label_score("entropy of the decoder's pixels, of the most there can be", lower_is_better=True),
     "vote": Score(
-        "without masks: mIoU of the decoder with what the other settings' patch masks vote, weighted by label_rule; of "
-        "a search, not of a run",
+        "without masks: mIoU of the decoder with what the other settings' patch masks vote, weighted by border_rule; "
+        "of a search, not of a run",
         in_rows=False,
         needs_masks=False,
     ),
@@ -300,7 +302,7 @@ SCORES = {
 LABEL_SCORES = tuple(name for name, score in SCORES.items() if not score.needs_masks)
 """Scores of the validation images that need their image labels and no mask."""
 Chooser = Literal["val", "half", "labels"]
-CHOOSERS: dict[Chooser, str] = {"val": "miou", "half": "tune_miou", "labels": "label_rule"}
+CHOOSERS: dict[Chooser, str] = {"val": "miou", "half": "tune_miou", "labels": "border_rule"}
 """What settings and epochs are chosen by: all validation masks, those of every second image, or image labels alone."""
 
 LOWER_IS_BETTER = tuple(name for name, score in SCORES.items() if score.lower_is_better and score.in_rows)

@@ -7,7 +7,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from apc.config import Config
+from apc.config import Config, from_dict
 from apc.search.spaces import Draw, fits, is_setting
 
 if TYPE_CHECKING:
@@ -30,9 +30,16 @@ def draws(draw: Draw, base: Config, source: str) -> list[dict[str, Any]]:
     """Settings of a define-by-run space drawn at random, always the same ones, checked against Config.
 
     ValueError names `source` and what is wrong: a field that is not there, a value that does not fit, a range upside
-    down, a name that the function does not know.
+    down, a name that the function does not know, more patches for a class than an image has.
     """
-    return [drawn.values for drawn in samples(draw, base, source)]
+    found = [drawn.values for drawn in samples(draw, base, source)]
+    for values in found:
+        cfg = from_dict(values, base)
+        if "k" in values and cfg.k > cfg.patches:
+            raise ValueError(
+                f"{source}: k comes to {cfg.k}, and an image of {cfg.image_size} pixels has {cfg.patches} patches"
+            )
+    return found
 
 
 def samples(draw: Draw, base: Config, source: str) -> list[Sample]:

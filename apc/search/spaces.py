@@ -74,6 +74,8 @@ MOST_RUNS = 10**6
 """Points, or seeds, beyond which nobody waits for the end: refused before they take memory."""
 
 Space = Mapping[str, Real | Whole | Choice]
+SpaceOf = Space | Callable[[Config], Space]
+"""A space, or a function that makes it of the base setting, as where a range follows from the size of images."""
 
 Sampler = Literal["tpe", "gp", "cmaes", "nsga2", "random", "qmc", "grid"]
 Stopper = Literal["none", "asha", "halving", "median"]
@@ -181,6 +183,16 @@ def check(space: Space, source: str) -> None:
         for value in _ends(knob, f"{source}: {name}"):
             fits({name: value}, Config(), source)
         _check_condition(knob.when, {above: space[above] for above in list(space)[:at]}, f"{source}: {name}")
+
+
+def ends(space: Space) -> dict[str, list[Any]]:
+    """What the rows' stamp says of a space: of each number its ends, and whether its scale is logarithmic."""
+    return {n: [knob.low, knob.high, knob.log] for n, knob in space.items() if not isinstance(knob, Choice)}
+
+
+def over(space: SpaceOf, base: Config) -> Space:
+    """The space as it is over a base setting."""
+    return space(base) if callable(space) else space
 
 
 def is_setting(values: Any) -> bool:

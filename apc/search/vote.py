@@ -1,7 +1,7 @@
 """The vote of a search: trials judged by the masks that all the others agree on, without one mask of the truth.
 
 Each run's patch masks of the validation images, restricted by their image labels, vote with the weight of the run's
-`label_rule`; a run's score is the mIoU of its decoder with the vote of the runs of other settings.
+`border_rule`; a run's score is the mIoU of its decoder with the vote of the runs of other settings.
 
 Shapes: n photographs, s side of their small label maps, C classes.
 """

@@ -49,7 +49,7 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
         parts = []
         for at in range(0, len(share), size):
             views, numbers = augmented[at : at + size], share[at : at + size]
-            keys = [(TRAIN, int(i), *view.flips) for i, view in zip(numbers, views, strict=True)]
+            keys: list[tuple[int, ...]] = [(TRAIN, int(i), *view.flips) for i, view in zip(numbers, views, strict=True)]
             batch = {"image": stack([view.image for view in views]), "labels": split.labels[numbers]}
             if cfg.crop_scale < 1:
                 batch["box"] = torch.tensor([view.box for view in views])
@@ -65,7 +65,6 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
 
 
 def _on_device(part: Part, device: str) -> Part:
-    moved = {name: as_floats(part.batch[name], device) for name in ("image", "plain") if name in part.batch}
-    moved |= {name: part.batch[name] for name in ("box",) if name in part.batch}
-    moved |= {"labels": part.batch["labels"].to(device), "index": torch.tensor([key[1:] for key in part.keys])}
-    return Part(moved, part.keys)
+    moved = {"labels": part.batch["labels"].to(device), "index": torch.tensor([key[1:] for key in part.keys])}
+    images = {name: as_floats(part.batch[name], device) for name in part.batch.keys() & {"image", "plain"}}
+    return Part(part.batch | moved | images, part.keys)

@@ -1,9 +1,9 @@
 """What a run of any setting scores, epoch by epoch, made of the table: a mean for the setting and noise as measured.
 
 The mean is a Gaussian process over the knobs, or a forest: one for the final scores, from all runs, and one for what
-share of them earlier epochs have, from the runs that were scored on the way. Noise is of two kinds: what a seed does to
-all settings alike, and what is left of single runs, whole curves drawn from those measured. Arrays of scores are (E,2):
-epochs by tune_miou, which chooses, and held_miou, which judges.
+earlier epochs have beside a straight line in them, from the runs that were scored on the way. Noise is of two kinds:
+what a seed does to all settings alike, and what is left of single runs, whole curves drawn from those measured. Arrays
+of scores are (E,2): epochs by tune_miou, which chooses, and held_miou, which judges.
 """
 
 import math
@@ -61,7 +61,7 @@ class Noise(NamedTuple):
     swapped: np.ndarray
     """The same of seeds where figure and ground change places, (m,E,2)."""
     odd: np.ndarray
-    """What single settings have beyond the model in their early epochs, as shares of the final score, (k,E,2)."""
+    """What single settings have beyond the model in their early epochs, (k,E,2)."""
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Bench:
     @property
     def epochs(self) -> int:
         """Of a whole run."""
-        return self.noise.common.shape[1]
+        return int(self.noise.common.shape[1])
 
     def curve(self, setting: Mapping[str, Any]) -> np.ndarray:
         """Mean scores of a setting, (E,2)."""
@@ -109,7 +109,8 @@ class World:
         left = pool[chance.integers(len(pool))] if len(pool) else 0.0
         whim = np.random.default_rng([13, self.number, trial])
         odd = noise.odd[whim.integers(len(noise.odd))] if len(noise.odd) else 0.0
-        return curve + odd * curve[-1] + growth(curve[-1, 1]) * (noise.common[own] + left)
+        scores: np.ndarray = curve + odd + growth(curve[-1, 1]) * (noise.common[own] + left)
+        return scores
 
 
 def settings_of(frame: "DataFrame") -> list[dict[str, Any]]:
@@ -127,9 +128,7 @@ def in_space(frame: "DataFrame", epochs: int) -> "DataFrame":
 
 def seed_effects(finals: "DataFrame") -> dict[int, np.ndarray]:
     """Seed -> what it adds to both scores of a good setting, from settings that several seeds trained; mean 0."""
-    import pandas as pd
-
-    keys = pd.Index([repr(setting) for setting in settings_of(finals)])
+    keys = np.array([repr(setting) for setting in settings_of(finals)])
     numbers, seeds = finals[BOTH].to_numpy(float), finals["seed"].to_numpy()
     several = np.array([len(set(seeds[keys == key])) > 1 for key in keys], bool)
     effects = {int(seed): np.zeros(2) for seed in sorted(set(seeds))}
@@ -217,18 +216,37 @@ def _share(by_seed: np.ndarray, effects: np.ndarray) -> np.ndarray:
 def bench_of(frame: "DataFrame", kind: str = "gp", epochs: int = 10) -> Bench:
     """The model of a table: `gp` or `forest`."""
     own = in_space(frame, epochs)
-    noise = noise_of(frame, epochs)
     final, early = training_data(own, epochs)
-    of_final, of_early = fitted(kind, *final), fitted(kind, *early[:2]) if len(early[0]) > 3 else None
+    of_final, of_early = fitted(kind, *final), Early(kind, early)
 
     def mean(setting: Mapping[str, Any]) -> np.ndarray:
         x = np.array([encoded(setting)])
-        last = of_final(x)[0]
-        share = of_early(x)[0].reshape(epochs - 1, 2) if of_early else np.ones((epochs - 1, 2))
-        return np.vstack([last * share.clip(0, 2), last])
+        last = of_final(x)
+        return np.vstack([of_early(x, last)[0], last])
 
-    bench = Bench(mean, noise)
-    return as_ranked(own, bench, odd_ones(early, of_final, epochs)) if of_early else bench
+    return as_ranked(own, Bench(mean, noise_of(frame, epochs)), odd_ones(kind, early))
+
+
+class Early:
+    """Scores of the epochs before the last: a straight line in the final score, and what the knobs say beside it."""
+
+    def __init__(self, kind: str, data: Data) -> None:
+        """`data` are whole curves, (n,E,2)."""
+        x, curves, _ = data
+        last = curves[:, -1].mean(1)
+        lines = [np.polyfit(last, curves[:, epoch].mean(1), 1) for epoch in range(curves.shape[1] - 1)]
+        self.slopes, self.bases = np.array(lines).T[:, :, None]
+        rest = curves[:, :-1] - self.line(curves[:, -1])
+        self.rest = fitted(kind, x, rest.reshape(len(x), -1), shortest=0.8, least=0.05)
+
+    def line(self, last: np.ndarray) -> np.ndarray:
+        """What final scores, (n,2), say of the epochs before, (n,E-1,2)."""
+        return np.asarray(self.bases + self.slopes * last[:, None])
+
+    def __call__(self, x: np.ndarray, last: np.ndarray) -> np.ndarray:
+        """Scores of settings whose final scores are `last`, (n,E-1,2)."""
+        line = self.line(last)
+        return np.asarray(line + self.rest(x).reshape(line.shape))
 
 
 def as_ranked(own: "DataFrame", bench: Bench, odd: np.ndarray) -> Bench:
@@ -266,26 +284,21 @@ def early_ranks(own: "DataFrame", bench: Bench) -> tuple[list[float], list[float
     return ranks(measured), list(np.mean([ranks(scores) for scores in model], axis=0))
 
 
-def odd_ones(early: Data, of_final: Callable[[np.ndarray], np.ndarray], epochs: int) -> np.ndarray:
+def odd_ones(kind: str, early: Data) -> np.ndarray:
     """How far the early epochs of good settings lie from a model that has not seen them, (k,E,2)."""
-    x, y, _ = early
+    x, curves, seeds = early
     parts = np.random.default_rng(0).permutation(len(x)) % min(10, len(x))
-    away = np.zeros_like(y)
+    away = np.zeros_like(curves)
     for part in set(parts):
-        away[parts == part] = y[parts == part] - fitted("gp", x[parts != part], y[parts != part])(x[parts == part])
-    good = growth_of(of_final(x)[:, 1]) > 0.5
-    away = np.concatenate([away, np.zeros((len(away), 2))], axis=1).reshape(len(x), epochs, 2)
-    return np.asarray(away[good])
-
-
-def growth_of(finals: np.ndarray) -> np.ndarray:
-    """`growth` of many."""
-    return np.array([growth(final) for final in finals])
+        own, others = parts == part, parts != part
+        said = Early(kind, (x[others], curves[others], seeds[others]))(x[own], curves[own, -1])
+        away[own, :-1] = curves[own, :-1] - said
+    return away[[growth(curve[-1, 1]) > 0.5 for curve in curves]]
 
 
 def training_data(own: "DataFrame", epochs: int) -> tuple[Data, Data]:
-    """Knobs, final scores without the seeds' effects and how many seeds they are the mean of; and knobs, what share
-    of the final score earlier epochs have, and again how many."""
+    """Knobs, final scores without the seeds' effects and how many seeds they are the mean of; and knobs, whole
+    curves as they were, (n,E,2), and again how many."""
     ends = own[own["epoch"] == epochs]
     effects = seed_effects(ends)
     final: dict[tuple[float, ...], list[np.ndarray]] = {}
@@ -295,7 +308,7 @@ def training_data(own: "DataFrame", epochs: int) -> tuple[Data, Data]:
         at, curve = tuple(encoded(setting)), curves[run]
         final.setdefault(at, []).append(curve[-1] - growth(curve[-1, 1]) * effects[int(seed)])
         if len(curve) == epochs:
-            early.setdefault(at, []).append((curve[:-1] / curve[-1].clip(5)).ravel())
+            early.setdefault(at, []).append(curve)
     return _means(final), _means(early)
 
 
@@ -306,9 +319,9 @@ def _means(by_setting: dict[tuple[float, ...], list[np.ndarray]]) -> Data:
 
 
 def fitted(
-    kind: str, x: np.ndarray, y: np.ndarray, seeds: np.ndarray | None = None
+    kind: str, x: np.ndarray, y: np.ndarray, seeds: np.ndarray | None = None, shortest: float = 0.1, least: float = 1e-3
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """What predicts y, (n,outputs), from x."""
+    """What predicts y, (n,outputs), from x: a forest, or a process of at least that length and share of noise."""
     from sklearn.ensemble import ExtraTreesRegressor
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
@@ -316,11 +329,10 @@ def fitted(
     if kind == "forest":
         forest = ExtraTreesRegressor(60, random_state=0).fit(x, y)
         return lambda at: np.asarray(forest.predict(at)).reshape(len(at), -1)
-    middle, width = y.mean(0), y.std(0) + 1e-9
-    kernel = ConstantKernel(1.0, (0.1, 30)) * Matern(np.ones(x.shape[1]), (0.1, 30), nu=2.5) + WhiteKernel(
-        0.03, (1e-3, 0.5)
-    )
-    process = GaussianProcessRegressor(kernel, alpha=0.02 / (seeds if seeds is not None else 1), random_state=0)
+    middle, width = y.mean(0), y.std(0).max() + 1e-9  # of all outputs, so that those that vary most tell the kernel
+    smooth = ConstantKernel(1.0, (0.1, 30)) * Matern(np.ones(x.shape[1]), (shortest, 30), nu=2.5)
+    noise = WhiteKernel(max(0.03, least), (least, 2.0))
+    process = GaussianProcessRegressor(smooth + noise, alpha=0.02 / (seeds if seeds is not None else 1), random_state=0)
     process.fit(x, (y - middle) / width)
-    smooth, weights = process.kernel_.k1, process.alpha_
-    return lambda at: smooth(at, x) @ weights * width + middle
+    kernel, weights = process.kernel_.k1, process.alpha_
+    return lambda at: kernel(at, x) @ weights * width + middle

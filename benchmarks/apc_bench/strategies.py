@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from apc.config import default_of, pocket
 from apc.runs.rows import Row
+from apc.search.plans import Point
 from apc.search.samplers import PRUNERS, sampler
 from apc.search.spaces import Above, Choice, Real, Space, Whole, suggest
 from benchmarks.apc_bench.replay import Ledger, Setting, halving
-from search_spaces import choosing, lambdas
+from search_spaces import choosing, joint, lambdas
 
 if TYPE_CHECKING:
     import optuna
 
-SPACES: dict[str, Space] = {
-    "joint": {name: knob for name, knob in choosing.SPACE.items() if not name.startswith("lr")},
-    "choosing": choosing.SPACE,
-}
+SPACES: dict[str, Space] = {"joint": joint.SPACE(pocket()), "choosing": choosing.SPACE(pocket())}
 """The paper's six knobs, K to a quarter of the patches; and both learning rates beside them."""
 
 
@@ -37,6 +35,8 @@ class Strategy:
     share: float = 1 / 3
     race: int = 0
     """Settings that get further seeds in the end, the best of those trained in full; 0: no race, the search goes on."""
+    brackets: int = 1
+    """Before a race."""
     seeds: int = 3
     """Of a race, the search's own among them."""
     replays: int = 100
@@ -124,7 +124,7 @@ MORE: Mapping[str, Callable[[int, int], "optuna.samplers.BaseSampler"]] = {
 
 
 def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> None:
-    """Synchronous halving, bracket after bracket, or one and a race; the sampler sees the scores of rungs."""
+    """Synchronous halving, bracket after bracket, and perhaps a race; the sampler sees the scores of rungs."""
     import optuna
     from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -145,7 +145,7 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
             bracket[number] = study.get_trials(deepcopy=False)[trial.number]
             if not ledger.open:
                 return
-        done = halving(ledger, list(bracket), strategy.rungs, strategy.share)
+        halving(ledger, list(bracket), strategy.rungs, strategy.share)
         for number, own in bracket.items():
             reached = ledger.trained[number, 0]
             steps = {rung: ledger.seen(number, rung) for rung in strategy.rungs if rung <= reached}
@@ -159,7 +159,7 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
                     value=steps[reached] if whole else None,
                 )
             )
-        if strategy.race and done and ledger.open:
+        if strategy.race and len(ledger.settings) >= strategy.brackets * strategy.trials and ledger.open:
             ledger.race(ledger.leaders(strategy.race), strategy.seeds)
             return
 
@@ -167,7 +167,8 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
 def staged(ledger: Ledger) -> None:
     """Section 4.1's search, lambda1 and then lambda2, three seeds a setting, the other knobs at the paper's values."""
     plan, paper = replace(lambdas.PLAN, metric="tune_miou"), first_of(SPACES["joint"])
-    epochs, done = ledger.world.bench.epochs, []
+    epochs = ledger.world.bench.epochs
+    done: list[tuple[Point, list[Row]]] = []
     while stage := plan.next(done):
         for point in stage:
             if not ledger.open:
@@ -208,11 +209,11 @@ def _parameter(name: str, knob: Real | Whole | Choice, choice: Any, whole: Any, 
     return (whole if isinstance(knob, Whole) else real)(name, (knob.low, knob.high), log=knob.log, default=first)
 
 
-def halves(sampler: str, trials: int, rungs: Sequence[int], share: float, race: int = 0) -> Strategy:
+def halves(sampler: str, trials: int, rungs: Sequence[int], share: float, race: int = 0, brackets: int = 1) -> Strategy:
     """Halving in brackets of so many trials, under a name that says how."""
     name = f"{sampler}, halving {trials} at {'-'.join(map(str, rungs))}, 1/{1 / share:g}"
-    name += f", race of {race}" if race else ""
-    return Strategy(name, sampler, "halving", trials, rungs, share, race)
+    name += f", race of {race} after {brackets}" if race else ""
+    return Strategy(name, sampler, "halving", trials, rungs, share, race, brackets)
 
 
 FULL = tuple(
@@ -227,20 +228,19 @@ STRATEGIES: Mapping[str, Strategy] = {
         Strategy("the paper's staged grid", "staged", peer="the paper", budget=400),
         Strategy("tpe, median", stop="median", peer="Optuna"),
         Strategy("tpe, Hyperband", stop="hyperband", peer="Optuna"),
-        Strategy("tpe, asha 1-3-9", stop="asha", replays=200),
+        Strategy("tpe, asha 1-3-9", stop="asha"),
         Strategy("tpe, asha 3-9", stop="asha", rungs=(3,)),
-        Strategy("tpe, asha 1-2-4-8", stop="asha", share=1 / 2),
-        Strategy("qmc, asha 1-3-9", "qmc", stop="asha"),
-        Strategy("joint tpe, asha 1-3-9", "joint tpe", stop="asha"),
         halves("tpe", 40, (1, 3, 10), 1 / 3),
-        halves("qmc", 40, (1, 3, 10), 1 / 3),
         halves("tpe", 24, (2, 4, 10), 1 / 3),
         halves("tpe", 20, (3, 10), 1 / 5),
-        halves("qmc", 20, (3, 10), 1 / 5),
         halves("tpe", 9, (3, 10), 1 / 3),
-        halves("tpe", 6, (3, 10), 1 / 3),
-        halves("tpe", 20, (3, 10), 1 / 5, race=3),
-        Strategy("tpe, asha 1-3-9, 40 trials, race of 3", stop="asha", race=3),
+        halves("tpe", 9, (3, 5, 10), 1 / 3),
+        halves("tpe", 8, (4, 10), 1 / 4),
+        halves("joint tpe", 9, (3, 10), 1 / 3),
+        halves("qmc", 9, (3, 10), 1 / 3),
+        halves("cmaes", 9, (3, 10), 1 / 3),
+        halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=2),
+        halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=3),
         Strategy("SMAC3, one seed", "smac", replays=6, peer="SMAC3"),
         Strategy("SMAC3, racing three seeds", "smac-seeds", replays=6, peer="SMAC3"),
         Strategy("SMAC3, Hyperband", "smac-hyperband", replays=6, peer="SMAC3"),

@@ -2,9 +2,10 @@
 
     python -m benchmarks.apc_bench.table --runs RUNS
 
-takes the committed rows of reports/results/*/pocket.jsonl and the finished runs of a folder, such as those that
-`python experiments/choosing.py` leaves, and writes benchmarks/apc_bench/table.parquet. Without `--runs` what the table
-has of earlier folders stays. Its columns are COLUMNS; what its numbers depend on is in its schema's metadata, as JSON.
+takes the rows that the project ships (reports/reference/results/*/pocket.jsonl) and the finished runs of a folder, such
+as those that `python experiments/choosing.py` leaves, and writes benchmarks/apc_bench/table.parquet. Without `--runs`
+what the table has of earlier folders stays. Its columns are COLUMNS; what its numbers depend on is in its schema's
+metadata, as JSON.
 """
 
 import argparse
@@ -20,15 +21,16 @@ from apc.runs.folder import load_runs
 from apc.runs.rows import Row, load_rows
 from apc.runs.scores import RECIPE_VERSION
 from apc.search.spaces import holds
-from search_spaces.choosing import SPACE
+from search_spaces import choosing
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PATH = Path(__file__).with_name("table.parquet")
-RESULTS = Path(__file__).parents[2] / "reports" / "results"
+RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "results"
 STAMP = b"apc_bench"
 """Key of the schema's metadata."""
+SPACE = choosing.SPACE(pocket())
 KNOBS = tuple(SPACE)
 SCORES = ("miou", "tune_miou", "held_miou", "label_rule")
 COLUMNS = {

@@ -37,9 +37,10 @@ def begun(runs: Path) -> Study:
     """The study that `apc search simple` with FLAGS has begun, one trial of it asked for."""
     experiment = space_experiment("simple")
     settings = settings_of(experiment, read_flags(experiment, FLAGS))
-    assert settings.search and experiment.draw
+    draw = experiment.drawn(settings.base)
+    assert settings.search and draw
     definition = StudyDefinition(
-        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=simple.FIRST
+        draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=simple.FIRST
     )
     study = Study(definition, runs)
     assert study.take()

@@ -103,7 +103,7 @@ def test_seeds_move_all_settings_alike_and_worlds_repeat_themselves() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["random, in full", "qmc, halving 20 at 3-10, 1/5", "qmc, asha 1-3-9", "the paper's staged grid"]
+    "name", ["random, in full", "qmc, halving 9 at 3-10, 1/3", "tpe, asha 3-9", "the paper's staged grid"]
 )
 def test_a_search_begins_with_the_paper_s_setting_and_spends_what_it_may(name: str) -> None:
     def mean(setting: dict[str, Any]) -> np.ndarray:

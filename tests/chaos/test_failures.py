@@ -200,7 +200,7 @@ def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_
         where: dict[str, Any] = {"runs": runs, "resources": Resources(max_concurrent=1), "view": view}
         if kind == "plan":
             return search(plan, **trained, **where)
-        draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
+        draw = search_spaces.draw_of(joint, TINY)  # type: ignore[arg-type]
         definition = StudyDefinition(draw, settings=SearchSettings(trials=3), first=joint.FIRST, **trained)
         return optuna_search(definition, **where)
 
@@ -245,9 +245,9 @@ def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
         tune.report({"epoch": 1.0})
 
     monkeypatch.setattr(worker, "in_process", train)
-    draw: spaces.Draw = search_spaces.draw_of(joint)  # type: ignore[arg-type]
-    settings = SearchSettings(trials=16, sampler=sampler, search_seed=5)
     base = replace(TINY, epochs=1)
+    draw: spaces.Draw = search_spaces.draw_of(joint, base)
+    settings = SearchSettings(trials=16, sampler=sampler, search_seed=5)
     definition = StudyDefinition(draw, name="study", base=base, seeds=[0, 1], settings=settings)
     found = optuna_search(definition, runs=tmp_path / "ray", resources=Resources(max_concurrent=1))
 

@@ -175,9 +175,10 @@ def undisturbed(runs: Path, flags: list[str]) -> tuple[Study, Result]:
     """The same search, and its race, in plain Python, without Ray."""
     experiment = space_experiment("joint")
     settings = settings_of(experiment, read_flags(experiment, flags))
-    assert experiment.draw and settings.search
+    draw = experiment.drawn(settings.base)
+    assert draw and settings.search
     definition = StudyDefinition(
-        experiment.draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=joint.FIRST
+        draw, name=NAME, base=settings.base, seeds=[0], settings=settings.search, first=joint.FIRST
     )
     study = study_of(definition, runs)
     while trial := study.take():
@@ -226,7 +227,7 @@ def survive(
     took = time.monotonic() - began
 
     study, raced = undisturbed(tmp_path / "plain", flags)
-    write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.SPACE))
+    write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.FIRST[0]))
     results = tmp_path / "reports" / "results" / "space_joint"
     assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")
     rows = {row.run: scores(row) for _, (row,) in [*study.result(), *raced]}

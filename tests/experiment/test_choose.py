@@ -32,7 +32,7 @@ def settings(experiment: Experiment, words: str) -> ExperimentSettings:
         ("", "miou", "grid_lambda"),
         ("--choose val", "miou", "grid_lambda"),
         ("--choose half", "tune_miou", "grid_lambda_by_half"),
-        ("--choose labels", "label_rule", "grid_lambda_by_labels"),
+        ("--choose labels", "border_rule", "grid_lambda_by_labels"),
     ],
 )
 def test_a_staged_search_goes_by_what_is_chosen_and_has_a_name_of_its_own(words: str, metric: str, name: str) -> None:
@@ -44,7 +44,7 @@ def test_a_staged_search_goes_by_what_is_chosen_and_has_a_name_of_its_own(words:
 def test_a_joint_search_chooses_by_half_the_masks_unless_it_is_told() -> None:
     assert settings(search_joint.JOINT, "").name == "search_joint"
     found = settings(search_joint.JOINT, "--choose labels")
-    assert found.search and found.search.objectives == ("label_rule",) and found.name == "search_joint_by_labels"
+    assert found.search and found.search.objectives == ("border_rule",) and found.name == "search_joint_by_labels"
     judged = chosen_by(search_joint.COMPARISON, "labels")  # compares what was chosen, on masks nobody chose by
     assert (judged.name, judged.metric) == ("search_judged_by_labels", "held_miou")
     entry = described(judged.name)
@@ -53,7 +53,7 @@ def test_a_joint_search_chooses_by_half_the_masks_unless_it_is_told() -> None:
 
 def test_a_table_has_nothing_to_choose_and_shows_it() -> None:
     found = settings(table7_pooling.EXPERIMENT, "--choose labels")
-    assert isinstance(found.plan, Points) and found.metrics == ("label_rule",)
+    assert isinstance(found.plan, Points) and found.metrics == ("border_rule",)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_photographs_without_masks_are_searched_by_their_labels(
         row = Row(run="", config=to_dict(run.base), metrics={}, seconds={}, stamp={"commit": "c"})
         points = run.plan.next([])
         return [
-            (point, [replace(row, run=point.label, metrics={"label_rule": rules[point.label]})]) for point in points
+            (point, [replace(row, run=point.label, metrics={"border_rule": rules[point.label]})]) for point in points
         ]
 
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", scored)
@@ -125,7 +125,7 @@ def test_photographs_without_masks_are_searched_by_their_labels(
     best = tomllib.loads((results / "photos.best.toml").read_text())
     rows = load_rows(results / "photos.jsonl")
     assert best["pooling"] == "max" and {row.stamp["selection"] for row in rows} == {"labels"}
-    assert "label_rule" in Path("reports/ablation.md").read_text()
+    assert "border_rule" in Path("reports/ablation.md").read_text()
     assert main(table7_pooling.EXPERIMENT, words) == 0
     page = Path("reports/ablation.md").read_text()
     assert "chosen by image labels alone" in page

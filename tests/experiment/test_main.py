@@ -67,6 +67,13 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
             "rungs": [2, 10],
             "keep_share": 1 / 3,
             "trials": 7,
+            "space": {
+                "k": [2, 36, True],
+                "theta": [0.5, 0.98, False],
+                "lambda1": [0.001, 1.0, True],
+                "lambda2": [0.0, 0.1, False],
+                "epsilon": [0.6, 0.95, False],
+            },
         },
     }
     assert [path.name for path in Path("reports/results").iterdir()] == ["space_joint"]

@@ -1,10 +1,12 @@
 """What settings may be chosen by: on settings whose scores are written down."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from apc.reporting.figures.regrets import regret_bars
 from apc.reporting.searches import choosers
 from apc.reporting.searches.choosers import by_masks, choosers_table, judge, worth
 from apc.reporting.verdicts.bootstrap import Images
@@ -27,6 +29,7 @@ def test_a_score_that_ranks_as_the_judge_has_no_regret() -> None:
     perfect = judge(settings(label_rule=np.arange(SETTINGS) ** 3), "label_rule")
     assert (perfect.spearman, perfect.kendall) == (pytest.approx(1), pytest.approx(1))
     assert (perfect.regret, perfect.behind, perfect.low) == (0, 0, pytest.approx(1))
+    assert (perfect.kendall_low, perfect.kendall_high) == (pytest.approx(1), pytest.approx(1))
 
 
 def test_a_score_that_is_lowered_counts_turned_round() -> None:
@@ -77,10 +80,23 @@ def test_worth_in_masks(regret: float, expected: str) -> None:
 
 def test_the_table_has_the_best_chooser_first_and_says_what_masks_are_worth() -> None:
     rows = settings(label_rule=np.arange(SETTINGS) ** 2, label_f1=-np.arange(SETTINGS))
-    heading, table, note = choosers_table(rows, counts(0.3))
+    heading, table, note = choosers_table(choosers.choosers(rows, counts(0.3)))
     lines = [line for line in table.splitlines() if "`" in line][1:]
     assert heading.endswith("over 30 settings of one seed")
     assert [line.split("|")[1].strip() for line in lines][-1] == "`label_f1`" and "less than none" in lines[-1]
     assert "Regret by masks: 0: " in note
-    assert choosers_table(rows[:9], counts(0.3)) == []
-    assert choosers_table(rows, Images()) == []
+    assert choosers.choosers(rows[:9], counts(0.3)) is choosers.choosers(rows, Images()) is None
+    assert choosers_table(None) == []
+
+
+def test_a_lucky_number_of_masks_behind_worse_ones_makes_no_score_worth_more() -> None:
+    assert worth(0.6, {0: 5.0, 20: 0.5, 28: 0.7, 40: 0.4}) == "0"
+    assert worth(0.5, {0: 5.0, 20: 0.5, 28: 0.7, 40: 0.4}) == "28"
+
+
+def test_the_figure_has_a_bar_for_every_score_and_is_drawn_once(tmp_path: Path) -> None:
+    rows = settings(label_rule=np.arange(SETTINGS) ** 2, label_f1=-np.arange(SETTINGS))
+    found = choosers.choosers(rows, counts(0.3))
+    assert found and list(found.scores) == ["tune_miou", "label_rule", "label_f1"]
+    png = regret_bars({name: j.regret for name, j in found.scores.items()}, found.masks, tmp_path / "x.choosers")
+    assert png.stat().st_size > 5000 and (tmp_path / "x.choosers.pdf").is_file()

@@ -96,7 +96,7 @@ def test_epochs_report_the_decoders_score_and_its_two_halves_and_what_needs_neit
 
 
 def test_a_search_by_labels_compares_epochs_by_the_rule_and_other_searches_by_miou() -> None:
-    assert [curve_score(name) for name in CHOOSERS.values()] == ["miou", "tune_miou", "label_rule"]
+    assert [curve_score(name) for name in CHOOSERS.values()] == ["miou", "tune_miou", "border_rule"]
     assert curve_score("label_f1_crf") == curve_score("train_seconds") == "miou"
 
 

@@ -168,7 +168,7 @@ def test_optuna_goes_on_where_it_was_and_proposes_what_it_would_have(
     def ask(runs: Path, trials: int, **more: Any) -> list[dict[str, Any]]:
         settings = SearchSettings(trials=trials, search_seed=more.pop("search_seed", 0))
         fields: dict[str, Any] = {"name": "study", "base": tiny, "seeds": [0], "first": simple.FIRST} | more
-        definition = StudyDefinition(search_spaces.draw_of(simple), settings=settings, **fields)
+        definition = StudyDefinition(search_spaces.draw_of(simple, tiny), settings=settings, **fields)
         found = optuna_search(definition, runs=runs, resources=Resources(max_concurrent=1))
         assert all(rows[0].metrics for _, rows in found)
         return [point.values for point, _ in found]

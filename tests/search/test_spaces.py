@@ -2,13 +2,15 @@
 
 import functools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import search_spaces
-from apc.config import Config
+from apc.config import Config, folder, pocket
+from apc.models.build import build_encoder
 from apc.search import spaces
 from apc.search.draws import DRAWS, draws
 from apc.search.spaces import Above, Choice, Real, SearchSettings, Space, Whole
@@ -17,7 +19,7 @@ from search_spaces import joint
 
 
 def test_a_knob_exists_exactly_where_its_condition_holds() -> None:
-    drawn = draws(search_spaces.draw_of(joint), Config(), "joint")  # type: ignore[arg-type]
+    drawn = draws(search_spaces.draw_of(joint, Config()), Config(), "joint")  # type: ignore[arg-type]
     assert {values["pooling"] for values in drawn} == {"adaptive_k", "top_k", "max", "average"}
     for values in drawn:
         assert ("k" in values) == (values["pooling"] in ("top_k", "adaptive_k"))
@@ -178,3 +180,34 @@ def test_every_sampler_and_rule_has_its_entry() -> None:
     assert [*SAMPLERS, "grid"] == list(spaces.SAMPLERS)
     assert tuple(PRUNERS) == spaces.STOPPERS
     assert json.dumps(spaces.SAMPLERS)
+
+
+def test_k_of_the_joint_space_reaches_a_quarter_of_the_patches() -> None:
+    sizes = {144: pocket(), 576: Config(), 256: replace(folder(), image_size=256)}
+    sizes |= {16: replace(pocket(), image_size=32), 4: replace(pocket(), image_size=16)}
+    highest = {base.patches: joint.SPACE(base)["k"].high for base in sizes.values()}  # type: ignore[union-attr]
+    assert highest == {144: 36, 576: 144, 256: 64, 16: 4, 4: 2} and list(highest) == list(sizes)
+    drawn = draws(search_spaces.draw_of(joint, pocket()), pocket(), "joint")  # type: ignore[arg-type]
+    ks = [values["k"] for values in drawn if "k" in values]
+    assert (min(ks), max(ks)) == (2, 36)
+    assert sum(k < 9 for k in ks) > len(ks) / 3  # on a logarithmic scale
+
+
+def test_more_patches_for_a_class_than_an_image_has_are_refused() -> None:
+    space: Space = {"k": Whole(2, 200), "theta": Real(0.5, 0.9)}
+    draw = functools.partial(spaces.suggest, space)
+    assert len(draws(draw, Config(), "x")) == DRAWS  # 576 patches
+    with pytest.raises(ValueError, match=r"^x: k comes to \d+, and an image of 96 pixels has 144 patches$"):
+        draws(draw, pocket(), "x")
+
+
+def test_the_patches_that_a_config_counts_are_those_of_its_encoder() -> None:
+    for base in (replace(pocket(), weights=""), replace(folder(), weights="", image_size=64)):
+        side = base.image_size // build_encoder(base).patch
+        assert base.patches == side**2
+
+
+def test_a_space_that_is_a_function_and_fails_is_refused_when_it_is_loaded() -> None:
+    module = SimpleNamespace(SPACE=lambda base: {"theta": Real(0.5, base.thetta)})
+    with pytest.raises(ValueError, match=r"^x.py: SPACE fails \(AttributeError: 'Config' object has no"):
+        search_spaces.check(module, "x.py")  # type: ignore[arg-type]

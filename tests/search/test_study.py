@@ -193,4 +193,4 @@ def test_a_study_goes_on_with_its_own_settings_only(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\(theta was in 64 of 64 settings drawn, is in \d+: its condition is"):
         Study(definition(moved, two, first=simple.FIRST), tmp_path)
     with pytest.raises(ValueError, match=r"FIRST was \[{'lambda1': 0.02.*is \[\]"):
-        Study(definition(search_spaces.draw_of(simple), two), tmp_path)
+        Study(definition(search_spaces.draw_of(simple, BASE), two), tmp_path)

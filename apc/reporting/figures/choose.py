@@ -7,10 +7,12 @@ from pathlib import Path
 from apc.reporting import tables
 from apc.reporting.figures import one_knob, staged, two_knobs
 from apc.reporting.figures import rows as row_figures
+from apc.reporting.figures.regrets import regret_bars
 from apc.reporting.figures.sweeps import sweeps
 from apc.reporting.groups import Group
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
+from apc.reporting.searches.choosers import Choosers
 from apc.reporting.searches.trials import Trial
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
@@ -39,6 +41,8 @@ class Shown:
     """Of a search."""
     races: Mapping[str, Sequence[Trial]]
     """Trials of the searches that it is compared with, by their titles."""
+    choosers: Choosers | None = None
+    """Scores that settings may be chosen by, judged."""
 
     @property
     def labels(self) -> list[str]:
@@ -165,6 +169,16 @@ def _race(shown: Shown, path: Path) -> list[Drawn]:
     return [(caption, search_figures.race(shown.races, "tune_miou", path))]
 
 
+def _choosers(shown: Shown, path: Path) -> list[Drawn]:
+    if not (found := shown.choosers):
+        return []
+    caption = (
+        "What the choice by each score loses against the best setting, mean over draws of settings; dotted, what the "
+        "choice by so many masks loses"
+    )
+    return [(caption, regret_bars({name: j.regret for name, j in found.scores.items()}, found.masks, path))]
+
+
 KINDS: dict[str, Callable[[Shown, Path], list[Drawn]]] = {
     "rows": _rows,
     "classes": _classes,
@@ -176,6 +190,7 @@ KINDS: dict[str, Callable[[Shown, Path], list[Drawn]]] = {
     "history": _history,
     "knobs": _knobs,
     "parallel": _parallel,
+    "choosers": _choosers,
     "race": _race,
 }
 """Kinds of figures, as an entry names them."""

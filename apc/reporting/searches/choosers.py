@@ -8,6 +8,7 @@ the mean over draws of SETTINGS of the settings, so that one lucky winner decide
 Shapes: t settings, d draws, n photographs of the first half, C classes.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,6 +24,10 @@ JUDGE = "held_miou"
 HALF = "tune_miou"
 SETTINGS, DRAWS = 40, 500
 """Settings of a draw, as many as a joint search tries, and draws."""
+TAUS = 200
+"""Draws for the interval of Kendall's rank correlation, which is slow."""
+FEWEST = 10
+"""Settings that can be judged, below which nothing is said."""
 MASKS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112)
 """Numbers of masked photographs whose choice a score is held against."""
 
@@ -36,42 +41,61 @@ class Judged(NamedTuple):
     high: float
     """95 % bootstrap interval of it over settings."""
     kendall: float
+    kendall_low: float
+    kendall_high: float
     regret: float
     """Mean points below the best setting of a draw."""
     behind: float
     """Mean points below what half of the masks choose."""
 
 
-def choosers_table(rows: Sequence[Row], images: Images) -> list[str]:
-    """The table of choosers, best first, with what masks are worth; empty where fewer than ten settings can be
+class Choosers(NamedTuple):
+    """What settings may be chosen by, judged over `settings` of them."""
+
+    settings: int
+    scores: dict[str, Judged]
+    """By name, the least regret first; those that fail too."""
+    masks: dict[int, float]
+    """Regret of choosing by the masks of m photographs, by m."""
+
+
+def choosers(rows: Sequence[Row], images: Images) -> Choosers | None:
+    """Every score that opens no mask, and half of all masks, as choosers; None where fewer than ten settings can be
     judged."""
     rows = [row for row in rows if row.metrics.get(JUDGE) is not None and row.run in images.counts]
-    if len(rows) < 10:
+    if len(rows) < FEWEST:
+        return None
+    names = [name for name in (HALF, *LABEL_SCORES) if all(name in row.metrics for row in rows)]
+    judged = sorted(((name, judge(rows, name)) for name in names), key=lambda pair: pair[1].regret)
+    return Choosers(len(rows), dict(judged), by_masks(rows, images))
+
+
+def choosers_table(found: Choosers | None) -> list[str]:
+    """The table of choosers, best first, with what masks are worth; empty where there is nothing to judge."""
+    if found is None:
         return []
     from pandas import DataFrame
 
-    names = [name for name in (HALF, *LABEL_SCORES) if all(name in row.metrics for row in rows)]
-    judged = {name: judge(rows, name) for name in names}
-    regrets = by_masks(rows, images)
+    regrets = found.masks
     lines = [
         {
             "score": f"`{name}`",
             "Spearman": f"{j.spearman:.2f} [{j.low:.2f}, {j.high:.2f}]",
-            "Kendall": f"{j.kendall:.2f}",
+            "Kendall": f"{j.kendall:.2f} [{j.kendall_low:.2f}, {j.kendall_high:.2f}]",
             "regret": f"{j.regret:.2f}",
             f"behind `{HALF}`": f"{j.behind:+.2f}".replace("-", "−"),
             "worth in masks": worth(j.regret, regrets),
         }
-        for name, j in sorted(judged.items(), key=lambda pair: pair[1].regret)
+        for name, j in found.scores.items()
     ]
     curve = ", ".join(f"{m}: {regret:.2f}" for m, regret in regrets.items())
-    size = min(SETTINGS, len(rows) // 2)
     return [
-        f"**What settings may be chosen by**, over {len(rows)} settings of one seed",
+        f"**What settings may be chosen by**, over {found.settings} settings of one seed",
         tables.markdown(DataFrame(lines), left=True, marked_up=["score", f"behind `{HALF}`"]),
-        f"<sub>Judged by `{JUDGE}`, the mIoU of photographs by whose masks nothing is chosen. Regret: mean points "
-        f"below the best of {size} settings, over {DRAWS} draws of them. A score is worth m masks where the choice by "
-        f"the masks of m photographs, drawn at random, has its regret. Regret by masks: {curve}.</sub>",
+        f"<sub>Judged by `{JUDGE}`, the mIoU of photographs by whose masks nothing is chosen. In brackets: 95 % over "
+        f"settings. Regret: mean points below the best of {drawn_at_once(found.settings)} settings, over {DRAWS} draws "
+        "of them. A score is worth m masks where the choice by the masks of m photographs, drawn at random, has its "
+        f"regret. Regret by masks: {curve}.</sub>",
     ]
 
 
@@ -84,15 +108,21 @@ def judge(rows: Sequence[Row], name: str) -> Judged:
     rng = np.random.default_rng(0)
     again = rng.integers(0, len(rows), (DRAWS, len(rows)))
     known = np.isfinite(score)
-    ranks = [np.corrcoef(rankdata(truth[i]), rankdata(score[i]))[0, 1] for i in again if np.ptp(score[i]) > 0]
-    low, high = np.nanpercentile(ranks, [2.5, 97.5]) if ranks and known.all() else (np.nan, np.nan)
+    again = again[[bool(known.all()) and np.ptp(score[i]) > 0 for i in again]]
+    spearman = [np.corrcoef(rankdata(truth[i]), rankdata(score[i]))[0, 1] for i in again]
+    kendall = [kendalltau(truth[i], score[i]).statistic for i in again[:TAUS]]
+    (low, high), (kendall_low, kendall_high) = (
+        map(float, np.percentile(each, [2.5, 97.5]) if each else (np.nan, np.nan)) for each in (spearman, kendall)
+    )
     drawn = subsets(len(rows))
     best, chosen, by_half = (truth[_choice(drawn, by)] for by in (truth, np.where(known, score, -np.inf), half))
     return Judged(
         float(spearmanr(truth[known], score[known]).statistic),
-        float(low),
-        float(high),
+        low,
+        high,
         float(kendalltau(truth[known], score[known]).statistic),
+        kendall_low,
+        kendall_high,
         float((best - chosen).mean()),
         float((by_half - chosen).mean()),
     )
@@ -119,12 +149,16 @@ def by_masks(rows: Sequence[Row], images: Images) -> dict[int, float]:
 
 
 def worth(regret: float, regrets: dict[int, float]) -> str:
-    """How many masks choose as well: the largest m whose choice has no smaller regret, as "20" or "112 or more"."""
-    least = [m for m, by_m in regrets.items() if by_m >= regret]
+    """How many masks choose as well: the most until which no fewer have a smaller regret, as "20" or "112 or more"."""
+    least = list(itertools.takewhile(lambda m: regrets[m] >= regret, sorted(regrets)))
     if not least:
         return "less than none"
-    most = max(regrets)
-    return f"{most} or more" if max(least) == most else str(max(least))
+    return f"{least[-1]} or more" if least[-1] == max(regrets) else str(least[-1])
+
+
+def drawn_at_once(settings: int) -> int:
+    """Settings of a draw."""
+    return min(SETTINGS, settings // 2)
 
 
 def subsets(settings: int) -> "ndarray":
@@ -132,8 +166,7 @@ def subsets(settings: int) -> "ndarray":
     import numpy as np
 
     rng = np.random.default_rng(2)
-    size = min(SETTINGS, settings // 2)
-    return np.stack([rng.choice(settings, size, replace=False) for _ in range(DRAWS)])
+    return np.stack([rng.choice(settings, drawn_at_once(settings), replace=False) for _ in range(DRAWS)])
 
 
 def _choice(drawn: "ndarray", score: "ndarray") -> "ndarray":

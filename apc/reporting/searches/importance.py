@@ -1,6 +1,5 @@
 """A search read back from its rows: trials, the best so far, how much each knob matters, an optimum at an end."""
 
-import importlib
 import math
 import statistics
 import warnings
@@ -120,39 +119,36 @@ def of_ranks(done: Sequence[Trial], name: str) -> float:
     return max(between - chance, 0.0) / whole
 
 
-def at_an_end(experiment: str, tried: Sequence[Trial]) -> list[str]:
-    """A sentence for each knob whose best value lies at an end of its space, or of the values tried without a space."""
+def at_an_end(tried: Sequence[Trial]) -> list[str]:
+    """A sentence for each knob whose best value lies at an end of its space as the rows are stamped with it, or of the
+    values tried where they are not, which is said first."""
     done = complete(tried)
-    lines = []
+    lines = [_unstamped(done)] if done and "space" not in done[0].search and varied(done) else []
     for name, value in (done[0].values if done else {}).items():
         values = values_of(done, name)
         if not are_numbers(values) or len(set(values)) < 3:
             continue
-        ends = _range(experiment, name) or Range(min(values), max(values), False)
+        stamped = done[0].search.get("space", {}).get(name)
+        ends = Range(*stamped) if stamped else Range(min(values), max(values), False)
         share = ends.share(value)
         if min(share, 1 - share) < 0.01:
             end = "low" if share < 0.5 else "high"
             further = "values beyond it were not tried and may be better"
             if end == "low" and ends.low == 0:
                 further = "nothing lies below 0, so the search would do without it"
-            space = f"{ends.low:g} to {ends.high:g}"
+            what, space = "its space" if stamped else "what was tried", f"{ends.low:g} to {ends.high:g}"
             lines.append(
-                f"**The best {in_markdown(name)} = {value:g} lies at the {end} end of its space, {space}:** {further}."
+                f"**The best {in_markdown(name)} = {value:g} lies at the {end} end of {what}, {space}:** {further}."
             )
     return lines
 
 
-def _range(experiment: str, name: str) -> Range | None:
-    """Range of a knob in search_spaces/; None where no space that is data says it."""
-    try:
-        module = importlib.import_module(f"search_spaces.{experiment.partition('_')[2]}")
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # there is none, or it does whatever it likes
-        return None
-    space = vars(module).get("SPACE")
-    knob: Any = space.get(name) if isinstance(space, dict) else None
-    return Range(knob.low, knob.high, knob.log) if hasattr(knob, "low") else None
+def _unstamped(done: Sequence[Trial]) -> str:
+    """What was tried, of rows that do not say in which space."""
+    values = {name: values_of(done, name) for name in varied(done)}
+    tried = [f"{in_markdown(n)} {min(v):g} to {max(v):g}" for n, v in values.items() if are_numbers(v)]
+    told = f", only what was tried: {', '.join(tried)}" if tried else ""
+    return f"These rows do not record the ranges of their space{told}. The space of today may be another."
 
 
 def varied(done: Sequence[Trial]) -> list[str]:

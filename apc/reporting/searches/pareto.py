@@ -1,7 +1,7 @@
 """The Pareto front of a search with two objectives, and how a space was searched, in sentences."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from apc.escaping import as_code, in_markdown
@@ -29,8 +29,9 @@ def sentences(tried: Sequence[Trial]) -> list[str]:
     """How the trials were searched, a sentence a search, and the settings on the front."""
     lines = []
     for search in {json.dumps(t.search, sort_keys=True): t.search for t in tried if t.search}.values():
-        settings = [f"{in_markdown(name.replace('_', ' '))} {_written(value)}" for name, value in search.items()]
-        lines.append(f"Searched with {', '.join(settings)}.")
+        how = {name: value for name, value in search.items() if name != "space"}
+        settings = [f"{in_markdown(name.replace('_', ' '))} {_written(value)}" for name, value in how.items()]
+        lines.append(f"Searched with {', '.join(settings)}{_space(search.get('space'))}.")
     if best := front(tried):
         first, other = best[0].search["objectives"]
         points = "; ".join(
@@ -43,6 +44,12 @@ def sentences(tried: Sequence[Trial]) -> list[str]:
             f"{points}{more}."
         )
     return lines
+
+
+def _space(space: Mapping[str, Any] | None) -> str:
+    """The ends of the numbers that were searched; empty where there are none or the rows do not say them."""
+    ends = [f"{in_markdown(n)} {a:g} to {b:g}{' (log)' if log else ''}" for n, (a, b, log) in (space or {}).items()]
+    return f"; in the ranges {', '.join(ends)}" if ends else ""
 
 
 def _written(value: Any) -> str:

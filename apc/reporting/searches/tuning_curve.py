@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.reporting.figures.style import COLOURS
 from apc.reporting.searches.trials import Trial, best_so_far, complete
@@ -48,10 +48,9 @@ def in_any_order(tried: Sequence[Trial]) -> Orders:
 def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float) -> None:
     """Best so far over the epochs trained, on the band of all orders; nothing is drawn below `low`."""
     found, orders = best_so_far(tried), in_any_order(tried)
-    clipped = [[max(score, low) for score in line] for line in (orders.low, orders.high)]
-    ax.fill_between(
-        orders.epochs, *clipped, step="post", color="#bbbbbb", alpha=0.6, linewidth=0, label="any order, 80 %"
-    )
+    bottom, top = ([max(score, low) for score in line] for line in (orders.low, orders.high))
+    look: dict[str, Any] = {"color": "#bbbbbb", "alpha": 0.6, "linewidth": 0, "label": "any order, 80 %"}
+    ax.fill_between(orders.epochs, bottom, top, step="post", **look)
     middle = [score if score >= low else math.nan for score in orders.middle]
     ax.step(orders.epochs, middle, where="post", color="#555555", linewidth=1, linestyle=":", label="any order, median")
     x, y = [entry.epochs for entry in found], [entry.score for entry in found]
