@@ -67,7 +67,8 @@ USUAL = {
 def _searched(rows: Collection[Row], usual: Mapping[str, Any], unstamped: Mapping[str, Any] = {}) -> list[str]:
     """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out.
     `unstamped` is how rows came whose stamp does not tell."""
-    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), unstamped)
+    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
+    told = {**unstamped, **told}
     words = []
     for name, usually in usual.items():
         value = told.get(name, usually)
