@@ -17,6 +17,7 @@ model predicts settings that it has not seen.
 import argparse
 import functools
 import hashlib
+import importlib.util
 import math
 import time
 import warnings
@@ -170,6 +171,8 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, help="draw the regret of --only over epochs, as PATH.png and PATH.pdf")
     parser.add_argument("--check", action="store_true", help="only say how far the model can be trusted")
     args = parser.parse_args()
+    if not importlib.util.find_spec("sklearn"):
+        raise SystemExit('the model needs scikit-learn: pip install "apc-search[bench]"')
     warnings.simplefilter("ignore")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     frame = table.load()

@@ -219,19 +219,18 @@ class Progress:
         if not left:
             return text
         low, high = (self.slots * seconds for seconds in left)
-        epochs = f"{self._epochs_left()} and " if self.epochs_a_run else ""
+        epochs = f"at most {_epochs(self._epochs_left())} and " if self.epochs_a_run else ""
         money = f" ({self.costs.money(low, high)})" if self.costs.price is not None else ""
         return f"{text}, {epochs}{self.costs.hours(low, high)}{money} left"
 
-    def _epochs_left(self) -> str:
-        """Epochs to go: `at most 60 epochs`, or as many as the rungs let pass."""
-        counts, tasks, each = self.counts, self.running.values(), self.epochs_a_run
-        if counts.rung:
-            here = sum(round((task.share - task.came) * each) for task in tasks)
-            return _epochs(max(round(counts.rung.left * each) - here, 0))
+    def _epochs_left(self) -> int:
+        """At most, for trials may be given up."""
+        counts, each = self.counts, self.epochs_a_run
         runs = counts.running + counts.waiting + counts.later + counts.perhaps
-        begun = sum(int(task.metrics.get("epoch", 0)) + task.finished * each for task in tasks)
-        return f"at most {_epochs(runs * each - begun)}"
+        begun = sum(task.finished + task.share for task in self.running.values())
+        if counts.rung:  # without what the rungs spare, and with what those in progress have trained since they began
+            runs, begun = counts.rung.left, begun - sum(task.came for task in self.running.values())
+        return max(round((runs - begun) * each), 0)
 
     def left(self) -> tuple[float, float] | None:
         """Seconds to go, an interval of 80 %; None while nothing is known, or no trial was heard of for long."""

@@ -80,21 +80,51 @@ WAYS: Mapping[str, tuple[Sequence[int], float]] = {
 }
 
 
+ASYNCHRONOUS = {"asha 1-3-9": (1, 3, 9), "asha 3-9": (3, 9)}
+
+
 def on_real_runs(frame: "DataFrame", count: int = 24, draws: int = 1000) -> dict[str, tuple[int, float]]:
-    """Way -> epochs and mean regret of choosing among so many of the measured settings, drawn again and again, by their
-    real curves of seed 0 and without the model; judged by their own `held_miou`."""
+    """Way -> mean epochs and mean regret of choosing among so many of the measured settings, drawn again and again, by
+    their real curves of seed 0 and without the model; judged by their own `held_miou`."""
     own = in_space(frame, 10)
     own = own[(own["source"] == "choosing") & (own["seed"] == 0)].sort_values(["run", "epoch"])
     scores = own[["tune_miou", "held_miou"]].to_numpy(float).reshape(-1, 10, 2)
     chance = np.random.default_rng(0)
-    found: dict[str, list[tuple[int, float]]] = {way: [] for way in WAYS}
+    found: dict[str, list[tuple[int, float]]] = {}
     for _ in range(draws):
         drawn = scores[chance.permutation(len(scores))[:count]]
-        for way, (rungs, share) in WAYS.items():
-            alive, spent = list(range(count)), rungs[0] * count
-            for rung, following in zip(rungs, rungs[1:], strict=False):
-                alive = [alive[place] for place in survivors([drawn[at, rung - 1, 0] for at in alive], share)]
-                spent += (following - rung) * len(alive)
-            best = max(alive, key=lambda at: drawn[at, -1, 0])
-            found[way].append((spent, float(drawn[:, -1, 1].max() - drawn[best, -1, 1])))
-    return {way: (each[0][0], float(np.mean([lost for _, lost in each]))) for way, each in found.items()}
+        best = drawn[:, -1, 1].max()
+        ways = [(way, synchronous(drawn[:, :, 0], *how)) for way, how in WAYS.items()]
+        ways += [(way, asynchronous(drawn[:, :, 0], rungs)) for way, rungs in ASYNCHRONOUS.items()]
+        for way, (spent, chosen) in ways:
+            found.setdefault(way, []).append((spent, float(best - drawn[chosen, -1, 1])))
+    return {
+        way: (round(float(np.mean([spent for spent, _ in own]))), float(np.mean([lost for _, lost in own])))
+        for way, own in found.items()
+    }
+
+
+def synchronous(scores: np.ndarray, rungs: Sequence[int], share: float) -> tuple[int, int]:
+    """Epochs, and the setting chosen, of halving with a barrier; `scores` are settings by epochs."""
+    alive, spent = list(range(len(scores))), rungs[0] * len(scores)
+    for rung, following in zip(rungs, rungs[1:], strict=False):
+        alive = [alive[place] for place in survivors([scores[at, rung - 1] for at in alive], share)]
+        spent += (following - rung) * len(alive)
+    return spent, max(alive, key=lambda at: float(scores[at, -1]))
+
+
+def asynchronous(scores: np.ndarray, rungs: Sequence[int]) -> tuple[int, int]:
+    """The same where each goes on at once if it is among the best third of those that have come to the rung, or the
+    best of fewer than three, as Optuna's pruner has it."""
+    seen: dict[int, list[float]] = {rung: [] for rung in rungs}
+    spent, whole = 0, []
+    for at, curve in enumerate(scores):
+        for rung in rungs:
+            seen[rung].append(float(curve[rung - 1]))
+            if curve[rung - 1] < sorted(seen[rung], reverse=True)[max(len(seen[rung]) // 3, 1) - 1]:
+                spent += rung
+                break
+        else:
+            spent += len(curve)
+            whole.append(at)
+    return spent, max(whole, key=lambda at: float(scores[at, -1]))

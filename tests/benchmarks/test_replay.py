@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import search
-from benchmarks.apc_bench import replay
+from benchmarks.apc_bench import checks, replay
 from benchmarks.apc_bench.model import Bench, Noise, World
 from benchmarks.apc_bench.strategies import SPACES, STRATEGIES, first_of
 
@@ -117,3 +117,12 @@ def test_a_search_begins_with_the_paper_s_setting_and_spends_what_it_may(name: s
     assert 120 <= own.spent <= 130
     epochs = sum(own.trained.values())
     assert own.spent == epochs + (30 if "staged" in name else 0)  # lambda1 of 0 is paid for, and learns nothing
+
+
+def test_real_curves_are_halved_with_and_without_a_barrier() -> None:
+    late = [1.0, 2.0, 3.0, 90.0]  # worst at first, best at last
+    curves = np.array([late, [9.0, 9.0, 9.0, 9.0], [5.0, 5.0, 5.0, 5.0], [6.0, 6.0, 6.0, 6.0]])
+    assert checks.synchronous(curves, (4,), 1.0) == (16, 0)
+    assert checks.synchronous(curves, (1, 4), 0.5) == (4 + 2 * 3, 1)
+    assert checks.asynchronous(curves, (1,)) == (4 + 4 + 1 + 1, 0)  # who comes first has no rival yet
+    assert checks.asynchronous(curves[::-1], (1,)) == (4 + 1 + 4 + 1, 2)
