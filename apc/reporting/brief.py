@@ -52,7 +52,7 @@ def brief(section: Section, reference: Section | None = None) -> list[str]:
     ]
     text += [paragraph(line) for line in _differs(section, ours)]
     text.append(_table(section, everything, ours))
-    said = [*verdict_lines(section.judged), *map(for_people, first.said[:1])]
+    said = [*verdict_lines(section.judged), *map(for_people, first.said[: 2 if section.entry.search else 1])]
     text += [_items(said)] if said else []
     return [*text, *map(for_people, first.figures[:1]), _more(section, everything)]
 

@@ -7,6 +7,7 @@ from apc.config import PRESETS
 from apc.escaping import as_code, in_markdown
 from apc.reporting.catalogue import described, entries
 from apc.reporting.command import command
+from apc.reporting.names import for_people
 from apc.reporting.provenance import about_data
 from apc.reporting.section import Section
 from apc.reporting.verdicts.claims import Judged, waiting
@@ -70,8 +71,8 @@ def _verdicts(dataset: str, judged: list[Judged], rows: list[Row]) -> list[str]:
     flags = "" if dataset == "pocket" else " " + _flags(dataset, rows)
     pending = any(j.verdict.outcome == "pending" for j in judged)
     return [
-        counted(judged),
-        summary_table(judged, scripts),
+        for_people(counted(judged)),
+        for_people(summary_table(judged, scripts)),
         *([f"<sub>To the commands of pending claims add {as_code(flags.strip())}.</sub>"] if pending and flags else []),
     ]
 

@@ -7,9 +7,9 @@ from apc.runs.scores import SCORES
 SHORT = {
     "miou": "mIoU",
     "miou_crf": "mIoU after the CRF",
-    "tune_miou": "mIoU, half that chose",
-    "held_miou": "mIoU, held-out half",
-    "test_miou": "mIoU, test images",
+    "tune_miou": "mIoU of the half that chose",
+    "held_miou": "mIoU of the held-out half",
+    "test_miou": "mIoU of the test images",
     "miou_ms": "mIoU over scales",
     "miou_ms_crf": "mIoU over scales, after the CRF",
     "patch_miou": "mIoU of the patch branch",

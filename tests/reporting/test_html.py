@@ -78,3 +78,17 @@ def test_a_picture_below_the_page_is_put_into_it_whatever_its_name(tmp_path: Pat
     (tmp_path / "figures/äpfel & birnen.png").write_bytes(b"png")
     text = html.page("![two](<figures/äpfel & birnen.png>)", tmp_path)
     assert 'src="data:image/png;base64,cG5n" alt="two"' in text
+
+
+def test_documents_are_folded_behind_the_page_and_a_picture_that_comes_again_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/a.png").write_bytes(b"png")
+    picture = "![one](figures/a.png)"
+    link = "[46.4](details/t.pocket.md#runs) [all](details/t.pocket.md) [other](details/gone.md)"
+    told = {"t.pocket": ["# Table 7", "### pocket", picture, "#### Runs", "- seed 0"]}
+    text = html.page(f"## Own\n\n{picture}\n\n{link}", tmp_path, told)
+    assert '<a href="#d-t.pocket-runs">46.4</a> <a href="#d-t.pocket">all</a>' in text
+    assert '<a href="details/gone.md">other</a>' in text  # which is no document of this page
+    assert text.count("data:image/png") == 1 and '<a href="#f1">one</a>' in text
+    fold = text.split('<details id="d-t.pocket">')[1]
+    assert "<summary>Table 7 · pocket</summary>" in fold and '<h4 id="d-t.pocket-runs">Runs</h4>' in fold
