@@ -19,7 +19,8 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     """
     if entry.script:  # its seeds are its own
         stops = _searched(rows, {"stop_early": entry.stop_early}, {"stop_early": "none"}) if rows else []
-        return shlex.join(["python", f"experiments/{entry.script}.py", *stops])
+        decide = ["--decide", str(most)] if (most := looks_of(rows)) else []
+        return shlex.join(["python", f"experiments/{entry.script}.py", *stops, *decide])
     if entry.name.startswith("space_"):
         words = ["apc", "search", entry.name.removeprefix("space_")]
     elif entry.name in entries():
