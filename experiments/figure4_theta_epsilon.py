@@ -22,7 +22,7 @@ EXPERIMENT = Experiment(
     about="theta at the paper's epsilon, epsilon at its theta. Up to 0.5 theta makes adaptive-K pooling top-K, and "
     "at 1 max pooling. The paper shows curves and prints no numbers but its choice, "
     f"({PAPER['theta']:g}, {PAPER['epsilon']:g}).",
-    place=70,
+    place=80,
     plan=LINES,
     smoke_plan=grid({"theta": (0.5, PAPER["theta"]), "epsilon": (PAPER["epsilon"],)}),
     seeds={"pocket": 5, "folder": 1},

@@ -5,7 +5,7 @@
 
 Nothing is trained: the runs are Table 8's rows 2, 4 and 5 of one seed, and where one is missing the command is named
 that makes it. Each row is one validation image, the first of its class; the masks are the decoder's, without image
-labels and without CRF (`miou`), and above each stands its IoU, the mean over the classes in that image's truth. Half a
+labels and without CRF (`miou`), and above each stands the IoU of the thing alone. Half a
 minute. Expect max pooling to miss most of a thing, and to see little of a difference between the other two.
 """
 
@@ -28,7 +28,7 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
 
     from apc import data
     from apc.data.masks import palette
-    from apc.evaluation.miou import confusion, miou
+    from apc.evaluation.miou import confusion, iou, miou
     from apc.prediction.pictures import painted
 
     split = data.load(base, "val")
@@ -38,20 +38,21 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
         photo, truth = split.photo(i), split.mask(i)
         assert truth is not None
         size = photo.shape[1], photo.shape[0]
-        panels = [Panel("photograph", photo), Panel("truth", np.asarray(painted(photo, truth, size)))]
-        scores[name] = {
-            label: miou(confusion(truth, found[i], len(split.classes))) for label, found in predicted.items()
-        }
+        kind = "picture" if base.dataset == "pocket" else "photograph"
+        panels = [Panel(kind, photo), Panel("truth", np.asarray(painted(photo, truth, size)))]
+        counts = {label: confusion(truth, found[i], len(split.classes)) for label, found in predicted.items()}
+        scores[name] = {label: miou(matrix) for label, matrix in counts.items()}
         for label, found in predicted.items():
-            title = f"{label}: IoU {scores[name][label]:.0f}"
+            own = iou(counts[label])[split.classes.index(name)]  # of the thing: with the background a miss has 49
+            title = f"{label}: IoU {own:.0f}"
             panels.append(Panel(title, np.asarray(painted(photo, found[i], size))))
             seen |= set(np.unique(found[i]).tolist())
         rows[name], seen = panels, seen | set(np.unique(truth).tolist())
     names = [c for c in sorted(seen) if 0 < c < len(split.classes)]
     colours = {split.classes[c]: tuple((palette()[c] / 255).tolist()) for c in names}
     draw(rows, path, colours | ({"not scored": tuple((palette()[255] / 255).tolist())} if 255 in seen else {}))
-    caption = "Masks of the decoder without image labels and without CRF; above each its IoU in percent, the mean over "
-    caption += "the classes in that image's truth."
+    caption = "Masks of the decoder without image labels and without CRF; above each the IoU of the thing alone, in "
+    caption += "percent."
     return {"shown": caption, "miou": {name: {k: round(v, 2) for k, v in by.items()} for name, by in scores.items()}}
 
 

@@ -20,7 +20,7 @@ EXPERIMENT = Experiment(
     title="Sensitivity to K",
     about="The most patches that a class takes, for adaptive-K and for top-K pooling. K of 1 is max pooling for "
     f"both. The paper sets K to {PAPER['k']} and shows no other value.",
-    place=80,
+    place=100,
     plan=PLAN,
     smoke_plan=points([{"pooling": "max"}, PAPER | {"pooling": "top_k"}]),
     seeds={"pocket": 5, "folder": 1},

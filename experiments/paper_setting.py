@@ -16,7 +16,7 @@ EXPERIMENT = Experiment(
     title="The paper's setting and schedule",
     about="Adaptive-K with the paper's theta, K, epsilon and lambdas and the preset's whole schedule: what a user "
     "gets who changes nothing.",
-    place=30,
+    place=120,
     presets=("folder",),
     plan=points({"paper's setting": {}}),
     minutes={"pocket": 2},

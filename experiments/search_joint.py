@@ -75,7 +75,7 @@ JOINT = Experiment(
     columns=COLUMNS,
     reference=label_of(joint.FIRST[0]),
     search=True,
-    figures=("history", "knobs", "parallel"),
+    figures=("history", "knobs"),
 )
 STAGED = Experiment(
     name="search_staged",

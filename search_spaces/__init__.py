@@ -139,7 +139,8 @@ def space_of(module: ModuleType, base: Config, source: str) -> spaces.Space:
 def draw_of(module: ModuleType, base: Config) -> spaces.Draw:
     """The define-by-run function of a module with a SPACE, over a base setting, or with a function."""
     if "SPACE" not in vars(module):
-        return module.space
+        drawn: spaces.Draw = module.space
+        return drawn
     return functools.partial(spaces.suggest, spaces.over(module.SPACE, base))
 
 

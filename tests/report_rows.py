@@ -64,7 +64,16 @@ def lambda_rows(points: list[tuple[float, float, float]], seeds: int = 2) -> lis
 
 def page(reports: Path, experiment: str, rows: list[Row]) -> str:
     save_rows(reports / "results" / experiment / "pocket.jsonl", rows)
-    return build(reports).read_text()
+    return whole(reports)
+
+
+def whole(reports: Path) -> str:
+    """All that a report says: each experiment's details, whose tables are the whole ones, those of all, the page."""
+    text = build(reports).read_text()
+    of_all = [reports / "details" / f"{name}.md" for name in ("claims", "how-to-read", "other-methods", "checklist")]
+    own = sorted(path for path in (reports / "details").glob("*.md") if path not in of_all)
+    details = [path.read_text() for path in (*own, *of_all) if path.is_file()]
+    return "\n\n".join([*details, text]).replace("](../", "](")
 
 
 def cells(text: str, label: str) -> list[str]:

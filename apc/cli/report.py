@@ -10,7 +10,7 @@ from apc.flags import POSITIONAL, parse, reports_folder
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFlags:
-    """Build ablation.md, tables and figures from the rows below REPORTS/results; trains nothing."""
+    """Build ablation.md, .html, details/, tables/ and figures/ from the rows below REPORTS/results; trains nothing."""
 
     reports: Annotated[Path, POSITIONAL] = field(default_factory=reports_folder)
     """Folder of the report (default: $APC_REPORTS, or reports)."""

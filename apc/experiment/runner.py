@@ -54,7 +54,7 @@ class ExperimentRun:
                 result = self.search()
                 if self.settings.decide:
                     result = deciding.decided(self.experiment, self.settings, result, self._one_seed, self._measured)
-                self.race(deciding.begun_with(self.settings, result))
+                self.race(result)
             except Interrupted as stop:
                 return self._interrupted(stop)
             try:
@@ -140,22 +140,23 @@ class ExperimentRun:
         settings = self.settings
         if not settings.racing.race:
             return
-        race, told = racing.race_of(result, settings)
+        race, told = racing.race_of(deciding.begun_with(settings, result), settings)
         say(told)
         if race is None:
             return
         from apc.search.driver import search
 
-        name = f"{settings.name}.{settings.dataset}"
-        view = self._view(f"race of {settings.name} on {settings.dataset}", race.metric, 1)
-        trained: dict[str, Any] = {"base": self.base, "runs": settings.runs, "name": name}
-        trained |= {
-            "seeds": race.seeds[:1],
-            "by": curve_score(race.metric),
-            "resources": resources_of(settings.workers),
-        }
         try:
-            found = search(race, view=view, **trained)
+            found = search(
+                race,
+                base=self.base,
+                seeds=race.seeds[:1],
+                runs=settings.runs,
+                name=f"{settings.name}.{settings.dataset}",
+                by=curve_score(race.metric),
+                resources=resources_of(settings.workers),
+                view=self._view(f"race of {settings.name} on {settings.dataset}", race.metric, 1),
+            )
         except Interrupted as stop:
             self.raced = racing.raced(race, stop.result, settings)
             stop.result = result
@@ -240,16 +241,9 @@ class ExperimentRun:
 
     def _write_best(self, result: Result) -> None:
         """best.toml of a complete search, and of its race where there was one."""
-        name, dataset, metric, path = (
-            self.settings.name,
-            self.settings.dataset,
-            self.settings.metrics[0],
-            self._rows_file,
-        )
-        winner, record = (
-            outputs.winner_of(deciding.begun_with(self.settings, result), metric),
-            path.with_suffix(".race.json"),
-        )
+        name, dataset, metric = self.settings.name, self.settings.dataset, self.settings.metrics[0]
+        path, record = self._rows_file.with_suffix(".best.toml"), self._rows_file.with_suffix(".race.json")
+        winner = outputs.winner_of(deciding.begun_with(self.settings, result), metric)
         told = [f"Best of {name} on {dataset} by the mean {metric} of seeds {self._seeds}."]
         if self.raced:
             racing.write(record, self.raced, self.settings.seeds)
@@ -258,4 +252,4 @@ class ExperimentRun:
         else:
             record.unlink(missing_ok=True)  # of an earlier call, whose winner best.toml had
         if winner:
-            outputs.write_best(path.with_suffix(".best.toml"), winner, self.base, told)
+            outputs.write_best(path, winner, self.base, told)

@@ -175,7 +175,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     _check_grid(search, values)
     draw = experiment.drawn(base)
     assert draw is not None
-    draws(draw, base, experiment.called)
+    draws(draw, base, experiment.name)
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:
         if name not in reported:

@@ -3,7 +3,7 @@
 Shapes: B images, H,W pixels, C classes (background is class 0), T tokens, D features.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +54,8 @@ class Method(nn.Module):
     """What averages its weights while it learns, where one was asked for; a resumed run is given it back."""
     merges = False
     """Whether its pseudo masks are made with the label merge: `patch` with image labels given (method-spec 1.3)."""
-    masks: list[bytes]
+    masks: Sequence[bytes] = ()
     """Pseudo mask (S,S) of each training image, packed, of the stage that learns from them; else none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.masks = []
 
     def loss_terms(
         self, batch: dict[str, Tensor], progress: float, frozen_features: list[Tensor] | None = None

@@ -6,7 +6,7 @@ Shapes: C classes (background is class 0), B images, h,w the map a network gives
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -108,7 +108,7 @@ def packed(labels: np.ndarray) -> bytes:
     return zlib.compress(labels.tobytes(), 1)
 
 
-def shown(masks: list[bytes], index: Tensor, side: int, boxes: Tensor | None = None) -> Tensor:
+def shown(masks: Sequence[bytes], index: Tensor, side: int, boxes: Tensor | None = None) -> Tensor:
     """What the loss is shown of packed masks for a batch's `index` (B,3): cropped to its `boxes` (B,4) and resized to
     the whole, where it has some, and flipped, as its images are: (B,S,S) uint8."""
     turned = []

@@ -47,7 +47,7 @@ def described(name: str) -> TableEntry:
             title=f"Search of the space {space}",
             about=f"The settings of search_spaces/{in_markdown(space)}.py that were tried.",
             search=True,
-            figures=("history", "knobs", "parallel"),
+            figures=("history", "knobs"),
         )
     about = "No script of this name lies below experiments/, so this is a plain table."
     return TableEntry(name=name, title=name, about=about)

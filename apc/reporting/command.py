@@ -19,7 +19,8 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     """
     if entry.script:  # its seeds are its own
         stops = _searched(rows, {"stop_early": entry.stop_early}, {"stop_early": "none"}) if rows else []
-        return shlex.join(["python", f"experiments/{entry.script}.py", *stops])
+        decide = ["--decide", str(most)] if (most := looks_of(rows)) else []
+        return shlex.join(["python", f"experiments/{entry.script}.py", *stops, *decide])
     if entry.name.startswith("space_"):
         words = ["apc", "search", entry.name.removeprefix("space_")]
     elif entry.name in entries():
@@ -67,7 +68,8 @@ USUAL = {
 def _searched(rows: Collection[Row], usual: Mapping[str, Any], unstamped: Mapping[str, Any] = {}) -> list[str]:
     """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out.
     `unstamped` is how rows came whose stamp does not tell."""
-    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), unstamped)
+    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
+    told = {**unstamped, **told}
     words = []
     for name, usually in usual.items():
         value = told.get(name, usually)

@@ -1,64 +1,58 @@
-"""The page as one HTML file that needs nothing else: pictures inside, a table of contents, no network, no script."""
+"""The page as one HTML file that needs nothing else: figures and details inside, a table of contents, no network.
+
+Its one script sorts tables and opens the fold that a link leads to; without it everything can be read as well.
+"""
 
 import base64
+import hashlib
 import html
+import io
 import re
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 OWN_TAGS = re.compile(r"</?(?:details|summary|sub)>")
 """The HTML that the page's Markdown may hold; any other is shown as the text it is."""
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""What a browser may load and run for the page: the pictures inside it and its styles, no script, nothing from outside.
-Styles are 'unsafe-inline' for the alignment of cells."""
-STYLE = """\
-:root { color-scheme: light; --line: #d0d7de; --soft: #f6f8fa; --text: #1f2328; --link: #0550ae; }
-* { box-sizing: border-box; }
-body { margin: 0; font: 16px/1.55 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; color: var(--text); }
-nav { position: fixed; top: 0; bottom: 0; width: 17rem; overflow: auto; padding: 1rem; font-size: 0.86rem;
-      background: var(--soft); border-right: 1px solid var(--line); }
-nav ul { list-style: none; margin: 0; padding: 0; }
-nav li { margin: 0.25rem 0; line-height: 1.3; }
-nav li.deep { padding-left: 1rem; }
-main { margin-left: 17rem; padding: 1rem 2.5rem 5rem; max-width: 76rem; }
-p, li { max-width: 50rem; overflow-wrap: anywhere; }
-a { color: var(--link); text-decoration: none; }
-a:hover { text-decoration: underline; }
-h2 { margin-top: 3rem; padding-bottom: 0.3rem; border-bottom: 1px solid var(--line); }
-h3 { margin-top: 2rem; }
-.wide { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-size: 0.82rem; font-variant-numeric: tabular-nums; }
-th, td { border: 1px solid var(--line); padding: 0.3rem 0.55rem; vertical-align: top; }
-th { background: var(--soft); white-space: nowrap; }
-td { white-space: nowrap; }
-td:first-child, td:last-child { white-space: normal; min-width: 6rem; max-width: 26rem; }
-img { max-width: 100%; height: auto; }
-sub { display: block; font-size: 0.8rem; color: #57606a; vertical-align: baseline; max-width: 50rem; }
-blockquote { margin: 1rem 0; padding: 0.2rem 1rem; border-left: 4px solid #d4a72c; background: #fff8e5;
-             max-width: 50rem; }
-blockquote p { margin: 0.3rem 0; }
-pre { padding: 0.7rem 1rem; background: var(--soft); border: 1px solid var(--line); overflow-x: auto; }
-code { font-family: ui-monospace, Consolas, monospace; font-size: 0.88em; }
-details { margin: 0.8rem 0; }
-summary { cursor: pointer; color: var(--link); }
-@media (max-width: 60rem) { nav { position: static; width: auto; } main { margin: 0; padding: 1rem; } }
-@media print { nav { display: none; } main { margin: 0; } }
-"""
+STYLE, SCRIPT = ((files("apc.reporting") / name).read_text() for name in ("page.css", "page.js"))
+POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    f"script-src 'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"
+)
+"""What a browser may load and run for the page: the pictures inside it, its styles and the one script that has this
+digest, nothing from outside. Styles are 'unsafe-inline' for the alignment of cells."""
+LARGEST = 100_000
+"""Bytes of a PNG above which it goes in smaller: a picture of photographs, which has no lines to lose."""
+LARGEST_FOLDED = 40_000
+"""Characters of a picture above which it is left out of a fold, so that the whole page stays below two megabytes."""
 
 
-def page(markdown: str, folder: Path) -> str:
-    """GitHub-flavoured Markdown as a whole HTML page; pictures of `folder` go into it, links to other files stay."""
-    body = _rendered(markdown)
-    body = re.sub(r'<img src="([^"]+)"', lambda image: f'<img src="{_inside(folder, image[1])}"', body)
+def page(markdown: str, folder: Path, documents: Mapping[str, Sequence[str]] | None = None) -> str:
+    """GitHub-flavoured Markdown as a whole HTML page; `documents` (name -> paragraphs) go in behind it, folded.
+
+    Pictures of `folder` go into it, each once and large ones of folds not at all. Links to documents lead to their
+    folds; those to files stay.
+    """
+    documents = documents or {}
+    seen: dict[str, str] = {}
+    body, contents = _anchored(_rendered(markdown))
+    body = _pictured(body, folder, seen)
+    folds = "".join(_fold(name, paragraphs) for name, paragraphs in documents.items())
+    folds = _pictured(folds, folder, seen, folded=True)
+    if folds:
+        contents += '<li><a href="#details">Details</a></li>\n'
+        body += f'<h2 id="details">Details</h2>\n{folds}'
+    body = _linked(body, documents)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
-    body, contents = _anchored(body)
     title = html.escape(next((line[2:] for line in markdown.splitlines() if line.startswith("# ")), "Report"))
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<style>\n{STYLE}</style>\n</head>\n'
-        f"<body>\n<nav>\n<ul>\n{contents}</ul>\n</nav>\n<main>\n{body}</main>\n</body>\n</html>\n"
+        f'<body>\n<a class="skip" href="#contents">Contents</a>\n<main>\n{body}</main>\n'
+        f'<nav id="contents">\n<ul>\n{contents}</ul>\n</nav>\n<script>{SCRIPT}</script>\n</body>\n</html>\n'
     )
 
 
@@ -83,23 +77,75 @@ def _leads_beside(link: str) -> bool:
     return not (":" in path or "\\" in path or path.startswith("/") or ".." in path.split("/"))
 
 
+def _fold(name: str, paragraphs: Sequence[str]) -> str:
+    """A document as a fold under its own title."""
+    heading, *others = paragraphs
+    title = re.sub(r"</?(?:h\d|p)>", "", _rendered(heading).strip())
+    told = re.search(r"<h2>(.*?)</h2>|<h3>(.*?)</h3>", body := _rendered("\n\n".join(others)))
+    of = f" · {told[1] or told[2]}" if told and told[2] else ""
+    body = body.replace("<h4>Runs</h4>", f'<h4 id="d-{name}-runs">Runs</h4>', 1)
+    return f'<details id="d-{html.escape(name)}">\n<summary>{title}{of}</summary>\n{body}</details>\n'
+
+
+def _linked(body: str, documents: Mapping[str, Sequence[str]]) -> str:
+    """Links to documents lead to their folds."""
+
+    def fold(link: re.Match[str]) -> str:
+        name, runs = unquote(html.unescape(link[1])), link[2] or ""
+        return f'href="#d-{html.escape(name)}{"-runs" * bool(runs)}"' if name in documents else link[0]
+
+    return re.sub(r'href="details/([^"#]+)\.md(#runs)?"', fold, body)
+
+
+def _pictured(body: str, folder: Path, seen: dict[str, str], *, folded: bool = False) -> str:
+    """Pictures as data inside the page; one that comes again is a link to its first place, which `seen` holds, and a
+    `folded` one that is too large a link to its file."""
+
+    def picture(image: re.Match[str]) -> str:
+        link, alt = image[1], image[2]
+        if link in seen:
+            return f'<a href="#{seen[link]}">{alt or "the figure"}</a>'
+        data = _inside(folder, link)
+        if folded and len(data) > LARGEST_FOLDED:
+            return f'<a href="{link}">{alt or "the figure"}</a>'
+        seen[link] = f"f{len(seen) + 1}"
+        return f'<img id="{seen[link]}" src="{data}" alt="{alt}" />'
+
+    return re.sub(r'<img src="([^"]+)" alt="([^"]*)" />', picture, body)
+
+
 def _inside(folder: Path, link: str) -> str:
-    """A picture as a data URI; the link as it stands where there is no such file."""
+    """A picture as a data URI, as SVG where there is one; the link as it stands where there is no such file."""
     path = folder / unquote(html.unescape(link))
     if path.suffix != ".png" or not path.is_file():
         return link
-    return f"data:image/{path.suffix[1:]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    vectors = path.with_suffix(".svg")
+    if vectors.is_file():
+        return _data("svg+xml", vectors.read_bytes())
+    encoded = path.read_bytes()
+    return _data("png", encoded) if len(encoded) <= LARGEST else _data("webp", _smaller(encoded))
+
+
+def _smaller(png: bytes) -> bytes:
+    from PIL import Image
+
+    encoded = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        image.convert("RGB").save(encoded, format="WEBP", quality=70)
+    return encoded.getvalue()
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _anchored(body: str) -> tuple[str, str]:
-    """Headings of levels 2 and 3 with anchors, and the list that leads to them."""
+    """Headings of levels 2 and 3 with anchors, and the list that leads to those of level 2."""
     entries: list[str] = []
 
     def anchor(heading: re.Match[str]) -> str:
-        level, text = heading[1], heading[2]
         name = f"s{len(entries) + 1}"
-        kind = ' class="deep"' if level == "3" else ""
-        entries.append(f'<li{kind}><a href="#{name}">{re.sub("<[^>]+>", "", text)}</a></li>\n')
-        return f'<h{level} id="{name}">{text}</h{level}>'
+        entries.append(f'<li><a href="#{name}">{re.sub("<[^>]+>", "", heading[1])}</a></li>\n')
+        return f'<h2 id="{name}">{heading[1]}</h2>'
 
-    return re.sub(r"<h([23])>(.*?)</h\1>", anchor, body), "".join(entries)
+    return re.sub(r"<h2>(.*?)</h2>", anchor, body), "".join(entries)

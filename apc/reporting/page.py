@@ -1,139 +1,221 @@
-"""Rows of finished runs -> the pages `ablation.md` and `.html` with their tables and figures.
+"""Rows of finished runs -> the page `ablation.md`, its `details/`, all of it as one `.html`, and tables and figures.
 
 The page is made from the rows below `results/` alone, so it can be rebuilt at any time, from partial results and on
-another machine; equal rows give an equal page.
+another machine; equal rows give an equal page. Whose rows: those of the folder, and beside them, read only, those that
+the project ships in `reference/` within it.
 """
 
-import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from apc.config import PRESETS
-from apc.escaping import as_code, in_markdown
+from apc.escaping import in_link, in_markdown
 from apc.files import sweep, write_atomically
 from apc.reporting import html
+from apc.reporting.brief import brief, paragraph
 from apc.reporting.catalogue import described, entries, pictures
 from apc.reporting.checklist import checklist
-from apc.reporting.command import command
+from apc.reporting.claims_page import claims_page, of_dataset
 from apc.reporting.figures import qualitative
+from apc.reporting.front import Series, front
+from apc.reporting.how_to_read import how_to_read
 from apc.reporting.paper import comparison_as_printed
-from apc.reporting.provenance import about_data
-from apc.reporting.section import Section, remove_stale, section
-from apc.reporting.tables import METRICS
-from apc.reporting.verdicts.claims import Judged, waiting
-from apc.reporting.verdicts.how import HOW_JUDGED
-from apc.reporting.verdicts.tables import counted, summary_table
-from apc.runs.rows import Row
+from apc.reporting.section import Section, file_name, glance, remove_stale, section
+from apc.reporting.table_entry import TableEntry
 
 ALL = "python experiments/reproduce_all.py"
-HOW_TO_READ = f"""\
-A cell is the mean ± the sample standard deviation over n runs that differ only in their seed, in percent of mIoU unless
-its column says otherwise; – is not run or not printed, "ref." the row that the others are compared with. *paper* is the
-printed value: it belongs to VOC 2012 with ViT-B/16 and comes without seeds, so on another data set compare order and
-differences, not levels.
-
-{HOW_JUDGED}
-
-**Selection.** The paper tunes its settings on the validation masks that it reports. The rule used here stands under
-every table; where a data set has a test split, `test_miou` is scored on it, and nothing is chosen by it."""
+REFERENCE = "reference"
+"""Folder, beside a user's results, of what the project ships."""
+Sections = Mapping[tuple[str, str], Section]
+"""(experiment, data set) -> what stands of it, in the order of the page."""
+Documents = dict[str, list[str]]
+"""Name of a file in details/ -> paragraphs; links are as from the page."""
 
 
 def build(reports: Path) -> Path:
-    """Write `<reports>/ablation.md`, the same as .html, tables/ and figures/ from `<reports>/results/`.
+    """Write `<reports>/ablation.md`, the same as .html, details/, tables/ and figures/ from `<reports>/results/`.
 
     Returns the path of the Markdown page.
     """
     results = reports / "results"
-    sweep(reports, reports / "tables", reports / "figures", *results.glob("*"))
+    sweep(reports, reports / "tables", reports / "figures", reports / "details", *results.glob("*"))
+    sections = _sections(reports)
+    reference = _reference(sections, reports)
+    documents = _documents(sections, results)
+    text = "\n\n".join([*_first_screen(sections, reference, reports), *_body(sections, reference, reports, documents)])
+    page = reports / "ablation.md"
+    write_atomically(page, text + "\n")
+    _write(documents, reports / "details")
+    write_atomically(page.with_suffix(".html"), html.page(text, reports, documents))
+    return page
+
+
+def _sections(reports: Path) -> dict[tuple[str, str], Section]:
+    """Every experiment that there is or that has rows, on every data set that it has or should have."""
+    results = reports / "results"
     folders = sorted(path.name for path in results.iterdir() if path.is_dir()) if results.is_dir() else []
     tables, shown = entries(), pictures()
-    with_rows = [name for name in folders if name not in shown]
-    body: list[str] = []
-    sections: dict[tuple[str, str], Section] = {}
-    for name in dict.fromkeys([*tables, *with_rows]):
+    sections = {}
+    for name in dict.fromkeys([*tables, *(name for name in folders if name not in shown)]):
         entry = described(name)
-        body += [f"## {in_markdown(entry.title)}", entry.about]
         recorded = sorted(path.stem for path in (results / name).glob("*.jsonl"))
         expected = _expected(entry.presets, recorded) if name in tables else []
         for dataset in dict.fromkeys([*expected, *recorded]):
-            sections[name, dataset] = section(entry, dataset, reports)
-            remove_stale(reports, name, dataset, "\n".join(sections[name, dataset].text))
-            body += sections[name, dataset].text
-    for name, picture in shown.items():
-        body += [f"## {picture.title}", picture.about]
-        recorded = qualitative.recorded(name, results)
-        for dataset in dict.fromkeys([*_expected(picture.presets, recorded), *recorded]):
-            body += qualitative.section(name, dataset, reports)
-    body += [*comparison_as_printed(), *checklist(results)]
-    text = "\n\n".join([*_head(sections), *body]) + "\n"
-    page = reports / "ablation.md"
-    write_atomically(page, text)
-    write_atomically(page.with_suffix(".html"), html.page(text, reports))
-    return page
+            own = section(entry, dataset, reports)
+            remove_stale(reports, name, dataset, "\n".join(own.text))
+            sections[name, dataset] = own
+    return sections
+
+
+def _reference(sections: Sections, reports: Path) -> dict[tuple[str, str], Section]:
+    """What the project ships for the data sets that have rows here; empty where it ships nothing beside them."""
+    datasets = {dataset for (_, dataset), own in sections.items() if own.rows}
+    results = reports / REFERENCE / "results"
+    places = [
+        (entry, dataset)
+        for entry in entries().values()
+        for dataset in sorted(datasets)
+        if (results / entry.name / f"{dataset}.jsonl").is_file()
+    ]
+    return {(entry.name, dataset): glance(entry, dataset, reports / REFERENCE) for entry, dataset in places}
+
+
+def _documents(sections: Sections, results: Path) -> Documents:
+    """Everything that is not on the page itself."""
+    documents: Documents = {"claims": claims_page(sections), "how-to-read": how_to_read()}
+    for (name, dataset), own in sections.items():
+        if own.recorded:
+            title = f"# {in_markdown(own.entry.title)}"
+            documents[file_name(name, dataset)] = [title, *([own.entry.about] if own.entry.about else []), *own.text]
+    documents["other-methods"] = comparison_as_printed()
+    if asked := checklist(results):
+        documents["checklist"] = asked
+    return documents
+
+
+def _write(documents: Documents, folder: Path) -> None:
+    """The documents as files of `folder`, whose links lead up; what is left of earlier ones is removed."""
+    for name, paragraphs in documents.items():
+        text = "\n\n".join(["[The page](../ablation.md)", *paragraphs])
+        for there in ("figures", "tables", "results", "details"):
+            text = text.replace(f"]({there}/", f"](../{there}/")
+        write_atomically(folder / f"{name}.md", text + "\n")
+    for path in folder.glob("*.md"):
+        if path.stem not in documents:
+            path.unlink()
+
+
+def _first_screen(sections: Sections, reference: Sections, reports: Path) -> list[str]:
+    """Title, where the rows are from, and what they say in a screen."""
+    own, shipped = of_dataset(sections), of_dataset(reference)
+    series: list[Series] = []
+    for dataset, judged in own.items():
+        name = f"yours, {dataset}" if dataset in shipped else dataset
+        series += [Series(f"reference, {dataset}", dataset, shipped[dataset])] if dataset in shipped else []
+        series.append(Series(name, dataset, judged))
+    told = [
+        "# Which claims of Adaptive Patch Contrast hold",
+        "Made by `apc report` from the rows below `results/`, the same as one file in `ablation.html`. "
+        "[How to read it](details/how-to-read.md) · [every claim](details/claims.md)",
+        *_whose(reports, reference),
+    ]
+    if not series:
+        return [*told, f"No run is recorded yet. One command makes all tables and figures of the paper: `{ALL}`."]
+    return [*told, *front(series, [each for each in sections.values() if each.rows], reports)]
+
+
+def _whose(reports: Path, reference: Sections) -> list[str]:
+    """Of a user's page one line on the project's own rows."""
+    if reports.resolve().name == REFERENCE:
+        return []
+    if (reports / REFERENCE / "results").is_dir():
+        return [
+            f"These are your runs; *reference* is what the project ships ([its page]({REFERENCE}/ablation.md))."
+            if reference
+            else f"These are your runs. What the project ships stands on [its own page]({REFERENCE}/ablation.md)."
+        ]
+    return [f"These are your runs alone: the project's own, `reports/{REFERENCE}/` of its repository, are not here."]
+
+
+def _body(sections: Sections, reference: Sections, reports: Path, documents: Documents) -> list[str]:
+    """A section an experiment, the pictures, what was not run, and what else there is."""
+    body: list[str] = []
+    pending: list[Section] = []
+    for name in dict.fromkeys(name for name, _ in sections):
+        own = [each for (other, _), each in sections.items() if other == name]
+        missing = [each for each in own if not each.recorded]
+        if len(missing) < len(own):
+            body += [f"## {in_markdown(own[0].entry.title)}", *_about(own[0].entry)]
+            for each in own:
+                body += brief(each, reference.get((name, each.dataset))) if each.recorded else []
+        pending += missing
+    lines = [(each.entry.title, each.dataset, each.commands[0]) for each in pending]
+    drawn, not_drawn = _pictures(reports)
+    return [*body, *drawn, *_not_run([*lines, *not_drawn]), *_everything_else(documents)]
+
+
+def _about(entry: TableEntry) -> list[str]:
+    """The first sentence of what an experiment is about."""
+    first = entry.about.split(". ")[0].rstrip(".")
+    return [paragraph(f"{first}.")] if first else []
+
+
+Missing = tuple[str, str, str]
+"""Title, data set and command of what was not run or drawn."""
+
+
+def _pictures(reports: Path) -> tuple[list[str], list[Missing]]:
+    """The pictures that are drawn, and the others."""
+    body: list[str] = []
+    missing: list[Missing] = []
+    for name, picture in pictures().items():
+        recorded = qualitative.recorded(name, reports / "results")
+        told = {dataset: qualitative.section(name, dataset, reports) for dataset in recorded}
+        if told:
+            about = paragraph(picture.about.split(". ")[0].rstrip(".") + ".")
+            body += [f"## {in_markdown(picture.title)}", *([about] if picture.about else [])]
+            for paragraphs in told.values():
+                body += [*map(_broken, paragraphs[:3]), *_folded(paragraphs[3:])]
+        expected = [dataset for dataset in _expected(picture.presets, recorded) if dataset not in told]
+        missing += [(picture.title, dataset, qualitative.drawn_by(name, dataset)) for dataset in expected]
+    return body, missing
+
+
+def _broken(text: str) -> str:
+    """A paragraph in lines that fit a screen; headings, pictures and notes as they are."""
+    return text if text.startswith(("#", "!", ">")) else paragraph(text)
+
+
+def _folded(paragraphs: Sequence[str]) -> list[str]:
+    if not paragraphs:
+        return []
+    return ["<details><summary>Where it comes from</summary>", *paragraphs, "</details>"]
+
+
+def _not_run(missing: Sequence[Missing]) -> list[str]:
+    """Experiments without rows and pictures that are not drawn, each with its command."""
+    if not missing:
+        return []
+    lines = [
+        f"- {in_markdown(title.split(':')[0])} on {in_markdown(dataset)}: `{make}`" for title, dataset, make in missing
+    ]
+    head = f"One command runs them all, and goes on where it was stopped: `{ALL}`."
+    return ["## Not run yet", head, "\n".join(lines)]
+
+
+def _everything_else(documents: Documents) -> list[str]:
+    """Links to what no section names."""
+    known = {
+        "claims": "every claim, by every score",
+        "how-to-read": "how cells, intervals and verdicts are read",
+        "checklist": "what a reviewer asks: runs, ranges, selection, compute",
+        "other-methods": "other methods, as the paper prints them",
+    }
+    lines = [f"- [{told}]({in_link(f'details/{name}.md')})" for name, told in known.items() if name in documents]
+    return ["## Everything else", "\n".join(lines)]
 
 
 def _expected(presets: tuple[str, ...], recorded: list[str]) -> list[str]:
     """Data sets that stand on the page in any case: one for each preset; any photographs do for the preset `folder`."""
     photographs = any(dataset not in PRESETS for dataset in recorded)
     return [preset for preset in presets if not (preset == "folder" and photographs)]
-
-
-def _head(sections: Mapping[tuple[str, str], Section]) -> list[str]:
-    """Title, how to read the page, and for each data set what it is and the verdicts."""
-    legend = "\n".join(f"- `{name}`: {meaning}" for name, meaning in METRICS.items())
-    text = [
-        "# Ablations of Adaptive Patch Contrast",
-        "Made by `apc report` from the rows below `results/`; do not edit. It leaves the same page as one file that "
-        "needs no other, `ablation.html`, too large for git. One command makes the rows, tables and figures of the "
-        f"paper, and goes on where it was stopped: `{ALL}`; what else stands here has its command under it.",
-        "## How to read this",
-        HOW_TO_READ,
-        f"<details><summary>What the columns measure</summary>\n\n{legend}\n\n</details>",
-        "## Verdicts",
-        "Tables 3 and 4 cannot be tested here: they set APC beside methods trained on all of VOC and COCO, from "
-        "encoders of ImageNet. What can be tested of them is Table 6; they stand below as printed.",
-    ]
-    for dataset in dict.fromkeys(["pocket", *(data for (_, data), each in sections.items() if each.rows)]):
-        own = {name: each for (name, data), each in sections.items() if data == dataset and each.rows}
-        rows = [row for each in own.values() for row in each.rows]
-        text += [f"### Verdicts on {in_markdown(dataset)}", about_data(dataset, rows), *_behind(own)]
-        text += _verdicts(dataset, own)
-    return text
-
-
-def _behind(own: Mapping[str, Section]) -> list[str]:
-    """Schedule, training images and encoder, each with the tables that it stands behind."""
-    titles: dict[str, list[str]] = {}
-    for name, each in own.items():
-        for schedule in each.schedules:
-            titles.setdefault(schedule, []).append(in_markdown(described(name).title.split(":")[0]))
-    lines = [f"- {schedule}: {', '.join(dict.fromkeys(names))}" for schedule, names in titles.items()]
-    return ["\n".join(["What was trained:", "", *lines])] if lines else []
-
-
-def _verdicts(dataset: str, own: Mapping[str, Section]) -> list[str]:
-    """Every claim on one data set, those that no run has touched with the command that would."""
-    kind = dataset if dataset in PRESETS else "folder"
-    judged: list[Judged] = []
-    tables = entries()
-    for name, entry in tables.items():
-        if name in own:
-            judged += own[name].judged
-        elif kind in entry.presets or kind not in ("pocket", "folder"):
-            judged += waiting(entry, dataset)
-    scripts = {each.title: command(each, "pocket") for each in tables.values()}
-    flags = "" if dataset == "pocket" else " " + _flags(dataset, [row for each in own.values() for row in each.rows])
-    pending = any(j.verdict.outcome == "pending" for j in judged)
-    return [
-        ("" if own else "None yet: no two rows of a claim have been run with a common seed. ") + counted(judged),
-        summary_table(judged, scripts),
-        *([f"<sub>To the commands of pending claims add {as_code(flags.strip())}.</sub>"] if pending and flags else []),
-    ]
-
-
-def _flags(dataset: str, rows: list[Row]) -> str:
-    """The flags that name a data set other than the embedded one."""
-    if dataset in PRESETS:
-        return f"{dataset} --root FOLDER --weights WEIGHTS"
-    names = sorted({str(row.stamp["weights_name"]) for row in rows if row.stamp.get("weights_name")})
-    return f"folder --root {shlex.quote(dataset)} --weights {shlex.quote(names[0]) if names else 'WEIGHTS'}"

@@ -29,6 +29,15 @@ KNOWN = {
 """What data sets that anyone can have are."""
 
 
+IN_SHORT = {
+    "pocket": "a drawn miniature of VOC",
+    "voc-animals": "VOC photographs of six classes",
+    "voc": "VOC 2012",
+    "coco": "COCO 2014",
+}
+"""The same in a few words."""
+
+
 def about_data(dataset: str, rows: Collection[Row]) -> str:
     """What a data set is, in words; sizes and classes are those of the rows."""
     what = KNOWN.get(dataset, "a folder of own photographs")
@@ -97,7 +106,7 @@ def provenance(group: Group, knobs: Collection[str]) -> list[str]:
         ),
         *_measured_afterwards(group),
     ]
-    return ["\n".join(f"- {line}" for line in lines), _run_ids(group)]
+    return ["#### Runs", "\n".join(f"- {line}" for line in lines), _run_ids(group)]
 
 
 def _stamped(group: Group, key: str, name: str, *, code: bool = False) -> str:
@@ -136,11 +145,16 @@ def _measured_afterwards(group: Group) -> list[str]:
 def _run_ids(group: Group) -> str:
     """Ids of the runs by row and seed, folded away."""
     ids = "\n".join(
-        f"- {as_code(label)}: "
-        + ", ".join(f"seed {row.config.get('seed', 0)} {as_code(row.run)}" for row in group.rows if row.row == label)
+        f"- {as_code(label)}: " + ", ".join(_run(row) for row in group.rows if row.row == label)
         for label in group.labels
     )
     return f"<details><summary>Run ids ({len(group.rows)})</summary>\n\n{ids}\n\n</details>"
+
+
+def _run(row: Row) -> str:
+    """ "seed 0 `9d2ebbb282a5` (492c46f)": a run with the commit that made it."""
+    commit = str(row.stamp.get("commit", ""))[:7]
+    return f"seed {row.config.get('seed', 0)} {as_code(row.run)}" + (f" ({in_markdown(commit)})" if commit else "")
 
 
 def _held(group: Group, knobs: Collection[str]) -> str:

@@ -1,4 +1,4 @@
-"""One experiment on one data set as Markdown: tables, figures, verdicts and where the numbers come from."""
+"""One experiment on one data set: all that its rows say as Markdown, and the parts that the page shows of it."""
 
 import re
 import shlex
@@ -31,11 +31,38 @@ from apc.runs.scores import LABEL_SCORES
 
 
 @dataclass
+class First:
+    """What the page shows of the first group of a section; all else stands in the section's own page."""
+
+    group: Group
+    part: Part
+    """Its last table: of stages, the one that says what they lead to."""
+    said: list[str]
+    """What the rows say, in sentences of Markdown."""
+    figures: list[str]
+    """Each as Markdown."""
+
+
+@dataclass
 class Section:
     """One experiment on one data set."""
 
+    entry: TableEntry
+    dataset: str
     text: list[str]
-    """Markdown paragraphs."""
+    """Markdown paragraphs: everything."""
+    recorded: bool = False
+    """Whether there is a file of rows, be it empty or damaged."""
+    shown: First | None = None
+    """None where no run has a score."""
+    groups: int = 0
+    """How many there are that are neither averaged nor compared."""
+    commands: list[str] = field(default_factory=list)
+    """That make, continue or complete the rows, one a group."""
+    chosen: dict[str, Any] = field(default_factory=dict)
+    """The setting that a search chose (best.toml); empty where there is none."""
+    left_out: str = ""
+    """How many runs failed and how much is damaged, in words; empty where all is well."""
     judged: list[Judged] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     """Of its file, failed ones among them."""
@@ -66,27 +93,60 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
     """One experiment on one data set, its tables and figures written."""
     path = reports / "results" / entry.name / f"{dataset}.jsonl"
     if not path.is_file():
-        todo = as_code_block(command(entry, dataset))
-        text = [f"### {in_markdown(dataset)}: pending", "No run is recorded. This command fills it:", todo]
-        return Section(text, waiting(entry, dataset))
+        return Section(entry, dataset, [], judged=waiting(entry, dataset), commands=[command(entry, dataset)])
     recorded = _recorded(entry, dataset, reports)
     groups = separate(recorded.rows, entry.knobs)
     text = [f"### {in_markdown(dataset)}", *_divided(dataset, groups)]
     judged: list[Judged] = [] if groups else waiting(entry, dataset)
+    shown: list[First] = []
     for number, group in enumerate(groups, start=1):
         group.images = recorded.images
         if len(groups) > 1:
             text.append(f"#### Group {number}: {in_markdown(', '.join(f'{k} = {v}' for k, v in group.what.items()))}")
             text.append(f"*{in_markdown(dataset)}*: {schedule(group.rows)}.")
-        paragraphs, verdicts = _group(recorded, group, number)
+        paragraphs, verdicts, own = _group(recorded, group, number)
         text += paragraphs
         judged += verdicts
+        shown.append(own)
     if path.with_suffix(".trials.csv").is_file():
         stem = in_link(f"results/{entry.name}/{dataset}.trials")
         text.append(f"<sub>All trials as [csv]({stem}.csv) · [parquet]({stem}.parquet)</sub>")
-    text += failures([row for row in recorded.rows if row.error]) + damages(recorded.problems)
-    text += _made_by(recorded, groups)
-    return Section(text, judged, recorded.rows, [schedule(group.rows) for group in groups])
+    failed = [row for row in recorded.rows if row.error]
+    text += failures(failed) + damages(recorded.problems)
+    commands = _commands(recorded, groups)
+    text += _made_by(entry, commands)
+    return Section(
+        entry,
+        dataset,
+        text,
+        True,
+        shown[0] if shown else None,
+        len(groups),
+        commands,
+        recorded.chosen,
+        _left_out(len(failed), len(recorded.problems)),
+        judged,
+        recorded.rows,
+        [schedule(group.rows) for group in groups],
+    )
+
+
+def _left_out(failed: int, damaged: int) -> str:
+    parts = [f"{failed} failed run{'s' * (failed > 1)}"] if failed else []
+    parts += [f"{damaged} damaged part{'s' * (damaged > 1)}"] if damaged else []
+    return " and ".join(parts)
+
+
+def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
+    """What rows that are not the page's own say, nothing written: their first group and all verdicts."""
+    recorded = _recorded(entry, dataset, reports)
+    groups = separate(recorded.rows, entry.knobs)
+    judged: list[Judged] = []
+    for group in groups:
+        stages = staged.stages(group, recorded.chosen, metric=entry.metric) if entry.staged else None
+        judged += judge_group(entry, group, dataset, stages)
+    first = First(groups[0], whole_table(entry, groups[0]), [], []) if groups else None
+    return Section(entry, dataset, [], True, first, len(groups), judged=judged, rows=recorded.rows)
 
 
 def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
@@ -110,35 +170,40 @@ def _divided(dataset: str, groups: Sequence[Group]) -> list[str]:
     return [f"**{apart}: they differ in {differ}.**"]
 
 
-def _made_by(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
-    """The commands that make, continue or complete the rows, one a group."""
+def _commands(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
+    """The commands that make, continue or complete the rows, one a group; none of an experiment without a script."""
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [recorded.rows] if len(groups) < 2 else [group.rows for group in groups]
     commands = [line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows))]
-    if not commands:
-        return [f"Made by the experiment {as_code(recorded.entry.name)}."]
     if recorded.race:
         commands = [shlex.join([*shlex.split(line), *recorded.race.flags]) for line in commands]
-    return ["Made, continued or completed by:", as_code_block("\n".join(dict.fromkeys(commands)))]
+    return list(dict.fromkeys(commands))
+
+
+def _made_by(entry: TableEntry, commands: Sequence[str]) -> list[str]:
+    if not commands:
+        return [f"Made by the experiment {as_code(entry.name)}."]
+    return ["Made, continued or completed by:", as_code_block("\n".join(commands))]
 
 
 def remove_stale(reports: Path, experiment: str, dataset: str, page: str) -> None:
     """Remove tables and figures that `page` does not name: of a group that is gone none may stay behind as a result."""
     for folder in ("tables", "figures"):
-        for path in (reports / folder).glob(f"{_file_name(experiment, dataset)}.*"):
-            if f"{folder}/{path.name.replace('.details.', '.')}" not in page:
+        for path in (reports / folder).glob(f"{file_name(experiment, dataset)}.*"):
+            name = path.name.replace(".details.", ".").removesuffix(".svg")
+            if f"{folder}/{name}{'.png' * path.name.endswith('.svg')}" not in page:
                 path.unlink()
 
 
-def _file_name(experiment: str, dataset: str) -> str:
+def file_name(experiment: str, dataset: str) -> str:
     """First part of the names of tables and figures, fit for a link: photographs may lie in any folder."""
     return re.sub(r"[^\w.-]+", "-", f"{experiment}.{dataset}")
 
 
-def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], list[Judged]]:
-    """Paragraphs and verdicts of one group, the `number`-th of its data set."""
+def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], list[Judged], First]:
+    """Paragraphs and verdicts of one group, the `number`-th of its data set, and what the page shows of it."""
     entry, dataset, reports = recorded.entry, recorded.dataset, recorded.reports
-    name = _file_name(entry.name, dataset) + (f".{number}" if number > 1 else "")
+    name = file_name(entry.name, dataset) + (f".{number}" if number > 1 else "")
     place = " · ".join([dataset, *(f"{k} {v}" for k, v in group.what.items())])
     # runs that failed or were stopped early have no group of their own: they stand with the first
     rows = [row for row in recorded.rows if number == 1 or not (row.error or row.stopped)]
@@ -154,7 +219,11 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
         said = importance.sentences(tried, entry.metric, paper)
         said += [] if stages else importance.at_an_end(tried)  # stages say it themselves
         text.append("\n".join(f"- {line}" for line in said))
-    for part in parts(stages, whole, tried):
+    else:
+        said = plain_words(entry, group)
+    said = (staged.sentences(stages) if stages else []) or one_knob.sentences(entry, group) or said
+    tables_shown = parts(stages, whole, tried)
+    for part in tables_shown:
         text += _tables(recorded, group, part, f"{name}{part.suffix}", place)
     text += ["\n".join(f"- {line}" for line in staged.sentences(stages))] if stages else []
     text += race.paragraphs(recorded.race) if number == 1 else []
@@ -165,9 +234,11 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
     text += comparison.cost_table(races, group.rows)
     shown = Shown(entry, group, place, whole.labels, stages, tried, races, judged_scores)
-    text += figures(shown, reports / "figures" / name)
+    drawn = figures(shown, reports / "figures" / name)
+    text += drawn
     text += [*verdict_table(judged), *explanations(entry, group, judged)]
-    return [*text, *provenance(group, entry.knobs or ())], judged
+    first = First(group, tables_shown[-1], said, drawn)
+    return [*text, *provenance(group, entry.knobs or ())], judged, first
 
 
 def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str) -> list[str]:

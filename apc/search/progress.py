@@ -219,14 +219,18 @@ class Progress:
         if not left:
             return text
         low, high = (self.slots * seconds for seconds in left)
-        counts = self.counts
-        runs = counts.running + counts.waiting + counts.later + counts.perhaps
-        begun = sum(
-            int(task.metrics.get("epoch", 0)) + task.finished * self.epochs_a_run for task in self.running.values()
-        )
-        epochs = f"at most {_epochs(runs * self.epochs_a_run - begun)} and " if self.epochs_a_run else ""
+        epochs = f"at most {_epochs(self._epochs_left())} and " if self.epochs_a_run else ""
         money = f" ({self.costs.money(low, high)})" if self.costs.price is not None else ""
         return f"{text}, {epochs}{self.costs.hours(low, high)}{money} left"
+
+    def _epochs_left(self) -> int:
+        """At most, for trials may be given up."""
+        counts, each = self.counts, self.epochs_a_run
+        runs = float(counts.running + counts.waiting + counts.later + counts.perhaps)
+        begun = sum(task.finished + task.share for task in self.running.values())
+        if counts.rung:  # without what the rungs spare, and with what those in progress have trained since they began
+            runs, begun = counts.rung.left, begun - sum(task.came for task in self.running.values())
+        return max(round((runs - begun) * each), 0)
 
     def left(self) -> tuple[float, float] | None:
         """Seconds to go, an interval of 80 %; None while nothing is known, or no trial was heard of for long."""

@@ -117,8 +117,9 @@ class Study:
         states = [trial.state for trial in self.ended]
         failed, stopped = states.count(TrialState.FAIL), states.count(TrialState.PRUNED)
         waiting = max(self.settings.trials - len(states) - len(self.running), 0)
-        trials = (len(states) - failed - stopped, failed, stopped, len(self.running), waiting)
-        return Counts(*(number * len(self.seeds) for number in trials))
+        done = len(states) - failed - stopped
+        each = len(self.seeds)
+        return Counts(done * each, failed * each, stopped * each, len(self.running) * each, waiting * each)
 
     def take(self) -> Trial | None:
         """The next setting that has something to train; None while the last ones are under way or all is done."""

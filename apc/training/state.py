@@ -1,7 +1,7 @@
 """The state of training, from which a run goes on: written whole or not at all."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,7 +35,7 @@ class State(NamedTuple):
     """Pseudo masks that the method learns from, as `joined` has them; empty where it learns from none."""
 
 
-def joined(masks: list[bytes]) -> dict[str, Tensor]:
+def joined(masks: Sequence[bytes]) -> dict[str, Tensor]:
     """Many small pieces of bytes as two tensors."""
     if not masks:
         return {}

@@ -142,6 +142,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         "SPACE = {'k': Whole(2, 5, when={'pooling': ('top_k',)})}",
         ["k depends on pooling, which is no knob above it"],
     ),
+    "more patches for a class than an image has": (
+        "SPACE = {'k': Whole(2, 4000), 'theta': Real(0.5, 0.9)}",
+        ["k comes to ", "and an image of 96 pixels has 144 patches"],
+    ),
     "a plan with an unknown knob": ("PLAN = grid({'lamda1': [0.1]})", ["no field 'lamda1'", "did you mean lambda1"]),
     "no space at all": ("SPICE = {}", ["neither a PLAN nor a SPACE"]),
     "an error at import": ("x = 1\n1 / 0", [".py, line 4: cannot be imported (ZeroDivisionError: division by zero)"]),

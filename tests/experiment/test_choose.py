@@ -125,7 +125,7 @@ def test_photographs_without_masks_are_searched_by_their_labels(
     best = tomllib.loads((results / "photos.best.toml").read_text())
     rows = load_rows(results / "photos.jsonl")
     assert best["pooling"] == "max" and {row.stamp["selection"] for row in rows} == {"labels"}
-    assert "border_rule" in Path("reports/ablation.md").read_text()
+    assert "border_rule" in Path("reports/details/space_pooling_by_labels.photos.md").read_text()
     assert main(table7_pooling.EXPERIMENT, words) == 0
     page = Path("reports/ablation.md").read_text()
     assert "chosen by image labels alone" in page

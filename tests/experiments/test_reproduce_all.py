@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from report_rows import whole
 
 from apc.config import pocket, to_dict
 from apc.experiment.forecast import hours
@@ -68,7 +69,7 @@ def test_everything_small_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest
     assert labels["table8_components"] == ["vit", "hv_bilstm", "akp", "pcl", "crf"]
     assert labels["table9_cosine"] == ["without_pcl", "with_pcl"]
     assert len(list((tmp_path / "runs" / "smoke").glob("*/row.json"))) == 4 + len(labels["table6_peers"])
-    page = (tmp_path / "runs" / "smoke" / "reports" / "ablation.md").read_text()
+    page = whole(tmp_path / "runs" / "smoke" / "reports")
     columns = ("inter_cosine", "ladder_miou", "to_95_cpu_seconds", "peak_gib", "train_pseudo_miou", "network_seconds")
     for word in columns:
         assert f" {word} " in page

@@ -25,7 +25,7 @@ def test_a_script_goes_the_whole_way_under_smoke(script: str, tmp_path: Path) ->
     assert all(row.metrics["miou"] > 0 and row.stamp["commit"] for row in rows)
     assert [(row.row, row.config["seed"]) for row in rows] == [(label, seed) for label in labels for seed in (0, 1)]
     for label in labels:
-        assert label in (reports / "ablation.md").read_text()
+        assert label in (reports / "details" / f"{script}.pocket.md").read_text()
     assert f"done    {labels[0]} seed 0: miou" in told.stdout
     if script == "grid_lambda":
         text = (reports / "results" / script / "pocket.best.toml").read_text()

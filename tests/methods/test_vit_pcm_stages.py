@@ -12,7 +12,7 @@ import torch
 from apc import data
 from apc.config import Config, folder
 from apc.methods import losses
-from apc.methods import vit_pcm as module
+from apc.methods import pseudo_masks as pseudo_masks_module
 from apc.methods.base import Workplace
 from apc.methods.registry import build
 from apc.methods.vit_pcm import ViTPCM, pseudo_masks
@@ -85,7 +85,8 @@ def test_masks_hold_the_image_s_own_classes_and_the_crf_runs_on_many_cores_as_on
     method.classifier.weight.data.normal_(std=2.0)
     found = []
     for cores in (1, 2):
-        monkeypatch.setattr(module, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(pseudo_masks_module, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(torch, "get_num_threads", lambda cores=cores: cores)
         found.append(pseudo_masks(method, split, Workplace()))
     assert found[0] == found[1] and len(found[0]) == 64
     masks = [unpacked(mask, 96) for mask in found[0]]

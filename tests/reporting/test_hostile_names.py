@@ -26,7 +26,7 @@ LEAVING = f"a` {IMAGE} `b\n\n{SCRIPT}\n\n# {LINK}"
 """What would leave code, a cell, a line and a paragraph."""
 NAMES = (SCRIPT, IMAGE, LINK, PICTURE, LEAVING, r"$\foo$ \input{x}", "=cmd|' /C calc'!A0", "\x1b[31m\u202e", "| ``` |")
 OWN = set("a blockquote code details div em h1 h2 h3 h4 hr img li ol p pre strong sub summary".split())
-OWN |= set("table tbody td th thead tr ul body head html main meta nav style title".split())
+OWN |= set("table tbody td th thead tr ul body head html main meta nav script style title".split())
 OWN_ATTRIBUTES = set("alt charset class content href http-equiv id lang name src start style".split())
 
 
@@ -69,16 +69,17 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_html_page_has_no_element_attribute_or_link_of_theirs(reports: Path) -> None:
     page = Tags((reports / "ablation.html").read_text())
     assert page.names <= OWN and page.attributes <= OWN_ATTRIBUTES
-    ours = ("#s", "figures/", "tables/", "results/", "data:image/png;base64,")
+    ours = ("#s", "#d", "#f", "#contents", "figures/", "tables/", "results/", "data:image/svg+xml;base64,")
     assert [link for link in page.links if not link.startswith(ours)] == []
 
 
 def test_another_reader_of_the_markdown_finds_none_either(reports: Path) -> None:
     reader = MarkdownIt("commonmark", {"html": True}).enable("table")
-    for path in [reports / "ablation.md", *(reports / "tables").glob("*.md")]:
+    for path in [reports / "ablation.md", *(reports / "tables").glob("*.md"), *(reports / "details").glob("*.md")]:
         page = Tags(reader.render(path.read_text()))
         assert page.names <= OWN and page.attributes <= OWN_ATTRIBUTES
-        assert [link for link in page.links if not link.startswith(("figures/", "tables/", "results/"))] == []
+        own = tuple(f"{up}{there}/" for up in ("", "../") for there in ("figures", "tables", "results", "details"))
+        assert [link for link in page.links if not link.startswith((*own, "../ablation.md"))] == []
 
 
 def test_the_names_can_be_read_on_the_page(reports: Path) -> None:

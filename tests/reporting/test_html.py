@@ -1,5 +1,7 @@
 """The page as HTML: one file that needs nothing beside it, and runs nothing."""
 
+import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -13,17 +15,22 @@ from apc.reporting import html
 def test_the_html_page_needs_nothing_beside_it_and_has_a_table_of_contents(tmp_path: Path) -> None:
     page(tmp_path, "search_joint", joint_rows())
     text = (tmp_path / "ablation.html").read_text()
-    assert text.count("<img src=") == 3 == text.count('<img src="data:image/png;base64,')
-    assert "http" not in text.replace("http-equiv", "") and "<script" not in text
-    assert '<li><a href="#s1">How to read this</a></li>' in text and '<h2 id="s1">How to read this</h2>' in text
+    assert text.count("<img ") == 2 == text.count('src="data:image/svg+xml;base64,')  # each once, as SVG
+    assert "http" not in text.replace("http-equiv", "")
+    assert '<li><a href="#s2">Not run yet</a></li>' in text and '<h2 id="s2">Not run yet</h2>' in text
+    assert 'href="#d-search_joint.pocket-runs">' in text and '<h4 id="d-search_joint.pocket-runs">Runs</h4>' in text
+    assert 'href="details/' not in text and text.count('<details id="d-') == 5
     assert text.count("<table>") == text.count("</table>") > 3 and "<details>" in text and "**" not in text
 
 
-def test_a_browser_is_told_to_run_no_script_and_to_load_nothing(tmp_path: Path) -> None:
+def test_a_browser_is_told_to_run_no_script_but_the_pages_own_and_to_load_nothing(tmp_path: Path) -> None:
     text = html.page("# Title", tmp_path)
     policy = text.split('<meta http-equiv="Content-Security-Policy" content="')[1].split('"')[0]
     assert text.index("Content-Security-Policy") < text.index("<style>")
-    assert "default-src 'none'" in policy and "img-src data:" in policy and "script-src" not in policy
+    assert "default-src 'none'" in policy and "img-src data:" in policy
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert policy.split("script-src ")[1] == f"'sha256-{digest}'" and text.count("<script") == 1
 
 
 @pytest.mark.parametrize(
@@ -54,10 +61,10 @@ def test_no_tag_attribute_or_link_of_others_gets_into_the_page(markdown: str, tm
     (tmp_path / "secret.png").write_bytes(b"secret")
     (tmp_path / "reports").mkdir()
     made = Tags(html.page(f"## Own\n\n{markdown}", tmp_path / "reports"))
-    own = {"html", "head", "meta", "title", "style", "body", "nav", "ul", "li", "a", "main", "h1", "h2", "p"}
+    own = {"html", "head", "meta", "title", "style", "body", "nav", "ul", "li", "a", "main", "script", "h1", "h2", "p"}
     assert made.names <= own | {"details", "summary", "sub", "div", "table", "thead", "tbody", "tr", "th", "td"}
     assert made.attributes <= {"lang", "charset", "name", "content", "http-equiv", "href", "id", "class", "style"}
-    assert all(link.startswith("#s") for link in made.links)
+    assert all(link.startswith(("#s", "#contents")) for link in made.links)
 
 
 def test_what_is_no_tag_of_ours_is_shown_as_text(tmp_path: Path) -> None:
@@ -70,4 +77,18 @@ def test_a_picture_below_the_page_is_put_into_it_whatever_its_name(tmp_path: Pat
     (tmp_path / "figures").mkdir()
     (tmp_path / "figures/äpfel & birnen.png").write_bytes(b"png")
     text = html.page("![two](<figures/äpfel & birnen.png>)", tmp_path)
-    assert '<img src="data:image/png;base64,cG5n" alt="two"' in text
+    assert 'src="data:image/png;base64,cG5n" alt="two"' in text
+
+
+def test_documents_are_folded_behind_the_page_and_a_picture_that_comes_again_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures/a.png").write_bytes(b"png")
+    picture = "![one](figures/a.png)"
+    link = "[46.4](details/t.pocket.md#runs) [all](details/t.pocket.md) [other](details/gone.md)"
+    told = {"t.pocket": ["# Table 7", "### pocket", picture, "#### Runs", "- seed 0"]}
+    text = html.page(f"## Own\n\n{picture}\n\n{link}", tmp_path, told)
+    assert '<a href="#d-t.pocket-runs">46.4</a> <a href="#d-t.pocket">all</a>' in text
+    assert '<a href="details/gone.md">other</a>' in text  # which is no document of this page
+    assert text.count("data:image/png") == 1 and '<a href="#f1">one</a>' in text
+    fold = text.split('<details id="d-t.pocket">')[1]
+    assert "<summary>Table 7 · pocket</summary>" in fold and '<h4 id="d-t.pocket-runs">Runs</h4>' in fold

@@ -1,11 +1,12 @@
 """Rows to pages: a page that says what it mixes, misses and leaves out."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from report_rows import a_row, cells, page, pooling_rows, verdicts
+from report_rows import a_row, cells, page, pooling_rows, verdicts, whole
 
 from apc.reporting.catalogue import entries, pictures
 from apc.reporting.page import build
@@ -15,8 +16,8 @@ from apc.runs.rows import save_rows
 
 def test_an_empty_page_names_the_commands_that_fill_it(tmp_path: Path) -> None:
     text = build(tmp_path).read_text()
-    assert "### pocket: pending" in text and "\npython experiments/table7_pooling.py\n" in text
-    assert "python experiments/grid_lambda.py folder --root PHOTOGRAPHS" in text and "None yet" in text
+    assert "- Table 7 on pocket: `python experiments/table7_pooling.py`\n" in text
+    assert "`python experiments/grid_lambda.py folder --root PHOTOGRAPHS" in text and "No run is recorded yet" in text
 
 
 POOLED = [*pooling_rows(), a_row("max", 7, 0.0, pooling="max", error="FloatingPointError: mce is nan")]
@@ -31,7 +32,7 @@ def pooled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_pooling_page_says_plainly_what_it_found(pooled: Path) -> None:
-    text = (pooled / "ablation.md").read_text()
+    text = whole(pooled)
     expected = ["adaptive_k", "3", "43.0 ± 2.0", "46.0 ± 0.0", "44.0 ± 2.0"]  # seeds add 0, 2 and 4 to 41
     assert cells(text, "adaptive_k")[:5] == expected and cells(text, "adaptive_k")[-2:] == ["72.3", "+1.8"]
     assert "**Contradicted by the measurements here:** adaptive-K beats top-K (`miou`)" in text
@@ -41,7 +42,10 @@ def test_the_pooling_page_says_plainly_what_it_found(pooled: Path) -> None:
         "top-K beats max pooling": "**reproduced**",
         "max pooling beats average pooling": "undecided",
     }
-    assert "The paper has another order: average < max < top_k < adaptive_k" in text and "nearly k of k" in text
+    assert (
+        "The paper has another order: average pooling < max pooling < top-K pooling < adaptive-K pooling" in text
+        and "nearly k of k" in text
+    )
     assert "**1 failed run, in no mean above:**" in text and "mce is nan" in text
     assert cells(text, "max")[1] == "3" and "runs: 12, seeds 0, 1, 2" in text
     assert "c0ffee123456" in text and "`pocket-1`" in text and all(row.run in text for row in POOLED)
@@ -55,7 +59,7 @@ def test_the_pooling_page_says_plainly_what_it_found(pooled: Path) -> None:
 def test_equal_rows_give_equal_bytes(pooled: Path, tmp_path: Path) -> None:
     page(tmp_path, "table7_pooling", POOLED)
     files = [path.relative_to(pooled) for path in pooled.rglob("*") if path.is_file()]
-    assert len(files) == 17 and all((pooled / f).read_bytes() == (tmp_path / f).read_bytes() for f in files)
+    assert len(files) == 29 and all((pooled / f).read_bytes() == (tmp_path / f).read_bytes() for f in files)
 
 
 def test_mixed_data_stand_in_tables_of_their_own_and_rows_not_run_are_pending(tmp_path: Path) -> None:
@@ -85,17 +89,16 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     save_rows(results / "my cats.jsonl", rows)
     save_rows(tmp_path / "results/table7_pooling/my cats.jsonl", pooling_rows(1))
     (results / "my cats.best.toml").write_text("theta = 0.5\nk = 6\n")
-    text = build(tmp_path).read_text()
+    text = whole(tmp_path)
     assert "apc search theta folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
     assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
-    of_photographs = sum("folder" in experiment.presets for experiment in entries().values())
-    of_photographs += sum("folder" in picture.presets for picture in pictures().values())
-    assert text.count("### folder: pending") == of_photographs - 1  # not of Table 7, which has its photographs
+    of_photographs = sum("folder" in entry.presets for entry in (*entries().values(), *pictures().values()))
+    assert text.count(" on folder: `python ") == of_photographs - 1  # not of Table 7, which has its own
 
 
 def test_the_page_says_what_the_data_is_what_is_held_and_what_single_seeds_scored(pooled: Path) -> None:
-    text = (pooled / "ablation.md").read_text()
+    text = whole(pooled)
     assert "drawn miniature of VOC" in text and "only `test_miou` is untouched by tuning" in text
     assert "settings held: k 6, theta 0.9, lambda1 0.02, lambda2 0.01, epsilon 0.85; other fields" in text
     assert "Algorithm 1 takes 5.80 patches on average of at most 6" in text
@@ -114,13 +117,13 @@ def test_each_data_set_is_told_once_with_what_was_trained_and_what_waits(tmp_pat
         row.stamp |= {"weights_name": "deit.safetensors", "measured": {"commit": "beefbeef", "device": "H100"}}
     save_rows(tmp_path / "results/table7_pooling/voc-animals.jsonl", rows)
     text = page(tmp_path, "table7_pooling", pooling_rows())
-    head, body = text.split("## Figure 5")
-    told = head.split("### Verdicts on voc-animals")[1]
+    body, _, head = text.partition("# Every claim")
+    told = head.split("## Verdicts on voc-animals")[1]
     assert "photographs of PASCAL VOC 2012" in told and "651 for training, 225 for validation" in told
     assert "- 15 epochs, 651 training images, encoder `deit` with the weights `deit.safetensors`: Table 7\n" in told
     assert "pending: `python experiments/table8_components.py`" in told
     assert "add `folder --root voc-animals --weights deit.safetensors`" in told
-    assert text.count("drawn miniature of VOC") == 1 and "Tables 3 and 4 cannot be tested here" in head
+    assert head.count("a drawn miniature of VOC: small") == 1 and "Tables 3 and 4 cannot be tested here" in head
     assert "measured afterwards: commit `beefbeef` on H100" in body and "protocol: 1" not in body.split("beefbeef")[1]
     assert "`python experiments/reproduce_all.py`" in head
 
@@ -141,3 +144,51 @@ def test_reports_need_neither_torch_nor_ray_nor_optuna(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_users_page_shows_the_paper_the_reference_and_their_own_side_by_side(tmp_path: Path) -> None:
+    reports = tmp_path / "reports"
+    shipped = reports / "reference" / "results" / "table7_pooling" / "pocket.jsonl"
+    save_rows(shipped, pooling_rows(2))
+    before = shipped.read_bytes()
+    page(reports, "table7_pooling", pooling_rows(3))
+    text = (reports / "ablation.md").read_text()
+
+    assert "*reference* is what the project ships ([its page](reference/ablation.md))" in text
+    table = {line.split("|")[1].strip(): line for line in text.split("### pocket")[1].splitlines() if "|" in line}
+    assert [cell.strip() for cell in table["row"].strip("|").split("|")] == [
+        "row", "n", "mIoU", "− max pooling", "reference", "paper", "mIoU after the CRF",
+    ]  # fmt: skip
+    assert "| 42.0 ± 1.4 (n=2) |    72.3 |" in table["adaptive-K pooling"] and "not made alike" not in text
+    assert "| reference, pocket: a drawn miniature of VOC | 2 | " in text
+    assert "| yours, pocket: a drawn miniature of VOC | 2 | 1 | 22 | 1 | 1 | 26 |" in text
+    assert shipped.read_bytes() == before
+    assert sorted(path.name for path in (reports / "reference").iterdir()) == ["results"]  # nothing is written there
+
+    save_rows(shipped, pooling_rows(2, epochs=3))
+    build(reports)
+    told = (reports / "ablation.md").read_text()
+    assert "**The reference was not made alike: it differs in `epochs`.** Compare order, not levels." in told
+
+
+def test_the_shipped_page_begins_with_one_screen_and_has_no_wide_table() -> None:
+    text = (Path(__file__).parents[2] / "reports/reference/ablation.md").read_text()
+    first, _, _ = text.partition("\n## ")
+    assert len(first.splitlines()) <= 45 and first.count("![") == 1
+    assert max(len(line) for line in first.splitlines() if line.startswith("|")) <= 100
+    outside = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert max(map(len, outside.splitlines())) <= 250
+    assert max(line.count("|") - 1 for line in outside.splitlines() if line.startswith("|")) <= 7
+    titles = [line.removeprefix("## ").split(":")[0] for line in text.splitlines() if line.startswith("## ")]
+    assert titles[:7] == ["Table 5", "Table 6", "Table 7", "Table 8", "Table 1", "Table 2", "Table 9"]
+
+
+def test_a_file_without_a_sound_row_is_named_with_its_command(tmp_path: Path) -> None:
+    file = tmp_path / "results/table7_pooling/pocket.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text("{half\n")
+    text = build(tmp_path).read_text()
+    section = text.split("## Table 7: pooling")[1].split("\n## ")[0]
+    assert "No run has a score yet." in section and "\npython experiments/table7_pooling.py\n" in section
+    assert "**1 damaged part left out**" in section
+    assert "pocket.jsonl" in (tmp_path / "details/table7_pooling.pocket.md").read_text()

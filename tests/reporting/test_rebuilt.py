@@ -42,6 +42,7 @@ def assert_same_page(reports: Path) -> None:
     made, committed = ((folder / "ablation.md").read_text().splitlines() for folder in (reports, REPORTS))
     assert [pair for pair in zip(made, committed, strict=False) if pair[0] != pair[1]][:3] == []
     assert_same(contents(reports / "tables"), contents(REPORTS / "tables"))
+    assert_same(contents(reports / "details"), contents(REPORTS / "details"))
     assert (reports / "ablation.md").read_bytes() == (REPORTS / "ablation.md").read_bytes()
 
 
@@ -50,12 +51,13 @@ def test_page_and_tables_are_those_of_the_committed_rows_and_no_figure_waits_to_
 ) -> None:
     monkeypatch.setattr("matplotlib.__version__", recorded("matplotlib"))  # with another, all figures would be drawn
     for folder in ("results", "figures"):
-        shutil.copytree(REPORTS / folder, tmp_path / "elsewhere" / folder)
+        shutil.copytree(REPORTS / folder, tmp_path / "reference" / folder)
 
-    build(tmp_path / "elsewhere")
+    build(tmp_path / "reference")
 
-    assert_same_page(tmp_path / "elsewhere")
-    assert_same(contents(tmp_path / "elsewhere/figures"), contents(REPORTS / "figures"))
+    assert_same_page(tmp_path / "reference")
+    assert_same(contents(tmp_path / "reference/figures"), contents(REPORTS / "figures"))
+    assert (tmp_path / "reference/ablation.html").stat().st_size < 2_000_000
 
 
 @pytest.mark.slow
@@ -63,20 +65,21 @@ def test_page_and_figures_made_from_nothing_are_the_committed_ones(tmp_path: Pat
     here = {package: f"{version(package)}, not {recorded(package)}" for package in DRAWN_BY}
     if other := {package: said for package, said in here.items() if version(package) != recorded(package)}:
         pytest.skip(f"the committed figures were drawn with other versions than those installed: {other}")
-    shutil.copytree(REPORTS / "results", tmp_path / "results")
-    (tmp_path / "figures").mkdir()
+    made_here = tmp_path / "reference"  # by its name it is what the project ships, and no user's
+    shutil.copytree(REPORTS / "results", made_here / "results")
+    (made_here / "figures").mkdir()
     for name in pictures():  # drawn by their experiments from networks, not from rows
         for path in (REPORTS / "figures").glob(f"{name}.*"):
-            shutil.copy(path, tmp_path / "figures")
+            shutil.copy(path, made_here / "figures")
 
-    build(tmp_path)
+    build(made_here)
 
-    assert_same_page(tmp_path)
-    made, committed = contents(tmp_path / "figures"), contents(REPORTS / "figures")
+    assert_same_page(made_here)
+    made, committed = contents(made_here / "figures"), contents(REPORTS / "figures")
     assert made.keys() == committed.keys() and len(made) > len(pictures())
-    assert [name for name in made if name.endswith(".pdf") and made[name] != committed[name]] == []
+    assert [name for name in made if name.endswith((".pdf", ".svg")) and made[name] != committed[name]] == []
     pngs = [name for name in made if name.endswith(".png")]
-    assert [name for name in pngs if not same_pixels(tmp_path / "figures" / name, REPORTS / "figures" / name)] == []
+    assert [name for name in pngs if not same_pixels(made_here / "figures" / name, REPORTS / "figures" / name)] == []
 
 
 def same_pixels(first: Path, second: Path) -> bool:

@@ -21,8 +21,8 @@ def test_claims_about_time_are_the_papers_in_seconds_and_its_hours(tmp_path: Pat
     text = page(tmp_path, "table5_efficiency", rows)
     summary_line = next(line for line in text.splitlines() if line.startswith("| Table 5") and "PCL saves time" in line)
     told = [cell.strip() for cell in summary_line.strip("|").split("|")]
-    assert told[2:4] == ["+1.5 h", "`to_95_cpu_seconds`"] and told[4].startswith("−4.4 s [") and "(n=3)" in told[4]
-    assert told[5] == "**contradicted**" and "`train_cpu_seconds` −4.4 s" in told[6]
+    assert told[2:4] == ["+1.5 h", "CPU seconds to 95 %"] and told[4].startswith("−4.4 s [") and "(n=3)" in told[4]
+    assert told[5] == "**contradicted**" and "CPU seconds of training −4.4 s" in told[6]
     assert verdicts(text, "Table 5")["adaptive-K takes less time than max pooling"] == "**reproduced**"
     assert cells(text, "akp_pcl")[-1] == "1.5 ± 0.5" and "seconds saved" in text
 

@@ -42,6 +42,7 @@ def test_a_search_that_halves_tells_its_rung_what_that_saved_and_the_time_its_ep
     view.ended("t1", "a", [])
     view.counted(Counts(waiting=9, rung=AtRung("rung 1 of 3: 1 of 9 at epoch 1", 1, 0, 2.1)))
     assert view.summary().startswith("0 of 9 runs done, none running yet, rung 1 of 3: 1 of 9 at epoch 1, 8 s so far")
+    assert "1 epoch and 0.00 core-hours spent, at most 21 epochs and " in view.summary()
     low, high = view.left() or (0.0, 0.0)
     assert low < 2.1 * 100 < high  # a run takes 100 s where an epoch of ten takes 8, and a fifth of a run is scoring
     view.counted(Counts(stopped=6, waiting=3, rung=AtRung("rung 2 of 3: 0 of 3 at epoch 3", 9, 54, 1.3)))

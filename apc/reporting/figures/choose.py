@@ -1,6 +1,6 @@
 """The figures of one group of rows: which kinds an experiment shows, drawn, and as Markdown."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from apc.reporting.figures import rows as row_figures
 from apc.reporting.figures.regrets import regret_bars
 from apc.reporting.figures.sweeps import sweeps
 from apc.reporting.groups import Group
+from apc.reporting.names import row_name, score_name
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
 from apc.reporting.searches.choosers import Choosers
@@ -18,10 +19,10 @@ from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 
 NAMES = {
-    "miou": "decoder (miou)",
-    "tune_miou": "decoder, tuning half (tune_miou)",
-    "miou_crf": "decoder + CRF (miou_crf)",
-    "patch_miou": "patch branch (patch_miou)",
+    "miou": "decoder",
+    "tune_miou": "decoder, half that chose",
+    "miou_crf": "decoder, after the CRF",
+    "patch_miou": "patch branch",
 }
 """Lines and points of the figures, by metric."""
 
@@ -98,22 +99,35 @@ def _values(shown: Shown, path: Path) -> list[Drawn]:
 def _rows(shown: Shown, path: Path) -> list[Drawn]:
     group, printed = shown.group, shown.entry.printed or {}
     scores = {
-        metric: {label: group.scores(label, metric) for label in shown.table_labels}
-        for metric in tables.measured(group, ("miou", "miou_crf"))
+        metric: {row_name(label): group.scores(label, metric) for label in shown.table_labels}
+        for metric in _of_rows(shown)
     }
+    printed = {row_name(label): value for label, value in printed.items()}
     caption = f"Rows beside the paper's values, each on its own axis: {shown.spread}"
     here, paper = f"here ({shown.place})", "paper (VOC 2012 val)"
-    return [(caption, row_figures.rows_beside_paper(scores, NAMES, printed, here, paper, path))]
+    return [(caption, row_figures.rows_beside_paper(scores, _named(scores), printed, here, paper, path))]
+
+
+def _of_rows(shown: Shown) -> list[str]:
+    """The scores of the rows' figure: before and after the CRF, or the one that rows are compared by."""
+    usual = ("miou", "miou_crf")
+    own = shown.entry.metric
+    return tables.measured(shown.group, usual if own in usual else (own,))
+
+
+def _named(metrics: Iterable[str]) -> dict[str, str]:
+    return {metric: NAMES.get(metric, score_name(metric)) for metric in metrics}
 
 
 def _classes(shown: Shown, path: Path) -> list[Drawn]:
-    scores = {label: own for label in shown.labels if (own := class_scores(shown.group, label))}
+    scores = {row_name(label): own for label in shown.labels if (own := class_scores(shown.group, label))}
     caption = f"IoU of each class: {shown.spread.replace(', single seeds', '')}"
     return [(caption, row_figures.by_class(scores, NAMES["miou"], path) if scores else None)]
 
 
 def _curves(shown: Shown, path: Path) -> list[Drawn]:
-    curves = {label: [whole_curve(row) for row in shown.group.rows if row.row == label] for label in shown.labels}
+    rows = {label: [row for row in shown.group.rows if row.row == label] for label in shown.labels}
+    curves = {row_name(label): [whole_curve(row) for row in own] for label, own in rows.items()}
     points = "mean, single seeds faint" if "mean" in shown.spread else shown.spread
     caption = f"Training curves of the terms of the loss and of the score: {points}"
     return [(caption, row_figures.curves(curves, path))]
@@ -121,6 +135,7 @@ def _curves(shown: Shown, path: Path) -> list[Drawn]:
 
 def _time(shown: Shown, path: Path) -> list[Drawn]:
     times = two_knobs.timed(shown.group, shown.labels, shown.entry.metric)
+    times = {clock: {row_name(label): seeds for label, seeds in rows.items()} for clock, rows in times.items()}
     aside = "" if any("processor" in name for name in times) else "; runs side by side slow each other"
     caption = f"Score against training time: {shown.spread.replace('deviation', 'deviation both ways')}{aside}"
     return [(caption, two_knobs.time_and_accuracy(times, shown.entry.metric, path))]
@@ -148,17 +163,11 @@ def _history(shown: Shown, path: Path) -> list[Drawn]:
 
 def _knobs(shown: Shown, path: Path) -> list[Drawn]:
     metric = shown.entry.metric
-    caption = f"`{metric}` of each trial against each knob; a knob stands only where its condition holds"
-    return [(caption, search_figures.against_knobs(shown.trials, metric, path))]
-
-
-def _parallel(shown: Shown, path: Path) -> list[Drawn]:
-    metric = shown.entry.metric
     caption = (
-        f"Parallel coordinates: each line is a trial, from its knobs to its `{metric}`; knobs over two decades are "
-        "on a logarithmic axis"
+        f"Slices: `{metric}` of each trial along each knob, with the mean of the trials nearby; a knob stands only "
+        "where its condition holds"
     )
-    return [(caption, search_figures.parallel(shown.trials, metric, path))]
+    return [(caption, search_figures.against_knobs(shown.trials, metric, path))]
 
 
 def _race(shown: Shown, path: Path) -> list[Drawn]:
@@ -189,7 +198,6 @@ KINDS: dict[str, Callable[[Shown, Path], list[Drawn]]] = {
     "sweeps": _sweeps,
     "history": _history,
     "knobs": _knobs,
-    "parallel": _parallel,
     "choosers": _choosers,
     "race": _race,
 }

@@ -72,14 +72,17 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, 
         )
     if scale is not None:
         bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.5, aspect=40, pad=0.01)
-        bar.set_label("score of the class (softmax over the classes of a patch)", fontsize=8)
+        bar.set_label(
+            "score of the class (softmax over the classes of a patch), to each panel's own maximum", fontsize=8
+        )
+        bar.set_ticks(list(scale.get_clim()), labels=["0", "max"])
         bar.ax.tick_params(labelsize=8)
     if colours:
         from matplotlib.patches import Patch
 
         handles = [Patch(color=colour, label=in_a_line(name)) for name, colour in colours.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8)
-    return small(style.save(figure, path))
+    return small(style.save(figure, path, lines=False))
 
 
 def small(png: Path) -> Path:
@@ -96,13 +99,14 @@ def small(png: Path) -> Path:
 
 def _panel(ax: "Axes", panel: Panel) -> Any:
     """Draw one panel; the image whose colours need a scale, where it has any."""
-    ax.set_title(in_a_line(panel.title), fontsize=8, pad=3)
+    most = "" if panel.heat is None else f", max {panel.heat.max():.2f}"
+    ax.set_title(in_a_line(panel.title) + most, fontsize=8, pad=3)
     if panel.heat is not None:
         size = panel.photo.shape if panel.photo is not None else panel.heat.shape
         image = ax.imshow(
             panel.heat,
             vmin=0,
-            vmax=1,
+            vmax=max(float(panel.heat.max()), 1e-6),  # each its own: on one scale a low one is black
             cmap="viridis",
             extent=(0, size[1], size[0], 0),
             aspect="equal",
@@ -123,6 +127,12 @@ def _outline(ax: "Axes", panel: Panel) -> None:
             ax.contour(panel.outline.astype(float), levels=[0.5], colors=colour, linewidths=width)
 
 
+def drawn_by(name: str, dataset: str) -> str:
+    """The command that draws a picture."""
+    photographs = " folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
+    return f"python experiments/{name}.py{photographs}"
+
+
 def section(name: str, dataset: str, reports: Path) -> list[str]:
     """Markdown paragraphs of one picture on one data set: the figure, what it shows, and where it comes from."""
     path = reports / "results" / name / f"{dataset}.json"
@@ -139,11 +149,6 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
             f"Made by:\n\n{as_code_block(record['command'])}",
         ]
         shown = in_markdown(record["shown"])
-    except FileNotFoundError:
-        make = f"python experiments/{name}.py" + (
-            " folder --root PHOTOGRAPHS --weights WEIGHTS" if dataset == "folder" else ""
-        )
-        return [f"### {in_markdown(dataset)}: pending", f"Nothing is drawn. This command does it:\n\n```\n{make}\n```"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return [
             f"### {in_markdown(dataset)}",

@@ -7,6 +7,7 @@ the same bytes.
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import COLOURS, MARKERS, empty, legend_below, once, points, save
@@ -54,13 +55,18 @@ def rows_beside_paper(
     for ax, name in ((ours, title), (paper, paper_title)):
         ax.set_title(name, fontsize=9)
         ax.set_ylabel("mIoU (%)")
-        ax.set_xticks(range(len(labels)), labels)
+        names_of_rows = ["\n".join(_wrapped(label, 15 if ax is ours and len(labels) < 5 else 12)) for label in labels]
+        ax.set_xticks(range(len(labels)), names_of_rows, fontsize=7.5 if ax is ours else 7 if len(labels) < 5 else 6)
         ax.set_xlim(-0.6, len(labels) - 0.4)
         ax.margins(y=0.15)
         ax.grid(axis="x", visible=False)
-    paper.tick_params(axis="x", labelsize=7)
     legend_below(figure, [ours])
     return save(figure, path)
+
+
+def _wrapped(label: str, width: int) -> list[str]:
+    """A row's name in lines; its plus stays with what it adds."""
+    return wrap(label.replace("+ ", "+\u00a0"), width, break_on_hyphens=False)
 
 
 def _measured_rows(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from apc.reporting.figures.one_knob import PAPER
 from apc.reporting.figures.style import COLOURS, colour_bar, empty, legend_below, once, points, save
 from apc.reporting.groups import Group
+from apc.reporting.names import score_name
 from apc.reporting.tables import clock_of
 from apc.reporting.verdicts.intervals import summary
 
@@ -59,7 +60,7 @@ def heat_map(grid: Cells, pair: tuple[str, str], metric: str, path: Path) -> Pat
     ax.set_xlabel(pair[0])
     ax.set_ylabel(pair[1])
     ax.grid(visible=False)
-    colour_bar(figure, image, ax, f"{metric} (%)", "min" if ordered[0] < low else "neither")
+    colour_bar(figure, image, ax, f"{score_name(metric)} (%)", "min" if ordered[0] < low else "neither")
     legend_below(figure, [ax])
     return save(figure, path)
 
@@ -111,7 +112,7 @@ def time_and_accuracy(panels: Mapping[str, Points], metric: str, path: Path) -> 
                 _row_in_time(ax, seeds, i, label)
         ax.set_xlabel(name)
         ax.margins(0.1)
-    axes[0].set_ylabel(f"{metric} (%)")
+    axes[0].set_ylabel(f"{score_name(metric)} (%)")
     legend_below(figure, axes)
     return save(figure, path)
 
@@ -123,5 +124,8 @@ def _row_in_time(ax: "Axes", seeds: Sequence[Timed], series: int, label: str) ->
         ax.plot([seed.seconds for seed in seeds], [seed.score for seed in seeds], **faint)
     seconds, score = summary(seed.seconds for seed in seeds), summary(seed.score for seed in seeds)
     up, across = (s.std if s.n > 1 else 0 for s in (score, seconds))
+    if len(seeds) < 2:  # no spread, and no bar in the legend
+        ax.plot([seconds.mean], [score.mean], **points(series, markersize=7, label=label))
+        return
     look = points(series, markersize=7, capsize=2, label=label)
     ax.errorbar([seconds.mean], [score.mean], [up], [across], **look)

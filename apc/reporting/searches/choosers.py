@@ -111,15 +111,18 @@ def judge(rows: Sequence[Row], name: str) -> Judged:
     again = again[[bool(known.all()) and np.ptp(score[i]) > 0 for i in again]]
     spearman = [np.corrcoef(rankdata(truth[i]), rankdata(score[i]))[0, 1] for i in again]
     kendall = [kendalltau(truth[i], score[i]).statistic for i in again[:TAUS]]
-    nothing = (np.nan, np.nan)
-    ends = [np.percentile(each, [2.5, 97.5]) if each else nothing for each in (spearman, kendall)]
+    (low, high), (kendall_low, kendall_high) = (
+        map(float, np.percentile(each, [2.5, 97.5]) if each else (np.nan, np.nan)) for each in (spearman, kendall)
+    )
     drawn = subsets(len(rows))
     best, chosen, by_half = (truth[_choice(drawn, by)] for by in (truth, np.where(known, score, -np.inf), half))
     return Judged(
         float(spearmanr(truth[known], score[known]).statistic),
-        *map(float, ends[0]),
+        low,
+        high,
         float(kendalltau(truth[known], score[known]).statistic),
-        *map(float, ends[1]),
+        kendall_low,
+        kendall_high,
         float((best - chosen).mean()),
         float((by_half - chosen).mean()),
     )

@@ -1,12 +1,13 @@
-"""Figures of a search: history and tuning curve, score against each knob, parallel coordinates, a race."""
+"""Figures of a search: history and tuning curve, slices along each knob, a race."""
 
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.reporting.figures.style import BEST, COLOURS, MARKERS, colour_bar, empty, legend_below, once, points, save
-from apc.reporting.searches.axes import KnobAxis, floor, is_logarithmic, knob_axis, scatter
+from apc.reporting.figures.style import BEST, COLOURS, MARKERS, empty, legend_below, once, points, save
+from apc.reporting.names import ROWS, row_name, score_name
+from apc.reporting.searches.axes import floor, is_logarithmic, scatter
 from apc.reporting.searches.importance import varied
 from apc.reporting.searches.pareto import front, with_two
 from apc.reporting.searches.trials import Trial, are_numbers, best_so_far, complete, values_of
@@ -15,8 +16,8 @@ from apc.reporting.searches.tuning_curve import tuning_curve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_SCALE = "cividis"  # grows in lightness, the same to colour-blind eyes and in grey
-_ABSENT = -0.12  # height of a knob that a setting has not, below the axes of parallel coordinates
+NEAR = 0.15
+"""Share of a knob's range within which trials count as near each other, a standard deviation of the weights."""
 
 
 @once
@@ -34,7 +35,7 @@ def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, path: Path
         _front(axes[2], tried, best_of_two)
     _history(axes[0], tried, paper)
     tuning_curve(axes[1], tried, floor([t.score for t in done]))
-    axes[0].set_ylabel(f"{metric} (%)")
+    axes[0].set_ylabel(f"{score_name(metric)} (%)")
     legend_below(figure, axes)
     return save(figure, path)
 
@@ -77,7 +78,8 @@ def _front(ax: "Axes", trials: Sequence[Trial], best: Sequence[Trial]) -> None:
 
 @once
 def against_knobs(tried: Sequence[Trial], metric: str, path: Path) -> Path | None:
-    """Score against each knob among the complete trials that have it, coloured by the first knob that is no number."""
+    """Slices: score against each knob among the complete trials that have it, coloured by the first knob that is no
+    number, with the mean of the trials nearby."""
     done = complete(tried)
     names = varied(done)
     if not names:
@@ -91,7 +93,7 @@ def against_knobs(tried: Sequence[Trial], metric: str, path: Path) -> Path | Non
     for ax in axes[len(names) :]:
         ax.set_visible(False)
     for ax in axes[::columns]:
-        ax.set_ylabel(f"{metric} (%)")
+        ax.set_ylabel(f"{score_name(metric)} (%)")
     legend_below(figure, axes)
     return save(figure, path)
 
@@ -105,74 +107,40 @@ def _against_knob(ax: "Axes", done: Sequence[Trial], name: str, kind: str) -> No
         part = [t for t in own if not kind or str(t.values.get(kind)) == value]
         x = [choices.index(str(t.values[name])) if choices else float(t.values[name]) for t in part]
         scores = [t.score for t in part]
-        scatter(ax, list(zip(x, scores, strict=True)), low, f"{kind} {value}" if kind else "trial", i)
+        scatter(
+            ax,
+            list(zip(x, scores, strict=True)),
+            low,
+            row_name(value) if value in ROWS else f"{kind} {value}" if kind else "trial",
+            i,
+        )
     if choices:
-        ax.set_xticks(range(len(choices)), choices, fontsize=7, rotation=20)
+        ax.set_xticks(range(len(choices)), [row_name(choice) for choice in choices], fontsize=7, rotation=20)
         ax.set_xlim(-0.5, len(choices) - 0.5)
-    elif is_logarithmic([float(t.values[name]) for t in own]):
-        ax.set_xscale("log")
-    elif all(isinstance(t.values[name], int) for t in own):
-        ax.locator_params(axis="x", integer=True)
+    else:
+        values = [float(t.values[name]) for t in own]
+        if logarithmic := is_logarithmic(values):
+            ax.set_xscale("log")
+        elif all(isinstance(t.values[name], int) for t in own):
+            ax.locator_params(axis="x", integer=True)
+        x, y = nearby_mean(values, [max(t.score, low) for t in own], logarithmic)
+        ax.plot(x, y, color="black", linewidth=1.4, label="mean of the trials nearby")
     ax.set_xlabel(name if len(own) == len(done) else f"{name} ({len(own)} of {len(done)} trials have it)")
 
 
-@once
-def parallel(tried: Sequence[Trial], metric: str, path: Path) -> Path | None:
-    """Parallel coordinates: a line a complete trial over its knobs to its score, the better the lighter and on top."""
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    done = complete(tried)
-    names = varied(done)
-    if len(names) < 2:
-        return None
-    figure, (ax,) = empty(7, 3.4, 1, 1)
-    scale = Normalize(floor([t.score for t in done]), done[0].score)
-    knobs = [knob_axis(done, name) for name in names]
-    _tick_labels(ax, knobs)
-    for trial in reversed(done):
-        share = max(scale(trial.score), 0.0)
-        heights = [knob.heights.get(trial.number, _ABSENT) for knob in knobs] + [share]
-        _trial_line(ax, heights, share, best=trial is done[0])
-    for at in range(len(names) + 1):
-        ax.axvline(at, color="black", linewidth=0.8, zorder=4)
-    if any(name not in t.values for t in done for name in names):
-        ax.axhline(_ABSENT, color="#999999", linewidth=0.6, linestyle=":")
-        ax.text(-0.04, _ABSENT, "not in the setting", fontsize=7, ha="right", va="center")
-    _bare_frame(ax, [*names, metric])
-    colour_bar(figure, ScalarMappable(scale, _SCALE), ax, f"{metric} (%)", "min")
-    legend_below(figure, [ax])
-    return save(figure, path)
-
-
-def _tick_labels(ax: "Axes", knobs: Sequence[KnobAxis]) -> None:
-    """Values beside each knob's axis, on white over the lines."""
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
-    for at, knob in enumerate(knobs):
-        for height, text in knob.ticks:
-            ax.text(at - 0.04, height, text, fontsize=7, ha="right", va="center", zorder=6, bbox=box)
-
-
-def _trial_line(ax: "Axes", heights: Sequence[float], share: float, *, best: bool) -> None:
-    """One trial over all axes; `share` (0 to 1) is its score on the scale of colours."""
-    from matplotlib import colormaps
-
-    look: dict[str, Any] = {"color": colormaps[_SCALE](share), "linewidth": 1.0, "alpha": 0.75, "zorder": 2}
-    if best:
-        look = {"color": COLOURS[1], "linewidth": 2.2, "alpha": 1.0, "zorder": 5, "label": "best"}
-    ax.plot(range(len(heights)), heights, **look)
-
-
-def _bare_frame(ax: "Axes", names: Sequence[str]) -> None:
-    """Nothing around the axes of parallel coordinates but their names."""
-    ax.set_xticks(range(len(names)), names)
-    ax.set_xlim(-0.75, len(names) - 1 + 0.05)
-    ax.set_ylim(-0.2, 1.06)
-    ax.yaxis.set_visible(False)
-    ax.grid(visible=False)
-    for side in ("left", "bottom"):
-        ax.spines[side].set_visible(False)
-    ax.tick_params(length=0)
+def nearby_mean(
+    values: Sequence[float], scores: Sequence[float], logarithmic: bool = False
+) -> tuple[list[float], list[float]]:
+    """The mean score along a knob, each trial weighing the less the farther it lies (Gaussian, NEAR of the range)."""
+    at = [math.log(v) if logarithmic and v > 0 else v for v in values]
+    low, high = min(at), max(at)
+    width = NEAR * (high - low) or 1.0
+    line = [low + (high - low) * i / 40 for i in range(41)]
+    means = []
+    for x in line:
+        weights = [math.exp(-(((x - own) / width) ** 2) / 2) for own in at]
+        means.append(sum(w * s for w, s in zip(weights, scores, strict=True)) / sum(weights))
+    return [math.exp(x) if logarithmic else x for x in line], means
 
 
 @once

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 LEAST_IMAGES = 40
-"""Images below which there is no interval: a class is then in too few of them, and none covers what it says."""
+"""Images below which there is no interval: some class is then in so few of them that it may be in none."""
 PARTS = {"miou": slice(None), "miou_crf": slice(None), "tune_miou": slice(0, None, 2), "held_miou": slice(1, None, 2)}
 """Metrics that follow from the counts of the images, and the images of each; see apc/evaluation/miou.py."""
 

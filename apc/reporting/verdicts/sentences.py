@@ -3,6 +3,7 @@
 from apc.escaping import as_code
 from apc.reporting import tables
 from apc.reporting.groups import Group
+from apc.reporting.names import row_name
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.intervals import apart, median, summary
 
@@ -26,8 +27,8 @@ def _order(entry: TableEntry, group: Group) -> list[str]:
     }
     if len(means) < 2:
         return []
-    ours = " < ".join(sorted(means, key=lambda label: means[label]))
-    theirs = " < ".join(sorted(means, key=lambda label: printed[label]))
+    ours = " < ".join(map(row_name, sorted(means, key=lambda label: means[label])))
+    theirs = " < ".join(map(row_name, sorted(means, key=lambda label: printed[label])))
     same = "The paper has the same order" if ours == theirs else "The paper has another order"
     return [f"Order of the means of `{entry.metric}`: {ours}. {same}: {theirs}."]
 

@@ -45,7 +45,8 @@ def size(difference: Paired, printed: float | None, metric: str, level: float = 
         return Size()
     ratios = (math.nan, math.nan, math.nan)
     if printed:
-        ratios = (mean / printed, *sorted((low / printed, high / printed)))
+        least, most = sorted((low / printed, high / printed))
+        ratios = (mean / printed, least, most)
     if ratios[2] < 0:
         return Size("other sign", *ratios)
     if ratios[1] >= HALF:

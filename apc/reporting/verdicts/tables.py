@@ -103,7 +103,7 @@ def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
             "paper": j.paper.split(" (")[0],
             "by": f"`{j.metric}`",
             "here [95 % over seeds]": cell,
-            "verdict": outcome_text(j) + fill + ("" if j.counts else ", counted elsewhere"),
+            "verdict": outcome_text(j) + fill + ("" if j.counts else ", counted in another table"),
             others: "",
         }
     marked_up = ["by", "here [95 % over seeds]", "verdict", others]

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from planned_rows import FIGURE4, rows_of
+from report_rows import whole
 
 from apc.reporting.catalogue import described
 from apc.reporting.figures.one_knob import at_an_end, best_of, panels, paper_value, values_of
 from apc.reporting.groups import Group
-from apc.reporting.page import build
 from apc.reporting.verdicts.claims import judge_group
 from apc.runs.rows import Row, save_rows
 from apc.search.plans import Point
@@ -60,7 +60,7 @@ def test_a_best_at_an_end_is_told_and_so_is_where_nothing_lies_beyond() -> None:
 def test_the_page_shows_figure_4_in_one_figure_and_warns_of_a_best_at_an_end(tmp_path: Path) -> None:
     rows = rows_of(theta_epsilon.LINES.next([]), lambda config: 50 - 10 * config["theta"] - config["epsilon"])
     save_rows(tmp_path / "results/figure4_theta_epsilon/pocket.jsonl", rows)
-    text = build(tmp_path).read_text()
+    text = whole(tmp_path)
     assert "figures/figure4_theta_epsilon.pocket.values.png" in text
     assert "**Best epsilon here, by the mean of `miou`: 0.6; the paper's: 0.85.**" in text
     assert "The best epsilon = 0.6 is the smallest of the searched values, 0.6 to 0.95: values beyond it" in text
@@ -96,10 +96,9 @@ def test_the_papers_row_stands_beside_the_size_that_is_as_many_times_the_trainin
     plan = [Point(str(size), {"eval_size": size, "image_size": 96}) for size in (64, 96, 160, 240, 280)]
     rows = rows_of(plan, lambda config: 50 - abs(config["eval_size"] - 96) / 10)
     save_rows(tmp_path / "results/table1_image_size/pocket.jsonl", rows)
-    text = build(tmp_path).read_text().split("## Table 1")[1]
-    table = {
-        line.split("|")[1].strip(): [c.strip() for c in line.split("|")] for line in text.splitlines() if "|" in line
-    }
+    text = whole(tmp_path)
+    lines = [line for line in text.split("# Table 1")[1].splitlines() if line.startswith("|")]
+    table = {line.split("|")[1].strip(): [c.strip() for c in line.split("|")] for line in reversed(lines)}
     assert table["240"][-5:-1] == ["72.3", "960", "483", "13.7"] and table["96"][-5:-1] == ["–"] * 4
-    assert "2.5 times the training size (960 of 384) is the best size to show images at" in text
+    assert "images shown at 2.5 times the training size score best" in text
     assert "beaten by" in text and "**contradicted**" in text

@@ -32,9 +32,10 @@ def left(reports: Path, name: str, dataset: str, told: str = json.dumps(TOLD), d
 def test_a_drawn_picture_stands_on_the_page_and_one_not_drawn_names_its_command(tmp_path: Path) -> None:
     left(tmp_path, "figure7_qualitative", "my cats")
     text = build(tmp_path).read_text()
-    heat, masks = text.split("## Figure 6: ")[1].split("## Figure 7: ")
-    assert "### pocket: pending" in heat and "\npython experiments/figure6_heatmaps.py\n" in heat
-    assert "### pocket: pending" in masks and "### folder: pending" not in masks  # there are photographs
+    masks = text.split("## Figure 7: ")[1]
+    assert "Figure 6: " not in text.split("## Not run yet")[0]
+    assert "- Figure 6 on pocket: `python experiments/figure6_heatmaps.py`\n" in masks
+    assert "Figure 7 on folder" not in masks  # there are photographs
     assert "![figure7_qualitative on my cats](figures/figure7_qualitative.my-cats.png)" in masks
     for word in ("max pooling `0a`", "007.jpg (cat)", "commit c0ffee, on box", "python x.py", "Masks of the decoder."):
         assert word in masks

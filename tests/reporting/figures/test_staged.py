@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from report_rows import cells, lambda_rows, page
+from report_rows import cells, lambda_rows, page, whole
 
 from apc.reporting.figures import staged
 from apc.reporting.groups import Group
-from apc.reporting.page import build
 from apc.runs.rows import save_rows
 
 
@@ -26,7 +25,7 @@ def test_a_best_outside_the_stages_leaves_them_as_they_were_run(tmp_path: Path) 
     results = tmp_path / "results/grid_lambda"
     save_rows(results / "pocket.jsonl", rows)
     (results / "pocket.best.toml").write_text("lambda1 = 0.02\nlambda2 = 0.01\n")
-    text = build(tmp_path).read_text()
+    text = whole(tmp_path)
     stage2 = text.split("**Stage 2: lambda2, at lambda1 = 0.1**")[1]
     assert cells(stage2, "lambda1=0.1 lambda2=0.01")[-1] == "best of stage 2" and "lambda2=0.05 " in stage2
     assert cells(stage2, "lambda1=0.02 lambda2=0.01")[-1] == "best here and paper's choice"

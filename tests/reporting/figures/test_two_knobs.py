@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from planned_rows import FIGURE4, of_thresholds, rows_of
+from report_rows import whole
 
 from apc.reporting.figures.two_knobs import cells, heat_map, timed
 from apc.reporting.groups import Group
-from apc.reporting.page import build
 from apc.runs.rows import save_rows
 from apc.search.plans import Point
 from search_spaces import theta_epsilon
@@ -28,7 +28,7 @@ def test_a_cross_and_a_full_grid_are_grids_and_a_diagonal_or_a_third_knob_is_non
 def test_the_grid_of_thresholds_stands_on_its_page_as_a_heat_map(tmp_path: Path) -> None:
     rows = rows_of(theta_epsilon.PLAN.next([]), of_thresholds, seeds=2)
     save_rows(tmp_path / "results/space_theta_epsilon/pocket.jsonl", rows)
-    text = build(tmp_path).read_text()
+    text = whole(tmp_path)
     assert "figures/space_theta_epsilon.pocket.theta-epsilon.png" in text
     assert (tmp_path / "figures/space_theta_epsilon.pocket.theta-epsilon.pdf").stat().st_size > 1000
 

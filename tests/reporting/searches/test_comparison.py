@@ -25,7 +25,7 @@ def test_the_searches_are_compared_by_cost_and_judged_by_the_held_out_images(tmp
         "the staged search's setting beats the paper's setting on held-out images": "undecided",
     }
     assert text.count("\npython experiments/search_joint.py\n") >= 2
-    assert text.count("\npython experiments/search_joint.py --stop-early none\n") == 1  # whose rows came without
+    assert text.count("\npython experiments/search_joint.py --stop-early none\n") >= 1  # whose rows came without
 
 
 def test_one_setting_under_two_names_is_compared_with_the_others_and_not_with_itself(tmp_path: Path) -> None:

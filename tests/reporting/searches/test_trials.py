@@ -36,5 +36,5 @@ def test_the_page_of_a_search_shows_ten_best_pruned_ones_apart_importance_and_hi
     assert "**The 10 best of 12 settings**" in text and "| knob " in text and "PED-ANOVA" in text
     assert "The best k = 2 lies at the low end of its space, 2 to 12" in text
     assert "Trials stopped early (1)" in text and "epoch 3 by asha" in text and "99.0" not in text
-    for kind in ("history", "knobs", "parallel"):
+    for kind in ("history", "knobs"):
         assert (tmp_path / f"figures/search_joint.pocket.{kind}.pdf").stat().st_size > 1000

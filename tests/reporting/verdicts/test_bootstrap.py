@@ -125,7 +125,7 @@ def test_the_page_names_both_intervals_where_the_counts_were_kept(tmp_path: Path
     rows = judged_rows({"paper's setting": 40, "joint search": 45})
     for row in rows:
         (tmp_path / "runs" / row.run).mkdir(parents=True)
-        found = matrices(row.config["seed"], right=0.8 if row.row == "joint search" else 0.6)
+        found = matrices(row.config["seed"], 80, right=0.8 if row.row == "joint search" else 0.6)
         np.savez_compressed(tmp_path / "runs" / row.run / "confusion.npz", miou=found)
     write_images(tmp_path / "results/search_judged/pocket.images.npz", tmp_path / "runs", rows)
     text = page(tmp_path, "search_judged", rows)
