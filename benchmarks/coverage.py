@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from scipy.special import stdtrit
 
-from apc.reporting.verdicts import bootstrap
-from apc.reporting.verdicts.bootstrap import Images, miou
+from apc.reporting.verdicts import over_images
 from apc.reporting.verdicts.intervals import LEVEL, SURE, Summary, apart, median, more_seeds, seeds_for, summary
 from apc.reporting.verdicts.looks import ERROR, FIRST_LOOK
+from apc.reporting.verdicts.over_images import Images, miou
 
 ROOT = Path(__file__).resolve().parents[1] / "reports"
 PHOTOGRAPHS = (20, 40, 60, 100, 225)
@@ -34,7 +34,7 @@ def populations() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Counts of pairs of runs of Table 7, on both data sets: of other rows, and of other seeds of one row."""
     for dataset in ("pocket", "voc-animals"):
         path = next(ROOT.rglob(f"results/table7_pooling/{dataset}.images.npz"))
-        counts = {run: own for run, own in bootstrap.read(path)[0].counts.items() if "." not in run}
+        counts = {run: own for run, own in over_images.read(path)[0].counts.items() if "." not in run}
         runs = list(counts.values())
         for a, b in ((0, 1), (0, -1), (len(runs) // 2, -1)):
             yield dataset, runs[a].astype(float), runs[b].astype(float)
@@ -51,7 +51,7 @@ def percentile(a: np.ndarray, b: np.ndarray, chance: np.random.Generator) -> End
 
 def jackknife(a: np.ndarray, b: np.ndarray, chance: np.random.Generator) -> Ends:
     """What the page prints."""
-    bootstrap.LEAST_IMAGES = 2
+    over_images.LEAST_IMAGES = 2
     over = Images({"a": a, "b": b}).difference([("a", "miou")], [("b", "miou")])
     assert over is not None
     return over.low, over.high

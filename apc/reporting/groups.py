@@ -17,8 +17,8 @@ from typing import Any
 from apc.config import Config, to_dict
 from apc.escaping import as_code, in_markdown
 from apc.reporting.timing import completed
-from apc.reporting.verdicts.bootstrap import Images, Interval
 from apc.reporting.verdicts.looks import FIRST_LOOK, level_of, looks_of
+from apc.reporting.verdicts.over_images import Images, Interval
 from apc.runs.rows import Row, load_rows
 
 _NOT_COMPARED = ("seed", "root", "weights")  # the seed is averaged over; the two paths are compared by fingerprint

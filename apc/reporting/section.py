@@ -20,10 +20,10 @@ from apc.reporting.provenance import damages, failures, provenance, schedule
 from apc.reporting.searches import comparison, importance, race, trials
 from apc.reporting.searches.choosers import choosers, choosers_table
 from apc.reporting.table_entry import TableEntry
-from apc.reporting.verdicts import bootstrap
-from apc.reporting.verdicts.bootstrap import Images
+from apc.reporting.verdicts import over_images
 from apc.reporting.verdicts.claims import Judged, judge_group, waiting
 from apc.reporting.verdicts.explanations import explanations
+from apc.reporting.verdicts.over_images import Images
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import verdict_table
 from apc.runs.rows import Row
@@ -154,7 +154,7 @@ def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
     rows, damaged_rows = read(path)
     chosen, damaged_best = _chosen(path.with_suffix(".best.toml"))
     raced, damaged_race = race.read(path.with_suffix(".race.json"))
-    images, damaged_images = bootstrap.read(path.with_suffix(".images.npz"))
+    images, damaged_images = over_images.read(path.with_suffix(".images.npz"))
     problems = [*damaged_rows, *damaged_best, *damaged_race, *damaged_images]
     return Recorded(entry, dataset, reports, race.of_search(rows), chosen, raced, images, problems)
 
@@ -247,7 +247,7 @@ def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str)
     caption = f"{entry.title} ({place}){'; ' + part.heading.strip('*') if part.heading else ''}"
     legend = (
         "Percent, mean ± sample standard deviation over n seeds; differences are paired by seed, with 95 % t "
-        f"intervals; over images: bootstrap interval of the same difference; {tables.PENDING} is not run or not "
+        f"intervals; over images: jackknife interval of the same difference; {tables.PENDING} is not run or not "
         f"printed; seeds: `{entry.metric}` of the single runs, by seed."
     )
     text = [part.heading] if part.heading else []

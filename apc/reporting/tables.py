@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from apc.escaping import in_a_line, in_csv, in_markdown, in_tex
 from apc.files import write_atomically
 from apc.reporting.groups import Group
-from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.intervals import Summary, paired, summary
+from apc.reporting.verdicts.over_images import Interval
 from apc.runs.scores import SCORES
 
 if TYPE_CHECKING:

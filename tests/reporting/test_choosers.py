@@ -9,7 +9,7 @@ import pytest
 from apc.reporting.figures.regrets import regret_bars
 from apc.reporting.searches import choosers
 from apc.reporting.searches.choosers import by_masks, choosers_table, judge, worth
-from apc.reporting.verdicts.bootstrap import Images
+from apc.reporting.verdicts.over_images import Images
 from apc.runs.rows import Row
 
 SETTINGS = 30

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from apc.reporting import tables
-from apc.reporting.verdicts.bootstrap import PARTS, Images, miou
+from apc.reporting.verdicts.over_images import PARTS, Images, miou
 from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
 

@@ -8,9 +8,9 @@ from apc.reporting.figures.one_knob import paper_value, values_of
 from apc.reporting.figures.staged import Stages
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import Claim, TableEntry
-from apc.reporting.verdicts.bootstrap import Interval
 from apc.reporting.verdicts.intervals import paired
 from apc.reporting.verdicts.judging import Verdict, judge, judge_best
+from apc.reporting.verdicts.over_images import Interval
 from apc.reporting.verdicts.sizes import Size, size
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from apc.config import Config, to_dict
 from apc.reporting.catalogue import described
 from apc.reporting.groups import Group
-from apc.reporting.verdicts.bootstrap import Images
 from apc.reporting.verdicts.claims import judge_group
 from apc.reporting.verdicts.explanations import explanations, outliers
+from apc.reporting.verdicts.over_images import Images
 from apc.runs.rows import Row
 
 TABLE7, TABLE8 = described("table7_pooling"), described("table8_components")

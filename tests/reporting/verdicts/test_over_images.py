@@ -10,8 +10,8 @@ from search_rows import a_row, judged_rows
 
 from apc.experiment.outputs import write_images
 from apc.reporting.groups import Group
-from apc.reporting.verdicts import bootstrap
-from apc.reporting.verdicts.bootstrap import Images
+from apc.reporting.verdicts import over_images
+from apc.reporting.verdicts.over_images import Images
 from apc.runs.rows import Row
 
 
@@ -36,9 +36,9 @@ def test_counts_give_the_same_miou_as_the_confusion_matrices_and_its_halves() ->
     from apc.evaluation.miou import halves, miou
 
     found = matrices(0)
-    sums = {name: counts_of(found)[part].sum(0) for name, part in bootstrap.PARTS.items()}
-    assert bootstrap.miou(sums["miou"]) == pytest.approx(miou(found.sum(0)))
-    assert {name: float(bootstrap.miou(sums[name])) for name in ("tune_miou", "held_miou")} == pytest.approx(
+    sums = {name: counts_of(found)[part].sum(0) for name, part in over_images.PARTS.items()}
+    assert over_images.miou(sums["miou"]) == pytest.approx(miou(found.sum(0)))
+    assert {name: float(over_images.miou(sums[name])) for name in ("tune_miou", "held_miou")} == pytest.approx(
         halves(counts_of(found))
     )
 
@@ -55,15 +55,15 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
     np.savez_compressed(tmp_path / "runs" / rows[1].run / "tallies.npz", miou=tallies, miou_crf=tallies + 1)
     write_images(path, tmp_path / "runs", rows[:1])
     write_images(path, tmp_path / "runs", rows[1:])  # the third run has no folder here
-    kept, problems = bootstrap.read(path)
+    kept, problems = over_images.read(path)
     assert set(kept.counts) == {rows[0].run, rows[1].run, f"{rows[1].run}.miou_crf"} and problems == []
     assert np.array_equal(kept.counts[rows[1].run], tallies)
     assert np.array_equal(kept.counts[f"{rows[1].run}.miou_crf"], tallies + 1)
     assert np.array_equal(kept.counts[rows[0].run], counts_of(matrices(0)))
     path.write_bytes(path.read_bytes()[:100])
-    torn, problems = bootstrap.read(path)
+    torn, problems = over_images.read(path)
     assert torn.counts == {} and "pocket.images.npz" in problems[0]
-    assert bootstrap.read(tmp_path / "none.npz")[0].counts == {}
+    assert over_images.read(tmp_path / "none.npz")[0].counts == {}
 
 
 def test_the_interval_over_images_holds_the_difference_and_is_nothing_for_equal_rows() -> None:
@@ -71,7 +71,7 @@ def test_the_interval_over_images_holds_the_difference_and_is_nothing_for_equal_
     kept = Images({"a": a, "b": b})
     over = kept.difference([("a", "miou")], [("b", "miou")])
     assert over is not None and over.images == 80
-    assert over.low < float(bootstrap.miou(a.sum(0)) - bootstrap.miou(b.sum(0))) < over.high and over.low > 0
+    assert over.low < float(over_images.miou(a.sum(0)) - over_images.miou(b.sum(0))) < over.high and over.low > 0
     assert kept.difference([("a", "miou")], [("a", "miou")]) == (0.0, 0.0, 80)
     assert Images({"a": a[:39], "b": b[:39]}).difference([("a", "miou")], [("b", "miou")]) is None  # too few to be sure
     after = [("a", "miou_crf")], [("b", "miou_crf")]
