@@ -70,7 +70,7 @@ def line(strategy: Strategy, curves: Sequence[Curve], target: float, best: float
 
 
 def markdown(lines: Sequence[Line]) -> str:
-    """The table, the fewest epochs first."""
+    """The table, the least regret at 200 epochs first."""
     head = [
         "search",
         "library",
@@ -80,7 +80,7 @@ def markdown(lines: Sequence[Line]) -> str:
         *(f"regret at {b}" for b in BUDGETS),
     ]
     text = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for own in sorted(lines, key=lambda own: (own.epochs[0], own.regret[100][0])):
+    for own in sorted(lines, key=lambda own: own.regret[200][0]):
         epochs = ["–" if math.isinf(value) else f"{value:.0f}" for value in own.epochs]
         cells = [own.name, own.peer or "apc", str(own.replays), *epochs]
         cells += [f"{own.regret[b][0]:.2f} ± {own.regret[b][1]:.2f}" if b in own.regret else "–" for b in BUDGETS]

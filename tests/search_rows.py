@@ -15,7 +15,12 @@ STAMP: dict[str, Any] = {
     "threads": 1,
     "images": {"train": 8, "val": 8},
 }
-SEARCHED = {"sampler": "tpe", "objectives": ["tune_miou"], "space": {"k": [2, 12, False], "lambda1": [0.001, 1, True]}}
+SEARCHED = {
+    "sampler": "tpe",
+    "objectives": ["tune_miou"],
+    "stop_early": "none",
+    "space": {"k": [2, 12, False], "lambda1": [0.001, 1, True]},
+}
 
 
 def a_row(label: str, seed: int, score: float, values: dict[str, Any], **fields: Any) -> Row:

@@ -86,7 +86,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
     if search and search.stop_early == "halving":
         base = replace(base, epochs=SMOKE_RUNGS) if amount.smoke else base
-        rungs = rungs_of(() if amount.smoke else search.rungs, search.keep_share, base)
+        rungs = rungs_of((1,) if amount.smoke else search.rungs, search.keep_share, base)
         search = replace(search, rungs=rungs.epochs)
     return ExperimentSettings(
         preset=flags.preset,

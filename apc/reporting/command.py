@@ -59,7 +59,7 @@ USUAL = {
     "objectives": "miou",
     "stop_early": "halving",
     "rungs": "",
-    "keep_share": 1 / 3,
+    "keep_share": 1 / 5,
     "warm_start": "",
 }
 """Flags of `apc search` that the stamp of its rows tells, and what they are if nobody says."""

@@ -226,7 +226,7 @@ class Progress:
     def _epochs_left(self) -> int:
         """At most, for trials may be given up."""
         counts, each = self.counts, self.epochs_a_run
-        runs = counts.running + counts.waiting + counts.later + counts.perhaps
+        runs = float(counts.running + counts.waiting + counts.later + counts.perhaps)
         begun = sum(task.finished + task.share for task in self.running.values())
         if counts.rung:  # without what the rungs spare, and with what those in progress have trained since they began
             runs, begun = counts.rung.left, begun - sum(task.came for task in self.running.values())

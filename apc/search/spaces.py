@@ -102,7 +102,7 @@ class SearchSettings:
     says, trains all to the epoch of a rung, where they wait for one another, and the best share goes on; asha and
     median judge each by those before it, and need --eval-every 1."""
     rungs: tuple[int, ...] = ()
-    """Epochs of halving's rungs (default: a ninth and a third of all, such as 1 3 10; the last is always the end)."""
+    """Epochs of halving's rungs (default: two fifths of all, such as 4 10; the last is always the end)."""
     keep_share: float = SHARE
     """Share of a rung's trials that goes on, one at least (default: a third)."""
     search_seed: int = 0

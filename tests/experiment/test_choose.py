@@ -82,7 +82,7 @@ def test_a_search_of_a_space_halves_where_it_can_and_nobody_says_otherwise() -> 
         assert search
         return search.stop_early, search.rungs
 
-    assert rule("") == rule("", search_joint.JOINT) == ("halving", (1, 3, 10))
+    assert rule("") == rule("", search_joint.JOINT) == ("halving", (4, 10))
     assert rule("--rungs 2 --choose labels") == ("halving", (2, 10))
     assert rule("--smoke --rungs 3") == ("halving", (1, 2))
     for words in ("--trials 1", "--epochs 1", "--objectives miou_crf", "--objectives miou,train_seconds"):

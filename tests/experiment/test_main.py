@@ -65,7 +65,7 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
             "search_seed": 4,
             "stop_early": "halving",
             "rungs": [2, 10],
-            "keep_share": 1 / 3,
+            "keep_share": 1 / 5,
             "trials": 7,
             "space": {
                 "k": [2, 36, True],

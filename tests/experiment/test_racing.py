@@ -28,6 +28,7 @@ FOUND = {"average": 20.0, "max": 50.0, "top_k": 52.0, "adaptive_k": 51.0}
 RACED = {"average": 20.0, "max": 30.0, "top_k": 48.0, "adaptive_k": 49.0}
 SECONDS = {"average": 1.0, "max": 5.0, "top_k": 20.0, "adaptive_k": 30.0}
 RESULTS = Path("reports/results/space_pooling")
+PAGE = Path("reports/details/space_pooling.pocket.md")
 
 UNSTEADY = {100: 3.0, 101: -4.0, 102: 3.0, 103: -3.0, 104: 2.0}
 """What seeds do to top_k alone."""
@@ -116,7 +117,7 @@ def test_rows_of_a_race_are_stamped_and_stand_in_no_mean_of_the_search(driver: C
     of_race = [row for row in rows if "race" in row.stamp]
     assert len(rows) == 4 + len(of_race) == 14 and {row.row for row in of_race} == {"top_k", "adaptive_k"}
     assert {row.config["seed"] for row in of_race} == {100, 101, 102, 103, 104}
-    page = Path("reports/ablation.md").read_text()
+    page = PAGE.read_text()
     assert "**The race of the best 2**, over seeds 100, 101, 102, 103, 104, none of them the search's: 2 of 2" in page
     (leader,) = [line for line in page.splitlines() if "chosen (best.toml)" in line and "leader" in line]
     assert [cell.strip() for cell in leader.split("|")[1:4]] == ["adaptive_k", "50.2 (5)", "leader"]
@@ -128,7 +129,7 @@ def test_rows_of_a_race_are_stamped_and_stand_in_no_mean_of_the_search(driver: C
     assert search_space(WORDS) == 0  # without a race best.toml is the search's, and no race is shown
     assert tomllib.loads((RESULTS / "pocket.best.toml").read_text())["pooling"] == "top_k"
     assert not (RESULTS / "pocket.race.json").exists()
-    assert "The race of" not in Path("reports/ablation.md").read_text()
+    assert "The race of" not in PAGE.read_text()
     assert len(load_rows(RESULTS / "pocket.jsonl")) == 14
 
 
@@ -157,7 +158,7 @@ def test_a_racer_that_fails_is_named_and_the_others_race_on(
     assert "adaptive_k left the race after 2 seeds: ValueError: told to fail" in said.splitlines()
     assert "1 of 13 runs failed; the same command tries them again" in said
     assert tomllib.loads((RESULTS / "pocket.best.toml").read_text())["pooling"] == "top_k"
-    assert "out after 2 seeds: ValueError: told to fail" in Path("reports/ablation.md").read_text()
+    assert "out after 2 seeds: ValueError: told to fail" in PAGE.read_text()
     driver()
     assert search_space([*WORDS, "--race", "3"]) == 0
     assert tomllib.loads((RESULTS / "pocket.best.toml").read_text())["pooling"] == "adaptive_k"
@@ -202,7 +203,8 @@ def test_a_damaged_record_of_a_race_is_named_on_the_page(driver: Callable[..., N
 
     assert search_space([*WORDS, "--race", "2"]) == 0
     (RESULTS / "pocket.race.json").write_text('{"racers": [3]}')
-    page = build(Path("reports")).read_text()
+    build(Path("reports"))
+    page = PAGE.read_text()
     assert "Damaged and left out" in page and "pocket.race.json: TypeError" in page and "The race of" not in page
 
 

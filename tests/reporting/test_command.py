@@ -43,7 +43,7 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
         "apc search simple --trials 30 --sampler gp --search-seed 3 --objectives miou,train_seconds --stop-early none "
         "--seeds 1"
     )
-    halved = {"stop_early": "halving", "rungs": [1, 3, 10], "keep_share": 1 / 3, "objectives": ["miou"]}
+    halved = {"stop_early": "halving", "rungs": [1, 3, 10], "keep_share": 1 / 5, "objectives": ["miou"]}
     by_hand[0].stamp["search"] = {"sampler": "tpe", "search_seed": 0, "trials": 20} | halved
     assert command(described("space_simple"), "pocket", by_hand) == "apc search simple --rungs 1 3 10 --seeds 1"
     joint = "python experiments/search_joint.py"

@@ -9,7 +9,7 @@ from studies import BASE
 
 from apc.search.halving import Member, Rungs, rungs_of, usual_rungs
 
-THIRDS = Rungs((1, 3, 10))
+THIRDS = Rungs((1, 3, 10), 1 / 3)
 
 
 def members(*values: float | None, **more: Any) -> list[Member]:
@@ -35,9 +35,11 @@ def test_forty_trials_of_ten_epochs_train_ninety_four() -> None:
 
 @pytest.mark.parametrize(
     ("epochs", "frozen", "rungs"),
-    [(10, 1, (1, 3, 10)), (20, 2, (2, 7, 20)), (8, 2, (3, 8)), (2, 0, (1, 2)), (1, 0, (1,)), (4, 4, (4,))],
+    [(10, 1, (4, 10)), (15, 2, (6, 15)), (8, 2, (3, 8)), (2, 0, (1, 2)), (2, 1, (2,)), (1, 0, (1,)), (4, 4, (4,))],
 )
-def test_usual_rungs_are_thirds_outside_the_frozen_epochs(epochs: int, frozen: int, rungs: tuple[int, ...]) -> None:
+def test_the_usual_rung_is_at_two_fifths_behind_the_frozen_epochs(
+    epochs: int, frozen: int, rungs: tuple[int, ...]
+) -> None:
     assert usual_rungs(epochs, frozen) == rungs
 
 

@@ -13,6 +13,7 @@ from studies import BASE, advance, quality, study, train
 from apc.config import from_dict
 from apc.runs.folder import RunFolder
 from apc.runs.status import status
+from apc.search.halving import SHARE
 from apc.search.run_queue import AtRung
 from apc.search.study import Study
 from search_spaces import joint, simple
@@ -21,7 +22,9 @@ TEN = replace(BASE, epochs=10, frozen_epochs=1, eval_every=0)
 
 
 def halving(runs: Path, trials: int = 9, **more: Any) -> Study:
-    return study(runs, trials, **{"base": TEN, "stop_early": "halving", **more})
+    return study(
+        runs, trials, **{"base": TEN, "stop_early": "halving", "rungs": (1, 3, 10), "keep_share": 1 / 3, **more}
+    )
 
 
 def finish(s: Study) -> list[tuple[str, int]]:
@@ -224,11 +227,11 @@ def test_a_study_goes_on_with_its_own_rungs_only_and_journals_without_rungs_stay
     for more, told in (
         ({"rungs": (2, 10)}, r"rungs was \[1, 3, 10\], is \[2, 10\]"),
         ({"keep_share": 0.5}, "keep_share was 0.33.*, is 0.5"),
-        ({"stop_early": "none"}, "stop_early was halving, is none"),
+        ({"stop_early": "none", "rungs": (), "keep_share": SHARE}, "stop_early was halving, is none"),
     ):
         with pytest.raises(ValueError, match=told):
             halving(tmp_path / "halved", 9, **more)
-    halving(tmp_path / "halved", 9, rungs=(1, 3, 10))  # the usual ones by name
+    halving(tmp_path / "halved", 9, rungs=(1, 3))  # the end is always one
     plain = study(tmp_path / "plain", 3, base=TEN)
     assert not {"rungs", "keep_share"} & plain.study.user_attrs["settings"].keys()
 
