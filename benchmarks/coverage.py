@@ -57,7 +57,7 @@ def jackknife(a: np.ndarray, b: np.ndarray, chance: np.random.Generator) -> Ends
     return over.low, over.high
 
 
-def over_images(draws: int) -> None:
+def of_images(draws: int) -> None:
     """Coverage by number of photographs: the mean over pairs of runs, and the worst pair."""
     methods: dict[str, Callable[[np.ndarray, np.ndarray, np.random.Generator], Ends]]
     methods = {"percentile bootstrap": percentile, "jackknife t": jackknife}
@@ -87,7 +87,7 @@ def differences(chance: np.random.Generator, size: tuple[int, ...], collapse: fl
     return drawn
 
 
-def over_seeds(draws: int) -> None:
+def of_seeds(draws: int) -> None:
     """Coverage of the mean's and of the median's interval, and what the rule of seeds out of line sees."""
     print("\n| seeds | collapses | mean, t | median, exact (its level) | rows with a seed out of line: mean, t |")
     print("|---|---|---|---|---|")
@@ -173,8 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=1000, help="draws a cell (default: 1000)")
     draws = parser.parse_args().draws
-    over_images(draws)
-    over_seeds(2 * draws)
+    of_images(draws)
+    of_seeds(2 * draws)
     looks(100 * draws)
     seeds_to_come(draws // 2)
 

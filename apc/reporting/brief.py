@@ -182,7 +182,7 @@ def _linked(group: Group, metric: str, everything: str, label: str) -> str:
 def _difference(group: Group, metric: str, reference: str, label: str) -> str:
     if label == reference:
         return tables.REFERENCE
-    return tables.difference(paired(group.scores(label, metric), group.scores(reference, metric)).summary)
+    return tables.difference(paired(group.scores(label, metric), group.scores(reference, metric), group.level).summary)
 
 
 def _printed(cells: Mapping[str, str], label: str) -> str:

@@ -206,8 +206,9 @@ def _ahead(section: Section) -> str:
         return ""
     best = max(means, key=lambda label: means[label])
     others = [label for label in means if label != best]
-    level = [label for label in others if judge(scores[best], scores[label]).outcome != "reproduced"]
-    apart = f", not told apart from {_named(level)}" if level else ", the others surely behind"
+    level, fewest = first.group.level, first.group.fewest
+    open_ones = [label for label in others if judge(scores[best], scores[label], level, fewest).outcome != "reproduced"]
+    apart = f", not told apart from {_named(open_ones)}" if open_ones else ", the others surely behind"
     return f"on {in_markdown(section.dataset)} {_named([best])} ({means[best]:.1f}){apart}"
 
 
