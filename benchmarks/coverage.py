@@ -21,7 +21,7 @@ from apc.reporting.verdicts.intervals import LEVEL, SURE, Summary, apart, median
 from apc.reporting.verdicts.looks import ERROR, FIRST_LOOK
 from apc.reporting.verdicts.over_images import Images, miou
 
-ROOT = Path(__file__).resolve().parents[1] / "reports"
+ROOT = Path(__file__).resolve().parents[1] / "reports/reference"
 PHOTOGRAPHS = (20, 40, 60, 100, 225)
 RESAMPLES = 400
 COLLAPSE, FALL = 1 / 7, 10.0

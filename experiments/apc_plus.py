@@ -4,8 +4,8 @@
     python experiments/apc_plus.py
 
 From the paper's setting to APC+ a row a part, and the paper's setting trained for as long as APC+ takes. Seven settings
-with 3 seeds on photographs, about an hour of one core a seed for 650 of them at 256 pixels; 5 on the embedded data. The
-column `train_cpu_seconds` is what a row costs. Expect the round on its own masks to give most, and a short training
+with 3 seeds on photographs, about 100 minutes of one core a seed for 650 of them at 256 pixels; 5 on the embedded data.
+The column `train_cpu_seconds` is what a row costs. Expect the round on its own masks to give most, and a short training
 with a large K and crops to be as good as the paper's longer one.
 """
 

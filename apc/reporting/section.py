@@ -237,7 +237,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     drawn = figures(shown, reports / "figures" / name)
     text += drawn
     text += [*verdict_table(judged), *explanations(entry, group, judged)]
-    first = First(group, tables_shown[-1], said, drawn)
+    first = First(group, tables_shown[-1] if tables_shown else whole, said, drawn)
     return [*text, *provenance(group, entry.knobs or ())], judged, first
 
 

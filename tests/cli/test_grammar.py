@@ -156,7 +156,7 @@ def test_the_helps_of_the_verb_and_of_a_script_list_every_field_by_its_part(
         assert stop.value.code == 0
         assert all(f"  --{f.name.replace('_', '-')} " in told for f in fields(Config))
         heads = [line[:-1] for line in told.splitlines() if line.endswith(":") and not line.startswith(" ")]
-        assert heads[-5:] == ["data", "model", "losses", "training", "scoring"]
+        assert heads[-6:] == ["data", "model", "losses", "self-training", "training", "scoring"]
 
 
 def told_by(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -171,7 +171,7 @@ def test_the_help_of_train_begins_with_the_common_flags(capsys: pytest.CaptureFi
     told = told_by(["train", "--help"], capsys)
     order = [told.index(part) for part in ("the common ones:", " --epochs N", "where it is trained:", " --theta X")]
     assert order == sorted(order) and told.count(" --epochs N") == 1
-    assert "the others stand below (data, model, losses, training, scoring)" in told
+    assert "the others stand below (data, model, losses, self-training, training, scoring)" in told
 
 
 def test_the_help_of_search_names_every_space_with_a_line_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,7 +188,8 @@ def test_the_help_of_a_space_is_called_as_it_is_typed_and_says_what_is_searched(
     told = told_by(["search", "joint", "--help"], capsys)
     assert told.startswith("usage: apc search joint [pocket|folder|voc|coco] [flags] ") and "space_joint" not in told
     for part in (
-        "pooling (adaptive_k or top_k or max or average); k (2 to 12, where pooling is top_k or adaptive_k);",
+        "pooling (adaptive_k or top_k or max or average); ",
+        "k (2 to 36 on a logarithmic scale, where pooling is top_k or adaptive_k);",
         "lambda1 (0.001 to 1 on a logarithmic scale); lambda2 (0 to 0.1 in steps of 0.005);",
         "epsilon (0.6 to 0.95, where lambda2 is above 0).",
     ):

@@ -28,7 +28,7 @@ def test_a_dry_run_of_a_space_says_what_halving_saves(tmp_path: Path, capsys: py
     assert search_space(["simple", "--dry-run", "--trials", "40", "--runs", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 40 trials, each with seeds 0",
-        "halving: 40 to epoch 1, 13 to epoch 3, 4 to epoch 10: 94 epochs instead of 400",
+        "halving: 40 to epoch 4, 8 to epoch 10: 208 epochs instead of 400",
     ]
 
 

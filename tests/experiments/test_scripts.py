@@ -133,7 +133,7 @@ def test_every_script_is_an_experiment_or_a_picture_under_its_own_name() -> None
 
 def test_titles_and_places_are_each_that_of_one() -> None:
     shown = [*entries().values(), *pictures().values()]
-    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) == 18
+    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) == 19
 
 
 def test_a_space_with_an_entry_is_described_by_it_and_another_by_its_name() -> None:
