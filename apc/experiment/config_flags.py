@@ -28,8 +28,8 @@ class ConfigFile:
     """What lies between preset and flags."""
 
     plus: bool = False
-    """APC+ instead of the paper's setting: an augmented, shorter training and rounds on its own masks
-    (docs/reference/methods.md); it lies over the preset and under file and flags."""
+    """APC+ instead of the paper's setting: rounds of training on its own refined masks come after it; it lies over the
+    preset and under file and flags."""
     config: Annotated[Path | None, Flag(once=True, metavar="TOML")] = None
     """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
 

@@ -6,14 +6,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from apc.config import Config, folder, plus
+from apc.config import Config, folder
 
 LEAST_STEPS = 300
 """Steps of a training whose loss has fallen: of 651 photographs of animals, 40 steps an epoch, the paper's setting
 scored 17.7 mIoU after 80 steps, 37.5 after 160, 57.3 after 240, 60.9 after 320 and 64.5 at the end, after 600
 (reports/reference/results/paper_setting/voc-animals.jsonl)."""
-LEAST_STEPS_PLUS = 240
-"""The same before a round of APC+, whose larger K and rate need fewer: 63.5 after 160, 65.1 after 240."""
 FOLLOW = ("frozen_epochs", "round_epochs", "eval_every")
 """Numbers of epochs that keep their share of all."""
 
@@ -22,7 +20,7 @@ def enough_steps(cfg: Config, given: Collection[str]) -> Config:
     """The setting with more epochs where a folder's photographs are too few for its steps; the setting itself where
     `given`, the fields that somebody chose, holds epochs."""
     steps = _steps_an_epoch(cfg)
-    epochs = math.ceil(_least(cfg) / steps) if steps else 0
+    epochs = math.ceil(LEAST_STEPS / steps) if steps else 0
     before = cfg.first_stage_epochs  # rounds of self-training come on top, as much longer
     if epochs <= before or "epochs" in given:
         return cfg
@@ -35,18 +33,13 @@ def enough_steps(cfg: Config, given: Collection[str]) -> Config:
 def told(cfg: Config) -> str:
     """What to tell of a setting whose epochs are those of `enough_steps`; empty of any other."""
     steps, epochs = _steps_an_epoch(cfg), cfg.first_stage_epochs - cfg.stage2_epochs
-    usual = plus(folder()).first_stage_epochs if cfg.rounds else folder().epochs
-    if not steps or epochs != math.ceil(_least(cfg) / steps) or epochs <= usual:
+    if not steps or epochs != math.ceil(LEAST_STEPS / steps) or epochs <= folder().epochs:
         return ""
     each = "a step" if steps == 1 else f"{steps} steps"
     return (
-        f"few training photographs, {each} an epoch: {epochs} epochs instead of {usual} make "
+        f"few training photographs, {each} an epoch: {epochs} epochs instead of {folder().epochs} make "
         f"{epochs * steps} steps; --epochs chooses another number"
     )
-
-
-def _least(cfg: Config) -> int:
-    return LEAST_STEPS_PLUS if cfg.rounds else LEAST_STEPS
 
 
 def _steps_an_epoch(cfg: Config) -> int:

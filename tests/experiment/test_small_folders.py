@@ -69,11 +69,11 @@ def test_a_list_that_cannot_be_read_and_other_data_sets_are_left_to_whoever_read
     assert enough_steps(pocket(), ()) == pocket()
 
 
-def test_apc_plus_needs_fewer_steps_and_its_round_keeps_its_share(tmp_path: Path) -> None:
+def test_rounds_of_apc_plus_come_on_top_and_keep_their_share(tmp_path: Path) -> None:
     def plus_of(photographs: int) -> Config:
         return config_of("folder", {"root": listed(tmp_path, photographs), "plus": True})
 
-    assert (plus_of(651).epochs, plus_of(651).round_epochs) == (11, 5)
+    assert (plus_of(651).epochs, plus_of(651).rounds, plus_of(651).round_epochs) == (23, 2, 4)
     few = plus_of(27)
-    assert (few.epochs, few.frozen_epochs, few.round_epochs, few.first_stage_epochs) == (440, 40, 200, 240)
-    assert told(few).startswith("few training photographs, a step an epoch: 240 epochs instead of 6 make 240 steps")
+    assert (few.epochs, few.frozen_epochs, few.round_epochs, few.first_stage_epochs) == (460, 40, 80, 300)
+    assert told(few).startswith("few training photographs, a step an epoch: 300 epochs instead of 15 make 300 steps")
