@@ -76,7 +76,7 @@ def train(
 
     >>> run = apc.train(apc.pocket(), runs="runs")
     >>> sorted(run.metrics)[:3]
-    ['branch_agreement', 'crf_agreement', 'entropy']
+    ['border_contrast', 'border_rule', 'branch_agreement']
     """
     from apc.devices import device_of, set_threads
     from apc.files import require_writable

@@ -34,7 +34,14 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
                 break
             if step.plan_of_results:
                 by = settings.name.removeprefix(first.name)
-                step = replace(step, plan=step.plan_of_results(settings.reports / "results", settings.dataset, by))
+                try:
+                    plan = step.plan_of_results(settings.reports / "results", settings.dataset, by)
+                except FileNotFoundError:
+                    if not settings.dry_run:
+                        raise
+                    print(f"{step.name}: its settings are what the steps before it will have chosen")
+                    break
+                step = replace(step, plan=plan)
             code = ExperimentRun(step, settings_of(step, flags)).go()
         return code
     except ValueError as error:

@@ -40,7 +40,14 @@ def run_until(runs: Path, finished: int, stop: signal.Signals) -> tuple[int, str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "stop",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.chaos),  # test_interrupts.py has it in the small
+        pytest.param(signal.SIGKILL, marks=pytest.mark.chaos),  # as tests/chaos/test_kills.py does
+    ],
+)
 def test_a_stopped_driver_loses_nothing_and_the_same_command_goes_on(stop: signal.Signals, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     results = runs / "reports" / "results" / "table7_pooling" / "pocket.jsonl"
