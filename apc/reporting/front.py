@@ -218,7 +218,7 @@ def _named(labels: Sequence[str]) -> str:
 
 def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
     """How to train what a search chose: of several the one whose setting was confirmed, else the last."""
-    chosen = [each for each in sections if each.chosen and each.entry.search]
+    chosen = [each for each in sections if each.chosen and each.entry.search and not each.entry.choosers]
     confirmed = [
         j.rows[0].lower() for each in series for j in each.judged if j.ours and j.verdict.outcome == "reproduced"
     ]
