@@ -1,6 +1,7 @@
 """Figures of a search: history and tuning curve, slices along each knob, a race."""
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,7 @@ def against_knobs(tried: Sequence[Trial], metric: str, path: Path) -> Path | Non
     for ax in axes[len(names) :]:
         ax.set_visible(False)
     for ax in axes[::columns]:
-        ax.set_ylabel(f"{score_name(metric)} (%)")
+        ax.set_ylabel(textwrap.fill(f"{score_name(metric)} (%)", 20))  # a slice is lower than a long name
     legend_below(figure, axes)
     return save(figure, path)
 
