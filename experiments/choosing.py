@@ -15,23 +15,14 @@ from pathlib import Path
 
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
-from apc.runs.rows import Row
 from apc.search.plans import Result
 from search_spaces.choosing import KNOBS, SPACE
 
 
 def with_votes(result: Result, runs: Path, root: str) -> Result:
-    """The rows with the score that all others vote for, without it where a run has no ballot; what runs of earlier
-    versions lack of the rule is measured first."""
-    from apc.evaluation.remeasure import borders, measured_once, with_measurement
+    """The rows with the score that all others vote for, without it where a run has no ballot."""
     from apc.search.vote import ballot_of, vote
 
-    def whole(row: Row) -> Row:
-        if "border_rule" in row.metrics or "label_rule" not in row.metrics:
-            return row
-        return with_measurement(row, measured_once(row, runs, root, "borders", borders))
-
-    result = [(point, [whole(row) for row in rows]) for point, rows in result]
     rows = [row for _, rows in result for row in rows if "border_rule" in row.metrics]
     ballots = {row.run: b for row in rows if (b := ballot_of(runs / row.run, row.run, row.metrics["border_rule"]))}
     if len(ballots) < 2:

@@ -37,6 +37,8 @@ BALLOT_SIDE = 64
 """Largest side in pixels of the label maps that a run keeps to vote with."""
 OTHER_SCALE = 0.75
 """Size, beside a run's own, at which a photograph is shown again."""
+ASKED_AGAIN = 4, 48
+"""Every so many photographs one is shown again flipped, smaller and erased, but no fewer than this number of them."""
 ERASED = 0.5
 """Grey (of 1) that is put where the decoder sees an object, before the photograph is classified again."""
 RULES = {
@@ -60,13 +62,14 @@ class Evidence:
     pooled: np.ndarray = field(init=False)
     """The patch branch's highest probability of each class, (n,C-1)."""
     erased: np.ndarray = field(init=False)
-    """The same after the decoder's objects were erased."""
+    """The same after the decoder's objects were erased, of those asked again."""
     entropy: np.ndarray = field(init=False)
     """Of the decoder's pixels, of at most 1, (n,)."""
     border: np.ndarray = field(init=False)
     """How much more the colours change along the borders of the decoder's masks than elsewhere, 0 to 1, (n,)."""
     agreement: dict[str, np.ndarray] = field(init=False)
-    """Pixels by what the decoder calls them and what `branch`, `flip` and `scale` call them, (C,C) each."""
+    """Pixels by what the decoder calls them and what `branch`, `flip` and `scale` call them, (C,C) each; the last two
+    of those asked again."""
 
     ballots: dict[str, np.ndarray] = field(default_factory=dict)
     """Label maps (n,s,s) uint8 of at most BALLOT_SIDE: `decoder`, and `patch`, which the image labels restrict."""
@@ -77,10 +80,20 @@ class Evidence:
         self.entropy, self.border = np.zeros(n), np.zeros(n)
         self.agreement = {other: np.zeros((objects + 1,) * 2, np.int64) for other in ("branch", "flip", "scale")}
 
+    @property
+    def step(self) -> int:
+        """Every so many photographs one is asked again."""
+        step, least = ASKED_AGAIN
+        return min(max(len(self.labels) // least, 1), step)
+
     def arrays(self) -> list[np.ndarray]:
         """What processes add up."""
         own = [self.found, self.pooled, self.erased, self.entropy, self.border]
         return [*own, *self.agreement.values(), *self.ballots.values()]
+
+    def agree(self, other: str, decoder: Tensor, labels: Tensor) -> None:
+        """Count the decoder's label maps (B,S,S) of some photographs against others of the same."""
+        self.agreement[other] += confusion(decoder.cpu().numpy(), labels.cpu().numpy(), len(self.labels[0]) + 1)
 
     def vote(self, branch: str, numbers: list[int], labels: Tensor) -> None:
         """Keep label maps (B,S,S) of some photographs, smaller."""
@@ -91,8 +104,8 @@ class Evidence:
 
     def scores(self) -> dict[str, float]:
         """The scores in percent, by the names of SCORES."""
-        pairs = self.labels > 0
-        kept = (self.pooled - self.erased)[pairs]
+        asked = slice(None, None, self.step)
+        kept = (self.pooled - self.erased)[asked][self.labels[asked] > 0]
         scores = {f"{other}_agreement": class_agreement(matrix) for other, matrix in self.agreement.items()}
         scores |= {
             "label_f1": label_f1(self.found, self.labels),
@@ -174,9 +187,9 @@ class AfterCRF:
 
 @torch.no_grad()
 def gather(method: Method, split: Split, cfg: Config, scoring: Scoring) -> Evidence:
-    """Evidence for every score of SCORES that needs no mask and no CRF. Each photograph is shown plain, flipped,
-    smaller and with its objects erased; under torch.distributed every process looks at its share and all get the
-    whole."""
+    """Evidence for every score of SCORES that needs no mask and no CRF. Each photograph is shown plain, and every
+    fourth (ASKED_AGAIN) flipped, smaller and with its objects erased too; under torch.distributed every process looks
+    at its share and all get the whole."""
     rank, world = processes()
     evidence = Evidence(split.labels.cpu().numpy())
     training = method.training
@@ -220,28 +233,31 @@ def _look(
         with autocast(cfg, scoring.device):
             return {branch: p.float() for branch, p in method.predict(images, features).items()}
 
-    side, patch = shown.shape[-1], method.encoder.patch
-    smaller = max(round(OTHER_SCALE * side / patch), 1) * patch
     plain = says(shown, features or None)
     decoder = plain["decoder"].argmax(1)
-    flipped = says(shown.flip(-1))["decoder"].flip(-1).argmax(1)
-    scaled = says(F.interpolate(shown, size=(smaller, smaller), mode="bilinear", antialias=True))["decoder"]
-    scaled = F.interpolate(scaled, size=(side, side), mode="bilinear").argmax(1)
-    erased = says(torch.where((decoder > 0)[:, None], ERASED, shown))
-
     classes = len(evidence.labels[0]) + 1
     share = F.one_hot(decoder.flatten(1), classes).float().mean(1)
     p = plain["decoder"].clip(1e-8)
     evidence.found[numbers] = share[:, 1:].cpu().numpy()
     evidence.pooled[numbers] = plain["patch"].flatten(2).amax(2)[:, 1:].cpu().numpy()
-    evidence.erased[numbers] = erased["patch"].flatten(2).amax(2)[:, 1:].cpu().numpy()
     evidence.entropy[numbers] = (-(p * p.log()).sum(1).flatten(1).mean(1) / np.log(classes)).cpu().numpy()
     evidence.border[numbers] = border_contrast(shown, decoder).cpu().numpy()
+    evidence.agree("branch", decoder, plain["patch"].argmax(1))
     evidence.vote("decoder", numbers, decoder)
     allowed = [
         among(patch, labels, uses_merge(method, "patch"))
         for patch, labels in zip(plain["patch"], torch.from_numpy(evidence.labels[numbers]), strict=True)
     ]
     evidence.vote("patch", numbers, torch.stack(allowed).argmax(1))
-    for other, labels in {"branch": plain["patch"].argmax(1), "flip": flipped, "scale": scaled}.items():
-        evidence.agreement[other] += confusion(decoder.cpu().numpy(), labels.cpu().numpy(), classes)
+
+    asked = [at for at, i in enumerate(numbers) if i % evidence.step == 0]
+    if not asked:
+        return
+    shown, decoder = shown[asked], decoder[asked]
+    side, patch = shown.shape[-1], method.encoder.patch
+    smaller = max(round(OTHER_SCALE * side / patch), 1) * patch
+    scaled = says(F.interpolate(shown, size=(smaller, smaller), mode="bilinear", antialias=True))["decoder"]
+    evidence.agree("flip", decoder, says(shown.flip(-1))["decoder"].flip(-1).argmax(1))
+    evidence.agree("scale", decoder, F.interpolate(scaled, size=(side, side), mode="bilinear").argmax(1))
+    erased = says(torch.where((decoder > 0)[:, None], ERASED, shown))
+    evidence.erased[[numbers[at] for at in asked]] = erased["patch"].flatten(2).amax(2)[:, 1:].cpu().numpy()

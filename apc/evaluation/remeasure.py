@@ -16,7 +16,6 @@ from apc.config import Config
 from apc.data import Split, agreement
 from apc.devices import device_of, peak_gib, restart
 from apc.escaping import complain, say
-from apc.evaluation.label_scores import label_scores
 from apc.evaluation.miou import Counts, iou, miou, score
 from apc.evaluation.scoring import Cost, Scoring
 from apc.files import write_atomically
@@ -111,12 +110,6 @@ def multi_scale(method: Method, cfg: Config, device: str) -> dict[str, Any]:
     crfs = ["", "own"] if cfg.crf != "none" else [""]
     protocols = [Protocol(scales=DEFAULT_SCALES, crf=crf) for crf in crfs]
     return {"metrics": _scores(score(method, data.load(cfg, "val"), cfg, protocols, Scoring(device, cores())))}
-
-
-def borders(method: Method, cfg: Config, device: str) -> dict[str, Any]:
-    """The scores that see where masks end, of runs that were scored before there were any; no mask is opened."""
-    scores = label_scores(method, data.load(cfg, "val"), cfg, Scoring(device))
-    return {"metrics": {name: scores[name] for name in ("border_contrast", "border_rule")}}
 
 
 def pseudo_masks_of_train(method: Method, cfg: Config, device: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from apc.evaluation.label_scores import (
     AfterCRF,
     class_agreement,
     cross_entropy,
+    gather,
     label_f1,
     label_scores,
     mean_average_precision,
@@ -145,6 +146,15 @@ def test_no_mask_is_opened(photographs: Path) -> None:
     assert not masks and any("/images/" in path for path in opened)
     assert val.mask(0) is not None and any("/masks/" in path for path in opened)  # the hook does see one
     watching = False
+
+
+def test_every_fourth_of_many_photographs_is_asked_again() -> None:
+    p = at(64, halves(0, 1))
+    for number, again in ((95, 95), (96, 48), (191, 64), (200, 50)):
+        evidence = gather(Fixed(p, p), split_of([[1, 0]] * number), CFG, Scoring())
+        pixels = {other: matrix.sum() for other, matrix in evidence.agreement.items()}
+        assert pixels == {"branch": number * 64**2, "flip": again * 64**2, "scale": again * 64**2}
+        assert evidence.scores()["erasure"] == 0  # of those asked again: the others' zeros are no answers
 
 
 def test_scoring_leaves_a_method_as_it_was() -> None:
