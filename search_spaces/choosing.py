@@ -6,8 +6,12 @@ from search_spaces import joint
 
 
 def SPACE(base: Config) -> Space:
-    """Both rates over two decades."""
-    return {**joint.SPACE(base), "lr": Real(1e-4, 1e-2, log=True), "lr_frozen": Real(1e-4, 2e-2, log=True)}
+    """Both rates over two decades about the base's own: from 1e-4 to 1e-2 and 2e-2 on the embedded data."""
+    return {
+        **joint.SPACE(base),
+        "lr": Real(base.lr / 20, 5 * base.lr, log=True),
+        "lr_frozen": Real(base.lr_frozen / 50, 4 * base.lr_frozen, log=True),
+    }
 
 
 KNOBS = tuple(SPACE(Config()))
