@@ -41,4 +41,5 @@ def _changes(images: Tensor) -> Tensor:
     change[..., :-1] = (smooth[..., 1:] - smooth[..., :-1]).square().sum(1)
     below = (smooth[..., 1:, :] - smooth[..., :-1, :]).square().sum(1)
     change[..., :-1, :] = torch.maximum(change[..., :-1, :], below)
-    return F.max_pool2d(change[:, None], 2 * NEAR + 1, 1, NEAR)[:, 0]
+    down = F.max_pool2d(change[:, None], (2 * NEAR + 1, 1), 1, (NEAR, 0))
+    return F.max_pool2d(down, (1, 2 * NEAR + 1), 1, (0, NEAR))[:, 0]

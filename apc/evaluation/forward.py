@@ -143,6 +143,8 @@ class Network:
                 torch.cuda.synchronize(device)
             peak_gib = torch.cuda.max_memory_allocated(device) / 2**30 if gpu else None
             cost.add(showing, len(same), time.perf_counter() - start, peak_gib)
+            if self.scoring.plain and self._is_own(showing):
+                self.scoring.plain(same, images, branches)
             for number, i in enumerate(same):
                 yield i, {branch: branches[branch][number] for branch in branches if branch in needed}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
 
 from apc.models.feature_cache import FrozenFeatures
 from apc.runs.scores import Protocol
@@ -36,6 +37,11 @@ class Keep(NamedTuple):
     take: Callable[[LabelMap], None]
     """Is given every label map of `protocols`, those of photographs without a mask too."""
     protocols: Sequence[Protocol]
+
+
+Plain = Callable[[list[int], Tensor, dict[str, Tensor]], None]
+"""Hears what a method says of photographs at the run's own size: their numbers, what was shown, (B,3,S,S) in [0,1], and
+the probabilities (B,C,S,S) of its branches."""
 
 
 @dataclass
@@ -74,3 +80,5 @@ class Scoring:
     progress: Callable[[int], None] = _silent
     """Hears how many photographs the network is done with."""
     keep: Keep | None = None
+    plain: Plain | None = None
+    """Hears of every pass at the run's own size, which needs not be made again for it."""

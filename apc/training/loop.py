@@ -17,7 +17,7 @@ from apc.config import Config, to_dict, without_paths
 from apc.data import Split
 from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
-from apc.evaluation.label_scores import label_scores
+from apc.evaluation.evidence import label_scores
 from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
 from apc.methods.base import Method, Workplace

@@ -22,7 +22,7 @@ from apc.data import Split, agreement
 from apc.data.preparing import left_out
 from apc.data.transforms import as_floats
 from apc.devices import processes
-from apc.evaluation.label_scores import AfterCRF, gather
+from apc.evaluation.evidence import AfterCRF, Evidence, Looking, gather
 from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
 from apc.evaluation.scoring import Scoring
 from apc.files import write_encoded
@@ -205,7 +205,11 @@ def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
     method, train_split, val = prepared
     start = time.perf_counter()
     after_crf = AfterCRF(val) if cfg.crf != "none" else None
-    counts = score(method, val, cfg, scoring=replace(scoring, keep=after_crf.keep if after_crf else None))
+    evidence = Evidence(val.labels.cpu().numpy())
+    listening = replace(
+        scoring, keep=after_crf.keep if after_crf else None, plain=Looking(method, evidence, cfg, scoring.device)
+    )
+    counts = score(method, val, cfg, scoring=listening)
     metrics = {protocol: miou(sums.total) for protocol, sums in counts.items() if sums.total.any()}
     metrics |= foreground(counts["miou"].total) | halves(counts["miou"].images) if metrics else {}
     images = {"train": len(train_split), "val": len(val)}
@@ -213,7 +217,7 @@ def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
         test = data.load(cfg, "test")
         metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, Scoring(scoring.device))["miou"].total)
         images["test"] = len(test)
-    evidence = gather(method, val, cfg, scoring)
+    evidence = gather(method, val, cfg, scoring, evidence)
     metrics |= evidence.scores() | (after_crf.scores() if after_crf else {})
     metrics |= _choices(method, val, scoring.device)
     return _Scores(metrics, counts, evidence.ballots, images, time.perf_counter() - start)

@@ -11,7 +11,7 @@ from torch import Tensor
 from apc.config import pocket
 from apc.data import Split
 from apc.evaluation.borders import border_contrast
-from apc.evaluation.label_scores import label_scores
+from apc.evaluation.evidence import label_scores
 from apc.evaluation.scoring import Scoring
 from apc.runs.scores import CHOOSERS, SCORES
 from apc.search.vote import Ballot, vote

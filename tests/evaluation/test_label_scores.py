@@ -13,15 +13,8 @@ from torch import Tensor
 from apc import data
 from apc.config import Config, folder, pocket
 from apc.data import Split
-from apc.evaluation.label_scores import (
-    AfterCRF,
-    class_agreement,
-    cross_entropy,
-    gather,
-    label_f1,
-    label_scores,
-    mean_average_precision,
-)
+from apc.evaluation.evidence import AfterCRF, Evidence, Looking, gather, label_scores
+from apc.evaluation.label_scores import class_agreement, cross_entropy, label_f1, mean_average_precision
 from apc.evaluation.miou import score
 from apc.evaluation.scoring import LabelMap, Scoring
 from apc.methods.registry import build
@@ -157,6 +150,19 @@ def test_every_fourth_of_many_photographs_is_asked_again() -> None:
         assert evidence.scores()["erasure"] == 0  # of those asked again: the others' zeros are no answers
 
 
+def test_what_a_scoring_shows_is_not_shown_again_and_scores_the_same(tiny: Config) -> None:
+    val = data.load(tiny, "val")
+    torch.manual_seed(0)
+    method = build(tiny, len(val.classes)).eval()
+    alone = gather(method, val, tiny, Scoring())
+    heard = Evidence(val.labels.numpy())
+    score(method, val, tiny, scoring=Scoring(plain=Looking(method, heard, tiny, "cpu")))
+    assert heard.seen == {*range(len(val))}
+    once = gather(method, val, tiny, Scoring(), heard)
+    assert once.scores() == {name: pytest.approx(value, abs=1e-4) for name, value in alone.scores().items()}
+    assert once.agreement["branch"].sum() == alone.agreement["branch"].sum()  # nothing is counted twice
+
+
 def test_scoring_leaves_a_method_as_it_was() -> None:
     p = at(64, halves(0, 1))
     method = Fixed(p, p).train()
@@ -171,7 +177,7 @@ def test_every_photograph_counts_once_whatever_goes_through_together(
     torch.manual_seed(0)
     method = build(tiny, len(val.classes))
     together = label_scores(method, val, tiny, Scoring())
-    monkeypatch.setattr("apc.evaluation.label_scores.images_at_once", lambda side: 3)
+    monkeypatch.setattr("apc.evaluation.evidence.images_at_once", lambda side: 3)
     apart = label_scores(method, val, tiny, Scoring())
     assert apart == {name: pytest.approx(value, abs=0.05) for name, value in together.items()}
     assert set(together) == {name for name in LABEL_SCORES if SCORES[name].in_rows and "crf" not in name}

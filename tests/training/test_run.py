@@ -135,7 +135,7 @@ def test_best_may_be_chosen_by_labels(
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str, earlier: float, final: float
 ) -> None:
     scores = iter([earlier, final, earlier, earlier])
-    monkeypatch.setattr("apc.evaluation.label_scores.Evidence.scores", lambda evidence: {by: next(scores)})
+    monkeypatch.setattr("apc.evaluation.evidence.Evidence.scores", lambda evidence: {by: next(scores)})
     cfg = replace(tiny, num_train=16, epochs=2, eval_every=1)
     row = run(cfg, runs=tmp_path, by=by)
     assert (tmp_path / row.run / "best").is_dir() and row.stamp["best_by"] == by
