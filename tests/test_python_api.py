@@ -185,6 +185,8 @@ def test_load_rows_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("pooling", {"sampler": "tpe"}, "a plan runs its own settings"),
         ("simple", {"trials": 1, "sampler": "grid"}, "sampler is grid; give a plan"),
         ("simple", {"trials": 1, "sampler": "tpee"}, "choose from tpe, gp"),
+        ("simple", {"trials": 2, "race": 1}, "race is 1; it must be at least 2"),
+        ("simple", {"trials": 2, "prefer": "paper"}, "--prefer is for a race"),
     ],
 )
 def test_search_refuses_in_one_sentence(space: Any, more: dict[str, Any], told: str, tmp_path: Path) -> None:
@@ -207,8 +209,12 @@ def test_search_takes_a_mapping_or_a_plan_and_gives_the_runs_of_train(
     best = found.trials.loc[found.trials.miou.idxmax()]
     assert found.best == replace(short, theta=best.theta)
     assert (tmp_path / "theta.journal").is_file()
-    planned = apc.search(points({"paper": {"theta": 0.9}}), base=short, runs=tmp_path)
-    assert [point.label for point, _ in planned.points] == ["paper"] and planned.best == short
+    planned = apc.search(
+        points({"paper": {"theta": 0.9}, "other": {"theta": 0.5}}), base=short, runs=tmp_path, race=2, race_seeds=2
+    )
+    assert [point.label for point, _ in planned.points] == ["paper", "other"]
+    assert {seed for standing in planned.race for seed in standing.scores} == {100, 101}
+    assert planned.best == replace(short, **planned.race[0].racer.values)
 
 
 @pytest.mark.slow

@@ -12,7 +12,9 @@ from apc.config import Config, from_dict, pocket
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from apc.experiment.flags import Racing
     from apc.search.plans import Plan, Result
+    from apc.search.race import Prefer, Race, Standing
     from apc.search.ray_session import Resources
     from apc.search.spaces import Draw, SearchSettings, Space
 
@@ -26,7 +28,10 @@ class SearchResult:
     trials: "DataFrame"
     """A line a run: trial, searched fields, seed, state, scores in percent, seconds."""
     best: Config | None
-    """The base with the setting of the best mean of the first objective; None where no setting has a score."""
+    """The base with the setting of the best mean of the first objective or, behind a race, with the one that is
+    preferred of those that nothing shows to be worse; None where no setting has a score."""
+    race: "Sequence[Standing]" = ()
+    """How the settings of a race stand, the leader first; empty without one."""
 
 
 def search(
@@ -38,6 +43,9 @@ def search(
     runs: str | os.PathLike[str] = "runs",
     name: str = "",
     first: Sequence[Mapping[str, Any]] = (),
+    race: int | None = None,
+    race_seeds: int | None = None,
+    prefer: "Prefer | None" = None,
     resources: "Resources | None" = None,
     progress: bool = True,
     **settings: Any,
@@ -48,11 +56,12 @@ def search(
     trial that returns a setting (apc/search/spaces.py), or a plan of settings that are all run (apc/search/plans.py).
     A space takes `trials`, those of earlier calls included; a plan takes none. Every setting is trained with all
     `seeds` over `base` (default: `apc.pocket()`) and judged by their mean. `first` are settings tried before the
-    sampler's own. `name` names the study below `runs`; default: that of `apc search`. `resources` says where trials
-    run and what each takes; `progress` prints a line a run. `settings` are further fields of SearchSettings, such as
-    sampler="tpe", objectives=("miou", "train_seconds"), search_seed=0, hours=2.0. ValueError for a space that does
-    not fit Config and for a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its
-    `result`.
+    sampler's own. `race` gives the best so many settings at most `race_seeds` further seeds (default: 5), and `prefer`
+    says which of those that are not worse than its leader is chosen: "best", "cheapest" or "paper". `name` names the
+    study below `runs`; default: that of `apc search`. `resources` says where trials run and what each takes; `progress`
+    prints a line a run. `settings` are further fields of SearchSettings, such as sampler="tpe",
+    objectives=("miou", "train_seconds"), search_seed=0, hours=2.0. ValueError for a space that does not fit Config and
+    for a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its `result`.
 
     >>> found = apc.search("simple", base=apc.pocket(), trials=2, progress=False)
     >>> len(found.trials)
@@ -64,6 +73,8 @@ def search(
     dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
     name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
 
+    from apc.experiment.flags import Racing
+    from apc.runs.scores import curve_score
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
     from apc.search.progress import Progress
@@ -72,21 +83,36 @@ def search(
     from apc.search.view import NoView, View
 
     objectives = how.objectives if how else ("miou",)
+    racing = Racing(race=race, race_seeds=race_seeds, prefer=prefer)
     resources = resources or Resources()
     runs_a_trial = len(seeds) if callable(proposals) else 1
     cores = resources.cpus_per_trial * resources.num_workers
-    view: View = Progress(name, objectives[0], runs_a_trial=runs_a_trial, cores=cores) if progress else NoView()
+
+    def view(title: str, runs_a_trial: int) -> View:
+        return Progress(title, objectives[0], runs_a_trial=runs_a_trial, cores=cores) if progress else NoView()
+
+    train = functools.partial(run_plan, base=base, runs=Path(runs), resources=resources)
     if callable(proposals):
         assert how is not None
         definition = StudyDefinition(
             proposals, name=name, base=base, seeds=list(seeds), settings=how, first=tuple(first) or tried_first
         )
-        points = optuna_search(definition, runs=Path(runs), resources=resources, view=view)
+        points = optuna_search(definition, runs=Path(runs), resources=resources, view=view(name, runs_a_trial))
     else:
-        points = run_plan(
-            proposals, base=base, seeds=list(seeds), runs=Path(runs), name=name, resources=resources, view=view
-        )
-    return _search_result(points, base, objectives)
+        points = train(proposals, seeds=list(seeds), name=name, view=view(name, 1))
+    standings: Sequence[Standing] = ()
+    if racing.race and (plan := _race_of(points, racing, objectives[0], seeds)):
+        title, by = f"{name}.race", curve_score(plan.metric)
+        standings = plan.standings(train(plan, seeds=plan.seeds[:1], name=title, by=by, view=view(title, 1)))
+    return _search_result(points, base, objectives, standings, prefer or "best")
+
+
+def _race_of(points: "Result", racing: "Racing", metric: str, seeds: Sequence[int]) -> "Race | None":
+    """The race of a search's best settings; None where not two have a score."""
+    from apc.search.race import SEEDS, Race, racers_of, seeds_of_race
+
+    racers = racers_of(points, metric, racing.race or 0, racing.prefer or "best")
+    return Race(racers, seeds_of_race(racing.race_seeds or SEEDS, seeds), metric) if len(racers) > 1 else None
 
 
 def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
@@ -121,10 +147,14 @@ def _search_settings(
     return SearchSettings(trials=trials, **settings)
 
 
-def _search_result(points: "Result", base: Config, objectives: tuple[str, ...]) -> SearchResult:
+def _search_result(
+    points: "Result", base: Config, objectives: tuple[str, ...], standings: "Sequence[Standing]", prefer: "Prefer"
+) -> SearchResult:
     from apc.experiment.outputs import trials_of, winner_of
+    from apc.search.race import winner as winner_of_race
 
     knobs = list(dict.fromkeys(knob for point, _ in points for knob in point.values))
-    winner = winner_of(points, objectives[0])
+    first = winner_of_race(standings, prefer)
+    winner = first.racer if first else winner_of(points, objectives[0])
     best = from_dict(winner.values, base) if winner else None
-    return SearchResult(points, trials_of(points, knobs, objectives), best)
+    return SearchResult(points, trials_of(points, knobs, objectives), best, standings)
