@@ -56,7 +56,7 @@ def conduct(name: str, runs: Path) -> list[dict[str, Any]]:
     """Carry a study out, two seeds a setting, one trial at a time: a line a trial, its setting and what it was told."""
     draw = functools.partial(spaces.suggest, SPACE)
     definition = StudyDefinition(
-        draw, name="golden", base=BASE, seeds=(0, 1), settings=SETTINGS[name], first=joint.FIRST
+        draw, name="golden", base=BASE, seeds=(0, 1), settings=SETTINGS[name], first=(joint.PAPER,)
     )
     study = Study(definition, runs)
     while trial := study.take():

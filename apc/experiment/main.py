@@ -25,6 +25,8 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
     first = steps[0]
     try:
         flags = read_flags(first, sys.argv[1:] if argv is None else argv)
+        if "choose" in flags.values and len({step.metric for step in steps if step.chooses}) > 1:
+            raise ValueError("--choose: this script compares what settings may be chosen by; leave it out")
         settings = settings_of(first, flags)
         if "decide" in flags.values and not any(step.claims or step.bests for step in steps):
             complain(f"{first.called}: note: there is no claim to decide, so --decide adds no seeds")

@@ -6,17 +6,20 @@ its user. What is returned is what SMAC3 calls its incumbent.
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from apc.search.spaces import Space
-from benchmarks.apc_bench.replay import Ledger
+from benchmarks.apc_bench.replay import Ledger, Setting
 from benchmarks.apc_bench.strategies import configspace
 
 
-def smac(name: str, space: Space, ledger: Ledger, seed: int) -> None:
-    """Search with `smac` (random forest), `smac-seeds` (the same, racing three seeds) or `smac-hyperband`."""
+def smac(name: str, space: Space, ledger: Ledger, seed: int, firsts: Sequence[Setting]) -> None:
+    """Search with `smac` (random forest), `smac-seeds` (the same, racing three seeds) or `smac-hyperband`, which try
+    some settings first."""
     try:
+        from ConfigSpace import Configuration
         from smac import HyperparameterOptimizationFacade, MultiFidelityFacade, Scenario
         from smac.runhistory.dataclasses import TrialValue
     except ImportError:
@@ -37,7 +40,7 @@ def smac(name: str, space: Space, ledger: Ledger, seed: int) -> None:
         )
         facade = MultiFidelityFacade if hyperband else HyperparameterOptimizationFacade
         drawn = facade.get_initial_design(scenario, n_configs=10).select_configurations()
-        first = [made.get_default_configuration(), *drawn]  # as `apc search` begins: with the paper's setting
+        first = [*(Configuration(made, values=setting) for setting in firsts), *drawn]
         optimizer = facade(
             scenario,
             lambda config, seed=0, budget=None: 0.0,

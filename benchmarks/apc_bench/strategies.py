@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from apc.config import default_of, pocket
+from apc.config import pocket
 from apc.runs.rows import Row
 from apc.search.plans import Point
 from apc.search.samplers import PRUNERS, sampler
@@ -43,6 +43,8 @@ class Strategy:
     """Fewer where a proposal takes long."""
     budget: int = 250
     """Epochs of each."""
+    starts: int = 1
+    """Settings that are tried first: the paper's, and with 4 the same under each other pooling."""
     peer: str = ""
     """Library that it is as its own documentation has it; empty of what `apc search` offers."""
 
@@ -53,16 +55,18 @@ class Strategy:
         elif self.sampler.startswith("smac"):
             from benchmarks.apc_bench import peers
 
-            peers.smac(self.sampler, space, ledger, seed)
+            peers.smac(self.sampler, space, ledger, seed, firsts(space, self.starts))
         elif self.stop == "halving":
             in_brackets(self, space, ledger, seed)
         else:
             one_by_one(self, space, ledger, seed)
 
 
-def first_of(space: Space) -> Setting:
-    """The paper's setting, which `apc search` tries first; learning rates are the preset's."""
-    return {name: getattr(pocket(), name) if name.startswith("lr") else default_of(name) for name in space}
+def firsts(space: Space, starts: int = 1) -> list[Setting]:
+    """The settings that `apc search joint` tries first, of which the first is the paper's; learning rates are the
+    preset's."""
+    rates = {name: getattr(pocket(), name) for name in space if name.startswith("lr")}
+    return [setting | rates for setting in joint.FIRST[:starts]]
 
 
 def one_by_one(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> None:
@@ -77,7 +81,8 @@ def one_by_one(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> N
     else:
         pruner = PRUNERS[strategy.stop](epochs)
     study = optuna.create_study(direction="maximize", pruner=pruner, study_name=f"replay-{seed}")
-    study.enqueue_trial(first_of(space))
+    for setting in firsts(space, strategy.starts):
+        study.enqueue_trial(setting)
     while ledger.open:
         if strategy.race and ledger.settings and len(ledger.settings) % strategy.trials == 0:
             ledger.race(ledger.leaders(strategy.race), strategy.seeds)
@@ -134,8 +139,8 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
             direction="maximize", pruner=optuna.pruners.NopPruner(), study_name=f"replay-{seed}"
         )
         study.add_trials(known)
-        if not known:
-            study.enqueue_trial(first_of(space))
+        for setting in [] if known else firsts(space, strategy.starts):
+            study.enqueue_trial(setting)
         bracket: dict[int, FrozenTrial] = {}
         for _ in range(strategy.trials):
             trial = asked(study, strategy.sampler, seed)
@@ -166,7 +171,7 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
 
 def staged(ledger: Ledger) -> None:
     """Section 4.1's search, lambda1 and then lambda2, three seeds a setting, the other knobs at the paper's values."""
-    plan, paper = replace(lambdas.PLAN, metric="tune_miou"), first_of(SPACES["joint"])
+    plan, (paper,) = replace(lambdas.PLAN, metric="tune_miou"), firsts(SPACES["joint"])
     epochs = ledger.world.bench.epochs
     done: list[tuple[Point, list[Row]]] = []
     while stage := plan.next(done):
@@ -203,7 +208,7 @@ def configspace(space: Space) -> Any:
 
 
 def _parameter(name: str, knob: Real | Whole | Choice, choice: Any, whole: Any, real: Any) -> Any:
-    first = first_of({name: knob})[name]
+    first = firsts({name: knob})[0][name]
     if isinstance(knob, Choice):
         return choice(name, list(knob.values), default=first)
     return (whole if isinstance(knob, Whole) else real)(name, (knob.low, knob.high), log=knob.log, default=first)
@@ -220,34 +225,45 @@ FULL = tuple(
     Strategy(f"{name}, in full", name, peer="Optuna", replays=200, budget=400)
     for name in ("tpe", "random", "qmc", "cmaes")
 )
-STRATEGIES: Mapping[str, Strategy] = {
-    own.name: own
-    for own in (
-        *FULL,
-        Strategy("gp, in full", "gp", replays=16, peer="Optuna"),
-        Strategy("the paper's staged grid", "staged", peer="the paper", budget=400),
-        Strategy("tpe, median", stop="median", peer="Optuna"),
-        Strategy("tpe, Hyperband", stop="hyperband", peer="Optuna"),
-        Strategy("tpe, asha 1-3-9", stop="asha"),
-        Strategy("tpe, asha 3-9", stop="asha", rungs=(3,)),
-        halves("tpe", 40, (1, 3, 10), 1 / 3),
-        halves("qmc", 40, (1, 3, 10), 1 / 3),
-        halves("tpe", 40, (3, 10), 1 / 5),
-        halves("tpe", 40, (4, 10), 1 / 5),
-        halves("qmc", 40, (3, 10), 1 / 5),
-        halves("tpe", 24, (2, 4, 10), 1 / 3),
-        halves("tpe", 20, (3, 10), 1 / 5),
-        halves("tpe", 9, (3, 10), 1 / 3),
-        halves("tpe", 9, (3, 5, 10), 1 / 3),
-        halves("tpe", 8, (4, 10), 1 / 4),
-        halves("joint tpe", 9, (3, 10), 1 / 3),
-        halves("qmc", 9, (3, 10), 1 / 3),
-        halves("cmaes", 9, (3, 10), 1 / 3),
-        halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=2),
-        halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=3),
-        Strategy("SMAC3, one seed", "smac", replays=6, peer="SMAC3"),
-        Strategy("SMAC3, racing three seeds", "smac-seeds", replays=6, peer="SMAC3"),
-        Strategy("SMAC3, Hyperband", "smac-hyperband", replays=6, peer="SMAC3"),
-    )
+KNOWN: tuple[Strategy, ...] = (
+    *FULL,
+    Strategy("gp, in full", "gp", replays=16, peer="Optuna"),
+    Strategy("the paper's staged grid", "staged", peer="the paper", budget=400),
+    Strategy("tpe, median", stop="median", peer="Optuna"),
+    Strategy("tpe, Hyperband", stop="hyperband", peer="Optuna"),
+    Strategy("tpe, asha 1-3-9", stop="asha"),
+    Strategy("tpe, asha 3-9", stop="asha", rungs=(3,)),
+    Strategy("tpe, asha 4", stop="asha", rungs=(4,)),
+    Strategy("gp, asha 3-9", "gp", stop="asha", rungs=(3,), replays=48),
+    Strategy("cmaes, asha 3-9", "cmaes", stop="asha", rungs=(3,)),
+    halves("tpe", 40, (1, 3, 10), 1 / 3),
+    halves("qmc", 40, (1, 3, 10), 1 / 3),
+    halves("tpe", 40, (3, 10), 1 / 5),
+    halves("tpe", 40, (4, 10), 1 / 5),
+    halves("qmc", 40, (3, 10), 1 / 5),
+    halves("tpe", 24, (2, 4, 10), 1 / 3),
+    halves("tpe", 20, (3, 10), 1 / 5),
+    halves("tpe", 9, (3, 10), 1 / 3),
+    halves("tpe", 9, (3, 5, 10), 1 / 3),
+    halves("tpe", 8, (4, 10), 1 / 4),
+    halves("joint tpe", 9, (3, 10), 1 / 3),
+    halves("qmc", 9, (3, 10), 1 / 3),
+    halves("cmaes", 9, (3, 10), 1 / 3),
+    halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=2),
+    halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=3),
+    Strategy("SMAC3, one seed", "smac", replays=6, peer="SMAC3"),
+    Strategy("SMAC3, racing three seeds", "smac-seeds", replays=6, peer="SMAC3"),
+    Strategy("SMAC3, Hyperband", "smac-hyperband", replays=6, peer="SMAC3"),
+)
+TWICE = (
+    *("tpe, in full", "random, in full", "tpe, median", "tpe, Hyperband", "tpe, asha 3-9", "gp, asha 3-9"),
+    *("tpe, halving 40 at 4-10, 1/5", "tpe, halving 8 at 4-10, 1/4", "SMAC3, one seed", "SMAC3, Hyperband"),
+)
+"""Replayed as well with the paper's setting under each pooling first, as `apc search joint` begins."""
+STRATEGIES: Mapping[str, Strategy] = {own.name: own for own in KNOWN} | {
+    name: replace(own, name=name, starts=4)
+    for own in KNOWN
+    if own.name in TWICE
+    for name in [f"{own.name}, poolings first"]
 }
 """By name. The first is Optuna as it is used most."""

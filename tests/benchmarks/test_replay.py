@@ -9,7 +9,8 @@ import pytest
 from benchmarks import search
 from benchmarks.apc_bench import checks, replay
 from benchmarks.apc_bench.model import Bench, Noise, World
-from benchmarks.apc_bench.strategies import SPACES, STRATEGIES, first_of
+from benchmarks.apc_bench.strategies import SPACES, STRATEGIES, firsts
+from search_spaces import joint
 
 EPOCHS = 10
 
@@ -103,7 +104,8 @@ def test_seeds_move_all_settings_alike_and_worlds_repeat_themselves() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["random, in full", "qmc, halving 9 at 3-10, 1/3", "tpe, asha 3-9", "the paper's staged grid"]
+    "name",
+    ["random, in full", "qmc, halving 9 at 3-10, 1/3", "tpe, asha 3-9, poolings first", "the paper's staged grid"],
 )
 def test_a_search_begins_with_the_paper_s_setting_and_spends_what_it_may(name: str) -> None:
     def mean(setting: dict[str, Any]) -> np.ndarray:
@@ -112,8 +114,10 @@ def test_a_search_begins_with_the_paper_s_setting_and_spends_what_it_may(name: s
     nothing = np.zeros((0, EPOCHS, 2))
     own = replay.Ledger(World(Bench(mean, Noise(np.zeros((10, EPOCHS, 2)), nothing, nothing, nothing)), 0), 120)
     STRATEGIES[name].search(SPACES["joint"], own, 0)
-    paper = first_of(SPACES["joint"]) | ({"lambda2": 0.0} if "staged" in name else {})  # whose first stage has none
+    paper = firsts(SPACES["joint"])[0] | ({"lambda2": 0.0} if "staged" in name else {})  # whose first stage has none
     assert all(own.settings[0][knob] == paper[knob] for knob in own.settings[0])
+    if "poolings first" in name:
+        assert own.settings[:4] == list(joint.FIRST)
     assert 120 <= own.spent <= 130
     epochs = sum(own.trained.values())
     assert own.spent == epochs + (30 if "staged" in name else 0)  # lambda1 of 0 is paid for, and learns nothing

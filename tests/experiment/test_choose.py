@@ -12,12 +12,12 @@ import apc.experiment.runner
 from apc.config import to_dict
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import read_flags
-from apc.experiment.main import main, search_space, space_experiment
+from apc.experiment.main import in_turn, main, search_space, space_experiment
 from apc.experiment.settings import ExperimentSettings, chosen_by, settings_of
 from apc.reporting.catalogue import described
 from apc.runs.rows import Row, load_rows
 from apc.search.plans import Points, Staged
-from experiments import choosing, grid_lambda, search_joint, table7_pooling
+from experiments import choosing, grid_lambda, search_joint, search_without_masks, table7_pooling
 
 SMALL = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3 --seeds 1"
 
@@ -49,6 +49,14 @@ def test_a_joint_search_chooses_by_half_the_masks_unless_it_is_told() -> None:
     assert (judged.name, judged.metric) == ("search_judged_by_labels", "held_miou")
     entry = described(judged.name)
     assert (entry.metric, entry.compares) == ("held_miou", ("search_staged_by_labels", "search_joint_by_labels"))
+
+
+def test_the_comparison_of_choosers_is_told_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert in_turn(search_without_masks.STEPS, ["--choose", "labels"]) == 2
+    assert "compares what settings may be chosen by; leave it out" in capsys.readouterr().err
+    by_masks, by_labels, judged = search_without_masks.STEPS
+    assert (by_masks.metric, by_labels.metric, judged.metric) == ("tune_miou", "border_rule", "held_miou")
+    assert {5, 6, 7} == {*judged.own_seeds} - {*by_masks.own_seeds, *by_labels.own_seeds}  # fresh ones
 
 
 def test_a_table_has_nothing_to_choose_and_shows_it() -> None:

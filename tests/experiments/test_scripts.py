@@ -18,7 +18,7 @@ from apc.reporting.table_entry import Best, Claim, TableEntry
 from apc.reporting.tables import METRICS
 from apc.search.plans import Plan, Point, label_of, points
 from experiments import reproduce_all, search_joint, table7_pooling, table8_components
-from search_spaces import components
+from search_spaces import components, joint
 
 FIELDS = {field.name for field in fields(Config)}
 TABLE7 = table7_pooling.EXPERIMENT
@@ -27,7 +27,7 @@ TABLE7 = table7_pooling.EXPERIMENT
 def plan_of(experiment: Experiment, folder: Path) -> Plan:
     """The plan on the embedded data; where a search is compared, with what both might have chosen."""
     if experiment.plan_of_results:
-        for k, name in enumerate((search_joint.JOINT.name, search_joint.STAGED.name), start=7):
+        for k, name in enumerate(experiment.compares, start=7):
             best = {knob: default_of(knob) for knob in experiment.knobs or ()} | {"k": k}
             lines = [f"{knob} = {value!r}" for knob, value in best.items()]
             (folder / name).mkdir()
@@ -133,7 +133,7 @@ def test_every_script_is_an_experiment_or_a_picture_under_its_own_name() -> None
 
 def test_titles_and_places_are_each_that_of_one() -> None:
     shown = [*entries().values(), *pictures().values()]
-    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) == 19
+    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) == 22
 
 
 def test_a_space_with_an_entry_is_described_by_it_and_another_by_its_name() -> None:
@@ -151,6 +151,11 @@ def test_the_rows_that_are_measured_besides_are_those_that_measuring_makes() -> 
 def test_the_searches_begin_with_the_papers_setting_which_is_configs() -> None:
     paper = {"pooling": "adaptive_k", "k": 6, "theta": 0.9, "lambda1": 0.02, "lambda2": 0.01, "epsilon": 0.85}
     assert search_joint.JOINT.first == (paper,)
+    poolings = [{**paper, "pooling": "top_k"}, {**paper, "pooling": "max"}, {**paper, "pooling": "average"}]
+    for setting in poolings:
+        del setting["theta"]
+    del poolings[1]["k"], poolings[2]["k"]
+    assert joint.FIRST == (paper, *poolings)
     assert search_joint.JOINT.reference == label_of(paper)
     assert label_of(paper) == "pooling=adaptive_k k=6 theta=0.9 lambda1=0.02 lambda2=0.01 epsilon=0.85"
 

@@ -1,0 +1,76 @@
+"""The joint search by image labels alone beside the same search by half of the masks, judged on the other half.
+
+    python experiments/search_without_masks.py
+    python experiments/search_without_masks.py folder --root PHOTOGRAPHS --weights timm --trials 24
+
+Three steps, each of which goes on where it was:
+
+1. the joint search over the paper's six knobs, settings chosen by `tune_miou`, the masks of every second validation
+   image; most trials are given up at the first rung;
+2. the same search with as many trials, chosen by `border_rule`, which opens no mask; what both propose is trained once;
+3. the paper's setting and what either search chose, three seeds that neither has trained, by `held_miou`, the score of
+   the validation images by which neither chose.
+
+About half an hour with two cores on the embedded data. Expect labels to choose as well as masks to about a point, and
+both to beat the paper's setting where the schedule or the images are smaller than the paper's.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+from apc.experiment.main import in_turn
+from apc.reporting.table_entry import Claim
+from apc.runs.scores import CHOOSERS
+from experiments.search_joint import COMPARISON, JOINT, PAPER, plan_of_best
+from search_spaces import joint
+
+FRESH = (5, 6, 7)
+"""Seeds of the comparison; the searches train 0."""
+MASKS, LABELS = "chosen by half the masks", "chosen by labels"
+
+
+def beats(better: str, worse: str) -> Claim:
+    """A question of ours about two rows of the comparison."""
+    text = f"the setting {better} beats the {worse if worse == PAPER else f'one {worse}'}"
+    return Claim(text, better, worse, None, "our question", ("held_miou",), ours=True)
+
+
+BY_MASKS = replace(
+    JOINT,
+    name="search_by_masks",
+    title="The joint search, chosen by half the masks",
+    about="Pooling, K, theta, epsilon, lambda1 and lambda2 searched together with Optuna (TPE), one seed a setting, "
+    "the paper's setting under each pooling first, by the masks of every second validation image.",
+    place=133,
+    first=joint.FIRST,
+    script="search_without_masks",
+)
+BY_LABELS = replace(
+    BY_MASKS,
+    name="search_by_labels",
+    title="The joint search, chosen by image labels",
+    about="The same search by `border_rule`: no mask is opened to choose. Settings that both searches propose are "
+    "trained once.",
+    place=134,
+    metric=CHOOSERS["labels"],
+    columns=(CHOOSERS["labels"], *JOINT.columns),
+)
+JUDGED = replace(
+    COMPARISON,
+    name="search_without_masks",
+    title="What labels choose against what masks choose",
+    about="The paper's setting and what the two searches chose, trained with seeds that neither search has trained and "
+    "scored on the validation images by whose masks neither has chosen (`held_miou`).",
+    place=135,
+    script="search_without_masks",
+    plan_of_results=partial(plan_of_best, {MASKS: BY_MASKS.name, LABELS: BY_LABELS.name}),
+    own_seeds=FRESH,
+    rows=(PAPER, MASKS, LABELS),
+    columns=(*COMPARISON.columns, CHOOSERS["labels"]),
+    compares=(BY_MASKS.name, BY_LABELS.name),
+    claims=(beats(LABELS, PAPER), beats(MASKS, PAPER), beats(MASKS, LABELS)),
+)
+STEPS = (BY_MASKS, BY_LABELS, JUDGED)
+
+if __name__ == "__main__":
+    raise SystemExit(in_turn(STEPS))
