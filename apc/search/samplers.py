@@ -31,12 +31,12 @@ it as tpe does, qmc at random; a population of nsga2 is 10 settings, since a tri
 
 PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
     "none": lambda epochs: pruners.NopPruner(),
-    "asha": lambda epochs: pruners.SuccessiveHalvingPruner(min_resource=max(epochs // 9, 1), reduction_factor=3),
+    "asha": lambda epochs: pruners.SuccessiveHalvingPruner(min_resource=max(epochs // 3, 1), reduction_factor=3),
     "halving": lambda epochs: pruners.NopPruner(),
     "median": lambda epochs: pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=epochs // 4),
 }
-"""Name -> pruner for trials of so many epochs: asha keeps the best third at a ninth and at a third of the epochs,
-median gives up what lies below the median of the trials before it, from a quarter of the epochs on. Trials of a halving
+"""Name -> pruner for trials of so many epochs: asha keeps the best third at a third of the epochs, before which
+early epochs rank nothing (docs/explanation/search.md); median gives up what lies below the median of the trials before it, from a quarter of the epochs on. Trials of a halving
 search are not pruned while they train: brackets.py gives them up at the rungs, where all have arrived."""
 
 
