@@ -97,6 +97,10 @@ class Progress:
             )
             self.live.start()
 
+    def resized(self, slots: int) -> None:
+        before, self.slots = self.slots, max(slots, 1)  # the time left is that with one, where none is there now
+        self._say(f"slots   {slots} trials at a time from now on, {before} before: nodes came or went")
+
     def started(self, run: str, name: str) -> None:
         left_queue = int(run not in self.running and self.counts.waiting > 0)
         now = time.monotonic()
