@@ -5,13 +5,15 @@
     python -m benchmarks.scale --trials 400 --nodes 4 --cpus 4 --churn 20
     python -m benchmarks.scale --trials 1000 --nodes 10 --cpus 100 --seconds 100
     python -m benchmarks.scale --verbs 1000 10000
+    python -m benchmarks.scale --study 1000
 
 Driver, plan or study, journal, rows, run folders and the view in a log are the real ones; only `train_one` of a worker
 is another: it sleeps, writes a curve and a row as long as real ones, and reports an epoch. The slots are made up: Ray
-is told that this machine has so many CPUs, or `ray.cluster_utils` starts so many fake nodes, which a thread, with --churn,
-adds and removes all the while. Beside the time over the least one (trials / slots × seconds; aim 1.15) stand, after 10,
-100, 1,000 ... trials, milliseconds of the driver's processor per trial and per report, of the latest half of them, and
-its memory. --verbs makes folders of so many finished runs up and times what answers from files alone.
+is told that this machine has so many CPUs, or `ray.cluster_utils` starts so many fake nodes; with --churn some come and
+go all the while. Beside the time over the least one (trials / slots × seconds; aim 1.15) stand, after 10, 100, 1,000
+... trials, milliseconds of the driver's processor per trial and per report, of the latest half of them, and its memory.
+--verbs makes folders of so many finished runs up and times what answers from files alone; --study drives a study of so
+many trials without Ray, 16 under way at a time.
 """
 
 import argparse
@@ -32,7 +34,6 @@ from apc.runs.rows import Row, row_of
 from apc.runs.stamp import machine
 from apc.search.plans import points
 from apc.search.spaces import SearchSettings
-from benchmarks.scale_verbs import time_verbs
 
 ROWS = Path(__file__).resolve().parents[1] / "reports" / "reference" / "results" / "table7_pooling" / "pocket.jsonl"
 AIM = 1.15
@@ -197,8 +198,8 @@ def tell(args: argparse.Namespace, view: Watched, others: float) -> None:
     least = args.seconds * args.trials / args.slots
     ramp = view.first - view.began
     print(
-        f"{args.trials} trials of {args.seconds:g} s over {args.slots} slots ({args.searcher}): {wall:.0f} s, the least "
-        f"is {least:.0f} s: {wall / least:.2f} × (aim {AIM}); the first began after {ramp:.1f} s"
+        f"{args.trials} trials of {args.seconds:g} s over {args.slots} slots ({args.searcher}): {wall:.0f} s, the "
+        f"least is {least:.0f} s: {wall / least:.2f} × (aim {AIM}); the first began after {ramp:.1f} s"
     )
     at_once = most_at_once(view, args)
     print(f"most at once {at_once}; all of Ray's other processes took {1000 * others / args.trials:.0f} ms a trial")
@@ -240,11 +241,19 @@ def main() -> int:
     parser.add_argument("--churn", type=float, default=0.0, help="seconds between nodes that come or go")
     parser.add_argument("--retries", type=int, default=1, help="of a trial that loses its node")
     parser.add_argument("--verbs", type=int, nargs="*", help="time the light verbs over so many finished runs instead")
+    parser.add_argument("--study", type=int, default=0, help="time a study of so many trials without Ray instead")
     args = parser.parse_args()
     args.slots = args.nodes * args.cpus or args.slots
     template = json.loads(ROWS.read_text().splitlines()[0])
     print(f"{machine()}; load {os.getloadavg()[0]:.1f}", flush=True)
+    if args.study:
+        from benchmarks.scale_study import time_study
+
+        time_study(args.study, row_of(template))
+        return 0
     if args.verbs is not None:
+        from benchmarks.scale_verbs import time_verbs
+
         time_verbs(args.verbs or [1000, 10_000], row_of(template))
         return 0
     from apc.search import worker

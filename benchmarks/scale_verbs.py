@@ -36,11 +36,11 @@ def made_up(count: int, like: Row) -> list[Row]:
     """Finished runs of a search over theta, and one other."""
     base = from_dict(like.config)
     configs = [to_dict(replace(base, theta=round(0.5 + 0.4 * i / count, 6))) for i in range(count)]
-    rows = []
+    rows, stamp = [], like.stamp | {"search": {"trials": count, "sampler": "random"}}
     for i, cfg in enumerate(configs):
         metrics = {name: value + i % 97 / 10 for name, value in like.metrics.items()}
-        named = {"run": run_id(cfg, "data", "weights"), "row": f"theta={cfg['theta']:g}", "experiment": "space_x"}
-        rows.append(replace(like, config=cfg, metrics=metrics, **named))
+        named = {"run": run_id(cfg, "data", "weights"), "row": f"theta={cfg['theta']:g}", "experiment": "space_made"}
+        rows.append(replace(like, config=cfg, metrics=metrics, stamp=stamp, **named))
     return rows
 
 
@@ -80,7 +80,7 @@ def time_verbs(sizes: Sequence[int], like: Row) -> None:
         with tempfile.TemporaryDirectory() as folder:
             home, rows = Path(folder), made_up(count, like)
             write(home / "runs", rows)
-            save_rows(home / "reports" / "results" / "space_x" / "pocket.jsonl", rows)
+            save_rows(home / "reports" / "results" / "space_made" / "pocket.jsonl", rows)
             (home / "plan.py").write_text(PLAN.format(count=count))
             each = [took(words, home) for words in verbs.values()]
         print(f"{count:6} " + "   ".join(f"{one.cpu:6.2f} s ({one.wall:6.1f})" for one in each), flush=True)

@@ -49,6 +49,8 @@ class Watch(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        if "epoch" in result:  # whatever it was that cost it a try, it gets on: nodes may come and go all the while
+            trial.run_metadata.num_failures = 0
         self.view.reported(trial.trial_id, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:

@@ -39,7 +39,8 @@ class Resources:
     max_concurrent: int | None = None
     """Most trials side by side; None is as many as fit."""
     retries: int = 1
-    """Times a trial that fails or loses its process is tried again, each time from its last epoch."""
+    """Times a trial that fails or loses its process is tried again from its last epoch, without finishing another in
+    between."""
     trackers: tuple[str, ...] = ()
     """Of mlflow and wandb: who is told beside TensorBoard."""
     verbose: bool = False

@@ -1,10 +1,21 @@
 """How many trials run at once, on clusters whose nodes come and go: made up here, and a real one of fake nodes."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from apc.search import ray_session, slots
+from apc.search.callbacks import Watch
 from apc.search.ray_session import Resources
 from apc.search.slots import ASKED, COMING, Slots
+from apc.search.view import NoView
+from benchmarks.scale import ROWS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Nodes:
@@ -75,3 +86,69 @@ def test_an_autoscaler_that_answers_is_shown_all_that_is_wanted(
     nodes.count = 10
     now[0] += COMING
     assert [each.limit(9) for each in (counted, most, wide)] == [40, 40, 40]
+
+
+def test_a_trial_that_finished_an_epoch_has_all_its_tries_again() -> None:
+    class Nobody:
+        def give_up(self, trial_id: str) -> bool:
+            return False
+
+        def attempt_failed(self, trial_id: str) -> None: ...
+
+    watch = Watch(NoView(), Nobody(), lambda: None, lambda: None)
+    trial = SimpleNamespace(trial_id="a", run_metadata=SimpleNamespace(num_failures=1))
+    watch.on_trial_recover(0, [], trial)
+    assert trial.run_metadata.num_failures == 1
+    watch.on_trial_result(0, [], trial, {"epoch": 2.0})
+    assert trial.run_metadata.num_failures == 0
+
+
+GROWING = """
+import json, sys
+from pathlib import Path
+from apc.search import worker
+from apc.search.driver import search
+from apc.search.plans import points
+from apc.search.ray_session import Resources, ray
+from apc.search.view import NoView
+from benchmarks.scale import BASE, asleep
+from ray.cluster_utils import Cluster
+
+class Node(NoView):
+    "Two CPUs join when a trial has ended, and are gone when a trial of theirs has."
+    def __init__(self):
+        self.running, self.sizes, self.most, self.starts, self.node, self.gone = set(), [], 0, [], None, False
+    def resized(self, slots):
+        self.sizes.append(slots)
+    def started(self, run, name):
+        self.running.add(run)
+        self.starts.append(name)
+        self.most = max(self.most, len(self.running))
+    def ended(self, run, label, rows):
+        self.running.discard(run)
+        if not self.node:
+            self.node = cluster.add_node(num_cpus=2)
+        elif self.most == 3 and not self.gone:
+            self.gone = True
+            cluster.remove_node(self.node, allow_graceful=False)
+
+quickly = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "health_check_initial_delay_ms": 0}
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "_system_config": quickly})
+ray.init(address=cluster.address, log_to_driver=False)
+worker.in_process = asleep(1.0, json.loads(Path(sys.argv[2]).read_text().splitlines()[0]))
+view, plan = Node(), points([{"theta": 0.5 + i / 100} for i in range(9)])
+found = search(plan, base=BASE, seeds=[0], runs=Path(sys.argv[1]), resources=Resources(), view=view)
+errors = [row.error for _, rows in found for row in rows]
+print(json.dumps([view.most, view.sizes, len(view.starts), errors]))
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.slow
+def test_a_node_that_joins_is_busy_and_the_trials_of_one_that_leaves_go_on_elsewhere(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", GROWING, str(tmp_path), str(ROWS)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    most, sizes, starts, errors = json.loads(done.stdout.splitlines()[-1] if done.stdout else done.stderr)
+    assert (most, sizes, errors) == (3, [3, 1], [""] * 9)
+    assert starts > 9
