@@ -68,7 +68,7 @@ def took(words: Sequence[str], home: Path) -> Took:
 
 
 def time_verbs(sizes: Sequence[int], like: Row) -> None:
-    """Print what each verb takes over each number of runs; over none it takes its start alone."""
+    """Print what each verb takes over each number of runs; over one it takes little but its start."""
     verbs = {
         "status": ["-m", "apc", "status", "runs"],
         "report": ["-m", "apc", "report", "reports"],
