@@ -227,7 +227,12 @@ def tuner(searcher: JobSearcher, slots: Slots, trackers: list[Any], check: Calla
             storage_path=str(RunsFolder(searcher.source.runs).tune),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
-            callbacks=[callbacks.Watch(searcher.view, searcher, slots.look, check), *trackers],
+            callbacks=[
+                callbacks.Watch(searcher.view, searcher, slots.look, check),
+                *callbacks.curves(),
+                *trackers,
+                callbacks.Forget(),
+            ],
         ),
     )
 

@@ -174,6 +174,8 @@ def pin_environment() -> None:
         # Tune would ask for the cluster's resources every 10 s, to show them, and a dead GCS would hold it for ever.
         "TUNE_STATE_REFRESH_PERIOD": "1e9",
         "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1e9",
+        "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshot of Tune's is ever read back, and each holds all trials
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # nor are its csv and json files; see callbacks.curves
         "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # Tune would start one actor at a time; apc.search.slots limits them
         "TUNE_DISABLE_SIGINT_HANDLER": "1",  # apc.search.interrupts has one
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without a score is no error
