@@ -27,12 +27,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from apc.config import pocket
 from apc.runs.rows import Row, row_of
 from apc.runs.stamp import machine
 from apc.search.plans import points
+from apc.search.progress import Progress
 from apc.search.spaces import SearchSettings
 
 ROWS = Path(__file__).resolve().parents[1] / "reports" / "reference" / "results" / "table7_pooling" / "pocket.jsonl"
@@ -59,7 +60,7 @@ def asleep(seconds: float, row: dict[str, Any]) -> Callable[[Any], None]:
             save_run(runs, replace(row_of(row), run=name, config=to_dict(cfg)))
             report({**end, "final": 1.0, **row["metrics"]})
 
-        worker.train_one = train_one
+        vars(worker)["train_one"] = train_one
         worker.in_process(task)
 
     return in_process
@@ -77,38 +78,38 @@ class Mark:
     """MiB."""
 
 
-class Watched:
-    """A search's view that passes all on to the real one, and notes what the driver has used."""
+class Watched(Progress):
+    """A search's view in a log that also notes what the driver has used."""
 
-    def __init__(self, view: Any) -> None:
-        self.view, self.ended_, self.reports, self.marks = view, 0, 0, list[Mark]()
-        self.began = self.first = 0.0
-        self.sizes: list[tuple[float, int]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.view, name)
+    def __init__(self, log: TextIO) -> None:
+        super().__init__("scale", file=log)
+        self.reports, self.marks = 0, list[Mark]()
+        self.at_begin = 0.0
+        self.sizes = list[tuple[float, int]]()
+        self.at_once = list[tuple[float, int]]()
+        """When more ran at once than ever before."""
 
     def begin(self, slots: int, gpus: float) -> None:
-        self.began = self.began or time.perf_counter()
-        self.view.begin(slots, gpus)
+        self.at_begin = self.at_begin or time.perf_counter()
+        super().begin(slots, gpus)
 
     def resized(self, slots: int) -> None:
         self.sizes.append((time.perf_counter(), slots))
-        self.view.resized(slots)
+        super().resized(slots)
 
     def started(self, run: str, name: str) -> None:
-        self.first = self.first or time.perf_counter()
-        self.view.started(run, name)
+        super().started(run, name)
+        if len(self.running) > (self.at_once[-1][1] if self.at_once else 0):
+            self.at_once.append((time.perf_counter(), len(self.running)))
 
     def reported(self, run: str, metrics: Mapping[str, float]) -> None:
         self.reports += 1
-        self.view.reported(run, metrics)
+        super().reported(run, metrics)
 
     def ended(self, run: str, label: str, rows: list[Row]) -> None:
-        self.view.ended(run, label, rows)
-        self.ended_ += 1
+        super().ended(run, label, rows)
         used = time.perf_counter(), time.process_time(), memory()
-        self.marks.append(Mark(self.ended_, self.reports, *used))
+        self.marks.append(Mark(len(self.marks) + 1, self.reports, *used))
 
 
 def memory() -> float:
@@ -141,7 +142,7 @@ def ray_of(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
         return
     from ray.cluster_utils import Cluster
 
-    each = {"num_cpus": args.cpus, "include_dashboard": False}
+    each = {"num_cpus": args.cpus, "include_dashboard": False, "object_store_memory": 10**8}
     cluster = Cluster(initialize_head=True, head_node_args={**each, "num_cpus": 0})
     nodes = [cluster.add_node(**each) for _ in range(args.nodes)]
     ray.init(address=cluster.address, log_to_driver=False)
@@ -194,15 +195,15 @@ def search(args: argparse.Namespace, runs: Path, view: Watched) -> int:
 def tell(args: argparse.Namespace, view: Watched, others: float) -> None:
     """Print what was measured."""
     marks = view.marks
-    wall, last = marks[-1].wall - view.began, marks[-1]
+    wall, last = marks[-1].wall - view.at_begin, marks[-1]
     least = args.seconds * args.trials / args.slots
-    ramp = view.first - view.began
+    first, most = (at - view.at_begin for at, _ in (view.at_once[0], view.at_once[-1]))
     print(
         f"{args.trials} trials of {args.seconds:g} s over {args.slots} slots ({args.searcher}): {wall:.0f} s, the "
-        f"least is {least:.0f} s: {wall / least:.2f} × (aim {AIM}); the first began after {ramp:.1f} s"
+        f"least is {least:.0f} s: {wall / least:.2f} × (aim {AIM})"
     )
-    at_once = most_at_once(view, args)
-    print(f"most at once {at_once}; all of Ray's other processes took {1000 * others / args.trials:.0f} ms a trial")
+    print(f"the first began after {first:.1f} s, {view.at_once[-1][1]} ran at once after {most:.1f} s")
+    print(f"all of Ray's other processes together: {1000 * others / args.trials:.0f} ms of processor a trial")
     print("trials   driver ms/trial   ms/report   trials/s   MiB")
     size = 10
     while size <= args.trials:
@@ -216,18 +217,7 @@ def tell(args: argparse.Namespace, view: Watched, others: float) -> None:
         before = marks[999]
         print(f"memory grows by {1000 * (last.memory - before.memory) / (last.ended - 1000):.1f} MiB per 1,000 trials")
     for at, slots in view.sizes:
-        print(f"after {at - view.began:.0f} s: {slots} slots")
-
-
-def most_at_once(view: Watched, args: argparse.Namespace) -> int:
-    """The most trials that ended within the time of one."""
-    ends = [mark.wall for mark in view.marks]
-    first, most = 0, 0
-    for last, end in enumerate(ends):
-        while ends[first] < end - args.seconds:
-            first += 1
-        most = max(most, last - first + 1)
-    return min(most, args.slots)
+        print(f"after {at - view.at_begin:.0f} s: {slots} slots")
 
 
 def main() -> int:
@@ -257,11 +247,10 @@ def main() -> int:
         time_verbs(args.verbs or [1000, 10_000], row_of(template))
         return 0
     from apc.search import worker
-    from apc.search.progress import Progress
 
-    worker.in_process = asleep(args.seconds, template)
+    vars(worker)["in_process"] = asleep(args.seconds, template)
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "w") as log, ray_of(args) as stop:
-        view = Watched(Progress("scale", file=log))
+        view = Watched(log)
         failed = search(args, Path(folder) / "runs", view)
         stop()
         tell(args, view, cpu_below(os.getpid()))

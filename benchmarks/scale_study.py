@@ -6,6 +6,7 @@ import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import search_spaces
 from apc.config import Config, pocket, to_dict
@@ -19,7 +20,7 @@ from search_spaces import joint
 
 AT_ONCE = 16
 BASE = replace(pocket(), epochs=9)
-KINDS: dict[str, dict[str, str]] = {
+KINDS: dict[str, dict[str, Any]] = {
     "random": {"sampler": "random"},
     "tpe": {},
     "tpe, stop when": {"stop_when": "miou 99"},
