@@ -83,6 +83,19 @@ def test_the_view_says_when_nodes_came_or_went_and_reckons_with_what_is_there() 
     assert page.text.splitlines() == [f"slots   {line}: nodes came or went" for line in told]
 
 
+def test_of_a_thousand_trials_at_once_a_screenful_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    page, now = Page(), [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    view = Progress("title", "miou", file=page)  # type: ignore[arg-type]
+    for number in range(1000):
+        view.started(f"t{number}", f"a={number} seed 0")
+    now[0] = 40.0
+    view.tick()
+    assert page.text.count(" seed 0 at epoch 0, ") == 24 and page.text.endswith("; and 976 more\n")
+    view.console.print(view.render())
+    assert page.text.count("starting") == 24
+
+
 def test_the_view_lowers_seconds_and_raises_scores() -> None:
     page = Page()
     view = Progress("title", "train_seconds", file=page)  # type: ignore[arg-type]
