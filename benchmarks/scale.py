@@ -41,8 +41,9 @@ AIM = 1.15
 BASE = replace(pocket(), epochs=1)
 
 
-def asleep(seconds: float, row: dict[str, Any]) -> Callable[[Any], None]:
-    """What stands in for `worker.in_process`: the same, but for a training that sleeps and leaves such a row."""
+def asleep(sleep: Callable[[Path], None], row: dict[str, Any]) -> Callable[[Any], None]:
+    """What stands in for `worker.in_process`: the same, but for a training that sleeps, by a function of the folder of
+    runs, and leaves such a row."""
 
     def in_process(task: Any) -> None:
         from dataclasses import replace
@@ -53,8 +54,10 @@ def asleep(seconds: float, row: dict[str, Any]) -> Callable[[Any], None]:
         from apc.search import worker
 
         def train_one(cfg: Any, *, runs: Any, report: Any, name: str, **more: Any) -> None:
-            time.sleep(seconds)
-            end = {"epoch": float(cfg.epochs), "epochs": float(cfg.epochs), "seconds": seconds}
+            began = time.perf_counter()
+            sleep(runs)
+            took = time.perf_counter() - began
+            end = {"epoch": float(cfg.epochs), "epochs": float(cfg.epochs), "seconds": took}
             RunFolder(runs / name).write_epochs([{**end, "loss": 1.0}])
             report({**end, "loss": 1.0})
             save_run(runs, replace(row_of(row), run=name, config=to_dict(cfg)))
@@ -248,7 +251,7 @@ def main() -> int:
         return 0
     from apc.search import worker
 
-    vars(worker)["in_process"] = asleep(args.seconds, template)
+    vars(worker)["in_process"] = asleep(lambda runs: time.sleep(args.seconds), template)
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "w") as log, ray_of(args) as stop:
         view = Watched(log)
         failed = search(args, Path(folder) / "runs", view)
