@@ -58,7 +58,7 @@ def asleep(sleep: Callable[[Path], None], row: dict[str, Any]) -> Callable[[Any]
             sleep(runs)
             took = time.perf_counter() - began
             end = {"epoch": float(cfg.epochs), "epochs": float(cfg.epochs), "seconds": took}
-            RunFolder(runs / name).write_epochs([{**end, "loss": 1.0}])
+            RunFolder(runs / name).write_epochs([{**end, "loss": 1.0, "process": os.getpid()}])
             report({**end, "loss": 1.0})
             save_run(runs, replace(row_of(row), run=name, config=to_dict(cfg)))
             report({**end, "final": 1.0, **row["metrics"]})
@@ -257,7 +257,8 @@ def main() -> int:
         failed = search(args, Path(folder) / "runs", view)
         stop()
         tell(args, view, cpu_below(os.getpid()))
-        print(f"{failed} trials failed")
+        curves = [json.loads(path.read_text()) for path in Path(folder).glob("runs/*/curve.jsonl")]
+        print(f"{len({curve['process'] for curve in curves})} processes trained them, {failed} trials failed")
     return int(bool(failed))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
 from apc.runs.folder import RunsFolder
-from apc.search import callbacks, worker
+from apc.search import callbacks, warm_actors, worker
 from apc.search.draws import draws
 from apc.search.interrupts import Interrupts, interrupts, to_stderr
 from apc.search.journal import exclusive
@@ -167,7 +167,7 @@ def _train_in_session(source: RunQueue | Study, name: str, resources: Resources,
             view.begin(slots.count, task["gpus"] * task["num_workers"])
             searcher = searcher_of(source, task, slots.limit, view, checks.line.settle)
             try:
-                with checks.asked.held():
+                with checks.asked.held(), warm_actors.kept():
                     tuner(searcher, slots, told, checks.check).fit()
                 break
             except _Stopped:
