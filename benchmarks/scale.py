@@ -143,8 +143,10 @@ def ray_of(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
         yield lambda: None
         ray.shutdown()
         return
+    from ray._private import utils
     from ray.cluster_utils import Cluster
 
+    vars(utils)["set_sigterm_handler"] = lambda handler: None  # which only the main thread could set, and it is busy
     each = {"num_cpus": args.cpus, "include_dashboard": False, "object_store_memory": 10**8}
     cluster = Cluster(initialize_head=True, head_node_args={**each, "num_cpus": 0})
     nodes = [cluster.add_node(**each) for _ in range(args.nodes)]
