@@ -1,9 +1,10 @@
 """Ray's side of a search: started here or joined, kept quiet, asked what it has, ended cleanly."""
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,9 @@ from apc.search.lifeline import CLUSTERS, OURS, Doors, Lifeline
 worker.pin_environment()  # before ray is imported
 
 import ray  # noqa: E402
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS  # noqa: E402
+from ray._private.worker import global_worker  # noqa: E402
+from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 PACKAGES = ("apc", "search_spaces", "experiments")  # what a cluster's workers import
@@ -56,6 +60,19 @@ def available() -> dict[str, float]:
     """CPUs and GPUs of all nodes together."""
     have = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return {kind: have.get(kind, 0.0) for kind in ("CPU", "GPU")}
+
+
+def nodes_are_coming() -> bool:
+    """Whether an autoscaler, of either version, says that it is starting nodes. Ray has no public word for it."""
+    gcs: Any = global_worker.gcs_client
+    with suppress(Exception):
+        report = json.loads(gcs.internal_kv_get(DEBUG_AUTOSCALING_STATUS.encode(), None))["autoscaler_report"]
+        if report["pending_launches"] or report["pending_nodes"]:
+            return True
+    with suppress(Exception):
+        state = GetClusterStatusReply.FromString(gcs.get_cluster_status(timeout_s=10)).autoscaling_state
+        return bool(state.pending_instance_requests or state.pending_instances)
+    return False
 
 
 def fit(resources: Resources) -> tuple[Resources, int]:

@@ -1,18 +1,10 @@
 """How many trials run at once: asked of the cluster again and again while a search goes on."""
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from apc.search import worker
-from apc.search.ray_session import Resources, fit
-
-worker.pin_environment()  # before ray is imported
-
-from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS  # noqa: E402
-from ray._private.worker import global_worker  # noqa: E402
-from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # noqa: E402
+from apc.search.ray_session import Resources, fit, nodes_are_coming
 
 ASKED = 2.0  # seconds between looks at the nodes, a call of the cluster's GCS
 COMING = 5.0  # seconds between questions to an autoscaler, while a trial waits and none was seen at work
@@ -68,16 +60,3 @@ class Slots:
         if not self.scales:
             return int(queued)
         return max(most - self.count if most else self.count, 1)
-
-
-def nodes_are_coming() -> bool:
-    """Whether an autoscaler, of either version, says that it is starting nodes. Ray has no public word for it."""
-    gcs = global_worker.gcs_client
-    with suppress(Exception):
-        report = json.loads(gcs.internal_kv_get(DEBUG_AUTOSCALING_STATUS.encode(), None))["autoscaler_report"]
-        if report["pending_launches"] or report["pending_nodes"]:
-            return True
-    with suppress(Exception):
-        state = GetClusterStatusReply.FromString(gcs.get_cluster_status(timeout_s=10)).autoscaling_state
-        return bool(state.pending_instance_requests or state.pending_instances)
-    return False
