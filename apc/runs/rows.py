@@ -85,7 +85,8 @@ class NewerVersion(ValueError):
 @cache
 def _kinds() -> dict[str, type]:
     """The class of each field of Row."""
-    return {each.name: get_origin(each.type) or each.type for each in fields(Row)}
+    hints: dict[str, Any] = {each.name: each.type for each in fields(Row)}
+    return {name: get_origin(hint) or hint for name, hint in hints.items()}
 
 
 def run_id(config: dict[str, Any], data: str, weights: str) -> str:

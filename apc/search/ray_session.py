@@ -20,7 +20,7 @@ worker.pin_environment()  # before ray is imported
 import ray  # noqa: E402
 from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS  # noqa: E402
 from ray._private.worker import global_worker  # noqa: E402
-from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # noqa: E402
+from ray.core.generated import autoscaler_pb2  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 PACKAGES = ("apc", "search_spaces", "experiments")  # what a cluster's workers import
@@ -70,7 +70,8 @@ def nodes_are_coming() -> bool:
         if report["pending_launches"] or report["pending_nodes"]:
             return True
     with suppress(Exception):
-        state = GetClusterStatusReply.FromString(gcs.get_cluster_status(timeout_s=10)).autoscaling_state
+        reply: Any = vars(autoscaler_pb2)["GetClusterStatusReply"]  # made as it is imported
+        state = reply.FromString(gcs.get_cluster_status(timeout_s=10)).autoscaling_state
         return bool(state.pending_instance_requests or state.pending_instances)
     return False
 
