@@ -167,7 +167,7 @@ def pin_environment() -> None:
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "RAY_memory_monitor_refresh_ms": "0",  # its kill would end the whole Tune run; the system's ends one trial
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # seconds until a finished trial of several processes is noticed
-        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",  # for which processes wait for a node, one that is coming, say
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",  # for which processes wait for a node, perhaps a new one
         "RAY_gcs_rpc_server_reconnect_timeout_s": "90",  # seconds without a GCS until Ray ends the driver
         "RAY_gcs_server_request_timeout_seconds": "20",  # for which a dead GCS holds the driver up
         "RAY_enable_metrics_collection": "0",  # nobody is here to collect them
