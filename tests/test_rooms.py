@@ -95,5 +95,6 @@ def test_ray_is_named_by_the_worker_and_the_driver_alone() -> None:
         if re.search(r"^\s*(import|from) ray\b", path.read_text(), re.M)
     }
     assert users == {
-        f"apc/search/{name}.py" for name in ("worker", "driver", "searchers", "ray_session", "local_ray", "callbacks")
+        f"apc/search/{name}.py"
+        for name in ("worker", "driver", "searchers", "ray_session", "local_ray", "callbacks", "warm_actors")
     }

@@ -84,7 +84,7 @@ class Workers:
     max_concurrent: int | None = None
     """Most trials side by side (default: as many as fit)."""
     retries: int = 1
-    """Times a trial that fails or loses its process is tried again, from its last epoch."""
+    """Times a trial that fails or loses its process is tried again from its last epoch, without another in between."""
     log: Annotated[tuple[Tracker, ...], REPEATED] = ()
     """Tell trackers too, through Ray's callbacks (TensorBoard files are always below RUNS/.tune)."""
     verbose: bool = False

@@ -61,13 +61,19 @@ def pace(done: Iterable[Row], cfg: Config) -> tuple[Pace, int] | None:
 
 def hours(todo: Sequence[Config], done: Sequence[Row], minutes: float | None) -> Hours | None:
     """Hours of one process for `todo`: by finished runs like each, or `minutes` a run; None where neither tells."""
-    total = Hours(0.0, 0.0, 0.0)
+    total, known = Hours(0.0, 0.0, 0.0), dict[Kind, Hours | None]()
     for cfg in todo:
-        if known := pace(done, cfg):
-            one = known[0].of(cfg, cfg.num_train or known[1])
-        elif minutes is not None:
-            one = Hours(minutes / 60, minutes / 60 / _SPREAD, minutes / 60 * _SPREAD)
-        else:
+        alike = (*kind_of(cfg), cfg.epochs, cfg.num_train)
+        if alike not in known:
+            known[alike] = _one(cfg, done, minutes)
+        if (one := known[alike]) is None:
             return None
         total = Hours(*(a + b for a, b in zip(total, one, strict=True)))
     return total
+
+
+def _one(cfg: Config, done: Sequence[Row], minutes: float | None) -> Hours | None:
+    """Hours of one run."""
+    if told := pace(done, cfg):
+        return told[0].of(cfg, cfg.num_train or told[1])
+    return None if minutes is None else Hours(minutes / 60, minutes / 60 / _SPREAD, minutes / 60 * _SPREAD)

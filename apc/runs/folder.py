@@ -9,8 +9,9 @@ RUNS/<study>.journal   RunsFolder: what belongs to a search
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -255,29 +256,36 @@ def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row 
     if not path.is_file():
         return None
     try:
-        row = replace(row_of(json.loads(path.read_text())), run=run)  # whatever it says: its folder is the run
+        row = row_of(json.loads(path.read_text()))
     except NewerVersion as error:
         raise NewerVersion(f"{path}: {error}; go on with that, or name another folder with --runs") from None
     except (ValueError, RecursionError) as error:
         warnings.warn(f"{path} is damaged and ignored: {error}", stacklevel=2)
         return None
+    row.run = run  # whatever it says: its folder is the run
     wanted = {k: v for k, v in (config or {}).items() if k not in PATHS and k in row.config}
     return row if all(row.config[k] == v for k, v in wanted.items()) else None
 
 
 def load_runs(runs: Path) -> list[Row]:
     """All finished runs below `runs`, oldest first; a row that cannot be read is named in a warning."""
-    folders = [folder for path in runs.glob("*") if (folder := RunFolder(path)).row.is_file()]
-    folders.sort(key=lambda folder: (folder.row.stat().st_mtime, folder.path))
-    rows = []
-    for folder in folders:
+    return list(each_run(runs))
+
+
+def each_run(runs: Path) -> Iterator[Row]:
+    """The runs of `load_runs` one after the other, for who needs no two at a time: ten thousand are long."""
+    found = []
+    for path in runs.glob("*"):
+        with suppress(OSError):  # no folder, or none of a finished run
+            found.append((RunFolder(path).row.stat().st_mtime, path))
+    for _, path in sorted(found):
         try:
-            row = load_run(runs, folder.path.name)
+            row = load_run(runs, path.name)
         except (NewerVersion, OSError) as error:
             warnings.warn(str(error), stacklevel=2)
             continue
-        rows += [row] if row else []
-    return rows
+        if row:
+            yield row
 
 
 def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":

@@ -12,6 +12,7 @@ import statistics
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -64,16 +65,16 @@ def row_of(stored: Any) -> Row:
     """The row that was stored as JSON; ValueError where it is none, or one of a newer version."""
     if not isinstance(stored, dict):
         raise ValueError(f"it is a {type(stored).__name__}, not a row")
-    if newer := sorted(stored.keys() - {each.name for each in fields(Row)}):
+    kinds = _kinds()
+    if newer := sorted(stored.keys() - kinds.keys()):
         raise NewerVersion(f"it was made by a newer version (it has {newer[0]!r})")
     try:
         row = Row(**stored)
     except TypeError as error:  # a field is missing
         raise ValueError(str(error)) from None
-    for each in fields(Row):
-        kind, value = _kind(each.type), getattr(row, each.name)
-        if not isinstance(value, kind):
-            raise ValueError(f"{each.name} is a {type(value).__name__}; it must be a {kind.__name__}")
+    for name, kind in kinds.items():
+        if not isinstance(value := getattr(row, name), kind):
+            raise ValueError(f"{name} is a {type(value).__name__}; it must be a {kind.__name__}")
     return row
 
 
@@ -81,10 +82,11 @@ class NewerVersion(ValueError):
     """A file has fields that this version does not know: it is whole, and never replaced."""
 
 
-def _kind(hint: Any) -> type:
-    """The class of a field of Row."""
-    kind: type = get_origin(hint) or hint
-    return kind
+@cache
+def _kinds() -> dict[str, type]:
+    """The class of each field of Row."""
+    hints: dict[str, Any] = {each.name: each.type for each in fields(Row)}
+    return {name: get_origin(hint) or hint for name, hint in hints.items()}
 
 
 def run_id(config: dict[str, Any], data: str, weights: str) -> str:

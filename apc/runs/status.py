@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 from apc.runs.at_work import at_work
-from apc.runs.folder import WAITS, RunFolder, load_runs
+from apc.runs.folder import WAITS, RunFolder, each_run
 from apc.runs.mask_parts import under_way
 from apc.runs.rows import Row, row_of
 
@@ -47,21 +47,21 @@ def status(runs: Path, metric: str = "miou") -> str:
     failed, the best ones."""
     if not runs.is_dir():
         raise ValueError(f"{runs}: there is no such folder; name the one that --runs of the search named")
+    finished, best = set(), dict[str, Row]()  # scores of different data sets say nothing about each other
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a row that cannot be read has its line below
-        rows = load_runs(runs)
-    finished = {row.run for row in rows}
-    lines, counts = [], {"finished": len(rows)} | dict.fromkeys(KINDS, 0)
-    for path in sorted(path for path in runs.iterdir() if path.is_dir() and path.name not in finished):
+        for row in each_run(runs):
+            finished.add(row.run)
+            dataset, value = str(row.config.get("root") or row.config.get("dataset")), row.value(metric)
+            if math.isfinite(value) and (dataset not in best or value >= best[dataset].value(metric)):
+                best[dataset] = row
+    lines, counts = [], {"finished": len(finished)} | dict.fromkeys(KINDS, 0)
+    for path in sorted(path for path in runs.iterdir() if path.name not in finished and path.is_dir()):
         kind, text = _unfinished(RunFolder(path))
         if kind:
             counts[kind] += 1
             lines.append(f"  {kind:<12}{text}")
     head = f"{runs}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished")
-    best: dict[str, Row] = {}  # scores of different data sets say nothing about each other
-    scored = [row for row in rows if math.isfinite(row.value(metric))]
-    for row in sorted(scored, key=lambda row: row.value(metric)):
-        best[str(row.config.get("root") or row.config.get("dataset"))] = row
     for dataset, row in sorted(best.items()):
         text = f"{row.run}: {metric} {row.value(metric):.2f} on {dataset}{_setting(RunFolder(runs / row.run))}"
         lines.append(f"  {'best':<12}{text}")

@@ -49,6 +49,8 @@ class Watch(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        if "epoch" in result:  # whatever it was that cost it a try, it gets on: nodes may come and go all the while
+            trial.run_metadata.num_failures = 0
         self.view.reported(trial.trial_id, result)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -70,6 +72,22 @@ class Watch(tune.Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks for a restore that is never made; a view holds a terminal
+
+
+class Forget(tune.Callback):
+    """Has Tune let go of what it keeps of every trial that ended, for results that nobody asks it for: of a thousand
+    trials a hundred MB. The last of the callbacks, for others look at it until then."""
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        trial.config, trial.evaluated_params = {}, {}
+        for kept in ("metric_analysis", "metric_n_steps", "last_result"):
+            setattr(trial.run_metadata, kept, {})
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.on_trial_complete(iteration, trials, trial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
 
 class GiveUp(FIFOScheduler):
@@ -96,6 +114,13 @@ def name_of(task: worker.Task) -> str:
 def folder_of(trial: Any) -> str:
     """Name of a trial's folder below `.tune`, which is what TensorBoard calls its curves."""
     return f"{re.sub(r'[^A-Za-z0-9.=+-]+', '_', name_of(trial.config))[:80]}.{trial.trial_id}"
+
+
+def curves() -> list["LoggerCallback"]:
+    """Ray's own writer of TensorBoard files; its two others, whose files nobody reads, are left out."""
+    from ray.tune.logger import TBXLoggerCallback
+
+    return [TBXLoggerCallback()] if find_spec("tensorboardX") else []
 
 
 def trackers(names: Sequence[str], title: str, runs: Path) -> list["LoggerCallback"]:

@@ -15,7 +15,7 @@ from typing import Any
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
 from apc.runs.folder import RunsFolder
-from apc.search import callbacks, worker
+from apc.search import callbacks, warm_actors, worker
 from apc.search.draws import draws
 from apc.search.interrupts import Interrupts, interrupts, to_stderr
 from apc.search.journal import exclusive
@@ -24,6 +24,7 @@ from apc.search.plans import Interrupted, Lost, Plan, Result
 from apc.search.ray_session import Resources, fit, ours, quiet, require_fit_here, running, session
 from apc.search.run_queue import RunQueue
 from apc.search.searchers import JobSearcher, searcher_of
+from apc.search.slots import Slots
 from apc.search.study import Study
 from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
@@ -156,21 +157,18 @@ class _Checks:
 
 def _train_in_session(source: RunQueue | Study, name: str, resources: Resources, view: View, checks: _Checks) -> None:
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
-    resources, slots = fit(resources)
+    resources = fit(resources)[0]
     check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
-    task = _task(source, resources)
-    # One trial may wait in the queue where resources hold it back: Tune keeps an actor warm for it. Nothing holds a
-    # launcher of several processes back, so there every trial proposed starts.
-    max_trials = slots if resources.num_workers > 1 or resources.max_concurrent else slots + 1
+    task, slots = _task(source, resources), Slots(resources, checks.line.settle, view.resized)
     checks.asked.say = view.told
     told = callbacks.trackers(resources.trackers, name, source.runs)
     try:
         for attempt in range(1, ATTEMPTS + 1):
-            view.begin(slots, task["gpus"] * task["num_workers"])
-            searcher = searcher_of(source, task, max_trials, view, checks.line.settle)
+            view.begin(slots.count, task["gpus"] * task["num_workers"])
+            searcher = searcher_of(source, task, slots.limit, view, checks.line.settle)
             try:
-                with checks.asked.held():
-                    tuner(searcher, resources, told, checks.check).fit()
+                with checks.asked.held(), warm_actors.kept():
+                    tuner(searcher, slots, told, checks.check).fit()
                 break
             except _Stopped:
                 break
@@ -206,9 +204,9 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
     )
 
 
-def tuner(searcher: JobSearcher, resources: Resources, trackers: list[Any], check: Callable[[], None]) -> tune.Tuner:
-    """A Tune run of the trials that a searcher hands out, `resources` filled in by `fit`; `check` raises what ends it
-    from outside."""
+def tuner(searcher: JobSearcher, slots: Slots, trackers: list[Any], check: Callable[[], None]) -> tune.Tuner:
+    """A Tune run of the trials that a searcher hands out; `check` raises what ends it from outside."""
+    resources = slots.resources
     cpus, gpus = resources.cpus_per_trial, resources.gpus_per_trial or 0
     if resources.num_workers == 1:
         trainable = tune.with_resources(worker.in_process, {"CPU": cpus} | ({"GPU": gpus} if gpus else {}))
@@ -230,8 +228,10 @@ def tuner(searcher: JobSearcher, resources: Resources, trackers: list[Any], chec
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=resources.retries),
             callbacks=[
-                callbacks.Watch(searcher.view, searcher, lambda: (searcher.settle(), fit(resources)), check),
+                callbacks.Watch(searcher.view, searcher, slots.look, check),
+                *callbacks.curves(),
                 *trackers,
+                callbacks.Forget(),
             ],
         ),
     )

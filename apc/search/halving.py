@@ -98,7 +98,8 @@ class Rungs(NamedTuple):
             if missing or not closed:
                 return Stand(number, members, missing, dropped)
             on = self.best(members, epoch, lower)
-            dropped |= {m.number: epoch for m in members if m not in on and epoch in m.values}
+            numbers = {m.number for m in on}
+            dropped |= {m.number: epoch for m in members if m.number not in numbers and epoch in m.values}
             members = on
         return Stand(len(self.epochs), members, [m for m in members if not m.ended], dropped)
 

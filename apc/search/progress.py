@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 BEAT = 30.0  # seconds between lines that only say that it goes on, where there is no terminal
+SHOWN = 24  # trials in progress that are shown one by one, for a screen has no more lines
+LATEST = 200  # runs that a time left is reckoned from: those before them weigh nothing
 SILENCE = 120.0  # seconds without news, at least, after which a time left would be made up
 
 
@@ -96,6 +98,10 @@ class Progress:
                 redirect_stderr=False,
             )
             self.live.start()
+
+    def resized(self, slots: int) -> None:
+        before, self.slots = self.slots, max(slots, 1)  # the time left is that with one, where none is there now
+        self._say(f"slots   {slots} trials at a time from now on, {before} before: nodes came or went")
 
     def started(self, run: str, name: str) -> None:
         left_queue = int(run not in self.running and self.counts.waiting > 0)
@@ -175,9 +181,14 @@ class Progress:
         """Without a terminal: one line now and then that says how far it is."""
         if not self.console.is_terminal and time.monotonic() - self.beat >= BEAT:
             self.beat = time.monotonic()
-            told = [f"{task.name} at epoch {task.metrics.get('epoch', 0):.0f}" for task in self.running.values()]
-            heard = [f"{text}, {self._heard(task)}" for text, task in zip(told, self.running.values(), strict=True)]
-            self._say("; ".join([self.summary(), *heard]))
+            shown, more = self._shown()
+            told = [f"{task.name} at epoch {task.metrics.get('epoch', 0):.0f}, {self._heard(task)}" for task in shown]
+            self._say("; ".join([self.summary(), *told, *more]))
+
+    def _shown(self) -> tuple[list[_Running], list[str]]:
+        """The trials in progress that are shown, and how many there are beside them."""
+        left = len(self.running) - SHOWN
+        return list(self.running.values())[:SHOWN], [f"and {left} more"] if left > 0 else []
 
     def _heard(self, task: _Running) -> str:
         """When a trial was last heard of."""
@@ -237,7 +248,7 @@ class Progress:
         if self.silence > self.patience:
             return None
         paces = (task.metrics["seconds"] / task.share for task in self.running.values() if "seconds" in task.metrics)
-        pace = pace_of(self.seconds) if self.seconds else first_pace(paces)
+        pace = pace_of(self.seconds[-LATEST:]) if self.seconds else first_pace(paces)
         if pace is None:
             return None
         now, counts = time.monotonic(), self.counts
@@ -267,15 +278,17 @@ class Progress:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 2))
-        for task in self.running.values():
+        shown, more = self._shown()
+        for task in shown:
             epoch, epochs = (task.metrics.get(name, 0) for name in ("epoch", "epochs"))
             at = f"epoch {epoch:.0f} of {epochs:.0f}, {self._heard(task)}" if epochs else "starting"
             loss = f"loss {task.metrics['loss']:.3f}" if "loss" in task.metrics else ""
             bar = ProgressBar(1.0, task.share, width=10)
             table.add_row(Text(f"  {in_a_line(task.name)}"), bar, at, loss)
         head = Text(in_a_line(f"{self.title}: {self.summary()}"), style="bold")
-        best = Text(in_a_line(self.best()), style="green")
-        return Group(head, table, best) if self.best() else Group(head, table)
+        rest = [Text(f"  {line}") for line in more]
+        best = in_a_line(self.best())
+        return Group(head, table, *rest, *([Text(best, style="green")] if best else []))
 
 
 def _epochs(count: int) -> str:

@@ -1,9 +1,10 @@
 """Ray's side of a search: started here or joined, kept quiet, asked what it has, ended cleanly."""
 
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,9 @@ from apc.search.lifeline import CLUSTERS, OURS, Doors, Lifeline
 worker.pin_environment()  # before ray is imported
 
 import ray  # noqa: E402
+from ray._private.ray_constants import DEBUG_AUTOSCALING_STATUS  # noqa: E402
+from ray._private.worker import global_worker  # noqa: E402
+from ray.core.generated import autoscaler_pb2  # noqa: E402
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy  # noqa: E402
 
 PACKAGES = ("apc", "search_spaces", "experiments")  # what a cluster's workers import
@@ -39,7 +43,8 @@ class Resources:
     max_concurrent: int | None = None
     """Most trials side by side; None is as many as fit."""
     retries: int = 1
-    """Times a trial that fails or loses its process is tried again, each time from its last epoch."""
+    """Times a trial that fails or loses its process is tried again from its last epoch, without finishing another in
+    between."""
     trackers: tuple[str, ...] = ()
     """Of mlflow and wandb: who is told beside TensorBoard."""
     verbose: bool = False
@@ -55,6 +60,20 @@ def available() -> dict[str, float]:
     """CPUs and GPUs of all nodes together."""
     have = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return {kind: have.get(kind, 0.0) for kind in ("CPU", "GPU")}
+
+
+def nodes_are_coming() -> bool:
+    """Whether an autoscaler, of either version, says that it is starting nodes. Ray has no public word for it."""
+    gcs: Any = global_worker.gcs_client
+    with suppress(Exception):
+        report = json.loads(gcs.internal_kv_get(DEBUG_AUTOSCALING_STATUS.encode(), None))["autoscaler_report"]
+        if report["pending_launches"] or report["pending_nodes"]:
+            return True
+    with suppress(Exception):
+        reply: Any = vars(autoscaler_pb2)["GetClusterStatusReply"]  # made as it is imported
+        state = reply.FromString(gcs.get_cluster_status(timeout_s=10)).autoscaling_state
+        return bool(state.pending_instance_requests or state.pending_instances)
+    return False
 
 
 def fit(resources: Resources) -> tuple[Resources, int]:
@@ -194,7 +213,8 @@ def _options(resources: Resources) -> dict[str, Any]:
     check_address(address)
     cluster_nodes.probe(address)
     cluster_nodes.versions()  # remembered now: the sources may change while the cluster is joined
-    names = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
+    waits = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S")
+    names = (*waits, "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
     options["runtime_env"] = {
         # `ray submit` copies the script alone. Folders by name: within a job Ray refuses modules.
         "py_modules": [str(Path(str(find_spec(name).origin)).parent) for name in PACKAGES],  # type: ignore[union-attr]

@@ -94,6 +94,8 @@ class RunQueue:
         self.stage: list[tuple[Point, list[Job]]] = []
         self.past: list[tuple[Point, list[Row]]] = []
         self.rows: dict[str, Row] = {}
+        self.failed: set[str] = set()
+        """Of the runs that have a row, those that failed."""
         self.waiting: deque[Job] = deque()
         self.running: dict[str, Job] = {}
         self.through = False
@@ -110,12 +112,19 @@ class RunQueue:
             self.through = not self.stage
             proposed = [point for point, _ in self.stage]
             self.to_come = ToCome(*(len(self.seeds) * number for number in to_come(self.plan, self.past, proposed)))
+            waiting: dict[str, Job] = {}
             for job in sorted((job for _, jobs in self.stage for job in jobs), key=self._is_another):
                 row = load_run(self.runs, job.run, to_dict(job.config))
                 if row is not None:
-                    self.rows[job.run] = row
-                elif job.run not in self.rows and all(job.run != other.run for other in self.waiting):
-                    self.waiting.append(job)
+                    self._keep(job.run, row)
+                elif job.run not in self.rows:
+                    waiting.setdefault(job.run, job)
+            self.waiting.extend(waiting.values())
+
+    def _keep(self, run: str, row: Row) -> None:
+        """Keep the row of a run that ended."""
+        self.rows[run] = row
+        (self.failed.add if row.error else self.failed.discard)(run)
 
     def _is_another(self, job: Job) -> bool:
         """Whether its setting is not the base's own; that is trained first, for the first number to mean something."""
@@ -137,14 +146,14 @@ class RunQueue:
     def finish(self, run: str, row: Row) -> None:
         """Take the row of a run that ended; a failed one has `error` set and is not saved."""
         if self.running.pop(run, None) is not None:
-            self.rows[run] = row
+            self._keep(run, row)
             self._advance()
 
     def collect(self) -> None:
         """Take the rows of runs that ended unnoticed: a driver may be stopped between a run's end and its report."""
         for job in (job for _, jobs in self.stage for job in jobs if job.run not in self.rows):
             if row := load_run(self.runs, job.run, to_dict(job.config)):
-                self.rows[job.run] = row
+                self._keep(job.run, row)
 
     def requeue(self) -> None:
         """Put runs that were under way back, after the driver lost sight of them."""
@@ -159,6 +168,6 @@ class RunQueue:
     @property
     def counts(self) -> Counts:
         """Runs by state, those of stages to come included."""
-        failed = sum(bool(row.error) for row in self.rows.values())
+        failed = len(self.failed)
         counts = Counts(len(self.rows) - failed, failed, running=len(self.running), waiting=len(self.waiting))
         return counts._replace(later=self.to_come.least, perhaps=self.to_come.most - self.to_come.least)

@@ -10,11 +10,17 @@ from optuna.trial import TrialState
 STARTUP = (TrialState.RUNNING, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 """States of trials that were asked for; settings that wait to be tried first have none of them."""
 
+
+def _tpe(seed: int) -> samplers.TPESampler:
+    """Trials under way count as bad ones: many at once are proposed apart."""
+    return samplers.TPESampler(seed=seed, constant_liar=True)
+
+
 SAMPLERS: dict[str, Callable[[int, int], samplers.BaseSampler]] = {
-    "tpe": lambda seed, own: samplers.TPESampler(seed=own),
-    "gp": lambda seed, own: samplers.GPSampler(seed=own, independent_sampler=samplers.TPESampler(seed=own)),
+    "tpe": lambda seed, own: _tpe(own),
+    "gp": lambda seed, own: samplers.GPSampler(seed=own, independent_sampler=_tpe(own)),
     "cmaes": lambda seed, own: samplers.CmaEsSampler(
-        seed=own, independent_sampler=samplers.TPESampler(seed=own), warn_independent_sampling=False
+        seed=own, independent_sampler=_tpe(own), warn_independent_sampling=False
     ),
     "nsga2": lambda seed, own: samplers.NSGAIISampler(seed=own, population_size=10),
     "random": lambda seed, own: samplers.RandomSampler(seed=own),

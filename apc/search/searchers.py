@@ -26,16 +26,16 @@ class JobSearcher(Searcher):
         self,
         source: RunQueue | Study,
         task: worker.Task,
-        max_trials: int,
+        limit: Callable[[int], int],
         view: View,
         settle: Callable[[], None] = lambda: None,
     ) -> None:
-        """`task` is what every trial is told beside its configs, `max_trials` how many may be handed out at once.
-        `settle` raises where Ray is dead: a trial that is lost with it has not failed."""
+        """`task` is what every trial is told beside its configs, `limit` says how many may be handed out at once, where
+        so many are. `settle` raises where Ray is dead: a trial that is lost with it has not failed."""
         super().__init__()
         source.requeue()
         self.settle = settle
-        self.source, self.task, self.max_trials, self.view = source, task, max_trials, view
+        self.source, self.task, self.limit, self.view = source, task, limit, view
         self.jobs: dict[str, Any] = {}
         """Trial id -> what it trains, of the trials that Tune has."""
         self.fault = ""
@@ -43,9 +43,9 @@ class JobSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         with self._noting_faults():
-            job = self.source.take() if len(self.jobs) < self.max_trials else None
-        if job is None:
-            return Searcher.FINISHED if self.source.through else None  # the last runs of a stage may be under way
+            job = self.source.take() if len(self.jobs) < self.limit(len(self.jobs)) else None
+        if job is None:  # the last runs of a stage may be under way; Tune asks again at every step
+            return Searcher.FINISHED if not self.jobs and self.source.through else None
         self.jobs[trial_id] = job
         self.view.counted(self.source.counts)
         count = 1 if job.until else len(job.configs)  # rungs look at the first seed
@@ -117,11 +117,11 @@ class StudySearcher(JobSearcher):
         self,
         source: Study,
         task: worker.Task,
-        max_trials: int,
+        limit: Callable[[int], int],
         view: View,
         settle: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(source, task, max_trials, view, settle)
+        super().__init__(source, task, limit, view, settle)
         source.gpus = task["gpus"] * task["num_workers"]
         gpu_hours = source.settings.gpu_hours
         if gpu_hours and not source.gpus:
@@ -135,9 +135,9 @@ class StudySearcher(JobSearcher):
 
 
 def searcher_of(
-    source: RunQueue | Study, task: worker.Task, max_trials: int, view: View, settle: Callable[[], None]
+    source: RunQueue | Study, task: worker.Task, limit: Callable[[int], int], view: View, settle: Callable[[], None]
 ) -> JobSearcher:
     """The searcher for a plan's runs or for a study."""
     if isinstance(source, RunQueue):
-        return PlanSearcher(source, task, max_trials, view, settle)
-    return StudySearcher(source, task, max_trials, view, settle)
+        return PlanSearcher(source, task, limit, view, settle)
+    return StudySearcher(source, task, limit, view, settle)

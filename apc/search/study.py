@@ -21,6 +21,7 @@ from apc.runs.scores import curve_score
 from apc.search import beliefs
 from apc.search.beliefs import Rescored
 from apc.search.draws import sample
+from apc.search.ended import Ended
 from apc.search.journal import open_study
 from apc.search.plans import Point, Result, label_of
 from apc.search.run_queue import Counts
@@ -76,14 +77,15 @@ class Study:
         self.path = RunsFolder(runs).journal(definition.name)
         runs.mkdir(parents=True, exist_ok=True)
         self.study = open_study(self.path, definition, settings)
+        self._ended = Ended(self.study)
+        self._briefly: dict[int, list[Row]] = {}  # rows of trials that ended, without what is long
         under_way = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
         self.interrupted = [optuna.trial.Trial(self.study, trial._trial_id) for trial in under_way]
 
     @property
     def ended(self) -> list[FrozenTrial]:
         """Trials of this study that ended, in the order proposed; earlier results that it started with left out."""
-        trials = self.study.get_trials(deepcopy=False)
-        return [t for t in trials if t.state.is_finished() and "warm" not in t.user_attrs]
+        return self._ended.trials()
 
     @property
     def budget_spent(self) -> bool:
@@ -95,14 +97,14 @@ class Study:
     @property
     def enough(self) -> bool:
         """Whether nothing more is started: the hours are used up, or what was found is what `--stop-when` asks for."""
-        rule = self.settings.stop_when
-        found = [rows for _, rows in self.result()] if rule else []
-        return self.budget_spent or bool(rule and stop_when(rule).met(found, self.settings.objectives[0]))
+        if self.budget_spent or not (rule := self.settings.stop_when):
+            return self.budget_spent
+        return stop_when(rule).met(self.found(), self.settings.objectives[0])
 
     @property
     def gpu_hours(self) -> float:
         """GPU-hours of the trials that ended, as their rows have them."""
-        rows = {row.run: row for _, rows in self.result() for row in rows}  # a setting may be proposed twice
+        rows = {row.run: row for rows in self.found() for row in rows}  # a setting may be proposed twice
         seconds = (row.seconds.get("train", 0.0) + row.seconds.get("eval", 0.0) for row in rows.values())
         return self.gpus * sum(seconds) / 3600
 
@@ -114,10 +116,10 @@ class Study:
     @property
     def counts(self) -> Counts:
         """Runs by state: each trial is as many as there are seeds."""
-        states = [trial.state for trial in self.ended]
-        failed, stopped = states.count(TrialState.FAIL), states.count(TrialState.PRUNED)
-        waiting = max(self.settings.trials - len(states) - len(self.running), 0)
-        done = len(states) - failed - stopped
+        ended, states = len(self.ended), self._ended.states
+        failed, stopped = states[TrialState.FAIL], states[TrialState.PRUNED]
+        waiting = max(self.settings.trials - ended - len(self.running), 0)
+        done = ended - failed - stopped
         each = len(self.seeds)
         return Counts(done * each, failed * each, stopped * each, len(self.running) * each, waiting * each)
 
@@ -177,6 +179,18 @@ class Study:
         with one_look():
             trials = [self._trial_of(trial) for trial in self.ended if "values" in trial.user_attrs]
         return [(trial.point, self._rows(trial)) for trial in trials]
+
+    def found(self) -> list[list[Row]]:
+        """Scores and seconds of the trials that ended, in the order proposed: their rows, each read once, without
+        configs, curves and classes."""
+        ended = [trial for trial in self.ended if "values" in trial.user_attrs]
+        with one_look():
+            for trial in (trial for trial in ended if trial.number not in self._briefly):
+                rows = self._rows(self._trial_of(trial))
+                self._briefly[trial.number] = [
+                    replace(row, config={}, curve=[], per_class={}, stamp={}) for row in rows
+                ]
+        return [self._briefly[trial.number] for trial in ended]
 
     def _next_trial(self) -> Trial:
         """One that was under way when its driver was killed, which may lack its setting, or a new one."""

@@ -62,7 +62,7 @@ class StudyInRungs(Study):
             return rule.met([_as_rows(objective, value) for value in self.brackets.first_values()], objective)
         waiting = [t.intermediate_values for t in self.brackets.trials().values() if paused(t)]
         found = [_as_rows(objective, values[max(values)]) for values in waiting]
-        return rule.met([*(rows for _, rows in self.result()), *found], objective)
+        return rule.met([*self.found(), *found], objective)
 
     @property
     def gpu_hours(self) -> float:

@@ -13,6 +13,9 @@ class View(Protocol):
     def begin(self, slots: int, gpus: float) -> None:
         """The search starts, or starts again after a crash of Ray's; `slots` trials at once, each on `gpus`."""
 
+    def resized(self, slots: int) -> None:
+        """Nodes came or went: so many trials fit now, perhaps none."""
+
     def started(self, run: str, name: str) -> None:
         """A run, or a further attempt of it, starts."""
 
@@ -39,6 +42,7 @@ class NoView:
     """A view for tests and notebooks: nothing is printed."""
 
     def begin(self, slots: int, gpus: float) -> None: ...
+    def resized(self, slots: int) -> None: ...
     def started(self, run: str, name: str) -> None: ...
     def reported(self, run: str, metrics: Mapping[str, float]) -> None: ...
     def ended(self, run: str, label: str, rows: list[Row]) -> None: ...

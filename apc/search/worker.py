@@ -167,12 +167,16 @@ def pin_environment() -> None:
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
         "RAY_memory_monitor_refresh_ms": "0",  # its kill would end the whole Tune run; the system's ends one trial
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # seconds until a finished trial of several processes is noticed
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",  # for which processes wait for a node, perhaps a new one
         "RAY_gcs_rpc_server_reconnect_timeout_s": "90",  # seconds without a GCS until Ray ends the driver
         "RAY_gcs_server_request_timeout_seconds": "20",  # for which a dead GCS holds the driver up
         "RAY_enable_metrics_collection": "0",  # nobody is here to collect them
         # Tune would ask for the cluster's resources every 10 s, to show them, and a dead GCS would hold it for ever.
         "TUNE_STATE_REFRESH_PERIOD": "1e9",
         "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1e9",
+        "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshot of Tune's is ever read back, and each holds all trials
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # nor are its csv and json files; see callbacks.curves
+        "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # Tune would start one actor at a time; apc.search.slots limits them
         "TUNE_DISABLE_SIGINT_HANDLER": "1",  # apc.search.interrupts has one
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without a score is no error
     }.items():

@@ -66,6 +66,36 @@ def test_the_view_prints_one_line_a_finished_run_and_knows_the_best() -> None:
     assert view.summary().startswith("1 of at most 5 runs done, 1 failed, none running yet, 0 s so far")
 
 
+def test_the_view_says_when_nodes_came_or_went_and_reckons_with_what_is_there() -> None:
+    page = Page()
+    view = Progress("title", "miou", file=page)  # type: ignore[arg-type]
+    view.begin(4, 0.0)
+    view.counted(Counts(waiting=12))
+    view.started("t1", "a seed 0")
+    view.reported("t1", {"epoch": 1, "epochs": 2, "seconds": 5.0})
+    before = view.left()
+    view.resized(12)
+    after = view.left()
+    assert before and after and after[1] < before[1]
+    view.resized(0)
+    assert view.left()  # what is left with one, where none is there
+    told = ["12 trials at a time from now on, 4 before", "0 trials at a time from now on, 12 before"]
+    assert page.text.splitlines() == [f"slots   {line}: nodes came or went" for line in told]
+
+
+def test_of_a_thousand_trials_at_once_a_screenful_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    page, now = Page(), [0.0]
+    monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
+    view = Progress("title", "miou", file=page)  # type: ignore[arg-type]
+    for number in range(1000):
+        view.started(f"t{number}", f"a={number} seed 0")
+    now[0] = 40.0
+    view.tick()
+    assert page.text.count(" seed 0 at epoch 0, ") == 24 and page.text.endswith("; and 976 more\n")
+    view.console.print(view.render())
+    assert page.text.count("starting") == 24
+
+
 def test_the_view_lowers_seconds_and_raises_scores() -> None:
     page = Page()
     view = Progress("title", "train_seconds", file=page)  # type: ignore[arg-type]

@@ -1,7 +1,9 @@
 """The tuning curve: the best score so far over what it cost, and what the same trials would have given in any order."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.reporting.figures.style import COLOURS
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
 
 SHARES = (0.1, 0.5, 0.9)
 """Quantiles over all orders: the band's edges and what stands between them."""
+
+MOST = 100
+"""Points of a curve; more show nothing."""
 
 
 class Orders(NamedTuple):
@@ -29,17 +34,15 @@ def best_of(scores: Sequence[float], drawn: int, share: float) -> float:
     Of n scores, i of them at most s, the best of m is at most s in a share C(i,m) / C(n,m) of the orders.
     """
     ordered = sorted(scores)
-    every = math.comb(len(ordered), drawn)
-    for at, score in enumerate(ordered, start=1):
-        if math.comb(at, drawn) >= share * every:
-            return score
-    return ordered[-1]
+    part, whole = Fraction(str(share)).as_integer_ratio()  # no float holds what a thousand trials come to
+    wanted = part * math.comb(len(ordered), drawn)
+    return ordered[bisect_left(range(1, len(ordered)), wanted, key=lambda at: whole * math.comb(at, drawn))]
 
 
 def in_any_order(tried: Sequence[Trial]) -> Orders:
     """What all orders of the complete trials give; epochs of pruned and failed ones are shared among them."""
     scores = [trial.score for trial in complete(tried)]
-    counts = range(1, len(scores) + 1)
+    counts = sorted({*range(1, len(scores) + 1, math.ceil(len(scores) / MOST)), len(scores)})
     each = sum(trial.epochs for trial in tried) / len(scores)
     low, middle, high = ([best_of(scores, drawn, share) for drawn in counts] for share in SHARES)
     return Orders([drawn * each for drawn in counts], low, middle, high)

@@ -29,3 +29,9 @@ def test_the_band_costs_what_the_search_did_and_ends_at_its_best() -> None:
         [40.0, 50.0, 50.0],
         [50.0, 50.0, 50.0],
     )
+
+
+def test_the_curve_of_thousands_of_trials_has_few_points_and_no_number_too_long_for_a_float() -> None:
+    orders = tuning_curve.in_any_order([trial(number, number / 100, 1) for number in range(3000)])
+    assert len(orders.epochs) <= tuning_curve.MOST + 1 and orders.epochs[-1] == 3000.0
+    assert orders.middle[0] == 14.99 and orders.low[-1] == orders.high[-1] == 29.99
