@@ -70,7 +70,7 @@ def _in_words(line: Line) -> str:
     size = f"{abs(mean):.1f} points"
     if low <= 0 <= high and abs(mean) < 0.05:
         return "nothing"
-    open_ = ", not in every search" if low <= 0 <= high else ""
+    open_ = ", not in every draw" if low <= 0 <= high else ""
     if line.rule.adds:
         return f"the score reported is {size} too {'high' if mean > 0 else 'low'}{open_}"
     if line.rule.chosen_by.startswith("best epoch"):

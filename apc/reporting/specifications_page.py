@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from apc.config import Config, to_dict
 from apc.escaping import in_csv, in_markdown
 from apc.files import write_atomically
 from apc.reporting import tables
 from apc.reporting.brief import paragraph
 from apc.reporting.figures.specification_curve import Point, specification_curve
+from apc.reporting.provenance import METHOD
 from apc.reporting.section import Section
 from apc.reporting.specifications import (
     FEWEST,
@@ -83,14 +85,23 @@ def _sentence(question: Question, specs: Sequence[Specification], choices: dict[
         for place, each in enumerate(specs, start=1)
         if each.counted
     ]
+    own = told([each for each in specs if _is_papers(each)])
+    at_paper = f"With all knobs at the paper's values {_share(own.with_claim, own.n)} have it. " if own.n else ""
     alone = f", and {single} rest on one seed and have none" if single else ""
     return (
         f"Over {whole.n} specifications, of {networks} networks, the median is {tables.signed(whole.median)} points "
         f"(paper {tables.signed(question.printed)}), from {tables.signed(whole.low)} to {tables.signed(whole.high)}. "
         f"**{_share(whole.with_claim, whole.n)} have the claim's sign**; {whole.surely_with} have their whole interval "
-        f"above 0, {whole.surely_against} below{alone}. {_hangs_on(specs, choices)}"
-        + (f"Of these the page counts {', '.join(counted)}." if counted else "The page counts none of these.")
+        f"above 0, {whole.surely_against} below{alone}. {at_paper}"
+        f"{_hangs_on(specs, choices)}"
+        + (f"The page counts {', '.join(counted)}." if counted else "The page counts none of them.")
     )
+
+
+def _is_papers(each: Specification) -> bool:
+    """Whether every knob of the method has the paper's value."""
+    paper = to_dict(Config())
+    return all(each.held.get(name) == paper[name] for name in METHOD)
 
 
 def _hangs_on(specs: Sequence[Specification], choices: dict[str, list[bool]]) -> str:

@@ -10,7 +10,7 @@ from apc.reporting.groups import separate
 from apc.reporting.optimism_page import optimism_page
 from apc.reporting.searches import optimism
 from apc.reporting.searches.choosers import subsets
-from apc.reporting.searches.optimism import Spread, behind, epoch_gain, luck
+from apc.reporting.searches.optimism import Epochs, Spread, behind, epochs, luck
 from apc.reporting.section import Section
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
@@ -45,10 +45,24 @@ def curve(*epochs: tuple[float, float]) -> Row:
 
 def test_the_best_epoch_is_chosen_by_one_half_and_judged_by_the_other() -> None:
     row = curve((10.0, 9.0), (30.0, 25.0), (20.0, 26.0))
-    assert epoch_gain(row, "tune_miou", "held_miou") == -1.0
-    assert epoch_gain(row, "tune_miou", "tune_miou") == 10.0
-    assert epoch_gain(row, "border_rule", "held_miou") is None
-    assert epoch_gain(curve((10.0, 9.0)), "tune_miou", "held_miou") is None
+    assert epochs(row, "tune_miou", "held_miou") == Epochs(30.0, 25.0, 20.0, 26.0)
+    assert epochs(row, "held_miou", "held_miou") == Epochs(26.0, 26.0, 26.0, 26.0)
+    assert epochs(row, "border_rule", "held_miou") is None
+    assert epochs(curve((10.0, 9.0)), "tune_miou", "held_miou") is None
+
+
+def test_epochs_are_judged_by_what_is_chosen_of_many_settings_and_by_the_mean_of_few() -> None:
+    rows = [curve((20.0 + i, 30.0), (10.0 - i, 5.0)) for i in range(10)]  # the best epoch is the first of two
+    for i, row in enumerate(rows):
+        row.row, row.run, row.config = f"setting {i}", f"r{i}", {"seed": 0, "k": i}
+    drawn = optimism.ledger([section(rows, "pocket", search=True, choosers=True)])
+    fixed = optimism.ledger([section(rows[:3], "pocket")])
+    assert [(line.rule, line.settings, line.points.mean) for line in drawn if "epoch" in line.rule.chosen_by] == [
+        (optimism.EPOCH_HALF, 10, 25.0)
+    ]
+    assert [(line.rule, line.table, line.settings, line.seeds) for line in fixed] == [
+        (optimism.EPOCH_HALF, "APC's runs in all other tables", 3, 1)
+    ]
 
 
 def section(rows: list[Row], dataset: str, **entry: Any) -> Section:

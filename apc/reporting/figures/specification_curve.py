@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apc.escaping import short
 from apc.reporting.figures.forest import COLOURS, OPEN
-from apc.reporting.figures.style import BEST, empty, once, save
+from apc.reporting.figures.style import BEST, empty, legend_below, once, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +35,10 @@ def specification_curve(
     """A point a specification, in the order given, with its interval; `marks` is choice -> which made it."""
     heights = [2.3, 0.25 + 0.125 * len(marks)]
     ratios = {"gridspec_kw": {"height_ratios": heights}, "sharex": True}
-    figure, (above, below) = empty(7, 0.4 + sum(heights), 2, 1, **ratios)
+    figure, (above, below) = empty(7, 0.8 + sum(heights), 2, 1, **ratios)
     _differences(above, points, printed)
     _marks(below, marks, len(points))
+    legend_below(figure, [above])
     return save(figure, path)
 
 
@@ -68,7 +69,6 @@ def _differences(ax: "Axes", points: Sequence[Point], printed: float) -> None:
     ax.set_ylabel("difference, points of mIoU")
     ax.grid(axis="x", visible=False)
     ax.tick_params(axis="x", length=0, labelbottom=False)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=7, ncols=6, markerscale=1.4, columnspacing=1.2)
 
 
 def _kind(point: Point) -> str:

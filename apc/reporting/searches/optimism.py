@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 LABELS = CHOOSERS["labels"]
 SEEDS = 3
 """Seeds of a setting below which they say nothing of the others."""
-CURVES = 4
-"""Settings with scored epochs below which nothing is said."""
+CURVES = 3
+"""Settings with scored epochs below which nothing is said of a method's."""
 _OF_RUN = ("seed", "eval_every")
 """Config fields that make no other setting."""
 
@@ -87,15 +87,20 @@ def ledger(sections: Sequence[Section]) -> list[Line]:
     """Every rule that the tables of one data set can judge, in the order of RULES.
 
     A search that proposes by scores is none of them: half of its settings are not what it would have tried. Epochs are
-    judged by all runs that have them, those of settings drawn at random and those of the other tables apart.
+    judged by what is chosen of settings drawn at random, and by the runs of all other tables.
     """
     tables = [(each, group) for each in sections for group in each.compared if not _proposes(each)]
     lines = [line for each, group in tables for line in _of_table(_name(each), group)]
-    drawn = [group for each, group in tables if each.entry.choosers]
-    named = [_name(each) for each, _ in tables if each.entry.choosers]
-    lines += _of_curves(", ".join(dict.fromkeys(named)), drawn)
-    lines += _of_curves("all other tables", [group for each, group in tables if not each.entry.choosers])
+    lines += [line for each, group in tables if each.entry.choosers for line in _of_chosen(_name(each), group)]
+    others = [group for each, group in tables if not each.entry.choosers]
+    runs = {row.run: row for group in others for row in group.rows if "@" not in row.run}.values()
+    lines += _of_runs("APC's runs in all other tables", [row for row in runs if _is_apc(row)])
+    lines += _of_runs("other methods' runs", [row for row in runs if not _is_apc(row)])
     return sorted(lines, key=lambda line: RULES.index(line.rule))
+
+
+def _is_apc(row: Row) -> bool:
+    return bool(row.config.get("method", "apc") == "apc")
 
 
 def _proposes(section: Section) -> bool:
@@ -171,17 +176,47 @@ def _spread(points: "ndarray") -> Spread:
     return Spread(float(points.mean()), *map(float, np.percentile(points, [2.5, 97.5])))
 
 
-def _of_curves(table: str, groups: Iterable[Group]) -> Iterator[Line]:
-    """The rules about epochs, over all settings of some tables whose epochs have the scores; each run once."""
+EPOCHS = ((EPOCH, "miou", "miou"), (EPOCH_HALF, HALF, JUDGE), (EPOCH_LABELS, LABELS, JUDGE))
+"""The rules about epochs, with the score that chooses and the one that judges."""
+
+
+class Epochs(NamedTuple):
+    """The best epoch of a run by one score and the last one, by that score and by another."""
+
+    best: float
+    best_judged: float
+    last: float
+    last_judged: float
+
+
+def _of_chosen(table: str, group: Group) -> Iterator[Line]:
+    """The rules about epochs for the setting that is chosen, by its best epoch in place of its last."""
     import numpy as np
 
-    runs = {row.run: row for group in groups for row in group.rows if "@" not in row.run}
-    for rule, chooser, judge in ((EPOCH, "miou", "miou"), (EPOCH_HALF, HALF, JUDGE), (EPOCH_LABELS, LABELS, JUDGE)):
+    rows = {row.row: row for row in reversed(group.rows)}  # one seed of each setting
+    for rule, chooser, judge in EPOCHS:
+        found = np.array([own for row in rows.values() if (own := epochs(row, chooser, judge))])
+        if len(found) >= FEWEST:
+            drawn = subsets(len(found))
+            best, best_judged, last, last_judged = found.T
+            chosen, usual = (
+                np.take_along_axis(judged[drawn], score[drawn].argmax(1)[:, None], 1)[:, 0]
+                for score, judged in ((best, best_judged), (last, last_judged))
+            )
+            yield Line(rule, f"{table}: the chosen setting", len(found), 1, _spread(chosen - usual))
+
+
+def _of_runs(table: str, runs: Iterable[Row]) -> Iterator[Line]:
+    """The rules about epochs as a mean over settings, of runs whose epochs have the scores."""
+    import numpy as np
+
+    runs = list(runs)
+    for rule, chooser, judge in EPOCHS:
         gains: dict[str, list[float]] = {}
-        for row in runs.values():
+        for row in runs:
             setting = repr(sorted((name, value) for name, value in row.config.items() if name not in _OF_RUN))
-            if (gain := epoch_gain(row, chooser, judge)) is not None:
-                gains.setdefault(setting, []).append(gain)
+            if own := epochs(row, chooser, judge):
+                gains.setdefault(setting, []).append(own.best_judged - own.last_judged)
         if len(gains) >= CURVES:
             means = np.array([np.mean(own) for own in gains.values()])
             seeds = {len(own) for own in gains.values()}
@@ -189,9 +224,8 @@ def _of_curves(table: str, groups: Iterable[Group]) -> Iterator[Line]:
             yield Line(rule, table, len(means), seeds.pop() if len(seeds) == 1 else 0, points)
 
 
-def epoch_gain(row: Row, chooser: str, judge: str) -> float | None:
-    """By how much the epoch that one score chooses lies above the last by another; None without both in the last
-    epoch and in another."""
+def epochs(row: Row, chooser: str, judge: str) -> Epochs | None:
+    """The best epoch by one score and the last; None without both scores in the last epoch and in another."""
     scored = [
         (number, epoch[chooser], epoch[judge])
         for number, epoch in enumerate(whole_curve(row), start=1)
@@ -199,5 +233,5 @@ def epoch_gain(row: Row, chooser: str, judge: str) -> float | None:
     ]
     if len(scored) < 2 or scored[-1][0] < len(row.curve):
         return None
-    _, _, best = max(scored, key=lambda each: each[1])
-    return best - scored[-1][2]
+    _, best, best_judged = max(scored, key=lambda each: each[1])
+    return Epochs(best, best_judged, *scored[-1][1:])
