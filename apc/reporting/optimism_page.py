@@ -19,7 +19,7 @@ _WORDS = (
     "that difference over all settings, since images and seeds differ in difficulty. *Costs* and *gains* are plain "
     "differences. The points are means over draws of half of the settings; in brackets are the middle 95 % of the "
     "draws, which is what one search of so many settings may meet. Settings that a search proposed by scores are left "
-    "out, and so are tables of fewer than "
+    "out, but for the second stage of a staged grid, and so are tables of fewer than "
     f"{FEWEST} settings.",
 )
 
