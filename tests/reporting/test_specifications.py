@@ -41,7 +41,9 @@ def told(specs: list[Specification]) -> list[tuple[str, str, float, int]]:
 
 
 def test_every_score_of_two_rows_that_differ_in_the_knob_alone_is_a_specification_by_rising_difference() -> None:
-    specs = specifications(ADAPTIVE_K, [table("Table 7", pooled(2.0)), table("Table 7", pooled(-4.0, 1), "cats")])
+    specs = specifications(
+        ADAPTIVE_K, [table("Table 7", pooled(2.0)), table("Table 7", pooled(-4.0, 1, data="cats"), "cats")]
+    )
     assert told(specs) == [
         ("cats", "miou", -4.0, 1),
         ("cats", "patch_miou", -4.0, 1),
@@ -92,12 +94,12 @@ def test_runs_that_stand_in_two_tables_are_one_specification_that_names_both() -
 def test_the_page_has_a_curve_of_eight_and_none_of_seven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder in ("figures", "tables"):
         (tmp_path / folder).mkdir()
-    sections = [table("Table 7", pooled(2.0)), table("Table 7", pooled(-4.0, 1), "cats")]
+    sections = [table("Table 7", pooled(2.0)), table("Table 7", pooled(-4.0, 1, data="cats"), "cats")]
     text = "\n".join(specifications_page(sections, tmp_path))
     assert "Over 8 specifications, of 8 networks, the median is −0.5 points" in " ".join(text.split())
     assert "**2 of 8 (25 %) have the claim's sign**; 2 have their whole interval above 0" in " ".join(text.split())
     line = next(line for line in text.splitlines() if line.startswith("| data: cats"))
-    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["4", "−2.5", "−4.0 … 0.0", "0 %", "0", "0"]
+    assert [cell.strip() for cell in line.split("|")[2:-1]] == ["4", "−2.5", "−4.0 … +0.0", "0 %", "0", "0"]
     assert "not independent tests" in text and "patch contrast" not in text.lower().split("## ")[1]
     written = (tmp_path / f"tables/{NAME}.adaptive_k.csv").read_text().splitlines()
     assert len(written) == 9 and written[-1].startswith("pocket,Table 7,adaptive_k,max,patch_miou,adaptive_k,3,")
