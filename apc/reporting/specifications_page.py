@@ -77,7 +77,7 @@ def _told(question: Question, specs: Sequence[Specification], figure: Path, tabl
 def _sentence(question: Question, specs: Sequence[Specification], choices: dict[str, list[bool]]) -> str:
     """What the curve says, in figures."""
     whole = told(specs)
-    networks = len(frozenset().union(*(each.runs for each in specs)))
+    networks = len(frozenset[str]().union(*(each.runs for each in specs)))
     single = sum(each.difference.summary.n == 1 for each in specs)
     counted = [
         f"{tables.signed(each.difference.summary.mean)} ({in_markdown(each.counted)} on {in_markdown(each.dataset)}, "

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.escaping import short
 from apc.reporting.figures.forest import COLOURS, OPEN
@@ -34,7 +34,7 @@ def specification_curve(
 ) -> Path:
     """A point a specification, in the order given, with its interval; `marks` is choice -> which made it."""
     heights = [2.3, 0.25 + 0.125 * len(marks)]
-    ratios = {"gridspec_kw": {"height_ratios": heights}, "sharex": True}
+    ratios: dict[str, Any] = {"gridspec_kw": {"height_ratios": heights}, "sharex": True}
     figure, (above, below) = empty(7, 0.8 + sum(heights), 2, 1, **ratios)
     _differences(above, points, printed)
     _marks(below, marks, len(points))
@@ -60,7 +60,7 @@ def _differences(ax: "Axes", points: Sequence[Point], printed: float) -> None:
             ax.plot(xs, ys, color=colour, linewidth=0.9, zorder=2, solid_capstyle="butt")
         if at:
             face = "white" if hollow else colour
-            look = {"marker": "o", "markersize": 2.6, "markerfacecolor": face, "markeredgewidth": 0.7}
+            look: dict[str, Any] = {"marker": "o", "markersize": 2.6, "markerfacecolor": face, "markeredgewidth": 0.7}
             ax.plot(at, [points[i - 1].mean for i in at], linestyle="none", color=colour, zorder=3, label=kind, **look)
     counted = [place for place, point in enumerate(points, start=1) if point.counted]
     if counted:
