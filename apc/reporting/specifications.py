@@ -9,13 +9,13 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from apc.config import Config, to_dict
 from apc.reporting.groups import Group
 from apc.reporting.published import gain
 from apc.reporting.section import Section
-from apc.reporting.verdicts.intervals import Paired, median, paired
+from apc.reporting.verdicts.intervals import Paired, paired
 from apc.runs.rows import Row
 from apc.runs.scores import RUNS_OWN, Protocol, parse
 
@@ -89,20 +89,6 @@ class Specification:
     """The networks that were scored."""
     counted: str = ""
     """The table of which it is the difference whose verdict is counted; empty of most."""
-
-
-class Told(NamedTuple):
-    """What some specifications say together."""
-
-    n: int
-    median: float
-    low: float
-    high: float
-    with_claim: int
-    """How many differences lie above 0."""
-    surely_with: int
-    """How many of them with their whole interval."""
-    surely_against: int
 
 
 def specifications(question: Question, sections: Iterable[Section]) -> list[Specification]:
@@ -246,18 +232,3 @@ def _held(each: Specification, varied: Mapping[str, int]) -> dict[str, str]:
 
 def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def told(specs: Sequence[Specification]) -> Told:
-    """Median, range and signs of some specifications."""
-    summaries = [each.difference.summary for each in specs]
-    means = [s.mean for s in summaries]
-    return Told(
-        len(specs),
-        median(means).value,
-        min(means, default=math.nan),
-        max(means, default=math.nan),
-        sum(mean > 0 for mean in means),
-        sum(s.low > 0 for s in summaries),
-        sum(s.high < 0 for s in summaries),
-    )

@@ -1,8 +1,9 @@
 """The page of specification curves: each main claim under every specification that the rows allow."""
 
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from apc.config import Config, to_dict
 from apc.escaping import in_csv, in_markdown
@@ -12,16 +13,8 @@ from apc.reporting.brief import paragraph
 from apc.reporting.figures.specification_curve import Point, specification_curve
 from apc.reporting.provenance import METHOD
 from apc.reporting.section import Section
-from apc.reporting.specifications import (
-    FEWEST,
-    QUESTIONS,
-    Question,
-    Specification,
-    Told,
-    marks,
-    specifications,
-    told,
-)
+from apc.reporting.specifications import FEWEST, QUESTIONS, Question, Specification, marks, specifications
+from apc.reporting.verdicts.intervals import median
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -37,6 +30,20 @@ _WORDS = (
     "proves nothing, and no level holds over all of them together; the curve shows how much of a claim hangs on the "
     "choice.",
 )
+
+
+class Told(NamedTuple):
+    """What some specifications say together."""
+
+    n: int
+    median: float
+    low: float
+    high: float
+    with_claim: int
+    """How many differences lie above 0."""
+    surely_with: int
+    """How many of them with their whole interval."""
+    surely_against: int
 
 
 def specifications_page(sections: Iterable[Section], reports: Path) -> list[str]:
@@ -115,6 +122,21 @@ def _hangs_on(specs: Sequence[Specification], choices: dict[str, list[bool]]) ->
     most = max(medians.values(), key=lambda own: max(own) - min(own))
     ends = " to ".join(f"{tables.signed(end)} ({in_markdown(most[end])})" for end in (min(most), max(most)))
     return f"It hangs most on one choice, whose medians go from {ends}. "
+
+
+def told(specs: Sequence[Specification]) -> Told:
+    """Median, range and signs of some specifications."""
+    summaries = [each.difference.summary for each in specs]
+    means = [s.mean for s in summaries]
+    return Told(
+        len(specs),
+        median(means).value,
+        min(means, default=math.nan),
+        max(means, default=math.nan),
+        sum(mean > 0 for mean in means),
+        sum(s.low > 0 for s in summaries),
+        sum(s.high < 0 for s in summaries),
+    )
 
 
 def _share(part: int, of: int) -> str:
