@@ -70,7 +70,8 @@ def page(reports: Path, experiment: str, rows: list[Row]) -> str:
 def whole(reports: Path) -> str:
     """All that a report says: each experiment's details, whose tables are the whole ones, those of all, the page."""
     text = build(reports).read_text()
-    of_all = [reports / "details" / f"{name}.md" for name in ("claims", "how-to-read", "other-methods", "checklist")]
+    names = ("claims", "specification-curves", "optimism", "how-to-read", "other-methods", "checklist")
+    of_all = [reports / "details" / f"{name}.md" for name in names]
     own = sorted(path for path in (reports / "details").glob("*.md") if path not in of_all)
     details = [path.read_text() for path in (*own, *of_all) if path.is_file()]
     return "\n\n".join([*details, text]).replace("](../", "](")

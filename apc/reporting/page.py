@@ -19,8 +19,12 @@ from apc.reporting.claims_page import claims_page, of_dataset
 from apc.reporting.figures import qualitative
 from apc.reporting.front import Series, front
 from apc.reporting.how_to_read import how_to_read
+from apc.reporting.optimism_page import NAME as OPTIMISM
+from apc.reporting.optimism_page import optimism_page
 from apc.reporting.paper import comparison_as_printed
 from apc.reporting.section import Section, file_name, glance, remove_stale, section
+from apc.reporting.specifications_page import NAME as CURVES
+from apc.reporting.specifications_page import specifications_page
 from apc.reporting.table_entry import TableEntry
 
 ALL = "python experiments/reproduce_all.py"
@@ -41,7 +45,7 @@ def build(reports: Path) -> Path:
     sweep(reports, reports / "tables", reports / "figures", reports / "details", *results.glob("*"))
     sections = _sections(reports)
     reference = _reference(sections, reports)
-    documents = _documents(sections, results)
+    documents = _documents(sections, reports)
     text = "\n\n".join([*_first_screen(sections, reference, reports), *_body(sections, reference, reports, documents)])
     page = reports / "ablation.md"
     write_atomically(page, text + "\n")
@@ -80,15 +84,21 @@ def _reference(sections: Sections, reports: Path) -> dict[tuple[str, str], Secti
     return {(entry.name, dataset): glance(entry, dataset, reports / REFERENCE) for entry, dataset in places}
 
 
-def _documents(sections: Sections, results: Path) -> Documents:
+def _documents(sections: Sections, reports: Path) -> Documents:
     """Everything that is not on the page itself."""
-    documents: Documents = {"claims": claims_page(sections), "how-to-read": how_to_read()}
+    claims = claims_page(sections)
+    documents: Documents = {"claims": claims, "how-to-read": how_to_read()}
+    if curves := specifications_page(sections.values(), reports):
+        documents[CURVES] = curves
+        claims.insert(1, f"The main ones stand [under every protocol and setting](details/{CURVES}.md) as well.")
+    if told := optimism_page(sections.values()):
+        documents[OPTIMISM] = told
     for (name, dataset), own in sections.items():
         if own.recorded:
             title = f"# {in_markdown(own.entry.title)}"
             documents[file_name(name, dataset)] = [title, *([own.entry.about] if own.entry.about else []), *own.text]
     documents["other-methods"] = comparison_as_printed()
-    if asked := checklist(results):
+    if asked := checklist(reports / "results"):
         documents["checklist"] = asked
     return documents
 
@@ -207,6 +217,8 @@ def _everything_else(documents: Documents) -> list[str]:
     """Links to what no section names."""
     known = {
         "claims": "every claim, by every score",
+        CURVES: "the main claims under every protocol and setting, as specification curves",
+        OPTIMISM: "what each way to choose settings and epochs is worth: the optimism ledger",
         "how-to-read": "how cells, intervals and verdicts are read",
         "checklist": "what a reviewer asks: runs, ranges, selection, compute",
         "other-methods": "other methods, as the paper prints them",

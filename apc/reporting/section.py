@@ -68,6 +68,8 @@ class Section:
     """Of its file, failed ones among them."""
     schedules: list[str] = field(default_factory=list)
     """Schedule, number of training images and encoder of each group, in words."""
+    compared: list[Group] = field(default_factory=list)
+    """The groups themselves, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
         judged,
         recorded.rows,
         [schedule(group.rows) for group in groups],
+        groups,
     )
 
 
