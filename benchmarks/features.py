@@ -47,7 +47,7 @@ def reading(prepared: Prepared, cfg: Config, rounds: int = 20) -> list[float]:
     """Milliseconds to have the features of a batch at hand: from memory, and from the store."""
     encoder = prepared.method.encoder
     encoder.open_last(cfg.unfreeze_blocks)
-    keys = [(TRAIN, i, 0, 0) for i in range(cfg.batch_size)]
+    keys: list[tuple[int, ...]] = [(TRAIN, i, 0, 0) for i in range(cfg.batch_size)]
     images = prepared.train.images[torch.arange(cfg.batch_size)].contiguous().float() / 255
     kept = FrozenFeatures(encoder, {TRAIN: len(keys)}), SharedFeatures(encoder, FeatureStore(GIB), cfg, "cpu")
     for each in kept:

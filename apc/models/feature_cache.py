@@ -15,6 +15,7 @@ import hashlib
 import json
 from contextlib import nullcontext
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,16 +81,12 @@ class SharedFeatures(FrozenFeatures):
     @torch.no_grad()
     def __call__(self, images: Tensor, keys: list[Key]) -> list[Tensor]:
         """As FrozenFeatures."""
-        batch = _Batch(len(keys), pinned=self.gpu)
+        batch = _Batch(len(keys), self.encoder.features_dtype, pinned=self.gpu)
         for number, (image, key) in enumerate(zip(images, keys, strict=True)):
             name = self.names.get(key) or self.names.setdefault(key, self._name(image))
             if not self.store.read(name, functools.partial(batch.row, number)):
-                features = self._computed(image)
-                pieces = batch.row(number, shape := _shape(features))
-                for t, computed in zip(batch.maps, features, strict=True):
-                    t[number] = computed[0]
-                self.store.write(name, shape, pieces)
-        return [t.to(self.device, non_blocking=True) for t in batch.maps]
+                self.store.write(name, *batch.fill(number, self._computed(image)))
+        return [t.to(self.device, non_blocking=True).float() for t in batch.maps]
 
     def _computed(self, image: Tensor) -> list[Tensor]:
         # On a CPU the caller says with how many digits, as without a store.
@@ -108,21 +105,25 @@ class SharedFeatures(FrozenFeatures):
 class _Batch:
     """Features of `count` images in the machine's memory, M tensors (B,T,D), once the shape of one is known."""
 
-    def __init__(self, count: int, *, pinned: bool) -> None:
-        self.count, self.pinned = count, pinned
+    def __init__(self, count: int, dtype: torch.dtype, *, pinned: bool) -> None:
+        self.count, self.dtype, self.pinned = count, dtype, pinned
         self.maps: list[Tensor] = []
 
     def row(self, number: int, shape: Shape) -> list[memoryview]:
         """The bytes of one image's maps."""
         if not self.maps:
-            maps, tokens, width = shape
-            self.maps = [torch.empty(self.count, tokens, width, pin_memory=self.pinned) for _ in range(maps)]
-        return [memoryview(t[number].numpy()).cast("B") for t in self.maps]
+            maps, tokens, width, _ = shape
+            how: dict[str, Any] = {"dtype": self.dtype, "pin_memory": self.pinned}
+            self.maps = [torch.empty(self.count, tokens, width, **how) for _ in range(maps)]
+        return [memoryview(t[number].view(torch.uint8).numpy()).cast("B") for t in self.maps]
 
-
-def _shape(features: list[Tensor]) -> Shape:
-    _, tokens, width = features[0].shape
-    return len(features), tokens, width
+    def fill(self, number: int, features: list[Tensor]) -> tuple[Shape, list[memoryview]]:
+        """Put one image's maps (1,T,D) in their place: their shape, and their bytes."""
+        shape = (len(features), *features[0].shape[1:], self.dtype.itemsize)
+        pieces = self.row(number, shape)
+        for t, computed in zip(self.maps, features, strict=True):
+            t[number] = computed[0]
+        return shape, pieces
 
 
 def made_by(encoder: Encoder, cfg: Config, device: str) -> str:
@@ -130,9 +131,10 @@ def made_by(encoder: Encoder, cfg: Config, device: str) -> str:
     of the blocks, and what decides their last digits."""
     cpu = [processor(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()]
     where = cpu if device == "cpu" else [torch.cuda.get_device_name(device)]
-    how = [cfg.amp, cfg.compile, cfg.channels_last, cfg.deterministic, version("torch"), version("timm")]
+    how = [cfg.amp, cfg.features_dtype, cfg.compile, cfg.channels_last, cfg.deterministic]
+    versions = [version("torch"), version("timm")]
     what = [cfg.encoder, encoder.taps, encoder.open_from, encoder.kernel, encoder.patch]
-    digest = hashlib.sha256(json.dumps([RECIPE, where, how, what]).encode())
+    digest = hashlib.sha256(json.dumps([RECIPE, where, how, versions, what]).encode())
     learn = (*(f"vit.blocks.{block}." for block in range(encoder.open_from - 1, encoder.depth)), "vit.norm.")
     closed = {name: tensor for name, tensor in encoder.state_dict().items() if not name.startswith(learn)}
     for name, tensor in (closed | {"mean": encoder.mean, "std": encoder.std}).items():

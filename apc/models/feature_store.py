@@ -7,10 +7,11 @@ is damaged is removed and made again. Where there is no more room, the rows go t
 Rows are read and not mapped: the system holds their pages in memory for all processes either way, and a file that
 another machine removes from a shared folder would end a process that has it mapped.
 
-Shapes: M maps of an image, T tokens, D features.
+Shapes: M maps of an image, T tokens, D features; a number has S bytes.
 """
 
 import fcntl
+import math
 import os
 import shutil
 import struct
@@ -23,12 +24,12 @@ from typing import NamedTuple
 
 from apc.files import cache_folder, is_part, part_in, require_writable, sweep
 
-Shape = tuple[int, int, int]
-"""M, T, D."""
+Shape = tuple[int, int, int, int]
+"""M, T, D, S."""
 Place = Callable[[Shape], Sequence[memoryview]]
-"""Where a row of a shape is to be read to: M pieces of T x D numbers, as bytes."""
+"""Where a row of a shape is to be read to: M pieces of T x D numbers of S bytes."""
 
-HEAD = struct.Struct("<8sIIII")  # MAGIC, checksum, M, T, D; the numbers follow, in the machine's order of bytes
+HEAD = struct.Struct("<8sIIIIII")  # MAGIC, checksum, M, T, D, S, checksum of these; then the numbers, as in memory
 MAGIC = b"apcfeat1"
 IN_USE = 3600.0  # seconds after its last use in which a row is nobody's to remove
 TOLD = 600.0  # seconds after which a process says again that it uses a row
@@ -101,10 +102,12 @@ class FeatureStore:
         path = self.folder / name
         try:
             with open(path, "rb", buffering=0) as file:
-                magic, checksum, *shape = HEAD.unpack(file.read(HEAD.size).ljust(HEAD.size))
-                size = HEAD.size + 4 * shape[0] * shape[1] * shape[2]
-                if magic == MAGIC and os.fstat(file.fileno()).st_size == size:
-                    pieces = place((shape[0], shape[1], shape[2]))
+                head = file.read(HEAD.size).ljust(HEAD.size)
+                _, checksum, *dims, _ = HEAD.unpack(head)
+                m, t, d, s = dims
+                whole = head == _head(checksum, shape := (m, t, d, s))
+                if whole and os.fstat(file.fileno()).st_size == HEAD.size + math.prod(shape):
+                    pieces = place(shape)
                     complete = all(file.readinto(piece) == piece.nbytes for piece in pieces)
                     if complete and (name in self._known or _sum(pieces) == checksum):
                         self._use(name, path)
@@ -118,13 +121,12 @@ class FeatureStore:
         """Keep a row, if there is room for it."""
         if time.monotonic() < self._full_until:
             return
-        path, head = self.folder / name, HEAD.pack(MAGIC, _sum(pieces), *shape)
-        part = None
+        path, part = self.folder / name, None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             part = part_in(path.parent)
             with open(part, "wb") as file:
-                file.writelines([head, *pieces])
+                file.writelines([_head(_sum(pieces), shape), *pieces])
             with self._held() as held:
                 if not path.exists() and held.take(part.stat().st_size, self._make_room):
                     os.replace(part, path)
@@ -141,7 +143,8 @@ class FeatureStore:
         now = time.monotonic()
         if now - self._known.get(name, -TOLD) >= TOLD:
             self._known[name] = now
-            os.utime(path)
+            with suppress(OSError):  # somebody else's
+                os.utime(path)
 
     def _make_room(self, held: int, wanted: int) -> None:
         """Remove rows that nobody uses, the ones that were used longest ago first."""
@@ -195,6 +198,11 @@ class _Held(NamedTuple):
         os.ftruncate(self.file, 0)
         os.pwrite(self.file, str(held).encode(), 0)
         return held
+
+
+def _head(checksum: int, shape: Shape) -> bytes:
+    """What a row's file begins with; a place is made for no shape that is not what was written."""
+    return HEAD.pack(MAGIC, checksum, *shape, zlib.crc32(f"{checksum} {shape}".encode()))
 
 
 def _sum(pieces: Sequence[memoryview]) -> int:

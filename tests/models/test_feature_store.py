@@ -1,6 +1,7 @@
 """The store of outputs of closed blocks: whole rows or none, within its bound, whoever writes, dies or spoils them."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -9,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from apc.models import feature_store
 from apc.models.feature_store import HEAD, FeatureStore, Shape, no_room, rows
 
-SHAPE = (2, 3, 4)
+SHAPE = (2, 3, 4, 4)
 SIZE = HEAD.size + 4 * 2 * 3 * 4
 
 
@@ -21,7 +21,7 @@ def views(array: np.ndarray) -> list[memoryview]:
 
 
 def row(number: int) -> np.ndarray:
-    return np.full(SHAPE, number, np.float32)
+    return np.full(SHAPE[:3], number, np.float32)
 
 
 def put(store: FeatureStore, *numbers: int) -> None:
@@ -33,10 +33,15 @@ def got(store: FeatureStore, number: int) -> np.ndarray | None:
     found: list[np.ndarray] = []
 
     def place(shape: Shape) -> list[memoryview]:
-        found.append(np.empty(shape, np.float32))
+        found.append(np.empty(shape[:3], np.float32))
         return views(found[0])
 
     return found[0] if store.read(f"m/{number}", place) else None
+
+
+def turned(row: bytes) -> bytes:
+    """A row whose head says that it has its second and third dimension the other way round."""
+    return row[:16] + row[20:24] + row[16:20] + row[24:]
 
 
 def here(*numbers: int) -> set[int]:
@@ -53,8 +58,15 @@ def below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(
     "garbage",
-    [b"", b"x" * SIZE, lambda row: row[:-1], lambda row: row + b"x", lambda row: row[:-1] + bytes([row[-1] ^ 1])],
-    ids=["empty", "other", "cut", "long", "one bit"],
+    [
+        b"",
+        b"x" * SIZE,
+        lambda row: row[:-1],
+        lambda row: row + b"x",
+        lambda row: row[:-1] + bytes([row[-1] ^ 1]),
+        turned,
+    ],
+    ids=["empty", "other", "cut", "long", "one bit", "another shape"],
 )
 def test_a_row_that_is_not_whole_is_removed_and_not_read(below: Path, garbage: object) -> None:
     put(FeatureStore(1), 1, 2)
@@ -104,7 +116,7 @@ def child(code: str) -> "subprocess.Popen[bytes]":
 def test_on_a_full_disk_rows_are_read_and_none_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     put(FeatureStore(1), 1)
     full = type("Usage", (), {"free": 0})
-    monkeypatch.setattr(feature_store.shutil, "disk_usage", lambda folder: full)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: full)
     store = FeatureStore(1)
     put(store, 2)
     assert here(1, 2) == {1}
@@ -112,7 +124,7 @@ def test_on_a_full_disk_rows_are_read_and_none_is_written(monkeypatch: pytest.Mo
 
 def test_more_than_the_disk_has_is_refused_in_a_sentence(below: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     half = type("Usage", (), {"free": 2**30 + 2**29})
-    monkeypatch.setattr(feature_store.shutil, "disk_usage", lambda folder: half)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: half)
     assert no_room(0) == no_room(0.5) == ""
     assert no_room(0.6).startswith(f"--cache-gib is 0.6; {below} has room for 0.5 GiB; give less, or set APC_CACHE")
     assert no_room(-1) == "--cache-gib is -1; it cannot be below 0"

@@ -50,7 +50,7 @@ def numbers(cfg: Config, where: Path, **more: Any) -> list[dict[str, float]]:
     return [*lines, {name: float(t.double().sum()) for name, t in method.state_dict().items()}]
 
 
-@pytest.mark.parametrize("changes", [{}, {"teacher": 0.2, "jitter": 0.5}, {"flip": "horizontal", "amp": "bf16"}])
+@pytest.mark.parametrize("changes", [{}, {"teacher": 0.2, "jitter": 0.5}, {"features_dtype": "bf16", "amp": "bf16"}])
 def test_runs_that_share_features_compute_them_once_and_change_no_bit(
     tiny: Config, tmp_path: Path, computed: list[int], changes: dict[str, Any]
 ) -> None:
@@ -66,7 +66,8 @@ def test_runs_that_share_features_compute_them_once_and_change_no_bit(
     other = replace(cfg, lambda1=cfg.lambda1 / 2)
     numbers(other, tmp_path / "other", cache_gib=GIB)
     assert sum(1 for _ in rows(folder())) == there
-    assert computed == []
+    # with a teacher, what the student sees has other colours in every epoch, and is computed each time
+    assert len(computed) == (4 * 16 if cfg.teacher else 0)
 
 
 def test_a_filling_that_is_cut_spoilt_rows_and_no_room_change_no_bit(
@@ -96,6 +97,24 @@ def test_a_filling_that_is_cut_spoilt_rows_and_no_room_change_no_bit(
     assert sum(1 for _ in rows(folder())) == 5
 
 
+def test_bf16_halves_the_rows_and_is_a_setting_of_the_run_with_and_without_them(tiny: Config, tmp_path: Path) -> None:
+    cfg, sizes = replace(tiny, num_train=8, epochs=1, unfreeze_blocks=1), []
+    for name in ("float32", "bf16"):
+        fit(replace(cfg, features_dtype=name), tmp_path / name, cache_gib=GIB)
+        sizes.append({row.bytes - HEAD.size for row in rows(folder())})
+        shutil.rmtree(folder())
+    assert sizes == [{(whole := sizes[0].copy().pop())}, {whole // 2}]
+    exact, rounded = (build(replace(cfg, features_dtype=name), 9).encoder for name in ("float32", "bf16"))
+    rounded.load_state_dict(exact.state_dict())
+    image = torch.rand(1, 3, 96, 96)
+    for count, changed in {1: True, 3: False}.items():  # of three blocks
+        exact.open_last(count)
+        rounded.open_last(count)
+        for x, y in zip(exact.frozen_features(image), rounded.frozen_features(image), strict=True):
+            assert torch.equal(y, x.bfloat16().float() if changed else x)
+            assert torch.equal(y, x) != changed
+
+
 def test_other_closed_weights_pixels_or_arithmetic_have_rows_of_their_own(
     tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +132,7 @@ def test_other_closed_weights_pixels_or_arithmetic_have_rows_of_their_own(
     usual, keys = made_by(encoder, cfg, "cpu"), set()
     with torch.no_grad():
         first, *_, last = dict(encoder.vit.blocks.named_parameters()).values()
-        last += 1  # open
+        last.add_(1)  # open
         assert made_by(encoder, cfg, "cpu") == usual
         for tensor in (first, next(encoder.vit.patch_embed.parameters()), encoder.mean):
             tensor.view(-1)[0] += 1
@@ -121,9 +140,10 @@ def test_other_closed_weights_pixels_or_arithmetic_have_rows_of_their_own(
     encoder.open_last(2)
     keys.add(made_by(encoder, cfg, "cpu"))
     keys.add(made_by(encoder, replace(cfg, amp="bf16"), "cpu"))
+    keys.add(made_by(encoder, replace(cfg, features_dtype="bf16"), "cpu"))
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
     keys.add(made_by(encoder, cfg, "cpu"))
-    assert len(keys - {usual}) == 6
+    assert len(keys - {usual}) == 7
 
 
 def test_the_flag_reaches_the_run_from_a_search_from_python_and_from_a_worker(tiny: Config, tmp_path: Path) -> None:
