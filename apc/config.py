@@ -205,6 +205,9 @@ class Config:
     """Largest norm of the gradient; 0 is off."""
     amp: Literal["none", "bf16"] = "none"
     """Autocast of encoder and heads; losses and pooling stay in float32."""
+    features_dtype: Literal["float32", "bf16"] = "float32"
+    """Digits of what blocks that never learn hand on, in training and in scoring, kept or computed anew: bf16 halves
+    what `--cache-gib` takes."""
     compile: bool = False
     """Train with torch.compile on the encoder's blocks: meant for a GPU and runs of hours. It takes a minute or more
     before the first step, needs a C++ compiler, and gains nothing on a CPU (benchmarks/step.py)."""

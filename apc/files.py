@@ -149,6 +149,11 @@ class StorageFault(ValueError):
         )
 
 
+def cache_folder() -> Path:
+    """Folder of what can be made again: $APC_CACHE, or ~/.cache/apc."""
+    return Path(os.environ.get("APC_CACHE") or Path.home() / ".cache" / "apc")
+
+
 def hash_of(contents: bytes) -> str:
     """Hash of contents, 12 hex digits."""
     return hashlib.sha256(contents).hexdigest()[:12]

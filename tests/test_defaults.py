@@ -90,6 +90,7 @@ DEFAULTS: dict[str, tuple[Any, str]] = {
     "warmup_steps": (0, "paper 4.1 has none"),
     "grad_clip": (0.0, "paper 4.1 has none"),
     "amp": ("none", OURS),
+    "features_dtype": ("float32", OURS),
     "compile": (False, OURS),
     "channels_last": (False, OURS),
     "deterministic": (True, OURS),

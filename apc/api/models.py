@@ -63,6 +63,7 @@ def train(
     crf_workers: int = 0,
     report: Callable[[dict[str, float]], None] | None = None,
     choose: Chooser = "val",
+    cache_gib: float = 0.0,
 ) -> Run:
     """Train one setting and score it on the validation images; a finished run is returned as it is stored.
 
@@ -71,6 +72,8 @@ def train(
     CRF of the final scoring; a script that has any needs `if __name__ == "__main__":`. `report` hears a flat dict
     after every epoch, and the final scores. `choose` is what the epoch in `best/` is chosen by, where `eval_every`
     scores epochs: all masks (`val`), those of every second photograph (`half`) or image labels alone (`labels`).
+    `cache_gib` GiB of the disk, below $APC_CACHE, keep what closed blocks of the encoder give, for all runs; 0 keeps it
+    in memory, for this one.
     ValueError for what the data, the weights or the machine cannot have, before anything is trained;
     FloatingPointError with its terms for a loss that is not finite.
 
@@ -81,13 +84,16 @@ def train(
     from apc.devices import device_of, set_threads
     from apc.files import require_writable
     from apc.models import weights
+    from apc.models.feature_store import require_room
     from apc.training import run as training
 
     set_threads(threads)
     device, below = device_of(device), Path(runs).resolve()
     weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     require_writable(below)
-    row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers, by=CHOOSERS[choose])
+    require_room(cache_gib)
+    how: dict[str, Any] = {"device": device, "report": report, "crf_workers": crf_workers, "cache_gib": cache_gib}
+    row = training.run(cfg, runs=below, by=CHOOSERS[choose], **how)
     return Run(Path(runs) / row.run, row)
 
 

@@ -4,12 +4,13 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 from apc.config import PRESETS, Config
 from apc.escaping import say
 from apc.experiment import small_folders
 from apc.experiment.config_flags import COMMON, add_all_fields, add_common_fields, config_of, preset_of
-from apc.flags import CommandLine, runs_folder, taken
+from apc.flags import CommandLine, Flag, runs_folder, taken
 from apc.runs.scores import Chooser
 
 
@@ -28,6 +29,9 @@ class TrainFlags:
     """By what the epoch kept in best/ is chosen (with --eval-every): masks, every second mask, image labels alone."""
     threads: int = 1
     """Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits."""
+    cache_gib: Annotated[float, Flag(metavar="GIB")] = 0.0
+    """Keep what closed blocks of the encoder give for each image on this machine's disk, in at most so many GiB, for
+    later runs too (default: in memory, for this run)."""
 
 
 def read_flags(words: Sequence[str]) -> tuple[Config, TrainFlags]:
@@ -64,6 +68,7 @@ def command(words: list[str]) -> None:
         report=_print_epoch,
         crf_workers=cores(),
         choose=flags.choose,
+        cache_gib=flags.cache_gib,
     )
     say(f"\n{_scores(run.metrics)}\n\n{_next(cfg, run.folder)}")
 

@@ -85,6 +85,9 @@ class Workers:
     """Most trials side by side (default: as many as fit)."""
     retries: int = 1
     """Times a trial that fails or loses its process is tried again from its last epoch, without another in between."""
+    cache_gib: Annotated[float, Flag(metavar="GIB")] = 0.0
+    """Keep what closed blocks of the encoder give for each image on the disk of each machine, in at most so many GiB,
+    for all trials and later runs (default: each trial keeps its own, in memory)."""
     log: Annotated[tuple[Tracker, ...], REPEATED] = ()
     """Tell trackers too, through Ray's callbacks (TensorBoard files are always below RUNS/.tune)."""
     verbose: bool = False
@@ -100,7 +103,7 @@ class Workers:
             if self.address not in (None, "local") and self.gpus is None:
                 raise ValueError(f"--price {self.price:g}: is it of a GPU or of a core? Add --gpus, 0 for cores")
         at_least(1, num_workers=self.num_workers, cpus=self.cpus, max_concurrent=self.max_concurrent)
-        for flag, value in {"--retries": self.retries, "--gpus": self.gpus or 0}.items():
+        for flag, value in {"--retries": self.retries, "--gpus": self.gpus or 0, "--cache-gib": self.cache_gib}.items():
             if value < 0:
                 raise ValueError(f"{flag} is {value:g}; it cannot be below 0")
         for name in self.log:

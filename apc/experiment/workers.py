@@ -20,6 +20,7 @@ def resources_of(workers: Workers) -> "Resources":
         gpus_per_trial=workers.gpus,
         max_concurrent=workers.max_concurrent,
         retries=workers.retries,
+        cache_gib=workers.cache_gib,
         trackers=workers.log,
         verbose=workers.verbose,
     )

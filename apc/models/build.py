@@ -32,6 +32,7 @@ def autocast(cfg: Config, device: str) -> torch.autocast:
 def build_encoder(cfg: Config) -> Encoder:
     """Encoder as the config names it, with its weights; ValueError where name, file or shapes do not fit."""
     encoder = build_mit(cfg) if cfg.encoder == "mit_b1" else _plain_vit(cfg)
+    encoder.features_dtype = torch.bfloat16 if cfg.features_dtype == "bf16" else torch.float32
     if wanted := normalization(cfg):
         for buffer, values in zip((encoder.mean, encoder.std), wanted, strict=True):
             buffer.copy_(torch.tensor(values).view(1, 3, 1, 1))

@@ -31,8 +31,10 @@ class Encoder(nn.Module):
     """A ViT that returns the tokens after chosen blocks, its `taps`, counted from 1, and its output.
 
     `open_from` is the first block that may learn; the blocks before it run without a graph, and their outputs can be
-    kept and handed back (see apc/models/feature_cache.py).
+    kept and handed back (see apc/models/feature_cache.py), rounded to `features_dtype`.
     """
+
+    features_dtype = torch.float32
 
     def __init__(self, vit: VisionTransformer, taps: tuple[int, ...], pos_embed: str) -> None:
         super().__init__()
@@ -91,14 +93,16 @@ class Encoder(nn.Module):
 
     def frozen_features(self, images: Tensor) -> list[Tensor]:
         """The blocks before `open_from`: images (B,3,H,W) -> tokens (B,P+N,D) after each tapped one of them, and last
-        the input of block `open_from`."""
+        the input of block `open_from`. Where there are any, what they give is rounded to `features_dtype`."""
         with torch.set_grad_enabled(self.open_from == 1 and torch.is_grad_enabled()):
             x, kept = self.embed(images), []
             for number, block in enumerate(self.vit.blocks[: self.open_from - 1], start=1):
                 x = block(x)
                 if number in self.taps:
                     kept.append(x)
-            return [*kept, x]
+            if self.open_from == 1 or self.features_dtype == torch.float32:
+                return [*kept, x]
+            return [t.to(self.features_dtype).to(t.dtype) for t in (*kept, x)]
 
     def forward(self, images: Tensor, frozen_features: list[Tensor] | None = None) -> list[Tensor]:
         """Images (B,3,H,W) -> patch tokens (B,N,D) after each of `taps`, and last the normalised output."""

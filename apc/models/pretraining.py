@@ -14,7 +14,6 @@ import fcntl
 import hashlib
 import itertools
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 
 from apc.data import painting, pocket
 from apc.escaping import say
-from apc.files import sweep, write_encoded
+from apc.files import cache_folder, sweep, write_encoded
 from apc.models import pocket_vit as vit_module
 from apc.models.pocket_vit import PATCH, pocket_vit
 from apc.runs.status import duration
@@ -64,7 +63,7 @@ def fingerprint() -> str:
 
 def path() -> Path:
     """File that keeps the weights, below APC_CACHE or ~/.cache/apc."""
-    return Path(os.environ.get("APC_CACHE") or Path.home() / ".cache" / "apc") / f"{fingerprint()}.safetensors"
+    return cache_folder() / f"{fingerprint()}.safetensors"
 
 
 def pretrained_state() -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import functools
 import os
 import platform
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -29,17 +30,23 @@ def _git(folder: Path, *words: str) -> str:
 
 
 @functools.cache
-def machine() -> str:
-    """Processor and memory in words."""
+def processor() -> str:
+    """Processor in words."""
     model = platform.processor() or platform.machine()
-    memory = ""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        return model
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+
+
+@functools.cache
+def machine() -> str:
+    """Processor and memory in words."""
+    memory = ""
+    with suppress(OSError, ValueError):
         memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
-    except (OSError, ValueError):
-        pass
-    return f"{model}, {os.cpu_count()} cores{memory}"
+    return f"{processor()}, {os.cpu_count()} cores{memory}"
 
 
 def stamp(**more: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apc.files import require_writable
+from apc.models import feature_store
 from apc.search import cluster_nodes
 from apc.search.cluster_nodes import Facts
 
@@ -49,7 +50,7 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
     mark = f".doctor-{uuid.uuid4().hex}"
     try:
         (runs / mark).write_text(mark)
-        return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free)]
+        return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free), *features()]
     finally:
         for path in runs.glob(f"{mark}*"):
             path.unlink(missing_ok=True)
@@ -147,6 +148,14 @@ def space(folder: Path, free: int) -> Check:
     """Whether there is room for run folders."""
     remedy = "" if free >= ROOM else f"make room for {ROOM / 2**30:g} GiB there"
     return Check("space", f"{free / 2**30:.1f} GiB free in {folder}", remedy)
+
+
+def features() -> list[Check]:
+    """What `--cache-gib` has kept on this machine; nothing where it has kept nothing."""
+    if not (held := sum(row.bytes for row in feature_store.rows(feature_store.folder()))):
+        return []
+    told = f"{held / 2**30:.1f} GiB of outputs of closed blocks in {feature_store.folder()}, which may go at any time"
+    return [Check("features", told)]
 
 
 def disks(facts: dict[str, Facts]) -> list[Check]:

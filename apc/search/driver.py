@@ -198,6 +198,7 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,
         by=source.by,
+        cache_gib=resources.cache_gib,
         until=0,
         scored=list(source.scored),
         store=str(RunsFolder(source.runs).tune / "train"),

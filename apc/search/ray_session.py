@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from apc.models.feature_store import no_room, require_room
 from apc.search import cluster_nodes, local_ray, worker
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import to_stderr
@@ -45,6 +46,8 @@ class Resources:
     retries: int = 1
     """Times a trial that fails or loses its process is tried again from its last epoch, without finishing another in
     between."""
+    cache_gib: float = 0.0
+    """GiB of each node's disk for outputs of closed blocks, which its trials then share; 0 is each trial's memory."""
     trackers: tuple[str, ...] = ()
     """Of mlflow and wandb: who is told beside TensorBoard."""
     verbose: bool = False
@@ -94,8 +97,9 @@ def running() -> bool:
 
 
 def require_fit_here(resources: Resources) -> None:
-    """ValueError, before Ray is started, where not one trial fits this machine."""
+    """ValueError, before Ray is started, where not one trial fits this machine, or what they share does not."""
     if ours(resources):
+        require_room(resources.cache_gib)
         _fit_into(resources, {"CPU": float(local_ray.cpus()), "GPU": float(local_ray.gpus())})
 
 
@@ -176,6 +180,7 @@ def session(
     with _watched(OURS if address == "local" else CLUSTERS, told, leave=ray.shutdown) as line:
         if same_versions and address != "local":
             require_same_versions()
+            require_room_there(resources.cache_gib)
         yield line
 
 
@@ -238,6 +243,13 @@ def ask(question: Callable[..., T], *arguments: Any) -> dict[str, T | str]:
         except Exception as error:
             answers[address] = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return answers
+
+
+def require_room_there(gib: float) -> None:
+    """ValueError where the disk of a node cannot keep `gib` GiB of outputs of closed blocks."""
+    for address, fault in ask(no_room, gib).items() if gib else ():
+        if fault:
+            raise ValueError(f"node {address}: {fault}")
 
 
 def require_same_versions() -> None:

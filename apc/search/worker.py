@@ -40,6 +40,8 @@ class Task(TypedDict):
     """Processes a trial."""
     by: str
     """Score that its epochs are compared by."""
+    cache_gib: float
+    """GiB of the node's disk for outputs of closed blocks that all its trials share; 0 is each trial's own memory."""
     until: int
     """Epoch after which the first config pauses, for a later trial to go on from; 0 trains all of them to the end."""
     scored: list[int]
@@ -111,7 +113,7 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
             cfg: Config = from_dict(values, source=f"run {run}")
             where: dict[str, Any] = {"runs": Path(task["runs"]), "device": device, "threads": task["threads"]}
             rung: dict[str, Any] = {} if number else {"until": task["until"], "scored": task["scored"]}
-            train_one(cfg, **where, report=report, name=run, by=task["by"], **rung)
+            train_one(cfg, **where, report=report, name=run, by=task["by"], cache_gib=task["cache_gib"], **rung)
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
@@ -131,15 +133,17 @@ def train_one(
     by: str = "miou",
     until: int = 0,
     scored: Collection[int] = (),
+    cache_gib: float = 0.0,
 ) -> None:
     """Train one run, of identity `name`, with a fixed number of threads, and as many processes for the CRF; its epochs
-    are compared by the score `by`. `until` and `scored` are the Task's."""
+    are compared by the score `by`. `until`, `scored` and `cache_gib` are the Task's."""
     import torch
 
     from apc.training.run import run, train_to
 
     torch.set_num_threads(threads)
-    each: dict[str, Any] = {"runs": runs, "device": device, "report": report, "name": name, "by": by, "scored": scored}
+    each: dict[str, Any] = {"runs": runs, "device": device, "report": report, "name": name, "by": by}
+    each |= {"scored": scored, "cache_gib": cache_gib}
     if until:
         train_to(cfg, until, **each)
     else:

@@ -22,7 +22,8 @@ from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
 from apc.methods.base import Method, Workplace
 from apc.methods.checkpoint import save_model
-from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, gib_needed
+from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, SharedFeatures, gib_needed
+from apc.models.feature_store import FeatureStore
 from apc.runs.folder import RunFolder
 from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches
@@ -73,19 +74,22 @@ def train(
     by: str = "miou",
     until: int | None = None,
     scored: Collection[int] = (),
+    cache_gib: float = 0.0,
 ) -> Trained:
     """Train in place, resuming from the training state in `folder`; `report` is given a line after every epoch.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
     at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far, by the score `by`; run() removes it
     where the finished model is as good. After the epoch `until` it ends as if it had been interrupted there; the epochs
-    `scored` are scored beside those of `eval_every`. A non-finite loss raises FloatingPointError with its terms.
+    `scored` are scored beside those of `eval_every`. Outputs of closed blocks are kept in a store of `cache_gib` GiB
+    that all runs of this machine share or, where that is 0, in the memory of this process. A non-finite loss raises
+    FloatingPointError with its terms.
     """
     method, split, val = prepared
     place = Place(*processes(), device)
     check_processes(cfg, place.world, gpu=device != "cpu")
     method = _laid_out(method, cfg, place.world)
-    frozen_features = _frozen_features(method, cfg, len(split), len(val), device)
+    frozen_features = _frozen_features(Prepared(method, split, val), cfg, device, cache_gib)
     run_folder = RunFolder(folder)
     state = _resumable(run_folder.state, cfg)
     first, curve = (state.epoch + 1, state.curve) if state else (0, [])
@@ -195,10 +199,14 @@ def _scores(method: Method, val: Split, cfg: Config, scoring: Scoring, by: str) 
     return scores | (label_scores(method, val, cfg, scoring) if by in LABEL_SCORES or not scores else {})
 
 
-def _frozen_features(method: Method, cfg: Config, num_train: int, num_val: int, device: str) -> FrozenFeatures | None:
-    """Remember closed blocks' outputs where that is exact and fits; on a GPU, recomputing in batches is cheaper."""
-    capacity = {TRAIN: num_train * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
-    gib = gib_needed(method.encoder, capacity[TRAIN], cfg.image_size)
-    gib += gib_needed(method.encoder, num_val, cfg.scored_size)
-    exact = method.encoder.open_from > 1 and cfg.crop_scale == 1 and (cfg.teacher > 0 or not recolours(cfg))
-    return FrozenFeatures(method.encoder, capacity) if device == "cpu" and exact and gib <= FEATURES_GIB else None
+def _frozen_features(prepared: Prepared, cfg: Config, device: str, cache_gib: float) -> FrozenFeatures | None:
+    """Remember closed blocks' outputs where that is exact: in the store that was asked for, or else in memory where
+    they fit; on a GPU, which has none, recomputing in batches is cheaper than going through one by one in each run."""
+    encoder, num_val = prepared.method.encoder, len(prepared.val)
+    if encoder.open_from == 1 or cfg.crop_scale < 1 or (recolours(cfg) and not cfg.teacher):
+        return None
+    if cache_gib:
+        return SharedFeatures(encoder, FeatureStore(cache_gib), cfg, device)
+    capacity = {TRAIN: len(prepared.train) * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
+    gib = gib_needed(encoder, capacity[TRAIN], cfg.image_size) + gib_needed(encoder, num_val, cfg.scored_size)
+    return FrozenFeatures(encoder, capacity) if device == "cpu" and gib <= FEATURES_GIB else None

@@ -54,6 +54,7 @@ def run(
     name: str = "",
     by: str = "miou",
     scored: Collection[int] = (),
+    cache_gib: float = 0.0,
 ) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
@@ -62,7 +63,7 @@ def run(
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
-    Epochs `scored` are scored on the way beside those of `eval_every`.
+    Epochs `scored` are scored on the way beside those of `eval_every`. `cache_gib` is as in train().
     """
     asked_by_a_person, name = not name, name or identity(cfg)  # a search knows the name, and has told
     if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(runs / name).state.exists():
@@ -76,7 +77,8 @@ def run(
             RunFolder(folder).state.unlink(missing_ok=True)  # which was killed then
             return stored
         prepared.method.to(device)
-        trained = train(prepared, cfg, folder=folder, device=device, report=report, by=by, scored=scored)
+        how: dict[str, Any] = {"report": report, "by": by, "scored": scored, "cache_gib": cache_gib}
+        trained = train(prepared, cfg, folder=folder, device=device, **how)
         scores = _scored(prepared, cfg, Scoring(device, crf_workers, trained.frozen_features))
         _require_unchanged(cfg, name)
         row = Row(
@@ -106,6 +108,7 @@ def train_to(
     name: str = "",
     by: str = "miou",
     scored: Collection[int] = (),
+    cache_gib: float = 0.0,
 ) -> None:
     """Train a run up to an epoch and leave it there like one that was interrupted: another call, or run(), goes on to
     the bit. Of one that is as far, or finished, nothing is done. The rest is as in run()."""
@@ -116,7 +119,8 @@ def train_to(
     with _alone(folder):
         if not load_run(runs, name, to_dict(cfg)):
             prepared.method.to(device)
-            train(prepared, cfg, folder=folder, device=device, report=report, by=by, until=epoch, scored=scored)
+            how: dict[str, Any] = {"report": report, "by": by, "scored": scored, "cache_gib": cache_gib}
+            train(prepared, cfg, folder=folder, device=device, until=epoch, **how)
 
 
 def _require_unchanged(cfg: Config, name: str) -> None:

@@ -1,5 +1,6 @@
 """`apc doctor`: each check with nodes made up for it, and the whole of it on this machine."""
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from script_runs import ROOT, python
 from apc.cli.main import main
 from apc.search import cluster_nodes, doctor
 from apc.search.cluster_nodes import Facts, differing, look
-from apc.search.doctor import disks, network, planned_nodes, present, space, storage, token, versions
+from apc.search.doctor import disks, features, network, planned_nodes, present, space, storage, token, versions
 
 GOOD = Facts(
     host="left",
@@ -62,6 +63,28 @@ def test_builds_of_one_version_are_the_same_version(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(cluster_nodes, "version", lambda name: "2.5.1+cpu")
     assert differing(gpu, cluster_nodes.versions_now()) == []
     assert differing(gpu, gpu | {"python": "3.12.0"}) == ["python"]
+
+
+def test_what_trials_share_is_told_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APC_CACHE", str(tmp_path))
+    assert features() == []
+    (row := tmp_path / "features/model/aa/row").parent.mkdir(parents=True)
+    row.touch()
+    os.truncate(row, 2**28)
+    told = f"0.2 GiB of outputs of closed blocks in {tmp_path}/features, which may go at any time"
+    assert [check.line for check in features()] == [f"ok          features    {told}"]
+
+
+def test_a_search_refuses_a_node_whose_disk_is_too_small_for_what_its_trials_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from apc.search import ray_session
+
+    fault = "--cache-gib is 50; /cache/features has room for 3.0 GiB; give less"
+    monkeypatch.setattr(ray_session, "ask", lambda question, gib: {"10.0.0.1": "", "10.0.0.2": fault})
+    ray_session.require_room_there(0)
+    with pytest.raises(ValueError, match=r"node 10\.0\.0\.2: --cache-gib is 50; /cache/features has room for 3\.0 GiB"):
+        ray_session.require_room_there(50)
 
 
 def test_a_node_that_is_planned_and_absent_is_named() -> None:

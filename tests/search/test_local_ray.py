@@ -106,5 +106,7 @@ def test_trials_that_never_fit_are_refused_before_ray_is_started(monkeypatch: py
         require_fit_here(Resources(num_workers=64))
     with pytest.raises(ValueError, match=r"asks for 1 GPUs \(1 processes with 1 each\) and there are 0: it could"):
         require_fit_here(Resources(gpus_per_trial=1))
+    with pytest.raises(ValueError, match=r"--cache-gib is 1e\+09; .* has room for .* GiB"):
+        require_fit_here(Resources(cache_gib=1e9))
     require_fit_here(Resources(num_workers=2))
     require_fit_here(Resources(num_workers=64, address="auto"))  # a cluster is asked once it is joined
