@@ -34,7 +34,10 @@ def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
     if preset != "pocket":
         names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
         words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
-    words += _searched(rows, USUAL) if entry.name.startswith("space_") else []
+    if entry.name.startswith("space_"):
+        words += _searched(rows, USUAL)
+    elif trials := getattr(entry, "trials", 0):  # an Experiment's
+        words += _searched(rows, {"trials": trials})
     usual = to_dict(PRESETS[preset]()) if preset in PRESETS else {}
     unusual = {name: value for name, value in shared.items() if name in usual and value != usual[name]}
     for name in ("train_list", "epochs"):

@@ -25,7 +25,7 @@ POLICY = (
 digest, nothing from outside. Styles are 'unsafe-inline' for the alignment of cells."""
 LARGEST = 100_000
 """Bytes of a PNG above which it goes in smaller: a picture of photographs, which has no lines to lose."""
-LARGEST_FOLDED = 28_000
+LARGEST_FOLDED = 22_000
 """Characters of a picture above which it is left out of a fold, so that the whole page stays below two megabytes."""
 
 

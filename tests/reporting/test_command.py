@@ -51,6 +51,8 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
     by_hand[0].stamp["search"]["stop_early"] = "none"
     assert command(described("search_joint"), "pocket", by_hand) == f"{joint} --stop-early none"
     assert command(described("search_joint"), "pocket", usual) == f"{joint} --stop-early none"  # before it could halve
+    by_hand[0].stamp["search"] = {"sampler": "qmc", "trials": 40}
+    assert command(described("choosing"), "pocket", by_hand) == "python experiments/choosing.py --trials 40 --seeds 1"
     by_hand[0].stamp["search"] = {"sampler": "grid", "objectives": ["miou"], "grid_points": 4}
     assert command(described("space_simple"), "pocket", by_hand) == (
         "apc search simple --sampler grid --grid-points 4 --seeds 1"
