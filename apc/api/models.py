@@ -81,14 +81,18 @@ def train(
     from apc.devices import device_of, set_threads
     from apc.files import require_writable
     from apc.models import weights
+    from apc.runs.mirror import opened
+    from apc.runs.store import require_usable
     from apc.training import run as training
 
     set_threads(threads)
-    device, below = device_of(device), Path(runs).resolve()
+    device, copy = device_of(device), opened(runs)
+    below = copy.resolve()
+    require_usable(below)
     weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     require_writable(below)
     row = training.run(cfg, runs=below, device=device, report=report, crf_workers=crf_workers, by=CHOOSERS[choose])
-    return Run(Path(runs) / row.run, row)
+    return Run(copy / row.run, row)
 
 
 def load_model(folder: PathLike, *, device: str = "auto") -> Model:
@@ -100,10 +104,12 @@ def load_model(folder: PathLike, *, device: str = "auto") -> Model:
     """
     from apc.devices import device_of
     from apc.methods import checkpoint
+    from apc.runs.mirror import model_folder
 
     where = device_of(device)
-    method, cfg, classes = checkpoint.load_model(Path(folder), where)
-    return Model(method, cfg, classes, Path(folder), where)
+    home = model_folder(folder)
+    method, cfg, classes = checkpoint.load_model(home, where)
+    return Model(method, cfg, classes, home, where)
 
 
 def evaluate(

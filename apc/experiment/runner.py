@@ -19,6 +19,7 @@ from apc.experiment.workers import resources_of
 from apc.files import require_writable
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
+from apc.runs.store import require_usable
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
 from apc.search.plans import Interrupted, Lost, Plan, Result, Staged
@@ -87,6 +88,7 @@ class ExperimentRun:
             check_address(self.settings.workers.address)
         self._require_fit()
         require_writable(self.settings.runs)
+        require_usable(self.settings.runs)
         require_writable(self.settings.reports)
 
     def _require_fit(self) -> None:

@@ -10,6 +10,7 @@ from apc.runs.at_work import at_work
 from apc.runs.folder import WAITS, RunFolder, load_runs
 from apc.runs.mask_parts import under_way
 from apc.runs.rows import Row, row_of
+from apc.runs.store import shown
 
 KINDS = ("in progress", "interrupted", "waiting", "stopped", "failed", "damaged")
 STALE = 300.0  # seconds without a new epoch after which a run counts as interrupted, at least, where no process tells
@@ -57,7 +58,9 @@ def status(runs: Path, metric: str = "miou") -> str:
         if kind:
             counts[kind] += 1
             lines.append(f"  {kind:<12}{text}")
-    head = f"{runs}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished")
+    head = f"{shown(runs)}: " + ", ".join(
+        f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished"
+    )
     best: dict[str, Row] = {}  # scores of different data sets say nothing about each other
     scored = [row for row in rows if math.isfinite(row.value(metric))]
     for row in sorted(scored, key=lambda row: row.value(metric)):

@@ -15,6 +15,8 @@ from typing import Any
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
 from apc.runs.folder import RunsFolder
+from apc.runs.mirror import opened
+from apc.runs.store import require_usable, shown
 from apc.search import callbacks, worker
 from apc.search.draws import draws
 from apc.search.interrupts import Interrupts, interrupts, to_stderr
@@ -57,7 +59,7 @@ def search(
     SIGTERM, when everything finished so far is in `runs`; ValueError where nothing more can be written there. `name` is
     what trackers call the search, `by` the score that the epochs of a run are compared by.
     """
-    runs = runs.resolve()
+    runs = _ready(runs)
     queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity, by=by)
     try:
         _train(queue, name, resources, view or NoView())
@@ -79,7 +81,7 @@ def optuna_search(
     With one trial at a time a setting depends on the search's seed and the trials before it, and on nothing else.
     Raises what `search` raises, and ValueError for a space that does not fit Config before anything is written.
     """
-    settings, runs = definition.settings, runs.resolve()
+    settings, runs = definition.settings, _ready(runs)
     if (rule := settings.stop_early) in ("asha", "median") and resources.num_workers > 1:
         raise ValueError(f"--stop-early {rule} works with one process a trial, not {resources.num_workers}")
     draws(definition.space, definition.base, definition.source)  # nothing is written for one that is wrong
@@ -92,6 +94,13 @@ def optuna_search(
         except RayLost as lost:
             raise Lost(study.result(), str(lost)) from None
         return study.result()
+
+
+def _ready(runs: Path) -> Path:
+    """The folder of runs; that of a store is seen to take what a search writes."""
+    runs = opened(runs).resolve()
+    require_usable(runs)
+    return runs
 
 
 def _train(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
@@ -195,7 +204,7 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
         label="",
         configs=[],
         ids=[],
-        runs=str(source.runs),
+        runs=shown(source.runs),
         threads=resources.cpus_per_trial,
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,

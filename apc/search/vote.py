@@ -14,6 +14,7 @@ import numpy as np
 
 from apc.evaluation.miou import confusion, miou
 from apc.runs.folder import RunFolder
+from apc.runs.store import bring
 
 AT_ONCE = 2**24
 """Numbers of the votes held at once, 128 MiB."""
@@ -34,6 +35,7 @@ class Ballot(NamedTuple):
 def ballot_of(folder: Path, setting: Hashable, weight: float) -> Ballot | None:
     """The ballot of a finished run; None where its folder has none, as those of earlier versions."""
     path = RunFolder(folder).ballots
+    bring(path)
     if not path.is_file():
         return None
     with np.load(path) as maps:
