@@ -142,7 +142,7 @@ def storage_fault(runs: Path) -> str:
 class StorageFault(ValueError):
     """Nothing more can be written where the runs lie."""
 
-    def __init__(self, runs: Path, fault: str) -> None:
+    def __init__(self, runs: Path | str, fault: str) -> None:
         super().__init__(
             f"{runs}: cannot be written any more ({fault}); what is finished is kept, and once there is room the same "
             "command goes on"

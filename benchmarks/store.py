@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from apc.runs.copies import copied
 from apc.runs.folder import RunFolder
-from apc.runs.mirror import run_at
+from apc.runs.shared_run import run_at
 from apc.runs.stamp import machine
-from apc.runs.store import copied
 
 EPOCH = 60.0  # seconds of the epoch that the share refers to
 LIMIT = 3.0  # percent

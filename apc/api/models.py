@@ -81,12 +81,11 @@ def train(
     from apc.devices import device_of, set_threads
     from apc.files import require_writable
     from apc.models import weights
-    from apc.runs.mirror import opened
-    from apc.runs.store import require_usable
+    from apc.runs.copies import copied, require_usable
     from apc.training import run as training
 
     set_threads(threads)
-    device, copy = device_of(device), opened(runs)
+    device, copy = device_of(device), copied(runs)
     below = copy.resolve()
     require_usable(below)
     weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long

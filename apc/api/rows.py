@@ -36,9 +36,9 @@ def load_rows(path: str | os.PathLike[str]) -> "DataFrame":
 def _rows(path: Path) -> "list[Row]":
     """Rows of a file or a folder; see `load_rows`."""
     from apc.runs import rows
+    from apc.runs.copies import address
     from apc.runs.folder import load_run, load_runs
     from apc.runs.mirror import opened
-    from apc.runs.store import address
 
     if address(path):
         return load_runs(opened(path))

@@ -9,9 +9,9 @@ from apc.experiment.forecast import Hours, hours, kind_of, pace
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.small_folders import told
 from apc.experiment.workers import costs_of, places
+from apc.runs.copies import shown
 from apc.runs.folder import load_runs
 from apc.runs.status import between
-from apc.runs.store import shown
 from apc.search.run_queue import RunQueue
 
 

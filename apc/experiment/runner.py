@@ -17,9 +17,9 @@ from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import resources_of
 from apc.files import require_writable
+from apc.runs.copies import require_usable
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
-from apc.runs.store import require_usable
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
 from apc.search.plans import Interrupted, Lost, Plan, Result, Staged

@@ -11,9 +11,9 @@ from apc.experiment.definition import Experiment
 from apc.experiment.flags import Amount, Choosing, Deciding, Flags, Place, Racing, Workers, seeds_of, usual_search
 from apc.flags import flag_of, reports_folder, taken
 from apc.reporting.verdicts.looks import FIRST_LOOK
+from apc.runs.copies import address
 from apc.runs.mirror import opened
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
-from apc.runs.store import address
 from apc.search import spaces
 from apc.search.draws import draws, samples
 from apc.search.halving import rungs_of, usual_rungs

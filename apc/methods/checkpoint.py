@@ -11,8 +11,8 @@ from apc.files import write_atomically, write_encoded
 from apc.methods.base import Method
 from apc.methods.registry import build
 from apc.models.weights import misfits, read_weights
+from apc.runs.copies import bring
 from apc.runs.folder import ModelFolder
-from apc.runs.store import bring
 
 
 def save_model(folder: Path, model: Method, cfg: Config, classes: list[str]) -> None:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import PATHS, Config, to_dict
 from apc.files import is_part, sweep, write_atomically
+from apc.runs.copies import bring, forget, tell
 from apc.runs.rows import NewerVersion, Row, row_of
-from apc.runs.store import bring, forget, tell
 
 if TYPE_CHECKING:
     from numpy import ndarray

@@ -7,10 +7,10 @@ import warnings
 from pathlib import Path
 
 from apc.runs.at_work import at_work
+from apc.runs.copies import shown
 from apc.runs.folder import WAITS, RunFolder, load_runs
 from apc.runs.mask_parts import under_way
 from apc.runs.rows import Row, row_of
-from apc.runs.store import shown
 
 KINDS = ("in progress", "interrupted", "waiting", "stopped", "failed", "damaged")
 STALE = 300.0  # seconds without a new epoch after which a run counts as interrupted, at least, where no process tells

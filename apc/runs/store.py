@@ -1,32 +1,28 @@
-"""Object stores as a place of runs: `s3://bucket/prefix`, `gs://bucket/prefix`.
+"""Object stores by their objects: whole ones, written on condition where that matters, asked again where they fail.
 
-A run lives in a folder of the machine that trains it, here as everywhere. Where runs belong to a store that folder is a
-copy, below APC_CACHE, of what the store has, and a file in it says of which: `copy_of`. The client is obstore, for it
-alone has conditional puts, for all these stores alike; it is imported where a store is named, and nowhere else.
+The client is obstore: it has conditional writes, retries and time-outs for all these stores alike, in one package
+without dependencies. It is imported where a store is asked for something, and nowhere else.
 """
 
 import errno
 import functools
-import hashlib
 import os
 import re
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apc.files import part_in, whole, write_atomically
+from apc.files import whole
 
 KINDS = {"s3": "S3", "gs": "Google Cloud Storage"}
 """Schemes of the stores there are; memory:// is for tests, and file:// is a folder."""
-MARK = ".apc-store"
-"""A file in the copy of a store: the store's address."""
 PATIENCE = 120.0  # seconds for which a store that fails is asked again while a run trains
 IMPATIENCE = 15.0  # and where somebody waits
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>/.*)?")  # a Path has lost one of the slashes
+TOGETHER = 16  # objects that are stored or brought at once
+SILENCE = 60.0  # seconds without a byte after which a request is given up and made again
 
 
 class StoreFault(OSError):
@@ -34,6 +30,9 @@ class StoreFault(OSError):
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(errno.EIO, reason, url)
+
+    def __reduce__(self) -> Any:
+        return StoreFault, (self.filename, self.strerror)  # Ray sends it to the driver
 
 
 class Found(NamedTuple):
@@ -43,53 +42,6 @@ class Found(NamedTuple):
     modified: datetime
     tag: dict[str, Any]
     """What names this version of it."""
-
-
-def address(place: str | os.PathLike[str]) -> str:
-    """The store that a path of a command line names, as a URL; empty where it is a folder. ValueError for an unknown
-    kind of store."""
-    found = _ADDRESS.fullmatch(os.fspath(place))
-    scheme, rest = (found["scheme"].lower(), found["rest"] or "") if found else ("file", "")
-    if scheme == "file" or not (rest or scheme in KINDS):
-        return ""
-    rest = rest.strip("/")
-    if scheme not in (*KINDS, "memory"):
-        known = ", ".join(f"{name}://" for name in KINDS)
-        raise ValueError(f"{scheme}://{rest}: there is no store of the kind {scheme}; choose from {known} or a folder")
-    if not rest:
-        raise ValueError(f"{scheme}://: names no bucket; give {scheme}://BUCKET/PREFIX")
-    return f"{scheme}://{rest}"
-
-
-def folder_of(place: str | os.PathLike[str]) -> Path:
-    """Where a store's copy lies on this machine, whether it is there or not; of a folder the folder."""
-    if url := address(place):
-        home = Path(os.environ.get("APC_CACHE") or Path.home() / ".cache" / "apc").resolve()
-        return home / "stores" / f"{url.rpartition('/')[2][:40]}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
-    text = os.fspath(place)
-    return Path("/" + text.partition(":")[2].lstrip("/")) if text.lower().startswith("file:/") else Path(text)
-
-
-def copied(place: str | os.PathLike[str]) -> Path:
-    """The folder of `folder_of`, marked as the copy of its store; nothing is asked of the store. ValueError where no
-    client is installed, or nothing can be written here."""
-    folder = folder_of(place)
-    if not (url := address(place)):
-        return folder
-    if find_spec("obstore") is None:
-        raise ValueError(f"{url}: needs the package obstore; run `pip install 'apc-search[store]'`")
-    if not (folder / MARK).is_file():
-        try:
-            write_atomically(folder / MARK, url)
-        except OSError as error:
-            raise ValueError(f"{folder}: cannot be written ({error.strerror}); set APC_CACHE to another one") from None
-    return folder
-
-
-def shown(folder: Path) -> str:
-    """A folder of runs as it was named: of a copy its store."""
-    mark = folder / MARK
-    return mark.read_text() if mark.is_file() else str(folder)
 
 
 class Store:
@@ -154,15 +106,23 @@ class Store:
 
     def _put(self, name: str, content: bytes | Path, mode: Any) -> dict[str, Any] | None:
         import obstore
-        from obstore.exceptions import AlreadyExistsError, PreconditionError
+        from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
 
+        deadline = time.monotonic() + self.patience
         with self._faults():
-            try:
-                return _tag(obstore.put(self._objects, name, content, mode=mode))
-            except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
-                if mode == "overwrite" or (isinstance(error, FileNotFoundError) and mode == "create"):
-                    raise
-                _none_unless(error)
+            while True:
+                try:
+                    return _tag(obstore.put(self._objects, name, content, mode=mode))
+                except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
+                    if mode == "overwrite" or (isinstance(error, FileNotFoundError) and mode == "create"):
+                        raise
+                    _none_unless(error)
+                    break
+                except GenericError as error:
+                    # What may have been done, and must be done once, the client does not do again; it is seen below.
+                    if "HTTP error" not in str(error) or time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.1)
         there = self.read(name)  # an answer that was lost on the way looks like another writer
         return there[1] if there and there[0] == content else None
 
@@ -196,7 +156,12 @@ def _connected(url: str, patience: float) -> Any:
         return MemoryStore() if patience == PATIENCE else _connected(url, PATIENCE)
     return from_url(
         url,
-        client_options={"timeout": "300 s", "connect_timeout": "5 s", "allow_http": True},
+        client_options={
+            "timeout": timedelta(hours=1),
+            "read_timeout": timedelta(seconds=SILENCE),
+            "connect_timeout": timedelta(seconds=5),
+            "allow_http": True,
+        },
         retry_config={
             "max_retries": int(patience),
             "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=3), "base": 2},
@@ -243,59 +208,3 @@ def _reason(text: str) -> str:
 def store_at(url: str, patience: float = PATIENCE) -> Store:
     """The store of a URL."""
     return Store(url, patience)
-
-
-def store_of(folder: Path, patience: float = PATIENCE) -> Store | None:
-    """The store whose copy a folder is; None for a folder of its own."""
-    mark = folder / MARK
-    return store_at(mark.read_text(), patience) if mark.is_file() else None
-
-
-def copy_of(path: Path) -> tuple[Store, str] | None:
-    """Store and name of the object whose copy a file of a run, or its folder, is; None where it is none's."""
-    for folder in list(path.parents)[:3]:
-        if store := store_of(folder):
-            return store, path.relative_to(folder).as_posix()
-    return None
-
-
-def tell(path: Path) -> None:
-    """Store a small file that says how a run is; where that fails the run itself goes on, or says so itself."""
-    if there := copy_of(path):
-        with suppress(OSError):
-            there[0].write(there[1], path.read_bytes())
-
-
-def forget(*paths: Path) -> None:
-    """Remove files, here and in the store."""
-    for path in paths:
-        path.unlink(missing_ok=True)
-        if there := copy_of(path):
-            with suppress(StoreFault):
-                there[0].remove(there[1])
-
-
-def bring(*paths: Path) -> None:
-    """Bring files that are not here from their store, where they have one."""
-    for path in paths:
-        if not path.is_file() and (there := copy_of(path)):
-            there[0].fetch(there[1], path)
-
-
-def require_usable(folder: Path) -> None:
-    """ValueError where the store of a folder cannot be written, or takes no conditional writes: two commands could
-    then overwrite each other's rows."""
-    if not (store := store_of(folder, IMPATIENCE)):
-        return
-    name = part_in(Path()).name.replace(".apc-", ".probe-", 1) + f".{threading.get_ident()}"
-    try:
-        tag = store.create(name, b"1")
-        another = store.create(name, b"2")
-        right = store.replace(name, b"3", tag) if tag else None
-        wrong = store.replace(name, b"4", tag) if tag else None
-        store.remove(name)
-    except StoreFault as fault:
-        raise ValueError(f"{store.url}: cannot be used ({fault.strerror})") from None
-    if another or wrong or not right:
-        instead = "use one that has them (AWS, Google Cloud, MinIO) or a shared folder"
-        raise ValueError(f"{store.url}: the store ignores the conditions of conditional writes; {instead}")

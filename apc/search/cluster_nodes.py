@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from apc.runs.store import copied, require_usable, store_of
+from apc.runs.copies import copied, require_usable, store_of
 
 JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
 PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pydensecrf2")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apc.files import require_writable
-from apc.runs.store import copied, require_usable, shown, store_of
+from apc.runs.copies import copied, require_usable, shown, store_of
 from apc.search import cluster_nodes
 from apc.search.cluster_nodes import Facts
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
+from apc.runs.copies import require_usable, shown
 from apc.runs.folder import RunsFolder
 from apc.runs.mirror import opened
-from apc.runs.store import require_usable, shown
 from apc.search import callbacks, worker
 from apc.search.draws import draws
 from apc.search.interrupts import Interrupts, interrupts, to_stderr
@@ -114,7 +114,7 @@ def _train(source: RunQueue | Study, name: str, resources: Resources, view: View
         raise
     except Exception:
         if fault := storage_fault(source.runs):
-            raise StorageFault(source.runs, fault) from None
+            raise StorageFault(shown(source.runs), fault) from None
         raise
 
 
@@ -186,7 +186,7 @@ def _train_in_session(source: RunQueue | Study, name: str, resources: Resources,
             except Exception as error:
                 checks.line.settle()
                 if searcher.fault:
-                    raise StorageFault(source.runs, searcher.fault) from None
+                    raise StorageFault(shown(source.runs), searcher.fault) from None
                 if not isinstance(error, RuntimeError | tune.TuneError):
                     raise
                 if attempt == ATTEMPTS or source.through or storage_fault(source.runs):

@@ -12,9 +12,10 @@ from typing import Any
 
 from apc.escaping import complain
 from apc.files import state_of, write_encoded
+from apc.runs.copies import store_of
 from apc.runs.folder import RunsFolder
 from apc.runs.lease import LEASE, Lease
-from apc.runs.store import Store, StoreFault, store_of
+from apc.runs.store import Store, StoreFault
 
 PAUSE = 0.5  # seconds between looks at whether the journal has grown
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from apc.evaluation.miou import confusion, miou
+from apc.runs.copies import bring
 from apc.runs.folder import RunFolder
-from apc.runs.store import bring
 
 AT_ONCE = 2**24
 """Numbers of the votes held at once, 128 MiB."""

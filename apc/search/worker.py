@@ -16,8 +16,8 @@ from typing import Any, TypedDict
 from apc.config import Config, from_dict
 from apc.files import STORAGE
 from apc.runs.at_work import announce
+from apc.runs.copies import copied
 from apc.runs.folder import RunFolder, Setting
-from apc.runs.store import copied
 
 Report = Callable[[dict[str, float]], None]
 

@@ -5,18 +5,23 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stores import S3, environment, once, serving
 
 from apc.cli.main import main
-from apc.runs import lease, store
+from apc.runs import copies, lease, store
+from apc.runs.copies import address, bring, copied, folder_of, require_usable
 from apc.runs.folder import RunFolder, Setting, load_run, load_runs, row_text
 from apc.runs.lease import Lease
-from apc.runs.mirror import RunHere, look, model_folder, opened, run_at
+from apc.runs.mirror import look, model_folder, opened
 from apc.runs.rows import Row
+from apc.runs.shared_run import RunHere, run_at
 from apc.runs.status import status
-from apc.runs.store import Store, StoreFault, address, bring, copied, folder_of, require_usable
+from apc.runs.store import Store, StoreFault
+from apc.search import cluster_nodes
+from apc.search.doctor import examine
 
 URL = "s3://bucket/runs"
 
@@ -79,6 +84,12 @@ def test_what_fails_is_asked_again(fault: str, s3: S3) -> None:
     assert (Store(URL).read("x") or [b""])[0] == b"1"
 
 
+def test_a_store_that_says_nothing_is_asked_again(monkeypatch: pytest.MonkeyPatch, s3: S3) -> None:
+    monkeypatch.setattr(store, "SILENCE", 0.2)
+    s3.fault = once("silent")
+    assert Store(URL, patience=30).create("x", b"1")
+
+
 def test_a_store_that_stays_away_is_a_fault_that_says_so(s3: S3) -> None:
     s3.fault = lambda method, path: "500"
     with pytest.raises(StoreFault, match="it does not answer .500") as caught:
@@ -121,7 +132,7 @@ def test_a_store_without_credentials_is_refused(
 
 
 def test_a_store_without_its_client_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "find_spec", lambda name: None)
+    monkeypatch.setattr(copies, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs the package obstore; run `pip install 'apc-search\[store\]'`"):
         copied("s3://bucket/other")
 
@@ -129,7 +140,7 @@ def test_a_store_without_its_client_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_a_store_that_cannot_be_written_or_ignores_conditions_is_refused(
     monkeypatch: pytest.MonkeyPatch, s3: S3
 ) -> None:
-    monkeypatch.setattr(store, "IMPATIENCE", 1.0)
+    monkeypatch.setattr(copies, "IMPATIENCE", 1.0)
     folder = copied(URL)
     require_usable(folder)
     assert s3.keys() == []
@@ -143,6 +154,18 @@ def test_a_store_that_cannot_be_written_or_ignores_conditions_is_refused(
     s3.ignores_conditions = True
     with pytest.raises(ValueError, match="ignores the conditions of conditional writes; use one that has them"):
         require_usable(folder)
+
+
+def test_the_doctor_asks_every_node_whether_it_reads_and_writes_the_store(s3: S3) -> None:
+    resources: Any = None  # nothing is asked of Ray where the store cannot be used
+    (check,) = examine(resources, Path("s3://nowhere/runs"))
+    assert check.finding == "s3://nowhere/runs: cannot be used (there is no such bucket)" and check.remedy
+    Store(URL).write("mark", b"mark")
+    facts = cluster_nodes.look(URL, "mark")
+    assert facts.reads and facts.why_not == "" and f"runs/mark.{facts.host}" in s3.keys()
+    s3.fault = lambda method, path: "403" if method == "PUT" else ""
+    facts = cluster_nodes.look(URL, "mark")
+    assert facts.reads and facts.why_not == f"{URL}: cannot be used (access is refused (AccessDenied))"
 
 
 def never(lives: bool, machine: str) -> bool:

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from stores import S3, environment, once, serving
 
+from apc.cli.main import main
 from apc.config import Config
 from apc.runs import lease
+from apc.runs.copies import copied, folder_of
 from apc.runs.folder import RunFolder, RunsFolder, load_runs
 from apc.runs.lease import Lease
 from apc.runs.mirror import opened
-from apc.runs.store import Store, StoreFault, copied, folder_of
+from apc.runs.store import Store, StoreFault
 from apc.search import journal_copy
 from apc.search.journal import exclusive
 from apc.search.plans import points
@@ -63,6 +66,22 @@ def test_a_run_begun_on_one_machine_and_ended_on_another_scores_as_one_that_was_
     assert run(cfg, runs=copied(URL)).metrics == alone.metrics  # trained nothing
     assert len(s3.requests) == requests + 1
     assert [row.run for row in load_runs(opened(URL))] == [name]
+
+
+@pytest.mark.parametrize("verb", ["train", "search simple", "eval", "predict", "export", "doctor"])
+def test_every_verb_refuses_a_bucket_that_is_not_there(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 64)).save("photo.png")
+    of_runs = ["--runs", "s3://nowhere/runs"]
+    more = {"predict": ["photo.png", "--out", "out"], "export": ["--out", "out"], "doctor": of_runs}
+    more |= {"train": of_runs, "search simple": [*of_runs, "--trials", "2"]}
+    of_model = ["s3://nowhere/runs/0123456789ab"] if verb in ("eval", "predict", "export") else []
+    assert main([*verb.split(), *of_model, *more.get(verb, [])]) == 2
+    told = "".join(capsys.readouterr())
+    assert "s3://nowhere/runs: cannot be" in told and "(there is no such bucket)" in told
+    assert [path.name for path in tmp_path.iterdir() if path.name != "here"] == ["photo.png"]
 
 
 def test_a_study_is_one_drivers_and_goes_on_elsewhere_with_its_journal(
