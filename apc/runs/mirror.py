@@ -9,7 +9,7 @@ from pathlib import Path
 from apc.runs.at_work import at_work_here
 from apc.runs.copies import address, copied, folder_of, store_of
 from apc.runs.folder import RunFolder
-from apc.runs.store import IMPATIENCE, TOGETHER, Found, StoreFault
+from apc.runs.store import IMPATIENCE, PATIENCE, TOGETHER, Found, StoreFault
 
 SETTLED = 60.0  # seconds after which a file that the store lacks was not just written here
 
@@ -52,9 +52,9 @@ def model_folder(place: str | os.PathLike[str]) -> Path:
 def look(runs: Path, only: Sequence[str] | None = None) -> None:
     """Bring the rows that are in the store of a folder of runs and not here; of unfinished runs all that says how they
     are. `only` names runs; those of them that are finished here are not asked for. Of a folder of its own: nothing."""
-    if only is not None:
-        only = [run for run in only if not RunFolder(runs / run).row.is_file()]
-    if not (store := store_of(runs, IMPATIENCE)) or only == []:
+    if not (store := store_of(runs, IMPATIENCE if only is None else PATIENCE)):
+        return
+    if only is not None and not (only := [run for run in only if not RunFolder(runs / run).row.is_file()]):
         return
     began, found = time.time(), dict[str, dict[str, Found]]()
     for below in [""] if only is None else only:

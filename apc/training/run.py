@@ -279,8 +279,10 @@ def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Sco
 
     if place.publish(row_text(row), lambda: stored() is not None):
         save_run(folder.parent, row)
+    else:
+        row = stored() or row
     run_folder.state.unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
-    return stored() or row
+    return row
 
 
 @torch.no_grad()
