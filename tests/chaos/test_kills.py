@@ -313,21 +313,40 @@ def test_a_driver_that_is_held_for_a_minute_goes_on(tmp_path: Path) -> None:
     survive(tmp_path, {"hold": 1}, seed=0, trials=3, epochs=6, images=32)
 
 
-@pytest.mark.chaos
-@pytest.mark.timeout(1200)
-def test_two_drivers_of_one_plan_train_no_epoch_twice_and_end_with_one_table(tmp_path: Path) -> None:
-    words = "--num-train 48 --num-val 4 --weights= --crf none --epochs 6 --warmup-steps 0 --seeds 1 --runs runs"
+def tables_of_two(tmp_path: Path, runs: str, environments: list[dict[str, str]]) -> dict[str, Any]:
+    """Scores by run, the same in the tables of two drivers of one plan."""
+    words = f"--num-train 48 --num-val 4 --weights= --crf none --epochs 6 --warmup-steps 0 --seeds 1 --runs {runs}"
     command = [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *words.split()]
+    names = ("first", "second")
     both = [
-        subprocess.Popen([*command, "--reports", name], cwd=tmp_path, stdout=subprocess.DEVNULL)
-        for name in ("first", "second")
+        subprocess.Popen([*command, "--reports", name], cwd=tmp_path, env=own, stdout=subprocess.DEVNULL)
+        for name, own in zip(names, environments, strict=True)
     ]
     assert [driver.wait(timeout=900) for driver in both] == [0, 0]
     first, second = (
         {row.run: scores(row) for row in load_rows(tmp_path / name / "results" / "table7_pooling" / "pocket.jsonl")}
-        for name in ("first", "second")
+        for name in names
     )
     assert first == second and len(first) == 4
+    return first
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_two_drivers_on_two_machines_share_a_plan_by_its_store(tmp_path: Path) -> None:
+    with serving() as server:
+        server.clear()
+        own = os.environ | environment(server)
+        machines = [own | {"APC_CACHE": str(tmp_path / name)} for name in ("here", "there")]
+        first = tables_of_two(tmp_path, "s3://bucket/runs", machines)
+        stored = [("PUT", f"/bucket/runs/{name}/curve.jsonl") for name in first]
+        assert [server.requests.count(put) for put in stored] == [6] * 4  # no epoch twice
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_two_drivers_of_one_plan_train_no_epoch_twice_and_end_with_one_table(tmp_path: Path) -> None:
+    first = tables_of_two(tmp_path, "runs", [dict(os.environ)] * 2)
     for name in first:
         curve = (tmp_path / "runs" / name / "curve.jsonl").read_text().splitlines()
         assert len(curve) == 6
