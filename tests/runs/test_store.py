@@ -84,6 +84,19 @@ def test_what_fails_is_asked_again(fault: str, s3: S3) -> None:
     assert (Store(URL).read("x") or [b""])[0] == b"1"
 
 
+def test_an_upload_that_ends_early_leaves_what_was_there(tmp_path: Path, s3: S3) -> None:
+    Store(URL).write("x", b"1")
+    (tmp_path / "large").write_bytes(bytes(6 * 2**20))  # goes up in parts
+    parts: list[str] = []
+    s3.fault = lambda method, path: "403" if method == "PUT" and parts.append(path) is None and len(parts) > 1 else ""
+    with pytest.raises(StoreFault, match="access is refused"):
+        Store(URL).write("x", tmp_path / "large")
+    assert (Store(URL).read("x") or [b""])[0] == b"1"
+    s3.fault = lambda method, path: ""
+    Store(URL).write("x", tmp_path / "large")
+    assert Store(URL).names()["x"].size == 6 * 2**20
+
+
 def test_a_store_that_says_nothing_is_asked_again(monkeypatch: pytest.MonkeyPatch, s3: S3) -> None:
     monkeypatch.setattr(store, "SILENCE", 0.2)
     s3.fault = once("silent")
