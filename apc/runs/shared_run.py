@@ -49,7 +49,7 @@ class SharedRun(RunHere):
     """A run whose folder is the copy of what a store has."""
 
     def __init__(self, folder: Path) -> None:
-        there = copy_of(folder / "row.json")
+        there = copy_of(RunFolder(folder).row)
         assert there, f"{folder} is no copy"
         self.folder, self.store, self.name = RunFolder(folder), there[0], folder.name
         self.lease = Lease(self.store, f"{self.name}/{self.folder.lease.name}")
