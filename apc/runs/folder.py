@@ -245,6 +245,10 @@ class RunsFolder:
         """Held, by flock, by the one driver that works on a study."""
         return self.path / f".{study}.lock"
 
+    def lease(self, study: str) -> Path:
+        """Name of the lease of a study that lies in a store; see apc/search/journal_copy.py."""
+        return self.path / f"{study}.lease"
+
     @property
     def tune(self) -> Path:
         """Ray Tune's own files and the driver's log; nothing is ever read back from them."""

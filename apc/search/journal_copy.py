@@ -32,7 +32,7 @@ def shared(runs: Path, study: str) -> Iterator[None]:
         yield
         return
     journal = RunsFolder(runs).journal(study)
-    lease = Lease(store, f"{study}.lease")
+    lease = Lease(store, RunsFolder(runs).lease(study).name)
     waited: list[str] = []
 
     def wait(lives: bool, machine: str) -> bool:
