@@ -22,7 +22,7 @@ class EvaluateFlags:
     with a name of its own, and what they share is computed once."""
 
     checkpoint: Annotated[Path, POSITIONAL]
-    """Folder of a finished run, its best/, or what `apc export` wrote."""
+    """Folder of a finished run, also in a store, its best/, or what `apc export` wrote."""
     root: str = ""
     """Folder of other photographs; default: the run's own."""
     val_list: str = ""

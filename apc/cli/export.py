@@ -19,7 +19,7 @@ class ExportFlags:
     and their stamp. `apc predict` and `apc eval` take the folder; no path of this machine is in it."""
 
     checkpoint: Annotated[Path, POSITIONAL]
-    """Folder of a finished run, or its best/."""
+    """Folder of a finished run, also in a store, or its best/."""
     out: Path
     """Folder to write: new, empty, or an earlier export, which is replaced."""
     license: str = ""

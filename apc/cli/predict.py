@@ -21,7 +21,7 @@ class PredictFlags:
     for labelling tools. The same command goes on where it was stopped; a photograph that has changed is done again."""
 
     checkpoint: Annotated[Path, POSITIONAL]
-    """Folder of a finished run, or one that `apc export` wrote."""
+    """Folder of a finished run, also in a store (s3://BUCKET/PREFIX/RUN), or one that `apc export` wrote."""
     images: Annotated[tuple[Path, ...], POSITIONAL] = ()
     """Photographs, and folders of them with their subfolders; names may be anything."""
     out: Path
