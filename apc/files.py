@@ -21,7 +21,7 @@ ABANDONED = 3600.0  # seconds without a change after which the part of another m
 
 
 @cache
-def _machine() -> str:
+def this_machine() -> str:
     """Where a process's number means that process: the machine, and which of its containers."""
     space = Path("/proc/self/ns/pid")
     return os.uname().nodename + (f"-{space.stat().st_ino}" if space.exists() else "")
@@ -30,7 +30,7 @@ def _machine() -> str:
 def part_in(folder: Path) -> Path:
     """A new name in `folder` for what is only half there: it says whose it is, so that `sweep` knows it, and is short,
     however long the name is that it will get."""
-    return folder / f".apc-{_machine()}.{os.getpid()}.{next(_numbers)}"
+    return folder / f".apc-{this_machine()}.{os.getpid()}.{next(_numbers)}"
 
 
 def is_part(path: Path) -> bool:
@@ -57,7 +57,7 @@ def _is_nobodys(part: Path, abandoned: float) -> bool:
     """Whether the process that writes a part is gone, as far as this machine can tell."""
     named = _PART.fullmatch(part.name)
     assert named
-    if named["machine"] == _machine():
+    if named["machine"] == this_machine():
         try:
             os.kill(int(named["process"]), 0)
         except ProcessLookupError:
@@ -142,7 +142,7 @@ def storage_fault(runs: Path) -> str:
 class StorageFault(ValueError):
     """Nothing more can be written where the runs lie."""
 
-    def __init__(self, runs: Path, fault: str) -> None:
+    def __init__(self, runs: Path | str, fault: str) -> None:
         super().__init__(
             f"{runs}: cannot be written any more ({fault}); what is finished is kept, and once there is room the same "
             "command goes on"

@@ -85,16 +85,19 @@ def train(
     from apc.files import require_writable
     from apc.models import weights
     from apc.models.feature_store import require_room
+    from apc.runs.copies import copied, require_usable
     from apc.training import run as training
 
     set_threads(threads)
-    device, below = device_of(device), Path(runs).resolve()
+    device, copy = device_of(device), copied(runs)
+    below = copy.resolve()
+    require_usable(below)
     weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
     require_writable(below)
     require_room(cache_gib)
     how: dict[str, Any] = {"device": device, "report": report, "crf_workers": crf_workers, "cache_gib": cache_gib}
     row = training.run(cfg, runs=below, by=CHOOSERS[choose], **how)
-    return Run(Path(runs) / row.run, row)
+    return Run(copy / row.run, row)
 
 
 def load_model(folder: PathLike, *, device: str = "auto") -> Model:
@@ -106,10 +109,12 @@ def load_model(folder: PathLike, *, device: str = "auto") -> Model:
     """
     from apc.devices import device_of
     from apc.methods import checkpoint
+    from apc.runs.mirror import model_folder
 
     where = device_of(device)
-    method, cfg, classes = checkpoint.load_model(Path(folder), where)
-    return Model(method, cfg, classes, Path(folder), where)
+    home = model_folder(folder)
+    method, cfg, classes = checkpoint.load_model(home, where)
+    return Model(method, cfg, classes, home, where)
 
 
 def evaluate(

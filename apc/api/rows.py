@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def load_rows(path: str | os.PathLike[str]) -> "DataFrame":
-    """Rows as a pandas DataFrame, a line a run: those of a runs folder, of one run's folder, of a .jsonl file of rows,
-    or of a reports folder.
+    """Rows as a pandas DataFrame, a line a run: those of a runs folder, or of its store, of one run's folder, of a
+    .jsonl file of rows, or of a reports folder.
 
     Columns: `run`, `experiment`, `row` (label in its table), every Config field under its name, scores in percent,
     seconds as `train_seconds`, `error` and `stopped`. NaN where a run lacks a score. A damaged row is left out and
@@ -36,8 +36,12 @@ def load_rows(path: str | os.PathLike[str]) -> "DataFrame":
 def _rows(path: Path) -> "list[Row]":
     """Rows of a file or a folder; see `load_rows`."""
     from apc.runs import rows
+    from apc.runs.copies import address
     from apc.runs.folder import load_run, load_runs
+    from apc.runs.mirror import opened
 
+    if address(path):
+        return load_runs(opened(path))
     if path.is_file():
         return rows.load_rows(path)
     if not path.is_dir():

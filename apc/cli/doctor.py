@@ -15,7 +15,7 @@ class DoctorFlags:
     address: str = field(default_factory=lambda: os.environ.get("APC_ADDRESS", "local"))
     """Ray cluster, auto on one of its nodes, or local (default: $APC_ADDRESS, or local)."""
     runs: Path = field(default_factory=runs_folder)
-    """Folder that keeps the runs, shared by all nodes (default: $APC_RUNS, or runs)."""
+    """Folder that keeps the runs, shared by all nodes, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""
     num_workers: int = 1
     """Processes a trial."""
     cpus: int = 1

@@ -22,7 +22,7 @@ class EvaluateFlags:
     with a name of its own, and what they share is computed once."""
 
     checkpoint: Annotated[Path, POSITIONAL]
-    """Folder of a finished run, its best/, or what `apc export` wrote."""
+    """Folder of a finished run, also in a store, its best/, or what `apc export` wrote."""
     root: str = ""
     """Folder of other photographs; default: the run's own."""
     val_list: str = ""
@@ -108,10 +108,12 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     from apc.evaluation.voc_submission import BELOW, submission, unlabelled
     from apc.files import file_fingerprint, require_writable
     from apc.methods.checkpoint import load_model
+    from apc.runs.mirror import model_folder
     from apc.runs.stamp import stamp
 
     set_threads(flags.threads)
-    method, trained, classes = load_model(flags.checkpoint, device)
+    checkpoint = model_folder(flags.checkpoint)
+    method, trained, classes = load_model(checkpoint, device)
     cfg, patch = from_dict(flags.changes, trained, "apc eval"), method.encoder.patch
     protocols = [p for p in flags.protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
     passes = {p: showings(p, cfg, patch) for p in protocols}
@@ -155,7 +157,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
                 "stamp": stamp(
                     val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)),
                     **data.provenance(cfg),
-                    model=file_fingerprint(str(ModelFolder(flags.checkpoint).weights)),
+                    model=file_fingerprint(str(ModelFolder(checkpoint).weights)),
                     images=len(split),
                     device=torch.cuda.get_device_name(device) if gpu else "cpu",
                     threads=torch.get_num_threads(),

@@ -8,6 +8,7 @@ from apc.config import Config, without_paths
 from apc.escaping import say
 from apc.flags import POSITIONAL, parse
 from apc.runs.folder import ModelFolder, RunFolder, load_run
+from apc.runs.mirror import model_folder
 
 FILES = {path.name for path in (*ModelFolder(Path()).needed, ModelFolder(Path()).card)}
 
@@ -18,7 +19,7 @@ class ExportFlags:
     and their stamp. `apc predict` and `apc eval` take the folder; no path of this machine is in it."""
 
     checkpoint: Annotated[Path, POSITIONAL]
-    """Folder of a finished run, or its best/."""
+    """Folder of a finished run, also in a store, or its best/."""
     out: Path
     """Folder to write: new, empty, or an earlier export, which is replaced."""
     license: str = ""
@@ -27,7 +28,7 @@ class ExportFlags:
 
 def command(words: list[str]) -> None:
     flags = parse(ExportFlags, words, "apc export")
-    folder, out = flags.checkpoint.resolve(), flags.out.resolve()
+    folder, out = model_folder(flags.checkpoint).resolve(), flags.out.resolve()
     if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
         raise ValueError(f"{flags.out}: holds files that `apc export` did not write; give another --out")
     from apc.files import require_writable

@@ -21,7 +21,7 @@ class PredictFlags:
     for labelling tools. The same command goes on where it was stopped; a photograph that has changed is done again."""
 
     checkpoint: Annotated[Path, POSITIONAL]
-    """Folder of a finished run, or one that `apc export` wrote."""
+    """Folder of a finished run, also in a store (s3://BUCKET/PREFIX/RUN), or one that `apc export` wrote."""
     images: Annotated[tuple[Path, ...], POSITIONAL] = ()
     """Photographs, and folders of them with their subfolders; names may be anything."""
     out: Path
@@ -64,7 +64,7 @@ class PredictFlags:
 
 def command(words: list[str]) -> None:
     flags = parse(PredictFlags, words, "apc predict")
-    out, folder = flags.out, flags.checkpoint
+    out = flags.out
     from apc.prediction.output_folder import settings_of
     from apc.prediction.photographs import gather, image_labels
     from apc.prediction.tiles import require_tile
@@ -82,9 +82,10 @@ def command(words: list[str]) -> None:
     from apc.prediction.predict import Job, classes_found
     from apc.prediction.predict import predict as predict_all
     from apc.runs.folder import ModelFolder
+    from apc.runs.mirror import model_folder
 
     set_threads(flags.threads)
-    device = device_of(flags.device)
+    device, folder = device_of(flags.device), model_folder(flags.checkpoint)
     method, trained, classes = load_model(folder, device)
     changes = {name: value for name in ("eval_size", "crf", "max_pixels") if (value := getattr(flags, name))}
     cfg = from_dict(changes, trained, "apc predict")

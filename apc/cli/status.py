@@ -12,12 +12,13 @@ class StatusFlags:
     """What is finished, under way and failed below a folder of runs."""
 
     runs: Annotated[Path, POSITIONAL] = field(default_factory=runs_folder)
-    """Folder that keeps the runs (default: $APC_RUNS, or runs)."""
+    """Folder that keeps the runs, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""
 
 
 def command(words: list[str]) -> None:
     folder = parse(StatusFlags, words, "apc status").runs
     from apc.escaping import say
+    from apc.runs.mirror import opened
     from apc.runs.status import status
 
-    say(status(folder))
+    say(status(opened(folder)))

@@ -22,7 +22,7 @@ class TrainFlags:
     with `python experiments/paper_setting.py voc --root DATA --num-workers N`."""
 
     runs: Path = field(default_factory=runs_folder)
-    """Folder that keeps the runs (default: $APC_RUNS, or runs)."""
+    """Folder that keeps the runs, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     choose: Chooser = "val"

@@ -9,6 +9,7 @@ from apc.experiment.forecast import Hours, hours, kind_of, pace
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.small_folders import told
 from apc.experiment.workers import costs_of, places
+from apc.runs.copies import shown
 from apc.runs.folder import load_runs
 from apc.runs.status import between
 from apc.search.run_queue import RunQueue
@@ -19,7 +20,7 @@ def banner(
 ) -> None:
     """Say what is run, how much of it is done, and how long the rest will take; `images` are those of each split."""
     seeds = ", ".join(map(str, settings.seeds))
-    parts = [experiment.title, f"{settings.dataset}, seeds {seeds}", f"runs in {settings.runs}"]
+    parts = [experiment.title, f"{settings.dataset}, seeds {seeds}", f"runs in {shown(settings.runs)}"]
     if queue and queue.counts.done:
         parts.append(f"{queue.counts.done} runs are done already")
     todo = to_do(settings, queue)

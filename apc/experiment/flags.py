@@ -64,7 +64,7 @@ class Place:
     """Where an experiment lies."""
 
     runs: Annotated[Path, Flag(metavar="DIR")] = field(default_factory=runs_folder)
-    """Folder of the run folders (default: $APC_RUNS, or runs)."""
+    """Folder of the run folders, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""
     reports: Annotated[Path | None, Flag(metavar="DIR")] = None
     """Rows, tables and figures (default: $APC_REPORTS, or reports)."""
 

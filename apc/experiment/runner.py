@@ -17,6 +17,7 @@ from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import resources_of
 from apc.files import require_writable
+from apc.runs.copies import require_usable
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
@@ -87,6 +88,7 @@ class ExperimentRun:
             check_address(self.settings.workers.address)
         self._require_fit()
         require_writable(self.settings.runs)
+        require_usable(self.settings.runs)
         require_writable(self.settings.reports)
 
     def _require_fit(self) -> None:

@@ -11,6 +11,8 @@ from apc.experiment.definition import Experiment
 from apc.experiment.flags import Amount, Choosing, Deciding, Flags, Place, Racing, Workers, seeds_of, usual_search
 from apc.flags import flag_of, reports_folder, taken
 from apc.reporting.verdicts.looks import FIRST_LOOK
+from apc.runs.copies import address
+from apc.runs.mirror import opened
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws, samples
@@ -127,9 +129,16 @@ def chosen_by(experiment: Experiment, chooser: Chooser) -> Experiment:
 
 
 def folders(place: Place, smoke: bool) -> tuple[Path, Path]:
-    """Folders of the runs and of the report; those of a smoke run lie below the others."""
+    """Folders of the runs, of a store its copy here, and of the report; those of a smoke run lie below the others."""
     runs = place.runs / "smoke" if smoke else place.runs
-    return runs, place.reports or (runs / "reports" if smoke else reports_folder())
+    reports = place.reports or (runs / "reports" if smoke else reports_folder())
+    if url := address(reports):
+        if place.reports:
+            raise ValueError(
+                f"--reports {url}: a report is written to a folder of this machine; only runs go to a store"
+            )
+        reports = reports_folder() / "smoke"
+    return opened(runs), reports
 
 
 def base_of(flags: Flags, knobs: Collection[str], smoke: bool = False) -> Config:
@@ -187,10 +196,11 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
             f"--stop-early {search.stop_early}: epochs report {', '.join(IN_CURVES)} and not {search.objectives[0]}, "
             "by which the search goes; leave it out"
         )
-    if search.warm_start and not search.warm_start.is_dir():
+    warm = search.warm_start and opened(search.warm_start).resolve()
+    if warm and not warm.is_dir():
         raise ValueError(f"--warm-start {search.warm_start}: there is no such folder")
     trials = SMOKE_TRIALS if smoke and "trials" not in values else search.trials
-    return replace(search, trials=trials, warm_start=search.warm_start and search.warm_start.resolve())
+    return replace(search, trials=trials, warm_start=warm)
 
 
 def _halves(values: Mapping[str, Any], base: Config, smoke: bool) -> bool:

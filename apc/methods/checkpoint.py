@@ -11,6 +11,7 @@ from apc.files import write_atomically, write_encoded
 from apc.methods.base import Method
 from apc.methods.registry import build
 from apc.models.weights import misfits, read_weights
+from apc.runs.copies import bring
 from apc.runs.folder import ModelFolder
 
 
@@ -25,6 +26,7 @@ def save_model(folder: Path, model: Method, cfg: Config, classes: list[str]) -> 
 def load_model(folder: Path, device: str = "cpu") -> tuple[Method, Config, list[str]]:
     """Model, config and class names of a folder that save_model wrote; ValueError, with the file, where it is none."""
     files = ModelFolder(folder)
+    bring(*files.needed)
     for path in files.needed:
         if not path.is_file():
             raise ValueError(f"{folder}: not the folder of a finished run; {path.name} is missing")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from apc.runs.folder import RunFolder
+from apc.runs.lease import alive
 
 NOBODY = "nobody"
 """What stands in the lock once its holder has left it."""
@@ -43,6 +44,12 @@ def _write(lock: TextIO, text: str) -> None:
 
 
 def at_work(folder: RunFolder) -> bool | None:
+    """As `at_work_here`; of a run that lies in a store its lease tells of other machines."""
+    here = at_work_here(folder)
+    return alive(folder.lease.read_bytes()) if not here and folder.lease.is_file() else here
+
+
+def at_work_here(folder: RunFolder) -> bool | None:
     """Whether a process is at work on a run; None where nothing tells, as of one that died on another machine.
 
     A lock that is held says so everywhere. A free one may be held on another machine, where a file system keeps locks

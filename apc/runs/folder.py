@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import PATHS, Config, to_dict
 from apc.files import is_part, sweep, write_atomically
+from apc.runs.copies import bring, forget, tell
 from apc.runs.rows import NewerVersion, Row, row_of
 
 if TYPE_CHECKING:
@@ -151,6 +152,11 @@ class RunFolder:
         """Held, by flock, by the one process that trains the run, whose machine and number stand in it; it stays."""
         return self.path / ".lock"
 
+    @property
+    def lease(self) -> Path:
+        """Copy of the lease of whoever trains a run that lies in a store; see apc/runs/lease.py."""
+        return self.path / "lease.json"
+
     def measured(self, name: str) -> Path:
         """What a table measured on the finished run, as JSON; see apc/evaluation/remeasure.py."""
         return self.path / "measured" / f"{name}.json"
@@ -173,7 +179,12 @@ class RunFolder:
 
     def write_setting(self, setting: Setting) -> None:
         """Write the task; only `apc status` reads it, of a run that has no row yet."""
-        write_atomically(self.task, json.dumps(setting._asdict()))
+        self.write_note(self.task, json.dumps(setting._asdict()))
+
+    def write_note(self, path: Path, text: str) -> None:
+        """Write one of the files that say how the run is, in the folder and in its store."""
+        write_atomically(path, text)
+        tell(path)
 
     def setting(self) -> Setting | None:
         """The setting that a search gave the run; None where no search started it, or its task cannot be read."""
@@ -194,8 +205,7 @@ class RunFolder:
 
     def forget_the_end(self) -> None:
         """Remove what says how the run ended when it was tried before."""
-        self.error.unlink(missing_ok=True)
-        self.stopped.unlink(missing_ok=True)
+        forget(self.error, self.stopped)
 
 
 def _first_line(path: Path) -> str:
@@ -236,6 +246,10 @@ class RunsFolder:
         """Held, by flock, by the one driver that works on a study."""
         return self.path / f".{study}.lock"
 
+    def lease(self, study: str) -> Path:
+        """Name of the lease of a study that lies in a store; see apc/search/journal_copy.py."""
+        return self.path / f"{study}.lease"
+
     @property
     def tune(self) -> Path:
         """Ray Tune's own files and the driver's log; nothing is ever read back from them."""
@@ -244,7 +258,12 @@ class RunsFolder:
 
 def save_run(runs: Path, row: Row) -> None:
     """Mark a run as finished by writing its row."""
-    write_atomically(RunFolder(runs / row.run).row, json.dumps(asdict(row), indent=1))
+    write_atomically(RunFolder(runs / row.run).row, row_text(row))
+
+
+def row_text(row: Row) -> str:
+    """A row as its file has it."""
+    return json.dumps(asdict(row), indent=1)
 
 
 def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row | None:
@@ -297,6 +316,7 @@ def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":
     import numpy as np
 
     run = RunFolder(folder)
+    bring(run.tallies)
     if run.tallies.is_file():
         with np.load(run.tallies) as stored:
             return np.asarray(stored[protocol])
@@ -312,5 +332,5 @@ def ended_row(runs: Path, run: str, cfg: Config) -> Row:
     folder = RunFolder(runs / run)
     if not (reason := folder.reason()):
         reason = "its process was lost before it could say why (killed, out of memory, or with its node)"
-        write_atomically(folder.error, reason)
+        folder.write_note(folder.error, reason)
     return Row(run=run, config=to_dict(cfg), metrics={}, seconds={}, error=reason)

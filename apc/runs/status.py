@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 
 from apc.runs.at_work import at_work
+from apc.runs.copies import shown
 from apc.runs.folder import WAITS, RunFolder, each_run
 from apc.runs.mask_parts import under_way
 from apc.runs.rows import Row, row_of
@@ -61,7 +62,9 @@ def status(runs: Path, metric: str = "miou") -> str:
         if kind:
             counts[kind] += 1
             lines.append(f"  {kind:<12}{text}")
-    head = f"{runs}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished")
+    head = f"{shown(runs)}: " + ", ".join(
+        f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished"
+    )
     for dataset, row in sorted(best.items()):
         text = f"{row.run}: {metric} {row.value(metric):.2f} on {dataset}{_setting(RunFolder(runs / row.run))}"
         lines.append(f"  {'best':<12}{text}")

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from apc.runs.copies import copied, require_usable, store_of
+
 JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
 PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pydensecrf2")
 RAY_FILES = (
@@ -62,25 +64,33 @@ def look(runs: str, mark: str) -> Facts:
         token=os.environ.get("RAY_AUTH_MODE", "").lower() == "token",
         interfaces=interfaces(),
         chosen=os.environ.get("GLOO_SOCKET_IFNAME", ""),
-        reads=_reads(Path(runs) / mark),
-        why_not=_write(Path(runs) / f"{mark}.{host}", mark),
+        reads=_reads(runs, mark),
+        why_not=_write(runs, f"{mark}.{host}", mark),
         free=disk.free,
         full=1 - disk.free / disk.total,
     )
 
 
-def _reads(path: Path) -> bool:
-    """Whether the file that holds its own name is seen here."""
+def _reads(runs: str, name: str) -> bool:
+    """Whether the file, or the object of a store, that holds its own name is seen here."""
     try:
-        return path.read_text() == path.name
-    except OSError:
+        if store := store_of(copied(runs)):
+            return (store.read(name) or [b""])[0] == name.encode()
+        return (Path(runs) / name).read_text() == name
+    except (OSError, ValueError):
         return False
 
 
-def _write(path: Path, text: str) -> str:
-    """Write a file; why it cannot be written, empty where it can."""
+def _write(runs: str, name: str, text: str) -> str:
+    """Write a file or an object; why it cannot be written, empty where it can."""
     try:
-        path.write_text(text)
+        require_usable(copied(runs))
+        if store := store_of(copied(runs)):
+            store.write(name, text.encode())
+        else:
+            (Path(runs) / name).write_text(text)
+    except ValueError as error:
+        return str(error)
     except OSError as error:
         return error.strerror or str(error)
     return ""

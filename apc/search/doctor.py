@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from apc.files import require_writable
 from apc.models import feature_store
+from apc.runs.copies import copied, require_usable, shown, store_of
 from apc.search import cluster_nodes
 from apc.search.cluster_nodes import Facts
 
@@ -43,17 +44,27 @@ class Check:
 def examine(resources: "Resources", runs: Path) -> list[Check]:
     """All checks of a search with these resources whose runs lie below `runs`."""
     try:
+        runs = copied(runs)
         require_writable(runs)
+        require_usable(runs)
     except ValueError as error:
-        return [Check("storage", str(error), "give --runs a folder that this user may write")]
-    runs = runs.resolve()
+        return [Check("storage", str(error), "give --runs a folder that this user may write, or a store")]
+    runs, store = runs.resolve(), store_of(runs)
     mark = f".doctor-{uuid.uuid4().hex}"
     try:
-        (runs / mark).write_text(mark)
+        store.write(mark, mark.encode()) if store else (runs / mark).write_text(mark)
         return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free), *features()]
     finally:
+        if store:
+            store.remove(*_marks(runs, mark))
         for path in runs.glob(f"{mark}*"):
             path.unlink(missing_ok=True)
+
+
+def _marks(runs: Path, mark: str) -> set[str]:
+    """What this process and the nodes wrote, by name."""
+    names = store.names() if (store := store_of(runs)) else [path.name for path in runs.glob(f"{mark}*")]
+    return {name for name in names if name.startswith(mark)}
 
 
 def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
@@ -63,7 +74,7 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
     on_cluster = (resources.address or "local") != "local"
     try:
         with quiet(resources, Path(os.devnull)), session(resources, same_versions=False):
-            answers = ask(cluster_nodes.look, str(runs), mark)
+            answers = ask(cluster_nodes.look, shown(runs), mark)
             facts = {address: node for address, node in answers.items() if isinstance(node, Facts)}
             checks = [present(answers, planned_nodes() if on_cluster else []), *versions(facts if on_cluster else {})]
             checks += [token(facts)] if on_cluster else []
@@ -131,17 +142,18 @@ def token(facts: dict[str, Facts]) -> Check:
 
 def storage(facts: dict[str, Facts], runs: Path, mark: str) -> Check:
     """Whether every node reads what is written here, and the other way round."""
-    faults = []
+    faults, seen = [], _marks(runs, mark)
     for address, node in facts.items():
         if node.why_not:
             faults.append(f"{address} cannot write there ({node.why_not})")
         elif not node.reads:
             faults.append(f"{address} does not see what is written here")
-        elif not (runs / f"{mark}.{node.host}").is_file():
+        elif f"{mark}.{node.host}" not in seen:
             faults.append(f"what {address} writes is not seen here")
     if faults:
-        return Check("storage", f"{runs}: {', '.join(faults)}", "give --runs a folder that all nodes share, NFS say")
-    return Check("storage", f"{runs}: every node reads what is written here, and the other way round")
+        remedy = "give --runs a folder that all nodes share, NFS say, or a store that all of them may write"
+        return Check("storage", f"{shown(runs)}: {', '.join(faults)}", remedy)
+    return Check("storage", f"{shown(runs)}: every node reads what is written here, and the other way round")
 
 
 def space(folder: Path, free: int) -> Check:

@@ -14,7 +14,9 @@ from typing import Any
 
 from apc.config import Config
 from apc.files import StorageFault, storage_fault
+from apc.runs.copies import require_usable, shown
 from apc.runs.folder import RunsFolder
+from apc.runs.mirror import opened
 from apc.search import callbacks, warm_actors, worker
 from apc.search.draws import draws
 from apc.search.interrupts import Interrupts, interrupts, to_stderr
@@ -58,7 +60,7 @@ def search(
     SIGTERM, when everything finished so far is in `runs`; ValueError where nothing more can be written there. `name` is
     what trackers call the search, `by` the score that the epochs of a run are compared by.
     """
-    runs = runs.resolve()
+    runs = _ready(runs)
     queue = RunQueue(plan, base=_absolute(base), seeds=seeds, runs=runs, identify=identity, by=by)
     try:
         _train(queue, name, resources, view or NoView())
@@ -80,7 +82,7 @@ def optuna_search(
     With one trial at a time a setting depends on the search's seed and the trials before it, and on nothing else.
     Raises what `search` raises, and ValueError for a space that does not fit Config before anything is written.
     """
-    settings, runs = definition.settings, runs.resolve()
+    settings, runs = definition.settings, _ready(runs)
     if (rule := settings.stop_early) in ("asha", "median") and resources.num_workers > 1:
         raise ValueError(f"--stop-early {rule} works with one process a trial, not {resources.num_workers}")
     draws(definition.space, definition.base, definition.source)  # nothing is written for one that is wrong
@@ -95,6 +97,13 @@ def optuna_search(
         return study.result()
 
 
+def _ready(runs: Path) -> Path:
+    """The folder of runs; that of a store is seen to take what a search writes."""
+    runs = opened(runs).resolve()
+    require_usable(runs)
+    return runs
+
+
 def _train(source: RunQueue | Study, name: str, resources: Resources, view: View) -> None:
     """Train until `source` is through; ValueError, once, where nothing more can be written."""
     view.counted(source.counts)
@@ -106,7 +115,7 @@ def _train(source: RunQueue | Study, name: str, resources: Resources, view: View
         raise
     except Exception:
         if fault := storage_fault(source.runs):
-            raise StorageFault(source.runs, fault) from None
+            raise StorageFault(shown(source.runs), fault) from None
         raise
 
 
@@ -175,7 +184,7 @@ def _train_in_session(source: RunQueue | Study, name: str, resources: Resources,
             except Exception as error:
                 checks.line.settle()
                 if searcher.fault:
-                    raise StorageFault(source.runs, searcher.fault) from None
+                    raise StorageFault(shown(source.runs), searcher.fault) from None
                 if not isinstance(error, RuntimeError | tune.TuneError):
                     raise
                 if attempt == ATTEMPTS or source.through or storage_fault(source.runs):
@@ -193,7 +202,7 @@ def _task(source: RunQueue | Study, resources: Resources) -> worker.Task:
         label="",
         configs=[],
         ids=[],
-        runs=str(source.runs),
+        runs=shown(source.runs),
         threads=resources.cpus_per_trial,
         gpus=resources.gpus_per_trial or 0.0,
         num_workers=resources.num_workers,

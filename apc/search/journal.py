@@ -17,6 +17,7 @@ from apc.config import Config
 from apc.escaping import short
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LOWER_IS_BETTER
+from apc.search.journal_copy import shared
 from apc.search.journal_lines import whole_lines
 from apc.search.samplers import PRUNERS
 from apc.search.study_settings import StudyDefinition, changes
@@ -133,4 +134,5 @@ def exclusive(runs: Path, name: str) -> Iterator[None]:
             ) from None
         except OSError:  # a file system without locks
             pass
-        yield
+        with shared(runs, name):
+            yield

@@ -1,15 +1,16 @@
 """Tune's side of a plan or a study: what hands out the trials that Ray trains, and takes their rows."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from apc.config import to_dict
 from apc.files import STORAGE, storage_fault
 from apc.runs.folder import RunFolder, ended_row
+from apc.runs.mirror import fault_of, look
 from apc.runs.rows import Row
-from apc.search import worker
+from apc.search import journal_copy, worker
 from apc.search.run_queue import Job, RunQueue
 from apc.search.study import Study, Trial
 from apc.search.view import View
@@ -43,6 +44,7 @@ class JobSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]
         with self._noting_faults():
+            journal_copy.check(self.source.runs)
             job = self.source.take() if len(self.jobs) < self.limit(len(self.jobs)) else None
         if job is None:  # the last runs of a stage may be under way; Tune asks again at every step
             return Searcher.FINISHED if not self.jobs and self.source.through else None
@@ -65,6 +67,8 @@ class JobSearcher(Searcher):
             self.attempt_failed(trial_id)
         job = self.jobs.pop(trial_id)
         with self._noting_faults():
+            journal_copy.check(self.source.runs)
+            look(self.source.runs, job.ids)
             rows = self.finish(job)
         self.view.ended(trial_id, job.point.label, rows)
         self.view.counted(self.source.counts)
@@ -72,9 +76,11 @@ class JobSearcher(Searcher):
     def attempt_failed(self, trial_id: str) -> None:
         """End the whole search where a trial failed because nothing more can be written: all others would as well."""
         self.settle()
-        runs, ids = Path(self.task["runs"]), self.jobs[trial_id].ids
+        runs, ids = self.source.runs, self.jobs[trial_id].ids
+        with suppress(OSError):
+            look(runs, ids)
         faults = [fault for run in ids for fault in STORAGE if fault in RunFolder(runs / run).reason()]
-        self.fault = (faults or [storage_fault(runs)])[0]
+        self.fault = (faults or [storage_fault(runs) or fault_of(runs)])[0]
         if self.fault:
             raise OSError(self.fault)
 
@@ -128,7 +134,11 @@ class StudySearcher(JobSearcher):
             raise ValueError(f"--gpu-hours is {gpu_hours:g}, but the trials of this search have no GPU")
 
     def give_up(self, trial_id: str) -> bool:
-        return trial_id in self.jobs and self.source.should_stop(self.jobs[trial_id])
+        if trial_id not in self.jobs:
+            return False
+        if self.source.settings.stop_early in ("asha", "median"):
+            look(self.source.runs, self.jobs[trial_id].ids[:1])
+        return self.source.should_stop(self.jobs[trial_id])
 
     def finish(self, job: Trial) -> list[Row]:
         return self.source.finish(job)

@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import Config, from_dict, to_dict
-from apc.files import one_look, write_atomically
+from apc.files import one_look
 from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
 from apc.runs.scores import curve_score
@@ -228,7 +228,8 @@ class Study:
     def _give_up(self, trial: Trial, *, note: bool = True) -> None:
         """Tell the study that a trial was given up and, as a `note` in the folder of its first run, why."""
         if note:
-            write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, self._why(trial))
+            folder = RunFolder(self.runs / trial.ids[0])
+            folder.write_note(folder.stopped, self._why(trial))
         self.study.tell(trial.optuna.number, state=TrialState.PRUNED)
 
     def _why(self, trial: Trial) -> str:

@@ -12,7 +12,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import to_dict
-from apc.files import write_atomically
 from apc.runs.folder import WAITS, RunFolder, load_run
 from apc.runs.rows import Row, score
 from apc.runs.scores import LOWER_IS_BETTER
@@ -144,7 +143,8 @@ class StudyInRungs(Study):
         else:
             trial.optuna.report(value, trial.until)
             note = f"{WAITS} at rung epoch {trial.until} of {self.base.epochs} (halving)"
-            write_atomically(RunFolder(self.runs / trial.ids[0]).stopped, note)  # for `apc status`
+            folder = RunFolder(self.runs / trial.ids[0])
+            folder.write_note(folder.stopped, note)  # for `apc status`
         return []
 
     def _give_up_dropped(self) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from apc.evaluation.miou import confusion, miou
+from apc.runs.copies import bring
 from apc.runs.folder import RunFolder
 
 AT_ONCE = 2**24
@@ -34,6 +35,7 @@ class Ballot(NamedTuple):
 def ballot_of(folder: Path, setting: Hashable, weight: float) -> Ballot | None:
     """The ballot of a finished run; None where its folder has none, as those of earlier versions."""
     path = RunFolder(folder).ballots
+    bring(path)
     if not path.is_file():
         return None
     with np.load(path) as maps:

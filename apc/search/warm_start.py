@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial
 from apc.config import from_dict, to_dict
 from apc.files import one_look
 from apc.runs.folder import load_runs
+from apc.runs.mirror import opened
 from apc.runs.rows import Row, score
 from apc.search.study_settings import StudyDefinition
 from apc.training.run import identity
@@ -24,7 +25,7 @@ def earlier_trials(definition: StudyDefinition) -> list[FrozenTrial]:
         return []
     rows_of: dict[str, list[Row]] = {}
     with one_look():
-        for row in load_runs(folder):
+        for row in load_runs(opened(folder)):
             if values := _setting_of(row, definition):
                 rows_of.setdefault(json.dumps(values, sort_keys=True), []).append(row)
     scored = (_trial(json.loads(text), rows, definition) for text, rows in rows_of.items())

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from apc.config import Config, from_dict
-from apc.files import STORAGE, write_atomically
+from apc.files import STORAGE
 from apc.runs.at_work import announce
+from apc.runs.copies import copied
 from apc.runs.folder import RunFolder, Setting
 
 Report = Callable[[dict[str, float]], None]
@@ -31,7 +32,7 @@ class Task(TypedDict):
     ids: list[str]
     """Their run ids."""
     runs: str
-    """Absolute folder of the run folders, the same on every node."""
+    """Absolute folder of the run folders, the same on every node, or the URL of their store."""
     threads: int
     """Torch threads of one process."""
     gpus: float
@@ -87,9 +88,9 @@ def distributed(task: Task) -> None:
         trainer.fit()
     except Exception as error:
         # Where a worker raised, it has written why; where one was killed nobody knows. The rest is said here.
-        failure = RunFolder(Path(task["runs"]) / task["ids"][0]).error
-        if not failure.is_file() and not isinstance(error, train.WorkerGroupError):
-            write_atomically(failure, f"{type(error).__name__}: {error}")
+        folder = RunFolder(copied(task["runs"]) / task["ids"][0])
+        if not folder.error.is_file() and not isinstance(error, train.WorkerGroupError):
+            folder.write_note(folder.error, f"{type(error).__name__}: {error}")
         raise
 
 
@@ -103,22 +104,23 @@ def _train_worker(task: Task) -> None:
 
 def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
     """Train the task's configs one after another; where one fails, say why in its folder and raise."""
+    runs = copied(task["runs"])
     for number, (values, run) in enumerate(zip(task["configs"], task["ids"], strict=True)):
-        folder = RunFolder(Path(task["runs"]) / run)
+        folder = RunFolder(runs / run)
         if rank == 0:
             announce(folder)
             folder.forget_the_end()
             folder.write_setting(Setting(task["label"], values["seed"]))
         try:
             cfg: Config = from_dict(values, source=f"run {run}")
-            where: dict[str, Any] = {"runs": Path(task["runs"]), "device": device, "threads": task["threads"]}
+            where: dict[str, Any] = {"runs": runs, "device": device, "threads": task["threads"]}
             rung: dict[str, Any] = {} if number else {"until": task["until"], "scored": task["scored"]}
             train_one(cfg, **where, report=report, name=run, by=task["by"], cache_gib=task["cache_gib"], **rung)
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
             with suppress(OSError):  # on a full disk, for one; the driver looks for that itself
-                write_atomically(folder.error, f"{reason_of(error)}\n\n{traceback.format_exc()}")
+                folder.write_note(folder.error, f"{reason_of(error)}\n\n{traceback.format_exc()}")
             raise
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,9 +32,10 @@ from apc.methods.registry import build
 from apc.models import weights
 from apc.models.build import BATCH_PIXELS
 from apc.runs.at_work import signed
-from apc.runs.folder import RunFolder, load_run, save_run
+from apc.runs.folder import RunFolder, load_run, row_text, save_run
 from apc.runs.rows import Row, run_id
 from apc.runs.scores import HEADLINE, RECIPE_VERSION
+from apc.runs.shared_run import RunHere, run_at
 from apc.runs.stamp import commit, stamp
 from apc.training.loop import Prepared, Report, Trained, beats, train
 
@@ -66,18 +67,21 @@ def run(
     Epochs `scored` are scored on the way beside those of `eval_every`. `cache_gib` is as in train().
     """
     asked_by_a_person, name = not name, name or identity(cfg)  # a search knows the name, and has told
-    if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(runs / name).state.exists():
+    folder = runs / name
+    place = run_at(folder)
+    place.look()
+    if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(folder).state.exists():
         return stored
     commit()  # remembered now: the working tree may change while this trains
     prepared = prepare(cfg, tell=asked_by_a_person)
     _require_unchanged(cfg, name)
-    folder = runs / name
-    with _alone(folder):
+    with _alone(folder, place):
         if stored := load_run(runs, name, to_dict(cfg)):  # by another process, while this one waited or before
             RunFolder(folder).state.unlink(missing_ok=True)  # which was killed then
             return stored
         prepared.method.to(device)
-        how: dict[str, Any] = {"report": report, "by": by, "scored": scored, "cache_gib": cache_gib}
+        told = place.reporting(report)
+        how: dict[str, Any] = {"report": told, "by": by, "scored": scored, "cache_gib": cache_gib}
         trained = train(prepared, cfg, folder=folder, device=device, **how)
         scores = _scored(prepared, cfg, Scoring(device, crf_workers, trained.frozen_features))
         _require_unchanged(cfg, name)
@@ -92,7 +96,7 @@ def run(
             stamp=_stamp(cfg, prepared, trained, scores.images, device, by),
         )
         if processes()[0] == 0:
-            _write(folder, cfg, prepared, row, scores)
+            row = _write(folder, cfg, prepared, row, scores, place)
     if report:
         report({"final": 1.0, "epoch": float(cfg.epochs), "epochs": float(cfg.epochs), **row.metrics})
     return row
@@ -116,10 +120,12 @@ def train_to(
     prepared = prepare(cfg)
     _require_unchanged(cfg, name)
     folder = runs / name
-    with _alone(folder):
+    place = run_at(folder)
+    with _alone(folder, place):
         if not load_run(runs, name, to_dict(cfg)):
             prepared.method.to(device)
-            how: dict[str, Any] = {"report": report, "by": by, "scored": scored, "cache_gib": cache_gib}
+            told = place.reporting(report)
+            how: dict[str, Any] = {"report": told, "by": by, "scored": scored, "cache_gib": cache_gib}
             train(prepared, cfg, folder=folder, device=device, until=epoch, **how)
 
 
@@ -175,20 +181,23 @@ def preflight(cfg: Config) -> Found:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path, place: RunHere) -> Iterator[None]:
     """Hold a run's folder, so that two drivers train a run once. The system frees it when its holder dies."""
     rank, world = processes()
     folder.mkdir(parents=True, exist_ok=True)
     run_folder = RunFolder(folder)
-    with open(run_folder.lock, "a") as lock:  # what its holder wrote stays
+    with open(run_folder.lock, "a") as lock, ExitStack() as held:  # what its holder wrote stays
         if rank == 0:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)
             run_folder.remove_torn_files()
+            held.enter_context(signed(lock))
+            held.enter_context(place.held())
         if world > 1:
             dist.barrier()
-        with signed(lock) if rank == 0 else nullcontext():
-            yield
+        if rank:
+            place.join()
+        yield
 
 
 class _Scores(NamedTuple):
@@ -255,8 +264,8 @@ def _stamp(
     )
 
 
-def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Scores) -> None:
-    """The files of a finished run: tallies, confusion matrices, ballots, model, row."""
+def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Scores, place: RunHere) -> Row:
+    """The files of a finished run: tallies, confusion matrices, ballots, model, row; the row that is then there."""
     tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in scores.counts.items()}
     matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in scores.counts.items()}
     run_folder, by = RunFolder(folder), row.stamp.get("best_by", "miou")
@@ -272,8 +281,16 @@ def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Sco
     save_model(folder, prepared.method, cfg, prepared.val.classes)
     if by in row.metrics and not any(beats(line, [row.metrics], by) for line in row.curve):
         shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model
-    save_run(folder.parent, row)
+
+    def stored() -> Row | None:
+        return load_run(folder.parent, folder.name, to_dict(cfg))
+
+    if place.publish(row_text(row), lambda: stored() is not None):
+        save_run(folder.parent, row)
+    else:
+        row = stored() or row
     run_folder.state.unlink(missing_ok=True)  # the finished model stays, the optimiser's state does not
+    return row
 
 
 @torch.no_grad()

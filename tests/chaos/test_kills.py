@@ -1,5 +1,5 @@
 """Kills at random, seeded moments: of the worker process, of the trial, of the driver and of Ray's own processes; a
-driver that is held for a while, and two at a time. The table stays the same."""
+driver that is held for a while, and two at a time; of a store that goes away. The table stays the same."""
 
 import os
 import random
@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from processes import below, name_of, stat_of
+from stores import S3, environment, serving
 
 from apc.experiment.flags import read_flags
 from apc.experiment.main import space_experiment
@@ -68,6 +69,8 @@ class Chaos:
 
     folder: Path
     flags: list[str]
+    server: S3 | None = None
+    """Where the runs lie; every driver then starts with nothing of them, as on another machine."""
     starts: int = 0
     finished: dict[Path, int] = field(default_factory=dict)
     """row.json files with the time of their first sight."""
@@ -85,8 +88,10 @@ class Chaos:
         self.starts += 1
         command = [sys.executable, str(ROOT / "tests" / "chaos" / "driver.py"), "joint", *self.flags]
         with open(self.folder / "said.txt", "a") as said:
-            environment = os.environ | {"APC_CHAOS": str(self.folder)}
-            return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=said, stderr=said)
+            own = os.environ | {"APC_CHAOS": str(self.folder)}
+            if self.server:
+                own |= environment(self.server) | {"APC_CACHE": str(self.folder / f"machine{self.starts}")}
+            return subprocess.Popen(command, cwd=self.folder, env=own, stdout=said, stderr=said)
 
     def look(self) -> None:
         for path in (self.folder / "runs").glob("*/row.json"):
@@ -153,6 +158,11 @@ class Chaos:
             os.kill(driver.pid, signal.SIGSTOP)
             time.sleep(60)
             os.kill(driver.pid, signal.SIGCONT)
+        elif kill.kind == "store":
+            assert self.server
+            self.server.stop()
+            time.sleep(10)
+            self.server.start()
         else:
             self.workers(driver.pid)
             driver.kill()
@@ -211,6 +221,7 @@ def survive(
     images: int,
     stop_early: Stopper = "none",
     race: int = 0,
+    server: S3 | None = None,
 ) -> None:
     """`race` is how many settings race over three further seeds, so that no racer can leave before the last."""
     flags = f"--num-train {images} --num-val 8 --weights= --crf none --epochs {epochs} --warmup-steps 0".split()
@@ -218,7 +229,8 @@ def survive(
     flags += ["--trials", str(trials), "--seeds", "1", "--max-concurrent", "1", "--retries", str(sum(kinds.values()))]
     flags += ["--stop-early", stop_early]
     flags += ["--race", str(race), "--race-seeds", "3"] if race else []
-    chaos = Chaos(tmp_path, [*flags, "--runs", "runs", "--reports", "reports"])
+    where = "s3://bucket/runs" if server else "runs"
+    chaos = Chaos(tmp_path, [*flags, "--runs", where, "--reports", "reports"], server)
     tried = Rungs(usual_rungs(epochs)).total(trials) if stop_early == "halving" else trials * epochs
     runs, total = trials + 3 * race, tried + 3 * race * epochs
     plan = kills(seed, kinds, total)
@@ -235,14 +247,20 @@ def survive(
     assert len(rows) == runs
     stopped = {row.run for _, (row,) in study.result() if row.stopped}
 
-    begun = chaos.epochs
+    begun, again = chaos.epochs, 2 if server else 1  # what is being stored as the next one trains is lost too
     for name, row in rows.items():  # each epoch in turn, one of them again after a kill in its middle
         own = [epoch for run_of, epoch in begun if run_of == name]
         assert own[0] == 0 and own[-1] == len(row["curve"]) - 1
-        assert all(later - earlier in (0, 1) for earlier, later in zip(own, own[1:], strict=False)), (name, own)
-    assert len(set(begun)) == total and len(begun) <= total + len(plan)
+        steps = [later - earlier for earlier, later in zip(own, own[1:], strict=False)]
+        assert all(1 - again <= step <= 1 for step in steps), (name, own)
+    assert len(set(begun)) == total and len(begun) <= total + again * len(plan)
+    if server:
+        stored = {key.split("/")[1] for key in server.keys() if key.endswith("/row.json")}
+        assert stored == set(rows) - stopped
+        left = [key for key in server.keys() if key.endswith(("last.pt", "lease.json")) and key.split("/")[1] in stored]
+        assert left == []
     assert chaos.finished == {path: path.stat().st_mtime_ns for path in chaos.finished}  # none was written again
-    assert {path.parent.name for path in chaos.finished} == set(rows) - stopped
+    assert server or {path.parent.name for path in chaos.finished} == set(rows) - stopped
     counts = Counter(kill.kind for kill in plan)
     print(
         f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {runs} runs of {epochs} epochs: "
@@ -271,6 +289,18 @@ def test_a_search_survives_twenty_kills(stop_early: Stopper, trials: int, tmp_pa
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("each", "trials"), [(1, 5), (7, 10)])
+def test_a_search_whose_runs_lie_in_a_store_survives_kills_on_machine_after_machine(
+    each: int, trials: int, tmp_path: Path
+) -> None:
+    seed, kinds = int(os.environ.get("APC_CHAOS_SEED", "0")), {"driver": each, "trial": each, "store": each}
+    with serving() as server:
+        server.clear()
+        survive(tmp_path, kinds, seed=seed, trials=trials, epochs=6, images=32, server=server)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
 def test_a_search_survives_the_deaths_of_ray(tmp_path: Path) -> None:
     """Some of them while Ray starts again after the last one, and while runs are proposed or written."""
     seed = int(os.environ.get("APC_CHAOS_SEED", "0"))
@@ -283,21 +313,40 @@ def test_a_driver_that_is_held_for_a_minute_goes_on(tmp_path: Path) -> None:
     survive(tmp_path, {"hold": 1}, seed=0, trials=3, epochs=6, images=32)
 
 
-@pytest.mark.chaos
-@pytest.mark.timeout(1200)
-def test_two_drivers_of_one_plan_train_no_epoch_twice_and_end_with_one_table(tmp_path: Path) -> None:
-    words = "--num-train 48 --num-val 4 --weights= --crf none --epochs 6 --warmup-steps 0 --seeds 1 --runs runs"
+def tables_of_two(tmp_path: Path, runs: str, environments: list[dict[str, str]]) -> dict[str, Any]:
+    """Scores by run, the same in the tables of two drivers of one plan."""
+    words = f"--num-train 48 --num-val 4 --weights= --crf none --epochs 6 --warmup-steps 0 --seeds 1 --runs {runs}"
     command = [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *words.split()]
+    names = ("first", "second")
     both = [
-        subprocess.Popen([*command, "--reports", name], cwd=tmp_path, stdout=subprocess.DEVNULL)
-        for name in ("first", "second")
+        subprocess.Popen([*command, "--reports", name], cwd=tmp_path, env=own, stdout=subprocess.DEVNULL)
+        for name, own in zip(names, environments, strict=True)
     ]
     assert [driver.wait(timeout=900) for driver in both] == [0, 0]
     first, second = (
         {row.run: scores(row) for row in load_rows(tmp_path / name / "results" / "table7_pooling" / "pocket.jsonl")}
-        for name in ("first", "second")
+        for name in names
     )
     assert first == second and len(first) == 4
+    return first
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_two_drivers_on_two_machines_share_a_plan_by_its_store(tmp_path: Path) -> None:
+    with serving() as server:
+        server.clear()
+        own = os.environ | environment(server)
+        machines = [own | {"APC_CACHE": str(tmp_path / name)} for name in ("here", "there")]
+        first = tables_of_two(tmp_path, "s3://bucket/runs", machines)
+        stored = [("PUT", f"/bucket/runs/{name}/curve.jsonl") for name in first]
+        assert [server.requests.count(put) for put in stored] == [6] * 4  # no epoch twice
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(1200)
+def test_two_drivers_of_one_plan_train_no_epoch_twice_and_end_with_one_table(tmp_path: Path) -> None:
+    first = tables_of_two(tmp_path, "runs", [dict(os.environ)] * 2)
     for name in first:
         curve = (tmp_path / "runs" / name / "curve.jsonl").read_text().splitlines()
         assert len(curve) == 6

@@ -19,7 +19,7 @@ from apc.runs.rows import Row
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = (
     *("row.json", "curve.jsonl", "last.pt", "tallies.npz", "confusion.npz", "error.txt", "stopped.txt", "task.json"),
-    *("config.toml", "model.safetensors", "classes.txt", ".lock", ".tune"),
+    *("config.toml", "model.safetensors", "classes.txt", ".lock", "lease.json", ".tune"),
 )
 WORDS = ("best", "measured")
 """Names that are words too: they count where they are a part of a path."""
