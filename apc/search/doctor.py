@@ -41,10 +41,8 @@ class Check:
 
 def examine(resources: "Resources", runs: Path) -> list[Check]:
     """All checks of a search with these resources whose runs lie below `runs`."""
-    try:
-        require_writable(runs)
-    except ValueError as error:
-        return [Check("storage", str(error), "give --runs a folder that this user may write")]
+    if fault := _unwritable(runs):
+        return [fault]
     runs = runs.resolve()
     mark = f".doctor-{uuid.uuid4().hex}"
     try:
@@ -53,6 +51,27 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
     finally:
         for path in runs.glob(f"{mark}*"):
             path.unlink(missing_ok=True)
+
+
+def examine_here(runs: Path) -> list[Check]:
+    """Checks of this machine alone that need no Ray, in a second: what is installed, and where runs would lie."""
+    if fault := _unwritable(runs):
+        return [*versions({}), fault]
+    runs = runs.resolve()
+    return [
+        *versions({}),
+        Check("storage", f"{runs}: can be written here"),
+        space(runs, shutil.disk_usage(runs).free),
+    ]
+
+
+def _unwritable(runs: Path) -> Check | None:
+    """Why nothing can be written below `runs`, if so."""
+    try:
+        require_writable(runs)
+    except ValueError as error:
+        return Check("storage", str(error), "give --runs a folder that this user may write")
+    return None
 
 
 def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
