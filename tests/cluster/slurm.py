@@ -24,13 +24,15 @@ SlurmdPidFile={room}/slurmd-%n.pid
 SlurmctldLogFile={room}/slurmctld.log
 SlurmdLogFile={room}/slurmd-%n.log
 ReturnToService=2
+SlurmdTimeout=20
 SchedulerParameters=sched_interval=2
 MpiDefault=none
 NodeName=left NodeAddr=10.77.0.1 CPUs=1 RealMemory=8000
 NodeName=right NodeAddr=10.77.0.2 CPUs=1 RealMemory=8000
 PartitionName=all Nodes=ALL Default=YES State=UP
 """
-# cred_expire: a job that is queued again waits until its old credential is void, two minutes as a rule
+# cred_expire: a job that is queued again waits until its old credential is void, two minutes as a rule; SlurmdTimeout:
+# seconds until a node that does not answer is down, five minutes as a rule
 
 
 def absent() -> str:

@@ -54,11 +54,13 @@ def test_the_health_check_passes_and_fails_where_runs_cannot_be_written(image: I
     assert failed.returncode == 2 and "would fail  storage     /opt/runs" in failed.stdout, failed.stdout
 
 
-def test_a_search_runs_on_a_ray_that_was_started_as_kuberay_starts_it(image: Image) -> None:
-    search = "apc search lambdas --smoke --seeds 1 --address auto"
+def test_a_job_runs_on_a_ray_that_was_started_as_kuberay_starts_it(image: Image) -> None:
+    job = "ray job submit --address http://127.0.0.1:8265 -- apc search lambdas --smoke --seeds 1"
     told = image.shell(
-        f"bash -lc {shlex.quote(KUBERAY)} && for n in $(seq 60); do sleep 1; {PROBE} && break; done && {search} "
-        "&& python -c 'import apc; print(apc.load_rows(\"runs/smoke\").iloc[0])'"
+        f"bash -lc {shlex.quote(KUBERAY)} && for n in $(seq 60); do sleep 1; {PROBE} && break; done && {job} "
+        "&& ls -d runs/smoke/*/row.json runs/smoke/reports/ablation.md",
+        *("--env=RAY_AUTH_MODE=token", f"--env=RAY_AUTH_TOKEN={'0a' * 32}"),
+        *("--env=APC_ADDRESS=auto", "--env=APC_RUNS=/home/apc/runs"),
     )
     assert told.returncode == 0, told.stdout
-    assert "success" in told.stdout and told.stdout.count("done    lambda1") == 4, told.stdout
+    assert "success" in told.stdout and told.stdout.count("row.json") == 9, told.stdout
