@@ -41,8 +41,10 @@ class Check:
 
 def examine(resources: "Resources", runs: Path) -> list[Check]:
     """All checks of a search with these resources whose runs lie below `runs`."""
-    if fault := _unwritable(runs):
-        return [fault]
+    try:
+        require_writable(runs)
+    except ValueError as error:
+        return [Check("storage", str(error), "give --runs a folder that this user may write")]
     runs = runs.resolve()
     mark = f".doctor-{uuid.uuid4().hex}"
     try:
@@ -51,27 +53,6 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
     finally:
         for path in runs.glob(f"{mark}*"):
             path.unlink(missing_ok=True)
-
-
-def examine_here(runs: Path) -> list[Check]:
-    """Checks of this machine alone that need no Ray, in a second: what is installed, and where runs would lie."""
-    if fault := _unwritable(runs):
-        return [*versions({}), fault]
-    runs = runs.resolve()
-    return [
-        *versions({}),
-        Check("storage", f"{runs}: can be written here"),
-        space(runs, shutil.disk_usage(runs).free),
-    ]
-
-
-def _unwritable(runs: Path) -> Check | None:
-    """Why nothing can be written below `runs`, if so."""
-    try:
-        require_writable(runs)
-    except ValueError as error:
-        return Check("storage", str(error), "give --runs a folder that this user may write")
-    return None
 
 
 def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
@@ -95,6 +76,17 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
             return checks
     except ValueError as error:
         return [Check("cluster", str(error), "ray up cluster.yaml starts one, ray status on its head shows its nodes")]
+
+
+def examine_here(runs: Path) -> list[Check]:
+    """Checks of this machine alone that need no Ray, in a second: what is installed, and where runs would lie."""
+    installed = versions({})
+    try:
+        require_writable(runs)
+    except ValueError as error:
+        return [*installed, Check("storage", str(error), "give --runs a folder that this user may write")]
+    runs = runs.resolve()
+    return [*installed, Check("storage", f"{runs}: can be written here"), space(runs, shutil.disk_usage(runs).free)]
 
 
 def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:
