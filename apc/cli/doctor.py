@@ -3,9 +3,13 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apc.escaping import say
 from apc.flags import at_least, parse, runs_folder
+
+if TYPE_CHECKING:
+    from apc.search.doctor import Check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +26,8 @@ class DoctorFlags:
     """CPUs of each process."""
     gpus: float | None = None
     """GPUs of each process (default: 1 where there are any)."""
+    quick: bool = False
+    """Look at this machine alone and start no Ray: a second, for the health check of a container."""
     verbose: bool = False
     """Show Ray's own messages too."""
 
@@ -29,6 +35,15 @@ class DoctorFlags:
 def command(words: list[str]) -> int:
     flags = parse(DoctorFlags, words, "apc doctor")
     at_least(1, num_workers=flags.num_workers, cpus=flags.cpus)
+    from apc.search.doctor import examine_here
+
+    checks = examine_here(flags.runs) if flags.quick else _every_node(flags)
+    say("\n".join(check.line for check in checks))
+    return 2 if any(check.remedy for check in checks) else 0
+
+
+def _every_node(flags: DoctorFlags) -> "list[Check]":
+    """All checks: Ray is started, or joined, and asks each of its nodes."""
     from apc.search.doctor import examine
     from apc.search.ray_session import Resources
 
@@ -39,6 +54,4 @@ def command(words: list[str]) -> int:
         gpus_per_trial=flags.gpus,
         verbose=flags.verbose,
     )
-    checks = examine(resources, flags.runs)
-    say("\n".join(check.line for check in checks))
-    return 2 if any(check.remedy for check in checks) else 0
+    return examine(resources, flags.runs)

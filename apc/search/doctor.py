@@ -90,6 +90,17 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
         return [Check("cluster", str(error), "ray up cluster.yaml starts one, ray status on its head shows its nodes")]
 
 
+def examine_here(runs: Path) -> list[Check]:
+    """Checks of this machine alone that need no Ray, in a second: what is installed, and where runs would lie."""
+    installed = versions({})
+    try:
+        require_writable(runs)
+    except ValueError as error:
+        return [*installed, Check("storage", str(error), "give --runs a folder that this user may write")]
+    runs = runs.resolve()
+    return [*installed, Check("storage", f"{runs}: can be written here"), space(runs, shutil.disk_usage(runs).free)]
+
+
 def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:
     """Whether the nodes answer, and all that cluster.yaml names are there."""
     silent = [f"{address} does not answer ({why})" for address, why in answers.items() if isinstance(why, str)]

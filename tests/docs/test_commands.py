@@ -30,12 +30,13 @@ MORE = {
 }
 """Flags that make other commands small."""
 NOT_OURS = ("pip", "pre-commit", "pytest", "ruff", "mypy", "ray", "export", "tensorboard", ".ci/run")
-NOT_OURS += ("cvat-cli", "label-studio")
+NOT_OURS += ("cvat-cli", "label-studio", "docker", "kubectl", "sbatch", "squeue", "scancel")
 """Programs of others, and what calls them: only what they are given is looked at."""
 
 WITH_COMMANDS = [name for name, page in PAGES.items() if commands(page)]
 EVERY = {tuple(words): name for name in WITH_COMMANDS for words in commands(PAGES[name])}
-"""Words of each command -> a page that shows it."""
+EVERY |= {w[w.index("apc") :]: name for w, name in EVERY.items() if w[0] in ("docker", "sbatch") and "apc" in w}
+"""Words of each command -> a page that shows it; those that others start are commands too."""
 
 
 def is_script(words: tuple[str, ...] | list[str]) -> bool:
@@ -90,7 +91,7 @@ def test_what_programs_of_others_are_given_is_there(words: tuple[str, ...]) -> N
     for word in words:
         if extra := re.fullmatch(r"\.\[(\w+)\]", word):
             assert extra[1] in project["project"]["optional-dependencies"]
-        elif re.search(r"\.(yaml|py|txt)$|^tests/", word):
+        elif re.search(r"\.(yaml|py|txt|sbatch)$|^tests/|Dockerfile$", word):
             assert (ROOT / word).exists(), word
     if words[0] == "pytest" and "-m" in words:
         marks = [mark.partition(":")[0] for mark in project["tool"]["pytest"]["ini_options"]["markers"]]

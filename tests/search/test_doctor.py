@@ -146,6 +146,18 @@ def test_a_node_says_what_it_sees(tmp_path: Path) -> None:
     assert not facts.reads and facts.why_not == "No such file or directory"
 
 
+def test_the_quick_doctor_needs_no_ray_and_leaves_nothing(tmp_path: Path) -> None:
+    words = ["doctor", "--quick", "--runs", str(tmp_path / "runs")]
+    loaded = "sys.modules.keys() & {'ray', 'torch'}"
+    told = python("-c", f"import sys; from apc.cli.main import main; print(main({words}), {loaded})", cwd=ROOT)
+    *lines, last = told.stdout.splitlines()
+    assert last == "0 set()" and {line.split()[1] for line in lines} >= {"python", "torch", "storage", "space"}
+    assert list((tmp_path / "runs").iterdir()) == []
+    (tmp_path / "file").touch()
+    told = python("-m", "apc", "doctor", "--quick", "--runs", str(tmp_path / "file"), cwd=ROOT)
+    assert told.returncode == 2 and "give --runs a folder that this user may write" in told.stdout
+
+
 @pytest.mark.slow
 def test_the_doctor_finds_this_machine_well_and_leaves_nothing(tmp_path: Path) -> None:
     # in a process of its own, since the Ray of other tests may run in this one
