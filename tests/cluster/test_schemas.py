@@ -152,7 +152,7 @@ def test_kuberay_takes_every_line_of_the_job(alternative: bool) -> None:
 def test_the_cluster_of_a_job_starts_with_a_head_that_trains_nothing() -> None:
     cluster = kuberay()["spec"]["rayClusterSpec"]
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
-    assert [group["minReplicas"] for group in cluster["workerGroupSpecs"]] == [0] and cluster["enableInTreeAutoscaling"]
+    assert [group["minReplicas"] for group in cluster["workerGroupSpecs"]] == [1] and cluster["enableInTreeAutoscaling"]
 
 
 def test_versions_users_and_shared_folders_are_the_same_in_all_files() -> None:
