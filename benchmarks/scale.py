@@ -134,8 +134,9 @@ def cpu_below(pid: int) -> float:
 @contextlib.contextmanager
 def ray_of(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
     """A Ray with as many CPUs as slots, on so many fake nodes; what stops the coming and going of nodes."""
+    import ray
+
     from apc.search import local_ray
-    from apc.search.ray_session import ray
 
     options = {"include_dashboard": False, "log_to_driver": False}
     if not args.nodes:
@@ -172,7 +173,7 @@ def ray_of(args: argparse.Namespace) -> Iterator[Callable[[], None]]:
     yield stop
     stop()
     ray.shutdown()
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 def search(args: argparse.Namespace, runs: Path, view: Watched) -> int:

@@ -39,8 +39,10 @@ def made_up(count: int, like: Row) -> list[Row]:
     rows, stamp = [], like.stamp | {"search": {"trials": count, "sampler": "random"}}
     for i, cfg in enumerate(configs):
         metrics = {name: value + i % 97 / 10 for name, value in like.metrics.items()}
-        named = {"run": run_id(cfg, "data", "weights"), "row": f"theta={cfg['theta']:g}", "experiment": "space_made"}
-        rows.append(replace(like, config=cfg, metrics=metrics, stamp=stamp, **named))
+        run, label = run_id(cfg, "data", "weights"), f"theta={cfg['theta']:g}"
+        rows.append(
+            replace(like, config=cfg, metrics=metrics, stamp=stamp, run=run, row=label, experiment="space_made")
+        )
     return rows
 
 

@@ -115,7 +115,7 @@ class _Batch:
             maps, tokens, width, _ = shape
             how: dict[str, Any] = {"dtype": self.dtype, "pin_memory": self.pinned}
             self.maps = [torch.empty(self.count, tokens, width, **how) for _ in range(maps)]
-        return [memoryview(t[number].view(torch.uint8).numpy()).cast("B") for t in self.maps]
+        return [memoryview(t[number].view(torch.uint8).numpy().data).cast("B") for t in self.maps]
 
     def fill(self, number: int, features: list[Tensor]) -> tuple[Shape, list[memoryview]]:
         """Put one image's maps (1,T,D) in their place: their shape, and their bytes."""

@@ -95,7 +95,7 @@ class FeatureStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder, below=True)
         with self._held() as held:
-            held.count()
+            held.counted()
 
     def read(self, name: str, place: Place) -> bool:
         """Read a row to where `place` says; False where there is none, or none that is whole."""
@@ -174,7 +174,7 @@ class _Held(NamedTuple):
     store: FeatureStore
     file: int
 
-    def count(self) -> int:
+    def counted(self) -> int:
         """Look at all rows, and write down what they have: whoever was killed may have left another number."""
         return self._write(sum(row.bytes for row in rows(self.store.folder)))
 
@@ -183,7 +183,7 @@ class _Held(NamedTuple):
         most = self.store.most
         if (held := self._read()) + wanted > most:
             make_room(held, wanted)
-            held = self.count()
+            held = self.counted()
         if held + wanted > most or shutil.disk_usage(self.store.folder).free < SPARED:
             self.store._full_until = time.monotonic() + PAUSE
             return False
@@ -192,7 +192,7 @@ class _Held(NamedTuple):
 
     def _read(self) -> int:
         said = os.pread(self.file, 32, 0)
-        return int(said) if said.isdigit() else self.count()
+        return int(said) if said.isdigit() else self.counted()
 
     def _write(self, held: int) -> int:
         os.ftruncate(self.file, 0)

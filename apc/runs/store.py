@@ -71,7 +71,8 @@ class Store:
                 answer = obstore.get(self._objects, name)
                 return bytes(answer.bytes()), _tag(answer.meta)
             except FileNotFoundError as error:
-                return _none_unless(error)
+                _none_unless(error)
+                return None
 
     def fetch(self, name: str, path: Path) -> bool:
         """Bring an object as a file, whole or not at all, with the time at which it was stored; False where there is
@@ -82,7 +83,8 @@ class Store:
             try:
                 answer = obstore.get(self._objects, name)
             except FileNotFoundError as error:
-                return bool(_none_unless(error))
+                _none_unless(error)
+                return False
         with whole(path) as part:
             with open(part, "wb") as file, self._faults():
                 size = sum(file.write(bytes(piece)) for piece in answer.stream())

@@ -120,7 +120,7 @@ def curves() -> list["LoggerCallback"]:
     """Ray's own writer of TensorBoard files; its two others, whose files nobody reads, are left out."""
     from ray.tune.logger import TBXLoggerCallback
 
-    return [TBXLoggerCallback()] if find_spec("tensorboardX") else []
+    return [TBXLoggerCallback()] if find_spec("tensorboardX") else []  # type: ignore[no-untyped-call]
 
 
 def trackers(names: Sequence[str], title: str, runs: Path) -> list["LoggerCallback"]:

@@ -94,11 +94,14 @@ def examine_here(runs: Path) -> list[Check]:
     """Checks of this machine alone that need no Ray, in a second: what is installed, and where runs would lie."""
     installed = versions({})
     try:
+        runs = copied(runs)
         require_writable(runs)
+        require_usable(runs)
     except ValueError as error:
-        return [*installed, Check("storage", str(error), "give --runs a folder that this user may write")]
+        return [*installed, Check("storage", str(error), "give --runs a folder that this user may write, or a store")]
     runs = runs.resolve()
-    return [*installed, Check("storage", f"{runs}: can be written here"), space(runs, shutil.disk_usage(runs).free)]
+    found = Check("storage", f"{shown(runs)}: can be written here")
+    return [*installed, found, space(runs, shutil.disk_usage(runs).free)]
 
 
 def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:

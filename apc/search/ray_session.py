@@ -67,7 +67,8 @@ def available() -> dict[str, float]:
 
 def nodes_are_coming() -> bool:
     """Whether an autoscaler, of either version, says that it is starting nodes. Ray has no public word for it."""
-    gcs: Any = global_worker.gcs_client
+    worker: Any = global_worker
+    gcs = worker.gcs_client
     with suppress(Exception):
         report = json.loads(gcs.internal_kv_get(DEBUG_AUTOSCALING_STATUS.encode(), None))["autoscaler_report"]
         if report["pending_launches"] or report["pending_nodes"]:
