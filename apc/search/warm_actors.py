@@ -19,12 +19,15 @@ def kept() -> Iterator[None]:
     which has waited longest, and ends the one that was about to be ready: where trials end more often than a process
     starts, most slots only ever start. Here the free one takes the next trial instead.
     """
-    before = TuneController._maybe_reuse_cached_actor
+    before = getattr(TuneController, "_maybe_reuse_cached_actor", None)
+    if before is None:  # a Tune that does it in another way: slower at most
+        yield
+        return
 
     def reuse(self: Any, trial: Any) -> bool:
         own = self._trial_to_actor.get(trial)
         starting = own is not None and self._actor_manager.is_actor_started(own)
-        return False if starting and trial not in self._resetting_trials else before(self, trial)
+        return False if starting and trial not in self._resetting_trials else bool(before(self, trial))
 
     TuneController._maybe_reuse_cached_actor = reuse  # type: ignore[method-assign]
     try:
