@@ -14,6 +14,7 @@ from apc.search.view import View
 worker.pin_environment()  # before ray is imported
 
 from ray import tune  # noqa: E402
+from ray.tune.experiment import Trial  # noqa: E402
 from ray.tune.schedulers import FIFOScheduler  # noqa: E402
 
 if TYPE_CHECKING:
@@ -91,11 +92,35 @@ class Forget(tune.Callback):
 
 
 class GiveUp(FIFOScheduler):
-    """Stops the trials that the study gives up; Tune's own ASHA would forget its rungs when the driver is killed."""
+    """Stops the trials that the study gives up; Tune's own ASHA would forget its rungs when the driver is killed.
+
+    Which trial is next it looks for among those that have not ended: Tune's own goes through all there ever were, some
+    four times a trial, which are twenty milliseconds with ten thousand of them.
+    """
 
     def __init__(self, judge: Judge) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.judge = judge
+        self.order: dict[str, int] = {}
+        """Trial id -> how many came before it, of trials that have not ended."""
+        self.added = 0
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self.order[trial.trial_id] = self.added
+        self.added += 1
+
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        self.order.pop(trial.trial_id, None)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        self.order.pop(trial.trial_id, None)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        live = sorted(tune_controller.get_live_trials(), key=lambda trial: self.order.get(trial.trial_id, 0))
+        for status in (Trial.PENDING, Trial.PAUSED):
+            if found := next((trial for trial in live if trial.status == status), None):
+                return found
+        return None
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         return self.STOP if self.judge.give_up(trial.trial_id) else self.CONTINUE
