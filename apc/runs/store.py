@@ -20,7 +20,7 @@ from apc.files import whole
 KINDS = {"s3": "S3", "gs": "Google Cloud Storage"}
 """Schemes of the stores there are; memory:// is for tests, and file:// is a folder."""
 PATIENCE = 120.0  # seconds for which a store that fails is asked again while a run trains
-IMPATIENCE = 15.0  # and where somebody waits
+IMPATIENCE = 30.0  # and where somebody waits: longer than a store that starts again takes
 TOGETHER = 16  # objects that are stored or brought at once
 SILENCE = 60.0  # seconds without a byte after which a request is given up and made again
 
