@@ -11,7 +11,7 @@ Three steps, each of which goes on where it was:
 3. the paper's setting and what either search chose, three seeds that neither has trained, by `held_miou`, the score of
    the validation images by which neither chose.
 
-About half an hour with two cores on the embedded data. Expect labels to choose as well as masks to about a point, and
+About 30 minutes with two cores on the embedded data. Expect labels to choose as well as masks to about a point, and
 both to beat the paper's setting where the schedule or the images are smaller than the paper's.
 """
 

@@ -1,5 +1,6 @@
 """An S3 server on loopback, moto's, that can be made to fail: for tests of runs in object storage."""
 
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -103,14 +104,17 @@ def environment(server: S3) -> dict[str, str]:
     }
 
 
+@functools.cache
+def _server() -> S3:
+    return S3()
+
+
 @contextmanager
 def serving() -> Iterator[S3]:
-    """One server for the tests of a module."""
+    """One server for all tests of a process: clients are kept by their address, and know the port that it had."""
     pytest.importorskip("obstore")
     pytest.importorskip("moto")
-    server = S3()
-    yield server
-    server.stop()
+    yield _server()
 
 
 def once(*faults: str, at: str = "", method: str = "") -> Fault:

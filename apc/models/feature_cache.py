@@ -83,7 +83,7 @@ class SharedFeatures(FrozenFeatures):
         """As FrozenFeatures."""
         batch = _Batch(len(keys), self.encoder.features_dtype, pinned=self.gpu)
         for number, (image, key) in enumerate(zip(images, keys, strict=True)):
-            name = self.names.get(key) or self.names.setdefault(key, self._name(image))
+            name = self.names.get(key) or self.names.setdefault(key, self.name_of(image))
             if not self.store.read(name, functools.partial(batch.row, number)):
                 self.store.write(name, *batch.fill(number, self._computed(image)))
         return [t.to(self.device, non_blocking=True).float() for t in batch.maps]
@@ -93,7 +93,7 @@ class SharedFeatures(FrozenFeatures):
         with autocast(self.cfg, self.device) if self.gpu else nullcontext():
             return self.encoder.frozen_features(image[None])
 
-    def _name(self, image: Tensor) -> str:
+    def name_of(self, image: Tensor) -> str:
         """Name of an image's row: what the closed blocks are, and a hash of the pixels (3,H,W) as they see them."""
         digits = f"{torch.is_autocast_enabled('cpu')} {tuple(image.shape)}"
         digest = hashlib.sha256(digits.encode())

@@ -123,11 +123,11 @@ def test_other_closed_weights_pixels_or_arithmetic_have_rows_of_their_own(
     encoder.open_last(1)
     features = feature_cache.SharedFeatures(encoder, FeatureStore(GIB), cfg, "cpu")
     image = torch.rand(3, 96, 96)
-    names = {features._name(image), features._name(image.flip(-1)), features._name(image + 2**-20)}
+    names = {features.name_of(image), features.name_of(image.flip(-1)), features.name_of(image + 2**-20)}
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        names.add(features._name(image))
+        names.add(features.name_of(image))
     assert len(names) == 4
-    assert features._name(image.clone()) in names
+    assert features.name_of(image.clone()) in names
 
     usual, keys = made_by(encoder, cfg, "cpu"), set()
     with torch.no_grad():
