@@ -11,8 +11,8 @@ Three steps, each of which goes on where it was:
 3. the paper's setting and what either search chose, three seeds that neither has trained, by `held_miou`, the score of
    the validation images by which neither chose.
 
-About 30 minutes with two cores on the embedded data. Expect labels to choose as well as masks to about a point, and
-both to beat the paper's setting where the schedule or the images are smaller than the paper's.
+About 30 minutes with two cores on the embedded data. It has not been run yet: among settings drawn at random labels
+chose 0.8 points worse than half of the masks on the embedded data and 1.8 on photographs. Expect as much here.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What MLflow and W&B are told, with a stand-in for Ray's callbacks: neither package need be there."""
+"""What MLflow and W&B are told, with a stand-in for Ray's callbacks, and which trial is next."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,3 +45,23 @@ def test_a_tracker_is_told_the_fields_of_each_trial(
         made.log_trial_start(trial)
     assert trial.config is task and configs[0]["seed"] == 0  # whatever a tracker does, the worker gets its task
     assert made.__getstate__() == {}  # Tune pickles its callbacks at every snapshot
+
+
+def test_the_next_trial_is_the_earliest_that_waits_and_one_that_is_tried_again_keeps_its_place() -> None:
+    scheduler = callbacks.GiveUp(SimpleNamespace(give_up=lambda trial_id: False, attempt_failed=lambda trial_id: None))
+    first, second, third = (SimpleNamespace(trial_id=name, status="PENDING") for name in "cab")
+    live = [third, second, first]
+    controller = SimpleNamespace(get_live_trials=lambda: live)
+    for trial in (first, second, third):
+        scheduler.on_trial_add(controller, trial)
+    assert scheduler.choose_trial_to_run(controller) is first
+    first.status = "RUNNING"
+    assert scheduler.choose_trial_to_run(controller) is second
+    second.status = "PAUSED"
+    assert scheduler.choose_trial_to_run(controller) is third  # what waits goes before what is paused
+    third.status = "RUNNING"
+    assert scheduler.choose_trial_to_run(controller) is second
+    first.status = "PENDING"  # its process was lost
+    assert scheduler.choose_trial_to_run(controller) is first
+    live.clear()
+    assert scheduler.choose_trial_to_run(controller) is None
