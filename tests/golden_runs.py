@@ -17,7 +17,16 @@ from apc.methods.registry import proportioned
 from apc.training.run import run
 
 BASE = replace(
-    pocket(), weights="", num_train=24, num_val=4, batch_size=8, epochs=4, frozen_epochs=0, warmup_steps=0, crf="none"
+    pocket(),
+    weights="",
+    num_train=24,
+    num_val=4,
+    batch_size=8,
+    bilstm_residual=True,
+    epochs=4,
+    frozen_epochs=0,
+    warmup_steps=0,
+    crf="none",
 )
 AFA = replace(BASE, **proportioned(BASE, "afa"))
 TOCO = replace(BASE, **proportioned(BASE, "toco"))

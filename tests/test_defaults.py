@@ -106,7 +106,6 @@ POCKET: Changes = {
     "flip": ("both", "recipe 2: H/V flips"),
     "encoder": ("pocket", "recipe 2"),
     "weights": ("pocket", "recipe 2: needed at this budget"),
-    "bilstm_residual": (True, "recipe 2: residual"),
     "dropout": (0.0, "recipe 2 has none"),
     "decoder_blocks": ((1, 2, 3), "of the three blocks; the recipe has 1, 3 and F_out"),
     "decoder_width": (48, "recipe 2: Linear(64->48)"),
