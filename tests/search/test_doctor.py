@@ -1,6 +1,5 @@
 """`apc doctor`: each check with nodes made up for it, and the whole of it on this machine."""
 
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest
 from script_runs import ROOT, python
 
 from apc.cli.main import main
+from apc.models.feature_rows import THERE, Kind
 from apc.search import cluster_nodes, doctor
 from apc.search.cluster_nodes import Facts, differing, look
 from apc.search.doctor import disks, features, network, planned_nodes, present, space, storage, token, versions
@@ -68,9 +68,8 @@ def test_builds_of_one_version_are_the_same_version(monkeypatch: pytest.MonkeyPa
 def test_what_trials_share_is_told_with_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APC_CACHE", str(tmp_path))
     assert features() == []
-    (row := tmp_path / "features/model/aa/row").parent.mkdir(parents=True)
-    row.touch()
-    os.truncate(row, 2**28)
+    (file := tmp_path / "features/model.rows").parent.mkdir()
+    file.write_bytes(Kind("model", 1, (1, 2**14, 2**14, 1)).head() + THERE.to_bytes(8, "little"))
     told = f"0.2 GiB of outputs of closed blocks in {tmp_path}/features, which may go at any time"
     assert [check.line for check in features()] == [f"ok          features    {told}"]
 
