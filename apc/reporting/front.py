@@ -217,7 +217,8 @@ def _use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
         entry = section.entry
         by_score = any(claim.metrics[0] == entry.metric for claim in entry.claims)
         if _of_a_table(section) and by_score and (ahead := _ahead(section)):
-            told.setdefault(_to_section(entry.title), []).append(ahead)
+            name = f"{in_markdown(entry.title.split(':')[0])}, by {score_name(entry.metric)}"
+            told.setdefault(name, []).append(ahead)
     return [
         *(f"{title}: {'; '.join(lines)}" for title, lines in list(told.items())[:MOST]),
         *_command(series, sections),
@@ -225,8 +226,7 @@ def _use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
 
 
 def _ahead(section: Section) -> str:
-    """ "on pocket top-K pooling (mIoU 50.2), not told apart from APC; ToCo has one seed"; empty where no two rows have
-    two."""
+    """ "on pocket top-K pooling (50.2), not told apart from APC (one seed: ToCo)"; empty where no two rows have two."""
     first, metric = section.shown, section.entry.metric
     if not first:
         return ""
@@ -240,8 +240,8 @@ def _ahead(section: Section) -> str:
     level, fewest = first.group.level, first.group.fewest
     open_ones = [label for label in others if judge(scores[best], scores[label], level, fewest).outcome != "reproduced"]
     apart = f", not told apart from {_named(open_ones)}" if open_ones else ", the others surely behind"
-    alone = f" ({_named(single)} not asked: one seed)" if single else ""
-    return f"on {in_markdown(section.dataset)} {_named([best])} ({score_name(metric)} {means[best]:.1f}){apart}{alone}"
+    alone = f" (one seed: {_named(single)})" if single else ""
+    return f"on {in_markdown(section.dataset)} {_named([best])} ({means[best]:.1f}){apart}{alone}"
 
 
 def _named(labels: Sequence[str]) -> str:

@@ -125,15 +125,15 @@ def _first_screen(sections: Sections, reference: Sections, reports: Path, docume
         series += [Series(f"reference, {dataset}", dataset, shipped[dataset])] if dataset in shipped else []
         series.append(Series(name, dataset, judged))
     links = {
-        "how-to-read": "How to read it",
+        "how-to-read": "how to read it",
         "claims": "every claim",
-        CURVES: "by every protocol",
-        OPTIMISM: "what is luck",
+        CURVES: "by protocol",
+        OPTIMISM: "luck",
     }
     to = " · ".join(f"[{told}](details/{name}.md)" for name, told in links.items() if name in documents)
     told = [
         "# Which claims of Adaptive Patch Contrast hold",
-        f"Made by `apc report` from the rows below `results/`, the same as one file in `ablation.html`. {to}",
+        f"Made by `apc report` from the rows below `results/`; as one file, `ablation.html`. {to}",
         *_whose(reports, reference),
     ]
     if not series:

@@ -109,8 +109,8 @@ def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
             "by": f"`{j.metric}`",
             "here [95 % over seeds]": cell,
             "verdict": outcome_text(j) + fill + ("" if j.counts else ", counted in another table"),
-            "size, and seeds that would decide": "; ".join(filter(None, (short(j.size), _would_decide(j)))),
             others: "",
+            "size, and seeds that would decide": "; ".join(filter(None, (short(j.size), _would_decide(j)))),
         }
     marked_up = ["by", "here [95 % over seeds]", "verdict", others]
     return tables.markdown(DataFrame(list(lines.values())), left=True, marked_up=marked_up)
