@@ -22,7 +22,7 @@ class DataSet(Protocol):
     def SPLITS(self) -> Collection[str]:
         """Names of its splits, `train` and `val` at least; `test` is used neither for training nor for choosing."""
 
-    def load(self, cfg: Config, split: str) -> Split:
+    def load(self, cfg: Config, split: str, *, lazily: bool = False) -> Split:
         """One of its splits; see `load` below."""
 
     def files(self, root: str, name: str) -> Files:
@@ -39,8 +39,9 @@ DATA_SETS: dict[str, DataSet] = {"pocket": pocket, "folder": folder, "voc": voc,
 """The data sets by the names of Config's `dataset`."""
 
 
-def load(cfg: Config, split: str) -> Split:
-    """Split `train`, `val` or `test` as the config names it; training splits never open a mask.
+def load(cfg: Config, split: str, *, lazily: bool = False) -> Split:
+    """Split `train`, `val` or `test` as the config names it; training splits never open a mask. Images of files are
+    decoded now where they fit into memory; `lazily` each when it is first asked for.
 
     ValueError names the file, line or field where the data set is not there or not as it must be.
     """
@@ -48,7 +49,7 @@ def load(cfg: Config, split: str) -> Split:
     if split not in data_set.SPLITS:
         has = " and ".join(data_set.SPLITS)
         raise ValueError(f"dataset {cfg.dataset} has no {split} split; its splits are {has}")
-    return data_set.load(cfg, split)
+    return data_set.load(cfg, split, lazily=lazily)
 
 
 def has_test(cfg: Config) -> bool:

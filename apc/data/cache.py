@@ -145,8 +145,9 @@ def cached(images: np.ndarray, rows: list[int]) -> Lazy:
     return Lazy(read, len(rows))
 
 
-def images_of(files: Files, rows: list[int], size: int, *, verified: bool) -> Images:
-    """The images `rows` of a list, squashed to S = `size`: from its cache where there is one, else from their files.
+def images_of(files: Files, rows: list[int], size: int, *, verified: bool, lazily: bool = False) -> Images:
+    """The images `rows` of a list, squashed to S = `size`: from its cache where there is one, else from their files,
+    which are decoded as `decoded` says.
 
     Files that are decoded only when asked for are looked at now, unless they are `verified`; ValueError names one that
     is truncated, or that its cache leaves out.
@@ -157,7 +158,7 @@ def images_of(files: Files, rows: list[int], size: int, *, verified: bool) -> Im
         if named := next((broken[i] for i in rows if i in broken), ""):
             raise ValueError(f"{named}; --skip-broken leaves it out")
         return cached(stored, rows)
-    images = decoded([files.paths[i] for i in rows], size, files.how)
+    images = decoded([files.paths[i] for i in rows], size, files.how, lazily=lazily)
     if isinstance(images, Lazy) and not verified:
         for i in rows:
             require_whole(files.paths[i], files.how)

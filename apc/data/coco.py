@@ -53,9 +53,9 @@ class _Image(NamedTuple):
     """The id of each object's annotation."""
 
 
-def load(cfg: Config, split: str) -> Split:
+def load(cfg: Config, split: str, *, lazily: bool = False) -> Split:
     """Split `train` or `val` as `prepare` left it; see data.load."""
-    return prepared.load(cfg, split, cfg.coco_images)
+    return prepared.load(cfg, split, cfg.coco_images, lazily=lazily)
 
 
 def files(root: str, name: str) -> Files:

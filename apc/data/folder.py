@@ -181,7 +181,7 @@ def _fitting(read: Callable[..., Any], image: Path, mask: Path, num_classes: int
         raise ValueError(f"{error} ({why} without that tag)") from None
 
 
-def load(cfg: Config, split: str) -> Split:
+def load(cfg: Config, split: str, *, lazily: bool = False) -> Split:
     """Split `train` or `val` of the photographs below `root`; see data.load."""
     root, name, how = Path(cfg.root), list_of(cfg, split), Reading(max_pixels=cfg.max_pixels)
     listing, stored = read_list(cfg.root, name), files(cfg.root, name)._replace(how=how)
@@ -196,10 +196,12 @@ def load(cfg: Config, split: str) -> Split:
         listing.classes,
         [listing.names[i] for i in rows],
         torch.tensor([listing.labels[i] for i in rows], dtype=torch.float32),
-        images_of(stored, rows, side_of(cfg, split), verified=cfg.skip_broken),
+        images_of(stored, rows, side_of(cfg, split), verified=cfg.skip_broken, lazily=lazily),
         photo=lambda i: decode(paths[i], how),
         place=str(root / name),
         skipped=list(broken.values()),
+        listed=len(listing.names),
+        rows=rows,
     )
     if split != "train":
         loaded.mask = lambda i: (

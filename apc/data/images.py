@@ -66,11 +66,29 @@ class Lazy:
         return torch.stack([self[i] for i in numbers])
 
 
-def decoded(paths: Sequence[Path], size: int, how: Reading = PLAIN) -> Images:
-    """Images of files, squashed to S = `size`: decoded now where they fit into IN_MEMORY, else when asked for."""
+class Kept(Lazy):
+    """Images (n,3,S,S) uint8 that are made when they are first asked for, and then stay in memory."""
+
+    def __init__(self, make: Callable[[int], Tensor], count: int, size: int) -> None:
+        super().__init__(self._once, count)
+        self._made, self._there = make, np.zeros(count, bool)
+        self._images = torch.empty(count, 3, size, size, dtype=torch.uint8)  # no memory until it is written to
+
+    def _once(self, i: int) -> Tensor:
+        if not self._there[i]:  # two threads that ask at once make the same
+            self._images[i] = self._made(i)
+            self._there[i] = True
+        return self._images[i]
+
+
+def decoded(paths: Sequence[Path], size: int, how: Reading = PLAIN, *, lazily: bool = False) -> Images:
+    """Images of files, squashed to S = `size`. Where they fit into IN_MEMORY they are decoded now, or `lazily` once
+    each is asked for; more are decoded whenever they are asked for."""
     lazy = Lazy(lambda i: squash(decode(paths[i], how), size), len(paths))
     if len(paths) * 3 * size**2 > IN_MEMORY:
         return lazy
+    if lazily:
+        return Kept(lazy.make, len(paths), size)
     images = torch.empty(len(paths), 3, size, size, dtype=torch.uint8)
     for i, image in enumerate(prefetch(range(len(paths)), lazy.make, min(cores(), len(paths)))):
         images[i] = image

@@ -66,8 +66,8 @@ KINDS = (
 CLASSES = ["background", *(kind.name for kind in KINDS)]
 
 
-def load(cfg: Config, split: str) -> Split:
-    """Split `train`, `val` or `test` of `data_seed`; see data.load."""
+def load(cfg: Config, split: str, *, lazily: bool = False) -> Split:
+    """Split `train`, `val` or `test` of `data_seed`, drawn now; see data.load."""
     numbers = chosen(cfg, split, SIZES[split])
     images, masks = zip(*(_drawn(split, i, cfg.data_seed) for i in numbers), strict=True)
     labels = torch.zeros(len(numbers), len(CLASSES))
@@ -79,6 +79,8 @@ def load(cfg: Config, split: str) -> Split:
         labels[:, 1:],
         torch.stack([squash(image, side_of(cfg, split)) for image in images]),
         photo=lambda i: images[i],
+        listed=SIZES[split],
+        rows=numbers,
     )
     if split != "train":
         loaded.mask = lambda i: masks[i]

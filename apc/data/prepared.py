@@ -183,7 +183,7 @@ def fingerprint(root: str, dataset: str, lists: list[str]) -> str:
     return fingerprint_unless_known((dataset, root, *lists), contents)
 
 
-def load(cfg: Config, split: str, subset: str = "") -> Split:
+def load(cfg: Config, split: str, subset: str = "", *, lazily: bool = False) -> Split:
     """Split `train` or `val` of a prepared data set, or the part of it that is in `subset`; see data.load."""
     root, name, how = Path(cfg.root), list_of(cfg, split), AS_STORED._replace(max_pixels=cfg.max_pixels)
     classes, listed = read_classes(cfg.root, cfg.dataset), entries_of(cfg.root, cfg.dataset, name)
@@ -193,14 +193,17 @@ def load(cfg: Config, split: str, subset: str = "") -> Split:
     rows = [used[i] for i in chosen(cfg, split, len(used))]
     entries = [listed[i] for i in rows]
     require_unchanged(cfg.root, cfg.dataset, entries)
+    stored = files(cfg.root, cfg.dataset, name)._replace(how=how)
     loaded = Split(
         classes,
         [Path(entry.image).name for entry in entries],
         torch.from_numpy(labels_of(entries, classes, cfg.label_source)),
-        images_of(files(cfg.root, cfg.dataset, name)._replace(how=how), rows, side_of(cfg, split), verified=True),
+        images_of(stored, rows, side_of(cfg, split), verified=True, lazily=lazily),
         photo=lambda i: decode(root / entries[i].image, how),
         place=str(folder_of(root, cfg.dataset) / name),
         verified=True,
+        listed=len(listed),
+        rows=rows,
     )
     if split != "train":
         sizes = [(entry.height, entry.width) for entry in entries]

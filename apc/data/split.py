@@ -38,6 +38,10 @@ class Split:
     """A sentence for each photograph that is left out since it cannot be decoded."""
     verified: bool = False
     """Whether every file was read whole when the data set was prepared."""
+    listed: int = 0
+    """How many images the whole list has that it is of."""
+    rows: list[int] = field(default_factory=list)
+    """The number of each image in that list."""
 
     def __len__(self) -> int:
         return len(self.names)

@@ -32,6 +32,10 @@ def squash(image: np.ndarray, size: int) -> Tensor:
     return resize(image, size, size)
 
 
+Flips = tuple[int, int]
+"""Whether an image is flipped left to right and upside down."""
+
+
 class Augmented(NamedTuple):
     """A training image, (3,S,S) each."""
 
@@ -39,8 +43,7 @@ class Augmented(NamedTuple):
     """As the network learns from it: bytes, or floats in [0,1] where colours may change."""
     plain: Tensor
     """The same place of it, flipped alike, with its own colours."""
-    flips: tuple[int, int]
-    """Whether it was flipped left to right and upside down."""
+    flips: Flips
     box: "Box"
     """What is left of the whole image, before it is flipped."""
 
@@ -65,10 +68,20 @@ def augment(image: Tensor, cfg: Config, rng: np.random.Generator) -> Augmented:
     side = image.shape[-1]
     box = _box(side, cfg.crop_scale, rng) if cfg.crop_scale < 1 else Box(0, 0, side, side)
     place = tv.resized_crop(image, *box, [side, side], antialias=True) if cfg.crop_scale < 1 else image
-    flips = (int(cfg.flip != "none" and rng.random() < 0.5), int(cfg.flip == "both" and rng.random() < 0.5))
-    dims = [dim for dim, flipped in zip((2, 1), flips, strict=True) if flipped]
-    plain = place.flip(dims) if dims else place
+    flips = drawn_flips(cfg, rng)
+    plain = flipped(place, flips)
     return Augmented(_recoloured(plain, cfg, rng) if recolours(cfg) else plain, plain, flips, box)
+
+
+def drawn_flips(cfg: Config, rng: np.random.Generator) -> Flips:
+    """Flips as `augment` draws them, after the crop if there is one."""
+    return int(cfg.flip != "none" and rng.random() < 0.5), int(cfg.flip == "both" and rng.random() < 0.5)
+
+
+def flipped(image: Tensor, flips: Flips) -> Tensor:
+    """An image (3,S,S), flipped."""
+    dims = [dim for dim, wanted in zip((2, 1), flips, strict=True) if wanted]
+    return image.flip(dims) if dims else image
 
 
 def _box(side: int, least: float, rng: np.random.Generator) -> Box:
@@ -104,5 +117,6 @@ def stack(images: list[Tensor]) -> Tensor:
 
 def as_floats(images: Tensor, device: str) -> Tensor:
     """A batch on the device, as floats in [0,1] in torch's usual order of memory, whatever the loader handed over."""
-    moved = images.to(device, non_blocking=True).contiguous()
+    moved = images.to(device, non_blocking=True)
+    moved = moved if 0 in moved.stride() else moved.contiguous()  # one number for all pixels stays one
     return moved if moved.is_floating_point() else moved.float() / 255

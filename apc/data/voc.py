@@ -42,9 +42,9 @@ class _Image(NamedTuple):
     """SBD's mask; None where VOC has one."""
 
 
-def load(cfg: Config, split: str) -> Split:
+def load(cfg: Config, split: str, *, lazily: bool = False) -> Split:
     """Split `train` or `val` as `prepare` left it; see data.load."""
-    return prepared.load(cfg, split)
+    return prepared.load(cfg, split, lazily=lazily)
 
 
 def files(root: str, name: str) -> Files:

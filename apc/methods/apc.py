@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from apc.config import Config
 from apc.data import Split
+from apc.data.transforms import recolours
 from apc.methods import losses
 from apc.methods.affinity import Levels
 from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
@@ -72,6 +73,11 @@ class APC(Method):
         """Where background and objects have a mean each, and where `pseudo_threshold` or `levels` leaves pixels out."""
         leaves_out = self.cfg.pseudo_threshold > 0 or self.cfg.pseudo_label == "levels"
         return bool(self.masks) or (self.cfg.lambda1 > 0 and (self._balanced or leaves_out))
+
+    @property
+    def reads_pixels(self) -> bool:  # type: ignore[override]
+        """Where a teacher is shown other colours than the method, whose features cannot be kept then."""
+        return bool(self.cfg.teacher and recolours(self.cfg))
 
     def branches(
         self, images: Tensor, frozen_features: list[Tensor] | None = None

@@ -50,6 +50,8 @@ class Method(nn.Module):
     """Whether a loss term is a mean over known pixels, of which images have different numbers; see `known_pixels`."""
     averages_flips = False
     """Whether its published test over scales averages the logits of a photograph and its mirror image, not sums."""
+    reads_pixels = True
+    """Whether its loss terms read images whose features are kept, and not only how large they are."""
     teacher: Teacher | None = None
     """What averages its weights while it learns, where one was asked for; a resumed run is given it back."""
     merges = False

@@ -178,7 +178,7 @@ def space(folder: Path, free: int) -> Check:
 
 def features() -> list[Check]:
     """What `--cache-gib` has kept on this machine; nothing where it has kept nothing."""
-    if not (held := sum(row.bytes for row in feature_store.rows(feature_store.folder()))):
+    if not (held := sum(file.bytes for file in feature_store.stored(feature_store.folder()))):
         return []
     told = f"{held / 2**30:.1f} GiB of outputs of closed blocks in {feature_store.folder()}, which may go at any time"
     return [Check("features", told)]

@@ -3,7 +3,7 @@
 Shapes: B images of a part, S side of training images, C classes (background is class 0).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from apc.config import Config
 from apc.data import Split
-from apc.data.transforms import as_floats, augment, recolours, stack
-from apc.models.feature_cache import TRAIN
+from apc.data.transforms import Augmented, Box, as_floats, augment, drawn_flips, flipped, recolours, stack
+from apc.models.feature_cache import TRAIN, UNREAD, Key
 from apc.parallel import cores, prefetch
 
 
@@ -33,24 +33,37 @@ class Part(NamedTuple):
     batch: dict[str, Tensor]
     """See Method.loss_terms: "image" (B,3,S,S), "labels" (B,C-1), "index" (B,3); of cropped images
     "box" (B,4), and for a teacher "plain" (B,3,S,S)."""
-    keys: list[tuple[int, ...]]
+    keys: list[Key]
     """What identifies each image after augmentation: TRAIN, its number, its flips."""
 
 
-def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[list[Part]]:
-    """A process's share of every batch of an epoch, in the parts it holds in memory at once."""
+Known = Callable[[Key], bool]
+"""Whether an image needs no pixels."""
+
+
+def batches(split: Split, cfg: Config, epoch: int, place: Place, known: Known | None = None) -> Iterator[list[Part]]:
+    """A process's share of every batch of an epoch, in the parts it holds in memory at once. Images that are `known`,
+    of a config that only flips, are not decoded: their pixels are UNREAD."""
     order = np.random.default_rng([cfg.seed, 3, epoch]).permutation(len(split))
     starts = range(0, max(len(split) - cfg.batch_size, 0) + 1, cfg.batch_size)
     shares = [order[start : start + cfg.batch_size][place.rank :: place.world] for start in starts]
     size = cfg.micro_batch or cfg.batch_size
 
+    def seen(i: int) -> Augmented:
+        chance = [cfg.seed, 4, epoch, i]
+        if known and known((TRAIN, i, *(flips := drawn_flips(cfg, np.random.default_rng(chance))))):
+            side = cfg.image_size
+            none = torch.tensor(UNREAD).expand(3, side, side)
+            return Augmented(none, none, flips, Box(0, 0, side, side))
+        return augment(split.images[i], cfg, np.random.default_rng(chance))
+
     def load(share: np.ndarray) -> list[Part]:
-        augmented = [augment(split.images[i], cfg, np.random.default_rng([cfg.seed, 4, epoch, int(i)])) for i in share]
+        augmented = [seen(int(i)) for i in share]
         parts = []
         for at in range(0, len(share), size):
             views, numbers = augmented[at : at + size], share[at : at + size]
-            keys: list[tuple[int, ...]] = [(TRAIN, int(i), *view.flips) for i, view in zip(numbers, views, strict=True)]
-            batch = {"image": stack([view.image for view in views]), "labels": split.labels[numbers]}
+            keys: list[Key] = [(TRAIN, int(i), *view.flips) for i, view in zip(numbers, views, strict=True)]
+            batch = {"image": _stacked([view.image for view in views]), "labels": split.labels[numbers]}
             if cfg.crop_scale < 1:
                 batch["box"] = torch.tensor([view.box for view in views])
             if cfg.teacher and recolours(cfg):
@@ -62,6 +75,20 @@ def batches(split: Split, cfg: Config, epoch: int, place: Place) -> Iterator[lis
     threads = 0 if place.device == "cpu" and isinstance(split.images, Tensor) else min(cores(), 8)
     for parts in prefetch(shares, load, threads):
         yield [_on_device(part, place.device) for part in parts]
+
+
+def decoded(split: Split, key: Key) -> Tensor:
+    """The pixels (3,S,S) in [0,1] of an image of a config that only flips."""
+    return as_floats(flipped(split.images[key[1]], (key[2], key[3])), "cpu")
+
+
+def _stacked(images: list[Tensor]) -> Tensor:
+    """Images (3,S,S) -> (B,3,S,S): bytes, but floats in [0,1] where one of them is UNREAD, and one number for all
+    where none was decoded."""
+    unread = [image.is_floating_point() and image.stride() == (0, 0, 0) for image in images]
+    if all(unread):
+        return images[0].expand(len(images), -1, -1, -1)
+    return stack([as_floats(image, "cpu") for image in images] if any(unread) else images)
 
 
 def _on_device(part: Part, device: str) -> Part:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from apc.config import Config, to_dict, without_paths
-from apc.data import Split
+from apc.data import Split, fingerprint
 from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
 from apc.evaluation.evidence import label_scores
@@ -22,11 +22,11 @@ from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
 from apc.methods.base import Method, Workplace
 from apc.methods.checkpoint import save_model
-from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, SharedFeatures, gib_needed
+from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, SharedFeatures, Shown, gib_needed
 from apc.models.feature_store import FeatureStore
 from apc.runs.folder import RunFolder
 from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
-from apc.training.batches import Place, batches
+from apc.training.batches import Place, batches, decoded
 from apc.training.schedule import optimizer_of, rate_share
 from apc.training.state import State, joined, load_state, parted, restore_model, restore_optimizer, save_state
 from apc.training.step import Step, means, require_finite
@@ -168,7 +168,7 @@ def _epoch(step: Step, optimizer: torch.optim.Optimizer, split: Split, epoch: in
     start, end = (steps * bound for bound in method.course(epoch))
     rate = cfg.lr_frozen if epoch < cfg.frozen_epochs else rates.lr
     sums: dict[str, Tensor] = {}
-    for number, parts in enumerate(batches(split, cfg, epoch, place)):
+    for number, parts in enumerate(batches(split, cfg, epoch, place, step.needs_no_pixels)):
         done = epoch * steps + number
         lr = rate * rate_share(rates, done - start, end - start)
         for group in optimizer.param_groups:
@@ -206,7 +206,14 @@ def _frozen_features(prepared: Prepared, cfg: Config, device: str, cache_gib: fl
     if encoder.open_from == 1 or cfg.crop_scale < 1 or (recolours(cfg) and not cfg.teacher):
         return None
     if cache_gib:
-        return SharedFeatures(encoder, FeatureStore(cache_gib), cfg, device)
+        return SharedFeatures(encoder, FeatureStore(cache_gib), cfg, device, _shown(prepared, cfg))
     capacity = {TRAIN: len(prepared.train) * {"none": 1, "horizontal": 2, "both": 4}[cfg.flip], VAL: num_val}
     gib = gib_needed(encoder, capacity[TRAIN], cfg.image_size) + gib_needed(encoder, num_val, cfg.scored_size)
     return FrozenFeatures(encoder, capacity) if device == "cpu" and gib <= FEATURES_GIB else None
+
+
+def _shown(prepared: Prepared, cfg: Config) -> Shown:
+    """The images of a run, in the lists that they are from."""
+    _, train, val = prepared
+    listed = {TRAIN: train.listed, VAL: val.listed}
+    return Shown(fingerprint(cfg), listed, {TRAIN: train.rows, VAL: val.rows}, lambda key: decoded(train, key))

@@ -73,7 +73,7 @@ def run(
     if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(folder).state.exists():
         return stored
     commit()  # remembered now: the working tree may change while this trains
-    prepared = prepare(cfg, tell=asked_by_a_person)
+    prepared = prepare(cfg, tell=asked_by_a_person, lazily=cache_gib > 0)
     _require_unchanged(cfg, name)
     with _alone(folder, place):
         if stored := load_run(runs, name, to_dict(cfg)):  # by another process, while this one waited or before
@@ -117,7 +117,7 @@ def train_to(
     """Train a run up to an epoch and leave it there like one that was interrupted: another call, or run(), goes on to
     the bit. Of one that is as far, or finished, nothing is done. The rest is as in run()."""
     name = name or identity(cfg)
-    prepared = prepare(cfg)
+    prepared = prepare(cfg, lazily=cache_gib > 0)
     _require_unchanged(cfg, name)
     folder = runs / name
     place = run_at(folder)
@@ -135,16 +135,17 @@ def _require_unchanged(cfg: Config, name: str) -> None:
         raise ValueError(f"{cfg.root or cfg.weights}: changed while run {name} was under way; give the command again")
 
 
-def prepare(cfg: Config, *, tell: bool = False) -> Prepared:
+def prepare(cfg: Config, *, tell: bool = False, lazily: bool = False) -> Prepared:
     """Untrained method, training and validation split; ValueError for whatever of them the config cannot have.
 
     Images and validation masks that nothing has read before are read here, so that a broken one is named before hours
-    are spent; of VOC and COCO `apc data prepare` has read all. Masks are held against the image labels; where a score
+    are spent, but `lazily` training images get a look alone, as those of which their features may be kept; of VOC and
+    COCO `apc data prepare` has read all. Masks are held against the image labels; where a score
     would be wrong, that is refused, and what else differs is told, if `tell` says so.
     """
     if cfg.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
         raise ValueError(f"compile is True; it needs a C++ compiler, and there is no {compiler} (CXX names another)")
-    train_split, val = data.load(cfg, "train"), data.load(cfg, "val")
+    train_split, val = data.load(cfg, "train", lazily=lazily), data.load(cfg, "val")
     notes = [*left_out([*train_split.skipped, *val.skipped]), *agreement.require_scorable(val, cfg)]
     if tell:
         agreement.tell(notes)

@@ -1,6 +1,6 @@
 """One step: the gradients of a batch, over its parts and over processes, and what the loop makes of its loss terms."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, cast
@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from apc.config import Config
 from apc.methods.base import Method
 from apc.models.build import autocast
-from apc.models.feature_cache import FrozenFeatures
+from apc.models.feature_cache import FrozenFeatures, Key, SharedFeatures
 from apc.training.batches import Part
 
 Terms = dict[str, Tensor]
@@ -60,6 +60,13 @@ class Step:
             # lambda1 = 0 leaves the decoder without a gradient, which DDP must be told to expect
             module = DistributedDataParallel(module, find_unused_parameters=True)
         return cls(method, cfg, device, frozen_features, module)
+
+    @property
+    def needs_no_pixels(self) -> Callable[[Key], bool] | None:
+        """Which images a step need not be given the pixels of, since their features are kept; None where it reads all
+        pixels."""
+        shared = isinstance(self.frozen_features, SharedFeatures) and not self.method.reads_pixels
+        return cast(SharedFeatures, self.frozen_features).has if shared else None
 
     def gradients(self, parts: list[Part], progress: float) -> Terms:
         """Add the gradients of a step's parts up; the step's loss terms and `loss`, means over its images.

@@ -1,5 +1,6 @@
 """Outputs of closed blocks that runs share: the same numbers as without, computed once, whatever happens to them."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,17 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from fitting import fit
+from fitting import fit, folder_config
 
 import apc
 from apc.config import Config
+from apc.data import images
 from apc.experiment.flags import Workers
 from apc.experiment.workers import resources_of
 from apc.methods.registry import build
 from apc.models import feature_cache
 from apc.models.encoder import Encoder
-from apc.models.feature_cache import made_by
-from apc.models.feature_store import HEAD, FeatureStore, folder, rows
+from apc.models.feature_cache import TRAIN, VAL, Shown, made_by
+from apc.models.feature_rows import RowFile
+from apc.models.feature_store import FeatureStore, folder, stored
 from apc.search.worker import train_one
 
 GIB = 0.1
@@ -50,6 +53,11 @@ def numbers(cfg: Config, where: Path, **more: Any) -> list[dict[str, float]]:
     return [*lines, {name: float(t.double().sum()) for name, t in method.state_dict().items()}]
 
 
+def held() -> int:
+    """Bytes of all rows that are kept."""
+    return sum(file.bytes for file in stored(folder()))
+
+
 @pytest.mark.parametrize("changes", [{}, {"teacher": 0.2, "jitter": 0.5}, {"features_dtype": "bf16", "amp": "bf16"}])
 def test_runs_that_share_features_compute_them_once_and_change_no_bit(
     tiny: Config, tmp_path: Path, computed: list[int], changes: dict[str, Any]
@@ -58,14 +66,14 @@ def test_runs_that_share_features_compute_them_once_and_change_no_bit(
     alone = numbers(cfg, tmp_path / "alone")
     computed.clear()
     assert numbers(cfg, tmp_path / "first", cache_gib=GIB) == alone
-    there = sum(1 for _ in rows(folder()))
-    assert there > 16
+    there = held()
+    assert there > 0
     computed.clear()
     fit(cfg, tmp_path / "second", until=1, cache_gib=GIB)
     assert numbers(cfg, tmp_path / "second", cache_gib=GIB) == alone  # resumed
     other = replace(cfg, lambda1=cfg.lambda1 / 2)
     numbers(other, tmp_path / "other", cache_gib=GIB)
-    assert sum(1 for _ in rows(folder())) == there
+    assert held() == there
     # with a teacher, what the student sees has other colours in every epoch, and is computed each time
     assert len(computed) == (4 * 16 if cfg.teacher else 0)
 
@@ -75,35 +83,71 @@ def test_a_filling_that_is_cut_spoilt_rows_and_no_room_change_no_bit(
 ) -> None:
     cfg = replace(tiny, num_train=16, unfreeze_blocks=1)
     alone = numbers(cfg, tmp_path / "alone")
-    write, left = FeatureStore.write, list(range(10))
+    write, written = RowFile.write, list[int]()
 
-    def cut(self: FeatureStore, *row: Any) -> None:
-        if not left:
+    def cut(self: RowFile, place: int, pieces: Any) -> None:
+        if len(written) == 10:
             raise KeyboardInterrupt
-        left.pop()
-        write(self, *row)
+        written.append(self.kind.begin + place * self.kind.size)
+        write(self, place, pieces)
 
-    monkeypatch.setattr(FeatureStore, "write", cut)
+    monkeypatch.setattr(RowFile, "write", cut)
     with pytest.raises(KeyboardInterrupt):
         numbers(cfg, tmp_path / "cut", cache_gib=GIB)
-    monkeypatch.setattr(FeatureStore, "write", write)
-    found = list(rows(folder()))
-    assert len(found) == 10
-    for row in found[:5]:
-        row.path.write_bytes(row.path.read_bytes()[: HEAD.size] + bytes(row.bytes - HEAD.size))
+    monkeypatch.setattr(RowFile, "write", write)
+    (file,) = stored(folder())
+    content = bytearray(file.path.read_bytes())
+    for at in written[:5]:
+        content[at] ^= 1
+    file.path.write_bytes(content)
     assert numbers(cfg, tmp_path / "cut", cache_gib=GIB) == alone
     shutil.rmtree(folder())
-    assert numbers(cfg, tmp_path / "small", cache_gib=5.5 * found[0].bytes / 2**30) == alone
-    assert sum(1 for _ in rows(folder())) == 5
+    assert numbers(cfg, tmp_path / "small", cache_gib=0.55 * file.bytes / 2**30) == alone
+    assert held() == file.bytes / 2
+
+
+def test_no_image_is_decoded_whose_features_are_there_unless_its_pixels_are_learnt_from(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = replace(folder_config(photographs), epochs=3, weights="", flip="both")
+    plain, names = images.decode, list[str]()
+
+    def noted(path: Path, *how: Any) -> Any:
+        names.append(path.name)
+        return plain(path, *how)
+
+    monkeypatch.setattr(images, "decode", noted)
+    learnt = {f"photo {i}.png" for i in range(8)}
+
+    def decoded(cfg: Config, name: str, gib: float) -> set[str]:
+        names.clear()
+        train_one(cfg, runs=tmp_path / name, device="cpu", report=lambda line: None, threads=1, cache_gib=gib)
+        return learnt & set(names)
+
+    def curve(name: str) -> list[Any]:
+        (run,) = (tmp_path / name).iterdir()
+        return [json.loads(line)["loss"] for line in (run / "curve.jsonl").read_text().splitlines()]
+
+    assert decoded(cfg, "alone", 0) == learnt
+    assert decoded(cfg, "first", GIB) == learnt
+    assert decoded(cfg, "second", GIB) == set()
+    assert curve("alone") == curve("first") == curve("second")
+    assert decoded(replace(cfg, lambda1=0.5), "other setting", GIB) == set()
+    (large, *_) = sorted(stored(folder()), key=lambda file: -file.bytes)
+    content = large.path.read_bytes()
+    large.path.write_bytes(content[: -(len(content) // 2)] + bytes(len(content) // 2))
+    assert decoded(replace(cfg, k=3), "spoilt", GIB)
+    assert decoded(replace(cfg, teacher=0.2, jitter=0.5), "colours", GIB) == learnt
+    assert decoded(replace(cfg, method="afa", unfreeze_blocks=2), "cams", GIB) == learnt
 
 
 def test_bf16_halves_the_rows_and_is_a_setting_of_the_run_with_and_without_them(tiny: Config, tmp_path: Path) -> None:
     cfg, sizes = replace(tiny, num_train=8, epochs=1, unfreeze_blocks=1), []
     for name in ("float32", "bf16"):
         fit(replace(cfg, features_dtype=name), tmp_path / name, cache_gib=GIB)
-        sizes.append({row.bytes - HEAD.size for row in rows(folder())})
+        sizes.append(held())
         shutil.rmtree(folder())
-    assert sizes == [{(whole := sizes[0].copy().pop())}, {whole // 2}]
+    assert sizes[0] == 2 * sizes[1] > 0
     exact, rounded = (build(replace(cfg, features_dtype=name), 9).encoder for name in ("float32", "bf16"))
     rounded.load_state_dict(exact.state_dict())
     image = torch.rand(1, 3, 96, 96)
@@ -115,19 +159,23 @@ def test_bf16_halves_the_rows_and_is_a_setting_of_the_run_with_and_without_them(
             assert torch.equal(y, x) != changed
 
 
-def test_other_closed_weights_pixels_or_arithmetic_have_rows_of_their_own(
+def test_other_closed_weights_data_or_arithmetic_have_rows_of_their_own(
     tiny: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cfg = replace(tiny, unfreeze_blocks=1)
     encoder = build(cfg, 9).encoder
     encoder.open_last(1)
-    features = feature_cache.SharedFeatures(encoder, FeatureStore(GIB), cfg, "cpu")
-    image = torch.rand(3, 96, 96)
-    names = {features.name_of(image), features.name_of(image.flip(-1)), features.name_of(image + 2**-20)}
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        names.add(features.name_of(image))
-    assert len(names) == 4
-    assert features.name_of(image.clone()) in names
+    shown = Shown("data", {TRAIN: 32, VAL: 8}, {TRAIN: range(32), VAL: range(8)}, lambda key: torch.zeros(()))
+
+    def names(shown: Shown, cfg: Config = cfg) -> set[str]:
+        kept = feature_cache.SharedFeatures(encoder, FeatureStore(GIB), cfg, "cpu", shown)
+        return {kept.kind_of(kind, rounded=rounded).name for kind in (TRAIN, VAL) for rounded in (False, True)}
+
+    known = names(shown)
+    assert len(known) == 4
+    assert names(shown, replace(cfg, lambda1=0.5, seed=3, num_train=9)) == known
+    others = [shown._replace(data="other"), shown._replace(listed={TRAIN: 33, VAL: 9})]
+    assert not known & set().union(*map(names, others), names(shown, replace(cfg, image_size=80, eval_size=64)))
 
     usual, keys = made_by(encoder, cfg, "cpu"), set()
     with torch.no_grad():
@@ -150,10 +198,10 @@ def test_the_flag_reaches_the_run_from_a_search_from_python_and_from_a_worker(ti
     assert resources_of(Workers(cache_gib=GIB)).cache_gib == GIB
     cfg = replace(tiny, num_train=8, num_val=4, epochs=1, unfreeze_blocks=1, crf="none")
     train_one(cfg, runs=tmp_path / "a", device="cpu", report=lambda line: None, threads=1, cache_gib=GIB)
-    assert sum(1 for _ in rows(folder())) == 8 + 4
+    assert (there := held()) > 0
     shutil.rmtree(folder())
     apc.train(replace(cfg, k=3), runs=tmp_path / "b", device="cpu", cache_gib=GIB)
-    assert sum(1 for _ in rows(folder())) == 8 + 4
+    assert held() == there
     with pytest.raises(ValueError, match=r"^--cache-gib is 1e\+09; .*/features has room for \d+\.\d GiB; give less"):
         apc.train(replace(cfg, k=4), runs=tmp_path / "b", device="cpu", cache_gib=1e9)
     assert not list((tmp_path / "b").glob("*/last.pt"))
