@@ -1,5 +1,5 @@
 """Kills at random, seeded moments: of the worker process, of the trial, of the driver and of Ray's own processes; a
-driver that is held for a while, and two at a time; of a store that goes away. The table stays the same."""
+driver that is held for a while, and two at a time; of a store that goes away; of nodes. The table stays the same."""
 
 import os
 import random
@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from fake_nodes import FakeNodes, fake_nodes
 from processes import below, name_of, stat_of
 from stores import S3, environment, serving
 
@@ -71,6 +72,8 @@ class Chaos:
     flags: list[str]
     server: S3 | None = None
     """Where the runs lie; every driver then starts with nothing of them, as on another machine."""
+    nodes: FakeNodes | None = None
+    """Where trials run, if it is not where the driver does; a node that goes takes along what it had."""
     starts: int = 0
     finished: dict[Path, int] = field(default_factory=dict)
     """row.json files with the time of their first sight."""
@@ -88,9 +91,12 @@ class Chaos:
         self.starts += 1
         command = [sys.executable, str(ROOT / "tests" / "chaos" / "driver.py"), "joint", *self.flags]
         with open(self.folder / "said.txt", "a") as said:
-            own = os.environ | {"APC_CHAOS": str(self.folder)}
+            own, machine = os.environ | {"APC_CHAOS": str(self.folder)}, str(self.folder / f"machine{self.starts}")
             if self.server:
-                own |= environment(self.server) | {"APC_CACHE": str(self.folder / f"machine{self.starts}")}
+                own |= environment(self.server) | {"APC_CACHE": machine}
+            if self.nodes:  # whose APC_CACHE would be the driver's
+                own.pop("APC_CACHE")
+                own |= {"HOME": machine, "RAY_AUTH_TOKEN_PATH": str(Path.home() / ".ray" / "auth_token")}
             return subprocess.Popen(command, cwd=self.folder, env=own, stdout=said, stderr=said)
 
     def look(self) -> None:
@@ -101,6 +107,8 @@ class Chaos:
         """Processes below a driver that train; all below it are remembered."""
         found = below(driver)
         self.family |= found
+        if self.nodes:
+            return self.nodes.training()
         return [pid for pid in found if name_of(pid).startswith("ray::ImplicitFunc")]
 
     def wait(self, driver: "subprocess.Popen[bytes]", until: Any, what: str) -> None:
@@ -140,6 +148,11 @@ class Chaos:
 
             self.wait(driver, seen, "a worker process to kill")
             os.kill(found[0], signal.SIGKILL)
+        elif kill.kind == "node":
+            assert self.nodes
+            chance = random.Random(kill.epochs)
+            self.wait(driver, lambda: self.nodes and self.nodes.lose(chance), "a node that trains")
+            self.nodes.add()
         elif kill.kind == "trial":
             order = self.folder / "raise"
             order.touch()
@@ -222,6 +235,7 @@ def survive(
     stop_early: Stopper = "none",
     race: int = 0,
     server: S3 | None = None,
+    nodes: FakeNodes | None = None,
 ) -> None:
     """`race` is how many settings race over three further seeds, so that no racer can leave before the last."""
     flags = f"--num-train {images} --num-val 8 --weights= --crf none --epochs {epochs} --warmup-steps 0".split()
@@ -230,7 +244,8 @@ def survive(
     flags += ["--stop-early", stop_early]
     flags += ["--race", str(race), "--race-seeds", "3"] if race else []
     where = "s3://bucket/runs" if server else "runs"
-    chaos = Chaos(tmp_path, [*flags, "--runs", where, "--reports", "reports"], server)
+    there = ["--address", nodes.address] if nodes else []
+    chaos = Chaos(tmp_path, [*flags, "--runs", where, "--reports", "reports", *there], server, nodes)
     tried = Rungs(usual_rungs(epochs)).total(trials) if stop_early == "halving" else trials * epochs
     runs, total = trials + 3 * race, tried + 3 * race * epochs
     plan = kills(seed, kinds, total)
@@ -297,6 +312,19 @@ def test_a_search_whose_runs_lie_in_a_store_survives_kills_on_machine_after_mach
     with serving() as server:
         server.clear()
         survive(tmp_path, kinds, seed=seed, trials=trials, epochs=6, images=32, server=server)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("each", "trials"), [(1, 4), (5, 10)])
+def test_a_search_on_a_cluster_whose_runs_lie_in_a_store_survives_kills_and_nodes_that_go(
+    each: int, trials: int, tmp_path: Path
+) -> None:
+    seed, kinds = int(os.environ.get("APC_CHAOS_SEED", "0")), dict.fromkeys(("driver", "trial", "node", "store"), each)
+    with serving() as server:
+        server.clear()
+        with fake_nodes(tmp_path, 2, environment(server) | {"APC_CHAOS": str(tmp_path)}) as nodes:
+            survive(tmp_path, kinds, seed=seed, trials=trials, epochs=6, images=32, server=server, nodes=nodes)
 
 
 @pytest.mark.chaos
