@@ -22,7 +22,7 @@ USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervis
   apc search SPACE [flags]            search a space of search_spaces/ with Ray Tune and Optuna
   apc status [RUNS]                   what is finished, under way and failed below a runs folder
   apc doctor [flags]                  what would fail on this machine or a cluster, before anything long starts
-  apc report [REPORTS]                build ablation.md, tables and figures from the rows below REPORTS/results
+  apc report [REPORTS] [--runs RUNS]  build ablation.md, tables and figures from the rows below REPORTS/results
 
   python experiments/grid_lambda.py   the paper's lambda search (section 4.1, Figure 5)
   python experiments/table7_pooling.py  the paper's pooling comparison (Table 7)

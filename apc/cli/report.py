@@ -14,13 +14,18 @@ class ReportFlags:
 
     reports: Annotated[Path, POSITIONAL] = field(default_factory=reports_folder)
     """Folder of the report (default: $APC_REPORTS, or reports)."""
+    runs: Path | None = None
+    """Folder of runs, or s3://BUCKET/PREFIX, whose finished runs that stand in no table here are shown as one."""
 
 
 def command(words: list[str]) -> None:
-    folder = parse(ReportFlags, words, "apc report").reports
+    flags = parse(ReportFlags, words, "apc report")
+    folder = flags.reports
     from apc.files import require_writable
     from apc.reporting.page import build
 
+    if flags.runs:
+        _gather(flags.runs, folder)
     if not (folder / "results").is_dir():
         raise ValueError(
             f"{folder}/results: there is no such folder; run an experiment, or name its --reports "
@@ -28,3 +33,15 @@ def command(words: list[str]) -> None:
         )
     require_writable(folder)
     say(str(build(folder)))
+
+
+def _gather(place: Path, reports: Path) -> None:
+    """Rows of the finished runs of a place."""
+    from apc.files import require_writable
+    from apc.reporting.gathered import gather
+    from apc.runs.mirror import opened
+
+    if not (runs := opened(place)).is_dir():
+        raise ValueError(f"{runs}: there is no such folder; name the one that --runs of the search named")
+    require_writable(reports)
+    gather(runs, reports)

@@ -49,6 +49,8 @@ def described(name: str) -> TableEntry:
             search=True,
             figures=("history", "knobs"),
         )
+    if name == "runs":
+        return TableEntry(name=name, title="Runs by themselves", about="Finished runs that stand in no other table.")
     about = "No script of this name lies below experiments/, so this is a plain table."
     return TableEntry(name=name, title=name, about=about)
 
