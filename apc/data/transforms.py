@@ -117,6 +117,5 @@ def stack(images: list[Tensor]) -> Tensor:
 
 def as_floats(images: Tensor, device: str) -> Tensor:
     """A batch on the device, as floats in [0,1] in torch's usual order of memory, whatever the loader handed over."""
-    moved = images.to(device, non_blocking=True)
-    moved = moved if 0 in moved.stride() else moved.contiguous()  # one number for all pixels stays one
+    moved = images.to(device, non_blocking=True).contiguous()
     return moved if moved.is_floating_point() else moved.float() / 255

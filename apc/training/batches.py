@@ -93,5 +93,12 @@ def _stacked(images: list[Tensor]) -> Tensor:
 
 def _on_device(part: Part, device: str) -> Part:
     moved = {"labels": part.batch["labels"].to(device), "index": torch.tensor([key[1:] for key in part.keys])}
-    images = {name: as_floats(part.batch[name], device) for name in part.batch.keys() & {"image", "plain"}}
+    images = {name: _floats(part.batch[name], device) for name in part.batch.keys() & {"image", "plain"}}
     return Part(part.batch | moved | images, part.keys)
+
+
+def _floats(images: Tensor, device: str) -> Tensor:
+    """As `as_floats`; one number for all pixels stays one."""
+    if images.is_floating_point() and not any(images.stride()):
+        return torch.full((1, 1, 1, 1), UNREAD, device=device).expand(images.shape)
+    return as_floats(images, device)
