@@ -76,9 +76,9 @@ class RowFile:
         size = kind.begin + kind.places * kind.size
         if os.pread(self._file, HEAD.size, 0) != kind.head() or os.fstat(self._file).st_size != size:
             raise ValueError(f"{path}: not the rows that are wanted")
-        mapped = mmap.mmap(self._file, size, prot=mmap.PROT_READ)
-        self._entries = np.frombuffer(mapped, "<u8", kind.places, HEAD.size)
-        self._rows = np.frombuffer(mapped, np.uint8, kind.places * kind.size, kind.begin).reshape(kind.places, -1)
+        self._map = mmap.mmap(self._file, size, prot=mmap.PROT_READ)
+        self._entries = np.frombuffer(self._map, "<u8", kind.places, HEAD.size)
+        self._rows = np.frombuffer(self._map, np.uint8, kind.places * kind.size, kind.begin).reshape(kind.places, -1)
 
     def __del__(self) -> None:
         with suppress(AttributeError, OSError):  # never opened
@@ -116,6 +116,7 @@ class RowFile:
         for piece in pieces:
             piece[:] = row[at : at + piece.nbytes]
             at += piece.nbytes
+        self._let_go(place)
         self._use()
         return True
 
@@ -154,6 +155,12 @@ class RowFile:
         except OSError:  # a file system without locks: two may make one row
             pass
         return True
+
+    def _let_go(self, place: int) -> None:
+        """Give a row's pages back: the system keeps them for all, and they do not count as what this process holds."""
+        first = (self.kind.begin + place * self.kind.size) // PAGE * PAGE
+        if hasattr(mmap, "MADV_DONTNEED") and mmap.PAGESIZE == PAGE:
+            self._map.madvise(mmap.MADV_DONTNEED, first, self.kind.begin + (place + 1) * self.kind.size - first)
 
     def _use(self) -> None:
         """Say that the file is in use, now and then."""

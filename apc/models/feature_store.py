@@ -110,9 +110,8 @@ class FeatureStore:
             return
         try:
             with self._held() as held:
-                room = file.has(place) or held.take(file.kind.size, self._make_room)  # has: one that is damaged
-            if room:
-                file.write(place, pieces)
+                if file.has(place) or held.take(file.kind.size, self._make_room):  # has: one that is damaged
+                    file.write(place, pieces)
         except OSError:  # a full disk, for one: the run goes on without
             self._full_until = time.monotonic() + PAUSE
         if file.removed:  # for room, or by hand: the next row begins another

@@ -217,3 +217,19 @@ def test_more_than_the_disk_has_is_refused_in_a_sentence(below: Path, monkeypatc
     below.rmdir()
     below.write_text("a file")
     assert no_room(0.5).startswith(f"{below}: cannot be written (")
+
+
+def test_rows_that_were_read_do_not_count_as_memory_of_the_process() -> None:
+    large = Kind("large", 64, (1, 1024, 1024, 1))  # 64 MiB in all
+    writer, reader, place = FeatureStore(1), FeatureStore(1), np.ones((1, 2**20), np.uint8)
+    for number in range(64):
+        writer.make(large, number, views(place), lambda: None, wait=True)
+    before = mapped()
+    assert all(reader.read(large, number, views(place)) for number in range(64))
+    assert mapped() - before < 8
+
+
+def mapped() -> float:
+    """MiB of files that this process has in its memory."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("RssFile"))) / 1024
