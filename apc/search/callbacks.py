@@ -142,10 +142,13 @@ def folder_of(trial: Any) -> str:
 
 
 def curves() -> list["LoggerCallback"]:
-    """Ray's own writer of TensorBoard files; its two others, whose files nobody reads, are left out."""
-    from ray.tune.logger import TBXLoggerCallback
+    """The writer of TensorBoard files, where tensorboardX is there; Ray's two others, whose files nobody reads, are
+    left out."""
+    if not find_spec("tensorboardX"):
+        return []
+    from apc.search.event_files import Curves
 
-    return [TBXLoggerCallback()] if find_spec("tensorboardX") else []  # type: ignore[no-untyped-call]
+    return [Curves()]
 
 
 def trackers(names: Sequence[str], title: str, runs: Path) -> list["LoggerCallback"]:
