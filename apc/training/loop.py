@@ -215,5 +215,7 @@ def _frozen_features(prepared: Prepared, cfg: Config, device: str, cache_gib: fl
 def _shown(prepared: Prepared, cfg: Config) -> Shown:
     """The images of a run, in the lists that they are from."""
     _, train, val = prepared
+    for split in (train, val):
+        assert len(split.rows) == len(split), f"data set {cfg.dataset} must say which images of its lists it loads"
     listed = {TRAIN: train.listed, VAL: val.listed}
     return Shown(fingerprint(cfg), listed, {TRAIN: train.rows, VAL: val.rows}, lambda key: decoded(train, key))
