@@ -12,11 +12,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import to_dict
+from apc.runs.compared import END
 from apc.runs.folder import WAITS, RunFolder, load_run
 from apc.runs.rows import Row, score
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.brackets import OUTSIDE, Brackets, paused
 from apc.search.halving import Stand, rungs_of
+from apc.search.judging import Known
 from apc.search.run_queue import AtRung, Counts
 from apc.search.stop_rules import stop_when
 from apc.search.study import Study, Trial
@@ -31,7 +33,15 @@ class StudyInRungs(Study):
         self.rungs = rungs_of(settings.rungs, settings.keep_share, definition.base)
         super().__init__(definition, runs)
         self.scored = self.rungs.epochs[:-1]
-        self.brackets = Brackets(self.study, self.rungs, lower=self.by in LOWER_IS_BETTER, run_of=self._first_run)
+        self.brackets = Brackets(
+            self.study,
+            self.rungs,
+            lower=self.by in LOWER_IS_BETTER,
+            run_of=self._first_run,
+            votes=self.judge.values if self.judge else None,
+        )
+        if self.judge:
+            self.judge.rungs = self.scored
         self.interrupted = [trial for trial in self.interrupted if "values" not in trial.user_attrs]
         self.trained = 0
         """Epochs that this call has trained to rungs."""
@@ -58,7 +68,8 @@ class StudyInRungs(Study):
             return self.budget_spent
         rule, objective = stop_when(self.settings.stop_when), self.settings.objectives[0]
         if not rule.score:
-            return rule.met([_as_rows(objective, value) for value in self.brackets.first_values()], objective)
+            values = self.brackets.first_values() | (self.judge.values(self.rungs.epochs[0]) if self.judge else {})
+            return rule.met([_as_rows(objective, value) for value in values.values()], objective)
         waiting = [t.intermediate_values for t in self.brackets.trials().values() if paused(t)]
         found = [_as_rows(objective, values[max(values)]) for values in waiting]
         return rule.met([*self.found(), *found], objective)
@@ -120,6 +131,24 @@ class StudyInRungs(Study):
         rows = self._arrive(trial) if trial.until else super().finish(trial)
         self._give_up_dropped()
         return rows
+
+    def known(self, epoch: int) -> list[Known]:
+        if epoch == END:
+            return super().known(epoch)
+        reached = [trial for trial in self.brackets.trials().values() if epoch in trial.intermediate_values]
+        runs = [self._first_run(trial) for trial in reached]
+        return [
+            Known(trial.number, run, {run: trial.intermediate_values[epoch]})
+            for trial, run in zip(reached, runs, strict=True)
+        ]
+
+    @property
+    def _at_rungs(self) -> dict[int, dict[str, float]]:
+        trials = self.brackets.trials()
+        return {
+            epoch: {self._first_run(trials[number]): vote for number, vote in votes.items()}
+            for epoch, votes in self.brackets.kept_votes().items()
+        }
 
     @property
     def _proposes(self) -> bool:

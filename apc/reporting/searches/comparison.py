@@ -10,6 +10,7 @@ from apc.reporting.groups import read, separate
 from apc.reporting.searches.race import of_search
 from apc.reporting.searches.trials import Trial, best_so_far, complete, trials
 from apc.reporting.table_entry import TableEntry
+from apc.runs.compared import compared_by
 from apc.runs.rows import Row
 
 
@@ -22,7 +23,7 @@ def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, list[Tria
         rows = of_search(read(path)[0]) if path.is_file() else []
         groups = separate(rows, search.knobs)
         if groups:
-            compared[search.title] = trials(groups[0], rows, search.metric)
+            compared[search.title] = trials(groups[0], rows, compared_by(rows, search.metric))
     return compared
 
 
@@ -31,20 +32,27 @@ def cost_table(searches: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> 
     from pandas import DataFrame
 
     budget = min((sum(t.epochs for t in search) for search in searches.values()), default=0)
-    lines = [line for title, search in searches.items() if (line := _cost_and_best(title, search, budget))]
+    metrics = scores_of(searches)
+    best = f"best `{metrics[0]}`" if len(metrics) == 1 else "best score"
+    lines = [line for title, search in searches.items() if (line := _cost_and_best(title, search, budget, best))]
     if not lines:
         return []
     return [
         "**What the two searches cost and found**",
-        tables.markdown(DataFrame(lines), left=True, marked_up=["best `tune_miou`"]),
-        "<sub>The best `tune_miou` is the score by which the search chose: the largest of many, from one seed a "
+        tables.markdown(DataFrame(lines), left=True, marked_up=[best]),
+        f"<sub>The {best} is the score by which the search chose: the largest of many, from one seed a "
         "setting or from the mean of three, so the two are not comparable with each other. The table before it judges "
         f"them by {len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",
     ]
 
 
-def _cost_and_best(title: str, search: Sequence[Trial], budget: int) -> dict[str, Any]:
-    """One search's line of the table; empty where none of its trials is complete."""
+def scores_of(searches: Mapping[str, Sequence[Trial]]) -> list[str]:
+    """The scores by which searches chose, each once."""
+    return list(dict.fromkeys(trial.metric for search in searches.values() for trial in search))
+
+
+def _cost_and_best(title: str, search: Sequence[Trial], budget: int, head: str) -> dict[str, Any]:
+    """One search's line of the table, its best score below `head`; empty where none of its trials is complete."""
     line = best_so_far(search)
     if not line:
         return {}
@@ -55,7 +63,7 @@ def _cost_and_best(title: str, search: Sequence[Trial], budget: int) -> dict[str
         "settings": len(search),
         "epochs trained": sum(t.epochs for t in search),
         "hours of training": f"{sum(t.hours for t in search):.2f}",
-        "best `tune_miou`": f"{best.score:.1f}",
+        head: f"{best.score:.1f}" + ("" if best.metric in head else f" (`{best.metric}`)"),
         "found by trial": best.number,
         "after epochs": next(entry.epochs for entry in line if entry.number == best.number),
         f"best within {budget} epochs": f"{within[-1]:.1f}" if within else tables.PENDING,
