@@ -7,7 +7,6 @@ there is no jury, or a ballot is missing, `border_rule` compares: all of them, n
 Why it is so stands in docs/explanation/selection.md.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -78,16 +77,26 @@ class Judge:
         """What a jury says of runs as they are after an epoch."""
         from apc.search.vote import Jury
 
+        compared = Compared(VOTE, _settings(jury), at)
+        if not judged:
+            return {}, compared
         voters = _ballots(self.runs, jury, at)
         candidates = voters if (epoch, judged) == (at, jury) else _ballots(self.runs, judged, epoch)
-        compared = Compared(VOTE, _settings(jury), at)
-        if missing := next((run for own in (voters, candidates) for run in own if own[run] is None), ""):
-            return {}, compared._replace(score=RULE, why=f"run {missing} has no ballot, as those of earlier versions")
+        if why := _why_not(voters, candidates):
+            return {}, compared._replace(score=RULE, why=why)
         heard = Jury([ballot for ballot in voters.values() if ballot])
-        votes = {run: _vote(heard, ballot) for run, ballot in candidates.items() if ballot}
-        if any(math.isnan(vote) for vote in votes.values()):
-            return {}, compared._replace(score=RULE, why=f"fewer than two settings have a {RULE} above 0")
-        return votes, compared
+        return {run: _vote(heard, ballot) for run, ballot in candidates.items() if ballot}, compared
+
+
+def _why_not(voters: "Mapping[str, Ballot | None]", candidates: "Mapping[str, Ballot | None]") -> str:
+    """Why there can be no vote by these ballots, those of the jury and of who is compared; empty where there can."""
+    if missing := next((run for own in (voters, candidates) for run in own if own[run] is None), ""):
+        return f"run {missing} has no ballot, as those of earlier versions"
+    if len({ballot.decoder.shape for ballot in (*voters.values(), *candidates.values()) if ballot}) > 1:
+        return "ballots of images of different sizes cannot be compared"
+    if len({ballot.setting for ballot in voters.values() if ballot and ballot.weight > 0}) < 2:
+        return f"fewer than two settings have a {RULE} above 0"
+    return ""
 
 
 def _vote(jury: "Jury", ballot: "Ballot") -> float:

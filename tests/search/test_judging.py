@@ -93,14 +93,19 @@ def test_a_setting_that_is_proposed_twice_has_one_vote(tmp_path: Path) -> None:
     assert Judge(tmp_path, lambda at: twice, (4,)).values(4) == {}
 
 
-@pytest.mark.parametrize("rest", ["none", "damaged"])
+@pytest.mark.parametrize("rest", ["none", "damaged", "smaller"])
 def test_where_one_has_no_ballot_the_rule_compares_all(rest: str, tmp_path: Path) -> None:
     found = judge(tmp_path, honest(VOTERS))
     path = RunFolder(tmp_path / f"{7:012x}").ballots_at(4)
-    path.unlink() if rest == "none" else path.write_bytes(path.read_bytes()[:50])
+    if rest == "smaller":
+        write_arrays(path, {"patch": TRUTH[:, :2, :2], "decoder": TRUTH[:, :2, :2]})
+    else:
+        path.unlink() if rest == "none" else path.write_bytes(path.read_bytes()[:50])
     votes, compared = found.votes(4)
     assert votes == {} and found.values(4) == {}
-    assert compared.told == "border_rule, for run 000000000007 has no ballot, as those of earlier versions"
+    lacks = "run 000000000007 has no ballot, as those of earlier versions"
+    sizes = "ballots of images of different sizes cannot be compared"
+    assert compared.told == f"border_rule, for {sizes if rest == 'smaller' else lacks}"
 
 
 def test_those_that_are_finished_are_judged_as_they_are_by_all_as_they_were_at_the_rung(tmp_path: Path) -> None:
@@ -140,9 +145,11 @@ def test_a_degenerate_setting_that_has_a_little_weight_is_outvoted(kind: str, tm
     assert max(values[n] for n in range(4)) < min(values[n] for n in range(4, VOTERS))
 
 
-def test_where_but_one_has_weight_the_rule_compares(tmp_path: Path) -> None:
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_where_at_most_one_has_weight_the_rule_compares(weight: float, tmp_path: Path) -> None:
     same = [(0.0, np.zeros_like(TRUTH))] * VOTERS
-    _, compared = judge(tmp_path, [*same, (1.0, TRUTH)]).votes(4)
+    votes, compared = judge(tmp_path, [*same, (weight, TRUTH)]).votes(4)
+    assert votes == {}
     assert compared.told == "border_rule, for fewer than two settings have a border_rule above 0"
 
 
