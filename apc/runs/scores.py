@@ -216,7 +216,9 @@ SCORES = {
     "pseudo_miou": Score("pseudo masks: patch branch, given the image's labels"),
     "pseudo_miou_crf": Score(_AFTER_CRF),
     "label_rule": _label_score("without masks: label_f1 x flip_agreement x scale_agreement"),
-    "border_rule": _label_score("without masks: label_rule x border_contrast; `--choose labels` goes by it, or by the vote"),
+    "border_rule": _label_score(
+        "without masks: label_rule x border_contrast; `--choose labels` goes by it, or by the vote"
+    ),
     "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
     "label_f1_crf": _label_score("the same after the dense CRF", in_curves=False),
     "branch_agreement": _label_score("mIoU of decoder and patch branch with each other"),

@@ -14,7 +14,6 @@ from apc.reporting.names import row_name, score_name
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
 from apc.reporting.searches.choosers import Choosers
-from apc.reporting.searches.comparison import scores_of
 from apc.reporting.searches.trials import Trial
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
@@ -172,8 +171,6 @@ def _knobs(shown: Shown, path: Path) -> list[Drawn]:
 
 
 def _race(shown: Shown, path: Path) -> list[Drawn]:
-    if len(scores_of(shown.races)) > 1:
-        return []  # scores of different kinds have no axis in common
     caption = (
         "Best score so far of both searches over the epochs they trained. A point of the joint search is one seed, "
         "of the staged search a mean of three: levels are not comparable, the table above judges"

@@ -33,8 +33,6 @@ class Trial:
     """How it was searched, as its rows are stamped: sampler, search_seed, objectives..."""
     objectives: tuple[float, ...] = ()
     """Means of the two objectives of a search that has two; empty of others."""
-    metric: str = ""
-    """What the score is."""
 
 
 class BestSoFar(NamedTuple):
@@ -78,7 +76,6 @@ def _trial(number: int, members: Sequence[Row], scored: Sequence[Row], metric: s
         last=curve[-1] if curve else math.nan,
         search=search,
         objectives=_objectives(search, members),
-        metric=metric,
     )
 
 
