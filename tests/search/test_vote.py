@@ -7,7 +7,7 @@ import pytest
 
 from apc.runs.folder import RunFolder
 from apc.search import vote as votes
-from apc.search.vote import Ballot, ballot_of, vote
+from apc.search.vote import Ballot, Jury, ballot_of, vote
 
 A, B, BG = (np.full((1, 2, 2), label, np.uint8) for label in (1, 2, 0))
 
@@ -44,6 +44,19 @@ def test_photographs_a_few_at_a_time_give_what_all_together_give(monkeypatch: py
     together = vote(ballots)
     monkeypatch.setattr(votes, "AT_ONCE", 2 * 8 * 8 * 4)
     assert vote(ballots) == together
+
+
+def test_each_setting_is_judged_by_all_ballots_but_its_own_though_they_are_counted_once() -> None:
+    """Small weights that are often level, many classes that are: every mask is that of a count without the setting."""
+    rng = np.random.default_rng(0)
+    maps = rng.integers(0, 3, (7, 5, 8, 8)).astype(np.uint8)
+    ballots = [Ballot(min(i, 5), 0.5 * (1 + i % 2), own, own) for i, own in enumerate(maps)]  # the last has two seeds
+    jury = Jury(ballots)
+    for setting in (*range(6), "another"):
+        others = [ballot for ballot in ballots if ballot.setting != setting]
+        votes = np.stack([sum(b.weight * (b.patch == label) for b in others) for label in range(3)])
+        assert jury.score(setting, votes.argmax(0).astype(np.uint8)) == 100
+        assert jury.score(setting, maps[0]) < 100
 
 
 def test_the_best_of_many_is_found_though_no_mask_is_opened() -> None:
