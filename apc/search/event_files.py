@@ -1,7 +1,7 @@
 """TensorBoard's files of a search's curves, one a start of a trial, written by the driver as results come.
 
 tensorboardX gives each file a thread, a queue between processes and an event a number, and waits for the disk after
-every result: of a driver with trials of a second that was a third. Here a result is one event, written at once, and
+every result: of a driver with trials of a second that was a quarter. Here a result is one event, written at once, and
 the system brings it to the disk. What is written is the same.
 """
 
@@ -14,26 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from apc.search import worker
-
-worker.pin_environment()  # before ray is imported
-
-from ray.tune.logger import TBXLoggerCallback  # noqa: E402
-from tensorboardX.proto.event_pb2 import Event  # noqa: E402
-from tensorboardX.proto.summary_pb2 import Summary  # noqa: E402
-from tensorboardX.record_writer import masked_crc32c  # noqa: E402
-from tensorboardX.summary import scalar  # noqa: E402
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import masked_crc32c
+from tensorboardX.summary import scalar
 
 VERSION = "brain.Event:2"
 _numbers = itertools.count()
-
-
-class Curves(TBXLoggerCallback):
-    """Tune's writer of TensorBoard files, with files that cost less."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._summary_writer_cls = EventFile
 
 
 class EventFile:

@@ -11,7 +11,7 @@ pytest.importorskip("tensorboardX")
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from apc.search.event_files import Curves, TBXLoggerCallback
+from apc.search.callbacks import curves
 
 
 class Trial:
@@ -51,7 +51,9 @@ def told(callback: Any, folder: Path) -> list[Any]:
 
 
 def test_numbers_steps_and_settings_of_a_trial_are_those_of_tunes_own_writer(tmp_path: Path) -> None:
-    ours, theirs = told(Curves(), tmp_path / "ours"), told(TBXLoggerCallback(), tmp_path / "theirs")
+    from ray.tune.logger import TBXLoggerCallback
+
+    ours, theirs = told(*curves(), tmp_path / "ours"), told(TBXLoggerCallback(), tmp_path / "theirs")
     assert ours[0].file_version == theirs[0].file_version == "brain.Event:2"
 
     def numbers(written: list[Any]) -> list[tuple[int, str, float, str]]:
@@ -69,7 +71,7 @@ def test_numbers_steps_and_settings_of_a_trial_are_those_of_tunes_own_writer(tmp
 
 def test_where_nothing_can_be_written_a_curve_is_missing_and_nothing_fails(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    callback: Any = Curves()
+    callback: Any = curves()[0]
     trial = Trial(tmp_path / "file" / "trial", {})
     callback.log_trial_result(1, trial, {"training_iteration": 1, "loss": 1.0})
     callback.log_trial_end(trial)
