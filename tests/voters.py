@@ -47,13 +47,16 @@ def advance(s: Study, trial: Trial, *, ballots: bool = True) -> list[tuple[str, 
             trained.append((run, epoch))
             curve.append({"epoch": epoch, "seconds": 2.0 * epoch})
             if epoch in s.scored:
-                curve[-1]["border_rule"] = rule(cfg)
+                curve[-1] |= {"border_rule": rule(cfg), "miou": quality(cfg) * epoch / cfg.epochs}
                 if ballots:
                     leave(folder, cfg, epoch)
         folder.write_epochs(curve)
         if not (trial.until or load_run(s.runs, run)):
             if ballots:
                 leave(folder, cfg)
-            scores: dict[str, Any] = {"config": to_dict(cfg), "metrics": {"border_rule": rule(cfg)}}
+            scores: dict[str, Any] = {
+                "config": to_dict(cfg),
+                "metrics": {"border_rule": rule(cfg), "miou": quality(cfg)},
+            }
             save_run(s.runs, Row(run=run, seconds={"train": 2.0 * cfg.epochs}, curve=curve, **scores))
     return trained

@@ -275,10 +275,10 @@ class Study:
 
     def _rows(self, trial: Trial) -> list[Row]:
         """Rows of the seeds that ended, the last of them perhaps failed; of a trial that was given up, what it left,
-        whatever has become of its run since: another trial, or another search, may go on with it."""
+        whatever has become of its run since: another trial, or another search that chooses by something else, may have
+        gone on with it, and what that one saw is not this one's."""
         if trial.stopped_epoch:
-            kept = [row for cfg, run in _runs_of(trial) if (row := load_run(self.runs, run, to_dict(cfg)))]
-            return kept or [self._left_by(trial)]
+            return [self._left_by(trial)]
         rows: list[Row] = []
         for cfg, run in _runs_of(trial):
             if stored := load_run(self.runs, run, to_dict(cfg)):
@@ -290,10 +290,14 @@ class Study:
     def _left_by(self, trial: Trial) -> Row:
         """Row of a trial that was given up, with its curve: until its rung, for others may train on from there, or
         with the epoch that it was in when it was stopped."""
-        curve = RunFolder(self.runs / trial.ids[0]).epochs()
-        curve = [entry for entry in curve if not self.scored or entry["epoch"] <= trial.stopped_epoch]
+        curve = [e for e in self._curve(trial) if not self.scored or e["epoch"] <= trial.stopped_epoch]
         seconds, config = ({"train": curve[-1]["seconds"]} if curve else {}), to_dict(trial.configs[0])
         return Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=self._why(trial))
+
+    def _curve(self, trial: Trial) -> list[dict[str, float]]:
+        """The epochs of a trial's first run."""
+        row = load_run(self.runs, trial.ids[0], to_dict(trial.configs[0]))
+        return row.curve if row else RunFolder(self.runs / trial.ids[0]).epochs()
 
 
 def _runs_of(trial: Trial) -> list[tuple[Config, str]]:

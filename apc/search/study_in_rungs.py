@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from apc.config import to_dict
 from apc.runs.compared import END
 from apc.runs.folder import WAITS, RunFolder, load_run
-from apc.runs.rows import Row, score
+from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.brackets import OUTSIDE, Brackets, paused
 from apc.search.halving import Stand, rungs_of
@@ -177,20 +177,16 @@ class StudyInRungs(Study):
         return []
 
     def _give_up_dropped(self) -> None:
-        """Tell the study of trials that do not go on: what they left or, where all of it is trained, the scores."""
+        """Tell the study of trials that do not go on."""
         dropped = dict(self.brackets.given_up())
         for number, epoch in dropped.items():
             trials = self.brackets.trials()
             trial = self._trial_of(trials[number])
             trial.stopped_epoch = epoch
-            stored = [load_run(self.runs, run, to_dict(cfg)) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
-            value = score([row for row in stored if row], self.settings.objectives[0])
-            if all(stored) and value is not None:
-                self.study.tell(number, value)
-                continue
             others = [t for t in trials.values() if t.number not in dropped and not t.state.is_finished()]
             goes_on = any(self._first_run(other) == trial.ids[0] for other in others)
-            self._give_up(trial, note=not goes_on and not stored[0])
+            finished = load_run(self.runs, trial.ids[0], to_dict(trial.configs[0]))
+            self._give_up(trial, note=not goes_on and not finished)
 
     def _why(self, trial: Trial) -> str:
         """Why a trial was given up."""
@@ -202,11 +198,6 @@ class StudyInRungs(Study):
         if trial.until and any(entry["epoch"] >= trial.until for entry in self._curve(trial)):
             return True
         return all(load_run(self.runs, run, to_dict(cfg)) for cfg, run in (runs[:1] if trial.until else runs))
-
-    def _curve(self, trial: Trial) -> list[dict[str, float]]:
-        """The epochs of a trial's first run."""
-        row = load_run(self.runs, trial.ids[0], to_dict(trial.configs[0]))
-        return row.curve if row else RunFolder(self.runs / trial.ids[0]).epochs()
 
     def _epochs_trained(self) -> int:
         """Epochs to which the rungs' trials are trained, a run once."""

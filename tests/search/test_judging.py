@@ -268,6 +268,19 @@ def test_a_sampler_is_told_the_votes_once_they_are_there(tmp_path: Path) -> None
     assert better[0] > better[1] + 10  # it goes where the rule would not
 
 
+def test_searches_that_share_their_runs_choose_as_if_they_were_alone(tmp_path: Path) -> None:
+    """What one that goes by masks let go on, one that goes by labels does not hear of, nor the other way round."""
+    hows: dict[str, dict[str, Any]] = {"masks": {"objectives": ("miou",)}, "labels": {}}
+    alone, trained = {}, []
+    for name, how in hows.items():
+        finish(by_labels(tmp_path / name, 20, name=name, **how))
+        alone[name] = table(by_labels(tmp_path / name, 20, name=name, **how))
+    for name, how in hows.items():
+        trained += finish(by_labels(tmp_path / "both", 20, name=name, **how))
+    assert len(trained) == len(set(trained)) <= 2 * (20 * 4 + 4 * 6) - 10 * 4  # they begin with the same ten settings
+    assert {name: table(by_labels(tmp_path / "both", 20, name=name, **how)) for name, how in hows.items()} == alone
+
+
 def test_finished_settings_vote_in_a_search_without_rungs(tmp_path: Path) -> None:
     s = by_labels(tmp_path, 30, stop_early="none", rungs=(), seeds=(0, 1))
     finish(s)
