@@ -2,17 +2,21 @@
 
 import errno
 import hashlib
+import io
 import itertools
 import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from numpy import ndarray
 
 _PART = re.compile(r"\.apc-(?P<machine>.+)\.(?P<process>\d+)\.\d+")
 _numbers = itertools.count()
@@ -96,6 +100,15 @@ def write_encoded(path: Path, content: bytes) -> None:
     """Write what a library has encoded, whole or not at all: of a full disk most of them tell in their own words."""
     with whole(path) as part:
         part.write_bytes(content)
+
+
+def write_arrays(path: Path, arrays: "Mapping[str, ndarray]") -> None:
+    """Write arrays by name as a compressed .npz, whole or not at all."""
+    import numpy as np
+
+    encoded, named_arrays = io.BytesIO(), dict[str, Any](arrays)
+    np.savez_compressed(encoded, **named_arrays)
+    write_encoded(path, encoded.getvalue())
 
 
 def write_atomically(path: Path, text: str) -> None:

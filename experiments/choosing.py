@@ -27,8 +27,7 @@ def with_votes(result: Result, runs: Path, root: str) -> Result:
     ballots = {row.run: b for row in rows if (b := ballot_of(runs / row.run, row.run, row.metrics["border_rule"]))}
     if len(ballots) < 2:
         return result
-    classes = len(rows[0].classes)
-    scores = dict(zip(ballots, vote(list(ballots.values()), classes), strict=True))
+    scores = dict(zip(ballots, vote(list(ballots.values())), strict=True))
     return [
         (point, [replace(r, metrics=r.metrics | {"vote": scores[r.run]}) if r.run in scores else r for r in rows])
         for point, rows in result

@@ -86,4 +86,8 @@ def cells(text: str, label: str) -> list[str]:
 def verdicts(text: str, source: str) -> dict[str, str]:
     """Claim -> verdict of the summary's lines that come from `source`, as "Table 7"."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
-    return {line[1]: line[5] for line in lines if line[0] == source and len(line) == 7}
+    return {
+        line[1]: line[5]
+        for line in lines
+        if line[0] == source and len(line) == 8 and ("(n=" in line[4] or line[4] == "–")
+    }

@@ -1,6 +1,7 @@
 """Studies without Ray for tests: a made-up score stands in for a training, and rows are written as it would."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,10 @@ def train(runs: Path, cfg: Config, run: str) -> None:
 
 
 def study(runs: Path, trials: int, space: Any = simple, seeds: tuple[int, ...] = (0,), **more: Any) -> Study:
-    base = more.pop("base", BASE)
+    base, name = more.pop("base", BASE), more.pop("name", "s")
     draw: Draw = search_spaces.draw_of(space, base)
-    return study_of(definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST), runs)
+    made = definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST)
+    return study_of(replace(made, name=name), runs)
 
 
 def definition(

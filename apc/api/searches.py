@@ -74,6 +74,7 @@ def search(
     name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
 
     from apc.experiment.flags import Racing
+    from apc.runs.copies import folder_of
     from apc.runs.scores import curve_score
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
@@ -101,18 +102,23 @@ def search(
     else:
         points = train(proposals, seeds=list(seeds), name=name, view=view(name, 1))
     standings: Sequence[Standing] = ()
-    if racing.race and (plan := _race_of(points, racing, objectives[0], seeds)):
-        title, by = f"{name}.race", curve_score(plan.metric)
+    if racing.race and (plan := _race_of(points, racing, objectives[0], seeds, folder_of(runs))):
+        title, by = f"{name}.race", curve_score(objectives[0])
         standings = plan.standings(train(plan, seeds=plan.seeds[:1], name=title, by=by, view=view(title, 1)))
     return _search_result(points, base, objectives, standings, prefer or "best")
 
 
-def _race_of(points: "Result", racing: "Racing", metric: str, seeds: Sequence[int]) -> "Race | None":
+def _race_of(points: "Result", racing: "Racing", metric: str, seeds: Sequence[int], runs: Path) -> "Race | None":
     """The race of a search's best settings; None where not two have a score."""
+    from apc.runs.compared import VOTE, compared_by
+    from apc.search.judging import OfRace
+    from apc.search.plans import rows_of
     from apc.search.race import SEEDS, Race, racers_of, seeds_of_race
 
+    metric = compared_by(rows_of(points), metric)
+    votes = OfRace(runs, points) if metric == VOTE else None
     racers = racers_of(points, metric, racing.race or 0, racing.prefer or "best")
-    return Race(racers, seeds_of_race(racing.race_seeds or SEEDS, seeds), metric) if len(racers) > 1 else None
+    return Race(racers, seeds_of_race(racing.race_seeds or SEEDS, seeds), metric, votes) if len(racers) > 1 else None
 
 
 def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
@@ -151,10 +157,12 @@ def _search_result(
     points: "Result", base: Config, objectives: tuple[str, ...], standings: "Sequence[Standing]", prefer: "Prefer"
 ) -> SearchResult:
     from apc.experiment.outputs import trials_of, winner_of
+    from apc.runs.compared import compared_by
+    from apc.search.plans import rows_of
     from apc.search.race import winner as winner_of_race
 
     knobs = list(dict.fromkeys(knob for point, _ in points for knob in point.values))
     first = winner_of_race(standings, prefer)
-    winner = first.racer if first else winner_of(points, objectives[0])
+    winner = first.racer if first else winner_of(points, compared_by(rows_of(points), objectives[0]))
     best = from_dict(winner.values, base) if winner else None
     return SearchResult(points, trials_of(points, knobs, objectives), best, standings)

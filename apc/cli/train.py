@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
+from apc import devices
 from apc.config import PRESETS, Config
 from apc.escaping import say
 from apc.experiment import small_folders
@@ -58,8 +59,9 @@ def command(words: list[str]) -> None:
     if cfg.rounds:
         rounds = f"{cfg.rounds} x {cfg.round_epochs} in rounds of self-training"
         print(f"epochs: {cfg.epochs}, {cfg.first_stage_epochs} and then {rounds}", flush=True)
-    if few := small_folders.told(cfg):
-        print(few, flush=True)
+    for told in (small_folders.told(cfg), devices.told(cfg.amp, devices.device_of(flags.device))):
+        if told:
+            print(told, flush=True)
     run = train(
         cfg,
         runs=flags.runs,

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
+from apc import devices
 from apc.escaping import say
+from apc.experiment import small_folders
 from apc.experiment.definition import Experiment
 from apc.experiment.dry_run import ToDo, to_do
 from apc.experiment.forecast import Hours, hours, kind_of, pace
 from apc.experiment.settings import ExperimentSettings
-from apc.experiment.small_folders import told
 from apc.experiment.workers import costs_of, places
 from apc.runs.copies import shown
 from apc.runs.folder import load_runs
@@ -27,8 +28,10 @@ def banner(
     if todo.planned and not settings.smoke:
         parts.append(_expected(experiment, settings, todo, images))
     say("; ".join(filter(None, parts)))
-    if few := told(settings.base):
-        say(few)
+    here = places(settings.workers) is not None
+    for told in (small_folders.told(settings.base), devices.told(settings.base.amp, "cpu") if here else ""):
+        if told:
+            say(told)
 
 
 def _expected(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, images: Mapping[str, int]) -> str:

@@ -116,8 +116,8 @@ class Choosing:
     """What settings, and epochs, are chosen by."""
 
     choose: Chooser | None = None
-    """Masks of all validation images, masks of every second one, or their image labels alone (default: masks, as
-    the script says)."""
+    """Masks of all validation images, masks of every second one, or their image labels alone: by the vote of 24
+    settings or more, by a rule below (default: masks, as the script says)."""
 
 
 @dataclass(frozen=True, kw_only=True)

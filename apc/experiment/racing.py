@@ -10,7 +10,9 @@ from typing import Any
 from apc.escaping import in_a_line
 from apc.experiment.settings import ExperimentSettings
 from apc.files import write_atomically
-from apc.search.plans import Result
+from apc.runs.compared import VOTE, compared_by
+from apc.search.judging import OfRace
+from apc.search.plans import Result, rows_of
 from apc.search.race import Prefer, Race, Standing, is_the_papers, racers_of, ranked, seeds_of_race, winner
 
 CHOSEN = {
@@ -44,13 +46,14 @@ class Raced:
 
 def race_of(result: Result, settings: ExperimentSettings) -> tuple[Race | None, str]:
     """The race of a search's best settings, None where not two have a score, and a sentence about it."""
-    racing, metric = settings.racing, settings.metrics[0]
+    racing, metric = settings.racing, compared_by(rows_of(result), settings.metrics[0])
     assert racing.race and racing.race_seeds and racing.prefer
     racers = racers_of(result, metric, racing.race, racing.prefer)
     tried = len(ranked(result, metric))
     if len(racers) < 2:
         return None, f"no race: {tried} of the settings tried have a {metric}, and a race needs two"
-    race = Race(racers, seeds_of_race(racing.race_seeds, settings.seeds), metric)
+    votes = OfRace(settings.runs, result) if metric == VOTE else None
+    race = Race(racers, seeds_of_race(racing.race_seeds, settings.seeds), metric, votes)
     which = f"the best {len(racers)} of {tried} settings"
     if tried < racing.race:
         which = f"all {tried} settings that have a {metric}, which are fewer than --race {racing.race},"
@@ -67,7 +70,7 @@ def raced(race: Race, result: Result, settings: ExperimentSettings) -> Raced:
     racing = settings.racing
     assert racing.race and racing.prefer
     stamp = {"race": {"racers": len(race.racers), "seeds": list(race.seeds)}}
-    rows = [(point, [replace(row, stamp=row.stamp | stamp) for row in rows]) for point, rows in result]
+    rows = [(p, [replace(row, stamp=row.stamp | stamp) for row in rows]) for p, rows in race.with_scores(result)]
     return Raced(race, rows, racing.prefer, racing.race)
 
 

@@ -17,12 +17,13 @@ from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import resources_of
 from apc.files import require_writable
+from apc.runs.compared import compared_by, how_compared
 from apc.runs.copies import require_usable
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
-from apc.search.plans import Interrupted, Lost, Plan, Result, Staged
+from apc.search.plans import Interrupted, Lost, Plan, Result, Staged, rows_of
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import ends, over
 
@@ -155,9 +156,9 @@ class ExperimentRun:
                 seeds=race.seeds[:1],
                 runs=settings.runs,
                 name=f"{settings.name}.{settings.dataset}",
-                by=curve_score(race.metric),
+                by=curve_score(settings.metrics[0]),
                 resources=resources_of(settings.workers),
-                view=self._view(f"race of {settings.name} on {settings.dataset}", race.metric, 1),
+                view=self._view(f"race of {settings.name} on {settings.dataset}", settings.metrics[0], 1),
             )
         except Interrupted as stop:
             self.raced = racing.raced(race, stop.result, settings)
@@ -194,7 +195,8 @@ class ExperimentRun:
     def _finish(self, result: Result) -> int:
         """Write everything, and show the table, what failed, and where the files are."""
         settings, page = self.settings, self._write(result)
-        say("\n".join(["", *outputs.table(result, settings.metrics, self.experiment.chooses)]))
+        metrics = (compared_by(rows_of(result), settings.metrics[0]), *settings.metrics[1:])
+        say("\n".join(["", *outputs.table(result, metrics, self.experiment.chooses), *self._how_compared(result)]))
         if self.raced:
             say("\n".join(["", *racing.lines(self.raced), *racing.failed(self.raced)]))
         everything = [*result, *(self.raced.result if self.raced else [])]
@@ -203,7 +205,7 @@ class ExperimentRun:
             total = sum(len(rows) for _, rows in everything)
             later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
             print(f"{len(failed)} of {total} runs failed; {later}")
-        if self.experiment.chooses and outputs.winner_of(result, settings.metrics[0]):
+        if self.experiment.chooses and outputs.winner_of(result, metrics[0]):
             best = self._rows_file.with_suffix(".best.toml")
             root = ["--root", self.base.root] if self.base.root else []
             command = shlex.join(["apc", "train", settings.preset, *root, "--config", str(best)])
@@ -243,7 +245,11 @@ class ExperimentRun:
 
     def _write_best(self, result: Result) -> None:
         """best.toml of a complete search, and of its race where there was one."""
-        name, dataset, metric = self.settings.name, self.settings.dataset, self.settings.metrics[0]
+        name, dataset, metric = (
+            self.settings.name,
+            self.settings.dataset,
+            compared_by(rows_of(result), self.settings.metrics[0]),
+        )
         path, record = self._rows_file.with_suffix(".best.toml"), self._rows_file.with_suffix(".race.json")
         winner = outputs.winner_of(deciding.begun_with(self.settings, result), metric)
         told = [f"Best of {name} on {dataset} by the mean {metric} of seeds {self._seeds}."]
@@ -254,4 +260,9 @@ class ExperimentRun:
         else:
             record.unlink(missing_ok=True)  # of an earlier call, whose winner best.toml had
         if winner:
-            outputs.write_best(path, winner, self.base, told)
+            outputs.write_best(path, winner, self.base, [*told, *self._how_compared(result)])
+
+    def _how_compared(self, result: Result) -> list[str]:
+        """By what settings were compared, of a search that goes by labels, in a sentence."""
+        found = how_compared(rows_of(result)) if self.experiment.chooses else None
+        return [f"Settings were compared by {found.told}."] if found else []

@@ -1,5 +1,6 @@
 """The first screen: which claims hold, how surely and on what; what the search found; what to use."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 from apc.config import PRESETS
 from apc.escaping import in_link, in_markdown, short
 from apc.reporting import tables
-from apc.reporting.brief import details_link
+from apc.reporting.brief import details_link, paragraph
 from apc.reporting.figures.forest import POINTS, SECONDS, Line, Told, forest
-from apc.reporting.names import SIGNS, SMALL, row_name
+from apc.reporting.names import SIGNS, SMALL, anchor_of, row_name, score_name
 from apc.reporting.provenance import IN_SHORT
 from apc.reporting.searches.trials import complete, trials
 from apc.reporting.section import Section
@@ -20,10 +21,12 @@ from apc.reporting.verdicts.tables import outcome_text
 
 CLAIM = 42
 """Most characters of a claim in the table."""
-CLAIMS = 12
+CLAIMS = 9
 """Most claims in it; the picture has all."""
 MOST = 3
 """Most lines of what searches found, and of what to use."""
+LINKS = 4
+"""Most links to sections, the first of the page."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Series:
 def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) -> list[str]:
     """Paragraphs of the first screen, its picture written; `sections` are those with rows."""
     path = forest(_lines(series), [each.name for each in series], reports / "figures" / "claims")
-    text = [_counts(series)]
+    text = [_counts(series), *_made_of(sections)]
     if path:
         text.append("![Every claim: our difference with its interval over seeds, and the paper's](figures/claims.png)")
     text += [_claims(series)] if any(_decided(j) for each in series for j in each.judged) else []
@@ -66,6 +69,31 @@ def _counts(series: Sequence[Series]) -> str:
         small = sum(_small(j) for j in each.judged if j.counts and not j.ours)
         rows.append([data, *map(str, counts), undecided, str(small), str(len(outcomes))])
     return _table(["claims on", *known.values(), "? undecided", f"{SMALL} too small", "of"], rows)
+
+
+def _made_of(sections: Sequence[Section]) -> list[str]:
+    """What was trained on each data set in most tables, and the way to the tables that the page begins with."""
+    schedules: dict[str, Counter[str]] = {}
+    for each in sections:
+        schedules.setdefault(each.dataset, Counter()).update(each.schedules)
+    told = [
+        f"{in_markdown(dataset)}: mostly {counts.most_common(1)[0][0].split(' with the weights')[0]}"
+        for dataset, counts in schedules.items()
+        if counts
+    ]
+    titles = list(dict.fromkeys(each.entry.title for each in sections if _of_a_table(each)))
+    links = " · ".join(map(_to_section, titles[:LINKS]))
+    return [paragraph(f"Trained on {'; on '.join(told)}. {links}")] if told else []
+
+
+def _of_a_table(section: Section) -> bool:
+    """Whether it is of a table whose claims are explained."""
+    return section.entry.explained and bool(section.entry.printed)
+
+
+def _to_section(title: str) -> str:
+    """A link to the section of a title."""
+    return f"[{in_markdown(title.split(':')[0])}](#{anchor_of(title)})"
 
 
 def _small(j: Judged) -> bool:
@@ -101,7 +129,8 @@ def _claims(series: Sequence[Series]) -> str:
     rows = [[line.get(name, SIGNS["pending"]) for name in names] for line in shown[:CLAIMS]]
     more = f"{len(shown) - CLAIMS} more are decided; " if len(shown) > CLAIMS else ""
     links = f"{more}[every claim](details/claims.md); 95 % intervals over seeds"
-    said = f"<sub>{links}; {SMALL} is surely below half of what the paper prints.</sub>"
+    seconds = "; s: seconds saved" if any(tables.unit_of(j.metric) for each in columns for j in each.judged) else ""
+    said = f"<sub>{links}{seconds}; {SMALL}, counted besides, is surely below half of what the paper prints.</sub>"
     return "\n".join([_table(list(map(_head, names)), rows), "", said])
 
 
@@ -187,8 +216,9 @@ def _use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
     for section in sections:
         entry = section.entry
         by_score = any(claim.metrics[0] == entry.metric for claim in entry.claims)
-        if entry.explained and entry.printed and by_score and (ahead := _ahead(section)):
-            told.setdefault(in_markdown(entry.title.split(":")[0]), []).append(ahead)
+        if _of_a_table(section) and by_score and (ahead := _ahead(section)):
+            name = f"{in_markdown(entry.title.split(':')[0])}, by {score_name(entry.metric)}"
+            told.setdefault(name, []).append(ahead)
     return [
         *(f"{title}: {'; '.join(lines)}" for title, lines in list(told.items())[:MOST]),
         *_command(series, sections),
@@ -196,7 +226,7 @@ def _use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
 
 
 def _ahead(section: Section) -> str:
-    """ "pocket: top-K pooling (50.2), not told apart from APC"; empty where no two rows have two seeds."""
+    """ "on pocket top-K pooling (50.2), not told apart from APC (one seed: ToCo)"; empty where no two rows have two."""
     first, metric = section.shown, section.entry.metric
     if not first:
         return ""
@@ -204,12 +234,14 @@ def _ahead(section: Section) -> str:
     means = {label: s.mean for label, own in scores.items() if (s := summary(own.values())).n > 1}
     if len(means) < 2:
         return ""
+    single = [label for label, own in scores.items() if len(own) == 1]
     best = max(means, key=lambda label: means[label])
     others = [label for label in means if label != best]
     level, fewest = first.group.level, first.group.fewest
     open_ones = [label for label in others if judge(scores[best], scores[label], level, fewest).outcome != "reproduced"]
     apart = f", not told apart from {_named(open_ones)}" if open_ones else ", the others surely behind"
-    return f"on {in_markdown(section.dataset)} {_named([best])} ({means[best]:.1f}){apart}"
+    alone = f" (one seed: {_named(single)})" if single else ""
+    return f"on {in_markdown(section.dataset)} {_named([best])} ({means[best]:.1f}){apart}{alone}"
 
 
 def _named(labels: Sequence[str]) -> str:

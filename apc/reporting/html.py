@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from apc.reporting.names import anchor_of
+
 OWN_TAGS = re.compile(r"</?(?:details|summary|sub)>")
 """The HTML that the page's Markdown may hold; any other is shown as the text it is."""
 STYLE, SCRIPT = ((files("apc.reporting") / name).read_text() for name in ("page.css", "page.js"))
@@ -142,10 +144,15 @@ def _data(kind: str, content: bytes) -> str:
 def _anchored(body: str) -> tuple[str, str]:
     """Headings of levels 2 and 3 with anchors, and the list that leads to those of level 2."""
     entries: list[str] = []
+    used = {"details", "contents", ""}
 
     def anchor(heading: re.Match[str]) -> str:
-        name = f"s{len(entries) + 1}"
-        entries.append(f'<li><a href="#{name}">{re.sub("<[^>]+>", "", heading[1])}</a></li>\n')
+        text = re.sub("<[^>]+>", "", heading[1])
+        name = own = anchor_of(html.unescape(text))
+        while name in used:
+            name = f"{own}-{len(used)}"
+        used.add(name)
+        entries.append(f'<li><a href="#{name}">{text}</a></li>\n')
         return f'<h2 id="{name}">{heading[1]}</h2>'
 
     return re.sub(r"<h2>(.*?)</h2>", anchor, body), "".join(entries)

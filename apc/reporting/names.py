@@ -59,6 +59,11 @@ def score_name(metric: str) -> str:
     return SHORT.get(metric, metric if metric not in SCORES else metric.replace("_", " "))
 
 
+def anchor_of(title: str) -> str:
+    """The anchor of a heading, as it is where Markdown is shown: `table-7-pooling` of "Table 7: pooling"."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
 def for_people(text: str) -> str:
     """A sentence with the names of scores and times, which it has as code, in words."""
     return re.sub(r"`(\w+)`", lambda name: SHORT.get(name[1], name[0]), text)

@@ -46,7 +46,8 @@ def build(reports: Path) -> Path:
     sections = _sections(reports)
     reference = _reference(sections, reports)
     documents = _documents(sections, reports)
-    text = "\n\n".join([*_first_screen(sections, reference, reports), *_body(sections, reference, reports, documents)])
+    first = _first_screen(sections, reference, reports, documents)
+    text = "\n\n".join([*first, *_body(sections, reference, reports, documents)])
     page = reports / "ablation.md"
     write_atomically(page, text + "\n")
     _write(documents, reports / "details")
@@ -115,7 +116,7 @@ def _write(documents: Documents, folder: Path) -> None:
             path.unlink()
 
 
-def _first_screen(sections: Sections, reference: Sections, reports: Path) -> list[str]:
+def _first_screen(sections: Sections, reference: Sections, reports: Path, documents: Documents) -> list[str]:
     """Title, where the rows are from, and what they say in a screen."""
     own, shipped = of_dataset(sections), of_dataset(reference)
     series: list[Series] = []
@@ -123,10 +124,16 @@ def _first_screen(sections: Sections, reference: Sections, reports: Path) -> lis
         name = f"yours, {dataset}" if dataset in shipped else dataset
         series += [Series(f"reference, {dataset}", dataset, shipped[dataset])] if dataset in shipped else []
         series.append(Series(name, dataset, judged))
+    links = {
+        "how-to-read": "how to read it",
+        "claims": "every claim",
+        CURVES: "by protocol",
+        OPTIMISM: "luck",
+    }
+    to = " · ".join(f"[{told}](details/{name}.md)" for name, told in links.items() if name in documents)
     told = [
         "# Which claims of Adaptive Patch Contrast hold",
-        "Made by `apc report` from the rows below `results/`, the same as one file in `ablation.html`. "
-        "[How to read it](details/how-to-read.md) · [every claim](details/claims.md)",
+        f"Made by `apc report` from the rows below `results/`; as one file, `ablation.html`. {to}",
         *_whose(reports, reference),
     ]
     if not series:
@@ -193,7 +200,7 @@ def _pictures(reports: Path) -> tuple[list[str], list[Missing]]:
 
 def _broken(text: str) -> str:
     """A paragraph in lines that fit a screen; headings, pictures and notes as they are."""
-    return text if text.startswith(("#", "!", ">")) else paragraph(text)
+    return text if text.startswith(("#", "!", ">")) or "```" in text else paragraph(text)
 
 
 def _folded(paragraphs: Sequence[str]) -> list[str]:

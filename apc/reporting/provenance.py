@@ -6,6 +6,7 @@ from apc.config import Config, to_dict
 from apc.escaping import as_code, in_markdown
 from apc.reporting import tables
 from apc.reporting.groups import Group
+from apc.runs.compared import how_compared
 from apc.runs.rows import Row
 
 SELECTION = {
@@ -124,6 +125,8 @@ def _finished(group: Group) -> str:
 def _selection(group: Group) -> str:
     """What settings were chosen by, and what that means for the scores."""
     rules = " ".join(SELECTION.get(rule, f"{in_markdown(rule)}.") for rule in sorted(group.stamped("selection")))
+    if found := how_compared(group.rows):
+        rules += f" Settings were compared by {in_markdown(found.told)}."
     if tables.measured(group, ["test_miou"]):
         rules += " The test split was not used for choosing anything; `test_miou` is free of that optimism."
     return rules

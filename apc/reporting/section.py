@@ -4,7 +4,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from apc.reporting.verdicts.explanations import explanations
 from apc.reporting.verdicts.over_images import Images
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import verdict_table
+from apc.runs.compared import compared_by
 from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES
 
@@ -97,7 +98,7 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
     if not path.is_file():
         return Section(entry, dataset, [], judged=waiting(entry, dataset), commands=[command(entry, dataset)])
     recorded = _recorded(entry, dataset, reports)
-    groups = separate(recorded.rows, entry.knobs)
+    entry, groups = recorded.entry, separate(recorded.rows, entry.knobs)
     text = [f"### {in_markdown(dataset)}", *_divided(dataset, groups)]
     judged: list[Judged] = [] if groups else waiting(entry, dataset)
     shown: list[First] = []
@@ -143,7 +144,7 @@ def _left_out(failed: int, damaged: int) -> str:
 def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
     """What rows that are not the page's own say, nothing written: their first group and all verdicts."""
     recorded = _recorded(entry, dataset, reports)
-    groups = separate(recorded.rows, entry.knobs)
+    entry, groups = recorded.entry, separate(recorded.rows, entry.knobs)
     judged: list[Judged] = []
     for group in groups:
         stages = staged.stages(group, recorded.chosen, metric=entry.metric) if entry.staged else None
@@ -159,7 +160,16 @@ def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
     raced, damaged_race = race.read(path.with_suffix(".race.json"))
     images, damaged_images = over_images.read(path.with_suffix(".images.npz"))
     problems = [*damaged_rows, *damaged_best, *damaged_race, *damaged_images]
-    return Recorded(entry, dataset, reports, race.of_search(rows), chosen, raced, images, problems)
+    rows = race.of_search(rows)
+    return Recorded(_as_compared(entry, rows), dataset, reports, rows, chosen, raced, images, problems)
+
+
+def _as_compared(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:
+    """The entry of a search by labels with the score by which its settings were compared in the end."""
+    metric = compared_by(rows, entry.metric)
+    if metric == entry.metric:
+        return entry
+    return replace(entry, metric=metric, columns=tuple(dict.fromkeys([metric, entry.metric, *entry.columns])))
 
 
 def _divided(dataset: str, groups: Sequence[Group]) -> list[str]:
@@ -236,7 +246,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     text += [] if entry.search else plain_words(entry, group)
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
     text += comparison.cost_table(races, group.rows)
-    shown = Shown(entry, group, place, whole.labels, stages, tried, races, judged_scores)
+    shown = Shown(entry, group, place, whole.labels, stages, tried, comparison.on_one_axis(races), judged_scores)
     drawn = figures(shown, reports / "figures" / name)
     text += drawn
     text += [*verdict_table(judged), *explanations(entry, group, judged)]

@@ -125,6 +125,15 @@ class RunFolder:
         The runs of a search vote with them (apc/search/vote.py). Written before the row."""
         return self.path / "ballots.npz"
 
+    def ballots_at(self, epoch: int) -> Path:
+        """The same of a run that reached a rung of a halving search, after that epoch; written before the training
+        state. They stay beside those of the finished run: given up, or trained to the end, it votes at the rung."""
+        return self.path / f"ballots.{epoch}.npz"
+
+    def is_ballots(self, path: Path) -> bool:
+        """Whether a file of the folder is one of these."""
+        return path.parent == self.path and path.match("ballots*.npz")
+
     def masks_of(self, number: int) -> Path:
         """Folder of the pseudo masks that a round of self-training learns from, some images a file, each written as
         soon as it is made; see apc/runs/mask_parts.py."""

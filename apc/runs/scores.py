@@ -216,7 +216,9 @@ SCORES = {
     "pseudo_miou": Score("pseudo masks: patch branch, given the image's labels"),
     "pseudo_miou_crf": Score(_AFTER_CRF),
     "label_rule": _label_score("without masks: label_f1 x flip_agreement x scale_agreement"),
-    "border_rule": _label_score("without masks: label_rule x border_contrast; `--choose labels` goes by it"),
+    "border_rule": _label_score(
+        "without masks: label_rule x border_contrast; `--choose labels` goes by it, or by the vote"
+    ),
     "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
     "label_f1_crf": _label_score("the same after the dense CRF", in_curves=False),
     "branch_agreement": _label_score("mIoU of decoder and patch branch with each other"),
@@ -232,7 +234,7 @@ SCORES = {
     "entropy": _label_score("entropy of the decoder's pixels, of the most there can be", lower_is_better=True),
     "vote": Score(
         "without masks: mIoU of the decoder with what the other settings' patch masks vote, weighted by border_rule; "
-        "of a search, not of a run",
+        "of a search, not of a run: `--choose labels` goes by it from 24 settings on",
         in_rows=False,
         needs_masks=False,
     ),

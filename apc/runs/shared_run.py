@@ -1,6 +1,7 @@
 """What a run that is trained here leaves in a store, and takes from there.
 
     <run>/last.pt, curve.jsonl   after every epoch, in this order, while the next one trains; before them a new best/
+                                 and, of a rung, its ballots
     <run>/...                    the finished run's files and, last and on condition that there is none, row.json
     <run>/lease.json             who trains it; removed once it is finished
 
@@ -57,7 +58,7 @@ class SharedRun(RunHere):
         self._last: Future[None] | None = None
         self._holds = False
         self._stored: dict[Path, State | None] = {}
-        """Files of best/ as they were when they were stored."""
+        """Files of best/, and ballots, as they were when they were stored."""
 
     def look(self) -> None:
         if not self.folder.row.is_file():
@@ -107,7 +108,9 @@ class SharedRun(RunHere):
                 return False
             self.store.write(name, content)
         with contextlib.suppress(StoreFault):
-            self.store.remove(*self.store.names(self.name).keys() - {*files, name, self.lease.name})
+            stale = self.store.names(self.name).keys() - {*files, name, self.lease.name}
+            # Ballots of a rung that another machine trained it to were never brought here.
+            self.store.remove(*(old for old in stale if not self.folder.is_ballots(self.folder.path.parent / old)))
         return True
 
     def _stays(self, path: Path) -> bool:
@@ -142,7 +145,7 @@ class SharedRun(RunHere):
         self._last = self._uploads.submit(self._upload, self.folder.curve.read_bytes())
 
     def _upload(self, curve: bytes) -> None:
-        for path in self.folder.best.needed:
+        for path in (*self.folder.best.needed, *filter(self.folder.is_ballots, self.folder.path.iterdir())):
             if path.is_file() and self._stored.get(path) != (state := state_of(path)):
                 self.store.write(self._object(path), path)
                 self._stored[path] = state

@@ -1,22 +1,24 @@
 """What a sampler is shown of a study: a copy in memory, in which every trial stands with what is known of it now.
 
 The journal keeps what happened; what is told of it may change while a search goes on. Trials that wait at a rung of a
-halving search are shown with their scores there, and finished ones with the values that `rescored` gives them. A
-setting is drawn of the copy, and what the sampler left there is written into the journal, the setting last: killed in
-between, the next driver draws the same.
+halving search are shown with their scores there, and all of them with the values that `rescored` gives. A setting is
+drawn of the copy, and what the sampler left there is written into the journal, the setting last: killed in between, the
+next driver draws the same.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from apc.runs.compared import END
 from apc.search.brackets import OUTSIDE, paused
 
-Rescored = Callable[[Sequence[FrozenTrial]], Mapping[int, Sequence[float]]]
-"""Values by number of the finished trials that are given; one that is left out keeps those of the journal."""
+Rescored = Callable[[int], Mapping[int, float]]
+"""Values by number of the trials that have a score after an epoch, or of the finished ones where that is END; of no
+trial, where those of the journal hold."""
 STUDY = "apc:study"
 """System attribute of a trial: what its sampler noted of the study when it drew the trial's setting."""
 KNOWS_RUNGS = ("tpe",)
@@ -36,8 +38,8 @@ def draw(
 ) -> dict[str, Any]:
     """The setting of a trial, suggested on the copy, and written to the trial but for its user attributes.
 
-    `name` is the sampler's, `first_rung` the epoch of the first rung, 0 where there is none; without `rescored`
-    finished trials have the values that they were told with.
+    `name` is the sampler's, `first_rung` the epoch of the first rung, 0 where there is none; without `rescored` trials
+    have the values that they were told with.
     """
     copy = _copy(study, sampler, name, first_rung, rescored)
     number = trial.number
@@ -62,8 +64,8 @@ def _copy(
     study: optuna.Study, sampler: BaseSampler, name: str, first_rung: int, rescored: Rescored | None
 ) -> optuna.Study:
     trials = study.get_trials(deepcopy=False)
-    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
-    values = rescored(finished) if rescored else {}
+    epochs = {END, *(epoch for trial in trials for epoch in trial.intermediate_values)} if rescored else set[int]()
+    values = {epoch: rescored(epoch) for epoch in epochs} if rescored else {}
     copy = optuna.create_study(directions=study.directions, sampler=sampler)
     for trial in trials:
         copy.add_trial(_shown(trial, name in KNOWS_RUNGS, first_rung, values))
@@ -74,10 +76,12 @@ def _copy(
 
 
 def _shown(
-    trial: FrozenTrial, knows_rungs: bool, first_rung: int, values: Mapping[int, Sequence[float]]
+    trial: FrozenTrial, knows_rungs: bool, first_rung: int, rescored: Mapping[int, Mapping[int, float]]
 ) -> FrozenTrial:
     """A trial as the sampler is to know it."""
-    state, told, steps = trial.state, values.get(trial.number, trial.values), trial.intermediate_values
+    now = {epoch: values[trial.number] for epoch, values in rescored.items() if trial.number in values}
+    state, told = trial.state, [now[END]] if END in now else trial.values
+    steps = {epoch: now.get(epoch, value) for epoch, value in trial.intermediate_values.items()}
     if first_rung and not knows_rungs and "warm" not in trial.user_attrs and (state.is_finished() or steps):
         at_first = steps.get(first_rung)
         state = TrialState.FAIL if at_first is None or OUTSIDE in trial.user_attrs else TrialState.COMPLETE

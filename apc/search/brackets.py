@@ -5,7 +5,10 @@ is closed by one line, the numbers of its trials; who goes on then follows from 
 is killed between two lines, the next driver comes to the same.
 """
 
-from collections.abc import Callable, Collection, Iterator
+import functools
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -16,14 +19,25 @@ OUTSIDE = "outside"
 """User attribute of a trial: the epoch from which on no rung compares it; see Member.outside."""
 _CLOSED = "bracket {}"
 """User attribute of the study: the numbers of the trials of a closed bracket, counted from 0."""
+_VOTES = "votes of bracket {} at epoch {}"
+"""User attribute of the study: number and vote of each trial by which a rung was decided; empty where scores did."""
 
 
 class Brackets:
     """See this module's docstring."""
 
-    def __init__(self, study: optuna.Study, rungs: Rungs, *, lower: bool, run_of: Callable[[FrozenTrial], str]) -> None:
-        """`lower` says whether lower scores are better, `run_of` gives the id of a trial's first run."""
-        self.study, self.rungs, self.lower, self.run_of = study, rungs, lower, run_of
+    def __init__(
+        self,
+        study: optuna.Study,
+        rungs: Rungs,
+        *,
+        lower: bool,
+        run_of: Callable[[FrozenTrial], str],
+        votes: Callable[[int], Mapping[int, float]] | None = None,
+    ) -> None:
+        """`lower` says whether lower scores are better, `run_of` gives the id of a trial's first run, and `votes`, by
+        epoch and number, what a rung compares in place of scores, where it is not empty: each rung's are kept."""
+        self.study, self.rungs, self.lower, self.run_of, self.votes = study, rungs, lower, run_of, votes
 
     def trials(self) -> dict[int, FrozenTrial]:
         """Trials that have their setting, by number; earlier results that the study started with left out."""
@@ -37,10 +51,12 @@ class Brackets:
             closed.append(attributes[name])
         within = {number for numbers in closed for number in numbers}
         waiting = [number for number in trials if number not in within]
-        return [
-            self.rungs.stand([self._member(trials[n]) for n in numbers], closed=at < len(closed), lower=self.lower)
-            for at, numbers in enumerate([*closed, waiting])
-        ]
+        stands = []
+        for at, numbers in enumerate([*closed, waiting]):
+            members = [self._member(trials[number]) for number in numbers]
+            compared = functools.partial(self._compared, at, attributes)
+            stands.append(self.rungs.stand(members, closed=at < len(closed), lower=self.lower, compared=compared))
+        return stands
 
     def due(self, running: Collection[int]) -> tuple[int, int] | None:
         """Number of a trial that has epochs to train, and the epoch of the rung it trains to, 0 for the end; None while
@@ -68,6 +84,27 @@ class Brackets:
                 if not trials[number].state.is_finished():
                     yield number, epoch
 
+    def _compared(self, bracket: int, kept: dict[str, Any], members: Sequence[Member], epoch: int) -> list[Member]:
+        """Members of a rung where all have arrived, with the values that decide who goes on. Votes change as trials
+        come in: those of the first look are written down, in one line, and hold."""
+        if self.votes is None:
+            return list(members)
+        name = _VOTES.format(bracket, epoch)
+        if name not in kept:
+            votes = self.votes(epoch)
+            kept[name] = [[m.number, votes[m.number]] for m in members if m.number in votes]
+            self.study.set_user_attr(name, kept[name])
+        voted: dict[int, float] = dict(kept[name])
+        return [m._replace(values={**m.values, epoch: voted[m.number]}) if m.number in voted else m for m in members]
+
+    def kept_votes(self) -> dict[int, dict[int, float]]:
+        """Votes by which rungs were decided, by epoch and number of the trial."""
+        found: dict[int, dict[int, float]] = {}
+        for name, votes in self.study.user_attrs.items():
+            if match := re.fullmatch(_VOTES.format(r"\d+", r"(\d+)"), name):
+                found.setdefault(int(match[1]), {}).update(votes)
+        return found
+
     def _member(self, trial: FrozenTrial) -> Member:
         ended = trial.state.is_finished()
         values = trial.intermediate_values
@@ -78,9 +115,9 @@ class Brackets:
         """The bracket that takes new trials."""
         return self.stands()[-1]
 
-    def first_values(self) -> list[float | None]:
-        """What each trial scored at its first rung, in the order proposed; None where it has no such score."""
-        return [trial.intermediate_values.get(self.rungs.epochs[0]) for trial in self.trials().values()]
+    def first_values(self) -> dict[int, float | None]:
+        """What each trial scored at its first rung, by number; None where it has no such score."""
+        return {n: trial.intermediate_values.get(self.rungs.epochs[0]) for n, trial in self.trials().items()}
 
 
 def paused(trial: FrozenTrial) -> bool:

@@ -5,7 +5,7 @@ on to the next rung, and what is left at the last one is trained to the end.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from apc.config import Config
@@ -43,6 +43,10 @@ class Stand(NamedTuple):
     """Those of them that are not there yet."""
     dropped: Mapping[int, int]
     """Number of each trial that goes on no more -> the epoch at which it was given up."""
+
+
+Compared = Callable[[Sequence[Member], int], Sequence[Member]]
+"""From the members of a rung, where all have arrived, and its epoch to the same with the values that decide there."""
 
 
 class Rungs(NamedTuple):
@@ -88,7 +92,9 @@ class Rungs(NamedTuple):
         numbers = {member.number for member in ranked[: self.places(len(members))]}
         return [member for member in members if member.number in numbers]
 
-    def stand(self, members: Sequence[Member], *, closed: bool, lower: bool = False) -> Stand:
+    def stand(
+        self, members: Sequence[Member], *, closed: bool, lower: bool = False, compared: Compared = lambda m, epoch: m
+    ) -> Stand:
         """Where a bracket of these trials, in the order proposed, is; one that is not `closed` may get more of them,
         and stays at its first rung."""
         dropped: dict[int, int] = {}
@@ -97,7 +103,7 @@ class Rungs(NamedTuple):
             missing = [m for m in members if epoch not in m.values and not m.ended]
             if missing or not closed:
                 return Stand(number, members, missing, dropped)
-            on = self.best(members, epoch, lower)
+            on = self.best(compared(members, epoch), epoch, lower)
             numbers = {m.number for m in on}
             dropped |= {m.number: epoch for m in members if m.number not in numbers and epoch in m.values}
             members = on

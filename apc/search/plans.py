@@ -40,6 +40,11 @@ Result = list[tuple[Point, list[Row]]]
 Done = Sequence[tuple[Point, list[Row]]]
 
 
+def rows_of(result: Done) -> list[Row]:
+    """All rows of a result."""
+    return [row for _, rows in result for row in rows]
+
+
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM in the middle of a search; `result` is what was finished."""
 

@@ -15,7 +15,7 @@ more, whichever leads and however many leave (tests/search/test_race.py simulate
 
 import math
 import statistics
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -68,6 +68,8 @@ class Race:
     """In the order of the rounds."""
     metric: str = "miou"
     """Score by which it goes."""
+    judged: Callable[[Point, Sequence[Row]], list[Row]] | None = None
+    """What gives rows of a racer that score, where their runs have not got it."""
 
     def __post_init__(self) -> None:
         assert len(self.racers) > 1 and len(self.seeds) > 1, "Racing and `race_of` have looked"
@@ -103,6 +105,7 @@ class Race:
 
     def standings(self, done: Done) -> list[Standing]:
         """How the racers stand after the last round that all of them ended, the leader first, then by their means."""
+        done = self.with_scores(done)
         rows = {(point.key, seed): rows for point, rows in done for seed in point.seeds}
         left: dict[int, tuple[int, str]] = {}
         gaps: dict[int, Summary] = {}
@@ -134,6 +137,10 @@ class Race:
             for n, racer in enumerate(self.racers)
         ]
         return sorted(found, key=self._rank)
+
+    def with_scores(self, done: Done) -> Result:
+        """Points with rows that have the race's score."""
+        return [(point, self.judged(point, rows) if self.judged else rows) for point, rows in done]
 
     @property
     def _sign(self) -> int:

@@ -104,7 +104,7 @@ class SearchSettings:
     rungs: tuple[int, ...] = ()
     """Epochs of halving's rungs (default: two fifths of all, such as 4 10; the last is always the end)."""
     keep_share: float = SHARE
-    """Share of a rung's trials that goes on, one at least (default: a third)."""
+    """Share of a rung's trials that goes on, one at least (default: a fifth)."""
     search_seed: int = 0
     """Seed of the search itself."""
     hours: float = 0.0

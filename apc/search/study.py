@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import Config, from_dict, to_dict
 from apc.files import one_look
+from apc.runs.compared import END, RULE
 from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
 from apc.runs.rows import Row, score
 from apc.runs.scores import curve_score
@@ -23,6 +24,7 @@ from apc.search.beliefs import Rescored
 from apc.search.draws import sample
 from apc.search.ended import Ended
 from apc.search.journal import open_study
+from apc.search.judging import Judge, Known, judged
 from apc.search.plans import Point, Result, label_of
 from apc.search.run_queue import Counts
 from apc.search.samplers import STARTUP, sampler
@@ -68,8 +70,13 @@ class Study:
         self.by = curve_score(definition.settings.objectives[0])  # what the epochs of a run are compared by
         self.scored: tuple[int, ...] = ()
         """Epochs at which a trial's first run is scored on the way, whatever its eval_every is."""
-        self.rescored: Rescored | None = None
-        """Values of finished trials that change as others come in; None: they keep what they were told with."""
+        self.judge = Judge(runs, self.known) if definition.settings.objectives == (RULE,) else None
+        """Compares the settings of a search by labels; None: their scores do."""
+        # What runs of another folder were told with is no vote, and a sampler is told one kind of score.
+        self.rescored: Rescored | None = (
+            self.judge.values if self.judge and not definition.settings.warm_start else None
+        )
+        """Values of trials that change as others come in; None: they keep what they were told with."""
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
@@ -99,7 +106,14 @@ class Study:
         """Whether nothing more is started: the hours are used up, or what was found is what `--stop-when` asks for."""
         if self.budget_spent or not (rule := self.settings.stop_when):
             return self.budget_spent
-        return stop_when(rule).met(self.found(), self.settings.objectives[0])
+        found, wanted = self.found(), stop_when(rule)
+        if self.judge and not wanted.score:
+            votes, _ = self.judge.votes(END)
+            found = [
+                [replace(r, metrics=r.metrics | {RULE: votes.get(r.run, r.value(RULE))}) for r in rows]
+                for rows in found
+            ]
+        return wanted.met(found, self.settings.objectives[0])
 
     @property
     def gpu_hours(self) -> float:
@@ -178,7 +192,30 @@ class Study:
         """Settings of the trials that ended, in the order proposed, with their rows."""
         with one_look():
             trials = [self._trial_of(trial) for trial in self.ended if "values" in trial.user_attrs]
-        return [(trial.point, self._rows(trial)) for trial in trials]
+            result = [(trial.point, self._rows(trial)) for trial in trials]
+        return self._compared(result)
+
+    def known(self, epoch: int) -> list[Known]:
+        """Settings that have a `border_rule` after the epoch of a rung, or at the END; see judging.py."""
+        ended = [trial for trial in self.ended if "values" in trial.user_attrs] if epoch == END else []
+        found = zip(ended, self.found(), strict=True) if ended else ()
+        return [
+            Known(trial.number, self.ids[trial.number][0], {row.run: row.metrics[RULE] for row in rows})
+            for trial, rows in found
+            if trial.state == TrialState.COMPLETE and all(RULE in row.metrics for row in rows)
+        ]
+
+    def _compared(self, result: Result) -> Result:
+        """A result with what its settings are compared by, where that is not a score of their own."""
+        if not self.judge:
+            return result
+        votes, compared = self.judge.votes(END)
+        return [(point, [judged(row, votes, compared, self._at_rungs) for row in rows]) for point, rows in result]
+
+    @property
+    def _at_rungs(self) -> dict[int, dict[str, float]]:
+        """Votes by which rungs were decided, by epoch and run."""
+        return {}
 
     def found(self) -> list[list[Row]]:
         """Scores and seconds of the trials that ended, in the order proposed: their rows, each read once, without
@@ -238,10 +275,10 @@ class Study:
 
     def _rows(self, trial: Trial) -> list[Row]:
         """Rows of the seeds that ended, the last of them perhaps failed; of a trial that was given up, what it left,
-        whatever has become of its run since: another trial, or another search, may go on with it."""
+        whatever has become of its run since: another trial, or another search that chooses by something else, may have
+        gone on with it, and what that one saw is not this one's."""
         if trial.stopped_epoch:
-            kept = [row for cfg, run in _runs_of(trial) if (row := load_run(self.runs, run, to_dict(cfg)))]
-            return kept or [self._left_by(trial)]
+            return [self._left_by(trial)]
         rows: list[Row] = []
         for cfg, run in _runs_of(trial):
             if stored := load_run(self.runs, run, to_dict(cfg)):
@@ -253,10 +290,14 @@ class Study:
     def _left_by(self, trial: Trial) -> Row:
         """Row of a trial that was given up, with its curve: until its rung, for others may train on from there, or
         with the epoch that it was in when it was stopped."""
-        curve = RunFolder(self.runs / trial.ids[0]).epochs()
-        curve = [entry for entry in curve if not self.scored or entry["epoch"] <= trial.stopped_epoch]
+        curve = [e for e in self._curve(trial) if not self.scored or e["epoch"] <= trial.stopped_epoch]
         seconds, config = ({"train": curve[-1]["seconds"]} if curve else {}), to_dict(trial.configs[0])
         return Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=self._why(trial))
+
+    def _curve(self, trial: Trial) -> list[dict[str, float]]:
+        """The epochs of a trial's first run."""
+        row = load_run(self.runs, trial.ids[0], to_dict(trial.configs[0]))
+        return row.curve if row else RunFolder(self.runs / trial.ids[0]).epochs()
 
 
 def _runs_of(trial: Trial) -> list[tuple[Config, str]]:

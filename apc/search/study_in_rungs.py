@@ -12,11 +12,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from apc.config import to_dict
+from apc.runs.compared import END
 from apc.runs.folder import WAITS, RunFolder, load_run
-from apc.runs.rows import Row, score
+from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.brackets import OUTSIDE, Brackets, paused
 from apc.search.halving import Stand, rungs_of
+from apc.search.judging import Known
 from apc.search.run_queue import AtRung, Counts
 from apc.search.stop_rules import stop_when
 from apc.search.study import Study, Trial
@@ -31,7 +33,15 @@ class StudyInRungs(Study):
         self.rungs = rungs_of(settings.rungs, settings.keep_share, definition.base)
         super().__init__(definition, runs)
         self.scored = self.rungs.epochs[:-1]
-        self.brackets = Brackets(self.study, self.rungs, lower=self.by in LOWER_IS_BETTER, run_of=self._first_run)
+        self.brackets = Brackets(
+            self.study,
+            self.rungs,
+            lower=self.by in LOWER_IS_BETTER,
+            run_of=self._first_run,
+            votes=self.judge.values if self.judge else None,
+        )
+        if self.judge:
+            self.judge.rungs = self.scored
         self.interrupted = [trial for trial in self.interrupted if "values" not in trial.user_attrs]
         self.trained = 0
         """Epochs that this call has trained to rungs."""
@@ -58,7 +68,8 @@ class StudyInRungs(Study):
             return self.budget_spent
         rule, objective = stop_when(self.settings.stop_when), self.settings.objectives[0]
         if not rule.score:
-            return rule.met([_as_rows(objective, value) for value in self.brackets.first_values()], objective)
+            values = self.brackets.first_values() | (self.judge.values(self.rungs.epochs[0]) if self.judge else {})
+            return rule.met([_as_rows(objective, value) for value in values.values()], objective)
         waiting = [t.intermediate_values for t in self.brackets.trials().values() if paused(t)]
         found = [_as_rows(objective, values[max(values)]) for values in waiting]
         return rule.met([*self.found(), *found], objective)
@@ -121,6 +132,24 @@ class StudyInRungs(Study):
         self._give_up_dropped()
         return rows
 
+    def known(self, epoch: int) -> list[Known]:
+        if epoch == END:
+            return super().known(epoch)
+        reached = [trial for trial in self.brackets.trials().values() if epoch in trial.intermediate_values]
+        runs = [self._first_run(trial) for trial in reached]
+        return [
+            Known(trial.number, run, {run: trial.intermediate_values[epoch]})
+            for trial, run in zip(reached, runs, strict=True)
+        ]
+
+    @property
+    def _at_rungs(self) -> dict[int, dict[str, float]]:
+        trials = self.brackets.trials()
+        return {
+            epoch: {self._first_run(trials[number]): vote for number, vote in votes.items()}
+            for epoch, votes in self.brackets.kept_votes().items()
+        }
+
     @property
     def _proposes(self) -> bool:
         """Whether there are settings still to propose."""
@@ -148,20 +177,16 @@ class StudyInRungs(Study):
         return []
 
     def _give_up_dropped(self) -> None:
-        """Tell the study of trials that do not go on: what they left or, where all of it is trained, the scores."""
+        """Tell the study of trials that do not go on."""
         dropped = dict(self.brackets.given_up())
         for number, epoch in dropped.items():
             trials = self.brackets.trials()
             trial = self._trial_of(trials[number])
             trial.stopped_epoch = epoch
-            stored = [load_run(self.runs, run, to_dict(cfg)) for cfg, run in zip(trial.configs, trial.ids, strict=True)]
-            value = score([row for row in stored if row], self.settings.objectives[0])
-            if all(stored) and value is not None:
-                self.study.tell(number, value)
-                continue
             others = [t for t in trials.values() if t.number not in dropped and not t.state.is_finished()]
             goes_on = any(self._first_run(other) == trial.ids[0] for other in others)
-            self._give_up(trial, note=not goes_on and not stored[0])
+            finished = load_run(self.runs, trial.ids[0], to_dict(trial.configs[0]))
+            self._give_up(trial, note=not goes_on and not finished)
 
     def _why(self, trial: Trial) -> str:
         """Why a trial was given up."""
@@ -173,11 +198,6 @@ class StudyInRungs(Study):
         if trial.until and any(entry["epoch"] >= trial.until for entry in self._curve(trial)):
             return True
         return all(load_run(self.runs, run, to_dict(cfg)) for cfg, run in (runs[:1] if trial.until else runs))
-
-    def _curve(self, trial: Trial) -> list[dict[str, float]]:
-        """The epochs of a trial's first run."""
-        row = load_run(self.runs, trial.ids[0], to_dict(trial.configs[0]))
-        return row.curve if row else RunFolder(self.runs / trial.ids[0]).epochs()
 
     def _epochs_trained(self) -> int:
         """Epochs to which the rungs' trials are trained, a run once."""

@@ -6,6 +6,7 @@ processes changes neither the order of the images nor their augmentation.
 
 import time
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,9 +18,10 @@ from apc.config import Config, to_dict, without_paths
 from apc.data import Split, fingerprint
 from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
-from apc.evaluation.evidence import label_scores
+from apc.evaluation.evidence import Evidence, Looking, gather
 from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
+from apc.files import write_arrays
 from apc.methods.base import Method, Workplace
 from apc.methods.checkpoint import save_model
 from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, SharedFeatures, Shown, gib_needed
@@ -80,9 +82,10 @@ def train(
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
     at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far, by the score `by`; run() removes it
-    where the finished model is as good. After the epoch `until` it ends as if it had been interrupted there; the epochs
-    `scored` are scored beside those of `eval_every`. Outputs of closed blocks are kept in a store of `cache_gib` GiB
-    that all runs of this machine share or, where that is 0, in the memory of this process. A non-finite loss raises
+    where the finished model is as good. After the epoch `until` it ends as if it had been interrupted there. The epochs
+    `scored`, the rungs of a search, are scored beside those of `eval_every`, by masks and by labels, for searches that
+    choose by either share their runs, and leave ballots. Outputs of closed blocks are kept in a store of `cache_gib`
+    GiB that all runs of this machine share or, where that is 0, in the memory of this process. A non-finite loss raises
     FloatingPointError with its terms.
     """
     method, split, val = prepared
@@ -121,9 +124,13 @@ def train(
 
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
         line = {"epoch": epoch + 1} | method.notes(epoch) | spent | terms
-        due = epoch + 1 in scored or (cfg.eval_every and (epoch + 1) % cfg.eval_every == 0)
-        if due and epoch + 1 < cfg.epochs:
-            line |= _scores(method, val, cfg, Scoring(device, frozen_features=frozen_features), by)
+        rung, due = epoch + 1 in scored, cfg.eval_every and (epoch + 1) % cfg.eval_every == 0
+        if (rung or due) and epoch + 1 < cfg.epochs:
+            scoring, by_labels = Scoring(device, frozen_features=frozen_features), rung or by in LABEL_SCORES
+            scores, ballots = _scores(method, val, cfg, scoring, by_labels=by_labels)
+            line |= scores
+            if place.rank == 0 and rung and ballots:
+                write_arrays(run_folder.ballots_at(epoch + 1), ballots)
             if place.rank == 0 and beats(line, curve, by):
                 save_model(run_folder.best.path, method, cfg, val.classes)
         curve.append(line)
@@ -191,12 +198,19 @@ def beats(scores: dict[str, float], earlier: list[dict[str, float]], by: str) ->
     return by in scores and all(sign * scores[by] > sign * line[by] for line in earlier if by in line)
 
 
-def _scores(method: Method, val: Split, cfg: Config, scoring: Scoring, by: str) -> dict[str, float]:
-    """Scores on the way: `miou` and its halves where there are masks; where there are none, or something is chosen by
-    labels, the scores that open no mask."""
-    counts = score(method, val, cfg, HEADLINE, scoring)["miou"]
+def _scores(
+    method: Method, val: Split, cfg: Config, scoring: Scoring, *, by_labels: bool
+) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+    """Scores on the way: `miou` and its halves where there are masks; `by_labels`, or where there are none, the scores
+    that open no mask, and the ballots of that pass."""
+    evidence = Evidence(val.labels.cpu().numpy())
+    looking = Looking(method, evidence, cfg, scoring.device) if by_labels else None
+    counts = score(method, val, cfg, HEADLINE, replace(scoring, plain=looking))["miou"]
     scores = {"miou": miou(counts.total)} | halves(counts.images) if counts.total.any() else {}
-    return scores | (label_scores(method, val, cfg, scoring) if by in LABEL_SCORES or not scores else {})
+    if scores and not by_labels:
+        return scores, {}
+    evidence = gather(method, val, cfg, scoring, evidence)
+    return scores | evidence.scores(), evidence.ballots
 
 
 def _frozen_features(prepared: Prepared, cfg: Config, device: str, cache_gib: float) -> FrozenFeatures | None:

@@ -1,7 +1,6 @@
 """One run, from a config to its row: its identity, what it needs, training, scoring, the files it leaves."""
 
 import fcntl
-import io
 import math
 import os
 import shutil
@@ -25,7 +24,7 @@ from apc.devices import processes
 from apc.evaluation.evidence import AfterCRF, Evidence, Looking, gather
 from apc.evaluation.miou import Counts, foreground, halves, iou, miou, score
 from apc.evaluation.scoring import Scoring
-from apc.files import write_encoded
+from apc.files import write_arrays
 from apc.methods.base import Method
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
@@ -267,18 +266,15 @@ def _stamp(
 
 def _write(folder: Path, cfg: Config, prepared: Prepared, row: Row, scores: _Scores, place: RunHere) -> Row:
     """The files of a finished run: tallies, confusion matrices, ballots, model, row; the row that is then there."""
-    tallies: dict[str, Any] = {protocol: sums.images for protocol, sums in scores.counts.items()}
-    matrices: dict[str, Any] = {protocol: sums.total for protocol, sums in scores.counts.items()}
+    tallies = {protocol: sums.images for protocol, sums in scores.counts.items()}
+    matrices = {protocol: sums.total for protocol, sums in scores.counts.items()}
     run_folder, by = RunFolder(folder), row.stamp.get("best_by", "miou")
-    ballots: dict[str, Any] = dict(scores.ballots)
     for path, arrays in (
         (run_folder.tallies, tallies),
         (run_folder.confusion, matrices),
-        (run_folder.ballots, ballots),
+        (run_folder.ballots, scores.ballots),
     ):
-        encoded = io.BytesIO()
-        np.savez_compressed(encoded, **arrays)
-        write_encoded(path, encoded.getvalue())
+        write_arrays(path, arrays)
     save_model(folder, prepared.method, cfg, prepared.val.classes)
     if by in row.metrics and not any(beats(line, [row.metrics], by) for line in row.curve):
         shutil.rmtree(run_folder.best.path, ignore_errors=True)  # no earlier epoch beat the finished model

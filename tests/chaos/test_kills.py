@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from apc.experiment.main import space_experiment
 from apc.experiment.outputs import write_trials
 from apc.experiment.racing import race_of
 from apc.experiment.settings import settings_of
+from apc.runs.compared import how_compared
 from apc.runs.rows import Row, load_rows
+from apc.runs.scores import Chooser
 from apc.search.halving import Rungs, usual_rungs
-from apc.search.plans import Result
+from apc.search.plans import Result, rows_of
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import Stopper
 from apc.search.study import Study
@@ -197,7 +199,7 @@ class Chaos:
 def undisturbed(runs: Path, flags: list[str]) -> tuple[Study, Result]:
     """The same search, and its race, in plain Python, without Ray."""
     experiment = space_experiment("joint")
-    settings = settings_of(experiment, read_flags(experiment, flags))
+    settings = replace(settings_of(experiment, read_flags(experiment, flags)), runs=runs)
     draw = experiment.drawn(settings.base)
     assert draw and settings.search
     definition = StudyDefinition(
@@ -206,7 +208,7 @@ def undisturbed(runs: Path, flags: list[str]) -> tuple[Study, Result]:
     study = study_of(definition, runs)
     while trial := study.take():
         for cfg in trial.configs:
-            how: dict[str, Any] = {"runs": runs, "device": "cpu", "scored": study.scored}
+            how: dict[str, Any] = {"runs": runs, "device": "cpu", "scored": study.scored, "by": study.by}
             _ = train_to(cfg, trial.until, **how) if trial.until else run(cfg, **how)
         study.finish(trial)
     if not settings.racing.race:
@@ -216,7 +218,7 @@ def undisturbed(runs: Path, flags: list[str]) -> tuple[Study, Result]:
     queue = RunQueue(race, base=settings.base, seeds=race.seeds[:1], runs=runs, identify=identity)
     while job := queue.take():
         queue.finish(job.run, run(job.config, runs=runs, device="cpu"))
-    return study, queue.result()
+    return study, race.with_scores(queue.result())
 
 
 def compared(path: Path) -> bytes:
@@ -236,12 +238,13 @@ def survive(
     race: int = 0,
     server: S3 | None = None,
     nodes: FakeNodes | None = None,
+    choose: Chooser = "val",
 ) -> None:
     """`race` is how many settings race over three further seeds, so that no racer can leave before the last."""
     flags = f"--num-train {images} --num-val 8 --weights= --crf none --epochs {epochs} --warmup-steps 0".split()
     flags += ["--batch-size", "8", "--frozen-epochs", "0"]
     flags += ["--trials", str(trials), "--seeds", "1", "--max-concurrent", "1", "--retries", str(sum(kinds.values()))]
-    flags += ["--stop-early", stop_early]
+    flags += ["--stop-early", stop_early, "--choose", choose]
     flags += ["--race", str(race), "--race-seeds", "3"] if race else []
     where = "s3://bucket/runs" if server else "runs"
     there = ["--address", nodes.address] if nodes else []
@@ -255,12 +258,15 @@ def survive(
 
     study, raced = undisturbed(tmp_path / "plain", flags)
     write_trials(tmp_path / "plain.jsonl", study.result(), list(joint.FIRST[0]))
-    results = tmp_path / "reports" / "results" / "space_joint"
+    results = tmp_path / "reports" / "results" / ("space_joint" if choose == "val" else f"space_joint_by_{choose}")
     assert compared(results / "pocket.trials.csv") == compared(tmp_path / "plain.trials.csv")
     rows = {row.run: scores(row) for _, (row,) in [*study.result(), *raced]}
     assert {row.run: scores(row) for row in load_rows(results / "pocket.jsonl")} == rows
     assert len(rows) == runs
     stopped = {row.run for _, (row,) in study.result() if row.stopped}
+    compared_how = how_compared(rows_of(study.result()))
+    assert (compared_how is not None) == (choose == "labels")
+    told = f", compared by {compared_how.told}" if compared_how else ""
 
     begun, again = chaos.epochs, 2 if server else 1  # what is being stored as the next one trains is lost too
     for name, row in rows.items():  # each epoch in turn, one of them again after a kill in its middle
@@ -279,7 +285,7 @@ def survive(
     counts = Counter(kill.kind for kill in plan)
     print(
         f"{len(plan)} kills ({dict(counts)}), {chaos.starts} starts of the driver, {runs} runs of {epochs} epochs: "
-        f"{len(stopped)} given up at rungs, {len(begun) - total} epochs again, tables equal, {took:.0f} s"
+        f"{len(stopped)} given up at rungs, {len(begun) - total} epochs again, tables equal{told}, {took:.0f} s"
     )
 
 
@@ -296,10 +302,13 @@ def test_a_search_survives_a_kill_of_its_worker_of_its_trial_and_of_its_driver(t
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize(("stop_early", "trials"), [("none", 10), ("halving", 27)])
-def test_a_search_survives_twenty_kills(stop_early: Stopper, trials: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("stop_early", "trials", "choose"), [("none", 10, "val"), ("halving", 27, "val"), ("halving", 27, "labels")]
+)
+def test_a_search_survives_twenty_kills(stop_early: Stopper, trials: int, choose: Chooser, tmp_path: Path) -> None:
     seed, kinds = int(os.environ.get("APC_CHAOS_SEED", "0")), {"worker": 7, "trial": 6, "driver": 7}
-    survive(tmp_path, kinds, seed=seed, trials=trials, epochs=10, images=48, stop_early=stop_early, race=2)
+    how: dict[str, Any] = {"stop_early": stop_early, "race": 2, "choose": choose}
+    survive(tmp_path, kinds, seed=seed, trials=trials, epochs=10, images=48, **how)
 
 
 @pytest.mark.chaos

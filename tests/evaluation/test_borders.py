@@ -51,7 +51,7 @@ def votes_for(candidate: Tensor, truth: Tensor) -> float:
         wrong = np.where(rng.random(truth.shape) < 0.1 + 0.05 * number, rng.integers(0, 4, truth.shape), truth)
         ballots.append(Ballot(number, 0.6, wrong.astype(np.uint8), wrong.astype(np.uint8)))
     judged = candidate.numpy().astype(np.uint8)
-    return vote([*ballots, Ballot("judged", 0.3, judged, judged)], 4)[-1]
+    return vote([*ballots, Ballot("judged", 0.3, judged, judged)])[-1]
 
 
 @pytest.mark.parametrize("spoiled", SPOILED)

@@ -15,8 +15,9 @@ from apc.experiment.flags import read_flags
 from apc.experiment.main import in_turn, main, search_space, space_experiment
 from apc.experiment.settings import ExperimentSettings, chosen_by, settings_of
 from apc.reporting.catalogue import described
+from apc.runs.compared import Compared
 from apc.runs.rows import Row, load_rows
-from apc.search.plans import Points, Staged
+from apc.search.plans import Point, Points, Result, Staged
 from experiments import choosing, grid_lambda, search_joint, search_without_masks, table7_pooling
 
 SMALL = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3 --seeds 1"
@@ -137,3 +138,34 @@ def test_photographs_without_masks_are_searched_by_their_labels(
     assert main(table7_pooling.EXPERIMENT, words) == 0
     page = Path("reports/ablation.md").read_text()
     assert "chosen by image labels alone" in page
+
+
+@pytest.mark.parametrize("voted", [True, False])
+def test_a_search_by_labels_says_what_compared_its_settings_and_chooses_by_it(
+    voted: bool, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photographs.parent)
+    rules, votes = {"max": 30.0, "average": 20.0}, {"max": 40.0, "average": 50.0}
+    compared = (
+        Compared("vote", 24, 4) if voted else Compared("border_rule", 2, why="2 settings can vote and it takes 24")
+    )
+
+    def scored(run: apc.experiment.runner.ExperimentRun) -> Result:
+        def row(pooling: str) -> Row:
+            cfg = to_dict(replace(run.base, pooling=pooling))
+            scores = {"border_rule": rules[pooling]} | ({"vote": votes[pooling]} if voted else {})
+            return Row(run=pooling, config=cfg, metrics=scores, seconds={}, stamp={"commit": "c"} | compared.stamp)
+
+        return [(Point(f"pooling={pooling}", {"pooling": pooling}), [row(pooling)]) for pooling in rules]
+
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", scored)
+    assert search_space(["joint", "folder", "--root", "photos", *SMALL.split(), "--choose", "labels"]) == 0
+    told, results = capsys.readouterr().out, Path("reports/results/space_joint_by_labels")
+    best = (results / "photos.best.toml").read_text()
+    page = Path("reports/details/space_joint_by_labels.photos.md").read_text()
+    sentence = f"Settings were compared by {compared.told}."
+    assert sentence in told and f"# {sentence}\n" in best and sentence in page
+    assert tomllib.loads(best)["pooling"] == ("average" if voted else "max")
+    score = "vote" if voted else "border_rule"
+    assert f"by the mean {score} of seeds 0." in best and f"{score}, mean" in told
+    assert f"**Best: pooling={'average' if voted else 'max'}**, `{score}`" in page

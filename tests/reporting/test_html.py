@@ -17,7 +17,7 @@ def test_the_html_page_needs_nothing_beside_it_and_has_a_table_of_contents(tmp_p
     text = (tmp_path / "ablation.html").read_text()
     assert text.count("<img ") == 1 == text.count('src="data:image/svg+xml;base64,')  # as SVG; a large one is a link
     assert "http" not in text.replace("http-equiv", "")
-    assert '<li><a href="#s2">Not run yet</a></li>' in text and '<h2 id="s2">Not run yet</h2>' in text
+    assert '<li><a href="#not-run-yet">Not run yet</a></li>' in text and '<h2 id="not-run-yet">Not run yet</h2>' in text
     assert 'href="#d-search_joint.pocket-runs">' in text and '<h4 id="d-search_joint.pocket-runs">Runs</h4>' in text
     assert 'href="details/' not in text and text.count('<details id="d-') == 5
     assert text.count("<table>") == text.count("</table>") > 3 and "<details>" in text and "**" not in text

@@ -46,9 +46,13 @@ def test_a_run_begun_on_one_machine_and_ended_on_another_scores_as_one_that_was_
     tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3
 ) -> None:
     cfg = replace(tiny, epochs=3, eval_every=1)
-    alone = run(cfg, runs=tmp_path / "alone")
+    alone = run(cfg, runs=tmp_path / "alone", scored=(2,))
     s3.fault = once("500", "cut", at="last.pt")
-    train_to(cfg, 2, runs=copied(URL))
+    train_to(cfg, 2, runs=copied(URL), scored=(2,))
+    keys = [key.rpartition("/")[2] for verb, key in s3.requests if verb == "PUT" and identity(cfg) in key]
+    assert keys.index("ballots.2.npz") < len(keys) - 1 - keys[::-1].index(
+        "curve.jsonl"
+    )  # a curve tells of what is there
     monkeypatch.setenv("APC_CACHE", str(tmp_path / "there"))
     begun: list[float] = []
     found = run(cfg, runs=copied(URL), report=lambda numbers: begun.append(numbers["epoch"]))

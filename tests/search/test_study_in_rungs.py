@@ -1,5 +1,6 @@
 """A study that halves, without Ray: what it trains, what it proposes, what it survives. Training is made up."""
 
+import functools
 import json
 from collections import Counter
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from studies import BASE, advance, quality, study, train
 
 from apc.config import from_dict
+from apc.runs.compared import END
 from apc.runs.folder import RunFolder
 from apc.runs.status import status
 from apc.search.halving import SHARE
@@ -239,13 +241,16 @@ def test_a_study_goes_on_with_its_own_rungs_only_and_journals_without_rungs_stay
 def test_values_that_change_as_trials_come_in_are_what_a_sampler_is_shown(tmp_path: Path) -> None:
     def proposals(name: str, rescored: Any) -> list[dict[str, Any]]:
         s = study(tmp_path / name, 24)
-        s.rescored = rescored
+        s.rescored = rescored and functools.partial(rescored, s)
         while trial := s.take():
             train(s.runs, trial.configs[0], trial.ids[0])
             s.finish(trial)
         return [point.values for point, _ in s.result()]
 
+    def values(s: Study, epoch: int) -> dict[int, float]:
+        return {trial.number: trial.values[0] for trial in s.ended} if epoch == END else {}
+
     plain = proposals("plain", None)
-    assert proposals("same", lambda trials: {t.number: t.values for t in trials}) == plain
-    upside_down = proposals("other", lambda trials: {t.number: [-v for v in t.values] for t in trials})
+    assert proposals("same", values) == plain
+    upside_down = proposals("other", lambda s, epoch: {n: -value for n, value in values(s, epoch).items()})
     assert upside_down[:10] == plain[:10] and upside_down[10:] != plain[10:]

@@ -7,7 +7,7 @@ import pytest
 
 from apc.runs.folder import RunFolder
 from apc.search import vote as votes
-from apc.search.vote import Ballot, ballot_of, vote
+from apc.search.vote import Ballot, Jury, ballot_of, vote
 
 A, B, BG = (np.full((1, 2, 2), label, np.uint8) for label in (1, 2, 0))
 
@@ -24,16 +24,16 @@ def test_a_run_is_judged_by_what_the_others_vote_with_their_weights() -> None:
         Ballot("z", 0.3, left(2), BG),
     ]
     # x: the others say 2 on the left; it says 1 there. y: x outvotes z, so 1 is true. z: x outvotes y.
-    assert vote(ballots, 3) == pytest.approx([50.0, 100.0, (50 + 0) / 2])
+    assert vote(ballots) == pytest.approx([50.0, 100.0, (50 + 0) / 2])
 
 
 def test_a_run_has_no_vote_about_itself_nor_about_its_other_seeds() -> None:
     alone = [Ballot("x", 9.0, left(1), left(1)), Ballot("x", 9.0, left(1), left(1)), Ballot("y", 0.1, left(2), left(2))]
-    assert vote(alone, 3) == pytest.approx([50.0, 50.0, 50.0])
+    assert vote(alone) == pytest.approx([50.0, 50.0, 50.0])
 
 
 def test_where_no_other_has_weight_there_is_no_score() -> None:
-    scores = vote([Ballot("x", 0.5, left(1), left(1)), Ballot("y", 0.0, left(1), left(1))], 2)
+    scores = vote([Ballot("x", 0.5, left(1), left(1)), Ballot("y", 0.0, left(1), left(1))])
     assert np.isnan(scores[0]) and scores[1] == 100
 
 
@@ -41,9 +41,22 @@ def test_photographs_a_few_at_a_time_give_what_all_together_give(monkeypatch: py
     rng = np.random.default_rng(0)
     maps = [rng.integers(0, 4, (2, 7, 8, 8)).astype(np.uint8) for _ in range(5)]
     ballots = [Ballot(i % 4, 0.2 + 0.1 * i, *pair) for i, pair in enumerate(maps)]
-    together = vote(ballots, 4)
+    together = vote(ballots)
     monkeypatch.setattr(votes, "AT_ONCE", 2 * 8 * 8 * 4)
-    assert vote(ballots, 4) == together
+    assert vote(ballots) == together
+
+
+def test_each_setting_is_judged_by_all_ballots_but_its_own_though_they_are_counted_once() -> None:
+    """Small weights that are often level, many classes that are: every mask is that of a count without the setting."""
+    rng = np.random.default_rng(0)
+    maps = rng.integers(0, 3, (7, 5, 8, 8)).astype(np.uint8)
+    ballots = [Ballot(min(i, 5), 0.5 * (1 + i % 2), own, own) for i, own in enumerate(maps)]  # the last has two seeds
+    jury = Jury(ballots)
+    for setting in (*range(6), "another"):
+        others = [ballot for ballot in ballots if ballot.setting != setting]
+        votes = np.stack([sum(b.weight * (b.patch == label) for b in others) for label in range(3)])
+        assert jury.score(setting, votes.argmax(0).astype(np.uint8)) == 100
+        assert jury.score(setting, maps[0]) < 100
 
 
 def test_the_best_of_many_is_found_though_no_mask_is_opened() -> None:
@@ -60,7 +73,7 @@ def test_the_best_of_many_is_found_though_no_mask_is_opened() -> None:
         filled = np.full_like(truth, label)
         ballots.append(Ballot(number, 0.05, filled, filled))
         true.append(float((filled == truth).mean()))
-    scores = vote(ballots, 4)
+    scores = vote(ballots)
     assert int(np.argmax(scores)) == int(np.argmax(true)) == 0
     assert max(scores[12:]) < min(scores[:12])
 

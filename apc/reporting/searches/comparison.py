@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from apc.reporting import tables
 from apc.reporting.catalogue import described
@@ -10,11 +10,20 @@ from apc.reporting.groups import read, separate
 from apc.reporting.searches.race import of_search
 from apc.reporting.searches.trials import Trial, best_so_far, complete, trials
 from apc.reporting.table_entry import TableEntry
+from apc.runs.compared import compared_by
 from apc.runs.rows import Row
 
 
-def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, list[Trial]]:
-    """Trials of each search the experiment compares, by its title; searches that have not been run are left out."""
+class Race(NamedTuple):
+    """A search of several that are compared."""
+
+    metric: str
+    """The score by which it chose."""
+    trials: list[Trial]
+
+
+def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, Race]:
+    """Each search that the experiment compares, by its title; searches that have not been run are left out."""
     compared = {}
     for name in entry.compares:
         search = described(name)
@@ -22,29 +31,39 @@ def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, list[Tria
         rows = of_search(read(path)[0]) if path.is_file() else []
         groups = separate(rows, search.knobs)
         if groups:
-            compared[search.title] = trials(groups[0], rows, search.metric)
+            metric = compared_by(rows, search.metric)
+            compared[search.title] = Race(metric, trials(groups[0], rows, metric))
     return compared
 
 
-def cost_table(searches: Mapping[str, Sequence[Trial]], rows: Sequence[Row]) -> list[str]:
+def on_one_axis(searches: Mapping[str, Race]) -> dict[str, list[Trial]]:
+    """Trials by the title of their search; none where searches chose by scores that have no axis in common."""
+    same = len({search.metric for search in searches.values()}) < 2
+    return {title: search.trials for title, search in searches.items()} if same else {}
+
+
+def cost_table(searches: Mapping[str, Race], rows: Sequence[Row]) -> list[str]:
     """The searches as a table, and the sentence that says which setting is better; `rows` are those that judge."""
     from pandas import DataFrame
 
-    budget = min((sum(t.epochs for t in search) for search in searches.values()), default=0)
-    lines = [line for title, search in searches.items() if (line := _cost_and_best(title, search, budget))]
+    budget = min((sum(t.epochs for t in search.trials) for search in searches.values()), default=0)
+    metrics = {search.metric for search in searches.values()}
+    best = f"best `{min(metrics)}`" if len(metrics) == 1 else "best score"
+    lines = [line for title, search in searches.items() if (line := _cost_and_best(title, search, budget, best))]
     if not lines:
         return []
     return [
         "**What the two searches cost and found**",
-        tables.markdown(DataFrame(lines), left=True, marked_up=["best `tune_miou`"]),
-        "<sub>The best `tune_miou` is the score by which the search chose: the largest of many, from one seed a "
+        tables.markdown(DataFrame(lines), left=True, marked_up=[best]),
+        f"<sub>The {best} is the score by which the search chose: the largest of many, from one seed a "
         "setting or from the mean of three, so the two are not comparable with each other. The table before it judges "
         f"them by {len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",
     ]
 
 
-def _cost_and_best(title: str, search: Sequence[Trial], budget: int) -> dict[str, Any]:
-    """One search's line of the table; empty where none of its trials is complete."""
+def _cost_and_best(title: str, race: Race, budget: int, head: str) -> dict[str, Any]:
+    """One search's line of the table, its best score below `head`; empty where none of its trials is complete."""
+    search = race.trials
     line = best_so_far(search)
     if not line:
         return {}
@@ -55,7 +74,7 @@ def _cost_and_best(title: str, search: Sequence[Trial], budget: int) -> dict[str
         "settings": len(search),
         "epochs trained": sum(t.epochs for t in search),
         "hours of training": f"{sum(t.hours for t in search):.2f}",
-        "best `tune_miou`": f"{best.score:.1f}",
+        head: f"{best.score:.1f}" + ("" if race.metric in head else f" (`{race.metric}`)"),
         "found by trial": best.number,
         "after epochs": next(entry.epochs for entry in line if entry.number == best.number),
         f"best within {budget} epochs": f"{within[-1]:.1f}" if within else tables.PENDING,

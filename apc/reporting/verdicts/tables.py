@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from apc.reporting import tables
 from apc.reporting.verdicts.claims import Judged
 from apc.reporting.verdicts.judging import remark
-from apc.reporting.verdicts.sizes import sentence
+from apc.reporting.verdicts.sizes import sentence, short
 
 
 def _measured(j: Judged) -> str:
@@ -48,6 +48,11 @@ def outcome_text(judged: Judged) -> str:
     if outcome == "undecided" and judged.verdict.difference.summary.n == 1:
         return "one seed"
     return f"**{own.get(outcome, outcome)}**" if outcome in ("reproduced", "contradicted") else outcome
+
+
+def _would_decide(j: Judged) -> str:
+    """ "1 to 60 more" seeds of what is undecided; empty elsewhere, and where it is not known."""
+    return str(j.verdict.more_seeds) if j.verdict.outcome == "undecided" and j.verdict.more_seeds else ""
 
 
 def contradicted(judged: Iterable[Judged]) -> str:
@@ -105,6 +110,7 @@ def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
             "here [95 % over seeds]": cell,
             "verdict": outcome_text(j) + fill + ("" if j.counts else ", counted in another table"),
             others: "",
+            "size, and seeds that would decide": "; ".join(filter(None, (short(j.size), _would_decide(j)))),
         }
     marked_up = ["by", "here [95 % over seeds]", "verdict", others]
     return tables.markdown(DataFrame(list(lines.values())), left=True, marked_up=marked_up)

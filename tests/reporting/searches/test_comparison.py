@@ -1,5 +1,6 @@
 """Two searches compared by what they cost and judged by held-out images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from report_rows import page, verdicts
@@ -32,3 +33,12 @@ def test_one_setting_under_two_names_is_compared_with_the_others_and_not_with_it
     text = page(tmp_path, "search_judged", judged_rows({"paper's setting and staged search": 40, "joint search": 45}))
     assert list(verdicts(text, "The joint search against the staged one").values()) == ["**confirmed**"] * 2
     assert "the staged search's setting beats" not in text
+
+
+def test_searches_that_chose_by_different_scores_say_by_which(tmp_path: Path) -> None:
+    votes = {row.run: {"border_rule": 9.0, "vote": row.metrics["miou"] + 17.5} for row in joint_rows()}
+    by_labels = [replace(row, metrics=row.metrics | votes[row.run]) for row in joint_rows()]
+    save_rows(tmp_path / "results/search_by_masks/pocket.jsonl", joint_rows())
+    save_rows(tmp_path / "results/search_by_labels/pocket.jsonl", by_labels)
+    text = page(tmp_path, "search_without_masks", judged_rows({"paper's setting": 40, "chosen by labels": 45}))
+    assert "best score" in text and "61.6 (`vote`)" in text and " (`tune_miou`)" in text

@@ -1,0 +1,58 @@
+"""How a search by image labels compared its settings, as their rows say it: by `border_rule`, or by a vote of all."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from apc.runs.rows import Row
+from apc.runs.scores import CHOOSERS
+
+RULE, VOTE = CHOOSERS["labels"], "vote"
+"""What a search by labels goes by where there is no vote, and which is the weight of one; and the vote."""
+END = 0
+"""Instead of an epoch: of finished settings."""
+_STAMP = "compared_by"
+"""In the stamp of a row: Compared, as a mapping."""
+
+
+class Compared(NamedTuple):
+    """How settings were compared."""
+
+    score: str
+    """`vote` or `border_rule`."""
+    voters: int
+    """Settings that can vote."""
+    epoch: int = END
+    """After which they were as they vote; END: finished."""
+    why: str = ""
+    """Why there is no vote."""
+
+    @property
+    def told(self) -> str:
+        """`the vote of 24 settings, as they were after epoch 4`"""
+        if self.score != VOTE:
+            return f"{self.score}, for {self.why}"
+        return f"the vote of {self.voters} settings" + (
+            f", as they were after epoch {self.epoch}" if self.epoch else ""
+        )
+
+    @property
+    def stamp(self) -> dict[str, object]:
+        """What a row's stamp says of it."""
+        return {_STAMP: self._asdict()}
+
+
+def compared_by(rows: Iterable[Row], metric: str) -> str:
+    """The score by which settings were compared, of the rows of a search that goes by `metric`: the vote in place of
+    `border_rule`, where there was one."""
+    if metric != RULE:
+        return metric
+    scored = [VOTE in row.metrics for row in rows if RULE in row.metrics]
+    return VOTE if scored and all(scored) else RULE
+
+
+def how_compared(rows: Iterable[Row]) -> Compared | None:
+    """How a search compared the settings of these rows; None of one that does not go by labels, or finished none."""
+    for row in rows:
+        if isinstance(stamp := row.stamp.get(_STAMP), dict) and stamp.keys() == {*Compared._fields}:
+            return Compared(**stamp)
+    return None
