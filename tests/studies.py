@@ -1,6 +1,7 @@
 """Studies without Ray for tests: a made-up score stands in for a training, and rows are written as it would."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,11 @@ def definition(
     return StudyDefinition(draw, name="s", base=base, seeds=seeds, settings=settings, first=first)
 
 
-def advance(s: Study, trial: Trial) -> list[tuple[str, int]]:
+Left = Callable[[RunFolder, Config, int], dict[str, float]]
+"""What a run leaves after an epoch, or after 0 at the end: scores beside its mIoU."""
+
+
+def advance(s: Study, trial: Trial, left: Left = lambda *_: {}) -> list[tuple[str, int]]:
     """Train a trial as far as it is handed out; (run, epoch) of every epoch that was trained."""
     trained = []
     for cfg, run in list(zip(trial.configs, trial.ids, strict=True))[: 1 if trial.until else None]:
@@ -53,10 +58,10 @@ def advance(s: Study, trial: Trial) -> list[tuple[str, int]]:
             trained.append((run, epoch))
             curve.append({"epoch": epoch, "seconds": 2.0 * epoch})
             if epoch in s.scored:
-                curve[-1]["miou"] = quality(cfg) * epoch / cfg.epochs
+                curve[-1] |= {"miou": quality(cfg) * epoch / cfg.epochs} | left(folder, cfg, epoch)
         folder.write_epochs(curve)
         if not (trial.until or load_run(s.runs, run)):
-            config, metrics = to_dict(cfg), {"miou": quality(cfg)}
+            config, metrics = to_dict(cfg), {"miou": quality(cfg)} | left(folder, cfg, 0)
             save_run(
                 s.runs, Row(run=run, config=config, metrics=metrics, seconds={"train": 2.0 * cfg.epochs}, curve=curve)
             )
