@@ -209,8 +209,8 @@ class Study:
         """A result with what its settings are compared by, where that is not a score of their own."""
         if not self.judge:
             return result
-        votes, compared = self.judge.votes(END)
-        return [(point, [judged(row, votes, compared, self._at_rungs) for row in rows]) for point, rows in result]
+        (votes, compared), at_rungs = self.judge.votes(END), self._at_rungs
+        return [(point, [judged(row, votes, compared, at_rungs) for row in rows]) for point, rows in result]
 
     @property
     def _at_rungs(self) -> dict[int, dict[str, float]]:
