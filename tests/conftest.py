@@ -93,7 +93,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Row]:
     """Folder of runs and the row of a tiny one, which tests measure and leave as they found them."""
     runs = tmp_path_factory.mktemp("runs")
-    cfg = replace(
-        pocket(), weights="", num_train=32, num_val=8, batch_size=8, epochs=2, frozen_epochs=0, crf="none", eval_every=1
-    )
+    small = {"num_train": 32, "num_val": 8, "batch_size": 8, "epochs": 2, "frozen_epochs": 0}
+    cfg = replace(pocket(), weights="", bilstm_residual=True, crf="none", eval_every=1, **small)
     return runs, run(cfg, runs=runs)
