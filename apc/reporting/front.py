@@ -1,94 +1,109 @@
 """The first screen: which claims hold, how surely and on what; what the search found; what to use."""
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from apc.config import PRESETS
-from apc.escaping import in_link, in_markdown, short
+from apc.escaping import in_markdown, short
 from apc.reporting import tables
-from apc.reporting.brief import details_link, paragraph
+from apc.reporting.advice import Series, found, measured, use
+from apc.reporting.brief import paragraph
 from apc.reporting.figures.forest import POINTS, SECONDS, Line, Told, forest
-from apc.reporting.names import SIGNS, SMALL, anchor_of, row_name, score_name
-from apc.reporting.provenance import IN_SHORT
-from apc.reporting.searches.trials import complete, trials
-from apc.reporting.section import Section
+from apc.reporting.names import SIGNS, SMALL, anchor_of
+from apc.reporting.provenance import IN_SHORT, in_brief
+from apc.reporting.section import Section, of_a_table
 from apc.reporting.verdicts.claims import Judged
-from apc.reporting.verdicts.intervals import summary
-from apc.reporting.verdicts.judging import judge
 from apc.reporting.verdicts.tables import outcome_text
+from apc.runs.rows import Row
 
-CLAIM = 42
+CLAIM = 40
 """Most characters of a claim in the table."""
-CLAIMS = 9
+CLAIMS = 11
 """Most claims in it; the picture has all."""
-MOST = 3
-"""Most lines of what searches found, and of what to use."""
 LINKS = 4
 """Most links to sections, the first of the page."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """The claims judged on one data set by somebody's rows."""
-
-    name: str
-    """As heads of columns and the picture have it."""
-    dataset: str
-    judged: Sequence[Judged]
 
 
 def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) -> list[str]:
     """Paragraphs of the first screen, its picture written; `sections` are those with rows."""
     path = forest(_lines(series), [each.name for each in series], reports / "figures" / "claims")
-    text = [_counts(series), *_made_of(sections)]
+    text = [_counts(series), *_in_words(series), *_made_of(sections)]
     if path:
         text.append("![Every claim: our difference with its interval over seeds, and the paper's](figures/claims.png)")
-    text += [_claims(series)] if any(_decided(j) for each in series for j in each.judged) else []
-    for head, lines in (("What the search found", _found(series, sections)), ("What to use", _use(series, sections))):
+    text += [_claims(series, sections)] if any(_decided(j) for each in series for j in each.judged) else []
+    for head, lines in (("What the search found", found(series, sections)), ("What to use", use(series, sections))):
         if lines:
-            text.append("\n".join([f"**{head}**", "", *(f"- {line}" for line in lines)]))
+            text.append("\n".join([f"**{head}**", *(f"- {line}" for line in lines)]))
     return text
 
 
+def _of_the_paper(j: Judged) -> bool:
+    """Whether it is counted among the paper's claims."""
+    return j.counts and not j.ours
+
+
 def _decided(j: Judged) -> bool:
-    return j.counts and not j.ours and j.verdict.outcome in ("reproduced", "contradicted")
+    return _of_the_paper(j) and j.verdict.outcome in ("reproduced", "contradicted")
 
 
 def _counts(series: Sequence[Series]) -> str:
     """How many claims of the paper hold, a line a series."""
-    known = {"reproduced": "✓ reproduced", "contradicted": "✗ contradicted", "pending": "– not run"}
     rows = []
     for each in series:
-        outcomes = [outcome_text(j).strip("*") for j in each.judged if j.counts and not j.ours]
+        claims = [j for j in each.judged if _of_the_paper(j)]
+        outcomes = [outcome_text(j).strip("*") for j in claims]
+        held, against, waiting = (outcomes.count(o) for o in ("reproduced", "contradicted", "pending"))
         single = outcomes.count("one seed")
-        counts = [outcomes.count(outcome) for outcome in known]
-        undecided = f"{len(outcomes) - sum(counts)}" + (f" ({single} with one seed)" if single else "")
+        small = [sum(_small(j) for j in claims if j.verdict.outcome == o) for o in ("reproduced", "undecided")]
+        reproduced = _with(held, {SMALL: small[0]})
+        undecided = _with(len(claims) - held - against - waiting, {"with one seed": single, SMALL: small[1]})
         data = f"{_head(each.name)}: {IN_SHORT.get(each.dataset, 'own photographs')}"
-        small = sum(_small(j) for j in each.judged if j.counts and not j.ours)
-        rows.append([data, *map(str, counts), undecided, str(small), str(len(outcomes))])
-    return _table(["claims on", *known.values(), "? undecided", f"{SMALL} too small", "of"], rows)
+        rows.append([data, reproduced, str(against), undecided, str(waiting), str(len(claims))])
+    return _table(["claims on", "✓ reproduced", "✗ contradicted", "? undecided", "– not run", "of"], rows)
+
+
+def _with(number: int, among: Mapping[str, int]) -> str:
+    """ "22 (17 with one seed, 1 ≪)" """
+    told = ", ".join(f"{n} {what}" for what, n in among.items() if n)
+    return f"{number} ({told})" if told else f"{number}"
+
+
+def _in_words(series: Sequence[Series]) -> list[str]:
+    """Which claims hold wherever they were asked, and which are contradicted where."""
+    outcomes: dict[str, dict[str, str]] = {}
+    for each in series:
+        for j in filter(_of_the_paper, each.judged):
+            outcomes.setdefault(claim_name(j, 60), {})[each.name] = j.verdict.outcome
+    everywhere = [
+        claim
+        for claim, told in outcomes.items()
+        if len(told) == len(series) > 1 and set(told.values()) == {"reproduced"}
+    ]
+    against = {
+        each.name: [claim for claim, told in outcomes.items() if told.get(each.name) == "contradicted"]
+        for each in series
+    }
+    names = " and ".join(in_markdown(_head(each.name)) for each in series)
+    text = [f"**Reproduced** on {names}: {in_markdown('; '.join(everywhere))}."] * bool(everywhere)
+    text += [
+        f"**Contradicted** on {in_markdown(_head(name))}: {in_markdown('; '.join(claims))}."
+        for name, claims in against.items()
+        if claims
+    ]
+    return [paragraph(" ".join(text))] if text else []
 
 
 def _made_of(sections: Sequence[Section]) -> list[str]:
-    """What was trained on each data set in most tables, and the way to the tables that the page begins with."""
-    schedules: dict[str, Counter[str]] = {}
-    for each in sections:
-        schedules.setdefault(each.dataset, Counter()).update(each.schedules)
-    told = [
-        f"{in_markdown(dataset)}: mostly {counts.most_common(1)[0][0].split(' with the weights')[0]}"
-        for dataset, counts in schedules.items()
-        if counts
-    ]
-    titles = list(dict.fromkeys(each.entry.title for each in sections if _of_a_table(each)))
-    links = " · ".join(map(_to_section, titles[:LINKS]))
-    return [paragraph(f"Trained on {'; on '.join(told)}. {links}")] if told else []
-
-
-def _of_a_table(section: Section) -> bool:
-    """Whether it is of a table whose claims are explained."""
-    return section.entry.explained and bool(section.entry.printed)
+    """What was trained and scored on each data set, and the way to the tables that come first."""
+    tables_first = sorted(sections, key=of_a_table, reverse=True)
+    rows: dict[str, list[Row]] = {}
+    for each in tables_first:
+        if of_a_table(each) or each.dataset not in rows:
+            rows.setdefault(each.dataset, []).extend(row for row in each.rows if not row.error)
+    told = [f"{in_markdown(dataset)}: {in_brief(own)}" for dataset, own in rows.items() if own]
+    titles = list(dict.fromkeys(each.entry.title for each in sections if of_a_table(each)))
+    links = [" · ".join(map(_to_section, titles[:LINKS]))] if titles else []
+    return ["\n".join([paragraph(f"Mostly on {'; on '.join(told)}."), *links])] if told else []
 
 
 def _to_section(title: str) -> str:
@@ -114,24 +129,27 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "| :-- |" + " --: |" * (len(heads) - 1), *lines[1:]])
 
 
-def _claims(series: Sequence[Series]) -> str:
-    """The claims that are decided anywhere, with what was measured."""
+def _claims(series: Sequence[Series], sections: Sequence[Section]) -> str:
+    """The claims about scores in the tables that are explained, decided or not, then others that are decided."""
     lines: dict[tuple[str, str], dict[str, str]] = {}
     columns = series[:2] if len(series) > 2 else series
+    main = {each.entry.title for each in sections if of_a_table(each)}
+    first, then = [], []
     for each in columns:
-        for j in each.judged:
-            if j.counts and not j.ours:
-                line = lines.setdefault((j.title, j.claim), {"claim": claim_name(j, CLAIM), "paper": _paper(j)})
-                line[each.name] = _cell(j)
-    decided = {(j.title, j.claim) for each in columns for j in each.judged if _decided(j)}
-    shown = [line for place, line in lines.items() if place in decided]
+        for j in filter(_of_the_paper, each.judged):
+            place = (j.title, j.claim)
+            line = lines.setdefault(place, {"claim": claim_name(j, CLAIM), "paper": _paper(j)})
+            line[each.name] = _cell(j)
+            first += [place] * (j.title in main and not tables.unit_of(j.metric))
+            then += [place] * _decided(j)
+    chosen = list(dict.fromkeys([*first, *then]))[:CLAIMS]
     names = ["claim", "paper", *(each.name for each in columns)]
-    rows = [[line.get(name, SIGNS["pending"]) for name in names] for line in shown[:CLAIMS]]
-    more = f"{len(shown) - CLAIMS} more are decided; " if len(shown) > CLAIMS else ""
-    links = f"{more}[every claim](details/claims.md); 95 % intervals over seeds"
-    seconds = "; s: seconds saved" if any(tables.unit_of(j.metric) for each in columns for j in each.judged) else ""
-    said = f"<sub>{links}{seconds}; {SMALL}, counted besides, is surely below half of what the paper prints.</sub>"
-    return "\n".join([_table(list(map(_head, names)), rows), "", said])
+    rows = [[line.get(name, SIGNS["pending"]) for name in names] for place, line in lines.items() if place in chosen]
+    said = (
+        "[Every claim](details/claims.md). Points of mIoU, or s, processor seconds saved; (n) seeds, in brackets 95 % "
+        f"over them for each claim alone; {SMALL} surely below half of the paper's. Compare differences, not levels."
+    )
+    return "\n".join([_table(list(map(_head, names)), rows), "", f"<sub>{said}</sub>"])
 
 
 def claim_name(j: Judged, most: int) -> str:
@@ -148,13 +166,10 @@ def _paper(j: Judged) -> str:
 
 
 def _cell(j: Judged) -> str:
-    """ "✓ +10.1 [3.9, 16.4]" """
+    """ "✓≪ +10.1 [3.9, 16.4] (5)" """
     s = j.verdict.difference.summary
-    if not s.n:
-        return SIGNS["pending"]
-    told = tables.difference(s, tables.unit_of(j.metric)).replace("[+", "[").replace(", +", ", ")
     sign = SIGNS[j.verdict.outcome] + SMALL * _small(j)
-    return f"{sign} {told}" + (" 1 seed" if s.n == 1 else "")
+    return f"{sign} {measured(s, tables.unit_of(j.metric))}" if s.n else sign
 
 
 def _lines(series: Sequence[Series]) -> list[Line]:
@@ -162,7 +177,7 @@ def _lines(series: Sequence[Series]) -> list[Line]:
     lines: dict[tuple[str, str], Line] = {}
     for each in series:
         for j in each.judged:
-            if not j.counts or j.ours:
+            if not _of_the_paper(j):
                 continue
             axis = SECONDS if tables.unit_of(j.metric) else POINTS
             printed = None if axis == SECONDS else _number(_paper(j))
@@ -179,85 +194,3 @@ def _number(text: str) -> float | None:
         return float(text.replace("−", "-"))
     except ValueError:
         return None
-
-
-def _found(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
-    """Our own questions to the searches with their answers; then each search's best setting beside the paper's."""
-    judging = {each.entry.title for each in sections if each.entry.compares}
-    lines = [
-        f"{in_markdown(each.name)}: {in_markdown(j.claim)}: {_cell(j)}, {outcome_text(j)}"
-        for each in series
-        for j in each.judged
-        if j.ours and j.counts and j.title in judging and j.verdict.difference.summary.n
-    ]
-    searches = [each for each in sections if each.entry.search and each.shown and not each.entry.choosers]
-    return [*lines[:MOST], *map(_best_of, searches[:MOST])][: MOST + 1]
-
-
-def _best_of(section: Section) -> str:
-    """A search's best setting, its score beside the paper's."""
-    assert section.shown
-    group, metric, paper = section.shown.group, section.entry.metric, section.entry.reference
-    done = complete(trials(group, group.rows, metric))
-    title = in_markdown(f"{section.entry.title.split(':')[0]}, {section.dataset}")
-    if not done:
-        return f"{title}: no setting has a score yet"
-    own = summary(group.scores(paper, metric).values())
-    beside = f"; the paper's setting {own.mean:.1f}" if own.n else ""
-    link = details_link(section.entry.name, section.dataset)
-    best = in_markdown(short(done[0].label, quoted=False, most=90))
-    return f"[{title}]({link}): best of {len(done)} settings {done[0].score:.1f} ({best}){beside}"
-
-
-def _use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
-    """Of the tables whose claims are explained the row that is ahead on each data set, and what is level with it; then
-    how to train what a search chose."""
-    told: dict[str, list[str]] = {}
-    for section in sections:
-        entry = section.entry
-        by_score = any(claim.metrics[0] == entry.metric for claim in entry.claims)
-        if _of_a_table(section) and by_score and (ahead := _ahead(section)):
-            name = f"{in_markdown(entry.title.split(':')[0])}, by {score_name(entry.metric)}"
-            told.setdefault(name, []).append(ahead)
-    return [
-        *(f"{title}: {'; '.join(lines)}" for title, lines in list(told.items())[:MOST]),
-        *_command(series, sections),
-    ]
-
-
-def _ahead(section: Section) -> str:
-    """ "on pocket top-K pooling (50.2), not told apart from APC (one seed: ToCo)"; empty where no two rows have two."""
-    first, metric = section.shown, section.entry.metric
-    if not first:
-        return ""
-    scores = {label: first.group.scores(label, metric) for label in first.group.labels}
-    means = {label: s.mean for label, own in scores.items() if (s := summary(own.values())).n > 1}
-    if len(means) < 2:
-        return ""
-    single = [label for label, own in scores.items() if len(own) == 1]
-    best = max(means, key=lambda label: means[label])
-    others = [label for label in means if label != best]
-    level, fewest = first.group.level, first.group.fewest
-    open_ones = [label for label in others if judge(scores[best], scores[label], level, fewest).outcome != "reproduced"]
-    apart = f", not told apart from {_named(open_ones)}" if open_ones else ", the others surely behind"
-    alone = f" (one seed: {_named(single)})" if single else ""
-    return f"on {in_markdown(section.dataset)} {_named([best])} ({means[best]:.1f}){apart}{alone}"
-
-
-def _named(labels: Sequence[str]) -> str:
-    return in_markdown(", ".join(row_name(label).removeprefix("+ ") for label in labels))
-
-
-def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
-    """How to train what a search chose: of several the one whose setting was confirmed, else the last."""
-    chosen = [each for each in sections if each.chosen and each.entry.search and not each.entry.choosers]
-    confirmed = [
-        j.rows[0].lower() for each in series for j in each.judged if j.ours and j.verdict.outcome == "reproduced"
-    ]
-    chosen.sort(key=lambda each: any(name and name in each.entry.title.lower() for name in confirmed))
-    for section in chosen[-1:]:
-        preset = section.dataset if section.dataset in PRESETS else "folder"
-        best = in_link(f"results/{section.entry.name}/{section.dataset}.best.toml")
-        title = in_markdown(section.entry.title.split(":")[0])
-        return [f"What “{title}” chose: `apc train {preset} --config FILE` with [this file]({best})"]
-    return []

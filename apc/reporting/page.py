@@ -12,12 +12,13 @@ from apc.config import PRESETS
 from apc.escaping import in_link, in_markdown
 from apc.files import sweep, write_atomically
 from apc.reporting import html
+from apc.reporting.advice import Series
 from apc.reporting.brief import brief, paragraph
 from apc.reporting.catalogue import described, entries, pictures
 from apc.reporting.checklist import checklist
 from apc.reporting.claims_page import claims_page, of_dataset
 from apc.reporting.figures import qualitative
-from apc.reporting.front import Series, front
+from apc.reporting.front import front
 from apc.reporting.how_to_read import how_to_read
 from apc.reporting.optimism_page import NAME as OPTIMISM
 from apc.reporting.optimism_page import optimism_page
@@ -127,13 +128,13 @@ def _first_screen(sections: Sections, reference: Sections, reports: Path, docume
     links = {
         "how-to-read": "how to read it",
         "claims": "every claim",
-        CURVES: "by protocol",
+        CURVES: "2 claims, all protocols",
         OPTIMISM: "luck",
     }
     to = " · ".join(f"[{told}](details/{name}.md)" for name, told in links.items() if name in documents)
     told = [
-        "# Which claims of Adaptive Patch Contrast hold",
-        f"Made by `apc report` from the rows below `results/`; as one file, `ablation.html`. {to}",
+        "# Which claims of Adaptive Patch Contrast hold\n"
+        f"Made by `apc report` from the rows below `results/`, also as `ablation.html`. {to}",
         *_whose(reports, reference),
     ]
     if not series:

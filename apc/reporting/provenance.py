@@ -1,5 +1,6 @@
 """Where the numbers of a section come from, and which runs are in none of them."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 
 from apc.config import Config, to_dict
@@ -31,7 +32,7 @@ KNOWN = {
 
 
 IN_SHORT = {
-    "pocket": "a drawn miniature of VOC",
+    "pocket": "drawn miniature of VOC and ViT",
     "voc-animals": "VOC photographs of six classes",
     "voc": "VOC 2012",
     "coco": "COCO 2014",
@@ -72,6 +73,21 @@ def schedule(rows: Collection[Row]) -> str:
             if weights
             else ", its weights not named"
         )
+    )
+
+
+def in_brief(rows: Collection[Row]) -> str:
+    """What most rows have in common: "10 epochs, 960 images of 8 classes, encoder pocket, scored on 256"."""
+
+    def usual(values: Iterable[object]) -> str:
+        counts = Counter(in_markdown(value) for value in values if value is not None)
+        return counts.most_common(1)[0][0] if counts else "?"
+
+    images = [found for row in rows if isinstance(found := row.stamp.get("images"), dict)]
+    return (
+        f"{usual(row.config.get('epochs') for row in rows)} epochs, {usual(i.get('train') for i in images)} images of "
+        f"{usual(len(row.classes) - 1 for row in rows if row.classes)} classes, encoder "
+        f"{usual(row.config.get('encoder') for row in rows)}, scored on {usual(i.get('val') for i in images)}"
     )
 
 

@@ -73,6 +73,11 @@ class Section:
     """The groups themselves, the largest first."""
 
 
+def of_a_table(section: Section) -> bool:
+    """Whether it is of a table whose claims are explained."""
+    return section.entry.explained and bool(section.entry.printed)
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What an experiment left on one data set, read from results/NAME/DATASET.*."""

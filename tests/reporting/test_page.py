@@ -160,8 +160,8 @@ def test_a_users_page_shows_the_paper_the_reference_and_their_own_side_by_side(t
         "row", "n", "mIoU", "− max pooling", "reference", "paper", "mIoU after the CRF",
     ]  # fmt: skip
     assert "| 42.0 ± 1.4 (n=2) |    72.3 |" in table["adaptive-K pooling"] and "not made alike" not in text
-    assert "| reference, pocket: a drawn miniature of VOC | 2 | " in text
-    assert "| yours, pocket: a drawn miniature of VOC | 2 | 1 | 22 | 1 | 1 | 26 |" in text
+    assert "| reference, pocket: drawn miniature of VOC and ViT | 2 | " in text
+    assert "| yours, pocket: drawn miniature of VOC and ViT | 2 | 1 | 1 (1 ≪) | 22 | 26 |" in text
     assert shipped.read_bytes() == before
     assert sorted(path.name for path in (reports / "reference").iterdir()) == ["results"]  # nothing is written there
 

@@ -91,7 +91,8 @@ def _panel(ax: "Axes", lines: Sequence[Line], series: Sequence[str], axis: str) 
     ax.set_ylim(len(lines) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="y", visible=False)
-    ax.set_xlabel(f"difference in {axis}" if axis == POINTS else f"{axis} (the paper prints hours)", fontsize=8)
+    what = f"difference in {axis}" if axis == POINTS else f"{axis} (the paper prints hours)"
+    ax.set_xlabel(f"{what}\neven as far as ±{LINEAR[axis]:g}, logarithmic farther out", fontsize=8)
     low, high = ax.get_xlim()
     ax.set_xticks([], minor=True)
     shown = [tick for tick in TICKS[axis] if low <= tick <= high] or [0]
@@ -99,17 +100,18 @@ def _panel(ax: "Axes", lines: Sequence[Line], series: Sequence[str], axis: str) 
 
 
 def _measured(ax: "Axes", told: Told, at: float, marker: str) -> None:
-    """One difference: filled where it is decided, with its interval where there is one."""
+    """One difference: filled where it is decided, with its interval where there is one, else small."""
     mean, low, high, outcome, _ = told
     colour = COLOURS.get(outcome, OPEN)
-    if low == low:
+    several = low == low
+    if several:
         ax.plot([low, high], [at, at], color=colour, linewidth=1.3, zorder=2, solid_capstyle="butt")
     face = colour if outcome in COLOURS else "white"
     ax.plot(
         [mean],
         [at],
         marker=marker,
-        markersize=5,
+        markersize=5 if several else 3,
         color=colour,
         markerfacecolor=face,
         linestyle="none",
@@ -138,11 +140,15 @@ def _legend(figure: Any, series: Sequence[str]) -> None:
         Line2D([], [], color=OPEN, marker=MARKERS[i % 8], markersize=5, linestyle="none", label=name)
         for i, name in enumerate(series)
     ]
-    handles.append(Line2D([], [], color="black", marker="|", markersize=9, mew=1.8, linestyle="none", label="paper"))
+    paper: dict[str, Any] = {"color": "black", "marker": "|", "markersize": 9, "mew": 1.8}
+    handles.append(Line2D([], [], linestyle="none", label="paper, where it prints one", **paper))
     for outcome in ("reproduced", "contradicted", "undecided"):
         colour = COLOURS.get(outcome, OPEN)
         face = colour if outcome in COLOURS else "white"
         look: dict[str, Any] = {"color": colour, "marker": "o", "markersize": 5, "markerfacecolor": face}
         handles.append(Line2D([], [], label=f"{SIGNS[outcome]} {outcome}", linewidth=1.3, **look))
-    handles.append(Line2D([], [], linestyle="none", label=f"{SMALL} below half of the paper's; no bar: one seed"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), fontsize=7.5, frameon=False)
+    alone: dict[str, Any] = {"color": OPEN, "marker": "o", "markersize": 3, "markerfacecolor": "white"}
+    handles.append(Line2D([], [], linestyle="none", label=f"{SIGNS['undecided']} one seed, no interval", **alone))
+    handles.append(Line2D([], [], linestyle="none", label=f"{SIGNS['pending']} not run"))
+    handles.append(Line2D([], [], linestyle="none", label=f"{SMALL} surely below half of the paper's"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 3), fontsize=7.5, frameon=False)

@@ -80,6 +80,8 @@ EPOCH_LABELS = Rule(
     f"runs with `--eval-every 1` whose epochs have `{LABELS}`",
     False,
 )
+LUCK = (ON_TEST, ON_SEEDS)
+"""Rules that say how much too high the score of a setting is that all validation masks chose."""
 RULES = (ON_TEST, ON_SEEDS, ON_HALF, BEHIND, REGRET, EPOCH, EPOCH_HALF, EPOCH_LABELS)
 
 

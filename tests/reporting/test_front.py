@@ -1,0 +1,62 @@
+"""The first screen: claims in words and in a table, what the search found, what to use."""
+
+from pathlib import Path
+
+from report_rows import a_row, page, pooling_rows
+
+from apc.runs.rows import Row, save_rows
+
+
+def first_screen(reports: Path, experiment: str, rows: list[Row]) -> str:
+    page(reports, experiment, rows)
+    return (reports / "ablation.md").read_text().split("\n## ")[0]
+
+
+def test_claims_that_hold_everywhere_and_those_contradicted_somewhere_are_said_in_words(tmp_path: Path) -> None:
+    others = [row for row in pooling_rows(3, dataset="folder") if row.row != "top_k"]
+    save_rows(tmp_path / "results/table7_pooling/cats.jsonl", others)
+    text = " ".join(first_screen(tmp_path, "table7_pooling", pooling_rows(3)).split())
+    assert "**Reproduced** on pocket and cats: T7 adaptive-K beats max pooling. **Contradicted** on pocket: " in text
+    assert "**Contradicted** on pocket: T7 adaptive-K beats top-K. Mostly on pocket: 15 epochs" in text
+
+
+def test_the_main_claims_are_shown_decided_or_not_each_with_its_seeds(tmp_path: Path) -> None:
+    text = first_screen(tmp_path, "table7_pooling", pooling_rows(3))
+    assert "| T7 adaptive-K beats max pooling | +1.8 | ✓ +10.7 [9.0, 12.4] (3) |" in text
+    assert "| T7 max pooling beats average pooling | +8.8 | ?≪ +0.6 [−0.4, 1.6] (3) |" in text
+
+
+def test_what_to_use_names_the_best_mean_and_how_far_the_next_one_is_behind(tmp_path: Path) -> None:
+    text = first_screen(tmp_path, "table7_pooling", pooling_rows(3))
+    assert "- pocket: top-K pooling (T7, 47.5: ✓ +4.5 [3.3, 5.7] (3) on adaptive-K pooling)" in text
+    alone = first_screen(tmp_path, "table7_pooling", pooling_rows(1))
+    assert "- pocket: top-K pooling (T7, 46.0: ? +5.0 (1) on adaptive-K pooling)" in alone
+    one = [row for row in pooling_rows(3) if row.row == "max"]
+    assert "What to use" not in first_screen(tmp_path, "table7_pooling", one)
+
+
+def test_a_row_of_one_seed_is_not_ahead_of_rows_with_several(tmp_path: Path) -> None:
+    rows = [row for row in pooling_rows(3) if row.row != "top_k" or row.config["seed"] == 0]
+    assert "- pocket: adaptive-K pooling (T7, 43.0: ✓ +10.7" in first_screen(tmp_path, "table7_pooling", rows)
+
+
+def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp_path: Path) -> None:
+    judged = [
+        a_row(name, seed, score + seed, {"held_miou": score + seed * len(name) / 20}, theta=theta)
+        for name, score, theta in (
+            ("paper's setting", 40.0, 0.9),
+            ("joint search", 44.0, 0.6),
+            ("staged search", 41.0, 0.8),
+        )
+        for seed in range(5, 8)
+    ]
+    save_rows(tmp_path / "results/search_judged/pocket.jsonl", judged)
+    grid = [
+        a_row(f"lambda1={l1:g} lambda2=0", s, 40 + 10 * l1 + (7 * s * l1 * 100) % 3, lambda1=l1, lambda2=0.0)
+        for l1 in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.8, 1.0)
+        for s in range(3)
+    ]
+    text = first_screen(tmp_path, "grid_lambda", grid)
+    assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds: " in text
+    assert "joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
+    assert "- [Luck](details/optimism.md): what is best by validation masks is reported " in text
