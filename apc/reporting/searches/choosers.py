@@ -24,8 +24,6 @@ JUDGE = "held_miou"
 HALF = "tune_miou"
 SETTINGS, DRAWS = 40, 500
 """Settings of a draw, as many as a joint search tries, and draws."""
-TAUS = 200
-"""Draws for the interval of Kendall's rank correlation, which is slow."""
 FEWEST = 10
 """Settings that can be judged, below which nothing is said."""
 MASKS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112)
@@ -102,17 +100,16 @@ def choosers_table(found: Choosers | None) -> list[str]:
 def judge(rows: Sequence[Row], name: str) -> Judged:
     """A score of the rows as a chooser; where it is missing (NaN) a setting is never chosen by it."""
     import numpy as np
-    from scipy.stats import kendalltau, rankdata, spearmanr
+    from scipy.stats import kendalltau, spearmanr
 
     truth, score, half = (_signed(rows, each) for each in (JUDGE, name, HALF))
     rng = np.random.default_rng(0)
     again = rng.integers(0, len(rows), (DRAWS, len(rows)))
     known = np.isfinite(score)
-    again = again[[bool(known.all()) and np.ptp(score[i]) > 0 for i in again]]
-    spearman = [np.corrcoef(rankdata(truth[i]), rankdata(score[i]))[0, 1] for i in again]
-    kendall = [kendalltau(truth[i], score[i]).statistic for i in again[:TAUS]]
+    again = again[known.all() & (np.ptp(score[again], axis=1) > 0)]
+    spearman, kendall = _spearman(truth[again], score[again]), _kendall(truth, score, again)
     (low, high), (kendall_low, kendall_high) = (
-        map(float, np.percentile(each, [2.5, 97.5]) if each else (np.nan, np.nan)) for each in (spearman, kendall)
+        map(float, np.percentile(each, [2.5, 97.5]) if len(each) else (np.nan, np.nan)) for each in (spearman, kendall)
     )
     drawn = subsets(len(rows))
     best, chosen, by_half = (truth[_choice(drawn, by)] for by in (truth, np.where(known, score, -np.inf), half))
@@ -126,6 +123,27 @@ def judge(rows: Sequence[Row], name: str) -> Judged:
         float((best - chosen).mean()),
         float((by_half - chosen).mean()),
     )
+
+
+def _spearman(truth: "ndarray", score: "ndarray") -> "ndarray":
+    """Rank correlations of rows, (d,t) -> (d,)."""
+    import numpy as np
+    from scipy.stats import rankdata
+
+    one, other = (rankdata(each, axis=1) - (truth.shape[1] + 1) / 2 for each in (truth, score))
+    found: ndarray = (one * other).sum(1) / np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    return found
+
+
+def _kendall(truth: "ndarray", score: "ndarray", again: "ndarray") -> "ndarray":
+    """Kendall's tau-b of each draw (d,t) with repeats, from the signs of all pairs of settings (t,t) once: (d,)."""
+    import numpy as np
+
+    one, other = (np.sign(each[:, None] - each[None, :]) for each in (truth, score))
+    times = np.stack([np.bincount(draw, minlength=len(truth)) for draw in again]) if len(again) else again
+    alike, differ, differ_too = (((times @ pairs) * times).sum(1) for pairs in (one * other, one**2, other**2))
+    found: ndarray = alike / np.sqrt(differ * differ_too)
+    return found
 
 
 def by_masks(rows: Sequence[Row], images: Images) -> dict[int, float]:
