@@ -44,8 +44,7 @@ EXPERIMENT = Experiment(
     figures=("sweeps", "heat", "curves"),
     claims=(
         Claim(
-            f"the patch contrastive error helps: lambda2 = {PAPER['lambda2']:g} beats 0 at "
-            f"lambda1 = {PAPER['lambda1']:g}",
+            f"PCL helps: lambda2 = {PAPER['lambda2']:g} beats 0 at lambda1 = {PAPER['lambda1']:g}",
             label_of(PAPER),
             label_of(WITHOUT_PCE),
             gain("table8", "pcl", "akp"),

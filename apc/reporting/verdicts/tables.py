@@ -51,8 +51,12 @@ def outcome_text(judged: Judged) -> str:
 
 
 def _would_decide(j: Judged) -> str:
-    """ "1 to 60 more" seeds of what is undecided; empty elsewhere, and where it is not known."""
-    return str(j.verdict.more_seeds) if j.verdict.outcome == "undecided" and j.verdict.more_seeds else ""
+    """ "1 to 60 more" seeds of what is undecided; empty elsewhere."""
+    if j.verdict.outcome != "undecided":
+        return ""
+    if j.verdict.difference.summary.n == 1:
+        return "one seed does not tell how many more"
+    return str(j.verdict.more_seeds or "")
 
 
 def contradicted(judged: Iterable[Judged]) -> str:
