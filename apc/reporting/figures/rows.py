@@ -48,8 +48,8 @@ def rows_beside_paper(
     path: Path,
 ) -> Path:
     """Left: metric -> row -> seeds, with mean and standard deviation; right: the paper's values on their own axis."""
-    figure, (ours, paper) = empty(7, 3.2, 1, 2, width_ratios=(1.5, 1))
     labels = list(dict.fromkeys(label for rows in scores.values() for label in rows))
+    figure, (ours, paper) = empty(7, 3.2, 1, 2, width_ratios=(1.5 if len(labels) < 5 else 1.15, 1))
     _measured_rows(ours, scores, names, labels)
     _printed_rows(paper, printed, labels)
     for ax, name in ((ours, title), (paper, paper_title)):
