@@ -158,8 +158,8 @@ def gather(method: Method, split: Split, cfg: Config, scoring: Scoring, begun: E
     mine = [i for i in range(rank, len(split), world) if i not in evidence.seen]
     for numbers, images in _batches(split, mine, cfg):
         shown = as_floats(images, scoring.device)
-        features = scoring.frozen_features and scoring.frozen_features(shown, [(VAL, i) for i in numbers])
         with autocast(cfg, scoring.device):
+            features = scoring.frozen_features and scoring.frozen_features(shown, [(VAL, i) for i in numbers])
             plain = method.predict(shown, features or None)
         look(numbers, shown, plain)
     method.train(training)

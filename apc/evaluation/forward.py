@@ -135,9 +135,9 @@ class Network:
                 torch.cuda.reset_peak_memory_stats(device)
             start = time.perf_counter()
             images, features = as_floats(images, device), None
-            if self.scoring.frozen_features and self._is_own(showing):
-                features = self.scoring.frozen_features(images, [(VAL, i) for i in same])
             with autocast(self.cfg, device):
+                if self.scoring.frozen_features and self._is_own(showing):
+                    features = self.scoring.frozen_features(images, [(VAL, i) for i in same])
                 branches = self.method.predict(images, features, needed)
             if gpu:
                 torch.cuda.synchronize(device)

@@ -116,9 +116,9 @@ def _probabilities(method: Method, split: Split, numbers: list[int], at: Workpla
         scaled = images if own else F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
         for mirrored in (0, 1) if cfg.flip != "none" else (0,):
             seen, features = scaled.flip(-1) if mirrored else scaled, None
-            if at.frozen_features and own:
-                features = at.frozen_features(seen, [(TRAIN, i, mirrored, 0) for i in numbers])
-            with autocast(cfg, at.device):
+            with autocast(cfg, at.device):  # features too: a round's are those of its epochs
+                if at.frozen_features and own:
+                    features = at.frozen_features(seen, [(TRAIN, i, mirrored, 0) for i in numbers])
                 branches = method.predict(seen, features)
             for p in (branches[name].float() for name in BRANCHES):
                 p = p.flip(-1) if mirrored else p

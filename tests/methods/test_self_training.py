@@ -14,14 +14,19 @@ import torch
 from fitting import fit
 from torch import Tensor
 
+from apc import data
 from apc.config import Config
 from apc.data import Split
+from apc.evaluation.evidence import gather
+from apc.evaluation.miou import score
+from apc.evaluation.scoring import Scoring
 from apc.methods import losses, self_training
 from apc.methods.apc import APC
 from apc.methods.base import BRANCHES, Method, Workplace
 from apc.methods.pseudo_masks import packed, shown
 from apc.methods.self_training import masks_of_round
 from apc.models.encoder import Encoder
+from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures
 from apc.runs.mask_parts import MaskParts
 from apc.runs.status import status
 from apc.training.batches import Part
@@ -60,6 +65,26 @@ def test_rounds_that_cannot_be_are_refused(tiny: Config, changes: dict[str, Any]
     with pytest.raises(ValueError) as error:
         replace(tiny, **{"rounds": 1, "epochs": 10, **changes})
     assert told in str(error.value)
+
+
+def test_features_are_asked_for_with_the_digits_that_the_model_computes_with(tiny: Config) -> None:
+    rounded: list[bool] = []
+
+    class Features(FrozenFeatures):
+        def __call__(self, images: Tensor, keys: list[tuple[int, ...]]) -> list[Tensor]:
+            rounded.append(torch.is_autocast_enabled("cpu"))
+            return super().__call__(images, keys)
+
+    cfg = replace(tiny, amp="bf16", epochs=10, rounds=1, round_refine="none", num_train=2, num_val=2, crf="none")
+    method, split = APC(cfg, 9), data.load(cfg, "val")
+    method.encoder.open_last(1)
+    features = Features(method.encoder, {TRAIN: 8, VAL: 2})
+    masks_of_round(method, split, 1, Workplace(frozen_features=features))
+    for ask in (lambda of: score(method, split, cfg, scoring=of), lambda of: gather(method, split, cfg, of)):
+        asked = len(rounded)
+        ask(Scoring("cpu", frozen_features=features))
+        assert len(rounded) > asked
+    assert all(rounded)
 
 
 class ByColour(Method):
