@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from apc.config import Config, to_dict, without_paths
+from apc.config import PATHS, Config, to_dict, without_paths
 from apc.data import Split, fingerprint
 from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
@@ -56,6 +56,8 @@ class Trained(NamedTuple):
     """Most memory held: torch's on a GPU, the process's on a CPU."""
     frozen_features: FrozenFeatures | None
     """Outputs of closed blocks, where they were kept; scoring may use them."""
+    by: str
+    """Score by which `best/` was chosen: that of the run's first start."""
 
 
 def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
@@ -81,12 +83,12 @@ def train(
     """Train in place, resuming from the training state in `folder`; `report` is given a line after every epoch.
 
     The encoder is frozen for `frozen_epochs` at `lr_frozen`; then its last blocks open and the optimiser starts afresh
-    at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far, by the score `by`; run() removes it
-    where the finished model is as good. After the epoch `until` it ends as if it had been interrupted there. The epochs
-    `scored`, the rungs of a search, are scored beside those of `eval_every`, by masks and by labels, for searches that
-    choose by either share their runs, and leave ballots. Outputs of closed blocks are kept in a store of `cache_gib`
-    GiB that all runs of this machine share or, where that is 0, in the memory of this process. A non-finite loss raises
-    FloatingPointError with its terms.
+    at `lr` (method-spec 4, row 7). `best/` holds the best epoch scored so far, by the score `by` (of a run that is
+    resumed by the one that it began with); run() removes it where the finished model is as good. After the epoch
+    `until` it ends as if it had been interrupted there. The epochs `scored`, the rungs of a search, are scored beside
+    those of `eval_every`, by masks and by labels, for searches that choose by either share their runs, and leave
+    ballots. Outputs of closed blocks are kept in a store of `cache_gib` GiB that all runs of this machine share or,
+    where that is 0, in the memory of this process. A non-finite loss raises FloatingPointError with its terms.
     """
     method, split, val = prepared
     place = Place(*processes(), device)
@@ -97,7 +99,9 @@ def train(
     state = _resumable(run_folder.state, cfg)
     first, curve = (state.epoch + 1, state.curve) if state else (0, [])
     seconds, peak = (state.seconds, state.peak_gib) if state else ({"train": 0.0, "train_cpu": 0.0}, 0.0)
+    labels_asked = by in LABEL_SCORES
     if state:
+        by = state.by  # earlier epochs were kept, or not, by this one
         restore_model(run_folder.state, method, state.model)
         method.masks = parted(state.masks)
         if place.rank == 0:
@@ -126,7 +130,10 @@ def train(
         line = {"epoch": epoch + 1} | method.notes(epoch) | spent | terms
         rung, due = epoch + 1 in scored, cfg.eval_every and (epoch + 1) % cfg.eval_every == 0
         if (rung or due) and epoch + 1 < cfg.epochs:
-            scoring, by_labels = Scoring(device, frozen_features=frozen_features), rung or by in LABEL_SCORES
+            scoring, by_labels = (
+                Scoring(device, frozen_features=frozen_features),
+                rung or labels_asked or by in LABEL_SCORES,
+            )
             scores, ballots = _scores(method, val, cfg, scoring, by_labels=by_labels)
             line |= scores
             if place.rank == 0 and rung and ballots:
@@ -137,12 +144,12 @@ def train(
         if place.rank == 0:
             weights, moments = method.state_dict(), optimizer.state_dict()
             teacher = method.teacher.average.state_dict() if method.teacher else {}
-            kept = (weights, moments, curve, seconds, without_paths(cfg), peak, teacher, joined(method.masks))
+            kept = (weights, moments, curve, seconds, without_paths(cfg), peak, teacher, joined(method.masks), by)
             save_state(run_folder.state, State(epoch, *kept))
             run_folder.write_epochs(curve)
         if report:
             report({"epochs": float(cfg.epochs), **line})
-    return Trained(curve, seconds, peak, frozen_features)
+    return Trained(curve, seconds, peak, frozen_features, by)
 
 
 def _laid_out(method: Method, cfg: Config, world: int) -> Method:
@@ -160,9 +167,13 @@ def _laid_out(method: Method, cfg: Config, world: int) -> Method:
 
 def _resumable(path: Path, cfg: Config) -> State | None:
     """The state to go on from; None for that of an older version whose defaults were others. A field that it lacked has
-    its default."""
+    its default. Where data and weights lie, and how they are named, is no part of it: the run's identity has what is
+    in them."""
     state = load_state(path)
-    return state if state and to_dict(Config()) | state.config == without_paths(cfg) else None
+    if state is None:
+        return None
+    own, stored = to_dict(cfg), to_dict(Config()) | state.config
+    return state if all(own[name] == stored[name] for name in own if name not in PATHS) else None
 
 
 def _epoch(step: Step, optimizer: torch.optim.Optimizer, split: Split, epoch: int, place: Place) -> dict[str, float]:

@@ -59,7 +59,7 @@ def run(
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
     `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in the score
-    `by`, one of IN_CURVES.
+    `by`, one of IN_CURVES; a run that is resumed goes on with the one that it began with.
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
@@ -92,7 +92,7 @@ def run(
             classes=prepared.val.classes,
             curve=trained.curve,
             per_class={protocol: _per_class(sums.total) for protocol, sums in scores.counts.items()},
-            stamp=_stamp(cfg, prepared, trained, scores.images, device, by),
+            stamp=_stamp(cfg, prepared, trained, scores.images, device),
         )
         if processes()[0] == 0:
             row = _write(folder, cfg, prepared, row, scores, place)
@@ -241,9 +241,7 @@ def _per_class(total: np.ndarray) -> list[float | None]:
     return [None if math.isnan(value) else round(value, 4) for value in iou(total)]
 
 
-def _stamp(
-    cfg: Config, prepared: Prepared, trained: Trained, images: dict[str, int], device: str, by: str
-) -> dict[str, Any]:
+def _stamp(cfg: Config, prepared: Prepared, trained: Trained, images: dict[str, int], device: str) -> dict[str, Any]:
     """Where the numbers come from: data, weights, machine; and by what `best/` is, where that is not miou."""
     return stamp(
         data=data.fingerprint(cfg),
@@ -259,7 +257,7 @@ def _stamp(
         images=images,
         protocol=RECIPE_VERSION,
         peak_gib=round(trained.peak_gib, 3),
-        **({"best_by": by} if by != "miou" else {}),
+        **({"best_by": trained.by} if trained.by != "miou" else {}),
         **data.provenance(cfg),
     )
 

@@ -33,6 +33,8 @@ class State(NamedTuple):
     """The averaged weights that teach, where there are some."""
     masks: dict[str, Tensor] = {}
     """Pseudo masks that the method learns from, as `joined` has them; empty where it learns from none."""
+    by: str = "miou"
+    """Score by which `best/` was chosen so far."""
 
 
 def joined(masks: Sequence[bytes]) -> dict[str, Tensor]:
@@ -115,4 +117,9 @@ def _is_sound(state: State) -> bool:
     numbers += [value for line in state.curve for value in line.values()]
     tables = all(isinstance(table, dict) for table in (state.model, state.optimizer, state.teacher, state.masks))
     tables = tables and set(state.masks) in (set(), set(joined([b"a mask"])))
-    return tables and type(state.epoch) is int and all(isinstance(number, int | float) for number in numbers)
+    return (
+        tables
+        and type(state.epoch) is int
+        and type(state.by) is str
+        and all(isinstance(number, int | float) for number in numbers)
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fitting import fit, losses_of
+from fitting import fit, folder_config, losses_of
 
 from apc.config import Config
 
@@ -67,6 +67,23 @@ def test_the_state_of_another_config_is_not_resumed(tiny: Config, tmp_path: Path
     assert losses_of(fit(other, tmp_path)[1]) == losses_of(fit(other, tmp_path / "fresh")[1])
 
 
+def test_a_run_goes_on_though_its_data_were_moved_and_renamed(photographs: Path, tmp_path: Path) -> None:
+    heard: list[float] = []
+    cfg = replace(folder_config(photographs), epochs=2)
+    fit(cfg, tmp_path / "run", until=1)
+    moved = replace(cfg, root=str(photographs.rename(tmp_path / "moved")))
+    fit(moved, tmp_path / "run", report=lambda line: heard.append(line["epoch"]))
+    assert heard == [2]
+
+
+def test_a_resumed_run_goes_on_choosing_its_best_epoch_as_it_began(tiny: Config, tmp_path: Path) -> None:
+    cfg = replace(tiny, epochs=3, eval_every=1)
+    _, begun = fit(cfg, tmp_path, by="tune_miou", until=1)
+    _, resumed = fit(cfg, tmp_path, by="entropy")
+    assert (begun.by, resumed.by) == ("tune_miou", "tune_miou")
+    assert ["entropy" in line for line in resumed.curve] == [False, True, False]  # what is asked for now is there too
+
+
 def test_a_state_that_lacks_a_new_field_is_resumed(tiny: Config, tmp_path: Path) -> None:
     def stop(numbers: dict[str, float]) -> None:
         raise KeyboardInterrupt
@@ -74,7 +91,7 @@ def test_a_state_that_lacks_a_new_field_is_resumed(tiny: Config, tmp_path: Path)
     with pytest.raises(KeyboardInterrupt):
         fit(tiny, tmp_path, report=stop)
     state = torch.load(tmp_path / "last.pt", weights_only=True)
-    del state["config"]["compile"]
+    del state["config"]["compile"], state["by"]
     torch.save(state, tmp_path / "last.pt")
     heard: list[float] = []
     fit(tiny, tmp_path, report=lambda numbers: heard.append(numbers["epoch"]))
