@@ -38,12 +38,16 @@ def model_folder(place: str | os.PathLike[str]) -> Path:
         raise ValueError(f"{url}: names a bucket and no run")
     run = copied(home.parent) / home.name
     try:
-        store = store_of(run.parent, IMPATIENCE)
+        store, began = store_of(run.parent, IMPATIENCE), time.time()
         assert store
-        for name in store.names(run.name):
-            path = run.parent / name
-            if path.name != RunFolder(run).state.name and "/rounds/" not in name and not path.is_file():
-                store.fetch(name, path)
+        files = {name.partition("/")[2]: entry for name, entry in store.names(run.name).items()}
+        coming = _coming(RunFolder(run), files, began)
+        for name in files:
+            missing = (
+                not (run / name).is_file() and name != RunFolder(run).state.name and not name.startswith("rounds/")
+            )
+            if name in coming or missing:
+                store.fetch(f"{run.name}/{name}", run / name)
     except StoreFault as fault:
         raise ValueError(f"{fault.filename}: cannot be read ({fault.strerror})") from None
     return run / place.relative_to(home)
@@ -61,13 +65,9 @@ def look(runs: Path, only: Sequence[str] | None = None) -> None:
         for name, entry in store.names(below).items():
             run, _, file = name.partition("/")
             found.setdefault(run, {})[file] = entry
-    wanted: list[str] = []
-    for run in [path.name for path in runs.iterdir() if path.is_dir()] if only is None else only:
-        _drop(RunFolder(runs / run), found.get(run, {}), began)
-    for run, files in found.items():
-        wanted += [f"{run}/{name}" for name in _newer(RunFolder(runs / run), files)]
-        if f"{run}/{RunFolder(runs / run).curve.name}" in wanted:
-            RunFolder(runs / run).state.unlink(missing_ok=True)  # it is of another epoch than the curve that comes
+    here = [path.name for path in runs.iterdir() if path.is_dir()] if only is None else only
+    coming = {run: _coming(RunFolder(runs / run), found.get(run, {}), began) for run in {*here, *found}}
+    wanted = [f"{run}/{name}" for run, names in coming.items() for name in names]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(TOGETHER) as pool:
@@ -77,6 +77,19 @@ def look(runs: Path, only: Sequence[str] | None = None) -> None:
 def _signs(folder: RunFolder) -> list[Path]:
     """Small files that tell how a run is."""
     return [folder.curve, folder.task, folder.error, folder.stopped, folder.lease]
+
+
+def _coming(folder: RunFolder, files: dict[str, Found], began: float) -> list[str]:
+    """What of a run's small files is to be brought; what its store does not have any more, or what is of another epoch
+    than the curve that comes, or of another training than the row, is removed: models come when they are asked for."""
+    _drop(folder, files, began)
+    coming = _newer(folder, files)
+    old = [folder.state, *folder.best.needed] if {folder.curve.name, folder.row.name} & {*coming} else []
+    if folder.row.name in coming:
+        old += [*folder.model.needed, folder.tallies, folder.confusion, folder.ballots]
+    for path in old if not at_work_here(folder) else ():
+        path.unlink(missing_ok=True)
+    return coming
 
 
 def _newer(folder: RunFolder, files: dict[str, Found]) -> list[str]:

@@ -42,7 +42,7 @@ class RunHere:
 
     def publish(self, row: str, usable: Callable[[], bool]) -> bool:
         """Store all files and, last, the row; False where there is a row by now, that of another process, which is
-        then here. One that is there and not `usable` is replaced."""
+        then here, and nothing is stored. One that is there and not `usable` is replaced."""
         return True
 
 
@@ -98,10 +98,13 @@ class SharedRun(RunHere):
 
     def publish(self, row: str, usable: Callable[[], bool]) -> bool:
         self._wait()
+        name, content = self._object(self.folder.row), row.encode()
+        if self.store.fetch(name, self.folder.row) and usable():
+            return False  # before its files are written over
+        self._require_held()
         files = {self._object(path): path for path in self.folder.path.rglob("*") if self._stays(path)}
         with ThreadPoolExecutor(TOGETHER) as pool:
             list(pool.map(self.store.write, files, files.values()))
-        name, content = self._object(self.folder.row), row.encode()
         if not self.store.create(name, content):
             self.store.fetch(name, self.folder.row)
             if usable():
@@ -130,7 +133,8 @@ class SharedRun(RunHere):
         here = len(self.folder.curve.read_bytes().splitlines()) if self._has_state() else 0
         if there > here or (exactly and there != here):
             for path in (*self.folder.best.needed, self.folder.state, self.folder.curve):
-                self.store.fetch(self._object(path), path)
+                if not self.store.fetch(self._object(path), path):
+                    path.unlink(missing_ok=True)
         elif here > there and not exactly:
             self._upload(self.folder.curve.read_bytes())  # the other processes take it from there
 
@@ -140,9 +144,12 @@ class SharedRun(RunHere):
     def _saved(self) -> None:
         """Have the state of an epoch stored while the next one trains; one epoch's at a time."""
         self._wait()
+        self._require_held()
+        self._last = self._uploads.submit(self._upload, self.folder.curve.read_bytes())
+
+    def _require_held(self) -> None:
         if self.lease.lost:
             raise StoreFault(self.store.url, f"another process has taken run {self.name} over")
-        self._last = self._uploads.submit(self._upload, self.folder.curve.read_bytes())
 
     def _upload(self, curve: bytes) -> None:
         for path in (*self.folder.best.needed, *filter(self.folder.is_ballots, self.folder.path.iterdir())):

@@ -17,7 +17,7 @@ from apc.runs.folder import RunFolder, Setting, load_run, load_runs, row_text
 from apc.runs.lease import Lease
 from apc.runs.mirror import look, model_folder, opened
 from apc.runs.rows import Row
-from apc.runs.shared_run import RunHere, run_at
+from apc.runs.shared_run import RunHere, SharedRun, run_at
 from apc.runs.status import status
 from apc.runs.store import Store, StoreFault
 from apc.search import cluster_nodes
@@ -277,9 +277,47 @@ def test_of_two_that_train_a_run_the_first_to_end_wins(tmp_path: Path, monkeypat
     assert won == [True, False]
     stored = load_run(places[1][0].path.parent, "abc")
     assert stored and stored.metrics["miou"] == 1.0
+    assert (Store(URL).read("abc/model.safetensors") or [b""])[0] == b"here"  # and no file of the other's
     Store(URL).write("abc/row.json", b"{")  # one that nothing can be done with gives way
     assert places[0][1].publish(row_text(places[0][2]), lambda: False)
     assert runs.is_dir() and (Store(URL).read("abc/row.json") or [b""])[0] == row_text(places[0][2]).encode()
+
+
+def test_who_has_lost_a_run_stores_nothing_of_it(monkeypatch: pytest.MonkeyPatch, s3: S3) -> None:
+    run = RunFolder(copied(URL) / "abc")
+    run.path.mkdir()
+    run.model.weights.write_bytes(b"weights")
+    place = run_at(run.path)
+    assert isinstance(place, SharedRun)
+    place.lease.lost = True
+    with pytest.raises(StoreFault, match="another process has taken run abc over"):
+        place.publish(row_text(a_row()), lambda: True)
+    assert s3.keys() == []
+
+
+def test_a_model_of_an_earlier_epoch_or_training_gives_way_to_what_the_store_has(s3: S3) -> None:
+    run, objects = RunFolder(copied(URL) / "abc"), Store(URL)
+    (run.best.path).mkdir(parents=True)
+    for path in (run.best.weights, run.model.weights, run.tallies):
+        path.write_bytes(b"old")  # left by a process of this machine that died
+    run.write_epochs([{"epoch": 1}])
+    objects.write("abc/curve.jsonl", b'{"epoch": 1}\n{"epoch": 2}\n')
+    objects.write("abc/best/model.safetensors", b"epoch 2")
+    assert (model_folder(f"{URL}/abc/best") / "model.safetensors").read_bytes() == b"epoch 2"
+    objects.write("abc/model.safetensors", b"finished")
+    objects.write("abc/row.json", row_text(a_row()).encode())
+    objects.remove("abc/best/model.safetensors")
+    look(run.path.parent)
+    assert not run.best.weights.exists() and not run.tallies.exists()
+    assert (model_folder(f"{URL}/abc") / "model.safetensors").read_bytes() == b"finished"
+
+
+def test_processes_that_train_together_all_begin_where_the_one_that_holds_the_run_does(s3: S3) -> None:
+    run = RunFolder(copied(URL) / "abc")
+    run.path.mkdir()
+    epoch(run, 1)  # of which nothing was stored when its machine went
+    run_at(run.path).join()
+    assert not run.state.exists() and not run.curve.exists()
 
 
 def test_a_store_that_fails_costs_a_run_nothing_and_one_that_refuses_ends_it_with_its_state_here(
