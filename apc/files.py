@@ -26,9 +26,11 @@ ABANDONED = 3600.0  # seconds without a change after which the part of another m
 
 @cache
 def this_machine() -> str:
-    """Where a process's number means that process: the machine, and which of its containers."""
-    space = Path("/proc/self/ns/pid")
-    return os.uname().nodename + (f"-{space.stat().st_ino}" if space.exists() else "")
+    """Where a process's number means that process: the machine since it was started, for names may be shared, and which
+    of its containers."""
+    space, boot = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
+    started = f"-{boot.read_text()[:8]}" if boot.exists() else ""
+    return os.uname().nodename + started + (f"-{space.stat().st_ino}" if space.exists() else "")
 
 
 def part_in(folder: Path) -> Path:
@@ -97,9 +99,12 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_encoded(path: Path, content: bytes) -> None:
-    """Write what a library has encoded, whole or not at all: of a full disk most of them tell in their own words."""
-    with whole(path) as part:
-        part.write_bytes(content)
+    """Write what a library has encoded, whole or not at all, and to the disk itself: of a full disk most of them tell
+    in their own words."""
+    with whole(path) as part, open(part, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_arrays(path: Path, arrays: "Mapping[str, ndarray]") -> None:
