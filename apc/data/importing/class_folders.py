@@ -11,7 +11,7 @@ OTHER = {"images", "image", "img", "imgs", "jpegimages", "masks", "mask", "label
 """Folders of layouts that are no classes."""
 
 
-def looks(source: Source) -> str:
+def looks(source: Source, wishes: Wishes) -> str:
     if source.given.is_file():
         return ""
     folders = {folder for path in source.pictures if (folder := _folder(source.place(path)))}

@@ -30,7 +30,7 @@ class _Image(NamedTuple):
     """Whether outlines are drawn on the pixels before EXIF turns them."""
 
 
-def looks(source: Source) -> str:
+def looks(source: Source, wishes: Wishes) -> str:
     files = _files(source)
     return f"COCO's {source.place(files[0])}" + (f" and {len(files) - 1} more" if files[1:] else "") if files else ""
 

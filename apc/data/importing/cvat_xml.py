@@ -19,7 +19,7 @@ OUTLINES = ("polygon", "mask", "ellipse")
 SHAPES = (*OUTLINES, "box", "polyline", "points", "cuboid", "skeleton", "tag")
 
 
-def looks(source: Source) -> str:
+def looks(source: Source, wishes: Wishes) -> str:
     files = _files(source)
     return f"CVAT's {source.place(files[0])}" if files else ""
 

@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 from apc.data.images import Reading
-from apc.data.importing.formats import FORMATS, detected
+from apc.data.importing.formats import FORMATS, detected, require_a_table
 from apc.data.importing.safely import unpack
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
@@ -44,7 +44,8 @@ def import_(
                 unpacked.mkdir()
                 unpack(source, unpacked)
             opened = Source(unpacked if archived else source, images)
-            format = named or detected(opened)
+            format = named or detected(opened, wishes)
+            require_a_table(format, opened, wishes)
             found = FORMATS[format].read(opened, wishes)
             lines = write(
                 found, part, division, Reading(max_pixels=wishes.max_pixels), copy=copy, skip_broken=skip_broken

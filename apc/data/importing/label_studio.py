@@ -47,7 +47,7 @@ class Task(NamedTuple):
     """Whether they are predictions, as `apc predict` writes them: where nobody has annotated any task of a file."""
 
 
-def looks(source: Source) -> str:
+def looks(source: Source, wishes: Wishes) -> str:
     files = [*_json_files(source), *_csv_files(source)]
     return f"Label Studio's export {source.place(files[0])}" if files else ""
 

@@ -24,7 +24,7 @@ OUTLINES = ("polygon", "circle", "mask", "linestrip", "line", "point")
 """Shapes of which each pixel is labelled; lines and points, which have none, are left out of the mask."""
 
 
-def looks(source: Source) -> str:
+def looks(source: Source, wishes: Wishes) -> str:
     files = _files(source)
     return f"{len(files)} JSON files of labelme such as {source.place(files[0])}" if files else ""
 

@@ -26,17 +26,17 @@ _MARK = re.compile(r"[-_. ](mask|masks|seg|segmentation|label|labels|gt)$", re.I
 """What the name of a mask ends with, where it lies beside its photograph."""
 
 
-def looks_like_cvat(source: Source) -> str:
+def looks_like_cvat(source: Source, wishes: Wishes) -> str:
     maps = source.named("labelmap.txt")
     return f"{source.place(maps[0])} and {len(_sorted_out(source)[1])} masks" if maps else ""
 
 
-def looks_like_voc(source: Source) -> str:
+def looks_like_voc(source: Source, wishes: Wishes) -> str:
     xmls = _xmls(source)
     return f"{len(xmls)} XML files such as {source.place(xmls[0])}" if xmls else ""
 
 
-def looks_like_masks(source: Source) -> str:
+def looks_like_masks(source: Source, wishes: Wishes) -> str:
     photos, masks = _sorted_out(source)
     return f"{len(photos)} photographs and {len(masks)} masks" if photos and masks else ""
 
@@ -49,11 +49,13 @@ def read(source: Source, wishes: Wishes) -> Found:
         raise ValueError(f"{source.images or source.root}: there is no photograph; name their folder with --images")
     if not masks and not files:
         raise ValueError(f"{source.given}: there is no mask; they lie in masks/ or are named as photo_mask.png is")
-    splits, said = _lists(source), spreadsheet.labels_beside(source)
+    splits, beside = _lists(source), spreadsheet.labels_beside(source, wishes)
+    said = {photo.file: photo for photo in beside.photos}
+    unsaid = dict.fromkeys(beside.photos[0].extra if beside.photos else {}, "")
     objects = {path: _objects(path) for path in files}
     legend, classes = _legend(source, wishes, list(masks.values()), objects)
     legend = replace(legend, max_pixels=wishes.max_pixels) if legend else None
-    found = Found(classes, notes=list(legend.notes) if legend else [])
+    found = Found(classes, notes=[*beside.notes, *(legend.notes if legend else [])])
     if masks and not legend:
         found.left_out["masks whose numbers no class_names.txt, labelmap.txt or --classes explains"] += map(str, masks)
     xmls = {_key(source.place(path)): path for path in files}
@@ -61,7 +63,8 @@ def read(source: Source, wishes: Wishes) -> Found:
     for path in photos:
         place = source.place(path)
         key = keys[place]
-        labels, extra, split = said.get(path) or (None, {}, "")
+        line = said.get(path) or Photo(path, place, extra=unsaid)
+        labels, split = line.labels, line.split
         if key in xmls:
             labels = _known(objects[xmls[key]], classes, xmls[key])
         elif labels is not None:
@@ -72,7 +75,7 @@ def read(source: Source, wishes: Wishes) -> Found:
             continue
         labels = frozenset() if mask is None and labels is None else labels
         split = splits.get(Path(key).name) or split or split_of(place)
-        found.photos.append(Photo(path, place, labels, mask, as_stored=bool(files), split=split, extra=extra))
+        found.photos.append(Photo(path, place, labels, mask, as_stored=bool(files), split=split, extra=line.extra))
     for key, path in (xmls | masks).items():
         if key not in keys.values():
             found.problems.append(f"{path}: there is no photograph of its name; --images names their folder")

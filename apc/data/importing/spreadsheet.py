@@ -58,21 +58,38 @@ class Columns:
     """What stands between several labels in a cell; empty: blanks."""
 
 
-def looks(source: Source) -> str:
-    tables = [source.place(table.path) for table in _tables(source, Wishes())]
-    return f"the table {tables[0]}" + (f" and {len(tables) - 1} more" if tables[1:] else "") if tables else ""
+def looks(source: Source, wishes: Wishes) -> str:
+    places = [source.place(table.path) for table in tables_of(source, wishes)]
+    return f"the table {places[0]}" + (f" and {len(places) - 1} more" if places[1:] else "") if places else ""
 
 
 def read(source: Source, wishes: Wishes) -> Found:
-    tables = _tables(source, wishes)
+    tables = tables_of(source, wishes)
     if not tables:
         raise ValueError(f"{source.given}: is no table with a column of photographs and one of labels")
+    found = _lines(source, tables, wishes)
+    names, beside = found.classes, names_beside(source, wishes)
+    found.classes = foreground(beside[0] if beside and {*foreground(beside[0])} >= {*foreground(names)} else names)
+    if not found.classes:
+        raise ValueError(f"{tables[0].path}: names no class")
+    if wishes.classes and (unknown := set(found.classes) - set(foreground(wishes.classes))):
+        raise ValueError(f"{tables[0].path}: label {min(unknown)!r} is none of --classes {' '.join(wishes.classes)}")
+    _take_unsaid(source, found, wishes)
+    return found
+
+
+def labels_beside(source: Source, wishes: Wishes) -> Found:
+    """What tables say of the photographs of a source with masks; lines may be of something else there."""
+    return _lines(source, tables_of(source, wishes), wishes)
+
+
+def _lines(source: Source, tables: list[Table], wishes: Wishes) -> Found:
+    """Photographs that lines name, each once with what all of its lines say; a problem for each line without one."""
     found, spoken = Found([]), dict[Path, Photo]()
-    names: list[str] = []
     for table in tables:
         columns = _columns(table, wishes)
         found.notes.append(f"{source.place(table.path)}: {_told(table, columns)}")
-        names += columns.classes.values() or sorted(
+        found.classes += columns.classes.values() or sorted(
             {word for _, row in table.rows for word in _words(row[columns.label or 0], columns.separator)}
         )
         for line, row in table.rows:
@@ -84,41 +101,17 @@ def read(source: Source, wishes: Wishes) -> Found:
             labels, before = _labels(table, line, row, columns), spoken.get(file)
             split = split_named(row[columns.split]) if columns.split is not None else ""
             split = split or split_of(source.place(table.path))
-            if before and before.split != split:
-                both = " and ".join(sorted(name or "no list" for name in (before.split, split)))
+            if before and before.split and split and before.split != split:
+                both = " and ".join(sorted((before.split, split)))
                 raise ValueError(f"{table.path}, line {line}: photograph {row[columns.image]!r} is for {both}")
+            split = split or (before.split if before else "")
             extra = {name: row[number].strip() for number, name in columns.extra.items()}
             extra |= before.extra if before else {}
             labels |= before.labels or frozenset() if before else frozenset()
             spoken[file] = Photo(file, source.place(file), labels, split=split, extra=extra)
-    beside = names_beside(source, wishes)
-    found.classes = foreground(beside[0] if beside and {*foreground(beside[0])} >= {*foreground(names)} else names)
-    if not found.classes:
-        raise ValueError(f"{tables[0].path}: names no class")
-    if wishes.classes and (unknown := set(found.classes) - set(foreground(wishes.classes))):
-        raise ValueError(f"{tables[0].path}: label {min(unknown)!r} is none of --classes {' '.join(wishes.classes)}")
     extras = dict.fromkeys((name for photo in spoken.values() for name in photo.extra), "")
     found.photos = [replace(photo, extra=extras | photo.extra) for photo in spoken.values()]
-    _take_unsaid(source, found, wishes)
     return found
-
-
-def labels_beside(source: Source) -> dict[Path, tuple[frozenset[str], dict[str, str], str]]:
-    """Labels, further columns and split of each photograph that a table of the source names, for formats with masks."""
-    said: dict[Path, tuple[frozenset[str], dict[str, str], str]] = {}
-    for table in _tables(source, Wishes()):
-        columns = _columns(table, Wishes())
-        split = split_of(source.place(table.path))
-        for line, row in table.rows:
-            try:
-                said[source.find(row[columns.image], table.path.parent)] = (
-                    _labels(table, line, row, columns),
-                    {},
-                    split,
-                )
-            except ValueError:
-                continue  # a line of something else: the masks are what counts there
-    return said
 
 
 def _take_unsaid(source: Source, found: Found, wishes: Wishes) -> None:
@@ -136,12 +129,12 @@ def _take_unsaid(source: Source, found: Found, wishes: Wishes) -> None:
             found.left_out["photographs that no line names"].append(source.place(path))
 
 
-def _tables(source: Source, wishes: Wishes) -> list[Table]:
+def tables_of(source: Source, wishes: Wishes) -> list[Table]:
     """Every table of the source that has photographs and labels."""
-    tables = [open_table(path) for path in source.of_kind(*KIND) if path == source.given or path.suffix != ".txt"]
+    opened = [open_table(path) for path in source.of_kind(*KIND) if path == source.given or path.suffix != ".txt"]
     if source.given.is_file():
-        return [table for table in tables if table]
-    return [table for table in tables if table and _is_of_photographs(source, table, wishes)]
+        return [table for table in opened if table]
+    return [table for table in opened if table and _is_of_photographs(source, table, wishes)]
 
 
 def _is_of_photographs(source: Source, table: Table, wishes: Wishes) -> bool:
@@ -154,12 +147,12 @@ def _is_of_photographs(source: Source, table: Table, wishes: Wishes) -> bool:
     return any(Path(cell).suffix.lower() in KINDS or _is_there(source, cell) for cell in cells)
 
 
-def slip_in(source: Source) -> str:
+def slip_in(source: Source, wishes: Wishes) -> str:
     """Why a source's first table is none of labels, for whoever meant it as one; empty where there is no table."""
     for path in source.of_kind(".csv", ".tsv"):
         try:
             if table := open_table(path):
-                _columns(table, Wishes())
+                _columns(table, wishes)
         except ValueError as error:
             return str(error)
     return ""

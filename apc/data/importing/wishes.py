@@ -19,3 +19,10 @@ class Wishes:
     """Photographs that nothing is said of show none of the classes."""
     max_pixels: int = LIMIT
     """Pixels a photograph or mask may have."""
+
+    @property
+    def of_tables(self) -> str:
+        """What is said of tables alone, as an error's sentence begins; empty where nothing is."""
+        if self.labels:
+            return f"labels is {self.labels!r}"
+        return f"separator is {self.separator!r}" if self.separator else ""
