@@ -1,5 +1,11 @@
-"""A folder a class: photographs lie in folders that have the names of what they show, in train/ and val/ or at once."""
+"""A folder a class: photographs lie in folders that have the names of what they show, in train/ and val/ or at once.
 
+Folders around all photographs, as archives and data sets have them, are no classes.
+"""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 from apc.data.importing.found import NOTHING, Found, Photo, class_name, foreground, split_named
@@ -14,7 +20,7 @@ OTHER = {"images", "image", "img", "imgs", "jpegimages", "masks", "mask", "label
 def looks(source: Source, wishes: Wishes) -> str:
     if source.given.is_file():
         return ""
-    folders = {folder for path in source.pictures if (folder := _folder(source.place(path)))}
+    folders = {folder for folder, *_ in filter(None, _below(map(source.place, source.pictures)).values())}
     named = sorted(name for name in folders if name.casefold() not in OTHER)
     return f"photographs in the folders {', '.join(named[:5])}" if len(named) > 1 and len(named) == len(folders) else ""
 
@@ -23,12 +29,15 @@ def read(source: Source, wishes: Wishes) -> Found:
     found = Found([])
     names: set[str] = set()
     same: dict[tuple[str, int], list[tuple[Path, str, str]]] = {}
+    below = _below(map(source.place, source.pictures))
+    if not wishes.classes:
+        _require_no_deeper_classes(source, below)
     for path in source.pictures:
         place = source.place(path)
-        folder = _folder(place)
-        if not folder:
+        if not below[place]:
             found.left_out["photographs that lie in no class's folder"].append(place)
             continue
+        folder = below[place][0]
         nothing = folder.casefold() in NOTHING
         names |= set() if nothing else {class_name(folder)}
         alike = same.setdefault((path.name, path.stat().st_size), [])
@@ -53,9 +62,28 @@ def read(source: Source, wishes: Wishes) -> Found:
     return found
 
 
-def _folder(place: str) -> str:
-    """The class's folder in a photograph's path: the first that is no split; empty where there is none."""
-    return next((part for part in place.split("/")[:-1] if not split_named(part)), "")
+def _below(places: Iterable[str]) -> dict[str, list[str]]:
+    """The class's folder of each photograph, the first below those around all of them, and what lies between the two;
+    empty where there is none."""
+    folders = {place: [part for part in place.split("/")[:-1] if not split_named(part)] for place in places}
+    around = len(os.path.commonprefix(list(folders.values())))
+    if len({parts[around] for parts in folders.values() if len(parts) > around}) < 2:
+        around = max(0, around - 1)  # the folder of a single class is around all photographs itself
+    return {place: parts[around:] for place, parts in folders.items()}
+
+
+def _require_no_deeper_classes(source: Source, below: dict[str, list[str]]) -> None:
+    """ValueError where a class has its photographs in several sub-folders alone, which may be the classes."""
+    inside: defaultdict[str, set[str]] = defaultdict(set)
+    for folder, *between in filter(None, below.values()):
+        inside[folder].add("/".join([folder, *between]))
+    for folder, paths in inside.items():
+        if len(paths) > 1 and folder not in paths and folder.casefold() not in NOTHING:
+            few = ", ".join(f"{path}/" for path in sorted(paths)[:3])
+            remedy = (
+                "say with --classes that it is a class, or give a folder that holds the classes, in train/ and val/"
+            )
+            raise ValueError(f"{source.given}: {folder}/ has photographs only in {few}; {remedy} or at once")
 
 
 def _split(place: str) -> str:
