@@ -1,7 +1,9 @@
 """COCO JSON of one's own, wherever its photographs lie: one file, or one for each split."""
 
 import functools
+import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from apc.data.images import Reading, size_of
 from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
 from apc.data.importing.safely import read_json
 from apc.data.importing.source import Source
+from apc.data.importing.turning import drawn_as_stored, note_of
 from apc.data.importing.wishes import Wishes
 from apc.escaping import short
 
@@ -26,8 +29,8 @@ class _Image(NamedTuple):
     """Height and width; None where the file does not say them."""
     objects: list[tuple[str, bool, Any]]
     """Class, whether it is a crowd, and the outline; empty where there is a box alone."""
-    as_stored: bool
-    """Whether outlines are drawn on the pixels before EXIF turns them."""
+    turned: bool
+    """Whether the file says that outlines are drawn on photographs as EXIF turns them."""
 
 
 def looks(source: Source, wishes: Wishes) -> str:
@@ -59,6 +62,7 @@ def read(source: Source, wishes: Wishes) -> Found:
     if boxed:
         found.notes.append(f"{boxed} photographs have objects with a box and no outline: they get labels and no mask")
     spoken: dict[Path, str] = {}
+    taken: list[tuple[_Image, Photo]] = []
     for image in images:
         try:
             file = source.find(image.name, *_folders(source, image.path))
@@ -73,7 +77,12 @@ def read(source: Source, wishes: Wishes) -> Found:
         if outlined and all(outline for _, _, outline in image.objects):
             mask = functools.partial(_mask, image, found.classes, file, wishes.max_pixels)
         split = split_of(source.place(image.path)) or split_of(source.place(file))
-        found.photos.append(Photo(file, source.place(file), labels, mask, as_stored=image.as_stored, split=split))
+        taken.append((image, Photo(file, source.place(file), labels, mask, split=split)))
+    for path, of_one in itertools.groupby(taken, key=lambda pair: pair[0].path):
+        photos, untold = _as_drawn(list(of_one), wishes.max_pixels)
+        found.photos += photos
+        if untold:
+            found.notes.append(f"{source.place(path)}: {note_of(untold)}")
     if unsaid := [source.place(p) for p in source.pictures if p not in spoken] if source.given.is_dir() else []:
         found.left_out["image files that no JSON lists"] += unsaid
     return found
@@ -119,14 +128,15 @@ def _images(path: Path) -> tuple[list[str], list[_Image], set[str]]:
     used = {a.get("category_id") for a in content["annotations"]}
     above = {class_name(c["supercategory"]) for c in content["categories"] if c.get("supercategory")}
     parents = {name for id, name in names.items() if name in above and id not in used and len(names) > 1}
-    info, images = content.get("info"), dict[Any, _Image]()
-    as_stored = not (isinstance(info, dict) and info.get(UPRIGHT) is True)
+    images = dict[Any, _Image]()
+    info = content["info"] if isinstance(content.get("info"), dict) else {}
+    turned = info.get(UPRIGHT) is True or info.get("contributor") == "Label Studio"
     for number, each in enumerate(content["images"]):
         if not isinstance(each.get("file_name"), str) or "id" not in each:
             raise ValueError(f"{path}: images, number {number}: has no id and file_name")
         if each["id"] in images:
             raise ValueError(f"{path}: the image id {each['id']!r} is there twice")
-        images[each["id"]] = _Image(path, each["file_name"], _size(path, each), [], as_stored)
+        images[each["id"]] = _Image(path, each["file_name"], _size(path, each), [], turned)
     for number, a in enumerate(content["annotations"]):
         where = f"{path}: annotation {a.get('id', f'number {number}')}"
         for key, known in (("image_id", images), ("category_id", names)):
@@ -165,6 +175,15 @@ def _size(path: Path, image: dict[str, Any]) -> tuple[int, int] | None:
     raise ValueError(
         f"{path}: image {image['id']!r} is {image['width']!r} by {image['height']!r}; its sides are numbers"
     )
+
+
+def _as_drawn(taken: list[tuple[_Image, Photo]], max_pixels: int) -> tuple[list[Photo], int]:
+    """A file's photographs with how their masks are drawn, and of how many that cannot be told."""
+    as_stored, untold = False, 0
+    if not taken[0][0].turned:
+        drawn = ((photo.file, image.size) for image, photo in taken if photo.mask)
+        as_stored, untold = drawn_as_stored(drawn, max_pixels)
+    return [replace(photo, as_stored=as_stored) for _, photo in taken], untold
 
 
 def _mask(image: _Image, classes: list[str], file: Path, max_pixels: int) -> np.ndarray:

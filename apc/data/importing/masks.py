@@ -7,6 +7,7 @@ import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,7 @@ from apc.data.importing.found import IGNORED, Found, Photo, class_name, foregrou
 from apc.data.importing.legend import Legend, legend_from_pixels, legend_of, names_beside
 from apc.data.importing.safely import read_text, read_xml
 from apc.data.importing.source import Source
+from apc.data.importing.turning import drawn_as_stored, note_of, stored
 from apc.data.importing.wishes import Wishes
 
 FOLDERS = {"masks", "mask", "segmentationclass", "segmentationclasspng", "labels", "annotations", "gt", "groundtruth"}
@@ -60,6 +62,11 @@ def read(source: Source, wishes: Wishes) -> Found:
         found.left_out["masks whose numbers no class_names.txt, labelmap.txt or --classes explains"] += map(str, masks)
     xmls = {_key(source.place(path)): path for path in files}
     keys = _paired([source.place(path) for path in photos], {*masks, *xmls})
+    as_stored = False
+    if files and legend:
+        pairs = [(path, masks[key]) for path in photos if (key := keys[source.place(path)]) in masks]
+        as_stored, untold = drawn_as_stored(_sizes(pairs, wishes.max_pixels), wishes.max_pixels)
+        found.notes += [note_of(untold)] if untold else []
     for path in photos:
         place = source.place(path)
         key = keys[place]
@@ -75,11 +82,20 @@ def read(source: Source, wishes: Wishes) -> Found:
             continue
         labels = frozenset() if mask is None and labels is None else labels
         split = splits.get(Path(key).name) or split or split_of(place)
-        found.photos.append(Photo(path, place, labels, mask, as_stored=bool(files), split=split, extra=line.extra))
+        found.photos.append(Photo(path, place, labels, mask, as_stored=as_stored, split=split, extra=line.extra))
     for key, path in (xmls | masks).items():
         if key not in keys.values():
             found.problems.append(f"{path}: there is no photograph of its name; --images names their folder")
     return found
+
+
+def _sizes(pairs: list[tuple[Path, Path]], max_pixels: int) -> Iterator[tuple[Path, tuple[int, int] | None]]:
+    """Each photograph with the height and width of its mask; None where that is none."""
+    for photograph, mask in pairs:
+        try:
+            yield photograph, stored(mask, max_pixels)[0]
+        except (ValueError, OSError):
+            yield photograph, None
 
 
 def _paired(places: list[str], labelled: set[str]) -> dict[str, str]:

@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from apc.data.folder import require_classes
-from apc.data.headers import opened
 from apc.data.images import Reading, require_whole, size_of
 from apc.data.importing.found import Found, Photo
+from apc.data.importing.turning import stored
 from apc.data.masks import IGNORE, values_in, write_mask
 from apc.data.preparing import BadFiles
 from apc.data.splitting import Division, Member, divide
@@ -139,10 +139,9 @@ def _linked(file: Path, target: Path) -> bool:
 def _upright(mask: np.ndarray, photograph: Path, photo: Photo, how: Reading) -> np.ndarray:
     """The mask turned as its photograph is when it is read; ValueError where their sizes differ."""
     size = size_of(photograph, how)
-    with opened(photograph, how.max_pixels) as image:
-        stored, orientation = image.size[::-1], int(image.getexif().get(0x0112, 1))
+    own, orientation = stored(photograph, how.max_pixels)
     turned = 2 <= orientation <= 8
-    if turned and mask.shape == stored and (photo.as_stored or mask.shape != size):
+    if turned and mask.shape == own and (photo.as_stored or mask.shape != size):
         flat = Image.fromarray(mask)
         flat.getexif()[0x0112] = orientation
         mask = np.asarray(ImageOps.exif_transpose(flat))
