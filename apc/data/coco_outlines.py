@@ -32,7 +32,7 @@ class Object(NamedTuple):
     @property
     def boxed(self) -> bool:
         """Whether it has no outline at all, as where only boxes were drawn."""
-        return not self.outline or self.outline == [[]]
+        return not self.outline or (isinstance(self.outline, list) and all(part == [] for part in self.outline))
 
 
 class BadOutline(ValueError):

@@ -11,7 +11,7 @@ import numpy as np
 
 from apc.data.coco_outlines import UPRIGHT, Object, paint
 from apc.data.images import Reading, size_of
-from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
+from apc.data.importing.found import Found, Photo, class_name, foreground, note_of_negatives, split_of
 from apc.data.importing.safely import read_json
 from apc.data.importing.source import Source
 from apc.data.importing.turning import drawn_as_stored, note_of
@@ -28,7 +28,7 @@ class _Image(NamedTuple):
     size: tuple[int, int] | None
     """Height and width; None where the file does not say them."""
     objects: list[tuple[str, bool, Any]]
-    """Class, whether it is a crowd, and the outline; empty where there is a box alone."""
+    """Class, whether it is a crowd, and the outline; None where there is a box alone."""
     turned: bool
     """Whether the file says that outlines are drawn on photographs as EXIF turns them."""
 
@@ -61,6 +61,8 @@ def read(source: Source, wishes: Wishes) -> Found:
     boxed = sum(any(not outline for _, _, outline in image.objects) for image in images)
     if boxed:
         found.notes.append(f"{boxed} photographs have objects with a box and no outline: they get labels and no mask")
+    if empty := sum(not image.objects for image in images):
+        found.notes.append(note_of_negatives(empty))
     spoken: dict[Path, str] = {}
     taken: list[tuple[_Image, Photo]] = []
     for image in images:
@@ -144,7 +146,9 @@ def _images(path: Path) -> tuple[list[str], list[_Image], set[str]]:
                 type_of = {str(each): type(each).__name__ for each in known}.get(str(a.get(key)), "")
                 other = f" as {type(a.get(key)).__name__}, there is one as {type_of}" if type_of else ""
                 raise ValueError(f"{where} has the {key} {a.get(key)!r}{other}, which the file does not list")
-        images[a["image_id"]].objects.append((names[a["category_id"]], bool(a.get("iscrowd")), a.get("segmentation")))
+        thing = Object(0, bool(a.get("iscrowd")), a.get("segmentation"))
+        outline = None if thing.boxed else thing.outline
+        images[a["image_id"]].objects.append((names[a["category_id"]], thing.crowd, outline))
     return [name for name in names.values() if name and name not in parents], list(images.values()), parents
 
 

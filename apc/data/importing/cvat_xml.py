@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from apc.data.importing.found import IGNORED, Found, Photo, class_name, foreground, split_named, split_of
+from apc.data.importing.found import IGNORED, Found, Photo, class_name, foreground, note_of_negatives, split_named, split_of
 from apc.data.importing.outlines import Outline, ellipse, filled, paint, points_of, unrolled
 from apc.data.importing.safely import read_xml
 from apc.data.importing.source import Source
@@ -43,6 +43,8 @@ def read(source: Source, wishes: Wishes) -> Found:
         found.notes.append(
             f"{boxed} photographs have boxes, lines or points, which are no masks: they get labels alone"
         )
+    if empty := sum(not _shapes(image) for _, image in images):
+        found.notes.append(note_of_negatives(empty))
     spoken: dict[Path, Path] = {}
     for path, image in images:
         name = image.get("name", "")

@@ -69,6 +69,12 @@ def foreground(names: Iterable[object]) -> list[str]:
     return list(dict.fromkeys(name for name in cleaned if name and name.casefold() not in IGNORED))
 
 
+def note_of_negatives(count: int) -> str:
+    """What to say of photographs that a file lists without an object, where it does not say that somebody looked."""
+    taken = "they are taken as showing none of the classes, background everywhere"
+    return f"{count} photographs have no object in the file: {taken}; take out of it those that nobody has looked at"
+
+
 def split_named(word: str) -> str:
     """train, val or test for a word that means one of them; empty for any other."""
     return _SPLITS.get(word.strip().casefold(), "")
