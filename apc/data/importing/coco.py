@@ -11,7 +11,7 @@ import numpy as np
 
 from apc.data.coco_outlines import UPRIGHT, Object, paint
 from apc.data.images import Reading, size_of
-from apc.data.importing.found import Found, Photo, class_name, foreground, note_of_negatives, split_of
+from apc.data.importing.found import Found, Photo, by_paths, class_name, foreground, note_of_negatives, split_of
 from apc.data.importing.safely import read_json
 from apc.data.importing.source import Source
 from apc.data.importing.turning import drawn_as_stored, note_of
@@ -78,13 +78,14 @@ def read(source: Source, wishes: Wishes) -> Found:
         mask = None
         if outlined and all(outline for _, _, outline in image.objects):
             mask = functools.partial(_mask, image, found.classes, file, wishes.max_pixels)
-        split = split_of(source.place(image.path)) or split_of(source.place(file))
+        split = split_of(source.place(image.path))
         taken.append((image, Photo(file, source.place(file), labels, mask, split=split)))
     for path, of_one in itertools.groupby(taken, key=lambda pair: pair[0].path):
         photos, untold = _as_drawn(list(of_one), wishes.max_pixels)
         found.photos += photos
         if untold:
             found.notes.append(f"{source.place(path)}: {note_of(untold)}")
+    found.photos = by_paths(found.photos)
     if unsaid := [source.place(p) for p in source.pictures if p not in spoken] if source.given.is_dir() else []:
         found.left_out["image files that no JSON lists"] += unsaid
     return found

@@ -8,7 +8,16 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from apc.data.importing.found import IGNORED, Found, Photo, class_name, foreground, note_of_negatives, split_named, split_of
+from apc.data.importing.found import (
+    IGNORED,
+    Found,
+    Photo,
+    by_paths,
+    class_name,
+    foreground,
+    note_of_negatives,
+    split_named,
+)
 from apc.data.importing.outlines import Outline, ellipse, filled, paint, points_of, unrolled
 from apc.data.importing.safely import read_xml
 from apc.data.importing.source import Source
@@ -61,8 +70,8 @@ def read(source: Source, wishes: Wishes) -> Found:
         whole = all(shape.tag in (*OUTLINES, "tag") for shape in _shapes(image)) and set(painted) == labels
         mask = functools.partial(_mask, path, image, found.classes) if outlined and whole else None
         place = source.place(file)
-        split = split_named(image.get("subset", "")) or split_of(place)
-        found.photos.append(Photo(file, place, labels, mask, split=split))
+        found.photos.append(Photo(file, place, labels, mask, split=split_named(image.get("subset", ""))))
+    found.photos = by_paths(found.photos)
     return found
 
 

@@ -6,7 +6,7 @@ Shapes: H,W the photograph's own pixels.
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,11 +94,34 @@ _SPLITS = {
 
 
 def split_of(place: str) -> str:
-    """The split that a path names: a folder, or the file's name or a word of it (`instances_val2017.json`)."""
-    *folders, file = place.split("/")
+    """The split that a file of labels is of by its path: a folder, or its name or a word of that
+    (`instances_val2017.json`)."""
+    return split_of_folders(place) or _split_of_name(place)
+
+
+def split_of_folders(place: str) -> str:
+    """The split that the folders of a path name, the innermost first."""
+    return _first_split(reversed(place.split("/")[:-1]))
+
+
+def by_paths(photos: list[Photo]) -> list[Photo]:
+    """Photographs, with the split that their folders name where nothing else says it; their own names say it where
+    every one does, for a photograph may be called val_thorens.jpg and be none of a list."""
+    named = all(_split_of_name(photo.place) for photo in photos)
+    return [
+        photo
+        if photo.split
+        else replace(photo, split=split_of_folders(photo.place) or (_split_of_name(photo.place) if named else ""))
+        for photo in photos
+    ]
+
+
+def _split_of_name(place: str) -> str:
+    file = place.rpartition("/")[2]
     stem = file.rpartition(".")[0] or file
     words = stem.replace("-", "_").split("_")
-    for word in [*reversed(folders), stem, words[-1], words[0]]:
-        if split := split_named(word.rstrip("0123456789")):
-            return split
-    return ""
+    return _first_split([stem, words[-1], words[0]])
+
+
+def _first_split(words: Iterable[str]) -> str:
+    return next((split for word in words if (split := split_named(word.rstrip("0123456789")))), "")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from apc.data.importing.found import Found, Photo, class_name, foreground, split_of
+from apc.data.importing.found import Found, Photo, by_paths, class_name, foreground
 from apc.data.importing.outlines import Outline, brush, ellipse, filled, paint, points_of
 from apc.data.importing.safely import read_json, read_text
 from apc.data.importing.source import KINDS, Source
@@ -92,7 +92,8 @@ def read(source: Source, wishes: Wishes) -> Found:
         mask = None
         if outlined and painted == labels and all(result.kind in OUTLINES | WHOLE for result in results):
             mask = functools.partial(_mask, shapes, found.classes, file, task.where)
-        found.photos.append(Photo(file, place, labels, mask, split=split_of(place)))
+        found.photos.append(Photo(file, place, labels, mask))
+    found.photos = by_paths(found.photos)
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from apc.data.headers import opened
-from apc.data.importing.found import IGNORED, Found, Photo, class_name, foreground, split_of
+from apc.data.importing.found import IGNORED, Found, Photo, by_paths, class_name, foreground
 from apc.data.importing.legend import names_beside
 from apc.data.importing.outlines import Outline, circle, paint, points_of, require_size
 from apc.data.importing.safely import read_json
@@ -50,9 +50,10 @@ def read(source: Source, wishes: Wishes) -> Found:
     taken = {photo.file for photo in found.photos}
     for path in source.pictures:
         if path not in taken and wishes.take_unlabelled:
-            found.photos.append(Photo(path, source.place(path), frozenset(), split=split_of(source.place(path))))
+            found.photos.append(Photo(path, source.place(path), frozenset()))
         elif path not in taken:
             found.left_out["photographs without a JSON file"].append(source.place(path))
+    found.photos = by_paths(found.photos)
     return found
 
 
@@ -71,7 +72,7 @@ def _add(source: Source, path: Path, content: dict[str, Any], found: Found, outl
     if outlined and not content["boxes"] and set(content["outlined"]) >= set(foreground(content["said"])):
         mask = functools.partial(_mask, path, found.classes)
     labels = frozenset(foreground(content["said"]))
-    found.photos.append(Photo(file, place, labels, mask, split=split_of(place), content=embedded))
+    found.photos.append(Photo(file, place, labels, mask, content=embedded))
 
 
 def _files(source: Source) -> list[Path]:

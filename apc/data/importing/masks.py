@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from apc.data.importing import spreadsheet
-from apc.data.importing.found import IGNORED, Found, Photo, class_name, foreground, split_named, split_of
+from apc.data.importing.found import IGNORED, Found, Photo, by_paths, class_name, foreground, split_named
 from apc.data.importing.legend import Legend, legend_from_pixels, legend_of, names_beside
 from apc.data.importing.safely import read_text, read_xml
 from apc.data.importing.source import Source
@@ -81,8 +81,9 @@ def read(source: Source, wishes: Wishes) -> Found:
             found.left_out["photographs without a mask or label"].append(place)
             continue
         labels = frozenset() if mask is None and labels is None else labels
-        split = splits.get(Path(key).name) or split or split_of(place)
+        split = splits.get(Path(key).name) or split
         found.photos.append(Photo(path, place, labels, mask, as_stored=as_stored, split=split, extra=line.extra))
+    found.photos = by_paths(found.photos)
     for key, path in (xmls | masks).items():
         if key not in keys.values():
             found.problems.append(f"{path}: there is no photograph of its name; --images names their folder")

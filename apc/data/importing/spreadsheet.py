@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from apc.data.importing.found import NOTHING, Found, Photo, class_name, foreground, split_named, split_of
+from apc.data.importing.found import (
+    NOTHING,
+    Found,
+    Photo,
+    class_name,
+    foreground,
+    split_named,
+    split_of,
+    split_of_folders,
+)
 from apc.data.importing.legend import names_beside
 from apc.data.importing.safely import read_text
 from apc.data.importing.source import KINDS, Source
@@ -123,7 +132,7 @@ def _take_unsaid(source: Source, found: Found, wishes: Wishes) -> None:
             continue
         if wishes.take_unlabelled:
             found.photos.append(
-                Photo(path, source.place(path), frozenset(), split=split_of(source.place(path)), extra=extra)
+                Photo(path, source.place(path), frozenset(), split=split_of_folders(source.place(path)), extra=extra)
             )
         else:
             found.left_out["photographs that no line names"].append(source.place(path))
