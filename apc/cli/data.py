@@ -186,7 +186,7 @@ class ImportFlags:
     separator: str = ""
     """Sign between several labels in a cell of a table; default: found out."""
     take_unlabelled: bool = False
-    """Take photographs of which nothing is said as showing none of the classes; otherwise they are left out."""
+    """Take photographs that no file, line or mask is of as showing none of the classes; otherwise they are left out."""
     skip_broken: bool = False
     """Leave out photographs and masks that cannot be used; otherwise one of them stops the import."""
     copy: bool = False

@@ -16,7 +16,7 @@ class Wishes:
     labels: str = ""
     """Heading of the column of labels in a table."""
     take_unlabelled: bool = False
-    """Photographs that nothing is said of show none of the classes."""
+    """Photographs that no file, line or mask is of show none of the classes."""
     max_pixels: int = LIMIT
     """Pixels a photograph or mask may have."""
 
