@@ -1,4 +1,5 @@
-"""Scored masks held against the image labels beside them: what is wrong in both, a score would never tell."""
+"""What of a data set a score would never tell: masks held against the image labels beside them, and photographs that
+are trained on and scored."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from apc.escaping import say
 from apc.parallel import cores, prefetch
 
 FEW = 10
-"""Masks that are named; the others are counted."""
+"""Masks, or photographs, that are named; the others are counted."""
 
 
 class Held(NamedTuple):
@@ -48,6 +49,17 @@ def require_scorable(split: Split, cfg: Config) -> list[str]:
     if found.refusal:
         raise ValueError(found.refusal)
     return found.notes
+
+
+def in_both(train: Split, val: Split) -> list[str]:
+    """Notes on photographs that both lists of a folder name: what is learned by heart scores well."""
+    if not (both := sorted(set(train.names) & set(val.names))):
+        return []
+    head = (
+        f"note: {len(both)} of {len(val)} photographs of {val.place} are in {train.place} too, which flatters a score"
+    )
+    more = [f"  and {len(both) - FEW} more"] if len(both) > FEW else []
+    return [head, *(f"  {name!r}" for name in both[:FEW]), *more]
 
 
 def tell(notes: Sequence[str]) -> None:

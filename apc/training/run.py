@@ -140,12 +140,14 @@ def prepare(cfg: Config, *, tell: bool = False, lazily: bool = False) -> Prepare
     Images and validation masks that nothing has read before are read here, so that a broken one is named before hours
     are spent, but `lazily` training images get a look alone, as those of which their features may be kept; of VOC and
     COCO `apc data prepare` has read all. Masks are held against the image labels; where a score
-    would be wrong, that is refused, and what else differs is told, if `tell` says so.
+    would be wrong, that is refused; what else differs, and what is trained on and scored, is told, if `tell` says so.
     """
     if cfg.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
         raise ValueError(f"compile is True; it needs a C++ compiler, and there is no {compiler} (CXX names another)")
     train_split, val = data.load(cfg, "train", lazily=lazily), data.load(cfg, "val")
     notes = [*left_out([*train_split.skipped, *val.skipped]), *agreement.require_scorable(val, cfg)]
+    if cfg.dataset == "folder":  # drawn pictures are numbered in each split, and COCO's folders may share names
+        notes += agreement.in_both(train_split, val)
     if tell:
         agreement.tell(notes)
     _set_deterministic(cfg.deterministic)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fitting import folder_config
 from PIL import Image
 from refusal import flags, left_below, refused
 
 from apc.cli.main import main
+from apc.config import Config
 from apc.data.agreement import Held, compare
 from apc.data.masks import Truth, palette, truth_in
+from apc.training.run import prepare
 
 CLASSES = ["background", "red", "blue"]
 
@@ -132,6 +135,27 @@ def test_a_run_tells_of_masks_that_differ_and_goes_on(photographs: Path, capsys:
         "(ignored)\n"
     )
     assert "miou" in said.out
+
+
+def test_a_run_tells_of_photographs_that_are_trained_on_and_scored(
+    photographs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg, path = folder_config(photographs), photographs / "train.csv"
+    prepare(cfg, tell=True)
+    assert capsys.readouterr().err == ""
+    path.write_text(path.read_text() + "photo 11.png,red blue\nphoto 9.png,red\n")
+    prepare(cfg)
+    assert capsys.readouterr().err == ""
+    prepare(cfg, tell=True)
+    assert capsys.readouterr().err == (
+        f"note: 2 of 4 photographs of {photographs / 'val.csv'} are in {path} too, which flatters a score\n"
+        "  'photo 11.png'\n  'photo 9.png'\n"
+    )
+
+
+def test_drawn_pictures_of_one_number_are_not_one_picture(tiny: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(tiny, tell=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_check_notes_a_palette_in_another_order(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
