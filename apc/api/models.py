@@ -197,11 +197,12 @@ def predict(
     `out/masks/NAME.png` holds class numbers (H,W) at the photograph's own size, in VOC's colours; apc/prediction says
     what else lies there, of which `only` names the kinds. Columns: `image`, `mask` (below `out`), `labels`, `classes`
     found, `confidence` from 0 to 1, `percent_<class>` of the pixels, `score_<class>`, the mean probability of those
-    pixels, NaN where there are none. `eval_size` in pixels and `crf` default to the
-    model's own. `labels` are class names, such as "cat dog", or a CSV file with the columns image,labels: other
-    classes are ruled out. `formats` are files for labelling tools beside the masks: coco, label-studio, cvat; `shapes`
-    of them are masks or polygons, and `image_url` stands before a photograph's path in Label Studio. Photographs above
-    `tile` pixels go through the network in tiles that overlap by `overlap`; 0 shows every one as a whole.
+    pixels, NaN where there are none. `eval_size` in pixels and `crf` default to the model's own. `labels` are class
+    names, such as "cat dog", or a CSV file with the columns image,labels (`background` or an empty cell: none of
+    the classes): other classes are ruled out. `formats` are files for labelling tools beside the masks: coco,
+    label-studio, cvat; `shapes` of them are masks or polygons, and `image_url` stands before a photograph's path in
+    Label Studio. Photographs above `tile` pixels go through the network in tiles that overlap by `overlap`; 0 shows
+    every one as a whole.
     The same call goes on where it was stopped. A photograph that is broken further on than its header is left out and
     named in a warning, and with `skip_broken` so is one that is no image or has more than `max_pixels`; without it that
     is a ValueError before anything is predicted, and so is a folder `out` of other settings or of anybody else.

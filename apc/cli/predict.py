@@ -35,7 +35,8 @@ class PredictFlags:
     """Branch whose masks are written."""
     labels: str = ""
     """What the photographs show, where you know it: class names such as "cat dog" for all of them, or a CSV file with
-    the columns image,labels. Other classes are then ruled out, in masks and in what is written for labelling tools."""
+    the columns image,labels, as a data set's own; an empty cell or background is none of the classes. Other classes are
+    then ruled out, in masks and in what is written for labelling tools."""
     only: tuple[Picture, ...] = ("masks", "overlays", "heatmaps", "contact_sheet")
     """What is written; the masks and summary.csv always are."""
     format: tuple[Format, ...] = ("masks",)

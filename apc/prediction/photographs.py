@@ -129,11 +129,14 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
     """Classes that each photograph may show, by its output's name, background left out; empty where nothing is given.
 
     `given` are class names for all of them, or a CSV file with the columns image,labels, where `image` is the path
-    below the folder that was given, or the file name.
+    below the folder that was given, or the file name. As in the lists that are trained on, `background` or an empty
+    cell stands for none of the classes: an empty list here.
     """
     if not given:
         return {}
     if not given.lower().endswith(".csv"):
+        if not _words(given):
+            raise ValueError(f"labels: no label is given; name at least one of {', '.join(classes)}")
         same = _class_names(given, classes, "labels")
         return {photograph.name: same for photograph in photographs}
     listed = _read(Path(given), classes)
@@ -149,17 +152,23 @@ def _read(path: Path, classes: list[str]) -> dict[str, list[str]]:
     listed = open_list(path)
     if not {"image", "labels"} <= set(listed.columns):
         raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
-    return {
-        same_name(row.get("image", "")): _class_names(row.get("labels", ""), classes, f"{path}, line {line}")
-        for line, row in listed.rows()
-    }
+    named = {}
+    for line, row in listed.rows():
+        where = f"{path}, line {line}"
+        if "labels" not in row:
+            raise ValueError(f"{where}: has no cell for labels; write a comma behind an image that shows nothing")
+        named[same_name(row.get("image", ""))] = _class_names(row["labels"], classes, where)
+    return named
 
 
 def _class_names(text: str, classes: list[str], where: str) -> list[str]:
-    """Class names separated by spaces or commas."""
-    names = text.replace(",", " ").split()
-    if not names:
-        raise ValueError(f"{where}: no label is given; name at least one of {', '.join(classes[1:])}")
-    if unknown := [name for name in names if name not in classes[1:]]:
+    """The classes that a text names, spelt as the model has them, background left out."""
+    known = {same_name(name): name for name in classes}
+    if unknown := [word for word in _words(text) if same_name(word) not in known]:
         raise ValueError(f"{where}: {unknown[0]!r} is not a class of this model; it has {', '.join(classes[1:])}")
-    return names
+    return [name for word in _words(text) if (name := known[same_name(word)]) != classes[0]]
+
+
+def _words(text: str) -> list[str]:
+    """Words separated by spaces or commas."""
+    return text.replace(",", " ").split()

@@ -92,7 +92,8 @@ def predict(
 ) -> Predicted:
     """Predict photographs into `out`.
 
-    `labels` are the classes a photograph may show, by its name; `tick` hears of the share of a photograph that is done,
+    `labels` are the classes a photograph may show beside the background, by its name; of one without an entry nothing
+    is known, and its cell of the summary is empty. `tick` hears of the share of a photograph that is done,
     1 where it is predicted as a whole. Every file appears whole or not at all.
     """
     earlier = claim(out, job.settings(), photographs)
@@ -108,7 +109,7 @@ def predict(
     def begin(photograph: Photograph, pool: CRFPool) -> _Begun:
         """Predict a photograph up to its CRF."""
         allowed = labels.get(photograph.name)
-        label_words = " ".join(allowed or [])
+        label_words = "" if allowed is None else " ".join(allowed) or job.classes[0]
         row = earlier.pop(mask_name(photograph), None)
         if is_finished(row, photograph, label_words, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
             return _Begun(photograph, lambda: row)
@@ -117,7 +118,7 @@ def predict(
         except ValueError as error:
             broken.append(str(error))
             return _Begun(photograph, lambda: None)
-        present = [job.classes.index(c) for c in allowed] if allowed else None
+        present = [job.classes.index(c) for c in allowed] if allowed is not None else None
         told = 0.0
 
         def tell(share: float) -> None:

@@ -167,7 +167,7 @@ class Segmenter:
 
     def _among(self, p: Tensor, present: list[int], size: tuple[int, int]) -> Tensor:
         """Probabilities (C,S,S) among the classes `present`, (C,H,W), or (C,S,S) where that were too many numbers."""
-        image_labels = torch.zeros(len(p) - 1).index_fill(0, torch.tensor(present) - 1, 1)
+        image_labels = torch.zeros(len(p) - 1).index_fill(0, torch.tensor(present, dtype=torch.int64) - 1, 1)
         fits = len(p) * size[0] * size[1] <= AT_ONCE
         return among(at_size(p, size if fits else p.shape[-2:]), image_labels, uses_merge(self.method, self.branch))
 

@@ -21,6 +21,8 @@ def test_image_labels_with_a_slip_are_named(
     refused([*words, str(listed)], capsys, "labels.csv, line 3", "'cat'")
     listed.write_text("image,labels\nphoto 1.png,red\n")
     refused([*words, str(listed)], capsys, "labels.csv", "11 of 12 photographs", "photo 0.png")
+    listed.write_text("image,labels\nphoto 1.png\n")
+    refused([*words, str(listed)], capsys, "labels.csv, line 2", "no cell for labels", "write a comma")
     listed.write_text("file,labels\n")
     refused([*words, str(listed)], capsys, "image,labels", "file,labels")
     assert left_below(tmp_path / "out") == []

@@ -56,6 +56,30 @@ def test_image_labels_rule_out_the_classes_that_are_not_named_and_never_the_back
     torch.testing.assert_close(made.heat, PATCH)  # before any image label, whatever branch is asked for
 
 
+@pytest.mark.parametrize("merges", [False, True])
+@pytest.mark.parametrize("crf", ["none", "pocket"])
+@pytest.mark.parametrize("tile", [0, 16])
+def test_a_photograph_that_shows_none_of_the_classes_is_all_background(
+    cfg: Config, merges: bool, crf: str, tile: int
+) -> None:
+    method = Fixed()
+    method.merges = merges
+    photo = np.zeros((20, 20, 3), np.uint8)
+    made = Segmenter(method, replace(cfg, crf=crf), "patch", tile=tile, overlap=8)(photo, [])  # type: ignore[arg-type]
+    assert made.labels.shape == (20, 20) and not made.labels.any() and made.confidence == pytest.approx(1)
+
+
+def test_the_summary_tells_no_class_from_no_label(cfg: Config, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    photographs, out = gather([tmp_path / "a.png"], tmp_path / "out"), tmp_path / "out"
+    job = Job(Fixed(), cfg, CLASSES, "model")  # type: ignore[arg-type]
+    cells = []
+    for labels in ({}, {"a": list[str]()}, {}):  # each of them is done again: the one before is of other labels
+        (row,), *_ = predict(job, photographs, labels, out)
+        cells.append((row["labels"], row["classes"], row["percent_background"]))
+    assert cells == [("", "blue", "50.00"), ("background", "", "100.00"), ("", "blue", "50.00")]
+
+
 def test_after_the_crf_the_confidence_is_that_of_the_classes_it_chose(
     cfg: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
