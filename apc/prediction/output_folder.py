@@ -83,10 +83,12 @@ def mask_name(photograph: Photograph) -> str:
 def is_finished(
     row: dict[str, str] | None, photograph: Photograph, labels: str, out: Path, kinds: Iterable[str]
 ) -> bool:
-    """Whether a photograph's row is there, with these image labels, and its files are, and are younger than it."""
+    """Whether a photograph's row is there, with these image labels, and its files are, and are younger than it is in
+    its place: one that is unpacked, moved or copied over another keeps an older time of change of its contents."""
     if row is None or row["labels"] != labels:
         return False
-    changed = photograph.path.stat().st_mtime
+    stat = photograph.path.stat()
+    changed = max(stat.st_mtime, stat.st_ctime)
     files = [file_of(out, kind, photograph) for kind in kinds]
     return all(file.is_file() and file.stat().st_mtime >= changed for file in files)
 

@@ -1,6 +1,8 @@
 """The folder that predictions go to: it grows, mixes no settings and harms no other file."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from refusal import refused
 
 from apc.cli.main import main
 from apc.methods.apc import APC
-from apc.prediction.output_folder import Summary, claim
+from apc.prediction.output_folder import Summary, claim, file_of, is_finished
+from apc.prediction.photographs import Photograph
 
 
 def test_the_same_command_predicts_only_what_is_new(
@@ -32,6 +35,21 @@ def test_the_same_command_predicts_only_what_is_new(
     assert len(summary(out)) == 12
     with Image.open(out / "masks" / "photo 7.png") as mask:
         assert mask.size == (30, 30)
+
+
+def test_a_photograph_that_another_one_with_an_older_time_replaced_is_done_again(tmp_path: Path) -> None:
+    photograph, out = Photograph(tmp_path / "a.png", "a.png", "a"), tmp_path / "out"
+    mask, row = file_of(out, "masks", photograph), {"labels": ""}
+    photograph.path.write_bytes(b"one")
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"its mask")
+    assert is_finished(row, photograph, "", out, ["masks"])
+    other = tmp_path / "other.png"
+    other.write_bytes(b"another")
+    os.utime(mask, (hour_ago := time.time() - 3600, hour_ago))
+    os.utime(other, (hour_ago - 3600, hour_ago - 3600))
+    other.replace(photograph.path)
+    assert not is_finished(row, photograph, "", out, ["masks"])
 
 
 def test_a_folder_never_mixes_two_settings(
