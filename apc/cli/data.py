@@ -1,6 +1,7 @@
 """`apc data`: prepare VOC and COCO, check what is there, import what other tools say, divide it into
 lists, decode images ahead of training, draw the miniature."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,7 +77,7 @@ def _prepare(words: list[str]) -> None:
         say(note)
     parts = [name for name, whole in manifest.whole.items() if not whole]
     print(f"not whole: {', '.join(parts)}; every row says so" if parts else "complete")
-    say(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {root}`")
+    say(f"{prepared.folder_of(root, dataset)}: train with `apc train {dataset} --root {_quoted(root)}`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +227,8 @@ def _import(words: list[str]) -> None:
         _name(error.problems)
         raise
     say("\n".join(lines))
-    say(f"{flags.out}: `apc data check folder --root {flags.out}`, then `apc train folder --root {flags.out}`")
+    root = _quoted(flags.out)
+    say(f"{flags.out}: `apc data check folder --root {root}`, then `apc train folder --root {root}`")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,8 +286,13 @@ def _draw(words: list[str]) -> None:
     pocket_folder.write(root, counts, flags.data_seed)
     classes = len(pocket.KINDS)
     say(f"{root}: {flags.num_train} training and {flags.num_val} validation images of {classes} classes")
-    say(f"  apc data check folder --root {root}")
-    say(f"  apc train pocket --dataset folder --root {root} --num-train 0")
+    say(f"  apc data check folder --root {_quoted(root)}")
+    say(f"  apc train pocket --dataset folder --root {_quoted(root)} --num-train 0")
+
+
+def _quoted(path: Path) -> str:
+    """A path as a shell takes it."""
+    return shlex.quote(str(path))
 
 
 def _name(problems: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ where it shows nothing of them. Masks are drawn on the image as it is seen: turn
 
 import functools
 import hashlib
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -237,7 +238,7 @@ def files(root: str, name: str) -> Files:
     paths = [Path(root) / "images" / image for image in names]
     stats = [path.stat() for path in paths]
     keys = [f"{image} {s.st_size} {s.st_mtime_ns}" for image, s in zip(names, stats, strict=True)]
-    command = f"apc data cache folder --root {root} --lists {name}"
+    command = f"apc data cache folder --root {shlex.quote(root)} --lists {shlex.quote(name)}"
     return Files(paths, keys, folder_of(root, "folder") / "cache" / Path(name).stem, command)
 
 

@@ -12,6 +12,7 @@ So a start reads a list and not 80,000 images: the lists' hash stands for all th
 
 import functools
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -86,7 +87,10 @@ def manifest(root: str, dataset: str) -> Manifest:
         raise ValueError(f"root is empty; give the folder with --root that `apc data prepare {dataset}` was given")
     if not Path(root).is_dir():
         raise ValueError(f"root is {root!r}; there is no such folder")
-    path, remedy = folder_of(root, dataset) / "manifest.json", f"run `apc data prepare {dataset} --root {root}`"
+    path, remedy = (
+        folder_of(root, dataset) / "manifest.json",
+        f"run `apc data prepare {dataset} --root {shlex.quote(root)}`",
+    )
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; {remedy}")
     try:
@@ -146,7 +150,7 @@ def _entries_at(root: str, dataset: str, name: str, state: State | None) -> list
 
 def require_unchanged(root: str, dataset: str, entries: list[Entry]) -> None:
     """ValueError where a photograph is gone or its file has another size; `apc data check` compares contents."""
-    remedy = f"run `apc data prepare {dataset} --root {root}` again"
+    remedy = f"run `apc data prepare {dataset} --root {shlex.quote(root)}` again"
     for entry in entries:
         try:
             size = (Path(root) / entry.image).stat().st_size
@@ -219,7 +223,7 @@ def files(root: str, dataset: str, name: str) -> Files:
         [Path(root) / entry.image for entry in entries],
         [f"{entry.image} {entry.image_hash}" for entry in entries],
         folder_of(root, dataset) / "cache" / Path(name).stem,
-        f"apc data cache {dataset} --root {root} --lists {name}",
+        f"apc data cache {dataset} --root {shlex.quote(root)} --lists {shlex.quote(name)}",
         AS_STORED,
     )
 
