@@ -43,16 +43,13 @@ class Compared(NamedTuple):
 
 def compared_by(rows: Iterable[Row], metric: str) -> str:
     """The score by which settings were compared, of the rows of a search that goes by `metric`: the vote in place of
-    `border_rule`, where there was one."""
-    if metric != RULE:
-        return metric
-    scored = [VOTE in row.metrics for row in rows if RULE in row.metrics]
-    return VOTE if scored and all(scored) else RULE
+    `border_rule`, where there was one. A setting of which a seed failed has no vote, and so no score."""
+    return VOTE if metric == RULE and any(VOTE in row.metrics for row in rows) else metric
 
 
 def how_compared(rows: Iterable[Row]) -> Compared | None:
-    """How a search compared the settings of these rows; None of one that does not go by labels, or finished none."""
-    for row in rows:
-        if isinstance(stamp := row.stamp.get(_STAMP), dict) and stamp.keys() == {*Compared._fields}:
-            return Compared(**stamp)
-    return None
+    """How a search compared the settings of these rows; None of one that does not go by labels, or finished none. Of
+    rows of several calls the vote, where there was one, as of compared_by."""
+    stamps = [row.stamp.get(_STAMP) for row in rows]
+    found = [Compared(**stamp) for stamp in stamps if isinstance(stamp, dict) and stamp.keys() == {*Compared._fields}]
+    return next((each for each in found if each.score == VOTE), found[0] if found else None)

@@ -17,7 +17,7 @@ from voters import TRUTH, advance, leave, maps, rule
 from apc.config import Config, from_dict, to_dict
 from apc.experiment.outputs import winner_of
 from apc.files import write_arrays
-from apc.runs.compared import END, compared_by, how_compared
+from apc.runs.compared import END, Compared, compared_by, how_compared
 from apc.runs.folder import RunFolder, save_run
 from apc.runs.rows import Row
 from apc.search.judging import VOTERS, Judge, Known, OfRace
@@ -167,6 +167,36 @@ def test_a_search_goes_on_and_ends_with_what_the_vote_says(tmp_path: Path) -> No
     best = max(quality(config(point)) for point, _ in result)
     assert winner and by_rule and quality(config(winner)) == best > quality(config(by_rule))
     assert how_compared(rows_of(result)) == ("vote", 24, 4, "")
+
+
+def test_a_seed_that_fails_costs_its_setting_the_vote_and_no_other(tmp_path: Path) -> None:
+    s, failed = by_labels(tmp_path, seeds=(0, 1)), ""
+    while trial := s.take():
+        if trial.until or failed:
+            advance(s, trial)
+        else:
+            failed = trial.ids[0]
+            advance(s, replace(trial, configs=trial.configs[:1], ids=trial.ids[:1]))
+            (tmp_path / trial.ids[1]).mkdir()
+            (tmp_path / trial.ids[1] / "error.txt").write_text("FloatingPointError: the loss is not finite\n")
+        s.finish(trial)
+    result = s.result()
+    (half,) = [rows for _, rows in result if rows[0].run == failed]
+    assert "border_rule" in half[0].metrics and "vote" not in half[0].metrics and half[1].error
+    assert compared_by(rows_of(result), "border_rule") == "vote"
+    winner, others = winner_of(result, "vote"), [point for point, rows in result if "vote" in rows[0].metrics]
+    assert winner in others and len(others) == 4
+
+
+def test_the_rows_of_an_earlier_call_that_had_no_vote_take_it_from_no_other() -> None:
+    told = [Compared("border_rule", 20, why="20 settings can vote and it takes 24"), Compared("vote", 24, 4)]
+    scores = {"border_rule": 9.0}, {"border_rule": 1.0, "vote": 80.0}
+    rows = [
+        Row(run="", config={}, metrics=metrics, seconds={}, stamp=compared.stamp)
+        for metrics, compared in zip(scores, told, strict=True)
+    ]
+    assert compared_by(rows, "border_rule") == "vote" and how_compared(rows) == told[1]
+    assert compared_by(rows[:1], "border_rule") == "border_rule" and how_compared(rows[:1]) == told[0]
 
 
 def test_with_fewer_than_twenty_four_the_rule_decides_and_says_so(tmp_path: Path) -> None:
