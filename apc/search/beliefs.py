@@ -68,7 +68,8 @@ def _copy(
     values = {epoch: rescored(epoch) for epoch in epochs} if rescored else {}
     copy = optuna.create_study(directions=study.directions, sampler=sampler)
     for trial in trials:
-        copy.add_trial(_shown(trial, name in KNOWS_RUNGS, first_rung, values))
+        shown = _shown(trial, name in KNOWS_RUNGS, first_rung, values)
+        copy._storage.create_new_trial(copy._study_id, template_trial=shown)
         if "values" in trial.user_attrs:  # of one that was killed before it had its setting nothing is known yet
             for key, value in trial.system_attrs.get(STUDY, {}).items():
                 copy._storage.set_study_system_attr(copy._study_id, key, value)
@@ -88,12 +89,13 @@ def _shown(
         told = None if state == TrialState.FAIL or at_first is None else [at_first]
     elif state == TrialState.PRUNED or (first_rung and paused(trial)):
         state, told = TrialState.PRUNED, [steps[max(steps)]] if steps else None
-    return create_trial(
+    shown = create_trial(
         state=state,
         values=told if state != TrialState.FAIL else None,
-        params=trial.params,
-        distributions=trial.distributions,
         user_attrs=trial.user_attrs,
         system_attrs=trial.system_attrs,
         intermediate_values=steps,
     )
+    # Behind the checks of create_trial and add_trial, which refuse a setting of FIRST that lies outside its range.
+    shown.params, shown.distributions = trial.params, trial.distributions
+    return shown

@@ -100,6 +100,14 @@ def test_a_study_killed_again_and_again_comes_to_the_same(
     assert sorted(trained) == sorted(epochs) and len(set(trained)) == len(trained)
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "nsga2", "random", "qmc"])
+def test_a_first_setting_outside_its_range_ends_no_search(sampler: str, tmp_path: Path) -> None:
+    s = halving(tmp_path, 12, space=joint, sampler=sampler, base=replace(TEN, image_size=32))  # K is 2 to 4
+    finish(s)
+    tried = [point.values.get("k", 2) for point, _ in s.result()]
+    assert tried[0] == 6 and all(2 <= k <= 4 for k in tried[len(joint.FIRST) :])
+
+
 def test_tpe_learns_from_the_first_rung(tmp_path: Path) -> None:
     late = {}
     for sampler in ("tpe", "random"):
