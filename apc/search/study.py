@@ -125,7 +125,7 @@ class Study:
     @property
     def through(self) -> bool:
         """Whether nothing is left to train."""
-        return len(self.ended) >= self.settings.trials or (not self.running and self.enough)
+        return len(self.ended) >= self.settings.trials or not (self.running or self._cut or not self.enough)
 
     @property
     def counts(self) -> Counts:
@@ -139,7 +139,7 @@ class Study:
 
     def take(self) -> Trial | None:
         """The next setting that has something to train; None while the last ones are under way or all is done."""
-        while len(self.ended) + len(self.running) < self.settings.trials and not self.enough:
+        while len(self.ended) + len(self.running) < self.settings.trials and (self._cut or not self.enough):
             trial = self._next_trial()
             self.running.append(trial)
             if not all(load_run(self.runs, run, to_dict(cfg)) for cfg, run in _runs_of(trial)):
@@ -229,9 +229,17 @@ class Study:
                 ]
         return [self._briefly[trial.number] for trial in ended]
 
+    @property
+    def _cut(self) -> list[optuna.Trial]:
+        """Trials that had their setting when their driver was killed: they are under way, and end however much there
+        is."""
+        return [trial for trial in self.interrupted if "values" in trial.user_attrs]
+
     def _next_trial(self) -> Trial:
         """One that was under way when its driver was killed, which may lack its setting, or a new one."""
-        interrupted = self.interrupted.pop(0) if self.interrupted else None
+        interrupted = next(iter(self._cut or self.interrupted), None)
+        if interrupted:
+            self.interrupted.remove(interrupted)
         number = interrupted.number if interrupted else len(self.study.get_trials(deepcopy=False, states=STARTUP))
         self.study.sampler = sampler(self.settings.sampler, self.settings.search_seed, number)
         trial = interrupted or self.study.ask()

@@ -140,6 +140,24 @@ def test_used_up_hours_start_nothing_new_and_the_next_call_goes_on(
     assert len(drive(study(tmp_path, 5, hours=1.0))) == 5
 
 
+@pytest.mark.parametrize("enough", [{"gpu_hours": 0.1}, {"stop_when": "miou 1"}])
+def test_trials_under_way_when_their_driver_dies_end_though_there_is_enough(
+    enough: dict[str, Any], tmp_path: Path
+) -> None:
+    s = study(tmp_path, 9, **enough)
+    s.gpus = 2.0
+    trials = [s.take() for _ in range(3)]
+    assert trials[1]
+    train(s.runs, trials[1].configs[0], trials[1].ids[0])
+    s.finish(trials[1])  # 6 minutes of two GPUs
+    assert s.take() is None
+    s.study.ask()  # which has no setting yet
+    again = study(tmp_path, 9, **enough)
+    again.gpus = 2.0
+    assert again.enough and not again.through
+    assert len(drive(again)) == 3 and [trial.number for trial in again.ended] == [0, 1, 2]
+
+
 def test_gpu_hours_are_counted_from_the_rows(tmp_path: Path) -> None:
     s = study(tmp_path, 50, gpu_hours=0.5)
     s.gpus = 2.0
