@@ -86,8 +86,9 @@ class Rungs(NamedTuple):
         """Those that go on from the rung of this epoch, in the order proposed: the best, the earlier one where two are
         level. A place that a failed trial leaves is another's; a setting proposed twice goes on once."""
         sign = 1 if lower else -1
-        first = {member.run: member.number for member in reversed(members)}
-        scored = [m for m in members if epoch in m.values and first[m.run] == m.number]
+        here = [member for member in members if epoch in member.values]
+        first = {member.run: member.number for member in reversed(here)}
+        scored = [member for member in here if first[member.run] == member.number]
         ranked = sorted(scored, key=lambda m: sign * m.values[epoch] if math.isfinite(m.values[epoch]) else math.inf)
         numbers = {member.number for member in ranked[: self.places(len(members))]}
         return [member for member in members if member.number in numbers]

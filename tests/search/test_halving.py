@@ -54,6 +54,7 @@ def test_the_usual_rung_is_at_two_fifths_behind_the_frozen_epochs(
         (members(8.0), False, [0]),
         (members(None), False, []),
         ([m._replace(run="same") for m in members(9.0, 9.0)] + members(1.0, 2.0, 3.0, 4.0)[2:], False, [0]),
+        ([m._replace(run="same") for m in members(None, 9.0)] + members(1.0, 2.0, 3.0, 4.0)[2:], False, [1]),  # again
     ],
 )
 def test_the_best_share_goes_on(found: list[Member], lower: bool, on: list[int]) -> None:
