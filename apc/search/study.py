@@ -292,7 +292,8 @@ class Study:
             if stored := load_run(self.runs, run, to_dict(cfg)):
                 rows.append(stored)
             elif not any(row.error for row in rows):  # behind one that failed none was started
-                rows.append(ended_row(self.runs, run, cfg))
+                row = ended_row(self.runs, run, cfg)
+                rows.append(replace(row, curve=row.curve or RunFolder(self.runs / run).epochs()))
         return rows
 
     def _left_by(self, trial: Trial) -> Row:

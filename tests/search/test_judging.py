@@ -360,3 +360,20 @@ def test_a_race_is_decided_by_the_jury_of_its_search(tmp_path: Path) -> None:
     assert len(standings[0].scores) == 3 and all(60 < value <= 100 for value in standings[0].scores.values())
     (row,) = race.with_scores(done)[0][1]
     assert row.metrics["vote"] > 0 and row.stamp["compared_by"]["voters"] == 24
+
+
+def test_one_that_voted_and_failed_later_is_of_the_jury_of_a_race(tmp_path: Path) -> None:
+    s, failed = by_labels(tmp_path), False
+    while trial := s.take():
+        if trial.until or failed:
+            advance(s, trial)
+        else:
+            failed = True
+            (tmp_path / trial.ids[0] / "error.txt").write_text("FloatingPointError: the loss is not finite\n")
+        s.finish(trial)
+    result = s.result()
+    finished = [(point, row) for point, (row,) in result if "vote" in row.metrics]
+    again = OfRace(tmp_path, result)
+    bare = [(p, replace(row, metrics={"border_rule": row.metrics["border_rule"]})) for p, row in finished]
+    assert [again(point, [row])[0].metrics["vote"] for point, row in bare] == [r.metrics["vote"] for _, r in finished]
+    assert len(finished) == 4
