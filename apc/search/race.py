@@ -16,7 +16,7 @@ more, whichever leads and however many leave (tests/search/test_race.py simulate
 import math
 import statistics
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from apc.config import Config, from_dict
@@ -168,8 +168,11 @@ def ranked(result: Result, metric: str) -> list[Point]:
 
 
 def is_the_papers(point: Point) -> bool:
-    """Whether a setting is the paper's own."""
-    return from_dict(point.values) == Config()
+    """Whether a setting is the paper's own; its K may stand as a share of the paper's patches."""
+    cfg, papers = from_dict(point.values), Config()
+    if math.isclose(cfg.k_share, papers.k / papers.patches):
+        cfg = replace(cfg, k_share=papers.k_share)
+    return cfg == papers
 
 
 def racers_of(result: Result, metric: str, most: int, prefer: Prefer) -> tuple[Point, ...]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from apc.runs.rows import Row
 from apc.search.plans import Done, Point, Result
 from apc.search.race import Prefer, Race, Standing, racers_of, ranked, seeds_of_race, winner
 from apc.search.run_queue import RunQueue
+from search_spaces import joint, plus, simple
 
 LOW, MIDDLE, HIGH = (Point(label, {"theta": theta}) for label, theta in (("low", 0.5), ("middle", 0.7), ("high", 0.9)))
 SEEDS = (100, 101, 102, 103, 104)
@@ -105,6 +107,15 @@ def test_the_best_of_a_search_race_each_once_and_none_that_failed_or_was_given_u
     with_papers = [*tried, (papers, [row_of(papers, 0, 30.0)])]
     assert racers_of(with_papers, "miou", 2, "paper") == (HIGH, MIDDLE, papers)  # beyond the two best
     assert racers_of(with_papers, "miou", 2, "cheapest") == (HIGH, MIDDLE)
+
+
+@pytest.mark.parametrize("space", [joint, plus, simple])
+def test_the_first_setting_of_a_space_is_the_papers_its_k_as_a_share_too(space: ModuleType) -> None:
+    first = Point("first", space.FIRST[0])
+    tried = [(HIGH, [row_of(HIGH, 0, 90.0)]), (LOW, [row_of(LOW, 0, 80.0)]), (first, [row_of(first, 0, 30.0)])]
+    assert racers_of(tried, "miou", 2, "paper") == (HIGH, LOW, first)
+    other = Point("other", {**space.FIRST[0], "k_share": 0.02})
+    assert racers_of([*tried[:2], (other, tried[2][1])], "miou", 2, "paper") == (HIGH, LOW)
 
 
 def test_what_is_preferred_is_chosen_among_those_that_are_not_worse() -> None:
