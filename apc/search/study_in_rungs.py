@@ -49,13 +49,16 @@ class StudyInRungs(Study):
 
     @property
     def budget_spent(self) -> bool:
-        """Whether the hours that are left are no more than the later rungs of the trials there are will need."""
+        """Whether the hours that are left are no more than what the trials there are will need: of closed brackets all
+        that is left to train, of the open one its later rungs."""
         if super().budget_spent:
             return True
-        hours, gpu_hours, trials = self.settings.hours, self.settings.gpu_hours, len(self.brackets.open.members)
-        if not (hours or gpu_hours) or not trials:
+        hours, gpu_hours = self.settings.hours, self.settings.gpu_hours
+        if not (hours or gpu_hours):
             return False
-        later = self.rungs.total(self.rungs.places(trials), len(self.seeds), begin=2)
+        *closed, begun = self.brackets.stands()
+        later = self.rungs.total(self.rungs.places(len(begun.members)), len(self.seeds), begin=2)
+        later += sum(self._left(stand, is_open=False) for stand in closed if stand.missing)
         elapsed = (time.monotonic() - self.began) / 3600
         here, ever = (1 + later / epochs if epochs else 1.0 for epochs in (self.trained, self._epochs_trained()))
         return bool((hours and elapsed * here >= hours) or (gpu_hours and self.gpu_hours * ever >= gpu_hours))
