@@ -116,8 +116,12 @@ class Brackets:
         return self.stands()[-1]
 
     def first_values(self) -> dict[int, float | None]:
-        """What each trial scored at its first rung, by number; None where it has no such score."""
-        return {n: trial.intermediate_values.get(self.rungs.epochs[0]) for n, trial in self.trials().items()}
+        """What each trial scored at its first rung, by number; None where it failed before it. Those that are under way
+        to it are left out, and those that no rung compares."""
+        first = self.rungs.epochs[0]
+        compared = {n: t for n, t in self.trials().items() if OUTSIDE not in t.user_attrs}
+        there = {n: t for n, t in compared.items() if first in t.intermediate_values or t.state.is_finished()}
+        return {n: trial.intermediate_values.get(first) for n, trial in there.items()}
 
 
 def paused(trial: FrozenTrial) -> bool:
