@@ -54,7 +54,7 @@ def advance(s: Study, trial: Trial, left: Left = lambda *_: {}) -> list[tuple[st
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.forget_the_end()
         curve = folder.epochs()
-        for epoch in range(len(curve) + 1, (trial.until or cfg.epochs) + 1):
+        for epoch in range(len(curve) + 1, min(trial.until or cfg.epochs, cfg.epochs) + 1):
             trained.append((run, epoch))
             curve.append({"epoch": epoch, "seconds": 2.0 * epoch})
             if epoch in s.scored:

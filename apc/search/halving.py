@@ -28,8 +28,9 @@ class Member(NamedTuple):
     ended: bool
     """Whether it will reach no further one: it failed, or was given up before."""
     outside: int = 0
-    """Epoch of the rung that it had passed, unscored, before this search began: from there on nothing compares it with
-    the others, so that it takes nobody's place and goes on to the end. 0 of all others."""
+    """Epoch of the rung that it had passed, unscored, before this search began, or that lies behind its own last epoch:
+    from there on nothing compares it with the others, so that it takes nobody's place and goes on to the end. 0 of all
+    others."""
 
 
 class Stand(NamedTuple):

@@ -114,6 +114,9 @@ class StudyInRungs(Study):
                 continue
             else:
                 return None
+            if trial.configs[0].epochs < until:  # a setting that is shorter: it never reaches the rung
+                trial.optuna.set_user_attr(OUTSIDE, until)
+                until = 0
             trial.until, trial.began_at = until, len(self._curve(trial))
             self.running.append(trial)
             if not self._is_there(trial):
@@ -174,7 +177,7 @@ class StudyInRungs(Study):
             trial.optuna.set_user_attr(OUTSIDE, trial.until)
         else:
             trial.optuna.report(value, trial.until)
-            note = f"{WAITS} at rung epoch {trial.until} of {self.base.epochs} (halving)"
+            note = f"{WAITS} at rung epoch {trial.until} of {trial.configs[0].epochs} (halving)"
             folder = RunFolder(self.runs / trial.ids[0])
             folder.write_note(folder.stopped, note)  # for `apc status`
         return []
@@ -193,7 +196,7 @@ class StudyInRungs(Study):
 
     def _why(self, trial: Trial) -> str:
         """Why a trial was given up."""
-        return f"stopped at rung epoch {trial.stopped_epoch} of {self.base.epochs} (halving)"
+        return f"stopped at rung epoch {trial.stopped_epoch} of {trial.configs[0].epochs} (halving)"
 
     def _is_there(self, trial: Trial) -> bool:
         """Whether a trial has trained to where it pauses or, all its seeds, to the end."""
@@ -207,7 +210,8 @@ class StudyInRungs(Study):
         reached: dict[str, int] = {}
         for trial in self.brackets.trials().values():
             run, epochs = self._first_run(trial), max(trial.intermediate_values, default=0)
-            epochs = self.rungs.epochs[-1] * len(self.seeds) if trial.state == TrialState.COMPLETE else epochs
+            if trial.state == TrialState.COMPLETE:
+                epochs = trial.user_attrs["values"].get("epochs", self.rungs.epochs[-1]) * len(self.seeds)
             reached[run] = max(reached.get(run, 0), epochs)
         return sum(reached.values())
 
