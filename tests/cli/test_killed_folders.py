@@ -173,12 +173,15 @@ def without_times(made: Path) -> dict[str, bytes]:
 
 
 def in_one_sentence(words: list[str], below: Path) -> int:
-    """The exit code of a command; 3 where it was refused otherwise than in one sentence that names a file."""
+    """The exit code of a command; 3 where it was refused otherwise than in one sentence that names a file, behind notes
+    on the photographs."""
     said = io.StringIO()
     with redirect_stdout(io.StringIO()), redirect_stderr(said):
         code = main(words)
     told = said.getvalue()
-    if code and not (told.count("\n") == 1 and str(below) in told and "No space left" in told):
+    *notes, last = told.splitlines() or [""]
+    refused = last.startswith("apc: ") and str(below) in last and "No space left" in last
+    if code and not (refused and all(line.startswith(("note: ", "  ")) for line in notes)):
         os.write(2, f"{told!r}\n".encode())
         return 3
     return code
