@@ -61,7 +61,8 @@ def _judged_anew(series: Sequence[Series], sections: Sequence[Section]) -> list[
     for section in sections:
         if not section.entry.compares:
             continue
-        own = next((each for each in series if each.dataset == section.dataset and each.judged), None)
+        # whose rows stand here comes behind the reference of the same data set
+        own = next((each for each in reversed(series) if each.dataset == section.dataset and each.judged), None)
         asked = [
             j
             for j in (own.judged if own else ())
@@ -86,7 +87,7 @@ def _luck(sections: Sequence[Section]) -> list[str]:
         points += [line.points.mean for line in ledger(compared) if line.rule in LUCK] if compared else []
     if not points:
         return []
-    ends = dict.fromkeys(f"{value:+.1f}".replace("-", "−") for value in (min(points), max(points)))
+    ends = dict.fromkeys(f"{round(value, 1) + 0:+.1f}".replace("-", "−") for value in (min(points), max(points)))
     told = f"what is best by validation masks is reported {' to '.join(ends)} points too high"
     return [f"[Luck](details/optimism.md): {told}"]
 

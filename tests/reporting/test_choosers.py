@@ -32,6 +32,20 @@ def test_a_score_that_ranks_as_the_judge_has_no_regret() -> None:
     assert (perfect.kendall_low, perfect.kendall_high) == (pytest.approx(1), pytest.approx(1))
 
 
+def test_the_intervals_over_settings_are_those_of_scipy_s_rank_correlations_of_each_draw() -> None:
+    from scipy.stats import kendalltau, spearmanr
+
+    score = (np.arange(SETTINGS) + np.random.default_rng(3).normal(0, 9, SETTINGS)).round(-1)  # many are level
+    found, held = judge(settings(label_f1=score), "label_f1"), np.arange(SETTINGS)
+    draws = np.random.default_rng(0).integers(0, SETTINGS, (choosers.DRAWS, SETTINGS))
+    for of, interval in (
+        (spearmanr, (found.low, found.high)),
+        (kendalltau, (found.kendall_low, found.kendall_high)),
+    ):
+        expected = np.percentile([of(held[i], score[i]).statistic for i in draws], [2.5, 97.5])
+        assert interval == pytest.approx(tuple(expected))
+
+
 def test_a_score_that_is_lowered_counts_turned_round() -> None:
     assert judge(settings(entropy=-np.arange(SETTINGS)), "entropy").spearman == pytest.approx(1)
 

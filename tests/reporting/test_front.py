@@ -60,3 +60,16 @@ def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp
     assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds: " in text
     assert "joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
     assert "- [Luck](details/optimism.md): what is best by validation masks is reported " in text
+
+
+def test_on_a_users_page_their_own_runs_judge_what_their_search_found(tmp_path: Path) -> None:
+    def judged(ahead: float) -> list[Row]:
+        return [
+            a_row(name, seed, score, {"held_miou": score + seed * len(name) / 20}, theta=theta)
+            for name, score, theta in (("paper's setting", 40.0, 0.9), ("joint search", 40.0 + ahead, 0.6))
+            for seed in range(5, 8)
+        ]
+
+    save_rows(tmp_path / "reference/results/search_judged/pocket.jsonl", judged(9.0))
+    text = first_screen(tmp_path, "search_judged", judged(4.0))
+    assert "by new seeds: joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
