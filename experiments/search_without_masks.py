@@ -22,6 +22,7 @@ from functools import partial
 
 from apc.experiment.main import in_turn
 from apc.reporting.table_entry import Claim
+from apc.runs.compared import VOTERS
 from apc.runs.scores import CHOOSERS
 from experiments.search_joint import COMPARISON, JOINT, PAPER, plan_of_best
 from search_spaces import joint
@@ -45,6 +46,7 @@ BY_MASKS = replace(
     "the paper's setting under each pooling first, by the masks of every second validation image.",
     place=133,
     first=joint.FIRST,
+    bracket=VOTERS,  # of both searches, so that they spend as many epochs
     script="search_without_masks",
 )
 BY_LABELS = replace(

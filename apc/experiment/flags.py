@@ -173,7 +173,7 @@ def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
 def usual_search(experiment: Experiment) -> dict[str, Any]:
     """How an experiment's space is searched where no flag says otherwise."""
     usual = {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
-    return usual | {"stop_early": experiment.stop_early}
+    return usual | {"stop_early": experiment.stop_early, "bracket": experiment.bracket}
 
 
 def command_line(

@@ -16,7 +16,7 @@ from apc.runs.mirror import opened
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws, samples
-from apc.search.halving import rungs_of, usual_rungs
+from apc.search.halving import usual_rungs
 from apc.search.plans import Plan, Staged, points
 from apc.search.race import SEEDS
 from apc.search.stop_rules import stop_when
@@ -88,8 +88,8 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
     if search and search.stop_early == "halving":
         base = replace(base, epochs=SMOKE_RUNGS) if amount.smoke else base
-        rungs = rungs_of((1,) if amount.smoke else search.rungs, search.keep_share, base)
-        search = replace(search, rungs=rungs.epochs)
+        search = replace(search, rungs=(1,)) if amount.smoke else search
+        search = replace(search, rungs=search.rungs_over(base).epochs)
     return ExperimentSettings(
         preset=flags.preset,
         base=base,
@@ -179,7 +179,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     usual = usual_search(experiment)
     if not _halves({**usual, **values}, base, smoke):
-        usual["stop_early"] = "none"
+        usual |= {"stop_early": "none", "bracket": None}
     search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
     draw = experiment.drawn(base)

@@ -63,6 +63,7 @@ USUAL = {
     "stop_early": "halving",
     "rungs": "",
     "keep_share": 1 / 5,
+    "bracket": 8,
     "warm_start": "",
 }
 """Flags of `apc search` that the stamp of its rows tells, and what they are if nobody says."""

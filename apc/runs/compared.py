@@ -8,6 +8,9 @@ from apc.runs.scores import CHOOSERS
 
 RULE, VOTE = CHOOSERS["labels"], "vote"
 """What a search by labels goes by where there is no vote, and which is the weight of one; and the vote."""
+VOTERS = 24
+"""Settings with a ballot from which on the vote chose as well as the rule or better on both data sets where that was
+measured, those of no weight counted (docs/explanation/selection.md, "The vote")."""
 END = 0
 """Instead of an epoch: of finished settings."""
 _STAMP = "compared_by"

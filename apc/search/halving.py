@@ -1,7 +1,8 @@
 """Synchronous halving: how far every trial trains, and which of them go on. Pure rules; brackets.py keeps a study's.
 
 All trials of a bracket train to the epoch of the first rung and wait there for one another. The best share of them goes
-on to the next rung, and what is left at the last one is trained to the end.
+on to the next rung, and what is left at the last one is trained to the end. A search has bracket after bracket, so that
+those who propose settings see finished runs early.
 """
 
 import math
@@ -9,9 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from apc.config import Config
+from apc.runs.compared import RULE, VOTERS
 
 SHARE = 1 / 5
 """Share of a rung's trials that goes on, unless a flag says otherwise; see usual_rungs."""
+BRACKET = 8
+"""Trials of a bracket: of those replayed the one that came close soonest (docs/explanation/search.md)."""
 FIRST_RUNG = 0.4
 """Share of the epochs at which the first rung lies."""
 
@@ -57,6 +61,13 @@ class Rungs(NamedTuple):
     """Of each rung, rising; the last is the end of a run."""
     share: float = SHARE
     """Share of the trials that goes on."""
+    bracket: int = 0
+    """Trials of a bracket; the last one has what is left besides. 0: all of a search."""
+
+    def brackets(self, trials: int) -> list[int]:
+        """How many of so many trials each bracket has: 8, 8 and 11 of 27."""
+        count = max(trials // self.bracket, 1) if self.bracket else 1
+        return [self.bracket] * (count - 1) + [trials - self.bracket * (count - 1)]
 
     def places(self, trials: int) -> int:
         """How many of so many trials go on: at least one."""
@@ -64,24 +75,26 @@ class Rungs(NamedTuple):
 
     def plan(self, trials: int) -> list[tuple[int, int]]:
         """Epoch of each rung, with how many of so many trials train to it: `[(1, 40), (3, 13), (10, 4)]`."""
-        found = []
+        found, brackets = [], self.brackets(trials)
         for epoch in self.epochs:
-            found.append((epoch, trials))
-            trials = self.places(trials)
+            found.append((epoch, sum(brackets)))
+            brackets = [self.places(count) for count in brackets]
         return found
 
     def total(self, trials: int, seeds: int = 1, begin: int = 1) -> int:
         """Epochs that so many trials train from rung number `begin` on; the rungs look at the first seed, and the
         others are trained of those at the end."""
         done = self.epochs[begin - 2] if begin > 1 else 0
-        steps = Rungs(self.epochs[begin - 1 :], self.share).plan(trials)
+        steps = self._replace(epochs=self.epochs[begin - 1 :]).plan(trials)
         starts = [done, *self.epochs[begin - 1 :]]
         own = sum((epoch - start) * count for (epoch, count), start in zip(steps, starts, strict=False))
         return own + steps[-1][1] * (seeds - 1) * self.epochs[-1]
 
     def told(self, trials: int) -> str:
-        """`40 to epoch 1, 13 to epoch 3, 4 to epoch 10`"""
-        return ", ".join(f"{count} to epoch {epoch}" for epoch, count in self.plan(trials))
+        """`40 to epoch 4, 10 to epoch 10, in 5 brackets`"""
+        count = len(self.brackets(trials))
+        steps = [f"{trained} to epoch {epoch}" for epoch, trained in self.plan(trials)]
+        return ", ".join([*steps, f"in {count} brackets"] if count > 1 else steps)
 
     def best(self, members: Sequence[Member], epoch: int, lower: bool = False) -> list[Member]:
         """Those that go on from the rung of this epoch, in the order proposed: the best, the earlier one where two are
@@ -122,7 +135,12 @@ def usual_rungs(epochs: int, frozen: int = 0) -> tuple[int, ...]:
     return (first, epochs) if frozen < first < epochs else (epochs,)
 
 
-def rungs_of(wanted: Collection[int], share: float, base: Config) -> Rungs:
+def usual_bracket(objective: str) -> int:
+    """Trials of a bracket: so many that they can vote where a search goes by image labels."""
+    return VOTERS if objective == RULE else BRACKET
+
+
+def rungs_of(wanted: Collection[int], share: float, bracket: int, base: Config) -> Rungs:
     """The rungs of a search with this base config: those wanted or, of none, the usual ones; ValueError for what cannot
     be. The last one is the run's own epochs whether it is named or not."""
     epochs, told = base.epochs, " ".join(map(str, wanted))
@@ -134,4 +152,4 @@ def rungs_of(wanted: Collection[int], share: float, base: Config) -> Rungs:
         raise ValueError(
             f"--stop-early halving: {why} leaves one rung, where nothing can be given up; add epochs or rungs"
         )
-    return Rungs(found, share)
+    return Rungs(found, share, bracket)

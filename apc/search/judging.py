@@ -14,16 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from apc.runs.compared import END, RULE, VOTE, Compared, how_compared
+from apc.runs.compared import END, RULE, VOTE, VOTERS, Compared, how_compared
 from apc.runs.rows import Row
 from apc.search.plans import Point, Result, rows_of
 
 if TYPE_CHECKING:
     from apc.search.vote import Ballot, Jury  # which takes torch to count
-
-VOTERS = 24
-"""Settings with a ballot from which on the vote chose as well as the rule or better on both data sets where that was
-measured, those of no weight counted (docs/explanation/selection.md, "The vote")."""
 
 
 class Known(NamedTuple):

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from apc.config import Config, fields_of, from_dict
 from apc.escaping import short
-from apc.search.halving import SHARE, Rungs
+from apc.search.halving import SHARE, Rungs, rungs_of, usual_bracket
 from apc.search.stop_rules import stop_when
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ class SearchSettings:
     """Epochs of halving's rungs (default: two fifths of all, such as 4 10; the last is always the end)."""
     keep_share: float = SHARE
     """Share of a rung's trials that goes on, one at least (default: a fifth)."""
+    bracket: int | None = None
+    """Trials that halving compares with one another before it proposes further ones (default: 8, and 24 where they
+    vote, by image labels)."""
     search_seed: int = 0
     """Seed of the search itself."""
     hours: float = 0.0
@@ -143,16 +146,29 @@ class SearchSettings:
             raise ValueError(f"--rungs {told}: give rising epochs from 1 on, such as 1 3 10")
         if not 0 < self.keep_share < 1:
             raise ValueError(f"--keep-share is {self.keep_share:g}; it must lie between 0 and 1, such as 0.33")
-        if self.stop_early != "halving" and (self.rungs or self.keep_share != SHARE):
-            flag = f"--rungs {told}" if self.rungs else f"--keep-share {self.keep_share:g}"
-            raise ValueError(f"{flag} is for --stop-early halving, and the rule is {self.stop_early}")
+        if self.bracket is not None and self.bracket < 2:
+            raise ValueError(f"--bracket is {self.bracket}; it must be at least 2")
+        said = {f"--rungs {told}": self.rungs, f"--keep-share {self.keep_share:g}": self.keep_share != SHARE}
+        said[f"--bracket {self.bracket}"] = self.bracket is not None
+        if self.stop_early != "halving" and (flags := [flag for flag, named in said.items() if named]):
+            raise ValueError(f"{flags[0]} is for --stop-early halving, and the rule is {self.stop_early}")
         if self.stop_early == "halving" and self.trials == 1:
             raise ValueError("--stop-early halving compares trials with one another, and --trials is 1")
 
     @property
     def halving(self) -> Rungs | None:
         """The rungs of a search that halves, once they are known; None of any other."""
-        return Rungs(self.rungs, self.keep_share) if self.stop_early == "halving" and self.rungs else None
+        known = self.stop_early == "halving" and self.rungs
+        return Rungs(self.rungs, self.keep_share, self.trials_a_bracket) if known else None
+
+    @property
+    def trials_a_bracket(self) -> int:
+        """Trials of a bracket of halving, said or not."""
+        return self.bracket or usual_bracket(self.objectives[0])
+
+    def rungs_over(self, base: Config) -> Rungs:
+        """The rungs of halving over this base config; ValueError for what cannot be."""
+        return rungs_of(self.rungs, self.keep_share, self.trials_a_bracket, base)
 
     @property
     def stamp(self) -> dict[str, Any]:
@@ -162,7 +178,7 @@ class SearchSettings:
             return stamp | {"grid_points": self.grid_points}
         stamp |= {"search_seed": self.search_seed, "stop_early": self.stop_early, "trials": self.trials}
         if self.stop_early == "halving":
-            stamp |= {"rungs": list(self.rungs), "keep_share": self.keep_share}
+            stamp |= {"rungs": list(self.rungs), "keep_share": self.keep_share, "bracket": self.trials_a_bracket}
         return stamp | ({"warm_start": self.warm_start.name} if self.warm_start else {})
 
 

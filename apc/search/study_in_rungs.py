@@ -5,6 +5,7 @@ all others of its bracket have arrived; no epoch is trained twice. Where a brack
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from apc.runs.folder import WAITS, RunFolder, load_run
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.brackets import OUTSIDE, Brackets, paused
-from apc.search.halving import Stand, rungs_of
+from apc.search.halving import Stand
 from apc.search.judging import Known
 from apc.search.run_queue import AtRung, Counts
 from apc.search.stop_rules import stop_when
@@ -30,7 +31,7 @@ class StudyInRungs(Study):
 
     def __init__(self, definition: StudyDefinition, runs: Path) -> None:
         settings = definition.settings
-        self.rungs = rungs_of(settings.rungs, settings.keep_share, definition.base)
+        self.rungs = settings.rungs_over(definition.base)
         super().__init__(definition, runs)
         self.scored = self.rungs.epochs[:-1]
         self.brackets = Brackets(
@@ -97,7 +98,7 @@ class StudyInRungs(Study):
         spared = sum(full * len(self.seeds) - epoch for stand in stands for epoch in stand.dropped.values())
         begun = [stand for stand in stands if stand.missing or stand is stands[-1]]
         left = sum(self._left(stand, stand is stands[-1]) for stand in begun)
-        at = AtRung(self._told(begun[0], begun[0] is stands[-1]), self._epochs_trained(), spared, left / full)
+        at = AtRung(self._told(begun[0], stands), self._epochs_trained(), spared, left / full)
         return super().counts._replace(rung=at if left else None)
 
     def take(self) -> Trial | None:
@@ -107,11 +108,13 @@ class StudyInRungs(Study):
             if number >= 0:
                 frozen = self.brackets.trials()[number]
                 trial = self._trial_of(optuna.trial.Trial(self.study, frozen._trial_id))
-            elif self._proposes:
-                trial, until = self._next_trial(), self.rungs.epochs[0]
-            elif not self.running and self.brackets.close():
+            elif self._is_full or not (self._proposes or self.running):
+                if not self.brackets.close():
+                    return None
                 self._give_up_dropped()
                 continue
+            elif self._proposes:
+                trial, until = self._next_trial(), self.rungs.epochs[0]
             else:
                 return None
             if trial.configs[0].epochs < until:  # a setting that is shorter: it never reaches the rung
@@ -160,6 +163,12 @@ class StudyInRungs(Study):
     def _proposes(self) -> bool:
         """Whether there are settings still to propose."""
         return len(self.brackets.trials()) < self.settings.trials and not self.enough
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether the open bracket has all its trials, and further ones are to come."""
+        begun = len(self.brackets.open.members)
+        return begun >= self._expected(begun, is_open=True) and self._proposes
 
     def _first_run(self, trial: FrozenTrial) -> str:
         """Id of a trial's first run."""
@@ -215,26 +224,34 @@ class StudyInRungs(Study):
             reached[run] = max(reached.get(run, 0), epochs)
         return sum(reached.values())
 
-    def _expected(self, stand: Stand, is_open: bool) -> int:
-        """How many trials train to the rung that a bracket is at, those to come included."""
-        to_come = self.settings.trials - len(self.brackets.trials()) if is_open and not self.enough else 0
-        return len(stand.members) + max(to_come, 0)
+    def _to_come(self) -> int:
+        """Trials that are still to be proposed."""
+        return 0 if self.enough else max(self.settings.trials - len(self.brackets.trials()), 0)
 
-    def _told(self, stand: Stand, is_open: bool) -> str:
-        """`rung 1 of 3: 17 of 40 at epoch 1`"""
-        count = self._expected(stand, is_open)
+    def _expected(self, there: int, is_open: bool) -> int:
+        """How many trials train to the rung of a bracket that has so many there, those to come included."""
+        return self.rungs.brackets(there + self._to_come())[0] if is_open else there
+
+    def _told(self, stand: Stand, stands: Sequence[Stand]) -> str:
+        """`bracket 2 of 5, rung 1 of 3: 3 of 8 at epoch 1`"""
+        count = self._expected(len(stand.members), stand is stands[-1])
         there = len(stand.members) - len(stand.missing)
         rungs = self.rungs.epochs
-        return f"rung {stand.rung} of {len(rungs)}: {there} of {count} at epoch {rungs[stand.rung - 1]}"
+        later = len(stands[-1].members) + self._to_come()
+        brackets = len(stands) - 1 + (len(self.rungs.brackets(later)) if later else 0)
+        bracket = f"bracket {stands.index(stand) + 1} of {brackets}, " if brackets > 1 else ""
+        return f"{bracket}rung {stand.rung} of {len(rungs)}: {there} of {count} at epoch {rungs[stand.rung - 1]}"
 
     def _left(self, stand: Stand, is_open: bool) -> int:
-        """Epochs that a bracket still has to train."""
-        count, at = self._expected(stand, is_open), stand.rung
+        """Epochs that a bracket still has to train, the open one with those that come after it."""
+        count, at = self._expected(len(stand.members), is_open), stand.rung
         there = len(stand.members) - len(stand.missing)
         before, epoch = (0, *self.rungs.epochs)[at - 1 : at + 1]
         if at == len(self.rungs.epochs):
             return (count - there) * (len(self.seeds) * epoch - before)
         later = self.rungs.total(self.rungs.places(count), len(self.seeds), begin=at + 1)
+        if is_open and (further := len(stand.members) + self._to_come() - count) > 0:
+            later += self.rungs.total(further, len(self.seeds))
         return (count - there) * (epoch - before) + later
 
 

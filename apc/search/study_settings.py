@@ -9,7 +9,6 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.search.draws import DRAWS, samples
-from apc.search.halving import rungs_of
 from apc.search.spaces import Draw, SearchSettings
 
 
@@ -47,8 +46,8 @@ def journal_settings(study: StudyDefinition) -> dict[str, Any]:
     settings |= {"seeds": list(study.seeds), "objectives": search.objectives, "search_seed": search.search_seed}
     settings |= {"sampler": search.sampler, "stop_early": search.stop_early}
     if search.stop_early == "halving":
-        rungs = rungs_of(search.rungs, search.keep_share, study.base)
-        settings |= {"rungs": rungs.epochs, "keep_share": rungs.share}
+        rungs = search.rungs_over(study.base)
+        settings |= {"rungs": rungs.epochs, "keep_share": rungs.share, "bracket": rungs.bracket}
     settings |= {"FIRST": [dict(values) for values in study.first]}
     drawn = samples(study.space, study.base, study.source)
     ranges = {name: text for sample in drawn for name, text in sample.ranges.items()}
@@ -77,8 +76,11 @@ def _written(value: Any) -> str:
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What differs between the journal settings a study was begun with and those of now, a phrase each."""
-    # Journals of earlier versions lack fields added since, the settings tried first and what the space draws.
+    # Journals of earlier versions lack fields added since, the settings tried first, what the space draws, and the
+    # trials of a bracket: theirs had one, which goes on as what was begun.
     added = {k: v for k, v in to_dict(Config()).items() if k in now} | {k: now[k] for k in ("FIRST", "drawn")}
+    if "rungs" in then and "bracket" in now:
+        added["bracket"] = now["bracket"]
     then = added | dict(then)
     phrases = [
         f"{key} was {then.get(key, 'absent')}, is {now.get(key, 'absent')}"

@@ -340,6 +340,8 @@ def test_a_space_with_a_slip_is_one_sentence_of_the_command(
         (["--rungs", "3", "1"], ["--rungs 3 1: give rising epochs from 1 on"]),
         (["--rungs", "0", "1"], ["--rungs 0 1: give rising epochs from 1 on"]),
         (["--keep-share", "1"], ["--keep-share is 1; it must lie between 0 and 1"]),
+        (["--bracket", "1"], ["--bracket is 1; it must be at least 2"]),
+        (["--bracket", "9", "--stop-early", "none"], ["--bracket 9 is for --stop-early halving, and the rule is none"]),
         (["--rungs", "1", "--stop-early", "none"], ["--rungs 1 is for --stop-early halving, and the rule is none"]),
         (["--stop-early", "halving"], ["--stop-early halving: --epochs 1 with", "leaves one rung"]),
         (["--stop-early", "halving", "--objectives", "miou,train_seconds"], ["halving takes one objective"]),

@@ -25,8 +25,8 @@ from apc.experiment.racing import race_of
 from apc.experiment.settings import settings_of
 from apc.runs.compared import how_compared
 from apc.runs.rows import Row, load_rows
-from apc.runs.scores import Chooser
-from apc.search.halving import Rungs, usual_rungs
+from apc.runs.scores import CHOOSERS, Chooser
+from apc.search.halving import Rungs, usual_bracket, usual_rungs
 from apc.search.plans import Result, rows_of
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import Stopper
@@ -249,7 +249,8 @@ def survive(
     where = "s3://bucket/runs" if server else "runs"
     there = ["--address", nodes.address] if nodes else []
     chaos = Chaos(tmp_path, [*flags, "--runs", where, "--reports", "reports", *there], server, nodes)
-    tried = Rungs(usual_rungs(epochs)).total(trials) if stop_early == "halving" else trials * epochs
+    rungs = Rungs(usual_rungs(epochs), bracket=usual_bracket(CHOOSERS[choose]))
+    tried = rungs.total(trials) if stop_early == "halving" else trials * epochs
     runs, total = trials + 3 * race, tried + 3 * race * epochs
     plan = kills(seed, kinds, total)
     began = time.monotonic()

@@ -28,7 +28,7 @@ def test_a_dry_run_of_a_space_says_what_halving_saves(tmp_path: Path, capsys: py
     assert search_space(["simple", "--dry-run", "--trials", "40", "--runs", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 40 trials, each with seeds 0",
-        "halving: 40 to epoch 4, 8 to epoch 10: 208 epochs instead of 400",
+        "halving: 40 to epoch 4, 10 to epoch 10, in 5 brackets: 220 epochs instead of 400",
     ]
 
 
@@ -66,6 +66,7 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
             "stop_early": "halving",
             "rungs": [2, 10],
             "keep_share": 1 / 5,
+            "bracket": 8,
             "trials": 7,
             "space": {
                 "k": [2, 36, True],

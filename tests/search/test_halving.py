@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from studies import BASE
 
-from apc.search.halving import Member, Rungs, rungs_of, usual_rungs
+from apc.search.halving import Member, Rungs, rungs_of, usual_bracket, usual_rungs
 
 THIRDS = Rungs((1, 3, 10), 1 / 3)
 
@@ -31,6 +31,16 @@ def test_forty_trials_of_ten_epochs_train_ninety_four() -> None:
     assert THIRDS.total(40, seeds=3) == 94 + 4 * 2 * 10  # further seeds of those that are left
     assert THIRDS.total(13, begin=2) == 13 * 2 + 4 * 7
     assert Rungs((2, 10), 0.5).plan(5) == [(2, 5), (10, 2)]
+
+
+def test_the_last_bracket_has_what_is_left_and_none_is_smaller() -> None:
+    eights = Rungs((4, 10), 1 / 4, 8)
+    assert [eights.brackets(n) for n in (3, 8, 15, 16, 27)] == [[3], [8], [15], [8, 8], [8, 8, 11]]
+    assert THIRDS.brackets(40) == [40]
+    assert eights.plan(27) == [(4, 27), (10, 2 + 2 + 3)]
+    assert eights.total(27, seeds=2) == 27 * 4 + 7 * (6 + 10)
+    assert eights.told(27) == "27 to epoch 4, 7 to epoch 10, in 3 brackets"
+    assert (usual_bracket("miou"), usual_bracket("tune_miou"), usual_bracket("border_rule")) == (8, 8, 24)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +99,8 @@ def test_a_trial_that_no_rung_can_compare_takes_nobody_s_place() -> None:
 )
 def test_rungs_that_cannot_be_are_refused(rungs: tuple[int, ...], more: dict[str, int], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        rungs_of(rungs, 1 / 3, replace(BASE, **more))
+        rungs_of(rungs, 1 / 3, 8, replace(BASE, **more))
 
 
 def test_the_last_rung_is_the_end_of_a_run_whether_it_is_named_or_not() -> None:
-    assert rungs_of((2,), 0.5, BASE).epochs == rungs_of((2, 9), 0.5, BASE).epochs == (2, 9)
+    assert rungs_of((2,), 0.5, 8, BASE) == rungs_of((2, 9), 0.5, 8, BASE) == Rungs((2, 9), 0.5, 8)

@@ -17,10 +17,10 @@ from voters import TRUTH, advance, leave, maps, rule
 from apc.config import Config, from_dict, to_dict
 from apc.experiment.outputs import winner_of
 from apc.files import write_arrays
-from apc.runs.compared import END, Compared, compared_by, how_compared
+from apc.runs.compared import END, VOTERS, Compared, compared_by, how_compared
 from apc.runs.folder import RunFolder, save_run
 from apc.runs.rows import Row
-from apc.search.judging import VOTERS, Judge, Known, OfRace
+from apc.search.judging import Judge, Known, OfRace
 from apc.search.plans import Point, Result, rows_of
 from apc.search.race import Race
 from apc.search.study import Study

@@ -26,9 +26,9 @@ TEN = replace(BASE, epochs=10, frozen_epochs=1, eval_every=0)
 
 
 def halving(runs: Path, trials: int = 9, **more: Any) -> Study:
-    return study(
-        runs, trials, **{"base": TEN, "stop_early": "halving", "rungs": (1, 3, 10), "keep_share": 1 / 3, **more}
-    )
+    """In one bracket, unless `more` says otherwise."""
+    usual = {"base": TEN, "stop_early": "halving", "rungs": (1, 3, 10), "keep_share": 1 / 3, "bracket": 100}
+    return study(runs, trials, **{**usual, **more})
 
 
 def finish(s: Study) -> list[tuple[str, int]]:
@@ -282,13 +282,62 @@ def test_a_study_goes_on_with_its_own_rungs_only_and_journals_without_rungs_stay
     for more, told in (
         ({"rungs": (2, 10)}, r"rungs was \[1, 3, 10\], is \[2, 10\]"),
         ({"keep_share": 0.5}, "keep_share was 0.33.*, is 0.5"),
-        ({"stop_early": "none", "rungs": (), "keep_share": SHARE}, "stop_early was halving, is none"),
+        ({"bracket": 8}, "bracket was 100, is 8"),
+        ({"stop_early": "none", "rungs": (), "keep_share": SHARE, "bracket": None}, "stop_early was halving, is none"),
     ):
         with pytest.raises(ValueError, match=told):
             halving(tmp_path / "halved", 9, **more)
     halving(tmp_path / "halved", 9, rungs=(1, 3))  # the end is always one
     plain = study(tmp_path / "plain", 3, base=TEN)
-    assert not {"rungs", "keep_share"} & plain.study.user_attrs["settings"].keys()
+    assert not {"rungs", "keep_share", "bracket"} & plain.study.user_attrs["settings"].keys()
+
+
+def test_bracket_after_bracket_lets_the_sampler_see_finished_runs(tmp_path: Path) -> None:
+    s, handed = halving(tmp_path, 27, bracket=8, rungs=(4, 10), keep_share=1 / 4, seeds=(0, 1)), list[int]()
+    at = {}
+    while trial := s.take():
+        at[len(handed)] = s.counts.rung
+        handed.append(trial.until)
+        advance(s, trial)
+        s.finish(trial)
+    assert handed == [*[4] * 8, 0, 0] * 2 + [*[4] * 11, 0, 0, 0]
+    epochs = (8 * 4 + 2 * (6 + 10), 11 * 4 + 3 * (6 + 10))
+    assert at[0] == AtRung("bracket 1 of 3, rung 1 of 2: 0 of 8 at epoch 4", 0, 0, (2 * epochs[0] + epochs[1]) / 10)
+    assert at[10].told == "bracket 2 of 3, rung 1 of 2: 0 of 8 at epoch 4" and at[10].left == sum(epochs) / 10
+    assert at[32].told == "bracket 3 of 3, rung 2 of 2: 1 of 3 at epoch 10"
+    assert s.rungs.total(27, seeds=2) == 2 * epochs[0] + epochs[1]
+    assert s.rungs.told(27) == "27 to epoch 4, 7 to epoch 10, in 3 brackets"
+    assert table(halving(tmp_path, 27, bracket=8, rungs=(4, 10), keep_share=1 / 4, seeds=(0, 1))) == table(s)
+
+
+def test_idle_slots_begin_the_next_bracket_and_its_numbers_are_the_same(tmp_path: Path) -> None:
+    s = halving(tmp_path, 24, bracket=8, rungs=(4, 10), sampler="random")
+    first = [trial for _ in range(8) if (trial := s.take())]
+    further = s.take()
+    assert further and further.until == 4  # nobody has arrived, and the ninth is of the second bracket
+    for trial in [*first, further]:
+        advance(s, trial)
+        s.finish(trial)
+    assert [s.take().until for _ in range(3)] == [0, 0, 0]  # a third of eight, and not of nine
+    alone = halving(tmp_path / "alone", 24, bracket=8, rungs=(4, 10), sampler="random")
+    finish(alone)
+    finish(s := halving(tmp_path, 24, bracket=8, rungs=(4, 10), sampler="random"))
+    assert table(s) == table(alone)
+
+
+def test_a_search_of_one_bracket_of_before_goes_on_in_brackets(tmp_path: Path) -> None:
+    s = halving(tmp_path, 24)
+    for _ in range(10):
+        trial = s.take()
+        assert trial
+        advance(s, trial)
+        s.finish(trial)
+    settings = {key: value for key, value in s.study.user_attrs["settings"].items() if key != "bracket"}
+    s.study.set_user_attr("settings", settings)  # as a journal of before has them
+    s = halving(tmp_path, 24, bracket=8)
+    assert s.take().until == 3 and len(s.brackets.stands()[0].members) == 3  # ten are one bracket, fourteen the next
+    finish(halving(tmp_path, 24, bracket=8))
+    assert [len(numbers) for name, numbers in s.study.user_attrs.items() if name.startswith("bracket ")] == [10, 14]
 
 
 def test_values_that_change_as_trials_come_in_are_what_a_sampler_is_shown(tmp_path: Path) -> None:
