@@ -245,8 +245,9 @@ class Config:
             raise ValueError(
                 f"seg_stride is {self.seg_stride}; it cannot exceed image_size, which is {self.image_size}"
             )
-        if self.swap and not self.lambda1:
-            raise ValueError(f"swap is {self.swap:g}; the decoder that it listens to learns nothing, as lambda1 is 0")
+        if (listens := self.swap and "swap" or self.rounds and "rounds") and not self.lambda1:
+            value = short(getattr(self, listens))
+            raise ValueError(f"{listens} is {value}; the decoder that it listens to learns nothing, as lambda1 is 0")
         if self.level_low > self.level_high:
             raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
         if self.crop_scale < 1 and self.stage2_epochs:

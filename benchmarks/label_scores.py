@@ -39,7 +39,7 @@ def seconds(method: Method, val: Split, cfg: Config, *, label_scores: bool) -> f
         cfg,
         scoring=replace(scoring, keep=after.keep, plain=Looking(method, evidence, cfg, scoring.device)),
     )
-    assert gather(method, val, cfg, scoring, evidence).scores() and after.scores()
+    assert gather(method, val, cfg, scoring, evidence).scores() and after.scores("cpu")
     return time.process_time() - start
 
 

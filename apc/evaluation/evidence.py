@@ -135,10 +135,11 @@ class AfterCRF:
         self.agreement += confusion(before.labels, after.labels, classes)
         self.found[labelled.i] = np.bincount(after.labels.ravel(), minlength=classes)[1:] / after.labels.size
 
-    def scores(self) -> dict[str, float]:
-        """`label_f1_crf` and `crf_agreement`, in percent."""
+    def scores(self, device: str) -> dict[str, float]:
+        """`label_f1_crf` and `crf_agreement`, in percent; added up on `device`, since not every process group adds up
+        what lies on the CPU."""
         assert not self._other
-        _add_up([self.found, self.agreement], "cpu")
+        _add_up([self.found, self.agreement], device)
         return {
             "label_f1_crf": label_f1(self.found, self.labels),
             "crf_agreement": class_agreement(self.agreement),

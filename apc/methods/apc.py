@@ -17,7 +17,7 @@ from apc.data.transforms import recolours
 from apc.methods import losses
 from apc.methods.affinity import Levels
 from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
-from apc.methods.pseudo_labels import level_labels, patches_to_pixels, pseudo_labels, with_background
+from apc.methods.pseudo_labels import level_labels, patches_to_pixels, pseudo_labels, read, with_background
 from apc.methods.pseudo_masks import shown
 from apc.methods.self_training import bounds_of, masks_of_round, round_of
 from apc.methods.teacher import Teacher
@@ -112,8 +112,9 @@ class APC(Method):
             asks_teacher = cfg.teacher and (cfg.swap or not self.masks)
             said = self._taught(batch, frozen_features) if asks_teacher else _Said(scores, decoded)
             target = self._own_masks(batch) if self.masks else self._target(said.scores, batch)
-            size = (target.shape[-2], target.shape[-1])
+            size = images.shape[-2:] if self.masks else target.shape[-2:]
             logits = F.interpolate(decoded, size=size, mode="bilinear", align_corners=False)
+            logits = read(logits, cfg.seg_stride) if self.masks else logits
             if self._balanced:
                 terms |= zip(KINDS, losses.by_kind(logits, target), strict=True)
             else:
@@ -135,9 +136,9 @@ class APC(Method):
         return _Said(log_scores.exp(), decoded)
 
     def _own_masks(self, batch: dict[str, Tensor]) -> Tensor:
-        """The model's masks of the training images (B,H,W), as a round's loss reads them, 255 ignored."""
+        """The pixels (B,H,W) of the model's masks of the training images that a round's loss reads, 255 ignored."""
         masks = shown(self.masks, batch["index"], self.cfg.image_size, batch.get("box")).to(batch["image"].device)
-        return patches_to_pixels(masks, self._size(batch["image"]))
+        return read(masks, self.cfg.seg_stride).long()
 
     def _size(self, images: Tensor) -> tuple[int, int]:
         """Pixels that the segmentation loss reads."""
@@ -172,8 +173,9 @@ class APC(Method):
         return bounds_of(self.cfg, round_of(self.cfg, epoch))
 
     def rates(self, epoch: int) -> Config:
-        """In a round the rate is its own, and falls by a cosine."""
-        return replace(self.cfg, lr=self.cfg.round_lr, schedule="cosine") if round_of(self.cfg, epoch) else self.cfg
+        """In a round the rate is its own, falls by a cosine and is not warmed up."""
+        own = replace(self.cfg, lr=self.cfg.round_lr, schedule="cosine", warmup_steps=0)
+        return own if round_of(self.cfg, epoch) else self.cfg
 
     def notes(self, epoch: int) -> dict[str, float]:
         """The number of the round, in one."""

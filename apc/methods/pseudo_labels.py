@@ -44,6 +44,12 @@ def level_labels(scores: Tensor, labels: Tensor, levels: Levels, size: tuple[int
     return cam_to_label(maps, labels, levels)
 
 
+def read(pixels: Tensor, stride: int) -> Tensor:
+    """The pixels that a loss reads, every stride-th from the middle of the first on: (...,H,W) -> (...,H',W'). Logits
+    and masks of pixels are read alike; brought to H',W' by other rules they would lie beside each other."""
+    return pixels[..., stride // 2 :: stride, stride // 2 :: stride]
+
+
 def patches_to_pixels(label: Tensor, size: tuple[int, int]) -> Tensor:
     """Every pixel takes its patch's label: (B,h,w) -> (B,H,W)."""
     return F.interpolate(label[:, None].float(), size=size, mode="nearest")[:, 0].long()

@@ -116,7 +116,7 @@ def shown(masks: Sequence[bytes], index: Tensor, side: int, boxes: Tensor | None
         mask = np.frombuffer(zlib.decompress(masks[number]), np.uint8).reshape(side, side)
         if boxes is not None:
             top, left, height, width = boxes[at].tolist()
-            rows, columns = (np.arange(side) * length // side for length in (height, width))
+            rows, columns = ((2 * np.arange(side) + 1) * length // (2 * side) for length in (height, width))
             mask = mask[top + rows][:, left + columns]
         turned.append(mask[:: -1 if upsidedown else 1, :: -1 if leftright else 1])
     return torch.from_numpy(np.stack(turned))

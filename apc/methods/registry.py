@@ -56,6 +56,7 @@ def _train_images(base: Config) -> int:
 _OF_SOME: dict[str, tuple[Any, tuple[str, ...]]] = {
     "compat": ("fixed", ("afa", "toco")),
     "energy_weight": (0, ("afa", "toco")),
+    "stage2_epochs": (0, ("vit_pcm",)),
     "teacher": (0, ("apc",)),
     "swap": (0, ("apc",)),
 }

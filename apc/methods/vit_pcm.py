@@ -28,7 +28,7 @@ from apc.data.transforms import as_floats, squash, stack
 from apc.devices import processes
 from apc.methods import losses
 from apc.methods.base import BRANCHES, LOGITS, Method, Workplace
-from apc.methods.pseudo_labels import merge, patches_to_pixels, with_background
+from apc.methods.pseudo_labels import merge, read, with_background
 from apc.methods.pseudo_masks import Making, evaluating, gathered, packed, shown
 from apc.methods.vit_pcm_views import View, cut, draw_view, mosaic, recolour, seen
 from apc.models.bilstm import HVBiLSTM
@@ -119,10 +119,9 @@ class ViTPCM(Method):
         assert self.deeplab
         images, side = batch["image"], self.cfg.image_size
         target = shown(self.masks, batch["index"], side).to(images.device)
-        size = (side // self.cfg.seg_stride, side // self.cfg.seg_stride)
         logits = self.deeplab(images, frozen_features).float()
-        logits = F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
-        return losses.segmentation(logits, patches_to_pixels(target, size))
+        logits = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)
+        return losses.segmentation(read(logits, self.cfg.seg_stride), read(target, self.cfg.seg_stride).long())
 
     def predict(
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES

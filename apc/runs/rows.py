@@ -112,6 +112,11 @@ def mended(config: dict[str, Any]) -> list[str]:
         "every pass of the CAM goes through the decoder's norm": (
             config["method"] == "afa" and config["compat"] == "official" and config["decoder_norm"] == "batch"
         ),
+        "masks of pixels and logits are read at the same pixels": (
+            (config["rounds"] > 0 and (config["seg_stride"] > 1 or config["crop_scale"] < 1))
+            or (config["method"] == "vit_pcm" and config["stage2_epochs"] > 0 and config["seg_stride"] > 1)
+        ),
+        "the rate of a round is not warmed up": config["rounds"] > 0 and config["warmup_steps"] > 0,
     }
     return [what for what, concerned in since.items() if concerned]
 

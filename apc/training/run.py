@@ -233,7 +233,7 @@ def _scored(prepared: Prepared, cfg: Config, scoring: Scoring) -> _Scores:
         metrics["test_miou"] = miou(score(method, test, cfg, HEADLINE, Scoring(scoring.device))["miou"].total)
         images["test"] = len(test)
     evidence = gather(method, val, cfg, scoring, evidence)
-    metrics |= evidence.scores() | (after_crf.scores() if after_crf else {})
+    metrics |= evidence.scores() | (after_crf.scores(scoring.device) if after_crf else {})
     metrics |= _choices(method, val, scoring.device)
     return _Scores(metrics, counts, evidence.ballots, images, time.perf_counter() - start)
 

@@ -112,7 +112,7 @@ def test_the_crf_is_listened_to_in_either_order() -> None:
         for which in order:
             protocol = after.keep.protocols[which]
             after.keep.take(LabelMap(i, protocol, (before, refined)[which]))
-    assert after.scores() == {
+    assert after.scores("cpu") == {
         "label_f1_crf": pytest.approx(100 * 2 * 1 / (2 + 2)),
         "crf_agreement": pytest.approx(100 * (128 / 192 + 64 / 128) / 3),
     }
@@ -124,7 +124,7 @@ def test_photographs_without_masks_are_listened_to() -> None:
     p = at(16, halves(0, 1))
     counts = score(Fixed(p, p), split, cfg, HEADLINE, Scoring(keep=after.keep))
     assert not counts["miou"].total.any()
-    assert after.scores()["label_f1_crf"] == pytest.approx(50)
+    assert after.scores("cpu")["label_f1_crf"] == pytest.approx(50)
 
 
 def test_no_mask_is_opened(photographs: Path) -> None:

@@ -165,11 +165,45 @@ def test_in_a_round_the_decoder_learns_from_the_masks_half_background_half_objec
     assert {name: int(count) for name, count in known.items()} == {"seg_background": 1 + 8640, "seg_objects": 100 + 576}
 
 
+class Ramp(torch.nn.Module):
+    """A decoder that is surer of class 1 the farther a pixel lies above an edge."""
+
+    def __init__(self, edge: int) -> None:
+        super().__init__()
+        self.edge = edge
+
+    def forward(self, features: Any) -> Tensor:
+        above = self.edge - (8 * torch.arange(12.0) + 4)  # pixels, of the middle of each patch
+        return torch.stack([torch.zeros(12, 12), above[:, None].expand(12, 12)])[None]
+
+
+@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+def test_masks_are_learnt_where_they_lie(tiny: Config, stride: int) -> None:
+    def total(shift: int) -> float:
+        """Loss of masks whose edges lie so many pixels below the decoder's, over edges at every place of a stride."""
+        found = 0.0
+        for edge in range(48, 48 + 8):
+            method.decoder = Ramp(edge)  # type: ignore[assignment]
+            mask = np.zeros((96, 96), np.uint8)
+            mask[: edge + shift] = 1
+            method.masks = [packed(mask)]
+            terms, known = method.loss_terms(batch, 0.5), method.known_pixels(batch)
+            found += sum(float(terms[name] * known[name]) for name in known)
+        return found
+
+    method = APC(replace(tiny, epochs=10, rounds=1, seg_stride=stride), 1).eval()
+    batch = {"image": torch.rand(1, 3, 96, 96), "labels": torch.ones(1, 1), "index": torch.zeros(1, 3, dtype=torch.int)}
+    right = total(0)
+    assert total(2) == pytest.approx(total(-2), rel=1e-3) and total(2) > 1.2 * right
+
+
 def test_a_mask_is_cropped_and_flipped_as_its_image_is() -> None:
     mask = np.array([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11], [12, 13, 14, 15]], np.uint8)
     index, boxes = torch.tensor([[0, 0, 0], [0, 1, 0], [0, 0, 1]]), torch.tensor([[1, 2, 2, 2]] * 3)
     plain, mirrored, upside_down = shown([packed(mask)], index, 4, boxes).tolist()
     assert plain == [[6, 6, 7, 7], [6, 6, 7, 7], [10, 10, 11, 11], [10, 10, 11, 11]]
+    three = shown([packed(mask)], index[:1], 4, torch.tensor([[1, 1, 3, 3]]))
+    assert three[0, 0].tolist() == [5, 6, 6, 7]  # the middle one twice, as a resized image has it
     assert mirrored == [row[::-1] for row in plain] and upside_down == plain[::-1]
     assert torch.equal(shown([packed(mask)], index[:1], 4)[0], torch.from_numpy(mask))
 

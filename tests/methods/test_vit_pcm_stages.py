@@ -14,6 +14,7 @@ from apc.config import Config, folder
 from apc.methods import losses
 from apc.methods import pseudo_masks as pseudo_masks_module
 from apc.methods.base import Workplace
+from apc.methods.pseudo_masks import packed
 from apc.methods.registry import build
 from apc.methods.vit_pcm import ViTPCM, pseudo_masks
 from apc.training.loop import Prepared, Trained, train
@@ -66,6 +67,30 @@ def test_the_second_stage_moves_the_deeplab_alone(staged: Config, tmp_path: Path
     assert {"classifier.weight", "encoder.vit.norm.weight"} <= moved[0]
     assert not any(k.startswith("deeplab.") for k in moved[0])
     assert moved[1] - {"taught"} == {k for k in kept[1] if k.startswith("deeplab.")}
+
+
+class Ramp(torch.nn.Module):
+    """A DeepLab that is surer of class 1 the farther a pixel lies above an edge."""
+
+    edge = 0
+
+    def forward(self, images: torch.Tensor, frozen_features: Any) -> torch.Tensor:
+        above = self.edge - (8 * torch.arange(12.0) + 4)  # pixels, of the middle of each cell
+        return torch.stack([torch.zeros(12, 12), above[:, None].expand(12, 12)])[None]
+
+
+def test_pseudo_masks_are_learnt_where_they_lie(staged: Config) -> None:
+    method, ramp = ViTPCM(replace(staged, seg_stride=4), 1), Ramp()
+    method.deeplab = ramp  # type: ignore[assignment]
+    batch = {"image": torch.rand(1, 3, 96, 96), "index": torch.zeros(1, 3, dtype=torch.int)}
+    loss = dict.fromkeys((-2, 2), 0.0)
+    for shift in loss:
+        for ramp.edge in range(48, 52):
+            mask = np.zeros((96, 96), np.uint8)
+            mask[: ramp.edge + shift] = 1
+            method.masks = [packed(mask)]
+            loss[shift] += float(method.loss_terms(batch, 0.5)["seg"])
+    assert loss[2] == pytest.approx(loss[-2], rel=1e-3)
 
 
 def test_the_learning_rate_runs_its_course_once_a_stage(staged: Config) -> None:

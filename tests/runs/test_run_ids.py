@@ -37,7 +37,15 @@ def test_identities_of_committed_rows_are_those_of_their_settings(path: Path) ->
 
 @pytest.mark.parametrize(
     "changes",
-    [{"method": "afa", "compat": "official"}, {"pseudo_threshold": 0.5}, {"crf": "irn"}],
+    [
+        {"method": "afa", "compat": "official"},
+        {"pseudo_threshold": 0.5},
+        {"crf": "irn"},
+        {"rounds": 1, "seg_stride": 4},
+        {"rounds": 1, "crop_scale": 0.5},
+        {"rounds": 1, "warmup_steps": 9},
+        {"method": "vit_pcm", "stage2_epochs": 1, "seg_stride": 4},
+    ],
     ids=lambda changes: "-".join(changes),
 )
 def test_a_setting_whose_numbers_were_mended_has_an_identity_of_its_own(changes: dict[str, Any]) -> None:
