@@ -59,11 +59,13 @@ class Config:
     image_size: Annotated[int, Between(16, 4096)] = 384
     """Side in pixels to which training images are resized (paper, section 4.1)."""
     eval_size: Annotated[int, Between(0, 4096)] = 0
-    """Side in pixels of the images that are scored; 0 means `image_size` (the paper infers at 960)."""
+    """Side in pixels of the images that are scored, and of those of which vit_pcm makes its pseudo masks; 0 means
+    `image_size` (the paper infers at 960)."""
     flip: Literal["none", "horizontal", "both"] = "horizontal"
     """Random flips of training images."""
     jitter: Annotated[float, Between(0, 1)] = 0.0
-    """Strength of random brightness, contrast and saturation changes; 0 is off."""
+    """Strength of random brightness, contrast and saturation changes; 0 is off, but for the views of vit_pcm (0.6) and
+    toco (0.4)."""
     crop_scale: Annotated[float, Between(0.01, 1)] = 1.0
     """Least share of a training image's area that a random crop keeps, which is resized to the whole; 1 is off."""
     grey: Annotated[float, Between(0, 1)] = 0.0
@@ -194,7 +196,8 @@ class Config:
     weight_decay: Annotated[float, Between(0, 100)] = 0.0
     """Weight decay."""
     schedule: Literal["constant", "cosine", "poly"] = "constant"
-    """Course of the learning rate: `cosine` falls to 3 % at the end of the run, `poly` to 0 (AFA, ToCo)."""
+    """Course of the learning rate: `cosine` falls to 3 %, `poly` to 0 (AFA, ToCo), at the end of the run or, where
+    there are rounds or a second stage, of each of them."""
     poly_power: Annotated[float, Between(0, 10)] = 0.9
     """Exponent of the `poly` schedule: 0.9 in ToCo, 1 in AFA."""
     lr_decay: Annotated[float, Between(0.01, 1)] = 1.0
@@ -222,7 +225,8 @@ class Config:
     eval_every: Annotated[int, Between(0, 100000)] = 0
     """Epochs between scorings on the validation set while training; 0 scores at the end only."""
     crf: Literal["none", "vit_pcm", "afa", "toco", "toco_cam", "irn", "deeplab", "pocket"] = "vit_pcm"
-    """Parameters of the dense CRF in the *_crf scores; `none` leaves those scores out."""
+    """Parameters of the dense CRF in the *_crf scores; `none` leaves those scores out. Those of what vit_pcm's second
+    stage and rounds learn from too."""
 
     def __post_init__(self) -> None:
         for name, hint in types().items():

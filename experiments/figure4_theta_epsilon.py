@@ -19,8 +19,9 @@ from search_spaces.theta_epsilon import LINES, PAPER
 EXPERIMENT = Experiment(
     name="figure4_theta_epsilon",
     title="Figure 4: theta, then epsilon",
-    about="theta at the paper's epsilon, epsilon at its theta. Up to 0.5 theta makes adaptive-K pooling top-K, and "
-    "at 1 max pooling. The paper shows curves and prints no numbers but its choice, "
+    about="theta at the paper's epsilon, epsilon at its theta: up to 0.5 theta makes adaptive-K pooling top-K, and "
+    "at 1 max pooling, so what Table 7 says of these two is here again. The paper shows curves and prints no numbers "
+    "but its choice, "
     f"({PAPER['theta']:g}, {PAPER['epsilon']:g}).",
     place=80,
     plan=LINES,

@@ -27,6 +27,7 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
     import numpy as np
 
     from apc import data
+    from apc.data import pocket
     from apc.data.masks import palette
     from apc.evaluation.miou import confusion, iou, miou
     from apc.prediction.pictures import painted
@@ -34,23 +35,24 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
     split = data.load(base, "val")
     predicted = {label: masks(folder, base, list(chosen.values())) for label, folder in runs.items()}
     rows, scores, seen = {}, {}, set()
+    paint = pocket.colours() if base.dataset == "pocket" else palette()
     for name, i in chosen.items():
         photo, truth = split.photo(i), split.mask(i)
         assert truth is not None
         size = photo.shape[1], photo.shape[0]
         kind = "picture" if base.dataset == "pocket" else "photograph"
-        panels = [Panel(kind, photo), Panel("truth", np.asarray(painted(photo, truth, size)))]
+        panels = [Panel(kind, photo), Panel("truth", np.asarray(painted(photo, truth, size, paint)))]
         counts = {label: confusion(truth, found[i], len(split.classes)) for label, found in predicted.items()}
         scores[name] = {label: miou(matrix) for label, matrix in counts.items()}
         for label, found in predicted.items():
             own = iou(counts[label])[split.classes.index(name)]  # of the thing: with the background a miss has 49
             title = f"{label}: IoU {own:.0f}"
-            panels.append(Panel(title, np.asarray(painted(photo, found[i], size))))
+            panels.append(Panel(title, np.asarray(painted(photo, found[i], size, paint))))
             seen |= set(np.unique(found[i]).tolist())
         rows[name], seen = panels, seen | set(np.unique(truth).tolist())
     names = [c for c in sorted(seen) if 0 < c < len(split.classes)]
-    colours = {split.classes[c]: tuple((palette()[c] / 255).tolist()) for c in names}
-    draw(rows, path, colours | ({"not scored": tuple((palette()[255] / 255).tolist())} if 255 in seen else {}))
+    colours = {split.classes[c]: tuple((paint[c] / 255).tolist()) for c in names}
+    draw(rows, path, colours | ({"not scored": tuple((paint[255] / 255).tolist())} if 255 in seen else {}))
     caption = "Masks of the decoder without image labels and without CRF; above each the IoU of the thing alone, in "
     caption += "percent."
     return {"shown": caption, "miou": {name: {k: round(v, 2) for k, v in by.items()} for name, by in scores.items()}}

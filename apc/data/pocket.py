@@ -7,6 +7,7 @@ the things, independent of the labels. Sizes and rates are those measured in the
 """
 
 import functools
+from colorsys import hsv_to_rgb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 
 from apc.config import Config
 from apc.data.cache import Files
+from apc.data.masks import palette
 from apc.data.painting import (
     NUM_HUES,
     PATTERNS,
@@ -64,6 +66,13 @@ KINDS = (
     Kind("rose", 7, "drop", "bands", 3.0, (5, 0), "rings"),
 )
 CLASSES = ["background", *(kind.name for kind in KINDS)]
+
+
+def colours() -> Bytes:
+    """VOC's colours (256,3), those of the classes here in their places: amber is amber, which VOC paints green."""
+    found = palette().copy()
+    found[1 : len(CLASSES)] = [[round(255 * part) for part in hsv_to_rgb(kind.hue / 8, 0.9, 0.9)] for kind in KINDS]
+    return found
 
 
 def load(cfg: Config, split: str, *, lazily: bool = False) -> Split:

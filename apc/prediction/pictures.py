@@ -43,14 +43,17 @@ def overlay(photo: np.ndarray, labels: np.ndarray, classes: list[str]) -> Image.
     return _below(picture, _legend(words or [(PAPER, "no class found")], picture.width, text))
 
 
-def painted(photo: np.ndarray, labels: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """Photograph and mask at `size` (width, height): classes in half their colour, a white line around each region."""
+def painted(
+    photo: np.ndarray, labels: np.ndarray, size: tuple[int, int], colours: np.ndarray | None = None
+) -> Image.Image:
+    """Photograph and mask at `size` (width, height): classes in half their colour, a white line around each region.
+    `colours` (256,3) are VOC's unless others are given."""
     image = Image.fromarray(photo)
     smooth = Image.Resampling.BOX if size < image.size else Image.Resampling.BICUBIC
     base = np.asarray(image.resize(size, smooth) if size != image.size else image)
     classes = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
-    colours = palette()[classes]
-    blended = np.where((classes > 0)[..., None], base // 2 + colours // 2, base)
+    over = (palette() if colours is None else colours)[classes]
+    blended = np.where((classes > 0)[..., None], base // 2 + over // 2, base)
     edge = np.zeros(classes.shape, bool)
     edge[:, 1:] |= classes[:, 1:] != classes[:, :-1]
     edge[1:] |= classes[1:] != classes[:-1]

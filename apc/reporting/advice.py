@@ -1,6 +1,6 @@
 """What the searches found, and what to use: lines of the first screen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from apc.config import PRESETS
@@ -8,10 +8,10 @@ from apc.escaping import in_link, in_markdown, short
 from apc.reporting import tables
 from apc.reporting.brief import details_link
 from apc.reporting.names import SIGNS, row_name
-from apc.reporting.searches.optimism import LUCK, ledger
+from apc.reporting.searches.optimism import BEHIND, LUCK, ON_HALF, Line, Spread, ledger
 from apc.reporting.searches.trials import complete, trials
 from apc.reporting.section import Section, of_a_table
-from apc.reporting.verdicts.claims import Judged
+from apc.reporting.verdicts.claims import Judged, of_first_groups
 from apc.reporting.verdicts.intervals import Summary, paired, summary
 from apc.reporting.verdicts.judging import judge
 
@@ -35,9 +35,15 @@ def measured(s: Summary, unit: str = "") -> str:
 
 
 def found(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
-    """Each search's best setting beside the paper's; our own questions to them with their answers; how much is luck."""
+    """Each search's best setting beside the paper's; our own questions to them with their answers; what a choice
+    without masks costs, and how much of a chosen score is luck."""
     searches = [each for each in sections if each.entry.search and each.shown and not each.entry.choosers]
-    return [*map(_best_of, searches[:MOST]), *_judged_anew(series, sections), *_luck(sections)]
+    ledgers = {
+        dataset: ledger(compared)
+        for dataset in dict.fromkeys(each.dataset for each in sections)
+        if (compared := [each for each in sections if each.dataset == dataset and each.compared])
+    }
+    return [*map(_best_of, searches[:MOST]), *_judged_anew(series, sections), *_without_masks(ledgers), *_luck(ledgers)]
 
 
 def _best_of(section: Section) -> str:
@@ -79,17 +85,42 @@ def _judged_anew(series: Sequence[Series], sections: Sequence[Section]) -> list[
     return lines
 
 
-def _luck(sections: Sequence[Section]) -> list[str]:
-    """How much too high the score of a setting is that was chosen by masks, over all tables that can tell."""
-    points = []
-    for dataset in dict.fromkeys(each.dataset for each in sections):
-        compared = [each for each in sections if each.dataset == dataset and each.compared]
-        points += [line.points.mean for line in ledger(compared) if line.rule in LUCK] if compared else []
-    if not points:
+Ledgers = Mapping[str, Sequence[Line]]
+"""Data set -> the lines of its optimism ledger."""
+
+
+def _without_masks(ledgers: Ledgers) -> list[str]:
+    """What the choice by image labels loses to that by half of the masks."""
+    told = [
+        f"{_points(line.points)} on {in_markdown(dataset)}"
+        for dataset, lines in ledgers.items()
+        for line in lines
+        if line.rule == BEHIND
+    ]
+    if not told:
         return []
-    ends = dict.fromkeys(f"{round(value, 1) + 0:+.1f}".replace("-", "−") for value in (min(points), max(points)))
-    told = f"what is best by validation masks is reported {' to '.join(ends)} points too high"
-    return [f"[Luck](details/optimism.md): {told}"]
+    lost = f"of settings drawn at random, labels choose one that lies behind the choice of half the masks by {told[0]}"
+    return [f"[Without masks](details/optimism.md): {', '.join([lost, *(f'by {each}' for each in told[1:])])}"]
+
+
+def _points(points: Spread) -> str:
+    """ "1.8 [−2.4, 6.0]" """
+    mean, low, high = (f"{round(value, 1) + 0:.1f}".replace("-", "−") for value in points)
+    return f"{mean} [{low}, {high}]"
+
+
+def _luck(ledgers: Ledgers) -> list[str]:
+    """How much too high the score of a setting is by the masks that chose it: of each data set the widest claim that a
+    table of it can tell, by all masks or else by half of them."""
+    told = []
+    for dataset, lines in ledgers.items():
+        by_all = [line.points for line in lines if line.rule in LUCK]
+        found = by_all or [line.points for line in lines if line.rule == ON_HALF]
+        if found:
+            which = "" if by_all else " (half of the masks)"
+            told.append(f"{_points(max(found, key=lambda points: points.mean))} on {in_markdown(dataset)}{which}")
+    lead = "the score of a setting, by the masks that chose it, is too high by up to "
+    return [f"[Luck](details/optimism.md): {lead}{', '.join(told)}"] if told else []
 
 
 def use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
@@ -97,26 +128,46 @@ def use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
     train what a search chose."""
     told: dict[str, list[str]] = {}
     for section in sections:
+        own = told.setdefault(section.dataset, [])
         if of_a_table(section) and any(claim.metrics[0] == section.entry.metric for claim in section.entry.claims):
-            own = told.setdefault(section.dataset, [])
             own += [ahead] if (ahead := _ahead(section)) and len(own) < MOST else []
+        elif not (section.entry.printed or section.entry.search or section.entry.compares):
+            own += _confirmed(section)
     return [
         *(f"{in_markdown(dataset)}: {'; '.join(lines)}" for dataset, lines in told.items() if lines),
         *_command(series, sections),
     ]
 
 
+def _confirmed(section: Section) -> list[str]:
+    """Of a table of ours its first question, where the answer is yes: "APC+ ✓ +4.4 [2.4, 6.4] (3) over the paper's
+    setting"."""
+    asked = [j for j in of_first_groups(section.judged) if j.ours and j.counts]
+    if not asked or asked[0].verdict.outcome != "reproduced":
+        return []
+    better, worse = asked[0].rows
+    name = _named(better).rpartition(": ")[2]
+    told = f"{SIGNS['reproduced']} {measured(asked[0].verdict.difference.summary)}"
+    return [f"{name} {told} over the {_named(worse)}"]
+
+
+ONE_SCORE = ("miou", "miou_crf", "test_miou", "pseudo_miou")
+"""Scores that are of the same kind in every row of a table: those of Table 8 are with the CRF in some and not in
+others, as the paper has them."""
+
+
 def _ahead(section: Section) -> str:
     """ "top-K pooling (T7, 55.2: ✓ +4.5 [3.0, 5.9] (5) on adaptive-K pooling)": the best mean and the next one, of the
-    rows with several seeds if there are two."""
+    rows with several seeds if there are two, over the seeds that they have in common."""
     first, metric = section.shown, section.entry.metric
-    if not first:
+    if not first or metric not in ONE_SCORE:
         return ""
     scores = {label: own for label in first.group.labels if (own := first.group.scores(label, metric))}
     several = {label: own for label, own in scores.items() if len(own) > 1}
     if len(several) >= 2:
         scores = several
-    means = {label: summary(own.values()).mean for label, own in scores.items()}
+    common = set.intersection(*map(set, scores.values())) if scores else set()
+    means = {label: summary([own[s] for s in common or own]).mean for label, own in scores.items()}
     order = sorted(means, key=lambda label: -means[label])
     if len(order) < 2:
         return ""

@@ -11,9 +11,8 @@ from apc.reporting import tables
 from apc.reporting.groups import Group, separate
 from apc.reporting.names import SHORT, for_people, row_name, score_name
 from apc.reporting.paper import beside
-from apc.reporting.provenance import schedule
 from apc.reporting.section import Section, file_name
-from apc.reporting.verdicts.claims import Judged
+from apc.reporting.verdicts.claims import Judged, of_first_groups
 from apc.reporting.verdicts.intervals import paired, summary
 from apc.reporting.verdicts.tables import outcome_text
 
@@ -48,11 +47,14 @@ def brief(section: Section, reference: Section | None = None) -> list[str]:
     ours = reference.shown.group if reference and reference.shown else None
     text = [
         f"### {in_markdown(section.dataset)}",
-        paragraph(f"{schedule(first.group.rows)}; {_chosen(first.group)}. {_not_all(section)}"),
+        paragraph(f"{section.schedules[0]}; {_chosen(first.group)}. {_not_all(section)}"),
     ]
     text += [paragraph(line) for line in _differs(section, ours)]
     text.append(_table(section, everything, ours))
-    said = [*verdict_lines(section.judged), *map(for_people, first.said[: 2 if section.entry.search else 1])]
+    said = [
+        *verdict_lines(of_first_groups(section.judged)),
+        *map(for_people, first.said[: 2 if section.entry.search else 1]),
+    ]
     text += [_items(said)] if said else []
     return [*text, *map(for_people, first.figures[:1]), _more(section, everything)]
 
@@ -125,12 +127,15 @@ def _columns(section: Section, everything: str, ours: Group | None) -> Mapping[s
     printed = beside(entry, group, part.labels, part.reference)
     columns = [_Column(0, "row", row_name), _Column(0, "n", partial(_runs, group))]
     columns.append(_Column(0, score_name(main), partial(_linked, group, main, everything)))
-    if part.reference:
+    compared = _compared(section, main)
+    if part.reference and compared:
         name = f"− {_reference(part.reference)}"
         columns.append(_Column(1, name, partial(_difference, group, main, part.reference)))
     if ours:
         columns.append(_Column(1, "reference", partial(_with_n, ours, main)))
     for name, cells in printed.items():
+        if "−" in name and not compared:
+            continue
         name = name.replace(f"− {part.reference}", f"− {_reference(part.reference)}") if part.reference else name
         name = ": ".join(SHORT.get(word, word) for word in name.split(": "))
         columns.append(_Column({"paper": 2}.get(name, 5 if "−" in name else 3), name, partial(_printed, cells)))
@@ -141,6 +146,12 @@ def _columns(section: Section, everything: str, ours: Group | None) -> Mapping[s
         columns.append(_Column(1, "mark", partial(_marked, part.marks)))
     kept = sorted(range(len(columns)), key=lambda i: (columns[i].rank, i))[:COLUMNS]
     return {columns[i].name: columns[i].cell for i in sorted(kept)}
+
+
+def _compared(section: Section, metric: str) -> bool:
+    """Whether differences in a score are asked for: not of a table whose claims are of times alone."""
+    first = [claim.metrics[0] for claim in section.entry.claims]
+    return not first or metric in first or not all(map(tables.unit_of, first))
 
 
 def _reference(label: str) -> str:

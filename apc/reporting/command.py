@@ -1,7 +1,7 @@
 """The shell command that makes, continues or completes the rows of an experiment, read back from those rows."""
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from apc.config import PRESETS, to_dict
@@ -12,46 +12,62 @@ from apc.reporting.verdicts.looks import looks_of
 from apc.runs.rows import Row
 
 
-def command(entry: TableEntry, dataset: str, rows: Collection[Row] = ()) -> str:
-    """Command for one data set with the settings and seeds of `rows`; empty where no script is known.
+def command(
+    entry: TableEntry,
+    dataset: str,
+    rows: Collection[Row] = (),
+    steps: Sequence[tuple[TableEntry, Collection[Row]]] = (),
+) -> str:
+    """Command for one data set with the settings and seeds of `rows`; empty where no script is known. `steps` are those
+    of the same script that search, with their rows: its flags are of all.
 
     Folder and weights stand by their names alone: where they lie is of one machine.
     """
-    if entry.script:  # its seeds are its own
-        stops = _searched(rows, {"stop_early": entry.stop_early}, {"stop_early": "none"}) if rows else []
-        decide = ["--decide", str(most)] if (most := looks_of(rows)) else []
-        return shlex.join(["python", f"experiments/{entry.script}.py", *stops, *decide])
     if entry.name.startswith("space_"):
         words = ["apc", "search", entry.name.removeprefix("space_")]
-    elif entry.name in entries():
-        words = ["python", f"experiments/{entry.name}.py"]
+    elif entry.script or entry.name in entries():
+        words = ["python", f"experiments/{entry.script or entry.name}.py"]
     else:
         return ""
     if not rows:
         return shlex.join(words + (_photographs("folder", "PHOTOGRAPHS", "WEIGHTS") if dataset == "folder" else []))
-    shared = _shared(rows)
-    preset = shared.get("dataset", "pocket")
+    preset = str(_shared(rows).get("dataset", "pocket"))
     if preset != "pocket":
         names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
         words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
     if entry.name.startswith("space_"):
         words += _searched(rows, USUAL)
-    elif trials := getattr(entry, "trials", 0):  # an Experiment's
-        words += _searched(rows, {"trials": trials})
-    usual = to_dict(PRESETS[preset]()) if preset in PRESETS else {}
-    unusual = {name: value for name, value in shared.items() if name in usual and value != usual[name]}
-    for name in ("train_list", "epochs"):
-        if name in unusual:
-            words += spelt(name, unusual.pop(name))
-    for name, value in unusual.items():
-        # What a label names is a knob of the experiment, whose flag is refused, even if all rows here share it.
-        named = any(f"{name}=" in row.row or str(value) == row.row for row in rows)
-        if not named and name not in ("dataset", "root", "weights", "seed", *entry.sets):
-            words += spelt(name, value)
+    for step, own in [*steps, (entry, rows)][:1]:
+        if trials := getattr(step, "trials", 0):  # an Experiment's
+            usually = {"stop_early": step.stop_early} if entry.script and own else {}
+            words += _searched(own, {"trials": trials, **usually}, {"stop_early": "none"})
+    for name, value in unusual(entry, rows).items():
+        words += spelt(name, value)
     if most := looks_of(rows):  # the table began with the seeds that all its rows have
         each = [{row.config.get("seed", 0) for row in rows if row.row == label} for label in {row.row for row in rows}]
-        return shlex.join([*words, "--seeds", _seeds(set.intersection(*each)), "--decide", str(most)])
+        seeds = [] if entry.script else ["--seeds", _seeds(set.intersection(*each))]
+        return shlex.join([*words, *seeds, "--decide", str(most)])
+    if entry.script:  # its seeds are its own
+        return shlex.join(words)
     return shlex.join([*words, "--seeds", _seeds({row.config.get("seed", 0) for row in rows})])
+
+
+def unusual(entry: TableEntry, rows: Collection[Row]) -> dict[str, Any]:
+    """What the rows have otherwise than their preset of today, training list and epochs first, but for what the
+    experiment varies or sets itself."""
+    shared = _shared(rows)
+    preset = shared.get("dataset", "pocket")
+    usual = to_dict(PRESETS[preset]()) if preset in PRESETS else {}
+    # What a label names is a knob of the experiment, whose flag is refused, even if all rows here share it.
+    varied = {*(entry.knobs or ()), *entry.sets, *(n for n in usual if any(f"{n}=" in row.row for row in rows))}
+    varied |= {name for name, value in shared.items() if isinstance(value, str) and any(value == r.row for r in rows)}
+    found = {name: value for name, value in shared.items() if name in usual and value != usual[name]}
+    if "epochs" not in shared and "epochs" not in varied and "epochs" in usual:
+        first = {row.config.get("epochs", 0) - row.config.get("stage2_epochs", 0) for row in rows}
+        found |= {"epochs": first.pop()} if len(first) == 1 and first != {usual["epochs"]} else {}
+    order = dict.fromkeys(["train_list", "epochs", *found])
+    hidden = {"dataset", "root", "weights", "seed"} | varied
+    return {name: found[name] for name in order if name in found and name not in hidden}
 
 
 USUAL = {

@@ -90,7 +90,20 @@ def _in_words(series: Sequence[Series]) -> list[str]:
         for name, claims in against.items()
         if claims
     ]
+    text += [told for each in series if not against[each.name] and (told := _open(each))]
     return [paragraph(" ".join(text))] if text else []
+
+
+def _open(series: Series) -> str:
+    """That most claims are undecided where none is contradicted, and why; empty where most are decided."""
+    claims = [j for j in series.judged if _of_the_paper(j)]
+    undecided = [j for j in claims if j.verdict.outcome == "undecided"]
+    single = sum(outcome_text(j) == "one seed" for j in undecided)
+    if 2 * len(undecided) <= len(claims):
+        return ""
+    why = f", {single} of them for want of a second seed" if single else ""
+    name = in_markdown(_head(series.name))
+    return f"On {name} none is contradicted, and {len(undecided)} of {len(claims)} are undecided{why}."
 
 
 def _made_of(sections: Sequence[Section]) -> list[str]:

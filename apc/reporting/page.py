@@ -27,6 +27,7 @@ from apc.reporting.section import Section, file_name, glance, remove_stale, sect
 from apc.reporting.specifications_page import NAME as CURVES
 from apc.reporting.specifications_page import specifications_page
 from apc.reporting.table_entry import TableEntry
+from apc.reporting.verdicts.claims import of_first_groups
 
 ALL = "python experiments/reproduce_all.py"
 REFERENCE = "reference"
@@ -119,7 +120,10 @@ def _write(documents: Documents, folder: Path) -> None:
 
 def _first_screen(sections: Sections, reference: Sections, reports: Path, documents: Documents) -> list[str]:
     """Title, where the rows are from, and what they say in a screen."""
-    own, shipped = of_dataset(sections), of_dataset(reference)
+    own, shipped = (
+        {dataset: of_first_groups(judged) for dataset, judged in of_dataset(some).items()}
+        for some in (sections, reference)
+    )
     series: list[Series] = []
     for dataset, judged in own.items():
         name = f"yours, {dataset}" if dataset in shipped else dataset

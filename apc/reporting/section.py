@@ -10,7 +10,8 @@ from typing import Any
 
 from apc.escaping import as_code, as_code_block, in_link, in_markdown
 from apc.reporting import tables
-from apc.reporting.command import command
+from apc.reporting.catalogue import entries
+from apc.reporting.command import command, unusual
 from apc.reporting.figures import one_knob, staged
 from apc.reporting.figures.choose import Shown, figures
 from apc.reporting.groups import Group, read, separate
@@ -104,14 +105,14 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
         return Section(entry, dataset, [], judged=waiting(entry, dataset), commands=[command(entry, dataset)])
     recorded = _recorded(entry, dataset, reports)
     entry, groups = recorded.entry, separate(recorded.rows, entry.knobs)
-    text = [f"### {in_markdown(dataset)}", *_divided(dataset, groups)]
+    text = [f"### {in_markdown(dataset)}", *_divided(entry, dataset, groups)]
     judged: list[Judged] = [] if groups else waiting(entry, dataset)
     shown: list[First] = []
     for number, group in enumerate(groups, start=1):
         group.images = recorded.images
         if len(groups) > 1:
             text.append(f"#### Group {number}: {in_markdown(', '.join(f'{k} = {v}' for k, v in group.what.items()))}")
-            text.append(f"*{in_markdown(dataset)}*: {schedule(group.rows)}.")
+            text.append(f"*{in_markdown(dataset)}*: {_trained(entry, group)}.")
         paragraphs, verdicts, own = _group(recorded, group, number)
         text += paragraphs
         judged += verdicts
@@ -135,7 +136,7 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
         _left_out(len(failed), len(recorded.problems)),
         judged,
         recorded.rows,
-        [schedule(group.rows) for group in groups],
+        [_trained(entry, group) for group in groups],
         groups,
     )
 
@@ -177,12 +178,22 @@ def _as_compared(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:
     return replace(entry, metric=metric, columns=tuple(dict.fromkeys([metric, entry.metric, *entry.columns])))
 
 
-def _divided(dataset: str, groups: Sequence[Group]) -> list[str]:
+def _trained(entry: TableEntry, group: Group) -> str:
+    """Schedule, images and encoder of a group, and what else it has otherwise than its preset of today."""
+    told = [f"{as_code(n)} {in_markdown(v)}" for n, v in unusual(entry, group.rows).items() if n not in _TOLD]
+    return schedule(group.rows) + (f"; unlike the preset: {', '.join(told)}" if told else "")
+
+
+_TOLD = ("train_list", "epochs", "eval_every")
+"""Fields that a schedule shows, or that change no model."""
+
+
+def _divided(entry: TableEntry, dataset: str, groups: Sequence[Group]) -> list[str]:
     """What was trained, or why the rows stand in several tables."""
     if not groups:
         return ["No run has a score yet."]
     if len(groups) == 1:
-        return [f"*{in_markdown(dataset)}*: {schedule(groups[0].rows)}."]
+        return [f"*{in_markdown(dataset)}*: {_trained(entry, groups[0])}."]
     differ = ", ".join(as_code(name) for name in groups[0].what)
     apart = f"These runs fall into {len(groups)} groups that are neither averaged nor compared"
     return [f"**{apart}: they differ in {differ}.**"]
@@ -192,10 +203,21 @@ def _commands(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
     """The commands that make, continue or complete the rows, one a group; none of an experiment without a script."""
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [recorded.rows] if len(groups) < 2 else [group.rows for group in groups]
-    commands = [line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows))]
+    steps = _searches_of(recorded)
+    commands = [line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows, steps))]
     if recorded.race:
         commands = [shlex.join([*shlex.split(line), *recorded.race.flags]) for line in commands]
     return list(dict.fromkeys(commands))
+
+
+def _searches_of(recorded: Recorded) -> list[tuple[TableEntry, list[Row]]]:
+    """The searches of the same script that have rows on the same data."""
+    script, found = recorded.entry.script, []
+    for entry in entries().values() if script else ():
+        path = recorded.reports / "results" / entry.name / f"{recorded.dataset}.jsonl"
+        if entry.script == script and bool(getattr(entry, "trials", 0)) and path.is_file() and (rows := read(path)[0]):
+            found.append((entry, rows))
+    return found
 
 
 def _made_by(entry: TableEntry, commands: Sequence[str]) -> list[str]:
@@ -264,9 +286,9 @@ def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str)
     entry = recorded.entry
     caption = f"{entry.title} ({place}){'; ' + part.heading.strip('*') if part.heading else ''}"
     legend = (
-        "Percent, mean ± sample standard deviation over n seeds; differences are paired by seed, with 95 % t "
-        f"intervals; over images: jackknife interval of the same difference; {tables.PENDING} is not run or not "
-        f"printed; seeds: `{entry.metric}` of the single runs, by seed."
+        "Percent, mean ± sample standard deviation over n seeds; differences are paired by seed, with "
+        f"{100 * group.level:.3g} % t intervals; over images: jackknife interval of the same difference; "
+        f"{tables.PENDING} is not run or not printed; seeds: `{entry.metric}` of the single runs, by seed."
     )
     text = [part.heading] if part.heading else []
     chosen_by = (entry.metric,) if entry.metric in LABEL_SCORES else ()

@@ -116,6 +116,12 @@ def mended(config: dict[str, Any]) -> list[str]:
             (config["rounds"] > 0 and (config["seg_stride"] > 1 or config["crop_scale"] < 1))
             or (config["method"] == "vit_pcm" and config["stage2_epochs"] > 0 and config["seg_stride"] > 1)
         ),
+        "each block of DeepLab's encoder has its own rate": (
+            config["method"] == "vit_pcm"
+            and config["stage2_epochs"] > 0
+            and config["deeplab"] == "vit"
+            and config["lr_decay"] < 1
+        ),
         "the rate of a round is not warmed up": config["rounds"] > 0 and config["warmup_steps"] > 0,
     }
     return [what for what, concerned in since.items() if concerned]

@@ -68,6 +68,16 @@ def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
         raise ValueError("decoder_norm is batch; several processes on CPUs need decoder_norm layer")
 
 
+def check_images(cfg: Config, world: int, train: int, val: int) -> None:
+    """ValueError where `world` processes cannot share so many images: a batch that is not full would weigh each
+    process's part alike, and leave some without any."""
+    if world > 1 and train < cfg.batch_size:
+        told = f"--train-list {cfg.train_list} has {train} images"
+        raise ValueError(f"{told}; {world} processes need a whole batch, batch_size {cfg.batch_size}, or give fewer")
+    if val < world:
+        raise ValueError(f"--val-list {cfg.val_list} has {val} images; {world} processes need one each, or give fewer")
+
+
 def train(
     prepared: Prepared,
     cfg: Config,
@@ -93,6 +103,7 @@ def train(
     method, split, val = prepared
     place = Place(*processes(), device)
     check_processes(cfg, place.world, gpu=device != "cpu")
+    check_images(cfg, place.world, len(split), len(val))
     method = _laid_out(method, cfg, place.world)
     frozen_features = _frozen_features(Prepared(method, split, val), cfg, device, cache_gib)
     run_folder = RunFolder(folder)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from apc.config import Config
 from apc.methods.base import Method
+from apc.models.encoder import Encoder
 
 
 def optimizer_of(method: Method, cfg: Config) -> torch.optim.Optimizer:
@@ -20,8 +21,9 @@ def optimizer_of(method: Method, cfg: Config) -> torch.optim.Optimizer:
 def _by_block(method: Method, decay: float) -> list[dict[str, Any]]:
     """The method's groups, the encoder's last block and all heads at a group's own rate, each block before it at
     `decay` times that of the block behind it."""
-    block_of, depth = method.encoder.block_of(), method.encoder.depth
-    groups = []
+    encoders = [part for part in method.modules() if isinstance(part, Encoder)]  # DeepLab has one of its own
+    block_of = {weight: number for encoder in encoders for weight, number in encoder.block_of().items()}
+    depth, groups = method.encoder.depth, []
     for group in method.groups():
         shares: dict[float, list[Tensor]] = {}
         for weight in group["params"]:

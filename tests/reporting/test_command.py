@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from report_rows import a_row
 
@@ -47,9 +48,9 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
     by_hand[0].stamp["search"] = {"sampler": "tpe", "search_seed": 0, "trials": 20} | halved
     assert command(described("space_simple"), "pocket", by_hand) == "apc search simple --rungs 1 3 10 --seeds 1"
     joint = "python experiments/search_joint.py"
-    assert command(described("search_joint"), "pocket", by_hand) == joint
+    assert command(described("search_joint"), "pocket", by_hand) == f"{joint} --trials 20"
     by_hand[0].stamp["search"]["stop_early"] = "none"
-    assert command(described("search_joint"), "pocket", by_hand) == f"{joint} --stop-early none"
+    assert command(described("search_joint"), "pocket", by_hand) == f"{joint} --trials 20 --stop-early none"
     assert command(described("search_joint"), "pocket", usual) == f"{joint} --stop-early none"  # before it could halve
     by_hand[0].stamp["search"] = {"sampler": "qmc", "trials": 40}
     assert command(described("choosing"), "pocket", by_hand) == "python experiments/choosing.py --trials 40 --seeds 1"
@@ -57,6 +58,35 @@ def test_the_printed_command_is_the_one_that_made_the_rows() -> None:
     assert command(described("space_simple"), "pocket", by_hand) == (
         "apc search simple --sampler grid --grid-points 4 --seeds 1"
     )
+
+
+def without_seed(cfg: Config) -> dict[str, Any]:
+    return {name: value for name, value in to_dict(cfg).items() if name != "seed"}
+
+
+def test_the_command_of_a_script_with_steps_has_the_flags_of_all() -> None:
+    cfg = without_seed(replace(folder(), root="/data/cats", image_size=160, epochs=5))
+    searched, judged = a_row("a", 0, 30.0, **cfg), a_row("paper's setting", 5, 30.0, **cfg)
+    searched.stamp |= {"weights_name": "w", "search": {"sampler": "tpe", "stop_early": "halving", "trials": 26}}
+    judged.stamp["weights_name"] = "w"
+    steps = [(described("search_by_masks"), [searched])]
+    assert command(described("search_without_masks"), "cats", [judged], steps) == (
+        "python experiments/search_without_masks.py folder --root cats --weights w --trials 26 --epochs 5 "
+        "--image-size 160"
+    )
+
+
+def test_a_size_that_a_label_names_by_chance_is_told() -> None:
+    cfg = without_seed(replace(folder(), root="/data/cats", image_size=160, eval_size=160))
+    told = command(described("table1_image_size"), "cats", [a_row("160", 0, 30.0, **cfg)])
+    assert "--image-size 160" in told and "--eval-size" not in told
+
+
+def test_epochs_are_those_of_the_first_stage_where_a_method_has_two() -> None:
+    base = replace(folder(), root="/data/cats", epochs=8)
+    two = replace(base, method="vit_pcm", epochs=14, stage2_epochs=6)
+    rows = [a_row(cfg.method, 0, 30.0, **without_seed(cfg)) for cfg in (base, two)]
+    assert " --epochs 8 " in command(described("table6_peers"), "cats", rows)
 
 
 def test_the_command_of_a_table_names_nothing_that_its_script_sets() -> None:

@@ -4,6 +4,10 @@ from pathlib import Path
 
 from report_rows import a_row, page, pooling_rows
 
+from apc.reporting.advice import Series
+from apc.reporting.catalogue import described
+from apc.reporting.front import front
+from apc.reporting.section import section
 from apc.runs.rows import Row, save_rows
 
 
@@ -40,6 +44,28 @@ def test_a_row_of_one_seed_is_not_ahead_of_rows_with_several(tmp_path: Path) -> 
     assert "- pocket: adaptive-K pooling (T7, 43.0: ✓ +10.7" in first_screen(tmp_path, "table7_pooling", rows)
 
 
+def test_a_table_in_two_groups_counts_once_and_shows_the_larger_one(tmp_path: Path) -> None:
+    text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *pooling_rows(2, epochs=2)])
+    assert "| T7 adaptive-K beats max pooling | +1.8 | ✓ +10.7 [9.0, 12.4] (3) |" in text
+    assert "| 26 |" in text and "| 30 |" not in text
+    section = (tmp_path / "ablation.md").read_text().split("\n## ")[1]
+    assert section.count("adaptive-K beats max pooling (") == 1
+
+
+def test_rows_with_unequal_seeds_are_ordered_by_those_that_they_share(tmp_path: Path) -> None:
+    more = [a_row("max", seed, 90.0, pooling="max") for seed in range(3, 9)]  # its mean is now above all others
+    text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *more])
+    assert "- pocket: top-K pooling (T7, 47.5: ✓" in text
+
+
+def test_where_nothing_is_contradicted_it_is_said_what_is_missing(tmp_path: Path) -> None:
+    save_rows(tmp_path / "results/table7_pooling/cats.jsonl", pooling_rows(1, dataset="folder"))
+    own = section(described("table7_pooling"), "cats", tmp_path)
+    text = " ".join(front([Series("cats", "cats", own.judged)], [own], tmp_path)).replace("\n", " ")
+    assert "On cats none is contradicted, and 4 of 4 are undecided, 4 of them for want of a second seed." in text
+    assert "none is contradicted" not in first_screen(tmp_path, "table7_pooling", pooling_rows(3))  # most are not run
+
+
 def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp_path: Path) -> None:
     judged = [
         a_row(name, seed, score + seed, {"held_miou": score + seed * len(name) / 20}, theta=theta)
@@ -59,7 +85,10 @@ def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp
     text = first_screen(tmp_path, "grid_lambda", grid)
     assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds: " in text
     assert "joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
-    assert "- [Luck](details/optimism.md): what is best by validation masks is reported " in text
+    assert (
+        "- [Luck](details/optimism.md): the score of a setting, by the masks that chose it, is too high by up to "
+        in text
+    )
 
 
 def test_on_a_users_page_their_own_runs_judge_what_their_search_found(tmp_path: Path) -> None:

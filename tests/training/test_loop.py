@@ -21,7 +21,7 @@ from apc.methods import losses, self_training
 from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
 from apc.training.batches import Part
-from apc.training.loop import Prepared, train
+from apc.training.loop import Prepared, check_images, train
 from apc.training.run import identity, run
 from apc.training.step import Step
 
@@ -247,3 +247,13 @@ def test_a_batch_that_processes_cannot_share_is_refused(
     monkeypatch.setattr("apc.training.loop.processes", lambda: (0, 3))
     with pytest.raises(ValueError, match="batch_size is 8"):
         fit(tiny, tmp_path)
+
+
+def test_images_that_processes_cannot_share_are_refused(tiny: Config) -> None:
+    cfg = replace(tiny, batch_size=8)
+    check_images(cfg, 1, train=5, val=1)
+    check_images(cfg, 2, train=8, val=2)
+    with pytest.raises(ValueError, match="train.csv has 5 images; 2 processes need a whole batch, batch_size 8"):
+        check_images(cfg, 2, train=5, val=2)
+    with pytest.raises(ValueError, match="val.csv has 1 images; 2 processes need one each"):
+        check_images(cfg, 2, train=8, val=1)

@@ -6,6 +6,7 @@ import pytest
 
 from apc.config import Config, pocket
 from apc.methods.registry import build
+from apc.methods.vit_pcm import ViTPCM
 from apc.training.schedule import optimizer_of
 
 
@@ -26,6 +27,20 @@ def test_each_block_learns_at_a_share_of_the_rate_of_the_block_behind_it_and_hea
         assert own and set(own.values()) == {rate}, start
     assert not encoder
     assert {rate for name, rate in found.items() if not name.startswith("encoder.")} == {1.0}
+
+
+def test_deeplab_s_own_encoder_learns_block_by_block_too() -> None:
+    cfg = replace(
+        pocket(), weights="", method="vit_pcm", stage2_epochs=2, deeplab="vit", lr_decay=0.5, unfreeze_blocks=3
+    )
+    method = ViTPCM(cfg, 9)
+    assert method.deeplab
+    method.masks = [b"one"]
+    method.requires_grad_(False)
+    method.deeplab.learn()
+    scales = {p: group["scale"] for group in optimizer_of(method, cfg).param_groups for p in group["params"]}
+    blocks = {n: scales[p] for n, p in method.deeplab.features.named_parameters() if n.endswith("mlp.fc1.weight")}
+    assert [blocks[name] / max(blocks.values()) for name in sorted(blocks)] == [0.25, 0.5, 1.0]
 
 
 def test_closed_blocks_do_not_learn_and_heads_at_ten_times_the_rate_keep_theirs() -> None:

@@ -1,6 +1,6 @@
 """The claims of an experiment judged on one group of rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from apc.reporting import tables
@@ -38,6 +38,13 @@ class Judged:
     """The difference over the choice of images, where counts by image were kept."""
     size: Size = Size()
     """How large the difference is beside the printed one."""
+
+
+def of_first_groups(judged: Iterable[Judged]) -> list[Judged]:
+    """Those of the first group of each table, the largest, which is the one that the page shows: a table in two groups
+    has its claims twice, and each is counted once."""
+    first: dict[tuple[str, str], str] = {}
+    return [j for j in judged if first.setdefault((j.dataset, j.title), j.apart) == j.apart]
 
 
 def judge_group(entry: TableEntry, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from apc.reporting import tables
-from apc.reporting.verdicts.claims import Judged
+from apc.reporting.verdicts.claims import Judged, of_first_groups
 from apc.reporting.verdicts.judging import remark
 from apc.reporting.verdicts.sizes import sentence, short
 
@@ -70,7 +70,7 @@ def contradicted(judged: Iterable[Judged]) -> str:
 
 def counted(judged: Iterable[Judged]) -> str:
     """How many claims of the paper are reproduced, contradicted, undecided and pending, and our own questions."""
-    judged = [j for j in judged if j.counts]
+    judged = [j for j in of_first_groups(judged) if j.counts]
     paper = Counter[str](j.verdict.outcome for j in judged if not j.ours)
     own = Counter[str](j.verdict.outcome for j in judged if j.ours)
     text = ", ".join(f"{paper[o]} {o}" for o in ("reproduced", "contradicted", "undecided", "pending"))
