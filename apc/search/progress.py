@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
 from apc.escaping import in_a_line, printable, say
+from apc.runs.compared import RULE, VOTERS
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.runs.status import between, duration
@@ -268,7 +269,8 @@ class Progress:
             return ""
         label = (min if self.metric in LOWER_IS_BETTER else max)(means, key=lambda name: means[name])
         seeds = len(self.scores[label])
-        return f"best so far {label}: {self.metric} {means[label]:.2f} ({seeds} seed{'s' if seeds > 1 else ''})"
+        told = f"best so far {label}: {self.metric} {means[label]:.2f} ({seeds} seed{'s' if seeds > 1 else ''})"
+        return told + (f"; once {VOTERS} settings can vote, their vote decides" if self.metric == RULE else "")
 
     def render(self) -> "RenderableType":
         """The live part of the terminal."""

@@ -116,7 +116,9 @@ def test_two_processes_a_trial_give_the_numbers_of_one(warm_ray: None, tiny: Con
     notes = Notes()
     settings: dict[str, dict[str, Any]] = {"low": {"theta": 0.5}, "bad": {"decoder_blocks": (1, 2, 9)}}
     plan = points(settings)
-    found = search(plan, base=cfg, seeds=[0], runs=tmp_path / "ray", resources=Resources(num_workers=2), view=notes)
+    found = search(
+        plan, base=cfg, seeds=[0], runs=tmp_path / "ray", resources=Resources(num_workers=2, retries=0), view=notes
+    )
     (low,), (bad,) = (rows for _, rows in found)
     assert low.stamp["processes"] == 2 and low.run == one.run
     models = [load_file(tmp_path / where / one.run / "model.safetensors") for where in ("plain", "ray")]

@@ -110,6 +110,12 @@ def test_the_view_lowers_seconds_and_raises_scores() -> None:
     assert view.best() == "best so far quick: train_seconds 30.00 (1 seed)"
 
 
+def test_the_best_by_labels_is_told_to_be_of_the_rule_and_not_of_the_vote() -> None:
+    view = Progress("title", "border_rule", file=Page())  # type: ignore[arg-type]
+    view.ended("a", "a", [Row(run="a", config={"seed": 0}, metrics={"border_rule": 9.0}, seconds={})])
+    assert view.best() == ("best so far a: border_rule 9.00 (1 seed); once 24 settings can vote, their vote decides")
+
+
 def test_the_live_view_shows_running_trials_the_best_and_the_gpu_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("apc.search.progress.time.monotonic", lambda: now[0])
