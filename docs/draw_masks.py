@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from apc import data
+from apc.data import pocket
 from apc.evaluation.miou import confusion, miou
 from apc.methods.checkpoint import load_model
 from apc.models.crf import CRF, crf_labels
@@ -57,7 +58,7 @@ def draw(path: Path, columns: list[list[np.ndarray]]) -> None:
         pen.text((MARGIN - 10, top + SIDE // 2), name, (60, 60, 60), font, anchor="rm")
         for column, (photo, *masks) in enumerate(columns):
             labels = masks[row - 1] if row else np.zeros(photo.shape[:2], np.uint8)
-            sheet.paste(painted(photo, labels, (SIDE, SIDE)), (MARGIN + column * (SIDE + GAP), top))
+            sheet.paste(painted(photo, labels, (SIDE, SIDE), pocket.colours()), (MARGIN + column * (SIDE + GAP), top))
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, optimize=True)
 
