@@ -21,6 +21,22 @@ from apc.training.run import run
 torch.set_num_threads(1)
 
 
+LONGEST = (
+    *("search/test_stopped_drivers", "cluster/test_clusters", "search/test_driver", "chaos/test_kills"),
+    *("search/test_killed_trials", "search/test_lost_ray", "chaos/test_failures", "tests/test_python_api"),
+    *("experiments/test_smoke", "reporting/test_rebuilt", "docs/test_commands", "examples/test_quickstart"),
+)
+"""Files that take longest. Of several processes none is left with one of them while the others are through."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((at for at, name in enumerate(LONGEST) if path.endswith(f"{name}.py")), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def warm_ray() -> Iterator[None]:
     """One Ray for all tests of a process; search() uses a Ray that runs and leaves it running."""

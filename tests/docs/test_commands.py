@@ -25,6 +25,7 @@ SMALL += "--decoder-blocks 1 3 --decoder-width 8 --unfreeze-blocks 2 --amp none"
 SIDES = {"256": "48", "512": "64", "640": "48", "800": "56", "960": "64", "1120": "72"}
 """Sides in pixels of a page -> here."""
 MORE = {
+    ("apc", "doctor"): ["--quick"],  # tests/search/test_doctor.py starts Ray
     ("apc", "data", "draw"): ["--num-train", "8", "--num-val", "4"],
     ("apc", "data", "prepare"): ["--partial"],
 }

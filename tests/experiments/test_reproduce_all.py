@@ -60,7 +60,7 @@ def test_every_table_of_the_paper_has_a_script_an_entry_and_a_place(capsys: pyte
 
 
 @pytest.mark.slow
-def test_everything_small_goes_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_small_goes_the_whole_way(warm_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ("table8_components", "table9_cosine", "table6_peers", "table2_pseudo_masks", "table1_image_size")
     assert reproduce_all.main(["--smoke", "--seeds", "1", *(f"--only={name}" for name in names)]) == 0

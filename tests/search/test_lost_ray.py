@@ -65,14 +65,14 @@ def kill(driver: int, name: str) -> float:
 def test_a_search_whose_raylet_and_then_gcs_are_killed_starts_ray_again_and_loses_nothing(
     tiny: Config, tmp_path: Path
 ) -> None:
-    base, runs = replace(tiny, num_train=48, epochs=10), tmp_path / "runs"
+    base, runs = replace(tiny, num_train=32, epochs=6), tmp_path / "runs"
     code = DRIVER.format(base=to_dict(base))
     search = subprocess.Popen(
         [sys.executable, "-c", code, str(runs)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     wait(lambda: epochs(runs) >= 2, search)
     kill(search.pid, "raylet")
-    wait(lambda: epochs(runs) >= 12, search)  # in the middle of the second run
+    wait(lambda: epochs(runs) >= 8, search)  # in the middle of the second run
     kill(search.pid, "gcs_server")
     _, said = search.communicate(timeout=200)
     assert search.returncode == 0, said
