@@ -6,7 +6,7 @@ Meanings stand once, in docstrings; a page is what they say, so whoever finds a 
 import ast
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,8 +15,8 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import apc
 from apc import api, config
 from apc.cli import data, doctor, evaluate, export, predict, report, status, train
-from apc.experiment.config_flags import parts
-from apc.experiment.flags import Amount, Choosing, Place, Racing, Workers
+from apc.experiment.config_flags import ConfigFile, parts
+from apc.experiment.flags import Amount, Choosing, Deciding, Place, Racing, Workers
 from apc.flags import Flag, documented, flag_of
 from apc.runs import folder, rows, scores
 from apc.search.spaces import SearchSettings
@@ -180,15 +180,18 @@ def command_line_page() -> list[str]:
     for command, kind in VERBS.items():
         text += ["", f"## `{command}`", "", *paragraphs(kind), *flags_table(kind)]
     text += ["", "## Scripts of `experiments/` and `apc search SPACE`", ""]
+    usual = {"trials": "`20`; a script's own", "stop_early": "`halving`"}
     for kind, of in (
+        (ConfigFile, "Of `apc train` too: "),
         (Amount, ""),
+        (Deciding, "Of a script whose table judges claims: "),
         (Choosing, ""),
         (Racing, "Of a search that chooses: "),
         (Place, ""),
         (Workers, ""),
         (SearchSettings, "Of a space that Optuna searches: "),
     ):
-        text += ["", of + " ".join(paragraphs(kind)), *flags_table(kind)]
+        text += ["", of + " ".join(paragraphs(kind)), *flags_table(kind, usual if kind is SearchSettings else {})]
     text += ["", "### Scripts", *table(["script", "what it is"], scripts())]
     return text
 
@@ -225,8 +228,8 @@ def paragraphs(kind: type) -> list[str]:
     return [line.strip() for line in (kind.__doc__ or "").strip().splitlines()]
 
 
-def flags_table(kind: Any) -> list[str]:
-    """A line a field that is a flag."""
+def flags_table(kind: Any, usual: Mapping[str, str] = {}) -> list[str]:
+    """A line a field that is a flag; `usual` are defaults that commands have in place of the field's."""
     hints, told = get_type_hints(kind, include_extras=True), documented(kind)
     lines = []
     for f in fields(kind):
@@ -235,7 +238,8 @@ def flags_table(kind: Any) -> list[str]:
         args = get_args(hints[f.name]) if hasattr(hints[f.name], "__metadata__") else (hints[f.name],)
         marks = [mark for mark in args[1:] if isinstance(mark, Flag)]
         shown = f.name.upper() if marks and marks[0].positional else flag_of(f.name)
-        lines.append([f"`{shown}`", default_of(f), "–" if args[0] is bool else kind_of(args[0]), told[f.name].text])
+        default = usual.get(f.name) or default_of(f)
+        lines.append([f"`{shown}`", default, "–" if args[0] is bool else kind_of(args[0]), told[f.name].text])
     return table(["flag", "default", "takes", "meaning"], lines)
 
 

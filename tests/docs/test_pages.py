@@ -7,6 +7,7 @@ import pytest
 from pages import PAGES, ROOT, blocks, split
 
 import apc
+from apc.training.run import identity
 
 TEXTS = sorted(PAGES)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -63,3 +64,9 @@ def test_python_on_a_page_is_python_and_asks_apc_for_what_it_has(name: str) -> N
 def test_every_file_of_the_code_that_a_page_names_is_there(name: str) -> None:
     named = re.findall(r"`((?:apc|benchmarks|cluster|search_spaces|tests)/[\w/.]+)`", PAGES[name].read_text("utf-8"))
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+def test_the_run_that_a_page_names_is_that_of_the_paper_s_setting_of_today(name: str) -> None:
+    named = set(re.findall(r"runs/([0-9a-f]{12})", (ROOT / name).read_text()))
+    assert named == {identity(apc.pocket())}
