@@ -9,7 +9,7 @@ from report_rows import a_row, page, pooling_rows
 from search_rows import joint_rows
 
 from apc.reporting.groups import read, separate
-from apc.runs.rows import save_rows
+from apc.runs.rows import Row, save_rows
 
 
 def test_rows_of_other_data_settings_or_selection_are_separated_and_commits_are_told() -> None:
@@ -31,6 +31,38 @@ def test_rows_of_other_data_settings_or_selection_are_separated_and_commits_are_
 def test_a_label_that_stands_for_two_settings_is_split() -> None:
     rows = [a_row("adaptive_k", s, 40.0, k=k) for k in (6, 12) for s in range(2)]
     assert [g.what for g in separate(rows, ("pooling", "k"))] == [{"k": "6"}, {"k": "12"}]
+
+
+PEERS: dict[str, dict[str, Any]] = {
+    "baseline": {"pooling": "max"},
+    "vit_pcm": {"method": "vit_pcm", "stage2_epochs": 20},
+    "afa": {"method": "afa", "warmup_steps": 45},
+    "toco": {"method": "toco", "warmup_steps": 45},
+    "apc": {},
+}
+
+
+def peers(epochs: int, **of_epochs: int) -> list[Row]:
+    """Table 6's five methods; `of_epochs` are fields that follow from the epochs, of the methods that have them."""
+    fields = {name: own | {k: v for k, v in of_epochs.items() if k in own} for name, own in PEERS.items()}
+    return [
+        a_row(name, seed, 40.0, epochs=epochs + own.get("stage2_epochs", 0), **own)
+        for name, own in fields.items()
+        for seed in range(2)
+    ]
+
+
+@pytest.mark.parametrize("of_epochs", [{}, {"stage2_epochs": 30, "warmup_steps": 68}])
+def test_two_schedules_of_a_table_of_methods_are_two_groups_of_all_methods(of_epochs: dict[str, int]) -> None:
+    groups = separate([*peers(10), *peers(15, **of_epochs)])
+    assert [group.what for group in groups] == [{"epochs": "10"}, {"epochs": "15"}]
+    assert [group.labels for group in groups] == [list(PEERS)] * 2
+
+
+def test_a_second_stage_of_another_length_is_another_setting() -> None:
+    other = [row for row in peers(10, stage2_epochs=6) if row.row == "vit_pcm"]
+    groups = separate([*peers(10), *other])
+    assert [group.labels for group in groups][1:] == [["vit_pcm"]] * 2
 
 
 def test_a_run_recorded_twice_counts_once() -> None:
