@@ -154,7 +154,7 @@ def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
     judged: list[Judged] = []
     for group in groups:
         stages = staged.stages(group, recorded.chosen, metric=entry.metric) if entry.staged else None
-        judged += judge_group(entry, group, dataset, stages)
+        judged += judge_group(entry, group, dataset, stages, [row for row in recorded.rows if row.error])
     first = First(groups[0], whole_table(entry, groups[0]), [], []) if groups else None
     return Section(entry, dataset, [], True, first, len(groups), judged=judged, rows=recorded.rows)
 
@@ -247,9 +247,9 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     place = " · ".join([dataset, *(f"{k} {v}" for k, v in group.what.items())])
     # runs that failed or were stopped early have no group of their own: they stand with the first
     rows = [row for row in recorded.rows if number == 1 or not (row.error or row.stopped)]
-    failed = {row.row for row in rows if row.error}
-    stages = staged.stages(group, recorded.chosen, failed, entry.metric) if entry.staged else None
-    judged = list(judge_group(entry, group, dataset, stages))
+    failed = [row for row in rows if row.error]
+    stages = staged.stages(group, recorded.chosen, {row.row for row in failed}, entry.metric) if entry.staged else None
+    judged = list(judge_group(entry, group, dataset, stages, failed))
     tried = trials.trials(group, rows, entry.metric) if entry.search else []
     races = comparison.races(entry, dataset, reports)
     whole = whole_table(entry, group, recorded.chosen)

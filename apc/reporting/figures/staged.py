@@ -125,7 +125,9 @@ def panels(group: Group, stages: Stages, place: str, names: Mapping[str, str]) -
 
     def lines(labels_at: dict[float, str]) -> dict[str, dict[float, dict[int, float]]]:
         metrics = (stages.metric, "patch_miou")
-        return {names.get(m, score_name(m)): {v: group.scores(label, m) for v, label in labels_at.items()} for m in metrics}
+        return {
+            names.get(m, score_name(m)): {v: group.scores(label, m) for v, label in labels_at.items()} for m in metrics
+        }
 
     at = "best lambda1" if stages.best1 is None else f"lambda1 = {stages.best1:g}"
     return [
