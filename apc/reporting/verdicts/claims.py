@@ -81,7 +81,7 @@ def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
                 ours=claim.ours,
                 counts=first and claim.counted,
                 images=group.over_images(better, worse, own),
-                size=size(verdict.difference, claim.printed if first else None, own, group.level),
+                size=size(verdict.difference, claim.printed if first else None, own, group.level, group.fewest),
             )
 
 
