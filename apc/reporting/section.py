@@ -27,7 +27,6 @@ from apc.reporting.verdicts.explanations import explanations
 from apc.reporting.verdicts.over_images import Images
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import verdict_table
-from apc.runs.compared import compared_by
 from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES
 
@@ -171,8 +170,8 @@ def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
 
 
 def _as_compared(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:
-    """The entry of a search by labels with the score by which its settings were compared in the end."""
-    metric = compared_by(rows, entry.metric)
+    """The entry of a search with the score by which its settings were compared in the end."""
+    metric = trials.goes_by(rows, entry.metric)
     if metric == entry.metric:
         return entry
     return replace(entry, metric=metric, columns=tuple(dict.fromkeys([metric, entry.metric, *entry.columns])))
