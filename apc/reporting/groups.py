@@ -16,6 +16,7 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.escaping import as_code, in_markdown
+from apc.reporting.sound import unsound
 from apc.reporting.timing import completed
 from apc.reporting.verdicts.looks import FIRST_LOOK, level_of, looks_of
 from apc.reporting.verdicts.over_images import Images, Interval
@@ -99,40 +100,13 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
     problems = [str(w.message).replace(str(path), path.name) for w in caught]
     sound = []
     for row in rows:
-        kinds = {
-            "config": dict,
-            "metrics": dict,
-            "seconds": dict,
-            "stamp": dict,
-            "per_class": dict,
-            "curve": list,
-            "classes": list,
-            "row": str,
-            "run": str,
-            "error": str,
-            "stopped": str,
-        }
-        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(row, name), kind)]
-        wrong = wrong or _inside(row)
-        if wrong:
+        if wrong := unsound(row):
             problems.append(
                 f"{path.name}, run {row.run}: {', '.join(wrong)} is not of the right kind; the row is left out"
             )
         else:
             sound.append(completed(row))
     return sound, problems
-
-
-def _inside(row: Row) -> list[str]:
-    """Parts of a row of the right kinds that hold something that no run leaves there."""
-    kinds = {
-        "config's seed": isinstance(row.config.get("seed", 0), int),
-        "metrics": all(isinstance(value, int | float) for value in row.metrics.values()),
-        "seconds": all(isinstance(value, int | float) for value in row.seconds.values()),
-        "per_class": all(isinstance(values, list) for values in row.per_class.values()),
-        "curve": all(isinstance(epoch, dict) for epoch in row.curve),
-    }
-    return [name for name, right in kinds.items() if not right]
 
 
 def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[Group]:

@@ -88,21 +88,59 @@ def test_rows_stopped_early_are_in_no_group_mean_even_of_their_own_label(tmp_pat
     assert "12 trials: 11 complete, 1 PRUNED" in text
 
 
-@pytest.mark.parametrize(
-    "torn",
-    [
-        {"metrics": {"miou": "41"}},
-        {"curve": [3]},
-        {"config": {"seed": "0"}},
-        {"per_class": {"miou": 3}},
-        {"classes": 2},
-        {"stopped": None},
-        {"seconds": {"train": []}},
+TORN: dict[str, list[dict[str, Any]]] = {
+    "metrics": [{"metrics": value} for value in ({"miou": "41"}, {"miou": 1e308}, {"miou": 10**400}, {"miou": None})],
+    "curve": [{"curve": [value]} for value in (3, {"miou": None}, {"cpu_seconds": None}, {"miou": "41"})],
+    "config's seed": [{"config": {"seed": value}} for value in ("0", None, 0.5)],
+    "config": [{"config": {"seed": 10**400}}, {"config": {"theta": 1e200}}],
+    "config's stage2_epochs": [{"config": {"stage2_epochs": "6"}}],
+    "per_class": [{"per_class": {"miou": 3}}, {"per_class": {"miou": ["41"]}}],
+    "classes": [{"classes": 2}, {"classes": [0, 1]}],
+    "stopped": [{"stopped": None}],
+    "seconds": [{"seconds": {"train": []}}],
+    "row": [{"row": 7}],
+    "stamp": [
         {"stamp": []},
-        {"row": 7},
+        {"stamp": {"protocol": 10**400}},
+        {"stamp": {"search": [[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}},
     ],
-)
-def test_a_damaged_row_costs_itself_by_name_and_not_the_report(tmp_path: Path, torn: dict[str, Any]) -> None:
-    rows = joint_rows()
-    text = page(tmp_path, "search_joint", [*rows, replace(rows[0], run="damaged00000", **torn)])
-    assert "12 trials: 12 complete" in text and "run damaged00000: " in text.split("**Damaged and left out:**")[1]
+    "stamp's images": [{"stamp": {"images": {"train": value}}} for value in ("960", [960])],
+    "stamp's measured": [{"stamp": {"measured": {"commit": ["c0ffee"]}}}],
+    "stamp's search": [
+        {"stamp": {"search": value}} for value in ({"space": {"k": 3}}, {"objectives": [3]}, {"objectives": "miou"})
+    ],
+    "stamp's weights_name": [{"stamp": {"weights_name": 3}}],
+}
+
+
+def torn_rows() -> list[tuple[str, Row]]:
+    """What is damaged, and a row in which it is; the stamp and the config are whole but for that."""
+    whole = replace(joint_rows()[0], run="damaged00000")
+    torn = [(name, each) for name, several in TORN.items() for each in several]
+    return [(name, replace(whole, **{field: _laid(whole, field, own[field]) for field in own})) for name, own in torn]
+
+
+def _laid(row: Row, field: str, value: Any) -> Any:
+    return getattr(row, field) | value if field in ("config", "stamp") and isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize(("part", "row"), torn_rows())
+def test_a_damaged_row_is_left_out_by_its_name_and_what_is_wrong(tmp_path: Path, part: str, row: Row) -> None:
+    path = tmp_path / "pocket.jsonl"
+    save_rows(path, [*joint_rows(), row])
+    rows, (problem,) = read(path)
+    assert len(rows) == 12 and "run damaged00000: " in problem and part in problem
+
+
+def test_damaged_rows_cost_themselves_and_not_the_report(tmp_path: Path) -> None:
+    torn = [replace(row, run=f"damaged{number:05}") for number, (_, row) in enumerate(torn_rows())]
+    text = page(tmp_path, "search_joint", [*joint_rows(), *torn])
+    told = text.split("**Damaged and left out:**")[1]
+    assert "12 trials: 12 complete" in text and all(f"run {row.run}: " in told for row in torn)
+
+
+def test_a_score_that_is_no_number_is_missing_and_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "pocket.jsonl"
+    save_rows(path, [a_row("max", 0, float("nan"))])
+    (row,), problems = read(path)
+    assert problems == [] and separate([row])[0].scores("max", "miou") == {}
