@@ -1,6 +1,5 @@
 """One experiment on one data set: all that its rows say as Markdown, and the parts that the page shows of it."""
 
-import re
 import shlex
 import tomllib
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from apc.reporting.command import command, unusual
 from apc.reporting.figures import one_knob, staged
 from apc.reporting.figures.choose import Shown, figures
 from apc.reporting.groups import Group, read, separate
+from apc.reporting.names import file_name as file_name
 from apc.reporting.paper import beside
 from apc.reporting.parts import Part, parts, whole_table
 from apc.reporting.provenance import damages, failures, provenance, schedule
@@ -232,11 +232,6 @@ def remove_stale(reports: Path, experiment: str, dataset: str, page: str) -> Non
             name = path.name.replace(".details.", ".").removesuffix(".svg")
             if f"{folder}/{name}{'.png' * path.name.endswith('.svg')}" not in page:
                 path.unlink()
-
-
-def file_name(experiment: str, dataset: str) -> str:
-    """First part of the names of tables and figures, fit for a link: photographs may lie in any folder."""
-    return re.sub(r"[^\w.-]+", "-", f"{experiment}.{dataset}")
 
 
 def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], list[Judged], First]:
