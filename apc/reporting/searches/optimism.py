@@ -227,11 +227,17 @@ def _of_runs(table: str, runs: Iterable[Row]) -> Iterator[Line]:
 
 
 def epochs(row: Row, chooser: str, judge: str) -> Epochs | None:
-    """The best epoch by one score and the last; None without both scores in the last epoch and in another."""
+    """The best epoch by one score and the last; None without both scores in the last epoch and in another.
+
+    Of a method with two stages those of the second count, as in timing.py: before it, it is another network's score.
+    """
+    stage2 = row.config.get("stage2_epochs", 0)
+    before = len(row.curve) - stage2 if stage2 else 0
     scored = [
         (number, epoch[chooser], epoch[judge])
         for number, epoch in enumerate(whole_curve(row), start=1)
-        if all(isinstance(value := epoch.get(name), int | float) and math.isfinite(value) for name in (chooser, judge))
+        if number > before
+        and all(isinstance(value := epoch.get(name), int | float) and math.isfinite(value) for name in (chooser, judge))
     ]
     if len(scored) < 2 or scored[-1][0] < len(row.curve):
         return None
