@@ -74,6 +74,19 @@ def test_epochs_are_judged_by_what_is_chosen_of_many_settings_and_by_the_mean_of
     ]
 
 
+@pytest.mark.parametrize(("settings", "chosen_by_vote"), [(47, False), (48, True)])
+def test_image_labels_choose_by_the_vote_where_a_draw_has_enough_voters(settings: int, chosen_by_vote: bool) -> None:
+    truth = [float(i * 7 % settings) for i in range(settings)]  # the vote knows it, and the rule has it upside down
+    rows = [
+        a_row(f"theta={i}", 0, true, dict.fromkeys(("tune_miou", "held_miou", "vote"), true) | {"border_rule": -true})
+        for i, true in enumerate(truth)
+    ]
+    lines = [line for line in optimism.ledger([section(rows, "pocket")]) if line.rule.chosen_by == "image labels alone"]
+    assert [line.rule for line in lines] == [optimism.BEHIND, optimism.REGRET]
+    assert {line.table for line in lines} == {"Choosing (the vote)" if chosen_by_vote else "Choosing"}
+    assert all((line.points.mean == 0) == chosen_by_vote for line in lines)
+
+
 def section(rows: list[Row], dataset: str, **entry: Any) -> Section:
     own = TableEntry(name="choosing", title="Choosing: of a test", **entry)
     return Section(own, dataset, [], True, rows=rows, compared=separate(rows))
