@@ -36,8 +36,8 @@ from apc.reporting.catalogue import modules_of, pictures_of, tables_of
 from apc.reporting.table_entry import PageEntry
 
 NAME = "reproduce_all"
-TRAINING = {flag_of(field.name) for field in fields(Workers)}
-"""Flags that say how to train: a script that draws finished runs has none of them."""
+TRAINING = {flag_of(field.name) for kind in (Workers, Deciding) for field in fields(kind)}
+"""Flags that say how to train, and how long: a script that draws finished runs has none of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
