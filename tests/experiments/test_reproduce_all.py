@@ -82,6 +82,17 @@ def test_every_picture_script_has_a_place_on_the_page() -> None:
     assert drawn == set(pictures())
 
 
+def test_scripts_with_seeds_of_their_own_are_run_beside_others_and_refuse_seeds_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--runs", str(tmp_path), "--seeds", "2", "--weights=", "--dry-run", "--only=choosing"]
+    assert reproduce_all.main([*words, "--only=table7_pooling"]) == 0
+    told = capsys.readouterr().out
+    assert "\ntable7_pooling      0      8" in told and "\nchoosing " in told
+    assert reproduce_all.main(words) == 2
+    assert capsys.readouterr().err == ("reproduce_all: --seeds 2: this script has seeds of its own (0); leave it out\n")
+
+
 def test_no_picture_is_handed_a_flag_that_it_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--decide", "10", "--cpus=2", "--dry-run", "--weights="]
     drawn = pictures_of(modules_of("experiments")["figure6_heatmaps"])
