@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,3 +106,23 @@ def test_seeds_that_are_its_own_may_be_named_and_a_step_without_its_own_has_thos
     steps, flags = (grid_lambda.EXPERIMENT, search_joint.STAGED), Flags("pocket", {"seeds": "2"})
     seeds = [settings_of(step, for_step(step, steps, flags)).seeds for step in steps]
     assert seeds == [(0, 1), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("where", ["apc.reporting.page.build", "apc.experiment.outputs.write_rows"])
+def test_ctrl_c_while_rows_and_page_are_written_says_that_finished_runs_are_kept(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    cfg = replace(pocket(), weights="", lambda1=0.3)
+    row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"tune_miou": 9.0}, seconds={}, stamp={"commit": "c"})
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
+    found = [(points([{"lambda1": 0.3}]).points[0], [row])]
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: found)
+    monkeypatch.setattr(where, stopped)
+    assert search_space(["joint", "--weights=", "--objectives", "tune_miou", "--rungs", "2"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "interrupted while rows and page were written: 1 finished runs are kept; the same command goes on from there"
+    )
