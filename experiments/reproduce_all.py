@@ -29,15 +29,15 @@ from apc.experiment.forecast import Hours
 from apc.experiment.main import in_turn
 from apc.experiment.pictures import without
 from apc.experiment.runner import ExperimentRun
-from apc.experiment.settings import settings_of
+from apc.experiment.settings import for_step, settings_of
 from apc.flags import Flag, choose_from, flag_of, taken
 from apc.parallel import cores
 from apc.reporting.catalogue import modules_of, pictures_of, tables_of
 from apc.reporting.table_entry import PageEntry
 
 NAME = "reproduce_all"
-TRAINING = {flag_of(field.name) for field in fields(Workers)}
-"""Flags that say how to train: a script that draws finished runs has none of them."""
+TRAINING = {flag_of(field.name) for kind in (Workers, Deciding) for field in fields(kind)}
+"""Flags that say how to train, and how long: a script that draws finished runs has none of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,16 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             loaded = {name: steps for name, steps in loaded.items() if steps[0].by_default}
         pictures = {name: module.PICTURE for name, module in modules.items() if pictures_of(module)}
         words = without(words, {"--only"})
+        handed = _handed(loaded, words)
         dry = "dry_run" in flags.values
         if dry and loaded:
-            _tell(loaded, flags, words)
+            _tell(loaded, flags, handed)
     except ValueError as error:
         complain(f"{NAME}: {error}")
         return 2
     failed = 0
     for name, steps in () if dry else loaded.items():
         print(f"\n== {name}", flush=True)
-        code = in_turn(steps, [*words, *_alone(steps[0], flags)])
+        code = in_turn(steps, [*handed[name], *_alone(steps[0], flags)])
         if code > 1:
             return code
         failed |= code
@@ -114,26 +115,35 @@ def _flags(words: Sequence[str]) -> Flags:
     return Flags(preset, line.read(rest))
 
 
+def _handed(loaded: dict[str, list[Experiment]], words: Sequence[str]) -> dict[str, list[str]]:
+    """The words that each script gets: those with seeds of their own no `--seeds`, unless it is for no other."""
+    own = {name for name, steps in loaded.items() if all(step.own_seeds for step in steps)}
+    rest = without(words, {"--seeds"})
+    return {name: rest if name in own and len(own) < len(loaded) else list(words) for name in loaded}
+
+
 def _alone(step: Experiment, flags: Flags) -> list[str]:
     """Runs side by side slow each other, so times are taken one run at a time."""
     return ["--max-concurrent", "1"] if step.timed and "max_concurrent" not in flags.values else []
 
 
-def _tell(loaded: dict[str, list[Experiment]], flags: Flags, words: list[str]) -> None:
+def _tell(loaded: dict[str, list[Experiment]], flags: Flags, handed: dict[str, list[str]]) -> None:
     """What is done and what is to do, a run that several scripts share counted with the first; and the hours."""
     width = max(map(len, loaded))
     print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
     known: set[str] = set()
     total: Hours | None = Hours(0.0, 0.0, 0.0)
     runs = 0
-    for steps in loaded.values():
-        mine = [*words, *_alone(steps[0], flags)]
+    for name, steps in loaded.items():
+        mine = [*handed[name], *_alone(steps[0], flags)]
         side = 1 if _alone(steps[0], flags) else _side_by_side(taken(Workers, flags.values))
         for step in steps:
             if step.plan_of_results:
                 print(f"{'':<{width}}  and a comparison of what the searches choose")
                 continue
-            settings = settings_of(step, read_flags(steps[0], mine))  # all steps have the flags of the first
+            settings = settings_of(
+                step, for_step(step, steps, read_flags(steps[0], mine))
+            )  # all steps have the flags of the first
             if settings.search:
                 print(f"{step.name:<{width}}  a search of {settings.search.trials} trials")
                 continue

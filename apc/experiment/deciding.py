@@ -63,9 +63,10 @@ def open_claims(experiment: Experiment, dataset: str, measured: Result) -> list[
     if not groups:
         return []
     group = groups[0]
-    failed = {row.row for row in rows if row.error}
-    stages = staged.stages(group, {}, failed, experiment.metric) if experiment.staged else None
-    judged = [each for each in judge_group(experiment, group, dataset, stages) if each.counts]
+    failed = [row for row in rows if row.error]
+    labels = {row.row for row in failed}
+    stages = staged.stages(group, {}, labels, experiment.metric) if experiment.staged else None
+    judged = [each for each in judge_group(experiment, group, dataset, stages, failed) if each.counts]
     return [each for each in _first_of_each(judged) if _is_open(each)]
 
 
@@ -81,16 +82,19 @@ def _first_of_each(judged: Sequence[Judged]) -> Iterator[Judged]:
 def _is_open(judged: Judged) -> bool:
     if judged.verdict.outcome != "undecided" or judged.size.word == "no difference":
         return False
+    if judged.verdict.rival:
+        return bool(judged.open)
     found = judged.verdict.difference.summary
     return found.n < 2 or found.std > 0
 
 
 def points_of(judged: Collection[Judged], trained: Result, measured: Result) -> list[Point]:
-    """The trained points behind the rows of claims; a row that is measured on the runs of another has none of its own.
+    """The trained points behind the rows of claims, of a best of many the default and every rival that is open; a row
+    that is measured on the runs of another has none of its own.
 
     In the order of the plan.
     """
-    wanted = {label for each in judged for label in each.rows}
+    wanted = {label for each in judged for label in ((each.rows[0], *each.open) if each.open else each.rows)}
     runs = {row.run.split("@")[0] for point, own in measured if point.label in wanted for row in own}
     return [point for point, own in trained if any(row.run in runs for row in own)]
 

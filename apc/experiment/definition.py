@@ -1,15 +1,16 @@
 """What an experiment is, as its script says it: what is run, and what the page shows of it."""
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from apc.config import Config
 from apc.reporting.table_entry import TableEntry
+from apc.runs.rows import Row
 from apc.search import spaces
-from apc.search.plans import Plan, Points, Result, Staged
+from apc.search.plans import Plan, Point, Points, Result, Staged
 from apc.search.told import plan_told, space_told
 
 
@@ -73,7 +74,34 @@ class Experiment(TableEntry):
             return f"{self.title}. Searched: {space_told(spaces.over(self.space, base))}"
         return f"{self.title}. Run: {plan_told(self.plan)}" if isinstance(self.plan, Points | Staged) else self.title
 
+    def to_come(self, rows: Sequence[Row]) -> list[Row] | None:
+        """What its plan asks for beside `rows`, failed ones among them; None where the rows of the table are not those
+        of a plan, or of none that could have made them."""
+        if self.measure or not isinstance(self.plan, Points | Staged):
+            return None
+        plan = replace(self.plan, metric=self.metric) if isinstance(self.plan, Staged) else self.plan
+        try:
+            asked = plan.next([(_point(own[0], plan), own) for own in _by_label(rows)])
+        except ValueError:
+            return None
+        return [replace(rows[0], row=point.label, config=rows[0].config | point.values, metrics={}) for point in asked]
+
     @property
     def called(self) -> str:
         """Name of its command."""
         return self.prog or self.name
+
+
+def _by_label(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows of each label that has a score, at the seeds that all have: `--decide` adds seeds to some alone."""
+    labels = dict.fromkeys(row.row for row in rows if not row.error)
+    every = [[row for row in rows if row.row == label] for label in labels]
+    common = set.intersection(*({row.config.get("seed") for row in own} for own in every)) if every else set()
+    return [[row for row in own if row.config.get("seed") in common] or own for own in every]
+
+
+def _point(row: Row, plan: Points | Staged) -> Point:
+    """The point of a plan that a row was made of."""
+    if isinstance(plan, Points):
+        return next((p for p in plan.points if p.label == row.row), Point(row.row, {}))
+    return Point(row.row, {knob: row.config[knob] for knob in plan.knobs if knob in row.config})

@@ -11,7 +11,7 @@ from apc.escaping import complain, say
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import read_flags
 from apc.experiment.runner import ExperimentRun
-from apc.experiment.settings import settings_of
+from apc.experiment.settings import for_step, settings_of
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
@@ -27,7 +27,7 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
         flags = read_flags(first, sys.argv[1:] if argv is None else argv)
         if "choose" in flags.values and len({step.metric for step in steps if step.chooses}) > 1:
             raise ValueError("--choose: this script compares what settings may be chosen by; leave it out")
-        settings = settings_of(first, flags)
+        settings = settings_of(first, for_step(first, steps, flags))
         if "decide" in flags.values and not any(step.claims or step.bests for step in steps):
             complain(f"{first.called}: note: there is no claim to decide, so --decide adds no seeds")
         code = ExperimentRun(first, settings).go()
@@ -44,7 +44,7 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
                     print(f"{step.name}: its settings are what the steps before it will have chosen")
                     break
                 step = replace(step, plan=plan)
-            code = ExperimentRun(step, settings_of(step, flags)).go()
+            code = ExperimentRun(step, settings_of(step, for_step(step, steps, flags))).go()
         return code
     except ValueError as error:
         complain(f"{first.called}: {error}")

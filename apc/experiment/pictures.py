@@ -19,7 +19,7 @@ from apc.experiment.flags import Amount, Flags, Place, add_place, command_line, 
 from apc.experiment.settings import base_of, dataset_name, folders
 from apc.files import require_writable, write_atomically
 from apc.flags import dashed, taken
-from apc.reporting.figures.qualitative import file_name
+from apc.reporting.names import file_name
 from apc.reporting.table_entry import PictureEntry
 from apc.runs.folder import RunFolder, load_run
 

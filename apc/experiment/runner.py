@@ -63,7 +63,11 @@ class ExperimentRun:
                 result = self._measured(result)
             except KeyboardInterrupt:
                 return self._interrupted(Interrupted(result))
-            return self._finish(result)
+            try:
+                return self._finish(result)
+            except KeyboardInterrupt:  # every run is on disk by now
+                to_stderr(f"interrupted while rows and page were written: {self._kept(result)}")
+                return 130
 
     def _measured(self, result: Result) -> Result:
         """What the table shows of runs."""
@@ -175,13 +179,19 @@ class ExperimentRun:
 
     def _interrupted(self, stop: Interrupted) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C, and with 3 where Ray was lost."""
-        raced = self.raced.result if self.raced else []
-        done = sum(not row.error for _, rows in [*stop.result, *raced] for row in rows)
-        if done:
+        if self._done(stop.result):
             self._write(self._known(stop.result), complete=False)
         why = stop.why if isinstance(stop, Lost) else "interrupted"
-        to_stderr(f"{why}: {done} finished runs are kept; the same command goes on from there")
+        to_stderr(f"{why}: {self._kept(stop.result)}")
         return 3 if isinstance(stop, Lost) else 130
+
+    def _done(self, result: Result) -> int:
+        """How many runs are finished, those of a race among them."""
+        raced = self.raced.result if self.raced else []
+        return sum(not row.error for _, rows in [*result, *raced] for row in rows)
+
+    def _kept(self, result: Result) -> str:
+        return f"{self._done(result)} finished runs are kept; the same command goes on from there"
 
     def _known(self, result: Result) -> Result:
         """A result with what was measured on its runs by now, and nothing measured for it."""

@@ -1,11 +1,12 @@
 """What an experiment's command line comes to: everything checked that can be known before data is read."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from apc.config import PRESETS, Config, from_dict
+from apc.escaping import short
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import Amount, Choosing, Deciding, Flags, Place, Racing, Workers, seeds_of, usual_search
@@ -80,6 +81,8 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     decide = taken(Deciding, flags.values).decide if experiment.claims or experiment.bests else None
     few = FIRST_LOOK if decide else SMOKE_SEEDS
     own = experiment.own_seeds[:few] if amount.smoke else experiment.own_seeds
+    if own and amount.seeds and tuple(seeds_of(amount.seeds, 1)) not in (own, experiment.own_seeds):
+        raise ValueError(f"--seeds {short(amount.seeds, quoted=False)}: {own_seeds_told([experiment])}")
     usual = few if amount.smoke else experiment.seeds.get(flags.preset, 3)
     seeds = own or tuple(seeds_of(amount.seeds, usual))
     if decide and not own and not FIRST_LOOK <= len(seeds) <= decide:
@@ -106,6 +109,22 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         dry_run=amount.dry_run,
         decide=None if search or len(seeds) > (decide or 0) else decide,
     )
+
+
+def for_step(step: Experiment, steps: Sequence[Experiment], flags: Flags) -> Flags:
+    """A command line as one of several steps has it: `--seeds` is for those that have none of their own. ValueError
+    where no step is left for it."""
+    if "seeds" not in flags.values or len(steps) == 1 or not step.own_seeds:
+        return flags
+    if all(each.own_seeds for each in steps):
+        raise ValueError(f"--seeds {short(flags.values['seeds'], quoted=False)}: {own_seeds_told(steps)}")
+    return flags._replace(values={name: value for name, value in flags.values.items() if name != "seeds"})
+
+
+def own_seeds_told(steps: Sequence[Experiment]) -> str:
+    """ "this script has seeds of its own (0; then 0, 1, 2); leave it out" """
+    seeds = "; then ".join(", ".join(map(str, step.own_seeds)) for step in steps)
+    return f"this script has seeds of its own ({seeds}); leave it out"
 
 
 def _racing(experiment: Experiment, values: Mapping[str, Any], smoke: bool) -> Racing:

@@ -74,7 +74,7 @@ def _line(name: str, dataset: str, rows: Sequence[Row]) -> dict[str, str]:
         else ", ".join(map(str, seeds)),
         "what varies, over what": _ranges(name, rows),
         "chosen by": f"`{described(name).metric}`, " + in_markdown("/".join(rules) or "not stamped"),
-        "core-hours": f"{_hours(rows):.2f}",
+        "core-hours": f"{_hours([row for row in rows if '@' not in row.run]):.2f}",  # of what was trained for it
     }
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.escaping import as_code, in_markdown
+from apc.reporting.sound import unsound
 from apc.reporting.timing import completed
 from apc.reporting.verdicts.looks import FIRST_LOOK, level_of, looks_of
 from apc.reporting.verdicts.over_images import Images, Interval
@@ -99,40 +100,13 @@ def read(path: Path) -> tuple[list[Row], list[str]]:
     problems = [str(w.message).replace(str(path), path.name) for w in caught]
     sound = []
     for row in rows:
-        kinds = {
-            "config": dict,
-            "metrics": dict,
-            "seconds": dict,
-            "stamp": dict,
-            "per_class": dict,
-            "curve": list,
-            "classes": list,
-            "row": str,
-            "run": str,
-            "error": str,
-            "stopped": str,
-        }
-        wrong = [name for name, kind in kinds.items() if not isinstance(getattr(row, name), kind)]
-        wrong = wrong or _inside(row)
-        if wrong:
+        if wrong := unsound(row):
             problems.append(
                 f"{path.name}, run {row.run}: {', '.join(wrong)} is not of the right kind; the row is left out"
             )
         else:
             sound.append(completed(row))
     return sound, problems
-
-
-def _inside(row: Row) -> list[str]:
-    """Parts of a row of the right kinds that hold something that no run leaves there."""
-    kinds = {
-        "config's seed": isinstance(row.config.get("seed", 0), int),
-        "metrics": all(isinstance(value, int | float) for value in row.metrics.values()),
-        "seconds": all(isinstance(value, int | float) for value in row.seconds.values()),
-        "per_class": all(isinstance(values, list) for values in row.per_class.values()),
-        "curve": all(isinstance(epoch, dict) for epoch in row.curve),
-    }
-    return [name for name, right in kinds.items() if not right]
 
 
 def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[Group]:
@@ -142,7 +116,7 @@ def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[
     among the runs of one label is never a knob: the label would stand for two settings.
     """
     scored = [row for row in rows if not (row.error or row.stopped)]
-    configs = {id(row): to_dict(Config()) | row.config for row in scored}
+    configs = {id(row): _as_compared(row, of_peers=knobs is None) for row in scored}
     names = sorted({name for config in configs.values() for name in config} - set(_NOT_COMPARED))
     base = [n for n in names if (knobs is not None and n not in knobs) or _differs_within_a_label(n, scored, configs)]
     keys = {
@@ -150,13 +124,34 @@ def separate(rows: Iterable[Row], knobs: tuple[str, ...] | None = None) -> list[
         | {n: _text(configs[id(row)].get(n)) for n in base}
         for row in scored
     }
+    for name in base if knobs is None else ():
+        if _follows(name, scored, keys):
+            keys = {row: {n: value for n, value in key.items() if n != name} for row, key in keys.items()}
     by_key: dict[str, list[Row]] = defaultdict(list)
     for row in scored:
         by_key[json.dumps(keys[id(row)])].append(row)
     members = sorted(by_key.values(), key=len, reverse=True)
-    stated = {name: {keys[id(row)].get(name) for row in scored} for name in (*_STAMPED, *base)}
+    stated = {name: {keys[id(row)].get(name) for row in scored} for row in scored[:1] for name in keys[id(row)]}
     apart = [name for name, values in stated.items() if len(values) > 1]
     return [_group(rows, {name: keys[id(rows[0])][name] for name in apart}) for rows in members]
+
+
+def _as_compared(row: Row, of_peers: bool) -> dict[str, Any]:
+    """A row's Config, of methods side by side with the epochs that all have: ViT-PCM's second stage is one of its
+    own."""
+    config = to_dict(Config()) | row.config
+    return config | {"epochs": config["epochs"] - config["stage2_epochs"]} if of_peers else config
+
+
+def _follows(name: str, rows: list[Row], keys: dict[int, dict[str, str]]) -> bool:
+    """Whether a field follows, in every label, from the others that set rows apart, and is another in other labels: a
+    warm-up that is a share of the epochs would part the methods that have one from those that have none."""
+    of_label, of_all = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    for row in rows:
+        rest = json.dumps({n: value for n, value in keys[id(row)].items() if n != name})
+        of_all[rest].add(keys[id(row)][name])
+        of_label[json.dumps([row.row, rest])].add(keys[id(row)][name])
+    return max(map(len, of_label.values())) == 1 < max(map(len, of_all.values()))
 
 
 def _differs_within_a_label(name: str, rows: list[Row], configs: dict[int, dict[str, Any]]) -> bool:

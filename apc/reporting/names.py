@@ -1,5 +1,6 @@
 """Names for people: of scores and times, of rows and of outcomes, where a page shows them."""
 
+import hashlib
 import re
 
 from apc.runs.scores import SCORES
@@ -62,6 +63,14 @@ def score_name(metric: str) -> str:
 def anchor_of(title: str) -> str:
     """The anchor of a heading, as it is where Markdown is shown: `table-7-pooling` of "Table 7: pooling"."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+def file_name(name: str, dataset: str) -> str:
+    """First part of the names of the files of an experiment on a data set, fit for a link: photographs may lie in any
+    folder. Where that takes another name, a few digits keep `my photos` and `my-photos` apart."""
+    whole = f"{name}.{dataset}"
+    fit = re.sub(r"[^\w.-]+", "-", whole)
+    return fit if fit == whole else f"{fit}-{hashlib.sha256(whole.encode(errors='surrogatepass')).hexdigest()[:6]}"
 
 
 def for_people(text: str) -> str:

@@ -20,10 +20,11 @@ from apc.reporting.claims_page import claims_page, of_dataset
 from apc.reporting.figures import qualitative
 from apc.reporting.front import front
 from apc.reporting.how_to_read import how_to_read
+from apc.reporting.names import file_name
 from apc.reporting.optimism_page import NAME as OPTIMISM
 from apc.reporting.optimism_page import optimism_page
 from apc.reporting.paper import comparison_as_printed
-from apc.reporting.section import Section, file_name, glance, remove_stale, section
+from apc.reporting.section import Section, glance, remove_stale, section
 from apc.reporting.specifications_page import NAME as CURVES
 from apc.reporting.specifications_page import specifications_page
 from apc.reporting.table_entry import TableEntry

@@ -1,6 +1,5 @@
 """One experiment on one data set: all that its rows say as Markdown, and the parts that the page shows of it."""
 
-import re
 import shlex
 import tomllib
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from apc.reporting.command import command, unusual
 from apc.reporting.figures import one_knob, staged
 from apc.reporting.figures.choose import Shown, figures
 from apc.reporting.groups import Group, read, separate
+from apc.reporting.names import file_name as file_name
 from apc.reporting.paper import beside
 from apc.reporting.parts import Part, parts, whole_table
 from apc.reporting.provenance import damages, failures, provenance, schedule
@@ -27,7 +27,6 @@ from apc.reporting.verdicts.explanations import explanations
 from apc.reporting.verdicts.over_images import Images
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import verdict_table
-from apc.runs.compared import compared_by
 from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES
 
@@ -154,7 +153,7 @@ def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
     judged: list[Judged] = []
     for group in groups:
         stages = staged.stages(group, recorded.chosen, metric=entry.metric) if entry.staged else None
-        judged += judge_group(entry, group, dataset, stages)
+        judged += judge_group(entry, group, dataset, stages, [row for row in recorded.rows if row.error])
     first = First(groups[0], whole_table(entry, groups[0]), [], []) if groups else None
     return Section(entry, dataset, [], True, first, len(groups), judged=judged, rows=recorded.rows)
 
@@ -171,8 +170,8 @@ def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
 
 
 def _as_compared(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:
-    """The entry of a search by labels with the score by which its settings were compared in the end."""
-    metric = compared_by(rows, entry.metric)
+    """The entry of a search with the score by which its settings were compared in the end."""
+    metric = trials.goes_by(rows, entry.metric)
     if metric == entry.metric:
         return entry
     return replace(entry, metric=metric, columns=tuple(dict.fromkeys([metric, entry.metric, *entry.columns])))
@@ -235,11 +234,6 @@ def remove_stale(reports: Path, experiment: str, dataset: str, page: str) -> Non
                 path.unlink()
 
 
-def file_name(experiment: str, dataset: str) -> str:
-    """First part of the names of tables and figures, fit for a link: photographs may lie in any folder."""
-    return re.sub(r"[^\w.-]+", "-", f"{experiment}.{dataset}")
-
-
 def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], list[Judged], First]:
     """Paragraphs and verdicts of one group, the `number`-th of its data set, and what the page shows of it."""
     entry, dataset, reports = recorded.entry, recorded.dataset, recorded.reports
@@ -247,9 +241,9 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     place = " · ".join([dataset, *(f"{k} {v}" for k, v in group.what.items())])
     # runs that failed or were stopped early have no group of their own: they stand with the first
     rows = [row for row in recorded.rows if number == 1 or not (row.error or row.stopped)]
-    failed = {row.row for row in rows if row.error}
-    stages = staged.stages(group, recorded.chosen, failed, entry.metric) if entry.staged else None
-    judged = list(judge_group(entry, group, dataset, stages))
+    failed = [row for row in rows if row.error]
+    stages = staged.stages(group, recorded.chosen, {row.row for row in failed}, entry.metric) if entry.staged else None
+    judged = list(judge_group(entry, group, dataset, stages, failed))
     tried = trials.trials(group, rows, entry.metric) if entry.search else []
     races = comparison.races(entry, dataset, reports)
     whole = whole_table(entry, group, recorded.chosen)

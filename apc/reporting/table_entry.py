@@ -1,6 +1,6 @@
 """What the page shows of an experiment: the columns of its table, its figures, the paper's claims that it judges."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from apc.config import default_of
@@ -161,3 +161,8 @@ class TableEntry(PageEntry):
     """Whether a claim that is contradicted or undecided gets a paragraph on what its two rows do differently."""
     masks_in: str = ""
     """Picture that shows masks of its rows, such as "Figure 7"; the paragraph points there."""
+
+    def to_come(self, rows: Sequence[Row]) -> list[Row] | None:
+        """The settings, as rows without scores, that its plan asks for beside those of `rows` that have some; None
+        where its plan is not known."""
+        return None

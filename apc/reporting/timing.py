@@ -27,7 +27,12 @@ def seconds_to_share(row: Row, share: float = SHARE, clock: str = "seconds") -> 
     0 has reached any share of it after one epoch.
     """
     final, curve = row.metrics.get("miou"), row.curve
-    if final is None or not curve or any("miou" not in entry for entry in curve[:-1]) or clock not in curve[-1]:
+    if (
+        final is None
+        or not curve
+        or any("miou" not in entry for entry in curve[:-1])
+        or any(clock not in e for e in curve)
+    ):
         return None
     stage2 = row.config.get("stage2_epochs", 0)
     first = len(curve) - stage2 if stage2 else 0

@@ -1,17 +1,22 @@
 """An experiment or a search from its words: a dry run, the spaces there are, the stamp of a search."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import apc.experiment.runner
 from apc.config import pocket, to_dict
-from apc.experiment.main import main, search_space
+from apc.experiment.definition import Experiment
+from apc.experiment.flags import Flags
+from apc.experiment.main import in_turn, main, search_space
+from apc.experiment.settings import for_step, settings_of
 from apc.runs.rows import Row, load_rows
 from apc.search.plans import points
 from apc.training.run import identity
-from experiments import grid_lambda
+from experiments import choosing, grid_lambda, search_joint
 
 
 def test_a_dry_run_lists_the_runs_and_starts_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,3 +83,46 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
         },
     }
     assert [path.name for path in Path("reports/results").iterdir()] == ["space_joint"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "seeds", "sentence"),
+    [
+        (search_joint.STEPS, "nonsense", "search_joint: --seeds nonsense: this script has seeds of its own"),
+        (search_joint.STEPS, "1", "seeds of its own (0; then 0, 1, 2; then 5, 6, 7, 8, 9); leave it out"),
+        ([choosing.EXPERIMENT], "3", "choosing: --seeds 3: this script has seeds of its own (0); leave it out"),
+        ([choosing.EXPERIMENT], "many", "choosing: --seeds is 'many'; give how many"),
+    ],
+)
+def test_seeds_are_refused_where_an_experiment_has_its_own(
+    steps: Sequence[Experiment], seeds: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert in_turn(steps, ["--seeds", seeds, "--dry-run"]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_seeds_that_are_its_own_may_be_named_and_a_step_without_its_own_has_those_of_the_flag() -> None:
+    assert settings_of(choosing.EXPERIMENT, Flags("pocket", {"seeds": "1"})).seeds == (0,)  # as the page's command is
+    steps, flags = (grid_lambda.EXPERIMENT, search_joint.STAGED), Flags("pocket", {"seeds": "2"})
+    seeds = [settings_of(step, for_step(step, steps, flags)).seeds for step in steps]
+    assert seeds == [(0, 1), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("where", ["apc.reporting.page.build", "apc.experiment.outputs.write_rows"])
+def test_ctrl_c_while_rows_and_page_are_written_says_that_finished_runs_are_kept(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    cfg = replace(pocket(), weights="", lambda1=0.3)
+    row = Row(run=identity(cfg), config=to_dict(cfg), metrics={"tune_miou": 9.0}, seconds={}, stamp={"commit": "c"})
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
+    found = [(points([{"lambda1": 0.3}]).points[0], [row])]
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: found)
+    monkeypatch.setattr(where, stopped)
+    assert search_space(["joint", "--weights=", "--objectives", "tune_miou", "--rungs", "2"]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "interrupted while rows and page were written: 1 finished runs are kept; the same command goes on from there"
+    )

@@ -8,8 +8,10 @@ import pytest
 from report_rows import whole
 
 from apc.config import pocket, to_dict
+from apc.experiment import pictures as pictured
 from apc.experiment.forecast import hours
-from apc.reporting.catalogue import entries, pictures
+from apc.experiment.pictures import Picture
+from apc.reporting.catalogue import entries, modules_of, pictures, pictures_of
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, load_rows
 from apc.training.run import identity
@@ -78,6 +80,25 @@ def test_everything_small_goes_the_whole_way(warm_ray: None, tmp_path: Path, mon
 def test_every_picture_script_has_a_place_on_the_page() -> None:
     drawn = {name for name in reproduce_all.names() if name.startswith(("figure6", "figure7"))}
     assert drawn == set(pictures())
+
+
+def test_scripts_with_seeds_of_their_own_are_run_beside_others_and_refuse_seeds_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--runs", str(tmp_path), "--seeds", "2", "--weights=", "--dry-run", "--only=choosing"]
+    assert reproduce_all.main([*words, "--only=table7_pooling"]) == 0
+    told = capsys.readouterr().out
+    assert "\ntable7_pooling      0      8" in told and "\nchoosing " in told
+    assert reproduce_all.main(words) == 2
+    assert capsys.readouterr().err == ("reproduce_all: --seeds 2: this script has seeds of its own (0); leave it out\n")
+
+
+def test_no_picture_is_handed_a_flag_that_it_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--decide", "10", "--cpus=2", "--dry-run", "--weights="]
+    drawn = pictures_of(modules_of("experiments")["figure6_heatmaps"])
+    assert isinstance(drawn[0], Picture)
+    assert pictured.main(drawn[0], pictured.without(words, reproduce_all.TRAINING)) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_training(

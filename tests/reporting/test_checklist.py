@@ -1,11 +1,20 @@
 """The checklist: distinct runs, ranges, seeds and core-hours."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from report_rows import page
 from search_rows import a_row
 
 from apc.runs.rows import save_rows
+
+
+def test_a_run_that_is_scored_again_costs_its_training_once(tmp_path: Path) -> None:
+    rows = [a_row("k=2", seed, 40.0, {"k": 2}) for seed in range(5)]
+    again = [replace(row, run=f"{row.run}@crf", row="crf") for row in rows]
+    text = page(tmp_path, "space_k", [*rows, *again]).split("## Checklist")[1]
+    line = next(line for line in text.splitlines() if line.startswith("| Search of the space k "))
+    assert line.strip("| ").endswith("| 0.05") and "- Distinct runs: 5, of them 5 finished" in text
 
 
 def test_the_checklist_counts_a_shared_run_once_and_tells_ranges_seeds_and_core_hours(tmp_path: Path) -> None:

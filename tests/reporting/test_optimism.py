@@ -51,6 +51,15 @@ def test_the_best_epoch_is_chosen_by_one_half_and_judged_by_the_other() -> None:
     assert epochs(curve((10.0, 9.0)), "tune_miou", "held_miou") is None
 
 
+def test_an_epoch_of_a_first_stage_is_none_to_choose_for_it_is_of_another_network() -> None:
+    row = curve((30.0, 30.0), (25.0, 25.0), (10.0, 9.0), (20.0, 26.0), (15.0, 14.0))
+    assert epochs(row, "tune_miou", "held_miou") == Epochs(30.0, 30.0, 15.0, 14.0)
+    row.config["stage2_epochs"] = 3
+    assert epochs(row, "tune_miou", "held_miou") == Epochs(20.0, 26.0, 15.0, 14.0)
+    row.config["stage2_epochs"] = 1
+    assert epochs(row, "tune_miou", "held_miou") is None
+
+
 def test_epochs_are_judged_by_what_is_chosen_of_many_settings_and_by_the_mean_of_few() -> None:
     rows = [curve((20.0 + i, 30.0), (10.0 - i, 5.0)) for i in range(10)]  # the best epoch is the first of two
     for i, row in enumerate(rows):
@@ -63,6 +72,19 @@ def test_epochs_are_judged_by_what_is_chosen_of_many_settings_and_by_the_mean_of
     assert [(line.rule, line.table, line.settings, line.seeds) for line in fixed] == [
         (optimism.EPOCH_HALF, "APC's runs in all other tables", 3, 1)
     ]
+
+
+@pytest.mark.parametrize(("settings", "chosen_by_vote"), [(47, False), (48, True)])
+def test_image_labels_choose_by_the_vote_where_a_draw_has_enough_voters(settings: int, chosen_by_vote: bool) -> None:
+    truth = [float(i * 7 % settings) for i in range(settings)]  # the vote knows it, and the rule has it upside down
+    rows = [
+        a_row(f"theta={i}", 0, true, dict.fromkeys(("tune_miou", "held_miou", "vote"), true) | {"border_rule": -true})
+        for i, true in enumerate(truth)
+    ]
+    lines = [line for line in optimism.ledger([section(rows, "pocket")]) if line.rule.chosen_by == "image labels alone"]
+    assert [line.rule for line in lines] == [optimism.BEHIND, optimism.REGRET]
+    assert {line.table for line in lines} == {"Choosing (the vote)" if chosen_by_vote else "Choosing"}
+    assert all((line.points.mean == 0) == chosen_by_vote for line in lines)
 
 
 def section(rows: list[Row], dataset: str, **entry: Any) -> Section:

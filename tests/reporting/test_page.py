@@ -9,6 +9,7 @@ import pytest
 from report_rows import a_row, cells, page, pooling_rows, verdicts, whole
 
 from apc.reporting.catalogue import entries, pictures
+from apc.reporting.names import file_name
 from apc.reporting.page import build
 from apc.reporting.tables import PENDING
 from apc.runs.rows import save_rows
@@ -92,7 +93,8 @@ def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_ma
     text = whole(tmp_path)
     assert "apc search theta folder --root 'my cats'" in text and "### my cats" in text
     assert cells(text, "theta=0.5")[-1] == "chosen (best.toml)" and cells(text, "theta=0.9")[-1] == ""
-    assert "(tables/space_theta.my-cats.csv)" in text and (tmp_path / "tables/space_theta.my-cats.csv").is_file()
+    name = file_name("space_theta", "my cats")
+    assert f"(tables/{name}.csv)" in text and (tmp_path / f"tables/{name}.csv").is_file()
     of_photographs = sum("folder" in entry.presets for entry in (*entries().values(), *pictures().values()))
     assert text.count(" on folder: `python ") == of_photographs - 1  # not of Table 7, which has its own
 

@@ -1,6 +1,6 @@
 """Settings that differ in one number: which rows these are, their curve, the paper's value and an optimum at an end."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from apc.config import default_of, voc
@@ -36,24 +36,32 @@ NOTHING_BEYOND = {
 
 
 def values_of(group: Group, knob: str, pooling: str = "adaptive_k") -> dict[float, str]:
-    """Value -> label of the rows that differ in one number only; empty where fewer than three do.
+    """Value -> label of the rows that differ in one number only; empty where fewer than three do."""
+    labels, rows = tried(group.rows, knob, pooling), on_line(group.rows, knob, pooling)
+    return labels if len(labels) >= 3 and len(labels) == len({row.row for row in rows}) else {}
 
-    Of a pair that is varied one after the other, those rows at which the other knob has the paper's value; of K those
-    of one pooling, and max pooling as its K of 1.
-    """
-    others = [other for pair in PAIRS if knob in pair for other in pair if other != knob]
-    rows = [row for row in group.rows if all(row.config.get(other) == PAPER[other] for other in others)]
-    if knob == "k":
-        rows = [row for row in rows if row.config.get("pooling") in (pooling, "max")]
+
+def tried(rows: Iterable[Row], knob: str, pooling: str = "adaptive_k") -> dict[float, str]:
+    """Value of a knob -> label, of the rows on its line."""
     labels: dict[float, str] = {}
-    for row in rows:
+    for row in on_line(rows, knob, pooling):
         value = _value(row, knob)
         if isinstance(value, int | float) and not isinstance(value, bool):
             labels.setdefault(float(value), row.row)
-    return dict(sorted(labels.items())) if len(labels) >= 3 and len(labels) == len({row.row for row in rows}) else {}
+    return dict(sorted(labels.items()))
+
+
+def on_line(rows: Iterable[Row], knob: str, pooling: str) -> list[Row]:
+    """Of a pair that is varied one after the other, the rows at which the other knob has the paper's value; of K those
+    of one pooling, and max pooling as its K of 1."""
+    others = [other for pair in PAIRS if knob in pair for other in pair if other != knob]
+    rows = [row for row in rows if all(row.config.get(other) == PAPER[other] for other in others)]
+    return [row for row in rows if row.config.get("pooling") in (pooling, "max")] if knob == "k" else rows
 
 
 def _value(row: Row, knob: str) -> Any:
+    if knob == "eval_size":  # 0 is the size of training
+        return row.config.get(knob) or row.config.get("image_size")
     return 1 if knob == "k" and row.config.get("pooling") == "max" else row.config.get(knob)
 
 

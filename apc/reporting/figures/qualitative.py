@@ -5,7 +5,6 @@ Shapes: H,W a photograph's own pixels, h,w patch grid.
 
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from apc.escaping import as_code, as_code_block, in_a_line, in_markdown
 from apc.files import write_encoded
 from apc.reporting.figures import style
+from apc.reporting.names import file_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,11 +41,6 @@ class Panel:
 def recorded(name: str, results: Path) -> list[str]:
     """Data sets on which a picture was drawn."""
     return sorted(path.stem for path in (results / name).glob("*.json"))
-
-
-def file_name(name: str, dataset: str) -> str:
-    """First part of the names of a picture's files, fit for a link."""
-    return re.sub(r"[^\w.-]+", "-", f"{name}.{dataset}")
 
 
 def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, RGB] | None = None) -> Path:

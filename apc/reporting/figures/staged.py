@@ -9,6 +9,7 @@ from apc.escaping import in_markdown
 from apc.reporting.figures.one_knob import PAPER, at_an_end
 from apc.reporting.figures.sweeps import Sweep
 from apc.reporting.groups import Group
+from apc.reporting.names import score_name
 
 Pair = tuple[float, float]
 """lambda1 and lambda2."""
@@ -124,7 +125,9 @@ def panels(group: Group, stages: Stages, place: str, names: Mapping[str, str]) -
 
     def lines(labels_at: dict[float, str]) -> dict[str, dict[float, dict[int, float]]]:
         metrics = (stages.metric, "patch_miou")
-        return {names[m]: {v: group.scores(label, m) for v, label in labels_at.items()} for m in metrics}
+        return {
+            names.get(m, score_name(m)): {v: group.scores(label, m) for v, label in labels_at.items()} for m in metrics
+        }
 
     at = "best lambda1" if stages.best1 is None else f"lambda1 = {stages.best1:g}"
     return [

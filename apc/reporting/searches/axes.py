@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import points
+from apc.reporting.names import score_name
+from apc.reporting.searches.trials import Trial
+from apc.runs.scores import SCORES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +21,21 @@ def floor(scores: Sequence[float]) -> float:
     low, top = ordered[len(ordered) // 4], ordered[-1]
     start = low - 0.75 * (top - low) - 0.5
     return start if start - ordered[0] > 0.5 * (top - start) else ordered[0] - 0.05 * (top - ordered[0]) - 0.2
+
+
+def lowest(done: Sequence[Trial]) -> float:
+    """Where the axis of complete trials starts; below it lie failures, but nothing of a search that lowers its
+    score."""
+    scores = [trial.score for trial in done]
+    if done[0].lowers:
+        return min(scores) - 0.05 * (max(scores) - min(scores))
+    return floor(scores)
+
+
+def with_unit(metric: str) -> str:
+    """A score as the name of an axis: in percent, in seconds, or without a unit."""
+    unit = SCORES[metric].unit if metric in SCORES else "%"
+    return f"{score_name(metric)} ({unit})" if unit and not metric.endswith("_seconds") else score_name(metric)
 
 
 def scatter(ax: "Axes", scores: Sequence[tuple[float, float]], low: float, name: str, series: int = 0) -> None:

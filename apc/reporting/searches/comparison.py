@@ -8,9 +8,8 @@ from apc.reporting import tables
 from apc.reporting.catalogue import described
 from apc.reporting.groups import read, separate
 from apc.reporting.searches.race import of_search
-from apc.reporting.searches.trials import Trial, best_so_far, complete, trials
+from apc.reporting.searches.trials import Trial, best_so_far, complete, goes_by, trials
 from apc.reporting.table_entry import TableEntry
-from apc.runs.compared import compared_by
 from apc.runs.rows import Row
 
 
@@ -31,7 +30,7 @@ def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, Race]:
         rows = of_search(read(path)[0]) if path.is_file() else []
         groups = separate(rows, search.knobs)
         if groups:
-            metric = compared_by(rows, search.metric)
+            metric = goes_by(rows, search.metric)
             compared[search.title] = Race(metric, trials(groups[0], rows, metric))
     return compared
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import BEST, COLOURS, MARKERS, empty, legend_below, once, points, save
-from apc.reporting.names import ROWS, row_name, score_name
-from apc.reporting.searches.axes import floor, is_logarithmic, scatter
+from apc.reporting.names import ROWS, row_name
+from apc.reporting.searches.axes import floor, is_logarithmic, lowest, scatter, with_unit
 from apc.reporting.searches.importance import varied
 from apc.reporting.searches.pareto import front, with_two
 from apc.reporting.searches.trials import Trial, are_numbers, best_so_far, complete, values_of
@@ -35,8 +35,8 @@ def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, path: Path
     if best_of_two:
         _front(axes[2], tried, best_of_two)
     _history(axes[0], tried, paper)
-    tuning_curve(axes[1], tried, floor([t.score for t in done]))
-    axes[0].set_ylabel(f"{score_name(metric)} (%)")
+    tuning_curve(axes[1], tried, lowest(done))
+    axes[0].set_ylabel(with_unit(metric))
     legend_below(figure, axes)
     return save(figure, path)
 
@@ -44,7 +44,7 @@ def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, path: Path
 def _history(ax: "Axes", trials: Sequence[Trial], paper: str) -> None:
     """Every trial with the best so far; `paper` is the label of the paper's setting."""
     done = complete(trials)
-    best, low = done[0], floor([t.score for t in done])
+    best, low = done[0], lowest(done)
     ordered = sorted(done, key=lambda t: t.number)
     scatter(ax, [(t.number, t.score) for t in ordered], low, "complete trial")
     line = best_so_far(trials)
@@ -94,14 +94,14 @@ def against_knobs(tried: Sequence[Trial], metric: str, path: Path) -> Path | Non
     for ax in axes[len(names) :]:
         ax.set_visible(False)
     for ax in axes[::columns]:
-        ax.set_ylabel(textwrap.fill(f"{score_name(metric)} (%)", 20))  # a slice is lower than a long name
+        ax.set_ylabel(textwrap.fill(with_unit(metric), 20))  # a slice is lower than a long name
     legend_below(figure, axes)
     return save(figure, path)
 
 
 def _against_knob(ax: "Axes", done: Sequence[Trial], name: str, kind: str) -> None:
     """Score against one knob; `kind` names the knob that the colours tell apart, empty for one colour."""
-    low = floor([t.score for t in done])
+    low = lowest(done)
     own = [t for t in done if name in t.values]
     choices = [] if are_numbers(values_of(own, name)) else sorted({str(t.values[name]) for t in own})
     for i, value in enumerate(sorted({str(t.values.get(kind)) for t in done}) if kind else [""]):

@@ -80,7 +80,7 @@ def _ped_anova(done: Sequence[Trial], names: Sequence[str]) -> dict[str, float]:
             kinds[name] = FloatDistribution(float(min(values)), float(max(values)), log=log)
         else:
             kinds[name] = CategoricalDistribution([str(v) for v in dict.fromkeys(values)])
-    study = optuna.create_study(direction="maximize")
+    study = optuna.create_study(direction="minimize" if done[0].lowers else "maximize")
     for trial in done:
         own = {n: float(v) if are_numbers([v]) else str(_plain(v)) for n, v in trial.values.items() if n in kinds}
         study.add_trial(

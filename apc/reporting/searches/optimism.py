@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from apc.reporting.figures.choose import whole_curve
 from apc.reporting.groups import Group
-from apc.reporting.searches.choosers import FEWEST, HALF, JUDGE, subsets
+from apc.reporting.searches.choosers import FEWEST, HALF, JUDGE, drawn_at_once, subsets
 from apc.reporting.section import Section
+from apc.runs.compared import VOTE, VOTERS
 from apc.runs.rows import Row
 from apc.runs.scores import CHOOSERS
 
@@ -123,7 +124,12 @@ def _of_table(table: str, group: Group) -> Iterator[Line]:
         yield from _line(ON_SEEDS, table, all_masks, luck, others)
     half, judge = _scores(group, HALF, JUDGE)
     yield from _line(ON_HALF, table, half, luck, judge)
-    labels, half, judge = _scores(group, LABELS, HALF, JUDGE)
+    voted, *_ = scores = _scores(group, VOTE, HALF, JUDGE)
+    if drawn_at_once(len(voted)) >= VOTERS:  # so a search of as many settings as a draw has would go by the vote
+        table = f"{table} (the vote)"
+    else:
+        scores = _scores(group, LABELS, HALF, JUDGE)
+    labels, half, judge = scores
     yield from _line(BEHIND, table, labels, behind, half, judge)
     yield from _line(REGRET, table, labels, behind, judge, judge)
 
@@ -227,11 +233,17 @@ def _of_runs(table: str, runs: Iterable[Row]) -> Iterator[Line]:
 
 
 def epochs(row: Row, chooser: str, judge: str) -> Epochs | None:
-    """The best epoch by one score and the last; None without both scores in the last epoch and in another."""
+    """The best epoch by one score and the last; None without both scores in the last epoch and in another.
+
+    Of a method with two stages those of the second count, as in timing.py: before it, it is another network's score.
+    """
+    stage2 = row.config.get("stage2_epochs", 0)
+    before = len(row.curve) - stage2 if stage2 else 0
     scored = [
         (number, epoch[chooser], epoch[judge])
         for number, epoch in enumerate(whole_curve(row), start=1)
-        if all(isinstance(value := epoch.get(name), int | float) and math.isfinite(value) for name in (chooser, judge))
+        if number > before
+        and all(isinstance(value := epoch.get(name), int | float) and math.isfinite(value) for name in (chooser, judge))
     ]
     if len(scored) < 2 or scored[-1][0] < len(row.curve):
         return None

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from apc.reporting.groups import Group
+from apc.runs.compared import compared_by
 from apc.runs.rows import Row
+from apc.runs.scores import LOWER_IS_BETTER, SCORES
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,23 @@ class Trial:
     hours: float
     """Spent on training by all seeds together."""
     state: str
-    """"complete", "pruned" (stopped early) or "failed", as Optuna has them."""
+    """"complete", "pruned" (stopped early) or "failed" (in any seed), as Optuna has them."""
     last: float
     """Of a pruned trial, the last score on its learning curve; NaN without one."""
     search: Mapping[str, Any] = field(default_factory=dict)
     """How it was searched, as its rows are stamped: sampler, search_seed, objectives..."""
     objectives: tuple[float, ...] = ()
     """Means of the two objectives of a search that has two; empty of others."""
+
+    @property
+    def lowers(self) -> bool:
+        """Whether its search lowers its score; one that its rows do not tell of raises it."""
+        return (_first_objective(self.search) or "") in LOWER_IS_BETTER
+
+    @property
+    def gain(self) -> float:
+        """The score so that higher is better."""
+        return -self.score if self.lowers else self.score
 
 
 class BestSoFar(NamedTuple):
@@ -44,6 +56,12 @@ class BestSoFar(NamedTuple):
     """Trained until then, by pruned and failed trials too."""
     score: float
     """The best until then."""
+
+
+def goes_by(rows: Sequence[Row], metric: str) -> str:
+    """The score by which a search compared its settings: the first of the objectives that its rows are stamped with, or
+    else `metric`; and the vote where there was one."""
+    return compared_by(rows, _first_objective(_search_of(rows)) or metric)
 
 
 def trials(group: Group, rows: Sequence[Row], metric: str) -> list[Trial]:
@@ -62,6 +80,7 @@ def trials(group: Group, rows: Sequence[Row], metric: str) -> list[Trial]:
 def _trial(number: int, members: Sequence[Row], scored: Sequence[Row], metric: str) -> Trial:
     """One setting from the rows of its seeds; `scored` are those of them that its score is the mean of."""
     scores = [value for row in scored if math.isfinite(value := row.value(metric))]
+    whole = len(scores) == len(members)  # a setting of which a seed failed cannot be recommended
     pruned = [row for row in members if row.stopped]
     curve = [epoch[metric] for row in pruned for epoch in row.curve if isinstance(epoch.get(metric), int | float)]
     search = _search_of(members)
@@ -72,7 +91,7 @@ def _trial(number: int, members: Sequence[Row], scored: Sequence[Row], metric: s
         score=statistics.fmean(scores) if scores else math.nan,
         epochs=sum(len(row.curve) for row in members),
         hours=sum(s for row in members if math.isfinite(s := row.value("train_seconds"))) / 3600,
-        state="pruned" if pruned else "complete" if scores else "failed",
+        state="pruned" if pruned else "complete" if whole else "failed",
         last=curve[-1] if curve else math.nan,
         search=search,
         objectives=_objectives(search, members),
@@ -96,24 +115,31 @@ def values_of(trials: Sequence[Trial], knob: str) -> list[Any]:
 
 
 def complete(tried: Sequence[Trial]) -> list[Trial]:
-    """Those with a final score, the best first."""
-    return sorted((t for t in tried if t.state == "complete"), key=lambda t: -t.score)
+    """Those with a final score in every seed, the best first."""
+    return sorted((t for t in tried if t.state == "complete"), key=lambda t: -t.gain)
 
 
 def best_so_far(tried: Sequence[Trial]) -> list[BestSoFar]:
     """An entry after each complete trial, in the order proposed."""
-    line, epochs, best = [], 0, -math.inf
+    line, epochs, done = [], 0, list[Trial]()
     for trial in tried:
         epochs += trial.epochs
         if trial.state == "complete":
-            best = max(best, trial.score)
-            line.append(BestSoFar(trial.number, epochs, best))
+            done = complete([*done[:1], trial])
+            line.append(BestSoFar(trial.number, epochs, done[0].score))
     return line
 
 
 def _search_of(members: Sequence[Row]) -> dict[str, Any]:
     """How a trial was searched, as its rows are stamped; empty where they do not say it."""
     return next((search for row in members if isinstance(search := row.stamp.get("search"), dict)), {})
+
+
+def _first_objective(search: Mapping[str, Any]) -> str | None:
+    """The score that settings are compared by; None where a stamp names none that there is."""
+    objectives = search.get("objectives")
+    first = objectives[0] if isinstance(objectives, list) and objectives else None
+    return first if isinstance(first, str) and first in SCORES else None
 
 
 def _objectives(search: Mapping[str, Any], members: Sequence[Row]) -> tuple[float, ...]:

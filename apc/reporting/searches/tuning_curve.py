@@ -41,10 +41,11 @@ def best_of(scores: Sequence[float], drawn: int, share: float) -> float:
 
 def in_any_order(tried: Sequence[Trial]) -> Orders:
     """What all orders of the complete trials give; epochs of pruned and failed ones are shared among them."""
-    scores = [trial.score for trial in complete(tried)]
+    done = complete(tried)
+    scores, sign = [trial.gain for trial in done], -1 if done[0].lowers else 1
     counts = sorted({*range(1, len(scores) + 1, math.ceil(len(scores) / MOST)), len(scores)})
     each = sum(trial.epochs for trial in tried) / len(scores)
-    low, middle, high = ([best_of(scores, drawn, share) for drawn in counts] for share in SHARES)
+    low, middle, high = ([sign * best_of(scores, drawn, share) for drawn in counts] for share in SHARES[::sign])
     return Orders([drawn * each for drawn in counts], low, middle, high)
 
 

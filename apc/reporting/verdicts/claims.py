@@ -1,10 +1,10 @@
 """The claims of an experiment judged on one group of rows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from apc.reporting import tables
-from apc.reporting.figures.one_knob import paper_value, values_of
+from apc.reporting.figures.one_knob import paper_value, tried, values_of
 from apc.reporting.figures.staged import Stages
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import Claim, TableEntry
@@ -12,6 +12,7 @@ from apc.reporting.verdicts.intervals import paired
 from apc.reporting.verdicts.judging import Verdict, judge, judge_best
 from apc.reporting.verdicts.over_images import Interval
 from apc.reporting.verdicts.sizes import Size, size
+from apc.runs.rows import Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class Judged:
     verdict: Verdict
     rows: tuple[str, str] = ("", "")
     """Labels of the rows compared: the better by the claim, the worse; of a best of many, it and its rival."""
+    open: tuple[str, ...] = ()
+    """Of a best of many, the labels of all rivals that further seeds might settle."""
     ours: bool = False
     """Whether it is a question of ours and no claim of the paper."""
     counts: bool = True
@@ -47,10 +50,12 @@ def of_first_groups(judged: Iterable[Judged]) -> list[Judged]:
     return [j for j in judged if first.setdefault((j.dataset, j.title), j.apart) == j.apart]
 
 
-def judge_group(entry: TableEntry, group: Group, dataset: str, stages: Stages | None = None) -> Iterator[Judged]:
-    """Every claim of the experiment on every metric of it that was measured."""
+def judge_group(
+    entry: TableEntry, group: Group, dataset: str, stages: Stages | None = None, failed: Sequence[Row] = ()
+) -> Iterator[Judged]:
+    """Every claim of the experiment on every metric of it that was measured; `failed` runs are in no group."""
     apart = ", ".join(f"{k} {v}" for k, v in group.what.items())
-    for judged in (*_claims(entry, group), *_bests(entry, group, stages)):
+    for judged in (*_claims(entry, group), *_bests(entry, group, stages, failed)):
         yield replace(judged, dataset=dataset, apart=apart)
 
 
@@ -76,19 +81,21 @@ def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
                 ours=claim.ours,
                 counts=first and claim.counted,
                 images=group.over_images(better, worse, own),
-                size=size(verdict.difference, claim.printed if first else None, own, group.level),
+                size=size(verdict.difference, claim.printed if first else None, own, group.level, group.fewest),
             )
 
 
-def _bests(entry: TableEntry, group: Group, stages: Stages | None) -> Iterator[Judged]:
+def _bests(entry: TableEntry, group: Group, stages: Stages | None, failed: Sequence[Row]) -> Iterator[Judged]:
     """Claims that the paper's value of a knob is the best of those tried."""
     for best in entry.bests:
         points = _points(group, best.knob, stages)
         default = paper_value(group, best.knob, points)
         scores = {f"{value:g}": group.scores(label, entry.metric) for value, label in points.items()}
-        verdict = judge_best("none" if default is None else f"{default:g}", scores, group.level, group.fewest)
-        rival = next((label for value, label in points.items() if f"{value:g}" == verdict.rival), "")
-        rows = (points.get(default or 0.0, ""), rival)
+        own = "none" if default is None else f"{default:g}"
+        unscored = _unscored(entry, group, best.knob, points, stages, failed)
+        verdict = judge_best(own, scores, group.level, group.fewest, unscored)
+        labels = {f"{value:g}": label for value, label in points.items()}
+        rows = (points.get(default or 0.0, ""), labels.get(verdict.rival, ""))
         yield Judged(
             title=entry.title,
             claim=best.text,
@@ -96,6 +103,7 @@ def _bests(entry: TableEntry, group: Group, stages: Stages | None) -> Iterator[J
             paper=f"no number ({best.source})",
             verdict=verdict,
             rows=rows,
+            open=tuple(labels[rival] for rival in verdict.open),
             ours=best.ours,
             images=group.over_images(*rows, entry.metric),
         )
@@ -106,6 +114,26 @@ def _points(group: Group, knob: str, stages: Stages | None) -> Mapping[float, st
     if stages:
         return stages.first if knob == "lambda1" else stages.second
     return values_of(group, knob)
+
+
+def _unscored(
+    entry: TableEntry,
+    group: Group,
+    knob: str,
+    points: Mapping[float, str],
+    stages: Stages | None,
+    failed: Sequence[Row],
+) -> list[str]:
+    """Labels without a score that a best is sought among: what the plan still asks for or, of a plan that is not known,
+    what failed."""
+    planned = entry.to_come([*group.rows, *failed])
+    rows = failed if planned is None else planned
+    if not stages:
+        return [label for value, label in tried(rows, knob).items() if value not in points]
+    first = knob == "lambda1"  # which its second stage cannot change
+    return list(
+        dict.fromkeys(r.row for r in rows if r.row not in group.labels and not (first and r.config.get("lambda2")))
+    )
 
 
 def waiting(entry: TableEntry, dataset: str) -> list[Judged]:

@@ -8,10 +8,10 @@ is sure over images and not over seeds is one of these few networks, not yet of 
 
 A claim is **reproduced** when the interval over seeds of its difference lies above 0, **contradicted** when it lies
 below, *undecided* otherwise; *one seed* has a difference and no spread, and is counted as undecided; *pending* is
-what has no two runs to compare. A value that is claimed to be the best is contradicted only where a rival beats it at
-a level corrected for the number of rivals. A claim counts once, by the score in the column *by*; other scores are of
-the same runs and no further evidence. If two rows were truly equal, one claim in twenty would be judged wrongly;
-claims are not corrected for their number.
+what has no two runs to compare. A value that is claimed to be the best is reproduced only once every value of its plan
+has a score, and contradicted only where a rival beats it at a level corrected for the number of rivals. A claim counts
+once, by the score in the column *by*; other scores are of the same runs and no further evidence. If two rows were truly
+equal, one claim in twenty would be judged wrongly; claims are not corrected for their number.
 
 Beside the direction stands the **size**: our difference as a share of the printed one, with its interval. *At least
 half of it*: the whole interval lies above a half. *Smaller than half of it*: it lies below, so the claim is refuted in

@@ -32,6 +32,8 @@ class Verdict:
     """A sentence where the interval alone does not explain the outcome."""
     rival: str = ""
     """For a claim about the best of many, the label of its strongest rival."""
+    open: tuple[str, ...] = ()
+    """For a claim about the best of many, the labels of the rivals that further seeds might settle."""
 
 
 def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL, fewest: int = 2) -> Verdict:
@@ -58,10 +60,17 @@ def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL, fewest: i
     return Verdict("undecided", difference, more_seeds(difference.summary, level))
 
 
-def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LEVEL, fewest: int = 2) -> Verdict:
+def judge_best(
+    default: str,
+    points: Mapping[str, SeedScores],
+    level: float = LEVEL,
+    fewest: int = 2,
+    unscored: Sequence[str] = (),
+) -> Verdict:
     """Verdict on the claim that `default` is the best of `points` (label -> scores by seed).
 
-    Reproduced: it beats every other point, each at `level` (all must hold, so no correction is due).  Contradicted:
+    Reproduced: it beats every other point, each at `level` (all must hold, so no correction is due), and no point is
+    `unscored`: the best of half a grid may be beaten by what is still to come.  Contradicted:
     some point beats it at a level corrected for how many points there were to choose from (Bonferroni), since the
     largest of many noisy means looks good by chance.  Undecided otherwise, which is usual: neighbours score alike.
     """
@@ -83,15 +92,28 @@ def judge_best(default: str, points: Mapping[str, SeedScores], level: float = LE
             why=f"against {strongest}, its strongest rival; beaten by {', '.join(beaten_by)}",
         )
     equal = [label for label, verdict in each.items() if verdict.outcome != "reproduced"]
+    against = f"against {strongest}, its strongest rival"
+    waits = f"no score yet of {_listed(unscored)}" if unscored else ""
     if not equal:
-        return Verdict("reproduced", shown, why=f"against {strongest}, its strongest rival", rival=strongest)
+        outcome: Outcome = "undecided" if unscored else "reproduced"
+        return Verdict(outcome, shown, why="; ".join(filter(None, (against, waits))), rival=strongest)
     # Ahead of all, it must shake off every rival that is level with it; behind one, that one must overtake it for sure.
     open_ones = [each[label] for label in equal] if _mean(each[strongest]) > 0 else [strict[strongest]]
     more = _all_of([verdict.more_seeds for verdict in open_ones])
     apart = "one seed shows a difference but not its spread" if shown.summary.n == 1 else ""
     apart = apart or f"not told apart from {', '.join(equal)}"
-    why = f"against {strongest}, its strongest rival; {apart}"
-    return Verdict("undecided", shown, more, why, strongest)
+    why = "; ".join(filter(None, (against, apart, waits)))
+    return Verdict("undecided", shown, more, why, strongest, tuple(filter(lambda label: _is_open(each[label]), equal)))
+
+
+def _is_open(verdict: Verdict) -> bool:
+    """Whether another seed may tell something: rows that score the same at every seed will go on to."""
+    return verdict.difference.summary.n < 2 or verdict.difference.summary.std > 0
+
+
+def _listed(labels: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return ", ".join(labels[:most]) + more
 
 
 def _all_of(needed: Sequence[More | None]) -> More | None:

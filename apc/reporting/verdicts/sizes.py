@@ -23,7 +23,7 @@ class Size(NamedTuple):
     """A difference against the printed one; NaN where nothing is printed."""
 
     word: Word = ""
-    """Empty where nothing can be said: of one seed, of seconds beside hours, of a best of many."""
+    """Empty where nothing can be said: of too few seeds, of seconds beside hours, of a best of many."""
     ratio: float = math.nan
     low: float = math.nan
     high: float = math.nan
@@ -34,14 +34,15 @@ class Size(NamedTuple):
         return self.word in ("smaller", "other sign") or (self.word == "no difference" and self.high < HALF)
 
 
-def size(difference: Paired, printed: float | None, metric: str, level: float = LEVEL) -> Size:
+def size(difference: Paired, printed: float | None, metric: str, level: float = LEVEL, fewest: int = 2) -> Size:
     """How large a paired difference is beside what is printed, in the unit of `metric`.
 
-    `level` is that of the verdict's interval; each one-sided test of evenness may err as often as that.
+    `level` and `fewest` seeds are those of the verdict's interval; each one-sided test of evenness may err as often as
+    that.
     """
     n, mean, std, low, high = difference.summary
     unit = SCORES[metric].unit if metric in SCORES else "%"
-    if n < 2 or not std or unit == "s":
+    if n < max(fewest, 2) or not std or unit == "s":
         return Size()
     ratios = (math.nan, math.nan, math.nan)
     if printed:

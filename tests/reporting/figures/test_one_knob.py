@@ -1,5 +1,7 @@
 """Settings that differ in one number: which rows are a curve, where its best lies, how it is judged."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from report_rows import whole
 from apc.reporting.catalogue import described
 from apc.reporting.figures.one_knob import at_an_end, best_of, panels, paper_value, values_of
 from apc.reporting.groups import Group
+from apc.reporting.table_entry import TableEntry, paper_is_best
 from apc.reporting.verdicts.claims import judge_group
 from apc.runs.rows import Row, save_rows
 from apc.search.plans import Point
@@ -48,6 +51,41 @@ def test_both_thresholds_of_figure_4_are_judged_against_all_values_tried() -> No
     )
     assert epsilon.verdict.outcome == "reproduced" and epsilon.claim.startswith("epsilon = 0.85 is the best")
     assert not theta.ours and theta.paper == "no number (Figure 4)"
+
+
+def best_at(value: float) -> Callable[[dict[str, Any]], float]:
+    return lambda config: 50 - 40 * abs(config["theta"] - value)
+
+
+THETAS = [point for point in theta_epsilon.LINES.next([]) if point.values["epsilon"] == 0.85]
+
+
+def test_the_best_of_a_grid_that_is_not_through_is_undecided_and_one_that_is_beaten_is_beaten() -> None:
+    entry, some = described("figure4_theta_epsilon"), [point for point in THETAS if point.values["theta"] >= 0.9]
+    theta, epsilon = judge_group(entry, Group(rows_of(some, best_at(0.9))), "pocket")
+    assert theta.verdict.outcome == "undecided" and theta.open == ()
+    assert theta.verdict.why == (
+        "against 0.95, its strongest rival; no score yet of theta=0.5 epsilon=0.85, theta=0.6 epsilon=0.85, "
+        "theta=0.7 epsilon=0.85, theta=0.8 epsilon=0.85"
+    )
+    assert epsilon.verdict.outcome == "pending"
+    theta, _ = judge_group(entry, Group(rows_of(some, best_at(1.0))), "pocket")
+    assert theta.verdict.outcome == "contradicted"
+    theta, _ = judge_group(entry, Group(rows_of(THETAS, best_at(0.9))), "pocket")
+    assert theta.verdict.outcome == "reproduced"
+
+
+def test_a_value_of_a_grid_of_ones_own_that_failed_is_named_and_holds_the_best_back() -> None:
+    entry = TableEntry(name="mine", title="Mine", knobs=("theta",), bests=(paper_is_best("theta", "here", "mine"),))
+    rows = rows_of(THETAS, best_at(0.9))
+    failed = [replace(row, metrics={}, error="killed") for row in rows if row.config["theta"] == 0.5]
+    group = Group([row for row in rows if row.config["theta"] > 0.5])
+    (judged,) = judge_group(entry, group, "pocket", failed=failed)
+    assert judged.verdict.outcome == "undecided" and "no score yet of theta=0.5 epsilon=0.85" in judged.verdict.why
+    (judged,) = judge_group(entry, group, "pocket", failed=failed[:0])
+    assert judged.verdict.outcome == "reproduced"
+    (judged,) = judge_group(entry, Group(rows), "pocket", failed=failed)  # another seed of it has a score
+    assert judged.verdict.outcome == "reproduced"
 
 
 def test_a_best_at_an_end_is_told_and_so_is_where_nothing_lies_beyond() -> None:

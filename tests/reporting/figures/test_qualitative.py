@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from apc.reporting.figures import qualitative
+from apc.reporting.names import file_name
 from apc.reporting.page import build
 
 TOLD: dict[str, Any] = {
@@ -24,7 +24,7 @@ def left(reports: Path, name: str, dataset: str, told: str = json.dumps(TOLD), d
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(told)
     if drawn:
-        figure = reports / "figures" / f"{qualitative.file_name(name, dataset)}.png"
+        figure = reports / "figures" / f"{file_name(name, dataset)}.png"
         figure.parent.mkdir(parents=True, exist_ok=True)
         figure.write_bytes(b"\x89PNG")
 
@@ -36,7 +36,7 @@ def test_a_drawn_picture_stands_on_the_page_and_one_not_drawn_names_its_command(
     assert "Figure 6: " not in text.split("## Not run yet")[0]
     assert "- Figure 6 on pocket: `python experiments/figure6_heatmaps.py`\n" in masks
     assert "Figure 7 on folder" not in masks  # there are photographs
-    assert "![figure7_qualitative on my cats](figures/figure7_qualitative.my-cats.png)" in masks
+    assert "![figure7_qualitative on my cats](figures/figure7_qualitative.my-cats-b50c59.png)" in masks
     for word in ("max pooling `0a`", "007.jpg (cat)", "commit c0ffee, on box", "python x.py", "Masks of the decoder."):
         assert word in masks
     assert "data:image/png;base64," in (tmp_path / "ablation.html").read_text()

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from report_rows import page, verdicts
-from search_rows import a_row, joint_rows, judged_rows
+from search_rows import SEARCHED, STAMP, a_row, joint_rows, judged_rows
 
 from apc.runs.rows import save_rows
 
@@ -37,7 +37,8 @@ def test_one_setting_under_two_names_is_compared_with_the_others_and_not_with_it
 
 def test_searches_that_chose_by_different_scores_say_by_which(tmp_path: Path) -> None:
     votes = {row.run: {"border_rule": 9.0, "vote": row.metrics["miou"] + 17.5} for row in joint_rows()}
-    by_labels = [replace(row, metrics=row.metrics | votes[row.run]) for row in joint_rows()]
+    stamp = STAMP | {"search": SEARCHED | {"objectives": ["border_rule"]}}
+    by_labels = [replace(row, metrics=row.metrics | votes[row.run], stamp=stamp) for row in joint_rows()]
     save_rows(tmp_path / "results/search_by_masks/pocket.jsonl", joint_rows())
     save_rows(tmp_path / "results/search_by_labels/pocket.jsonl", by_labels)
     text = page(tmp_path, "search_without_masks", judged_rows({"paper's setting": 40, "chosen by labels": 45}))

@@ -1,13 +1,19 @@
 """Trials of a search: counted, told by their knobs, the best first and the pruned apart."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
-from report_rows import page
-from search_rows import a_row, joint_rows
+import pytest
+from report_rows import cells, page
+from search_rows import SEARCHED, STAMP, a_row, joint_rows
 
+from apc.experiment.outputs import winner_of
 from apc.reporting.groups import Group
 from apc.reporting.searches import trials as read_trials
+from apc.reporting.searches.tuning_curve import in_any_order
+from apc.runs.rows import Row
+from apc.search.plans import Point
 
 
 def test_trials_are_counted_in_the_order_of_the_file_and_a_pruned_one_is_no_result() -> None:
@@ -19,6 +25,47 @@ def test_trials_are_counted_in_the_order_of_the_file_and_a_pruned_one_is_no_resu
     assert found[0].score == 42.0 and math.isnan(found[1].score) and found[1].last == 40.0
     assert [t.label for t in read_trials.complete(found)] == ["k=2", "k=4"]
     assert read_trials.best_so_far(found) == [(1, 20, 42.0), (3, 33, 42.0)]  # the pruned trial's epochs were spent
+
+
+def best_of(rows: list[Row], metric: str) -> tuple[str, Point | None]:
+    """The best setting of a search on the page, and the one in best.toml."""
+    group = Group([row for row in rows if not row.error])
+    found = read_trials.complete(read_trials.trials(group, rows, read_trials.goes_by(rows, metric)))
+    labels = dict.fromkeys(row.row for row in rows)
+    result = [(Point(label, {}), [row for row in rows if row.row == label]) for label in labels]
+    return found[0].label, winner_of(result, read_trials.goes_by(rows, metric))
+
+
+def test_a_setting_of_which_a_seed_failed_is_no_best_on_the_page_as_in_best_toml() -> None:
+    rows = [a_row(f"k={k}", seed, 40.0 + k + seed, {"k": k}) for k in (2, 3, 4) for seed in range(2)]
+    rows[-1] = a_row("k=4", 1, 0.0, {"k": 4}, error="killed")
+    assert best_of(rows, "tune_miou") == ("k=3", Point("k=3", {}))
+    found = read_trials.trials(Group(rows[:-1]), rows, "tune_miou")
+    assert [t.state for t in found] == ["complete", "complete", "failed"]
+
+
+def test_a_search_that_lowers_a_score_is_ranked_by_that_score_from_below(tmp_path: Path) -> None:
+    rows = [a_row(f"k={k}", 0, 40.0 + k, {"k": k}) for k in range(2, 14)]
+    stamp = STAMP | {"search": SEARCHED | {"objectives": ["pooled_ce"]}}
+    rows = [replace(row, metrics=row.metrics | {"pooled_ce": 0.1 * abs(row.config["k"] - 5)}) for row in rows]
+    rows = [replace(row, stamp=stamp) for row in rows]
+    assert best_of(rows, "miou") == ("k=5", Point("k=5", {}))
+    found = read_trials.trials(Group(rows), rows, "pooled_ce")
+    so_far = [0.3, 0.2, 0.1, 0.0]
+    assert [best.score for best in read_trials.best_so_far(found)][:4] == pytest.approx(so_far)
+    orders = in_any_order(found)
+    assert orders.low[-1] == orders.high[-1] == 0.0 and orders.low[0] < orders.middle[0] < orders.high[0]
+    text = page(tmp_path, "space_k", rows)
+    assert "**Best: k=5**, `pooled_ce` 0.0, found by trial 4" in text
+    assert cells(text.split("**The 10 best of 12 settings**")[1], "k=5")[2] == "0.0"
+
+
+def test_what_a_search_went_by_is_in_its_stamp_and_a_damaged_one_says_nothing() -> None:
+    def told(objectives: object) -> str:
+        row = replace(a_row("k=2", 0, 40.0, {"k": 2}), stamp={"search": {"objectives": objectives}})
+        return read_trials.goes_by([row], "miou")
+
+    assert [told(each) for each in (["pooled_ce"], [], ["no such score"], [3], "miou")] == ["pooled_ce", *["miou"] * 4]
 
 
 def test_a_label_tells_which_knobs_a_setting_has_and_the_config_their_values() -> None:

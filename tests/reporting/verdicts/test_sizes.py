@@ -53,6 +53,12 @@ def test_seconds_are_not_held_against_hours_and_hundredths_have_no_bound_of_poin
     assert size(NOTHING, None, "inter_cosine").word == "open"
 
 
+def test_no_size_is_judged_below_the_first_look_where_seeds_are_added_by_verdict() -> None:
+    two = differences(10.0, 10.01)
+    assert size(two, 10.0, "miou").word == "at least half of it"
+    assert size(two, 10.0, "miou", fewest=3) == Size()
+
+
 def test_a_wider_level_asks_more_of_evenness() -> None:
     some = differences(0.35, -0.35, 0.3, -0.3, 0.1)
     assert size(some, None, "miou").word == "no difference"
