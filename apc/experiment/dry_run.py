@@ -5,11 +5,12 @@ from typing import NamedTuple
 
 from apc.config import Config
 from apc.escaping import say
-from apc.experiment import deciding
+from apc.experiment import deciding, small_folders
 from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import costs_of
+from apc.runs.compared import RULE, VOTERS
 from apc.runs.folder import load_runs
 from apc.search.race import FIRST_LOOK
 from apc.search.run_queue import RunQueue
@@ -71,6 +72,8 @@ def expected(experiment: Experiment, settings: ExperimentSettings, most: int, to
 def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None) -> int:
     """Print it; 0."""
     todo = to_do(settings, queue)
+    if told := small_folders.told(settings.base):
+        say(told)
     if queue is None:
         assert settings.search is not None
         seeds = ", ".join(map(str, settings.seeds))
@@ -79,6 +82,9 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         )
         if todo.rungs:
             print(f"halving: {todo.rungs}: {todo.epochs}")
+        if settings.search.objectives[0] == RULE:
+            enough = settings.search.trials >= VOTERS
+            print(f"by image labels: {'the vote of all' if enough else RULE}; it takes {VOTERS} settings to vote")
         most = len(todo.planned)
     else:
         _list(queue)

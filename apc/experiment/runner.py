@@ -46,6 +46,7 @@ class ExperimentRun:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
         queue = self.queue() if self.plan else None  # reads the data: a bad folder ends here
         if self.settings.dry_run:
+            self._there()
             return show(self.experiment, self.settings, queue)
         if queue is None or not queue.through or self.settings.racing.race:
             self._check_place()
@@ -87,6 +88,21 @@ class ExperimentRun:
         settings = self.settings
         return RunQueue(self.plan, base=self.base, seeds=settings.seeds, runs=settings.runs, identify=identity)
 
+    def _there(self) -> None:
+        """Refuse, without opening an image, data and weights that are not there, and masks that choose and are not."""
+        from apc.training.run import identity
+
+        identity(self.base)
+        if self.base.dataset == "folder" and not (Path(self.base.root) / "masks").is_dir():
+            self._require_masks(scored=False)
+
+    def _require_masks(self, scored: bool) -> None:
+        """Refuse to choose by masks where no validation image is scored by one."""
+        metric = self.settings.metrics[0]
+        if not scored and metric not in LABEL_SCORES and (self.experiment.chooses or isinstance(self.plan, Staged)):
+            why = f"no validation image has a mask, so {metric} cannot be chosen by"
+            raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
+
     def _check_place(self) -> None:
         """Refuse, before anything is written, a cluster that is not there and folders that cannot be written."""
         if self.settings.workers.address:
@@ -109,12 +125,8 @@ class ExperimentRun:
         """
         from apc.training.run import preflight
 
-        metric = self.settings.metrics[0]
         found = preflight(self.base)
-        if not found.scored and metric not in LABEL_SCORES:
-            if self.experiment.chooses or isinstance(self.plan, Staged):
-                why = f"no validation image has a mask, so {metric} cannot be chosen by"
-                raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
+        self._require_masks(bool(found.scored))
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
         self.images = found.images

@@ -10,6 +10,7 @@ from apc.escaping import short
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import Amount, Choosing, Deciding, Flags, Place, Racing, Workers, seeds_of, usual_search
+from apc.experiment.small_folders import within
 from apc.flags import flag_of, reports_folder, taken
 from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.runs.copies import address
@@ -166,7 +167,8 @@ def base_of(flags: Flags, knobs: Collection[str], smoke: bool = False) -> Config
         if name == "seed" or name in knobs:
             instead = "use --seeds" if name == "seed" else "this experiment varies it itself"
             raise ValueError(f"{flag_of(name)}: {instead}")
-    return config_of(flags.preset, flags.values, *([_small] if smoke else []))
+    base = config_of(flags.preset, flags.values, *([_small] if smoke else []))
+    return within(base, named_fields(flags.values)) if smoke else base
 
 
 def dataset_name(cfg: Config) -> str:

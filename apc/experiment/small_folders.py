@@ -45,15 +45,27 @@ def told(cfg: Config) -> str:
 def _steps_an_epoch(cfg: Config) -> int:
     """Steps of an epoch on a folder of photographs; 0 of other data, and where the list cannot be read, of which the
     data set tells."""
-    images = _train_images(cfg) if cfg.dataset == "folder" and cfg.root else 0
+    listed = _listed(cfg, cfg.train_list)
+    images = min(listed, cfg.num_train or listed)
     return max(images // cfg.batch_size, 1) if images else 0
 
 
-def _train_images(cfg: Config) -> int:
-    """How many photographs are trained on; 0 where the list cannot be read, of which the data set tells."""
+def within(cfg: Config, given: Collection[str]) -> Config:
+    """The setting with no more images than a folder's lists have, but for what is `given`: a smoke run has a number of
+    its own."""
+    fewer = {}
+    for name, path in (("num_train", cfg.train_list), ("num_val", cfg.val_list)):
+        if name not in given and (images := _listed(cfg, path)):
+            fewer[name] = min(getattr(cfg, name), images)
+    return replace(cfg, **fewer)
+
+
+def _listed(cfg: Config, path: str) -> int:
+    """How many photographs a list of a folder has; 0 of other data, and where it cannot be read, of which the data set
+    tells."""
     from apc.data.lists import open_list
 
     with suppress(ValueError):
-        listed = sum(1 for _ in open_list(Path(cfg.root) / cfg.train_list).rows())
-        return min(listed, cfg.num_train or listed)
+        if cfg.dataset == "folder" and cfg.root:
+            return sum(1 for _ in open_list(Path(cfg.root) / path).rows())
     return 0

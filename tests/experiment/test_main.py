@@ -1,5 +1,6 @@
 """An experiment or a search from its words: a dry run, the spaces there are, the stamp of a search."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,23 @@ def test_a_dry_run_of_a_space_says_what_halving_saves(tmp_path: Path, capsys: py
         "an Optuna search (tpe) of 40 trials, each with seeds 0",
         "halving: 40 to epoch 4, 10 to epoch 10, in 5 brackets: 220 epochs instead of 400",
     ]
+
+
+def test_a_dry_run_refuses_what_the_search_would(
+    photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*words: str) -> str:
+        words = ("simple", "folder", *words, "--dry-run", "--trials", "5", "--runs", str(tmp_path / "runs"))
+        code, found = search_space(words), capsys.readouterr()
+        return f"{code} {found.out}{found.err}"
+
+    assert "2 " in told("--root", str(tmp_path / "nix")) and "nix" in told("--root", str(tmp_path / "nix"))
+    assert told("--root", str(photographs), "--weights", "nix.safetensors").startswith("2 ")
+    shutil.rmtree(photographs / "masks")
+    assert "no validation image has a mask" in told("--root", str(photographs))
+    found = told("--root", str(photographs), "--choose", "labels")
+    assert found.startswith("0 few training photographs")
+    assert "by image labels: border_rule; it takes 24 settings to vote" in found
 
 
 def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:

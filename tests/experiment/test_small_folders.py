@@ -7,7 +7,7 @@ import pytest
 
 from apc.config import Config, folder, pocket
 from apc.experiment.config_flags import config_of
-from apc.experiment.small_folders import enough_steps, told
+from apc.experiment.small_folders import enough_steps, told, within
 
 
 def listed(root: Path, photographs: int) -> str:
@@ -67,6 +67,14 @@ def test_another_method_takes_its_proportions_of_these_epochs(tmp_path: Path) ->
 def test_a_list_that_cannot_be_read_and_other_data_sets_are_left_to_whoever_reads_them(tmp_path: Path) -> None:
     assert config_of("folder", {"root": str(tmp_path)}).epochs == 15
     assert enough_steps(pocket(), ()) == pocket()
+
+
+def test_a_smoke_run_takes_no_more_than_a_small_folder_has(tmp_path: Path) -> None:
+    cfg = replace(folder(), root=listed(tmp_path, 5), num_train=32, num_val=8)
+    (tmp_path / "val.csv").write_text("image,labels\na.jpg,cat\nb.jpg,cat\n")
+    assert (within(cfg, ()).num_train, within(cfg, ()).num_val) == (5, 2)
+    assert within(cfg, ("num_train",)).num_train == 32  # which is then refused by its number
+    assert within(replace(pocket(), num_train=32), ()).num_train == 32
 
 
 def test_rounds_of_apc_plus_come_on_top_and_keep_their_share(tmp_path: Path) -> None:
