@@ -1,30 +1,27 @@
 """One experiment on one data set: all that its rows say as Markdown, and the parts that the page shows of it."""
 
 import shlex
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from apc.escaping import as_code, as_code_block, in_link, in_markdown
 from apc.reporting import tables
-from apc.reporting.catalogue import entries
 from apc.reporting.command import command, unusual
 from apc.reporting.figures import one_knob, staged
 from apc.reporting.figures.choose import Shown, figures
-from apc.reporting.groups import Group, read, separate
+from apc.reporting.groups import Group, separate
 from apc.reporting.names import file_name as file_name
 from apc.reporting.paper import beside
 from apc.reporting.parts import Part, parts, whole_table
 from apc.reporting.provenance import damages, failures, provenance, schedule
+from apc.reporting.recorded import Recorded, read_recorded, searches_of
 from apc.reporting.searches import comparison, importance, race, trials
 from apc.reporting.searches.choosers import choosers, choosers_table
 from apc.reporting.table_entry import TableEntry
-from apc.reporting.verdicts import over_images
 from apc.reporting.verdicts.claims import Judged, judge_group, waiting
 from apc.reporting.verdicts.explanations import explanations
-from apc.reporting.verdicts.over_images import Images
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import verdict_table
 from apc.runs.rows import Row
@@ -78,31 +75,12 @@ def of_a_table(section: Section) -> bool:
     return section.entry.explained and bool(section.entry.printed)
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """What an experiment left on one data set, read from results/NAME/DATASET.*."""
-
-    entry: TableEntry
-    dataset: str
-    reports: Path
-    rows: list[Row]
-    """Failed and stopped ones among them."""
-    chosen: dict[str, Any]
-    """The setting that a search chose (best.toml); empty where there is none."""
-    race: race.Race | None
-    """The race behind the search; its runs are in no other table."""
-    images: Images
-    """What each image scored in each run."""
-    problems: list[str]
-    """A sentence for each damaged part that is left out."""
-
-
 def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
     """One experiment on one data set, its tables and figures written."""
     path = reports / "results" / entry.name / f"{dataset}.jsonl"
     if not path.is_file():
         return Section(entry, dataset, [], judged=waiting(entry, dataset), commands=[command(entry, dataset)])
-    recorded = _recorded(entry, dataset, reports)
+    recorded = read_recorded(entry, dataset, reports)
     entry, groups = recorded.entry, separate(recorded.rows, entry.knobs)
     text = [f"### {in_markdown(dataset)}", *_divided(entry, dataset, groups)]
     judged: list[Judged] = [] if groups else waiting(entry, dataset)
@@ -148,7 +126,7 @@ def _left_out(failed: int, damaged: int) -> str:
 
 def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
     """What rows that are not the page's own say, nothing written: their first group and all verdicts."""
-    recorded = _recorded(entry, dataset, reports)
+    recorded = read_recorded(entry, dataset, reports)
     entry, groups = recorded.entry, separate(recorded.rows, entry.knobs)
     judged: list[Judged] = []
     for group in groups:
@@ -156,25 +134,6 @@ def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
         judged += judge_group(entry, group, dataset, stages, [row for row in recorded.rows if row.error])
     first = First(groups[0], whole_table(entry, groups[0]), [], []) if groups else None
     return Section(entry, dataset, [], True, first, len(groups), judged=judged, rows=recorded.rows)
-
-
-def _recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
-    path = reports / "results" / entry.name / f"{dataset}.jsonl"
-    rows, damaged_rows = read(path)
-    chosen, damaged_best = _chosen(path.with_suffix(".best.toml"))
-    raced, damaged_race = race.read(path.with_suffix(".race.json"))
-    images, damaged_images = over_images.read(path.with_suffix(".images.npz"))
-    problems = [*damaged_rows, *damaged_best, *damaged_race, *damaged_images]
-    rows = race.of_search(rows)
-    return Recorded(_as_compared(entry, rows), dataset, reports, rows, chosen, raced, images, problems)
-
-
-def _as_compared(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:
-    """The entry of a search with the score by which its settings were compared in the end."""
-    metric = trials.goes_by(rows, entry.metric)
-    if metric == entry.metric:
-        return entry
-    return replace(entry, metric=metric, columns=tuple(dict.fromkeys([metric, entry.metric, *entry.columns])))
 
 
 def _trained(entry: TableEntry, group: Group) -> str:
@@ -202,21 +161,11 @@ def _commands(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
     """The commands that make, continue or complete the rows, one a group; none of an experiment without a script."""
     # The command of an only group takes in the failed seeds, which it tries again.
     sources = [recorded.rows] if len(groups) < 2 else [group.rows for group in groups]
-    steps = _searches_of(recorded)
+    steps = searches_of(recorded)
     commands = [line for rows in sources if (line := command(recorded.entry, recorded.dataset, rows, steps))]
     if recorded.race:
         commands = [shlex.join([*shlex.split(line), *recorded.race.flags]) for line in commands]
     return list(dict.fromkeys(commands))
-
-
-def _searches_of(recorded: Recorded) -> list[tuple[TableEntry, list[Row]]]:
-    """The searches of the same script that have rows on the same data."""
-    script, found = recorded.entry.script, []
-    for entry in entries().values() if script else ():
-        path = recorded.reports / "results" / entry.name / f"{recorded.dataset}.jsonl"
-        if entry.script == script and bool(getattr(entry, "trials", 0)) and path.is_file() and (rows := read(path)[0]):
-            found.append((entry, rows))
-    return found
 
 
 def _made_by(entry: TableEntry, commands: Sequence[str]) -> list[str]:
@@ -308,13 +257,3 @@ def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str)
         text.append(table if main else f"<details><summary>More columns</summary>\n\n{table}\n\n</details>")
     links = " · ".join(f"[{ending}](tables/{name}.{ending})" for ending in ("csv", "tex", "md"))
     return [*text, f"<sub>This table as {links}</sub>"]
-
-
-def _chosen(path: Path) -> tuple[dict[str, Any], list[str]]:
-    """What a search chose (best.toml), empty where there is none; and a sentence where the file is damaged."""
-    if not path.is_file():
-        return {}, []
-    try:
-        return tomllib.loads(path.read_text()), []
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        return {}, [f"{path.name}: {error}"]
