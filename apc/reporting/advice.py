@@ -50,7 +50,7 @@ def _best_of(section: Section) -> str:
     """A search's best setting, its score beside the paper's."""
     assert section.shown
     group, metric, paper = section.shown.group, section.entry.metric, section.entry.reference
-    done = complete(trials(group, group.rows, metric))
+    done = complete(trials(group, section.rows, metric))
     title = in_markdown(f"{section.entry.title.split(':')[0]}, {section.dataset}")
     if not done:
         return f"{title}: no setting has a score yet"
@@ -58,7 +58,9 @@ def _best_of(section: Section) -> str:
     beside = f"; the paper's setting {own.mean:.1f}" if own.n else ""
     link = details_link(section.entry.name, section.dataset)
     best = in_markdown(short(done[0].label, quoted=False, most=90))
-    return f"[{title}]({link}): best of {len(done)} settings {done[0].score:.1f} ({best}){beside}"
+    seeds = len(group.scores(done[0].label, metric))
+    told = f"{done[0].score:.1f} by {'one seed' if seeds == 1 else f'{seeds} seeds'}"
+    return f"[{title}]({link}): best of {len(done)} settings {told} ({best}){beside}"
 
 
 def _judged_anew(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:

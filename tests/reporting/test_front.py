@@ -102,3 +102,14 @@ def test_on_a_users_page_their_own_runs_judge_what_their_search_found(tmp_path: 
     save_rows(tmp_path / "reference/results/search_judged/pocket.jsonl", judged(9.0))
     text = first_screen(tmp_path, "search_judged", judged(4.0))
     assert "by new seeds: joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
+
+
+def test_a_setting_with_a_failed_seed_is_not_what_a_search_found(tmp_path: Path) -> None:
+    rows = [
+        a_row(f"theta={theta:g}", seed, miou + seed, {"tune_miou": miou + seed}, theta=theta)
+        for theta, miou in ((0.5, 60.0), (0.7, 50.0))
+        for seed in range(2)
+    ]
+    rows[1] = a_row("theta=0.5", 1, 0.0, theta=0.5, error="OSError: no space")
+    text = first_screen(tmp_path, "search_joint", rows)
+    assert "best of 1 settings 50.5 by 2 seeds (theta=0.7)" in text
