@@ -44,11 +44,11 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
     for name, i in chosen.items():
         photo, truth, c = split.photo(i), split.mask(i), classes.index(name)
         assert truth is not None
-        rows[name], highest[name] = [Panel(name, photo, outline=truth == c)], {}
+        rows[name], highest[name] = [Panel("", photo, outline=truth == c)], {}
         for size in sides:
             scores = patch_scores(method, photo, size, device)[c]
             highest[name][size] = round(float(scores.max()), 4)
-            title = f"{size} pixels: {scores.shape[0]} × {scores.shape[1]}"
+            title = f"{size} pixels, {scores.shape[0]} × {scores.shape[1]} patches"
             rows[name].append(Panel(title, photo, scores.numpy(), truth == c))
     draw(rows, path)
     caption = (

@@ -51,7 +51,8 @@ def draw(rows: Mapping[str, Sequence[Panel]], path: Path, colours: Mapping[str, 
     columns = max(len(panels) for panels in rows.values())
     shapes = [next(p.photo for p in panels if p.photo is not None).shape for panels in rows.values()]
     heights = [min(max(shape[0] / shape[1], 0.6), 1.4) for shape in shapes]
-    tall = COLUMN * sum(heights) + 0.22 * len(rows) + 0.55
+    lines = 1 + any(panel.heat is not None for panels in rows.values() for panel in panels)
+    tall = COLUMN * sum(heights) + (0.08 + 0.14 * lines) * len(rows) + 0.55
     ratios = {"gridspec_kw": {"height_ratios": heights}}
     figure, axes = style.empty(COLUMN * columns + 0.3, tall, len(rows), columns, **ratios)
     scale = None
@@ -94,7 +95,7 @@ def small(png: Path) -> Path:
 
 def _panel(ax: "Axes", panel: Panel) -> Any:
     """Draw one panel; the image whose colours need a scale, where it has any."""
-    most = "" if panel.heat is None else f", max {panel.heat.max():.2f}"
+    most = "" if panel.heat is None else f"\nmaximum {panel.heat.max():.2f}"
     ax.set_title(in_a_line(panel.title) + most, fontsize=8, pad=3)
     if panel.heat is not None:
         size = panel.photo.shape if panel.photo is not None else panel.heat.shape
