@@ -48,7 +48,7 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
         for size in sides:
             scores = patch_scores(method, photo, size, device)[c]
             highest[name][size] = round(float(scores.max()), 4)
-            title = f"{size} pixels, {scores.shape[0]} × {scores.shape[1]} patches"
+            title = f"{size} px: {scores.shape[0]} × {scores.shape[1]}"
             rows[name].append(Panel(title, photo, scores.numpy(), truth == c))
     draw(rows, path)
     caption = (
