@@ -47,7 +47,7 @@ def told(amp: str, device: str) -> str:
         return ""
     words: set[str] = set()
     with suppress(OSError):  # no Linux
-        words = set(PROCESSOR.read_text().split())
+        words = set(PROCESSOR.read_text(encoding="utf-8").split())
     if not words & {"flags", "Features"} or words & {"avx512_bf16", "amx_bf16", "bf16"}:
         return ""
     return "amp is bf16, for which this processor has no instructions: a step takes several times as long as with none"
@@ -74,7 +74,7 @@ def restart(device: str) -> None:
         with suppress(OSError, AttributeError):  # what earlier runs of this process freed goes back to the system
             ctypes.CDLL(None).malloc_trim(0)
         with suppress(OSError):
-            (_PROCESS / "clear_refs").write_text("5")
+            (_PROCESS / "clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_gib(device: str) -> float:
@@ -85,6 +85,6 @@ def peak_gib(device: str) -> float:
 
         return torch.cuda.max_memory_allocated(device) / 2**30
     with suppress(OSError, StopIteration):
-        lines = (_PROCESS / "status").read_text().splitlines()
+        lines = (_PROCESS / "status").read_text(encoding="utf-8").splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)

@@ -29,7 +29,7 @@ def this_machine() -> str:
     """Where a process's number means that process: the machine since it was started, for names may be shared, and which
     of its containers."""
     space, boot = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
-    started = f"-{boot.read_text()[:8]}" if boot.exists() else ""
+    started = f"-{boot.read_text(encoding='utf-8')[:8]}" if boot.exists() else ""
     return os.uname().nodename + started + (f"-{space.stat().st_ino}" if space.exists() else "")
 
 
@@ -118,7 +118,7 @@ def write_arrays(path: Path, arrays: "Mapping[str, ndarray]") -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file, whole or not at all, and to the disk itself."""
-    with whole(path) as part, open(part, "w") as file:
+    with whole(path) as part, open(part, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -96,7 +96,7 @@ def lacking(files: Files, size: int) -> dict[int, str] | None:
     where there is no cache, ValueError as `find`."""
     if find(files, size) is None:
         return None
-    described = json.loads(files.file(size).with_suffix(".json").read_text())
+    described = json.loads(files.file(size).with_suffix(".json").read_text(encoding="utf-8"))
     return {int(number): sentence for number, sentence in sorted(described.get("broken", {}).items())}
 
 
@@ -114,7 +114,7 @@ def find(files: Files, size: int) -> np.ndarray | None:
         return None
     remedy = f"make it again with `{files.command} --image-size {size}`, or delete it"
     try:
-        described = json.loads(file.with_suffix(".json").read_text())
+        described = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         key, sums = described["key"], described["sums"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{file.with_suffix('.json')}: damaged; {remedy}") from None

@@ -170,7 +170,7 @@ def _caches(dataset: str, root: str, name: str) -> list[str]:
             problems.append(str(error))
             continue
         if images is not None:
-            sums = json.loads(file.with_suffix(".json").read_text())["sums"]
+            sums = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["sums"]
             if wrong := cache.broken(images, sums, range(len(images))):
                 problems.append(f"{file}: image {wrong[0]} and {len(wrong) - 1} more are damaged; delete the file")
     return problems

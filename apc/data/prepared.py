@@ -69,7 +69,7 @@ NOTES = "notes.txt"
 def notes_of(root: str, dataset: str) -> list[str]:
     """The notes of a preparation; none where an earlier version made it."""
     path = folder_of(root, dataset) / NOTES
-    return path.read_text().splitlines() if path.is_file() else []
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 class Manifest(NamedTuple):
@@ -94,7 +94,7 @@ def manifest(root: str, dataset: str) -> Manifest:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; {remedy}")
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["version"] == VERSION:
             return Manifest(stored["whole"], stored["counts"])
     except (ValueError, KeyError, TypeError):

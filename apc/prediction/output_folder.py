@@ -22,7 +22,7 @@ def settings_of(out: Path) -> dict[str, Any] | None:
     """Settings of the predictions below `out`, None where it is empty or absent; ValueError for anybody else's folder,
     so that no file of another origin (a data set's own masks/) is ever written over."""
     try:
-        return dict(json.loads((out / _MARK).read_text())["settings"])
+        return dict(json.loads((out / _MARK).read_text(encoding="utf-8"))["settings"])
     except (ValueError, TypeError, KeyError):
         raise ValueError(f"{out}/{_MARK}: is damaged; remove {out}, or give another --out") from None
     except OSError:

@@ -52,7 +52,7 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
     runs, store = runs.resolve(), store_of(runs)
     mark = f".doctor-{uuid.uuid4().hex}"
     try:
-        store.write(mark, mark.encode()) if store else (runs / mark).write_text(mark)
+        store.write(mark, mark.encode()) if store else (runs / mark).write_text(mark, encoding="utf-8")
         return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free), *features()]
     finally:
         if store:
@@ -122,7 +122,7 @@ def planned_nodes() -> list[str]:
     import yaml
 
     with suppress(OSError, yaml.YAMLError, AttributeError):
-        provider = yaml.safe_load(BOOTSTRAP.expanduser().read_text()).get("provider", {})
+        provider = yaml.safe_load(BOOTSTRAP.expanduser().read_text(encoding="utf-8")).get("provider", {})
         if provider.get("type") == "local":
             return [provider["head_ip"], *provider.get("worker_ips", [])]
     return []
