@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -122,6 +123,28 @@ def write_atomically(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def files_below(top: Path, *, hidden: bool = True) -> list[Path]:
+    """All files below a folder, by their paths. Folders that are links are entered too, each real one once: under its
+    own name where it has one below `top`. Without `hidden`, what begins with a dot is passed over."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    waiting = deque([str(top)])
+    while waiting:
+        place = waiting.popleft()
+        if (real := os.path.realpath(place)) in seen:
+            continue
+        seen.add(real)
+        with suppress(PermissionError, FileNotFoundError), os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") and not hidden:
+                    continue
+                if entry.is_dir():  # real folders first
+                    (waiting.append if entry.is_symlink() else waiting.appendleft)(entry.path)
+                elif entry.is_file():
+                    found.append(Path(entry.path))
+    return sorted(found)
 
 
 def require_writable(folder: Path) -> None:
