@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from apc.config import Config
-from apc.data.cache import Files, images_of
+from apc.data.cache import Files, images_of, place_of
 from apc.data.images import Reading, decode
 from apc.data.lists import open_list, read_text
 from apc.data.masks import Truth, read_mask
@@ -222,7 +222,7 @@ def files(root: str, dataset: str, name: str) -> Files:
     return Files(
         [Path(root) / entry.image for entry in entries],
         [f"{entry.image} {entry.image_hash}" for entry in entries],
-        folder_of(root, dataset) / "cache" / Path(name).stem,
+        place_of(folder_of(root, dataset) / "cache", folder_of(root, dataset), name),
         f"apc data cache {dataset} --root {shlex.quote(root)} --lists {shlex.quote(name)}",
         AS_STORED,
     )
