@@ -65,9 +65,11 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     """The rows of a summary; a line that was being written when the command was killed is none."""
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         lines = file.read()
-    for row in csv.DictReader(io.StringIO(lines[: lines.rfind("\n") + 1], newline="")):
+    reader = csv.DictReader(io.StringIO(lines[: lines.rfind("\n") + 1], newline=""))
+    names = {name: from_csv(name) for name in reader.fieldnames or []}  # one text for all rows
+    for row in reader:
         if None not in row and None not in row.values():
-            yield {from_csv(name): from_csv(cell) for name, cell in row.items()}
+            yield {names[name]: from_csv(cell) for name, cell in row.items()}
 
 
 def file_of(out: Path, kind: str, photograph: Photograph) -> Path:
