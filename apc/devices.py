@@ -5,6 +5,7 @@ Imports torch only where a function needs it.
 
 import ctypes
 import gc
+import os
 import resource
 import sys
 from contextlib import suppress
@@ -24,13 +25,20 @@ def device_of(name: str) -> str:
 
 
 def set_threads(count: int) -> None:
-    """Let torch use `count` threads on the CPU; 0 leaves it its own choice: one a core, or OMP_NUM_THREADS."""
+    """Let torch use `count` threads on the CPU; 0 is one a core, or OMP_NUM_THREADS, whatever was set before."""
     import torch
 
     if not 0 <= count <= 4096:
         raise ValueError(f"threads is {count}; give 1 to 4096, or 0 for a thread a core")
-    if count:
-        torch.set_num_threads(count)
+    torch.set_num_threads(count or _a_core_each())
+
+
+def _a_core_each() -> int:
+    """Cores that this process may use, where OMP_NUM_THREADS names no other number."""
+    named = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if named.isdecimal() and int(named):
+        return int(named)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 PROCESSOR = Path("/proc/cpuinfo")

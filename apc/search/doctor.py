@@ -93,15 +93,21 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
 def examine_here(runs: Path) -> list[Check]:
     """Checks of this machine alone that need no Ray, in a second: what is installed, and where runs would lie."""
     installed = versions({})
+    made: list[Path] = []
     try:
         runs = copied(runs)
+        made = [path for path in (runs, *runs.parents) if not path.exists()]
         require_writable(runs)
         require_usable(runs)
+        runs = runs.resolve()
+        found = Check("storage", f"{shown(runs)}: can be written here")
+        return [*installed, found, space(runs, shutil.disk_usage(runs).free)]
     except ValueError as error:
         return [*installed, Check("storage", str(error), "give --runs a folder that this user may write, or a store")]
-    runs = runs.resolve()
-    found = Check("storage", f"{shown(runs)}: can be written here")
-    return [*installed, found, space(runs, shutil.disk_usage(runs).free)]
+    finally:
+        for path in made:  # a look leaves no folder behind
+            with suppress(OSError):
+                path.rmdir()
 
 
 def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:

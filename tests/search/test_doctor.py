@@ -206,3 +206,11 @@ def test_a_process_that_fits_on_no_node_is_refused(monkeypatch: pytest.MonkeyPat
     assert fit(Resources(gpus_per_trial=0, cpus_per_trial=2, num_workers=3))[1] == 1
     with pytest.raises(ValueError, match="asks for 3 CPUs and 0 GPUs of one node, .* have room for 0: it could never"):
         fit(Resources(gpus_per_trial=0, cpus_per_trial=3))
+
+
+def test_a_quick_look_leaves_no_folder_behind(tmp_path: Path) -> None:
+    assert not any(check.remedy for check in doctor.examine_here(tmp_path / "a" / "runs"))
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "runs").mkdir()
+    doctor.examine_here(tmp_path / "runs")
+    assert (tmp_path / "runs").is_dir()
