@@ -128,3 +128,8 @@ def counted(count: int, thing: str, things: str = "") -> str:
 def are(count: int) -> str:
     """`is` for one, `are` for none and several."""
     return "is" if count == 1 else "are"
+
+
+def have(count: int) -> str:
+    """`has` for one, `have` for none and several."""
+    return "has" if count == 1 else "have"

@@ -20,12 +20,12 @@ Job = TypeVar("Job")
 
 
 class BadFiles(ValueError):
-    """Files that cannot be used; `problems` has a sentence for each."""
+    """Files that cannot be used; `problems` has a sentence for each, and `remedy` says what helps against all."""
 
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
+    def __init__(self, problems: list[str], remedy: str = "") -> None:
+        self.problems, self.remedy = problems, remedy
         named = f"{len(problems)} things are wrong with the data; the first {min(len(problems), 10)} are named above"
-        super().__init__(problems[0] if len(problems) == 1 else named)
+        super().__init__((problems[0] if len(problems) == 1 else named) + (f"; {remedy}" if remedy else ""))
 
 
 def attempt(

@@ -297,9 +297,14 @@ def _told(table: Table, columns: Columns) -> str:
         said = f"a column of 0 and 1 for each of {len([name for name in columns.classes.values() if name])} classes"
     else:
         between = {"": "blanks", "\n": "line breaks"}.get(columns.separator, repr(columns.separator))
-        said = f"labels from {table.headings[columns.label]!r}, several parted by {between}"
+        said = f"labels from {_place(table, columns.label)}, several parted by {between}"
         cells = (row[columns.label].strip() for _, row in table.rows)
         if not columns.separator and (cell := next((cell for cell in cells if " " in cell), "")):
             said += f" (if {cell!r} is one class, say --separator ,)"
     sign = signs.get(table.delimiter, repr(table.delimiter))
-    return f"photographs from {table.headings[columns.image]!r}, {said} ({sign}{encoding})"
+    return f"photographs from {_place(table, columns.image)}, {said} ({sign}{encoding})"
+
+
+def _place(table: Table, column: int) -> str:
+    """A column as whoever wrote the table knows it."""
+    return repr(table.headings[column]) if table.headed else f"column {column + 1}, which has no heading"
