@@ -148,7 +148,8 @@ def _no_columns(root: str, listed: ListFile) -> str:
         if {"image", "labels"} <= {part.strip() for part in heading.split(sign)}:
             images = str(Path(root) / "images")
             command = shlex.join(["apc", "data", "import", "csv", str(listed.path), "--images", images, "--out", "NEW"])
-            return f"is separated by {word}; save it with commas, or have it read with `{command}`"
+            remedy = f"save it with commas, or have it read with `{command}`"
+            return f"needs the columns image,labels; it has {heading}, separated by {word}: {remedy}"
     return f"needs the columns image,labels; it has {','.join(listed.columns) or 'none'}"
 
 

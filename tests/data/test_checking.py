@@ -100,9 +100,7 @@ def test_a_missing_list_for_validation_and_one_of_semicolons_come_with_a_command
     assert scan(str(photographs), "val.csv")[1] == []
     text = (photographs / "train.csv").read_text()
     (photographs / "train.csv").write_text(text.replace(",", ";"))
-    with pytest.raises(
-        ValueError, match="is separated by semicolons; save it with commas, or have it read with"
-    ) as why:
+    with pytest.raises(ValueError, match="separated by semicolons: save it with commas, or have it read with") as why:
         scan(str(photographs), "train.csv")
     words = shlex.split(str(why.value).split("`")[1])[1:]
     assert main([str(photographs.parent / "new") if word == "NEW" else word for word in words]) == 0
