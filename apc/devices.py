@@ -5,6 +5,7 @@ Imports torch only where a function needs it.
 
 import ctypes
 import gc
+import os
 import resource
 import sys
 from contextlib import suppress
@@ -24,13 +25,20 @@ def device_of(name: str) -> str:
 
 
 def set_threads(count: int) -> None:
-    """Let torch use `count` threads on the CPU; 0 leaves it its own choice: one a core, or OMP_NUM_THREADS."""
+    """Let torch use `count` threads on the CPU; 0 is one a core, or OMP_NUM_THREADS, whatever was set before."""
     import torch
 
     if not 0 <= count <= 4096:
         raise ValueError(f"threads is {count}; give 1 to 4096, or 0 for a thread a core")
-    if count:
-        torch.set_num_threads(count)
+    torch.set_num_threads(count or _a_core_each())
+
+
+def _a_core_each() -> int:
+    """Cores that this process may use, where OMP_NUM_THREADS names no other number."""
+    named = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if named.isdecimal() and int(named):
+        return int(named)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 PROCESSOR = Path("/proc/cpuinfo")
@@ -47,7 +55,7 @@ def told(amp: str, device: str) -> str:
         return ""
     words: set[str] = set()
     with suppress(OSError):  # no Linux
-        words = set(PROCESSOR.read_text().split())
+        words = set(PROCESSOR.read_text(encoding="utf-8").split())
     if not words & {"flags", "Features"} or words & {"avx512_bf16", "amx_bf16", "bf16"}:
         return ""
     return "amp is bf16, for which this processor has no instructions: a step takes several times as long as with none"
@@ -74,7 +82,7 @@ def restart(device: str) -> None:
         with suppress(OSError, AttributeError):  # what earlier runs of this process freed goes back to the system
             ctypes.CDLL(None).malloc_trim(0)
         with suppress(OSError):
-            (_PROCESS / "clear_refs").write_text("5")
+            (_PROCESS / "clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak_gib(device: str) -> float:
@@ -85,6 +93,6 @@ def peak_gib(device: str) -> float:
 
         return torch.cuda.max_memory_allocated(device) / 2**30
     with suppress(OSError, StopIteration):
-        lines = (_PROCESS / "status").read_text().splitlines()
+        lines = (_PROCESS / "status").read_text(encoding="utf-8").splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)

@@ -118,3 +118,18 @@ def from_csv(cell: str) -> str:
 def in_tex(text: str) -> str:
     """A text in LaTeX, its special characters shown and not obeyed."""
     return "".join(_TEX.get(sign, sign) for sign in in_a_line(text))
+
+
+def counted(count: int, thing: str, things: str = "") -> str:
+    """`1 photograph`, `2 photographs`; `things` is the plural where it is not made by an s."""
+    return f"{count} {thing if count == 1 else things or f'{thing}s'}"
+
+
+def are(count: int) -> str:
+    """`is` for one, `are` for none and several."""
+    return "is" if count == 1 else "are"
+
+
+def have(count: int) -> str:
+    """`has` for one, `have` for none and several."""
+    return "has" if count == 1 else "have"

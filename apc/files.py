@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -29,7 +30,7 @@ def this_machine() -> str:
     """Where a process's number means that process: the machine since it was started, for names may be shared, and which
     of its containers."""
     space, boot = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
-    started = f"-{boot.read_text()[:8]}" if boot.exists() else ""
+    started = f"-{boot.read_text(encoding='utf-8')[:8]}" if boot.exists() else ""
     return os.uname().nodename + started + (f"-{space.stat().st_ino}" if space.exists() else "")
 
 
@@ -118,10 +119,32 @@ def write_arrays(path: Path, arrays: "Mapping[str, ndarray]") -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file, whole or not at all, and to the disk itself."""
-    with whole(path) as part, open(part, "w") as file:
+    with whole(path) as part, open(part, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def files_below(top: Path, *, hidden: bool = True) -> list[Path]:
+    """All files below a folder, by their paths. Folders that are links are entered too, each real one once: under its
+    own name where it has one below `top`. Without `hidden`, what begins with a dot is passed over."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    waiting = deque([str(top)])
+    while waiting:
+        place = waiting.popleft()
+        if (real := os.path.realpath(place)) in seen:
+            continue
+        seen.add(real)
+        with suppress(PermissionError, FileNotFoundError), os.scandir(place) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") and not hidden:
+                    continue
+                if entry.is_dir():  # real folders first
+                    (waiting.append if entry.is_symlink() else waiting.appendleft)(entry.path)
+                elif entry.is_file():
+                    found.append(Path(entry.path))
+    return sorted(found)
 
 
 def require_writable(folder: Path) -> None:

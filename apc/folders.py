@@ -31,7 +31,7 @@ def new_folder(path: Path, made_by: str, field: str) -> Iterator[None]:
     """
     mark = path / UNFINISHED
     if mark.is_file():
-        if (before := mark.read_text(errors="replace")) != made_by:
+        if (before := mark.read_text(encoding="utf-8", errors="replace")) != made_by:
             begun = f"holds an unfinished `{in_a_line(before)}`"
             raise ValueError(f"{path}: {begun}; give that command again, remove the folder, or give another {field}")
     elif not is_empty(path):

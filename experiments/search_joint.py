@@ -40,7 +40,7 @@ def plan_of_best(searches: Mapping[str, str], results: Path, dataset: str, by: s
     """The paper's setting and what searches, by the row of the table that each makes, left in best.toml."""
     labels, settings = [PAPER], [joint.PAPER]
     for label, name in searches.items():
-        best = tomllib.loads((results / f"{name}{by}" / f"{dataset}.best.toml").read_text())
+        best = tomllib.loads((results / f"{name}{by}" / f"{dataset}.best.toml").read_text(encoding="utf-8"))
         chosen = {knob: best[knob] for knob in joint.PAPER}
         if chosen in settings:  # one row of the table, under all its names
             labels[settings.index(chosen)] += f" and {label}"

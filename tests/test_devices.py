@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from apc import devices
-from apc.devices import peak_gib, restart
+from apc.devices import peak_gib, restart, set_threads
+from apc.parallel import cores
 
 
 def test_a_peak_is_that_since_the_restart() -> None:
@@ -37,3 +38,14 @@ def test_bf16_without_its_instructions_is_told(
     (tmp_path / "cpuinfo").write_text(processor)
     monkeypatch.setattr(devices, "PROCESSOR", tmp_path / "cpuinfo")
     assert bool(devices.told(amp, device)) == slow
+
+
+def test_no_number_of_threads_is_one_a_core_whatever_was_set_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", given.append)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    set_threads(1)
+    set_threads(0)
+    monkeypatch.setenv("OMP_NUM_THREADS", "3,2")
+    set_threads(0)
+    assert given == [1, cores(), 3]

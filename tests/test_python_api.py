@@ -15,6 +15,7 @@ from PIL import Image
 
 import apc
 import apc.api
+from apc.cli import evaluate
 from apc.cli.main import main
 from apc.config import Config, pocket
 from apc.runs.rows import save_rows
@@ -249,3 +250,18 @@ def test_the_version_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"apc {apc.__version__}\n"
     assert 'dynamic = ["version"]' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("asked", [{"root": "elsewhere"}, {"val_list": "other.csv"}])
+def test_pocket_has_no_other_photographs_to_score(model: Path, asked: dict[str, str]) -> None:
+    (name, value), *_ = asked.items()
+    with pytest.raises(ValueError, match=f"{name} is '{value}'; the run's data set is pocket, which is drawn"):
+        apc.evaluate(model, device="cpu", **asked)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=f"{name} is '{value}'"):
+        evaluate.command([str(model), "--device", "cpu", f"--{name.replace('_', '-')}", value])
+
+
+def test_a_device_beside_a_loaded_model_is_refused(model: Path) -> None:
+    loaded = apc.load_model(model, device="cpu")
+    with pytest.raises(ValueError, match="device is 'cuda'; the model is on cpu"):
+        apc.evaluate(loaded, device="cuda")

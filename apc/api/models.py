@@ -131,8 +131,9 @@ def evaluate(
     `protocols` are names of scores, such as `miou`, `miou_960` (shown at 960 pixels), `miou_keep_ms` (aspect kept,
     mean over scales and flips) or `pseudo_miou_crf`; default: those of a row. Columns: `miou`, `pixel_accuracy` and
     `iou_<class>` in percent, NaN for a class without a pixel in the truth; `seconds` of the network and `crf_seconds`
-    a photograph; `meaning` in words. `root` and `val_list` name other photographs of the same classes. ValueError for
-    a name that tells no protocol, for other classes, and where no photograph has a mask.
+    a photograph; `meaning` in words. `root` and `val_list` name other photographs of the same classes, `device` is for
+    a model that is yet to be loaded. ValueError for a name that tells no protocol, for other classes, for other
+    photographs than those that pocket draws, and where no photograph has a mask.
 
     >>> scores = apc.evaluate(run, ["miou", "miou_crf"])
     >>> list(scores.index)
@@ -142,6 +143,7 @@ def evaluate(
 
     from apc import data
     from apc.data import agreement
+    from apc.data.split import require_other
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import outcome
@@ -149,6 +151,7 @@ def evaluate(
     from apc.runs.scores import PROTOCOLS, RUNS_OWN, parse
 
     loaded = _loaded(model, device)
+    require_other(loaded.cfg, str(root), val_list)
     changes = {"root": str(root), "val_list": val_list}
     cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "evaluate")
     asked = [parse(name) for name in protocols] or [p for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
@@ -221,6 +224,7 @@ def predict(
     from apc.prediction.tiles import require_tile
     from apc.runs.folder import ModelFolder
 
+    only, formats = ([words] if isinstance(words, str) else words for words in (only, formats))
     where, asked = Path(out), asked_for(formats, shapes, image_url)
     settings_of(where)  # refuses a folder of anybody else's
     places = [photographs] if isinstance(photographs, str | os.PathLike) else photographs
@@ -249,5 +253,7 @@ def predict(
 def _loaded(model: Model | Run | PathLike, device: str) -> Model:
     """The model itself, or that of a run or a folder."""
     if isinstance(model, Model):
+        if device not in ("auto", model.device):
+            raise ValueError(f"device is {device!r}; the model is on {model.device}: say it where it is loaded")
         return model
     return load_model(model.folder if isinstance(model, Run) else model, device=device)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from apc.config import default_of
-from apc.escaping import one_line, say
+from apc.escaping import counted, one_line, say
 from apc.flags import POSITIONAL, Flag, choose_from, parse
 
 LIMIT: int = default_of("max_pixels")
@@ -161,7 +161,7 @@ def _cache(words: list[str]) -> None:
         file = build(files._replace(how=how), size, skip_broken=flags.skip_broken)
         broken = list((lacking(files, size) or {}).values())
         count = len(files.paths) - len(broken)
-        say(f"{file}: {count} images of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
+        say(f"{file}: {counted(count, 'image')} of {size} pixels, {file.stat().st_size / 2**20:.0f} MiB")
         if broken:
             say("\n".join(left_out(broken)))
 

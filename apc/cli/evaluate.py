@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from apc.devices import device_of, set_threads
-from apc.escaping import say
+from apc.escaping import counted, say
 from apc.flags import POSITIONAL, parse
 from apc.parallel import cores, progress
 from apc.runs.folder import ModelFolder
@@ -101,9 +101,10 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     from apc import data
     from apc.config import from_dict, without_paths
     from apc.data import agreement
+    from apc.data.split import require_other
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
-    from apc.evaluation.score_tables import class_table, outcome, save, table
+    from apc.evaluation.score_tables import class_table, outcome, save, table, with_a_tally
     from apc.evaluation.scoring import Cost, Keep, Scoring
     from apc.evaluation.voc_submission import BELOW, submission, unlabelled
     from apc.files import file_fingerprint, require_writable
@@ -114,6 +115,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     set_threads(flags.threads)
     checkpoint = model_folder(flags.checkpoint)
     method, trained, classes = load_model(checkpoint, device)
+    require_other(trained, flags.root, flags.val_list)
     cfg, patch = from_dict(flags.changes, trained, "apc eval"), method.encoder.patch
     protocols = [p for p in flags.protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
     passes = {p: showings(p, cfg, patch) for p in protocols}
@@ -140,7 +142,9 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     except BrokenProcessPool:
         raise ValueError(f"crf_workers is {flags.crf_workers}; one was killed, perhaps for memory") from None
     grown = _resident_gib() - before
-    print(f"{len(split)} images, {_showings_in_words(protocols, cfg.scored_size)}\n")
+    scored_images = with_a_tally(counts) if masked else len(split)
+    of_all = "" if scored_images == len(split) else f"{scored_images} with a mask of "
+    print(f"{of_all}{counted(len(split), 'image')}, {_showings_in_words(protocols, cfg.scored_size)}\n")
     if masked:
         scored = outcome(counts, passes, cost, cfg, classes)
         say(f"{table(scored)}\n\n{class_table(scored)}\n")
@@ -158,7 +162,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
                     val_data=data.fingerprint(replace(cfg, train_list=cfg.val_list)),
                     **data.provenance(cfg),
                     model=file_fingerprint(str(ModelFolder(checkpoint).weights)),
-                    images=len(split),
+                    images=scored_images,
                     device=torch.cuda.get_device_name(device) if gpu else "cpu",
                     threads=torch.get_num_threads(),
                     crf_workers=flags.crf_workers,

@@ -1,5 +1,6 @@
 """`apc export`: a finished run as a folder to give away."""
 
+import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 from apc.config import Config, without_paths
 from apc.escaping import say
 from apc.flags import POSITIONAL, parse
+from apc.folders import is_empty, replaced
 from apc.runs.folder import ModelFolder, RunFolder, load_run
 from apc.runs.mirror import model_folder
 
@@ -29,15 +31,16 @@ class ExportFlags:
 def command(words: list[str]) -> None:
     flags = parse(ExportFlags, words, "apc export")
     folder, out = model_folder(flags.checkpoint).resolve(), flags.out.resolve()
-    if out.exists() and (not out.is_dir() or not {path.name for path in out.iterdir()} <= FILES):
+    if out.exists() and not is_empty(out) and not (out.is_dir() and {path.name for path in out.iterdir()} == FILES):
         raise ValueError(f"{flags.out}: holds files that `apc export` did not write; give another --out")
     from apc.files import require_writable
-    from apc.folders import replaced
     from apc.methods.checkpoint import load_model, save_model
     from apc.reporting.model_card import at_best_epoch, model_card
 
     method, cfg, classes = load_model(folder)
     home = folder.parent if RunFolder(folder.parent).best.path == folder else folder
+    if out.is_relative_to(home):
+        raise ValueError(f"{flags.out}: lies in the run's own folder; give another --out")
     of_best = home != folder
     row, epoch = load_run(home.parent, home.name), 0
     if row is None:
@@ -51,8 +54,20 @@ def command(words: list[str]) -> None:
     require_writable(out.parent)
     with replaced(out) as part:
         save_model(part, method, _public(cfg), classes)
-        ModelFolder(part).card.write_text(model_card(row, out.name, flags.license, epoch), encoding="utf-8")
+        card = model_card(row, out.name, flags.license, epoch, _scored(home))
+        ModelFolder(part).card.write_text(card, encoding="utf-8")
     say(f"{flags.out}: {', '.join(sorted(FILES))}; try it with `apc predict {flags.out} photos/ --out predictions`")
+
+
+def _scored(home: Path) -> int:
+    """Photographs of a run that had a mask to be scored with; 0 where its tallies are not there."""
+    import numpy as np
+
+    try:
+        with np.load(RunFolder(home).tallies) as tallies:
+            return max((int(tallies[name].any(axis=(1, 2)).sum()) for name in tallies.files), default=0)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return 0
 
 
 def _public(cfg: Config) -> Config:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from apc.config import default_of
 from apc.devices import device_of, set_threads
-from apc.escaping import say
+from apc.escaping import counted, say
 from apc.flags import POSITIONAL, parse
 
 Format = Literal["masks", "coco", "label-studio", "cvat"]
@@ -119,7 +119,7 @@ def command(words: list[str]) -> None:
     if rows:
         counts = {name: count for name, count in classes_found(rows, classes).items() if count}
         classes_seen = ", ".join(f"{name} in {count}" for name, count in counts.items()) or "no class in any of them"
-        say(f"{out}: {len(rows)} photographs in {seconds:.1f} s; {classes_seen}")
+        say(f"{out}: {counted(len(rows), 'photograph')} in {seconds:.1f} s; {classes_seen}")
         if written:
             say(f"for labelling tools: {', '.join(map(str, written))}")
     if flags.skip_broken and rows:

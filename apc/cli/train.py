@@ -8,7 +8,7 @@ from typing import Annotated
 
 from apc import devices
 from apc.config import PRESETS, Config
-from apc.escaping import say
+from apc.escaping import have, say
 from apc.experiment import small_folders
 from apc.experiment.config_flags import COMMON, add_all_fields, add_common_fields, config_of, preset_of
 from apc.flags import CommandLine, Flag, runs_folder, taken
@@ -93,7 +93,8 @@ def _next(cfg: Config, folder: Path) -> str:
         instead = "compare border_rule, and look at what it finds"
         lines = [f"no validation image has a mask{where}, so there is no mIoU: {instead}", ""]
     elif not all(scored):
-        bare = f"{scored.count(False)} of {len(scored)} validation images have no mask"
+        without = scored.count(False)
+        bare = f"{without} of {len(scored)} validation images {have(without)} no mask"
         lines = [f"{bare}; the scores are of the others", ""]
     wide = max(map(len, commands))
     lines += [f"{folder}: weights, config and scores"]

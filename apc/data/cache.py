@@ -62,7 +62,7 @@ def build(files: Files, size: int, *, skip_broken: bool = False) -> Path:
         there = lacking(files, size)
     except ValueError:
         there = None  # stale or damaged: made again
-    if there is not None and (skip_broken or not there):
+    if there is not None and (not there or (skip_broken and not any(_is_whole(files, i) for i in there))):
         return file
     require_writable(file.parent)
     file.with_suffix(".json").unlink(missing_ok=True)
@@ -96,8 +96,34 @@ def lacking(files: Files, size: int) -> dict[int, str] | None:
     where there is no cache, ValueError as `find`."""
     if find(files, size) is None:
         return None
-    described = json.loads(files.file(size).with_suffix(".json").read_text())
+    described = json.loads(files.file(size).with_suffix(".json").read_text(encoding="utf-8"))
     return {int(number): sentence for number, sentence in sorted(described.get("broken", {}).items())}
+
+
+def _is_whole(files: Files, i: int) -> bool:
+    """Whether an image can be decoded now, as it may after a package is installed or `max_pixels` is raised."""
+    try:
+        decode(files.paths[i], files.how)
+    except Undecodable:
+        return False
+    return True
+
+
+def made_too_early(files: Files, size: int, path: Path) -> str:
+    """What to say of a cache that lacks an image which can be decoded now."""
+    pixels = f" --max-pixels {files.how.max_pixels}" if files.how.max_pixels != PLAIN.max_pixels else ""
+    command = f"{files.command} --image-size {size} --skip-broken{pixels}"
+    return f"{files.file(size)}: leaves out {path}, which can be decoded now; make the cache again with `{command}`"
+
+
+def place_of(caches: Path, top: Path, name: str) -> Path:
+    """Folder and first part of the name of a list's caches: its path below `top` without suffix. A list from elsewhere
+    is told from others of its name by the folder it lies in."""
+    path = Path(os.path.normpath(top / name))
+    inside = Path(os.path.normpath(top))
+    if path.is_relative_to(inside):
+        return caches / path.relative_to(inside).with_suffix("")
+    return caches / f"{path.stem}-{hash_of(str(path.parent.absolute()).encode())}"
 
 
 def _take_room(path: Path) -> None:
@@ -114,7 +140,7 @@ def find(files: Files, size: int) -> np.ndarray | None:
         return None
     remedy = f"make it again with `{files.command} --image-size {size}`, or delete it"
     try:
-        described = json.loads(file.with_suffix(".json").read_text())
+        described = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
         key, sums = described["key"], described["sums"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{file.with_suffix('.json')}: damaged; {remedy}") from None
@@ -155,8 +181,9 @@ def images_of(files: Files, rows: list[int], size: int, *, verified: bool, lazil
     stored = find(files, size)
     if stored is not None:
         broken = lacking(files, size) or {}
-        if named := next((broken[i] for i in rows if i in broken), ""):
-            raise ValueError(f"{named}; --skip-broken leaves it out")
+        if (i := next((i for i in rows if i in broken), None)) is not None:
+            whole_now = _is_whole(files, i) and made_too_early(files, size, files.paths[i])
+            raise ValueError(whole_now or f"{broken[i]}; --skip-broken leaves it out")
         return cached(stored, rows)
     images = decoded([files.paths[i] for i in rows], size, files.how, lazily=lazily)
     if isinstance(images, Lazy) and not verified:

@@ -4,6 +4,7 @@ Shapes: H,W the photograph's own pixels.
 """
 
 import json
+import os
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,8 @@ from apc.data.headers import LIMIT
 from apc.data.images import PLAIN, Reading, Undecodable, decode
 from apc.data.masks import Truth, truth_in
 from apc.data.preparing import left_out
-from apc.files import hash_of
+from apc.escaping import are, counted
+from apc.files import files_below, hash_of
 from apc.parallel import each
 
 
@@ -30,6 +32,8 @@ class _File(NamedTuple):
     how: Reading
     hashes: tuple[str, str] = ("", "")
     """What a prepared list says of the contents of image and mask; empty for photographs of your own."""
+    unsure: bool = False
+    """Whether its labels are not understood, so that they are compared with no mask."""
 
 
 class _Seen(NamedTuple):
@@ -85,7 +89,7 @@ def _held(stated: _DataSet, name: str, seen: dict[Path, _Seen]) -> list[Held]:
     return [
         Held(file.image.name, frozenset(1 + int(c) for c in np.flatnonzero(labels)), truth)
         for file, labels in zip(stated.listed[name], stated.labels[name], strict=True)
-        if (truth := seen[file.image].truth) is not None
+        if (truth := seen[file.image].truth) is not None and not file.unsure
     ]
 
 
@@ -99,13 +103,17 @@ def _photographs(root: str, lists: list[str], how: Reading) -> _DataSet:
         problems += wrong
         listed[name] = []
         for image, mask in zip(listing.names, listing.masks, strict=True):
-            listed[name].append(_File(Path(root) / "images" / image, mask if mask.is_file() else None, classes, how))
+            file = _File(Path(root) / "images" / image, mask if mask.is_file() else None, classes, how)
+            listed[name].append(file._replace(unsure=image in listing.unsure))
         labels[name] = np.array(listing.labels, dtype=int).reshape(-1, len(classes) - 1)
-    used = {path for files in listed.values() for file in files for path in (file.image, file.mask)}
+    every = [file for files in listed.values() for file in files]
+    used = {os.path.realpath(path) for file in every for path in (file.image, file.mask) if path}
     notes = []
-    for place, why in (("images", "are in no list"), ("masks", "are named after no image of the lists")):
-        if unused := [path for path in sorted((Path(root) / place).rglob("*")) if path.is_file() and path not in used]:
-            notes.append(f"note: {len(unused)} files of {place}/ {why}, such as {unused[0].name!r}")
+    for place, why in (("images", "in no list"), ("masks", "named after no image of the lists")):
+        there = files_below(Path(root) / place)
+        if unused := [path for path in there if os.path.realpath(path) not in used]:
+            told = f"{counted(len(unused), 'file')} of {place}/ {are(len(unused))} {why}"
+            notes.append(f"note: {told}, such as {unused[0].name!r}")
     return _DataSet(classes, listed, labels, problems, notes)
 
 
@@ -170,7 +178,7 @@ def _caches(dataset: str, root: str, name: str) -> list[str]:
             problems.append(str(error))
             continue
         if images is not None:
-            sums = json.loads(file.with_suffix(".json").read_text())["sums"]
+            sums = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))["sums"]
             if wrong := cache.broken(images, sums, range(len(images))):
                 problems.append(f"{file}: image {wrong[0]} and {len(wrong) - 1} more are damaged; delete the file")
     return problems
@@ -183,9 +191,8 @@ def _counts(stated: _DataSet, seen: dict[Path, _Seen]) -> list[str]:
         looks = [seen[file.image] for file in files]
         sides = [side for look in looks for side in look.size if side]
         between = f"sides of {min(sides)} to {max(sides)} pixels" if sides else "none readable"
-        lines.append(
-            f"{name}: {len(looks)} images, {between}, {sum(file.mask is not None for file in files)} with a mask"
-        )
+        masked = sum(file.mask is not None for file in files)
+        lines.append(f"{name}: {counted(len(looks), 'image')}, {between}, {masked} with a mask")
     width = max(len(name) for name in stated.classes)
     lines += ["", f"{'images with':{width}} " + " ".join(f"{name:>10}" for name in stated.listed)]
     for c, label in enumerate(stated.classes[1:]):
@@ -206,5 +213,8 @@ def _twins(listed: dict[str, list[_File]], seen: dict[Path, _Seen]) -> list[str]
             places[seen[file.image].hash].add(name)
     across = sum(len(names) > 1 for content, names in places.items() if content)
     within = sum(count - 1 for count in copies.values())
-    notes = [f"note: {across} photographs are in more than one list"] if across else []
-    return notes + ([f"note: {within} files are copies of another one"] if within else [])
+    notes = [f"note: {counted(across, 'photograph')} {are(across)} in more than one list"] if across else []
+    copies_told = (
+        f"note: {counted(within, 'file')} {are(within)} {'a copy' if within == 1 else 'copies'} of another one"
+    )
+    return notes + ([copies_told] if within else [])

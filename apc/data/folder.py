@@ -11,14 +11,14 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
 from apc.config import Config
-from apc.data.cache import Files, images_of, lacking
+from apc.data.cache import Files, images_of, lacking, made_too_early, place_of
 from apc.data.images import PLAIN, Reading, Undecodable, decode, size_of
-from apc.data.lists import Folder, leaves, open_list, read_text, same_name
+from apc.data.lists import Folder, ListFile, leaves, open_list, read_text, same_name
 from apc.data.masks import Truth, WrongSize, read_mask, truth_in
 from apc.data.prepared import folder_of
 from apc.data.split import Split, chosen, list_of, side_of
@@ -44,6 +44,8 @@ class Listing:
     """A 0/1 list a class an image, background left out."""
     masks: list[Path] = field(default_factory=list)
     """Where the mask of each image stands, if there is one."""
+    unsure: set[str] = field(default_factory=set)
+    """Images of lines with a slip behind the image, as `scan` lists them, without a label."""
 
 
 def read_classes(root: str) -> list[str]:
@@ -93,12 +95,12 @@ def read_list(root: str, name: str) -> Listing:
 
 
 def scan(root: str, name: str) -> tuple[Listing, list[str]]:
-    """The good lines of one list, and a sentence for each other one; ValueError where it is no list at all."""
+    """The lines of one list whose image is there, and a sentence for each slip; ValueError where it is no list."""
     classes = read_classes(root)
     path = Path(root) / name
-    listed = open_list(path)
+    listed = open_list(path) if path.is_file() else _none_there(root, name)
     if {"image", "labels"} - set(listed.columns):
-        raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
+        raise ValueError(f"{path}: {_no_columns(root, listed)}")
     listing, problems, lines = Listing(classes), [], 0
     folders = _Folders(root)
     taken: dict[Path, str] = {}
@@ -107,13 +109,18 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
         lines += 1
         try:
             image, mask = folders.find(row.get("image", ""))
+        except ValueError as error:
+            problems.append(f"{path}, line {line}: {error}")
+            continue
+        labels = [0] * len(numbers)
+        try:
             labels = _labels(row, numbers, classes)
             if mask in taken and mask.is_file():
                 both = f"images {taken[mask]!r} and {image!r}"
                 raise ValueError(f"{both} would share the mask {mask}; rename one of them")
         except ValueError as error:
             problems.append(f"{path}, line {line}: {error}")
-            continue
+            listing.unsure.add(image)
         taken[mask] = image
         listing.names.append(image)
         listing.labels.append(labels)
@@ -123,6 +130,27 @@ def scan(root: str, name: str) -> tuple[Listing, list[str]]:
     if not problems and not any(map(any, listing.labels)):
         raise ValueError(f"{path}: no image has a label; name the classes of {root}/classes.txt that each one shows")
     return listing, problems
+
+
+def _none_there(root: str, name: str) -> NoReturn:
+    """ValueError for a list that is not there; where one for validation alone is missing, with what makes it."""
+    lacks = f"{Path(root) / name}: there is no such file"
+    if name == "val.csv" and (Path(root) / "train.csv").is_file():
+        command = shlex.join(["apc", "data", "split", "--root", root, "--lists", "train.csv", "--replace"])
+        lacks += f"; `{command}` draws it from train.csv"
+    raise ValueError(lacks)
+
+
+def _no_columns(root: str, listed: ListFile) -> str:
+    """What is to be said of a list without the columns image,labels."""
+    heading = listed.columns[0] if len(listed.columns) == 1 else ""
+    for sign, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
+        if {"image", "labels"} <= {part.strip() for part in heading.split(sign)}:
+            images = str(Path(root) / "images")
+            command = shlex.join(["apc", "data", "import", "csv", str(listed.path), "--images", images, "--out", "NEW"])
+            remedy = f"save it with commas, or have it read with `{command}`"
+            return f"needs the columns image,labels; it has {heading}, separated by {word}: {remedy}"
+    return f"needs the columns image,labels; it has {','.join(listed.columns) or 'none'}"
 
 
 class _Folders:
@@ -215,7 +243,13 @@ def load(cfg: Config, split: str, *, lazily: bool = False) -> Split:
 def _broken(stored: Files, size: int) -> dict[int, str]:
     """Photographs of a list that cannot be decoded, by number, each with the sentence that names it."""
     known = lacking(stored, size)
-    return known if known is not None else _broken_at(stored.key(0), tuple(stored.paths), stored.how)
+    if known is None:
+        return _broken_at(stored.key(0), tuple(stored.paths), stored.how)
+    left_out = tuple(stored.paths[i] for i in known)
+    still = _broken_at(stored.key(0), left_out, stored.how) if left_out else {}
+    if whole := [path for i, path in enumerate(left_out) if i not in still]:
+        raise ValueError(made_too_early(stored, size, whole[0]))
+    return known
 
 
 @functools.lru_cache(maxsize=8)
@@ -239,7 +273,7 @@ def files(root: str, name: str) -> Files:
     stats = [path.stat() for path in paths]
     keys = [f"{image} {s.st_size} {s.st_mtime_ns}" for image, s in zip(names, stats, strict=True)]
     command = f"apc data cache folder --root {shlex.quote(root)} --lists {shlex.quote(name)}"
-    return Files(paths, keys, folder_of(root, "folder") / "cache" / Path(name).stem, command)
+    return Files(paths, keys, place_of(folder_of(root, "folder") / "cache", Path(root), name), command)
 
 
 def fingerprint(cfg: Config) -> str:

@@ -29,6 +29,11 @@ FORMATS = sorted(
 """Formats that are read. Pillow knows more, some of which nobody's photographs have, and one starts another program: of
 EPS it is Ghostscript."""
 
+_FURTHER = {".avif", ".heic", ".heif", ".hif", ".mpo"}
+SUFFIXES = _FURTHER | {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS}
+"""Suffixes of photographs: those of FORMATS, those that Pillow does not connect with one of them, and those of what is
+read where a package for it is there."""
+
 LIMIT = 178_956_970
 """Pixels an image may have where nothing else is asked for: those beyond which Pillow, by default, refuses a file
 (twice its MAX_IMAGE_PIXELS)."""

@@ -202,12 +202,11 @@ def _plain_jpeg(image: Image.Image, data: bytes, how: Reading) -> np.ndarray | N
 
     None where there is any doubt: Pillow knows more formats, and says what is wrong with a file.
     """
-    head = data[: 1 << 16]
-    if not head.startswith(b"\xff\xd8\xff"):
+    if not data.startswith(b"\xff\xd8\xff"):
         return None
-    if how.turned and b"Orientation" in head:  # as XMP says it
+    if how.turned and b"Orientation" in data[: 1 << 16] + image.info.get("xmp", b""):  # as XMP says it
         return None
-    if b"Exif\0" in head and (image.format != "JPEG" or (how.turned and _turned(image))):
+    if "exif" in image.info and (image.format != "JPEG" or (how.turned and _turned(image))):
         return None
     try:
         pixels = decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from apc.files import files_below
+
 
 @dataclass(frozen=True)
 class ListFile:
@@ -102,7 +104,7 @@ class Folder:
             if spelling and os.path.isfile(self.path / place):  # which also holds of a name too long for any file
                 return place
         if self._spelt is None:
-            every = sorted(path for path in self.path.rglob("*") if path.is_file())
-            self._spelt = {same_name(path.relative_to(self.path).as_posix()): str(path) for path in reversed(every)}
+            every = reversed(files_below(self.path))
+            self._spelt = {same_name(path.relative_to(self.path).as_posix()): str(path) for path in every}
         found = self._spelt.get(same_name(PurePosixPath(name.strip()).as_posix()))
         return Path(found).relative_to(self.path).as_posix() if found else None

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from apc.config import Config
-from apc.data.cache import Files, images_of
+from apc.data.cache import Files, images_of, place_of
 from apc.data.images import Reading, decode
 from apc.data.lists import open_list, read_text
 from apc.data.masks import Truth, read_mask
@@ -69,7 +69,7 @@ NOTES = "notes.txt"
 def notes_of(root: str, dataset: str) -> list[str]:
     """The notes of a preparation; none where an earlier version made it."""
     path = folder_of(root, dataset) / NOTES
-    return path.read_text().splitlines() if path.is_file() else []
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
 class Manifest(NamedTuple):
@@ -94,7 +94,7 @@ def manifest(root: str, dataset: str) -> Manifest:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file; {remedy}")
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text(encoding="utf-8"))
         if stored["version"] == VERSION:
             return Manifest(stored["whole"], stored["counts"])
     except (ValueError, KeyError, TypeError):
@@ -222,7 +222,7 @@ def files(root: str, dataset: str, name: str) -> Files:
     return Files(
         [Path(root) / entry.image for entry in entries],
         [f"{entry.image} {entry.image_hash}" for entry in entries],
-        folder_of(root, dataset) / "cache" / Path(name).stem,
+        place_of(folder_of(root, dataset) / "cache", folder_of(root, dataset), name),
         f"apc data cache {dataset} --root {shlex.quote(root)} --lists {shlex.quote(name)}",
         AS_STORED,
     )

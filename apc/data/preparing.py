@@ -12,6 +12,7 @@ from typing import NamedTuple, TypeVar
 from apc.data.images import Reading, Undecodable, decode
 from apc.data.masks import read_mask, values_in
 from apc.data.prepared import NOTES, VERSION, Entry, folder_of
+from apc.escaping import are, counted
 from apc.files import hash_of, sweep, write_atomically
 from apc.parallel import each
 
@@ -19,12 +20,12 @@ Job = TypeVar("Job")
 
 
 class BadFiles(ValueError):
-    """Files that cannot be used; `problems` has a sentence for each."""
+    """Files that cannot be used; `problems` has a sentence for each, and `remedy` says what helps against all."""
 
-    def __init__(self, problems: list[str]) -> None:
-        self.problems = problems
+    def __init__(self, problems: list[str], remedy: str = "") -> None:
+        self.problems, self.remedy = problems, remedy
         named = f"{len(problems)} things are wrong with the data; the first {min(len(problems), 10)} are named above"
-        super().__init__(problems[0] if len(problems) == 1 else named)
+        super().__init__((problems[0] if len(problems) == 1 else named) + (f"; {remedy}" if remedy else ""))
 
 
 def attempt(
@@ -55,7 +56,7 @@ def left_out(skipped: list[str]) -> list[str]:
     if not skipped:
         return []
     more = [f"  and {len(skipped) - 10} more"] if len(skipped) > 10 else []
-    head = f"note: {len(skipped)} photographs cannot be decoded and are left out"
+    head = f"note: {counted(len(skipped), 'photograph')} cannot be decoded and {are(len(skipped))} left out"
     return [head, *(f"  {sentence}" for sentence in skipped[:10]), *more]
 
 

@@ -47,6 +47,14 @@ class Split:
         return len(self.names)
 
 
+def require_other(cfg: Config, root: str, val_list: str) -> None:
+    """ValueError where other photographs are named for a data set that has no files, so that they would be ignored."""
+    for name, value in (("root", root), ("val_list", val_list)):
+        if value and cfg.dataset == "pocket":
+            drawn = "the run's data set is pocket, which is drawn from a seed and has no files"
+            raise ValueError(f"{name} is {value!r}; {drawn}: score a run of your own photographs on others")
+
+
 def list_of(cfg: Config, split: str) -> str:
     """Name of the list that `train` or `val` is read from."""
     return cfg.train_list if split == "train" else cfg.val_list

@@ -7,11 +7,13 @@ of single images: the rarest class first, each of its groups to the list that la
 import csv
 import io
 import itertools
+import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from apc.data import folder
 from apc.data.headers import LIMIT
 from apc.data.images import Reading, decode
 from apc.data.lists import open_list, same_name
+from apc.escaping import counted
 from apc.files import write_atomically
 from apc.parallel import each
 
@@ -63,7 +66,7 @@ def divide(members: Sequence[Member], division: Division, images: Path) -> tuple
     for index, key in enumerate(_keys(members, division, images)):
         groups[key].append(index)
     if len(groups) < 2:
-        many = f"{len(members)} photograph{'s' if len(members) != 1 else ''}"
+        many = counted(len(members), "photograph")
         kept = f", and all are of one group of {division.group!r}" if len(members) > 1 else ""
         raise ValueError(f"{images}: {many} cannot be divided into two lists{kept}")
     labels = [members[i].labels or {""} for i in range(len(members))]  # nothing in it is a class here
@@ -78,9 +81,11 @@ def divide(members: Sequence[Member], division: Division, images: Path) -> tuple
     notes = []
     if division.group:
         largest = max(len(group) for group in ids)
-        notes.append(f"{len(members)} photographs in {len(ids)} groups by {division.group}, the largest of {largest}")
+        groups_told = f"{counted(len(ids), 'group')} by {division.group}, the largest of {largest}"
+        notes.append(f"{counted(len(members), 'photograph')} in {groups_told}")
     if masked and not all(able):
-        notes.append(f"val is drawn from the {sum(member.masked for member in members)} photographs with a mask")
+        with_a_mask = counted(sum(member.masked for member in members), "photograph")
+        notes.append(f"val is drawn from the {with_a_mask} with a mask")
     everywhere = {name for names in labels for name in names if name}
     for wanted, split in ((True, "val"), (False, "train")):
         there = {name for names, val in zip(labels, of_val, strict=True) if val is wanted for name in names}
@@ -119,9 +124,15 @@ def stratified(groups: Sequence[Counter[str]], able: Sequence[bool], division: D
         rarest = min((count, c) for c, count in left.items() if count)[1]
         for g in sorted((g for g in holders[rarest] if g not in chosen), key=lambda g: -groups[g][rarest]):
             choose(g, (lacks[True][rarest], room[True]) > (lacks[False][rarest], room[False]))
-    if not any(chosen.values()):  # too few for a share: the group that shows the least that is rare
-        free = [g for g in order if able[g]] or order
-        chosen[max(free, key=lambda g: (min(sums[c] - groups[g][c] for c in groups[g]), -groups[g].total()))] = True
+    # too few for a share: each list gets the group that shows the least that is rare
+
+    def spared(g: int) -> tuple[int, int]:
+        return min(sums[c] - groups[g][c] for c in groups[g]), -groups[g].total()
+
+    if not any(chosen.values()):
+        chosen[max([g for g in order if able[g]] or order, key=spared)] = True
+    if all(chosen.values()):
+        chosen[max(order, key=spared)] = False
     return [chosen[g] for g in range(len(groups))]
 
 
@@ -172,7 +183,11 @@ def split(root: Path, lists: Sequence[Path], table: Path | None, division: Divis
     """Write train.csv and val.csv of all photographs that `lists` name; lines for a person about them.
 
     `table` has further columns by the column `image`. ValueError where a list is there and `replace` does not say so.
+    What was ended between the two lists is finished first, so that no photograph is lost that is in neither.
     """
+    asked = repr((list(map(str, lists)), str(table), division))
+    if (finished := _finish(root)) and finished.asked == asked:
+        return finished.lines
     rows: dict[str, dict[str, str]] = {}  # by the photograph's file, however a list spells it
     shown: dict[str, frozenset[str]] = {}
     masked: set[str] = set()
@@ -193,18 +208,47 @@ def split(root: Path, lists: Sequence[Path], table: Path | None, division: Divis
     members = [Member(name, shown[name], row, name in masked) for name, row in rows.items()]
     of_val, notes = divide(members, division, root / "images")
     columns = list(dict.fromkeys(["image", "labels", *(key for row in rows.values() for key in row if key)]))
-    lines = []
+    lines, texts = [], {}
     for target, wanted in (("train.csv", False), ("val.csv", True)):
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, restval="", lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         mine = [name for name, val in zip(rows, of_val, strict=True) if val is wanted]
         writer.writerows(rows[name] for name in mine)
-        write_atomically(root / target, text.getvalue())
+        texts[target] = text.getvalue()
         counts = Counter(label for name in mine for label in shown[name] or ["nothing"])
-        counted = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
-        lines.append(f"{target}: {len(mine)} images: {counted}")
-    return lines + [f"note: {note}" for note in notes]
+        shares = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        lines.append(f"{target}: {counted(len(mine), 'image')}: {shares}")
+    lines += [f"note: {note}" for note in notes]
+    write_atomically(root / _PENDING, json.dumps(_Pending(asked, texts, lines)._asdict()))
+    _finish(root)
+    return lines
+
+
+_PENDING = ".apc-split.json"
+"""Both lists in one file, which is there whole or not at all, until both are in their places."""
+
+
+class _Pending(NamedTuple):
+    """Lists that are to be put in their places."""
+
+    asked: str
+    """The flags that they were made with."""
+    texts: dict[str, str]
+    lines: list[str]
+    """What is said of them."""
+
+
+def _finish(root: Path) -> _Pending | None:
+    """Put lists in their places that are made and not there yet."""
+    path = root / _PENDING
+    if not path.is_file():
+        return None
+    pending = _Pending(**json.loads(path.read_text(encoding="utf-8")))
+    for name, text in pending.texts.items():
+        write_atomically(root / name, text)
+    path.unlink()
+    return pending
 
 
 def _join(rows: dict[str, dict[str, str]], table: Path) -> None:
@@ -212,7 +256,15 @@ def _join(rows: dict[str, dict[str, str]], table: Path) -> None:
     listed = open_list(table)
     if "image" not in listed.columns:
         raise ValueError(f"{table}: needs the column image; it has {', '.join(listed.columns) or 'none'}")
-    further = {same_name(row["image"]): row for _, row in listed.rows()}
+    further: dict[str, dict[str, str]] = {}
+    places: dict[str, int] = {}
+    for line, row in listed.rows():
+        if "image" not in row:
+            raise ValueError(f"{table}, line {line}: has no cell for image")
+        image = same_name(row["image"])
+        if places.setdefault(image, line) != line:
+            raise ValueError(f"{table}, line {line}: image {image!r} is listed twice; line {places[image]} has it too")
+        further[image] = row
     for name, row in rows.items():
         if (more := further.get(same_name(name))) is None:
             raise ValueError(f"{table}: has no line for image {name!r}")

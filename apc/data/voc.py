@@ -132,7 +132,7 @@ def _find(root: Path, places: tuple[str, ...], mark: str) -> Path | None:
 def _names(path: Path) -> set[str]:
     if not path.is_file():
         raise ValueError(f"{path}: there is no such list")
-    names = path.read_text().split()
+    names = path.read_text(encoding="utf-8").split()
     if not names:
         raise ValueError(f"{path}: lists no image")
     if len(set(names)) != len(names):

@@ -50,7 +50,7 @@ def measured_once(row: Row, runs: Path, root: str, name: str, measure: Measure) 
     folder = runs / row.run
     path = RunFolder(folder).measured(name)
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
-        measurement: dict[str, Any] = json.loads(path.read_text())
+        measurement: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if measurement["protocol"] == RECIPE_VERSION:
             return measurement
     if _known_only.get():

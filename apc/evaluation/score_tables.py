@@ -48,6 +48,11 @@ def outcome(
     return outcomes
 
 
+def with_a_tally(counts: dict[str, Counts]) -> int:
+    """Photographs that count in the scores: those whose mask has a pixel that is not ignored."""
+    return max((int(sums.images.any(axis=(1, 2)).sum()) for sums in counts.values()), default=0)
+
+
 def table(outcomes: dict[str, dict[str, Any]]) -> str:
     """Scores, seconds a photograph and memory, a line a protocol."""
     gpu = any(f["peak_gib"] is not None for f in outcomes.values())

@@ -33,7 +33,7 @@ def unlabelled(cfg: Config, classes: list[str]) -> Split:
     """
     listed = Path(cfg.root) / cfg.val_list
     try:
-        names = listed.read_text().split()
+        names = listed.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError):
         raise ValueError(f"{listed}: there is no such list of names") from None
     if not names:

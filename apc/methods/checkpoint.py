@@ -31,7 +31,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[Method, Config, list[
         if not path.is_file():
             raise ValueError(f"{folder}: not the folder of a finished run; {path.name} is missing")
     try:
-        classes = files.classes.read_text().splitlines()
+        classes = files.classes.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise ValueError(f"{files.classes}: not a text file in UTF-8") from None
     if len(classes) < 2:

@@ -75,7 +75,7 @@ def pretrained_state() -> dict[str, Tensor]:
     try:
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            with open(file.with_suffix(".lock"), "w") as lock:
+            with open(file.with_suffix(".lock"), "w", encoding="utf-8") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
                 if not file.is_file():
                     sweep(file.parent)

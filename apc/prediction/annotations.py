@@ -10,6 +10,7 @@ OUT/cvat.xml             CVAT 1.1 for images; OUT/cvat-labels.json are the label
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,12 +54,17 @@ class Asked:
 
 
 def asked_for(formats: Sequence[str], shapes: str, image_url: str) -> Asked:
-    """ValueError where one of these words is none that is known."""
+    """ValueError where one of these words is none that is known, or is of a format that is not asked for."""
     for name, words, kind in (("format", formats, Format), ("shapes", [shapes], Shapes)):
         for word in words:
             if word not in get_args(kind):
                 raise ValueError(f"{name} is {word!r}; {choose_from(get_args(kind), word)}")
-    return Asked(tuple(formats), shapes, image_url)  # type: ignore[arg-type]
+    asked = Asked(tuple(formats), shapes, image_url)  # type: ignore[arg-type]
+    if shapes != "masks" and not asked.files:
+        raise ValueError(f"shapes is {shapes!r}; outlines are of coco, label-studio and cvat: name one with --format")
+    if image_url != LOCAL_FILES and "label-studio" not in formats:
+        raise ValueError(f"image_url is {image_url!r}; it is of label-studio: name that with --format")
+    return asked
 
 
 class Region(NamedTuple):
@@ -142,15 +148,17 @@ def write_annotations(
 
 
 def tool_names(photographs: Sequence[Photograph]) -> list[str]:
-    """A path of each photograph: below the folder that was given, and where two share one, with the folder's name."""
-    shared = Counter(photograph.relative.casefold() for photograph in photographs)
-    names = []
-    for photograph in photographs:
-        name = photograph.relative
-        if shared[name.casefold()] > 1:
-            suffix = photograph.path.suffix
-            name = photograph.name.removesuffix(suffix) + suffix
-        names.append(name)
+    """A path of each photograph: below the folder that was given, and where two share one, with the folders above it
+    that tell them apart."""
+    places = [Path(os.path.abspath(photograph.path)).parts for photograph in photographs]
+    names = [photograph.relative for photograph in photographs]
+    for above in range(1, max(map(len, places), default=0)):
+        shared = Counter(names)
+        if max(shared.values(), default=1) == 1:
+            break
+        for i, photograph in enumerate(photographs):
+            if shared[names[i]] > 1:
+                names[i] = "/".join(places[i][-above - len(Path(photograph.relative).parts) :])
     return names
 
 

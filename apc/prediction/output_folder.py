@@ -22,7 +22,7 @@ def settings_of(out: Path) -> dict[str, Any] | None:
     """Settings of the predictions below `out`, None where it is empty or absent; ValueError for anybody else's folder,
     so that no file of another origin (a data set's own masks/) is ever written over."""
     try:
-        return dict(json.loads((out / _MARK).read_text())["settings"])
+        return dict(json.loads((out / _MARK).read_text(encoding="utf-8"))["settings"])
     except (ValueError, TypeError, KeyError):
         raise ValueError(f"{out}/{_MARK}: is damaged; remove {out}, or give another --out") from None
     except OSError:
@@ -65,9 +65,11 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
     """The rows of a summary; a line that was being written when the command was killed is none."""
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         lines = file.read()
-    for row in csv.DictReader(io.StringIO(lines[: lines.rfind("\n") + 1], newline="")):
+    reader = csv.DictReader(io.StringIO(lines[: lines.rfind("\n") + 1], newline=""))
+    names = {name: from_csv(name) for name in reader.fieldnames or []}  # one text for all rows
+    for row in reader:
         if None not in row and None not in row.values():
-            yield {from_csv(name): from_csv(cell) for name, cell in row.items()}
+            yield {names[name]: from_csv(cell) for name, cell in row.items()}
 
 
 def file_of(out: Path, kind: str, photograph: Photograph) -> Path:

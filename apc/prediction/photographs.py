@@ -7,28 +7,14 @@ from pathlib import Path
 
 from PIL import UnidentifiedImageError
 
-from apc.data.headers import LIMIT, opened
+from apc.data.headers import LIMIT, SUFFIXES, opened
 from apc.data.images import why_unreadable
 from apc.data.lists import open_list, same_name
+from apc.files import files_below
 
-SUFFIXES = {
-    ".jpg",
-    ".jpeg",
-    ".jfif",
-    ".png",
-    ".webp",
-    ".bmp",
-    ".tif",
-    ".tiff",
-    ".gif",
-    ".ppm",
-    ".pgm",
-    ".jp2",
-    ".avif",
-    ".heic",
-    ".heif",
-}
-"""Files of these kinds are photographs where a folder is given; one that cannot be read is named, never passed over."""
+COMMON = (".jpg", ".png", ".tif", ".webp")
+"""Suffixes that are told of where a folder has no photograph. One with a suffix that cannot be read is named, never
+passed over."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +47,16 @@ def gather(
             relative_paths.setdefault(place, place.name)
             continue
         top = place / "images" if (place / "classes.txt").is_file() and (place / "images").is_dir() else place
-        for path in sorted(p for p in top.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file()):
-            relative = path.relative_to(top)
-            if not any(part.startswith(".") for part in relative.parts):
-                relative_paths.setdefault(path, relative.as_posix())
+        for path in files_below(top, hidden=False):
+            if path.suffix.lower() in SUFFIXES:
+                relative_paths.setdefault(path, path.relative_to(top).as_posix())
     once: dict[Path, tuple[Path, str]] = {}
     for path, name in relative_paths.items():
         once.setdefault(path.resolve(), (path, name))
     outside = [both for real, both in once.items() if not real.is_relative_to(out.resolve())]
     if not outside:
-        raise ValueError(f"{', '.join(map(str, given))}: there is no photograph; {_few(sorted(SUFFIXES), 4)} are read")
+        kinds = _few([*COMMON, *sorted(SUFFIXES.difference(COMMON))], len(COMMON))
+        raise ValueError(f"{', '.join(map(str, given))}: there is no photograph; {kinds} are read")
     wrong = _unreadable((path for path, _ in outside), max_pixels)
     named = [f"{path} ({why})" for path, why in wrong.items()]
     if wrong and (skipped is None or len(wrong) == len(outside)):
@@ -129,8 +115,8 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
     """Classes that each photograph may show, by its output's name, background left out; empty where nothing is given.
 
     `given` are class names for all of them, or a CSV file with the columns image,labels, where `image` is the path
-    below the folder that was given, or the file name. As in the lists that are trained on, `background` or an empty
-    cell stands for none of the classes: an empty list here.
+    below the folder that was given, or the file name where no other photograph has it. As in the lists that are trained
+    on, `background` or an empty cell stands for none of the classes: an empty list here.
     """
     if not given:
         return {}
@@ -140,7 +126,12 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
         same = _class_names(given, classes, "labels")
         return {photograph.name: same for photograph in photographs}
     listed = _read(Path(given), classes)
-    of_photograph = {p.name: listed.get(same_name(p.relative), listed.get(same_name(p.path.name))) for p in photographs}
+    bare = Counter(same_name(p.path.name) for p in photographs)
+    of_photograph = {
+        p.name: listed.get(same_name(p.relative), listed.get(file) if bare[file] == 1 else None)
+        for p in photographs
+        if (file := same_name(p.path.name))
+    }
     if absent := [p.relative for p in photographs if of_photograph[p.name] is None]:
         raise ValueError(f"{given}: has no line for {len(absent)} of {len(photographs)} photographs: {_few(absent)}")
     return {name: labels for name, labels in of_photograph.items() if labels is not None}
@@ -152,12 +143,16 @@ def _read(path: Path, classes: list[str]) -> dict[str, list[str]]:
     listed = open_list(path)
     if not {"image", "labels"} <= set(listed.columns):
         raise ValueError(f"{path}: needs the columns image,labels; it has {','.join(listed.columns) or 'none'}")
-    named = {}
+    named: dict[str, list[str]] = {}
+    lines: dict[str, int] = {}
     for line, row in listed.rows():
         where = f"{path}, line {line}"
         if "labels" not in row:
             raise ValueError(f"{where}: has no cell for labels; write a comma behind an image that shows nothing")
-        named[same_name(row.get("image", ""))] = _class_names(row["labels"], classes, where)
+        image = same_name(row.get("image", ""))
+        if lines.setdefault(image, line) != line:
+            raise ValueError(f"{where}: image {image!r} is listed twice; line {lines[image]} has it too")
+        named[image] = _class_names(row["labels"], classes, where)
     return named
 
 

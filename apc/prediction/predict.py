@@ -2,8 +2,8 @@
 
 import io
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,15 +15,19 @@ from apc.config import Config
 from apc.data.images import Reading, decode
 from apc.data.masks import mask_image, read_mask
 from apc.files import write_encoded
-from apc.methods.base import Method
+from apc.flags import choose_from
+from apc.methods.base import BRANCHES, Method
 from apc.models.crf import CRFPool
 from apc.prediction import pictures
 from apc.prediction.output_folder import FOLDERS, Summary, claim, file_of, is_finished, mask_name
 from apc.prediction.photographs import Photograph
 from apc.prediction.segment import Prediction, Segmenter
 
-HELD = 2**26
-"""Pixels of photographs whose CRFs are waited for, together; one of more is finished before the next is begun."""
+HELD = 3 * 2**26
+"""Bytes of photographs and heat maps whose CRFs are waited for, together; one of more is finished before the next is
+begun."""
+KINDS = (*FOLDERS, "contact_sheet")
+"""What can be written."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,11 @@ class Job:
         """How photographs are read."""
         return Reading(max_pixels=self.cfg.max_pixels)
 
+    @property
+    def heat_bytes(self) -> int:
+        """Of the heat maps of a photograph, while its CRF is waited for."""
+        return 4 * len(self.classes) * self.cfg.scored_size**2 if "heatmaps" in self.kinds else 0
+
     def settings(self) -> dict[str, Any]:
         """What the masks depend on, as the folder keeps it; a folder of an earlier version says nothing of tiles."""
         said = {"model": self.model, "eval_size": self.cfg.scored_size, "crf": self.cfg.crf, "branch": self.branch}
@@ -77,8 +86,8 @@ class _Begun(NamedTuple):
     photograph: Photograph
     finish: Callable[[], dict[str, Any] | None]
     """Waits for its CRF, writes its files and gives its row; None for one that cannot be decoded."""
-    pixels: int = 0
-    """Of the photograph, as long as it is held in memory."""
+    bytes: int = 0
+    """Of the photograph and its heat maps, as long as they are held in memory."""
     share: float = 0.0
     """Of it that was told as done."""
 
@@ -94,12 +103,13 @@ def predict(
 
     `labels` are the classes a photograph may show beside the background, by its name; of one without an entry nothing
     is known, and its cell of the summary is empty. `tick` hears of the share of a photograph that is done,
-    1 where it is predicted as a whole. Every file appears whole or not at all.
+    1 where it is predicted as a whole. Every file appears whole or not at all. ValueError before the folder is claimed
+    where the job names a branch or a kind that there is not.
     """
+    _require_known(job)
     earlier = claim(out, job.settings(), photographs)
-    columns = ["image", "mask", "labels", "classes", "confidence", *(f"percent_{c}" for c in job.classes)]
-    columns += [f"score_{c}" for c in job.classes]
-    summary = Summary(out / "summary.csv", columns, earlier.values())
+    columns = _Columns([f"percent_{c}" for c in job.classes], [f"score_{c}" for c in job.classes])
+    summary = Summary(out / "summary.csv", [*_FIRST, *columns.percent, *columns.score], earlier.values())
     heat = "heatmaps" in job.kinds
     segmenter = Segmenter(job.method, job.cfg, job.branch, job.device, heat, job.tile, job.overlap)
     rows: list[dict[str, Any]] = []
@@ -117,6 +127,8 @@ def predict(
             photo = decode(photograph.path, job.reading)
         except ValueError as error:
             broken.append(str(error))
+            for kind in FOLDERS:  # of what it was before
+                file_of(out, kind, photograph).unlink(missing_ok=True)
             return _Begun(photograph, lambda: None)
         present = [job.classes.index(c) for c in allowed] if allowed is not None else None
         told = 0.0
@@ -131,17 +143,17 @@ def predict(
         def finish() -> dict[str, Any]:
             done = prediction()
             _Pictures(job, photograph, photo, done).save(present, out)
-            row = _row(job, photograph, done, label_words)
+            row = _row(job, photograph, done, label_words, columns)
             summary.add(row)
             return row
 
-        return _Begun(photograph, finish, photo.shape[0] * photo.shape[1], told)
+        return _Begun(photograph, finish, photo.nbytes + job.heat_bytes, told)
 
     with CRFPool(job.crf_workers) as pool:
         waiting: deque[_Begun] = deque()
 
         def must_wait() -> bool:
-            return len(waiting) > 2 * job.crf_workers or sum(each.pixels for each in waiting) > HELD
+            return len(waiting) > 2 * job.crf_workers or sum(each.bytes for each in waiting) > HELD
 
         for number, photograph in enumerate(photographs, start=1):
             waiting.append(begin(photograph, pool))
@@ -153,19 +165,37 @@ def predict(
                 tick(1 - first.share)
     summary.write([*rows, *earlier.values()])  # those of earlier commands last
     if "contact_sheet" in job.kinds:
-        _contact_sheets(predicted, job, out)
+        _contact_sheets([*predicted, *_of_earlier_commands(earlier.values(), out)], job, out)
     return Predicted(rows, predicted, broken)
 
 
-def _row(job: Job, photograph: Photograph, prediction: Prediction, labels: str) -> dict[str, Any]:
+def _require_known(job: Job) -> None:
+    for name, words, known in (("branch", [job.branch], BRANCHES), ("only", job.kinds, KINDS)):
+        for word in words:
+            if word not in known:
+                raise ValueError(f"{name} is {word!r}; {choose_from(known, word)}")
+
+
+_FIRST = ("image", "mask", "labels", "classes", "confidence")
+"""Columns of the summary before those of each class."""
+
+
+class _Columns(NamedTuple):
+    """Columns of the summary, one a class; all rows share these texts."""
+
+    percent: list[str]
+    score: list[str]
+
+
+def _row(job: Job, photograph: Photograph, prediction: Prediction, labels: str, columns: _Columns) -> dict[str, Any]:
     shares = pictures.percent(prediction.labels, len(job.classes))
     shown = [job.classes[c] for c in np.argsort(-shares, kind="stable") if c and shares[c] > 0]
     place = os.path.abspath(photograph.path)  # as any later command may find it, from whatever folder
     row = {"image": place, "mask": mask_name(photograph), "labels": labels, "classes": " ".join(shown)}
     row |= {"confidence": f"{prediction.confidence:.4f}"}
-    row |= {f"percent_{name}": f"{share:.2f}" for name, share in zip(job.classes, shares, strict=True)}
-    scores = zip(job.classes, prediction.scores, strict=True)
-    return row | {f"score_{name}": "" if np.isnan(score) else f"{score:.4f}" for name, score in scores}
+    row |= {name: f"{share:.2f}" for name, share in zip(columns.percent, shares, strict=True)}
+    scores = zip(columns.score, prediction.scores, strict=True)
+    return row | {name: "" if np.isnan(score) else f"{score:.4f}" for name, score in scores}
 
 
 @dataclass(frozen=True)
@@ -196,6 +226,15 @@ class _Pictures:
         return in_mask or [max(range(1, len(shares)), key=lambda c: highest[c])]
 
 
+def _of_earlier_commands(rows: Iterable[dict[str, str]], out: Path) -> Iterator[Photograph]:
+    """Photographs of the folder that this command does not name, where they and their masks still are as they were."""
+    for row in rows:
+        path, name = Path(row["image"]), row["mask"].removeprefix("masks/").removesuffix(".png")
+        photograph = Photograph(path, name.removesuffix(path.suffix) + path.suffix, name)
+        if path.is_file() and is_finished(row, photograph, row["labels"], out, ["masks"]):
+            yield photograph
+
+
 def _contact_sheets(photographs: Sequence[Photograph], job: Job, out: Path) -> None:
     """Pages of photographs and overlays; the masks are read back, so that finished photographs are on them too."""
     for old in out.glob("contact_sheet*.png"):
@@ -221,6 +260,6 @@ def _save(picture: Image.Image, path: Path, **options: Any) -> None:
 
 
 def classes_found(rows: Iterable[dict[str, Any]], classes: list[str]) -> dict[str, int]:
-    """In how many photographs each class has a pixel, background left out."""
-    rows = list(rows)
-    return {name: sum(float(row[f"percent_{name}"]) > 0 for row in rows) for name in classes[1:]}
+    """In how many photographs each class has a pixel, background left out; its percent may be rounded to none."""
+    counts = Counter(name for row in rows for name in row["classes"].split())
+    return {name: counts[name] for name in classes[1:]}

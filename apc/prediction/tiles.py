@@ -13,6 +13,9 @@ from torch import Tensor
 
 Made = TypeVar("Made")
 
+OVERLAP = 64
+"""Pixels by which tiles overlap at least, where nobody says."""
+
 
 class Span(NamedTuple):
     """Where a tile lies along one side of the photograph."""
@@ -128,6 +131,8 @@ class Shrunk:
 
 def require_tile(tile: int, overlap: int, side: int) -> None:
     """ValueError for a size of tiles that cannot be, where the network reads images of `side` pixels; 0 is no tiles."""
+    if not tile and overlap != OVERLAP:
+        raise ValueError(f"overlap is {overlap}; it is of tiles: name their side with --tile")
     if not tile:
         return
     if overlap < 0:

@@ -18,7 +18,7 @@ from apc.reporting.names import anchor_of
 
 OWN_TAGS = re.compile(r"</?(?:details|summary|sub)>")
 """The HTML that the page's Markdown may hold; any other is shown as the text it is."""
-STYLE, SCRIPT = ((files("apc.reporting") / name).read_text() for name in ("page.css", "page.js"))
+STYLE, SCRIPT = ((files("apc.reporting") / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
 POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
     f"script-src 'sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}'"

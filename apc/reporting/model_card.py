@@ -45,12 +45,13 @@ _STAMP = (
 )
 
 
-def model_card(row: Row, name: str, license: str = "", epoch: int = 0) -> str:
+def model_card(row: Row, name: str, license: str = "", epoch: int = 0, scored: int = 0) -> str:
     """README.md of a model: `name` is its folder's, `license` a hub's word for its weights' licence.
 
-    `epoch` names the epoch of a model that is not the last one's; the row then has that epoch's scores only.
+    `epoch` names the epoch of a model that is not the last one's; the row then has that epoch's scores only. `scored`
+    are the validation photographs that have a mask, where that is known.
     """
-    return f"{_front_matter(row, name, license)}{_page(row, name, license, epoch)}"
+    return f"{_front_matter(row, name, license)}{_page(row, name, license, epoch, scored)}"
 
 
 def at_best_epoch(row: Row) -> tuple[Row, int]:
@@ -92,21 +93,29 @@ def _data_name(row: Row) -> str:
 
 def _front_matter(row: Row, name: str, license: str) -> str:
     """YAML between two lines of dashes; every text is quoted as JSON does, which YAML reads too."""
-    dataset = {"name": _data_name(row), "type": str(row.config["dataset"]), "split": "validation"}
-    dataset |= {"revision": str(row.stamp.get("data", "unknown"))}
     lines = ["---", f"license: {_quoted(license or 'other')}", "library_name: apc-search"]
     lines += ["pipeline_tag: image-segmentation", "tags:"]
     lines += ["- semantic-segmentation", "- weakly-supervised-segmentation"]
     scores = _protocol_scores(row)
     if scores:
         lines += ["metrics:", "- mean_iou", "model-index:", f"- name: {_quoted(name)}", "  results:"]
-        lines += ["  - task:", "      type: image-segmentation", "      name: Semantic segmentation", "    dataset:"]
-        lines += [f"      {key}: {_quoted(value)}" for key, value in dataset.items()]
-        lines += ["    metrics:"]
-        for metric, (value, meaning) in scores.items():
-            lines += ["    - type: mean_iou", f"      name: {_quoted(f'{metric}: {meaning}')}"]
-            lines += [f"      value: {value:.2f}", "      verified: false"]
+        for split in ("validation", "test"):
+            of_split = {name: s for name, s in scores.items() if name.startswith("test_") == (split == "test")}
+            lines += _result(row, split, of_split) if of_split else []
     return "\n".join([*lines, "---", ""])
+
+
+def _result(row: Row, split: str, scores: dict[str, ProtocolScore]) -> list[str]:
+    """The scores on one split, as a hub lists them."""
+    dataset = {"name": _data_name(row), "type": str(row.config["dataset"]), "split": split}
+    dataset |= {"revision": str(row.stamp.get("data", "unknown"))}
+    lines = ["  - task:", "      type: image-segmentation", "      name: Semantic segmentation", "    dataset:"]
+    lines += [f"      {key}: {_quoted(value)}" for key, value in dataset.items()]
+    lines += ["    metrics:"]
+    for metric, (value, meaning) in scores.items():
+        lines += ["    - type: mean_iou", f"      name: {_quoted(f'{metric}: {meaning}')}"]
+        lines += [f"      value: {value:.2f}", "      verified: false"]
+    return lines
 
 
 def _quoted(text: str) -> str:
@@ -114,11 +123,12 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _page(row: Row, name: str, license: str, epoch: int) -> str:
+def _page(row: Row, name: str, license: str, epoch: int, scored: int) -> str:
     """What a person reads."""
     config, stamp, data = row.config, row.stamp, _data_name(row)
     word, fingerprint = shlex.quote(in_a_line(name)), as_code(stamp.get("data", "unknown"))
     train, val = (in_markdown(stamp.get("images", {}).get(split, "?")) for split in ("train", "val"))
+    val = f"{scored} (of {val}) with a mask" if scored and str(scored) != val else val
     things = in_markdown(", ".join(row.classes[1:]))
     size = config["eval_size"] or config["image_size"]
     method = _METHODS.get(config["method"], in_markdown(config["method"]))

@@ -48,7 +48,7 @@ def comparison_as_printed() -> list[str]:
 
     names: dict[str, str] = {}
     cells: dict[str, dict[str, str]] = {}
-    with open(Path(__file__).with_name("published.csv"), newline="") as file:
+    with open(Path(__file__).with_name("published.csv"), newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
             column = _COLUMNS.get((line["table"], line["column"]))
             if column:

@@ -7,7 +7,7 @@ from pathlib import Path
 def published(table: str, column: str = "miou", what: str = "value") -> dict[str, float]:
     """The paper's numbers of one table ("table7") and column, by row; with `what` "spread" their ±, of those that have
     one."""
-    with open(Path(__file__).with_name("published.csv"), newline="") as file:
+    with open(Path(__file__).with_name("published.csv"), newline="", encoding="utf-8") as file:
         return {
             line["row"]: float(line[what])
             for line in csv.DictReader(file)

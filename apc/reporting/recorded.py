@@ -69,6 +69,6 @@ def _chosen(path: Path) -> tuple[dict[str, Any], list[str]]:
     if not path.is_file():
         return {}, []
     try:
-        return tomllib.loads(path.read_text()), []
+        return tomllib.loads(path.read_text(encoding="utf-8")), []
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return {}, [f"{path.name}: {error}"]

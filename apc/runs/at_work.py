@@ -19,7 +19,7 @@ def announce(folder: RunFolder) -> None:
     """Say, without holding the lock, that this process is about to work on a run."""
     with suppress(OSError):
         folder.path.mkdir(parents=True, exist_ok=True)
-        with open(folder.lock, "a") as lock:
+        with open(folder.lock, "a", encoding="utf-8") as lock:
             _write(lock, _me())
 
 
@@ -75,7 +75,7 @@ def at_work_here(folder: RunFolder) -> bool | None:
 def _free(path: Path) -> str | None:
     """What stands in a lock that is free, or cannot be read; None where it is held."""
     try:
-        with open(path, errors="replace") as lock:
+        with open(path, encoding="utf-8", errors="replace") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return lock.read(1000)
     except BlockingIOError:

@@ -65,13 +65,13 @@ def copied(place: str | os.PathLike[str]) -> Path:
 def shown(folder: Path) -> str:
     """A folder of runs as it was named: of a copy its store."""
     mark = folder / MARK
-    return mark.read_text() if mark.is_file() else str(folder)
+    return mark.read_text(encoding="utf-8") if mark.is_file() else str(folder)
 
 
 def store_of(folder: Path, patience: float = PATIENCE) -> Store | None:
     """The store whose copy a folder is; None for a folder of its own."""
     mark = folder / MARK
-    return store_at(mark.read_text(), patience) if mark.is_file() else None
+    return store_at(mark.read_text(encoding="utf-8"), patience) if mark.is_file() else None
 
 
 def copy_of(path: Path) -> tuple[Store, str] | None:

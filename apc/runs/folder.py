@@ -198,7 +198,7 @@ class RunFolder:
     def setting(self) -> Setting | None:
         """The setting that a search gave the run; None where no search started it, or its task cannot be read."""
         try:
-            task = json.loads(self.task.read_text())
+            task = json.loads(self.task.read_text(encoding="utf-8"))
             setting = Setting(task["label"], task["seed"])
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
@@ -219,7 +219,7 @@ class RunFolder:
 
 def _first_line(path: Path) -> str:
     """The first line of a file, whatever its bytes are; empty where there is none."""
-    return (path.read_text(errors="replace").splitlines() or [""])[0] if path.is_file() else ""
+    return (path.read_text(encoding="utf-8", errors="replace").splitlines() or [""])[0] if path.is_file() else ""
 
 
 def _epoch(line: bytes, place: str) -> dict[str, float]:
@@ -284,7 +284,7 @@ def load_run(runs: Path, run: str, config: dict[str, Any] | None = None) -> Row 
     if not path.is_file():
         return None
     try:
-        row = row_of(json.loads(path.read_text()))
+        row = row_of(json.loads(path.read_text(encoding="utf-8")))
     except NewerVersion as error:
         raise NewerVersion(f"{path}: {error}; go on with that, or name another folder with --runs") from None
     except (ValueError, RecursionError) as error:

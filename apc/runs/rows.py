@@ -135,7 +135,7 @@ def save_rows(path: Path, rows: Iterable[Row]) -> None:
 def load_rows(path: Path) -> list[Row]:
     """Rows of one .jsonl file; a damaged line costs that row, named in a warning, and no other."""
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         stored: Any = None
         try:
             stored = json.loads(line)

@@ -34,7 +34,7 @@ def processor() -> str:
     """Processor in words."""
     model = platform.processor() or platform.machine()
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return model
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)

@@ -76,7 +76,7 @@ def _unfinished(folder: RunFolder) -> tuple[str, str]:
     name = folder.path.name
     try:
         if folder.row.is_file():
-            row_of(json.loads(folder.row.read_text()))
+            row_of(json.loads(folder.row.read_text(encoding="utf-8")))
         return _described(folder)
     except (ValueError, OSError, RecursionError) as error:
         return "damaged", f"{name}: {folder.row.name + ': ' if folder.row.is_file() else ''}{error}"

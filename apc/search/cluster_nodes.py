@@ -76,7 +76,7 @@ def _reads(runs: str, name: str) -> bool:
     try:
         if store := store_of(copied(runs)):
             return (store.read(name) or [b""])[0] == name.encode()
-        return (Path(runs) / name).read_text() == name
+        return (Path(runs) / name).read_text(encoding="utf-8") == name
     except (OSError, ValueError):
         return False
 
@@ -88,7 +88,7 @@ def _write(runs: str, name: str, text: str) -> str:
         if store := store_of(copied(runs)):
             store.write(name, text.encode())
         else:
-            (Path(runs) / name).write_text(text)
+            (Path(runs) / name).write_text(text, encoding="utf-8")
     except ValueError as error:
         return str(error)
     except OSError as error:

@@ -52,7 +52,7 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
     runs, store = runs.resolve(), store_of(runs)
     mark = f".doctor-{uuid.uuid4().hex}"
     try:
-        store.write(mark, mark.encode()) if store else (runs / mark).write_text(mark)
+        store.write(mark, mark.encode()) if store else (runs / mark).write_text(mark, encoding="utf-8")
         return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free), *features()]
     finally:
         if store:
@@ -93,15 +93,21 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
 def examine_here(runs: Path) -> list[Check]:
     """Checks of this machine alone that need no Ray, in a second: what is installed, and where runs would lie."""
     installed = versions({})
+    made: list[Path] = []
     try:
         runs = copied(runs)
+        made = [path for path in (runs, *runs.parents) if not path.exists()]
         require_writable(runs)
         require_usable(runs)
+        runs = runs.resolve()
+        found = Check("storage", f"{shown(runs)}: can be written here")
+        return [*installed, found, space(runs, shutil.disk_usage(runs).free)]
     except ValueError as error:
         return [*installed, Check("storage", str(error), "give --runs a folder that this user may write, or a store")]
-    runs = runs.resolve()
-    found = Check("storage", f"{shown(runs)}: can be written here")
-    return [*installed, found, space(runs, shutil.disk_usage(runs).free)]
+    finally:
+        for path in made:  # a look leaves no folder behind
+            with suppress(OSError):
+                path.rmdir()
 
 
 def present(answers: dict[str, Facts | str], planned: list[str]) -> Check:
@@ -122,7 +128,7 @@ def planned_nodes() -> list[str]:
     import yaml
 
     with suppress(OSError, yaml.YAMLError, AttributeError):
-        provider = yaml.safe_load(BOOTSTRAP.expanduser().read_text()).get("provider", {})
+        provider = yaml.safe_load(BOOTSTRAP.expanduser().read_text(encoding="utf-8")).get("provider", {})
         if provider.get("type") == "local":
             return [provider["head_ip"], *provider.get("worker_ips", [])]
     return []

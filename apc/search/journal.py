@@ -123,7 +123,7 @@ def exclusive(runs: Path, name: str) -> Iterator[None]:
     """
     runs.mkdir(parents=True, exist_ok=True)
     files = RunsFolder(runs)
-    with open(files.lock(name), "w") as lock:
+    with open(files.lock(name), "w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with suppress(FileNotFoundError):

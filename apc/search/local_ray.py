@@ -29,10 +29,12 @@ def cpus() -> int:
 def quota(root: Path) -> float | None:
     """CPUs that the cgroup below `root`, of either version, allows; None where it sets no limit."""
     with suppress(OSError, ValueError, ZeroDivisionError):
-        most, period = (root / "cpu.max").read_text().split()
+        most, period = (root / "cpu.max").read_text(encoding="utf-8").split()
         return int(most) / int(period)
     with suppress(OSError, ValueError, ZeroDivisionError):
-        most, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        most, period = (
+            (root / "cpu" / f"cpu.cfs_{name}_us").read_text(encoding="utf-8") for name in ("quota", "period")
+        )
         return int(most) / int(period) if int(most) > 0 else None
     return None
 
@@ -110,5 +112,9 @@ def _children() -> set[int]:
     found = set()
     for path in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):  # a thread, or a process, that ended meanwhile
-            found |= {pid for pid in path.read_text().split() if b"/ray/" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+            found |= {
+                pid
+                for pid in path.read_text(encoding="utf-8").split()
+                if b"/ray/" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            }
     return set(map(int, found))

@@ -145,7 +145,10 @@ def quiet(resources: Resources, log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with open(log, "a", buffering=1) as file, redirect_stdout(file):  # a dead worker is announced by print
+    with (
+        open(log, "a", buffering=1, encoding="utf-8") as file,
+        redirect_stdout(file),
+    ):  # a dead worker is announced by print
         yield
 
 

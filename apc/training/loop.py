@@ -18,6 +18,7 @@ from apc.config import PATHS, Config, to_dict, without_paths
 from apc.data import Split, fingerprint
 from apc.data.transforms import recolours
 from apc.devices import peak_gib, processes, restart
+from apc.escaping import counted
 from apc.evaluation.evidence import Evidence, Looking, gather
 from apc.evaluation.miou import halves, miou, score
 from apc.evaluation.scoring import Scoring
@@ -75,7 +76,8 @@ def check_images(cfg: Config, world: int, train: int, val: int) -> None:
         told = f"--train-list {cfg.train_list} has {train} images"
         raise ValueError(f"{told}; {world} processes need a whole batch, batch_size {cfg.batch_size}, or give fewer")
     if val < world:
-        raise ValueError(f"--val-list {cfg.val_list} has {val} images; {world} processes need one each, or give fewer")
+        few = f"--val-list {cfg.val_list} has {counted(val, 'image')}"
+        raise ValueError(f"{few}; {world} processes need one each, or give fewer")
 
 
 def train(

@@ -188,7 +188,7 @@ def _alone(folder: Path, place: RunHere) -> Iterator[None]:
     rank, world = processes()
     folder.mkdir(parents=True, exist_ok=True)
     run_folder = RunFolder(folder)
-    with open(run_folder.lock, "a") as lock, ExitStack() as held:  # what its holder wrote stays
+    with open(run_folder.lock, "a", encoding="utf-8") as lock, ExitStack() as held:  # what its holder wrote stays
         if rank == 0:
             with suppress(OSError):  # a file system without locks
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -17,7 +17,8 @@ from refusal import left_below, refused
 from apc.cli.main import main
 from apc.config import Config, folder
 from apc.data.voc import CLASSES
-from apc.evaluation.miou import iou, miou, tallies
+from apc.evaluation.miou import Counts, iou, miou, tallies
+from apc.evaluation.score_tables import with_a_tally
 from apc.files import write_atomically
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
@@ -238,3 +239,10 @@ def test_without_a_mask_there_is_nothing_to_score(
 ) -> None:
     shutil.rmtree(photographs / "masks")
     refused(["eval", str(run), *HERE], capsys, "no validation image has a mask")
+
+
+def test_images_that_are_scored_are_those_with_a_tally() -> None:
+    images = np.zeros((5, 3, 2), np.int32)
+    images[[1, 4], 0, 1] = 7
+    assert with_a_tally({"miou": Counts(images, np.zeros((2, 2), np.int64))}) == 2
+    assert with_a_tally({}) == 0

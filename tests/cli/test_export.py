@@ -112,6 +112,12 @@ def test_a_foreign_folder_is_left_alone_and_an_earlier_export_is_replaced(
     assert main(["export", str(run), "--out", str(model)]) == 0
     assert "an older card" not in (model / "README.md").read_text(encoding="utf-8")
     (model / "notes.txt").write_text("mine")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("by hand")
+    refused(["export", str(run), "--out", str(tmp_path / "mine")], capsys, "mine", "did not write")
+    refused(["export", str(run), "--out", str(run / "new")], capsys, "lies in the run's own folder")
+    refused(["export", str(run), "--out", str(run / "best")], capsys, "did not write")
+    assert (run / "best" / "model.safetensors").is_file()
     capsys.readouterr()
     refused(["export", str(run), "--out", str(model)], capsys, "model", "did not write")
     refused(["export", str(run), "--out", str(run)], capsys, "did not write")
@@ -141,7 +147,7 @@ def test_a_run_that_cannot_be_scored_says_so_and_is_exported_all_the_same(
 def test_scores_of_some_photographs_say_of_how_many(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photographs / "masks" / "photo 9.png").unlink()
     assert main(flags(photographs, "--crf", "none")) == 0
-    assert "1 of 4 validation images have no mask" in capsys.readouterr().out
+    assert "1 of 4 validation images has no mask" in capsys.readouterr().out
 
 
 def test_photographs_to_masks_in_three_commands(run: Path, photographs: Path, tmp_path: Path) -> None:

@@ -57,9 +57,7 @@ def test_check_lists_broken_photographs_and_finds_all_else_well(
     words = ["data", "check", "folder", "--root", str(photographs)]
     assert main([*words, "--skip-broken"]) == 0
     told = capsys.readouterr().out
-    assert (
-        "note: 1 photographs cannot be decoded and are left out\n" in told and "photo 3.png: the image cannot" in told
-    )
+    assert "note: 1 photograph cannot be decoded and is left out\n" in told and "photo 3.png: the image cannot" in told
     refused(words, capsys, "photo 3.png: the image cannot be decoded")
     (photographs / "masks" / "photo 9.png").write_text("no mask")
     refused([*words, "--skip-broken"], capsys, "masks/photo 9.png: the mask cannot be decoded")

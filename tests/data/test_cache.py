@@ -101,7 +101,7 @@ def test_a_cache_without_broken_photographs_is_for_runs_that_leave_them_out(
     assert main([*words, "--skip-broken"]) == 0
     told = capsys.readouterr().out
     assert "train-48.npy: 7 images of 48 pixels" in told
-    assert f"note: 1 photographs cannot be decoded and are left out\n  {broken}: the image cannot be decoded" in told
+    assert f"note: 1 photograph cannot be decoded and is left out\n  {broken}: the image cannot be decoded" in told
     cached = data.load(skipping, "train")
     assert isinstance(cached.images, Lazy) and equal(cached.images, without.images)
     assert (cached.names, cached.skipped) == (without.names, without.skipped) and len(cached.skipped) == 1
@@ -150,3 +150,35 @@ def test_the_cache_of_voc_is_known_by_the_contents_of_its_images(tmp_path: Path)
     voc_data.prepare(root, partial=True)
     with pytest.raises(ValueError, match="made of other images"):
         data.load(cfg, "train")
+
+
+def test_what_a_cache_left_out_and_can_be_decoded_now_is_put_into_it(
+    photographs: Path, cfg: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = data.files("folder", str(photographs), "train.csv")
+    few = few._replace(how=few.how._replace(max_pixels=2400))
+    file = cache.build(few, 48, skip_broken=True)
+    left_out = cache.lacking(few, 48)
+    assert left_out and len(left_out) < len(few.paths)
+    written = file.stat().st_mtime_ns
+    assert cache.build(few, 48, skip_broken=True) == file and file.stat().st_mtime_ns == written
+    for skip_broken in (False, True):
+        with pytest.raises(ValueError, match="can be decoded now; make the cache again with `apc data cache folder"):
+            data.load(replace(cfg, skip_broken=skip_broken), "train")
+    cache.build(few._replace(how=images.PLAIN), 48, skip_broken=True)
+    assert cache.lacking(few, 48) == {}
+
+
+def test_lists_in_folders_have_caches_of_their_own(photographs: Path) -> None:
+    text = (photographs / "train.csv").read_text()
+    names = ["train.csv", "folds/1/train.csv", "folds/2/train.csv"]
+    for name in names:
+        (photographs / name).parent.mkdir(parents=True, exist_ok=True)
+        (photographs / name).write_text(text)
+    outside = photographs.parent / "train.csv"
+    outside.write_text(text)
+    below = photographs / "apc" / "folder" / "cache"
+    listed = [data.files("folder", str(photographs), name) for name in [*names, str(outside), "folds/../train.csv"]]
+    places = [files.file(48) for files in listed]
+    assert places[:3] == [below / "train-48.npy", below / "folds/1/train-48.npy", below / "folds/2/train-48.npy"]
+    assert len(set(places)) == 4 and places[4] == places[0] and all(p.is_relative_to(below) for p in places)

@@ -234,7 +234,7 @@ def test_a_photograph_that_is_cut_is_left_out_of_a_partial_set_and_said(
     path.write_bytes(path.read_bytes()[:700])
     assert main(["data", "prepare", "coco", "--root", str(root), "--partial"]) == 0
     said = capsys.readouterr().out
-    assert f"note: 1 photographs cannot be decoded and are left out\n  {path}: the image cannot be decoded (" in said
+    assert f"note: 1 photograph cannot be decoded and is left out\n  {path}: the image cannot be decoded (" in said
     assert "val.csv: 3 all, 2 annotated" in said
     assert [entry.image[-6:-4] for entry in prepared.read_entries(str(root), "coco", "val.csv")] == ["10", "12", "13"]
 

@@ -169,3 +169,13 @@ def test_a_heic_photograph_without_the_package_is_told_what_to_install(tmp_path:
     assert why_unreadable(tmp_path / "a.heic", error) == "a HEIC photograph; `pip install pillow-heif` lets it be read"
     (tmp_path / "a.heic").write_text("no image")
     assert why_unreadable(tmp_path / "a.heic", error) == "of none of the formats that are read"
+
+
+def test_an_orientation_behind_long_segments_turns_a_jpeg(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.zeros((8, 16, 3), np.uint8)).save(path)
+    tagged(path, 6)
+    data, comment = path.read_bytes(), b"\xff\xfe" + (60_002).to_bytes(2, "big") + bytes(60_000)
+    path.write_bytes(data[:2] + 2 * comment + data[2:])
+    assert decode(path).shape == (16, 8, 3)
+    assert decode(path, Reading(turned=False)).shape == (8, 16, 3)

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,8 @@ from PIL import Image
 from refusal import refused
 
 from apc.cli.main import main
-from apc.data.splitting import Division, Member, alike, divide, stratified
+from apc.data import splitting
+from apc.data.splitting import Division, Member, alike, divide, split, stratified
 
 
 def names(root: Path, name: str) -> list[str]:
@@ -153,3 +155,49 @@ def test_words_that_are_wrong(
     more = ["--replace"] if "camera" in words else []
     refused(["data", "split", "--root", str(photographs), *words, *more], capsys, *told)
     assert {path.name: path.read_text() for path in photographs.glob("*.csv")} == before
+
+
+@pytest.mark.parametrize("val", [0.01, 0.9, 0.99])
+def test_neither_list_is_empty(val: float) -> None:
+    members = [Member(f"{i}.jpg", frozenset({"red"})) for i in range(4)]
+    for some in (members, members[:2]):
+        assert {*divide(some, Division(val=val), Path("images"))[0]} == {True, False}
+
+
+def test_a_division_that_was_ended_between_its_lists_loses_no_label_and_goes_on(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(photographs, tmp_path / "other")
+    both, division = [Path("train.csv"), Path("val.csv")], Division(val=0.4, seed=3)
+    lines = split(tmp_path / "other", both, None, division, replace=True)
+    write = splitting.write_atomically
+
+    def killed(path: Path, text: str) -> None:
+        if path.name == "val.csv":
+            raise KeyboardInterrupt
+        write(path, text)
+
+    monkeypatch.setattr(splitting, "write_atomically", killed)
+    with pytest.raises(KeyboardInterrupt):
+        split(photographs, both, None, division, replace=True)
+    monkeypatch.undo()
+    assert split(photographs, both, None, division, replace=True) == lines
+    for name in ("train.csv", "val.csv"):
+        assert (photographs / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+    assert len(names(photographs, "train.csv") + names(photographs, "val.csv")) == 12
+    assert not list(photographs.glob(".apc*"))
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ("patient,image\n1,photo 0.png\n2\n", "line 3: has no cell for image"),
+        ("image,patient\na.png,1\nb.png,1\na.png,2\n", "line 4: image 'a.png' is listed twice; line 2 has it too"),
+    ],
+)
+def test_a_slip_in_a_table_of_groups_is_named_with_its_line(
+    photographs: Path, tmp_path: Path, lines: str, told: str
+) -> None:
+    (tmp_path / "groups.csv").write_text(lines)
+    with pytest.raises(ValueError, match=told):
+        split(photographs, [Path("train.csv")], tmp_path / "groups.csv", Division(), replace=True)

@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from apc.data.masks import mask_image
 from apc.prediction import annotations
-from apc.prediction.annotations import asked_for, readable, tool_names, write_annotations
+from apc.prediction.annotations import LOCAL_FILES, asked_for, readable, tool_names, write_annotations
 from apc.prediction.output_folder import file_of
 from apc.prediction.photographs import Photograph
 
@@ -137,7 +137,7 @@ def test_a_region_has_the_score_of_its_class_and_a_photograph_its_own(tmp_path: 
 
 def test_a_score_that_an_earlier_version_did_not_write_is_the_photographs(tmp_path: Path) -> None:
     (photograph,) = written(tmp_path, {"a.png": MASKS["a.png"]}, CLASSES)
-    asked = asked_for(["coco"], "masks", "")
+    asked = asked_for(["coco"], "masks", LOCAL_FILES)
     write_annotations(asked, [photograph], [{"confidence": "0.6", "score_red": ""}], CLASSES, "m", tmp_path)
     coco = json.loads((tmp_path / "coco.json").read_text())
     assert [a["score"] for a in coco["annotations"]] == [0.6, 0.6]
@@ -145,9 +145,30 @@ def test_a_score_that_an_earlier_version_did_not_write_is_the_photographs(tmp_pa
 
 def test_photographs_of_one_name_stay_two() -> None:
     one = Photograph(Path("one/a.png"), "a.png", "one/a.png")
-    two = Photograph(Path("two/A.PNG"), "A.PNG", "two/A")
+    two = Photograph(Path("two/a.png"), "a.png", "two/a.png")
     three = Photograph(Path("x/b.jpg"), "b.jpg", "b")
-    assert tool_names([one, two, three]) == ["one/a.png", "two/A.PNG", "b.jpg"]
+    four = Photograph(Path("x/two/a.png"), "a.png", "two/a.png (2)")
+    assert tool_names([one, two, three]) == ["one/a.png", "two/a.png", "b.jpg"]
+    assert [name[-11:] for name in tool_names([two, four])] == [f"{Path.cwd().name}/two/a.png"[-11:], "x/two/a.png"]
+
+
+def test_photographs_whose_names_differ_in_case_keep_them() -> None:
+    names = ["IMG_1.JPG", "IMG_1.jpg", "img_1.jpg"]
+    found = [Photograph(Path("x") / name, name, f"{name} ({i})") for i, name in enumerate(names)]
+    assert tool_names(found) == names
+
+
+@pytest.mark.parametrize(
+    ("formats", "shapes", "image_url", "told"),
+    [
+        (["masks"], "polygons", LOCAL_FILES, "shapes is 'polygons'; outlines are of coco, label-studio and cvat"),
+        (["coco"], "masks", "http://h/", "image_url is 'http://h/'; it is of label-studio"),
+    ],
+)
+def test_what_no_format_uses_is_refused(formats: list[str], shapes: str, image_url: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        asked_for(formats, shapes, image_url)
+    asked_for(["label-studio"], shapes, image_url)
 
 
 def test_a_name_that_is_no_text_leaves_files_that_every_reader_takes(tmp_path: Path) -> None:
@@ -180,7 +201,7 @@ def test_one_photograph_is_held_at_a_time_and_a_file_is_whole_or_not_there(
     for name in FORMATS:
         read.clear()
         with pytest.raises(KeyboardInterrupt):
-            write_annotations(asked_for([name], "masks", ""), photographs, rows, CLASSES, "m", tmp_path)
+            write_annotations(asked_for([name], "masks", LOCAL_FILES), photographs, rows, CLASSES, "m", tmp_path)
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     assert {p.name for p in tmp_path.iterdir()} == {*before, "label-studio.xml", "cvat-labels.json", "masks"}
 
@@ -219,7 +240,7 @@ def test_the_command_writes_them_beside_the_masks_and_goes_on(
 
 def test_masks_may_have_as_many_pixels_as_photographs(tmp_path: Path) -> None:
     (photograph,) = written(tmp_path, {"a.png": MASKS["a.png"]}, CLASSES)
-    given = (asked_for(["coco"], "masks", ""), [photograph], [{"confidence": "0.6"}], CLASSES, "m", tmp_path)
+    given = (asked_for(["coco"], "masks", LOCAL_FILES), [photograph], [{"confidence": "0.6"}], CLASSES, "m", tmp_path)
     with pytest.raises(ValueError, match="megapixels"):
         write_annotations(*given, max_pixels=MASKS["a.png"].size - 1)
     assert write_annotations(*given, max_pixels=MASKS["a.png"].size) == [tmp_path / "coco.json"]

@@ -4,16 +4,23 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
-from predictions import picture, predict, summary
+from predictions import CLASSES, picture, predict, summary
 from refusal import refused
 
+import apc
 from apc.cli.main import main
 from apc.methods.apc import APC
+from apc.methods.checkpoint import load_model
+from apc.prediction import pictures
+from apc.prediction import predict as prediction
 from apc.prediction.output_folder import Summary, claim, file_of, is_finished
-from apc.prediction.photographs import Photograph
+from apc.prediction.photographs import Photograph, gather
+from apc.prediction.predict import classes_found
+from apc.prediction.segment import Segmenter
 
 
 def test_the_same_command_predicts_only_what_is_new(
@@ -143,3 +150,78 @@ def test_a_photograph_is_known_by_its_place_and_not_by_how_it_was_typed(
     monkeypatch.chdir(tmp_path / "elsewhere")
     capsys.readouterr()
     refused(["predict", str(model), "a.png", "--out", str(out)], capsys, f"is of {place}, not of a.png")
+
+
+def test_a_photograph_that_became_broken_loses_its_files(model: Path, photographs: Path, tmp_path: Path) -> None:
+    out, images = tmp_path / "out", photographs / "images"
+    assert predict(model, out, images / "photo 1.png", images / "photo 2.png") == 0
+    path = images / "photo 1.png"
+    path.write_bytes(path.read_bytes()[:-60])
+    assert predict(model, out, images / "photo 1.png", images / "photo 2.png") == 2
+    assert {p.name for p in out.rglob("photo*")} == {"photo 2.png", "photo 2.jpg"}
+    assert [row["mask"] for row in summary(out)] == ["masks/photo 2.png"]
+
+
+def test_contact_sheets_hold_what_earlier_commands_predicted(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[list[str]] = []
+    cell = pictures.sheet_cell
+    monkeypatch.setattr(pictures, "sheet_cell", lambda *given: pages[-1].append(given[3]) or cell(*given))
+    out, images = tmp_path / "out", photographs / "images"
+    for number in (1, 2, 3):
+        pages.append([])
+        assert predict(model, out, images / f"photo {number}.png", "--only", "contact_sheet") == 0
+        if number == 2:
+            (images / "photo 1.png").unlink()  # nobody can draw it any more
+    assert pages == [["photo 1.png"], ["photo 2.png", "photo 1.png"], ["photo 3.png", "photo 2.png"]]
+
+
+def test_a_branch_or_a_kind_that_there_is_not_claims_no_folder(model: Path, photographs: Path, tmp_path: Path) -> None:
+    for word, told in (
+        ("branch", "branch is 'Decoder'; choose from decoder, patch"),
+        ("only", "only is 'mask'; choose"),
+    ):
+        asked = {"branch": "Decoder"} if word == "branch" else {"only": ["masks", "mask"]}
+        with pytest.raises(ValueError, match=told):
+            apc.predict(model, photographs, out=tmp_path / "out", device="cpu", **asked)  # type: ignore[arg-type]
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_class_of_a_few_pixels_is_found_and_rows_share_their_columns(
+    model: Path, photographs: Path, tmp_path: Path
+) -> None:
+    rows = [{"classes": "blue", "percent_red": "0.00", "percent_blue": "0.00"}, {"classes": ""}]
+    assert classes_found(rows, CLASSES) == {"red": 0, "blue": 1}
+    method, cfg, classes = load_model(model)
+    found = gather([photographs / "images"], tmp_path / "out")[:2]
+    rows = prediction.predict(prediction.Job(method, cfg, classes, "m", kinds=["masks"]), found, {}, tmp_path / "out")[
+        0
+    ]
+    assert all(one is other for one, other in zip(*rows, strict=True))
+
+
+def test_heat_maps_that_wait_count_as_memory(
+    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, cfg, classes = load_model(model)
+    waiting, most, begin = 0, 0, Segmenter.begin
+
+    def counted(self: Segmenter, *given: Any) -> Any:
+        nonlocal waiting, most
+        finish, waiting = begin(self, *given), waiting + 1
+        most = max(most, waiting)
+
+        def finished() -> Any:
+            nonlocal waiting
+            waiting -= 1
+            return finish()
+
+        return finished
+
+    monkeypatch.setattr(Segmenter, "begin", counted)
+    monkeypatch.setattr(prediction, "HELD", 2 * 4 * len(classes) * 48**2)  # of two heat maps, or ten photographs
+    found = gather([photographs / "images"], tmp_path / "out")[:5]
+    job = prediction.Job(method, cfg, classes, "m", kinds=["masks", "heatmaps"], crf_workers=4)
+    prediction.predict(job, found, {}, tmp_path / "out")
+    assert most == 2

@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from predictions import CLASSES, picture
 
+from apc.data.headers import FORMATS
 from apc.prediction.photographs import Photograph, gather, image_labels
 
 
@@ -41,3 +43,39 @@ def test_no_class_is_another_thing_than_no_label() -> None:
     assert image_labels("", CLASSES, photographs) == {}
     with pytest.raises(ValueError, match="labels: no label is given; name at least one of background, red, blue"):
         image_labels(" , ", CLASSES, photographs)
+
+
+def test_an_image_that_a_list_of_labels_names_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("image,labels\n1.jpg,red\n2.jpg,red\n 1.jpg,blue\n")
+    photographs = [Photograph(Path(f"{n}.jpg"), f"{n}.jpg", str(n)) for n in (1, 2)]
+    with pytest.raises(ValueError, match=r"line 4: image '1.jpg' is listed twice; line 2 has it too"):
+        image_labels(str(path), CLASSES, photographs)
+
+
+def test_a_file_name_stands_for_a_photograph_only_where_no_other_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("image,labels\n1.jpg,red\n2.jpg,blue\n")
+    top, below, other = (Photograph(tmp_path / n, n, n[:-4]) for n in ("1.jpg", "sub/1.jpg", "sub/2.jpg"))
+    assert image_labels(str(path), CLASSES, [top, other]) == {"1": ["red"], "sub/2": ["blue"]}
+    with pytest.raises(ValueError, match="has no line for 1 of 3 photographs: sub/1.jpg"):
+        image_labels(str(path), CLASSES, [top, below, other])
+
+
+def test_every_suffix_of_a_format_that_is_read_is_taken(tmp_path: Path) -> None:
+    known = {suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS} | {".HIF", ".mpo"}
+    assert {".jpg", ".jpe", ".pnm", ".pbm", ".j2k"} <= known
+    for suffix in known:
+        picture(3, 4).save(tmp_path / f"a{suffix}", format="PNG")
+    assert {p.path.suffix for p in gather([tmp_path], tmp_path / "out")} == known
+
+
+def test_folders_that_are_links_are_entered_once(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "photos" / "real").mkdir(parents=True)
+    picture(3, 4).save(tmp_path / "elsewhere" / "deep" / "a.png")
+    picture(3, 4).save(tmp_path / "photos" / "real" / "b.png")
+    for name, target in (("link", "elsewhere"), ("again", "photos/real"), ("real/round", "photos")):
+        (tmp_path / "photos" / name).symlink_to(tmp_path / target)
+    found = gather([tmp_path / "photos"], tmp_path / "out")
+    assert [p.relative for p in found] == ["link/deep/a.png", "real/b.png"]

@@ -84,12 +84,13 @@ def test_work_ahead_keeps_its_order_and_no_more_than_it_may() -> None:
         (-1, 8, "tile is -1; it must be at least 48"),
         (128, 64, "tile is 128; it must be more than twice the overlap, which is 64"),
         (128, -1, "overlap is -1; it must be at least 0 pixels"),
+        (0, 32, "overlap is 32; it is of tiles: name their side with --tile"),
     ],
 )
 def test_tiles_that_cannot_be_are_refused(tile: int, overlap: int, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         require_tile(tile, overlap, 48)
-    require_tile(0, overlap, 48)  # no tiles
+    require_tile(0, 64, 48)  # no tiles
 
 
 @pytest.mark.parametrize("crf", ["none", "pocket"])

@@ -1,6 +1,9 @@
 """The model card says which method learned from the labels."""
 
+from dataclasses import replace
+
 import pytest
+import yaml
 from report_rows import a_row
 
 from apc.methods.registry import METHODS
@@ -38,3 +41,16 @@ def test_a_card_says_that_a_model_learned_from_its_own_masks() -> None:
     own = "from its own masks of the training photographs, refined by PAR"
     assert f"| self-training | the last 10 epochs, in 2 rounds, {own} |" in card
     assert "self-training" not in model_card(a_row("x", 0, 40.0), "model")
+
+
+def test_a_card_lists_scores_of_the_test_split_on_their_own_and_counts_masks() -> None:
+    row = a_row("x", 0, 40.0)
+    row = replace(row, metrics={"miou": 40.0, "test_miou": 38.5}, stamp={"images": {"train": 900, "val": 200}})
+    card = model_card(row, "model", scored=20)
+    front = yaml.safe_load(card.split("---")[1])
+    found = {
+        r["dataset"]["split"]: [metric["value"] for metric in r["metrics"]] for r in front["model-index"][0]["results"]
+    }
+    assert found == {"validation": [40.0], "test": [38.5]}
+    assert "train on, 20 (of 200) with a mask to score on." in card
+    assert "train on, 200 to score on." in model_card(row, "model", scored=200)

@@ -151,7 +151,7 @@ def test_the_quick_doctor_needs_no_ray_and_leaves_nothing(tmp_path: Path) -> Non
     told = python("-c", f"import sys; from apc.cli.main import main; print(main({words}), {loaded})", cwd=ROOT)
     *lines, last = told.stdout.splitlines()
     assert last == "0 set()" and {line.split()[1] for line in lines} >= {"python", "torch", "storage", "space"}
-    assert list((tmp_path / "runs").iterdir()) == []
+    assert not (tmp_path / "runs").exists()
     (tmp_path / "file").touch()
     told = python("-m", "apc", "doctor", "--quick", "--runs", str(tmp_path / "file"), cwd=ROOT)
     assert told.returncode == 2 and "give --runs a folder that this user may write" in told.stdout
@@ -206,3 +206,11 @@ def test_a_process_that_fits_on_no_node_is_refused(monkeypatch: pytest.MonkeyPat
     assert fit(Resources(gpus_per_trial=0, cpus_per_trial=2, num_workers=3))[1] == 1
     with pytest.raises(ValueError, match="asks for 3 CPUs and 0 GPUs of one node, .* have room for 0: it could never"):
         fit(Resources(gpus_per_trial=0, cpus_per_trial=3))
+
+
+def test_a_quick_look_leaves_no_folder_behind(tmp_path: Path) -> None:
+    assert not any(check.remedy for check in doctor.examine_here(tmp_path / "a" / "runs"))
+    assert not (tmp_path / "a").exists()
+    (tmp_path / "runs").mkdir()
+    doctor.examine_here(tmp_path / "runs")
+    assert (tmp_path / "runs").is_dir()

@@ -255,5 +255,5 @@ def test_images_that_processes_cannot_share_are_refused(tiny: Config) -> None:
     check_images(cfg, 2, train=8, val=2)
     with pytest.raises(ValueError, match="train.csv has 5 images; 2 processes need a whole batch, batch_size 8"):
         check_images(cfg, 2, train=5, val=2)
-    with pytest.raises(ValueError, match="val.csv has 1 images; 2 processes need one each"):
+    with pytest.raises(ValueError, match="val.csv has 1 image; 2 processes need one each"):
         check_images(cfg, 2, train=8, val=1)

@@ -16,7 +16,7 @@ from apc.data.importing.safely import read_json
 from apc.data.importing.source import Source
 from apc.data.importing.turning import drawn_as_stored, note_of
 from apc.data.importing.wishes import Wishes
-from apc.escaping import short
+from apc.escaping import counted, have, short
 
 
 class _Image(NamedTuple):
@@ -60,7 +60,8 @@ def read(source: Source, wishes: Wishes) -> Found:
     outlined = any(outline for image in images for _, _, outline in image.objects)
     boxed = sum(any(not outline for _, _, outline in image.objects) for image in images)
     if boxed:
-        found.notes.append(f"{boxed} photographs have objects with a box and no outline: they get labels and no mask")
+        those = f"{counted(boxed, 'photograph')} {have(boxed)}"
+        found.notes.append(f"{those} objects with a box and no outline, which give labels and no mask")
     if empty := sum(not image.objects for image in images):
         found.notes.append(note_of_negatives(empty))
     spoken: dict[Path, str] = {}

@@ -23,6 +23,7 @@ from apc.data.importing.safely import read_xml
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
 from apc.data.masks import IGNORE
+from apc.escaping import counted, have
 
 OUTLINES = ("polygon", "mask", "ellipse")
 SHAPES = (*OUTLINES, "box", "polyline", "points", "cuboid", "skeleton", "tag")
@@ -49,9 +50,8 @@ def read(source: Source, wishes: Wishes) -> Found:
     outlined = any(shape.tag in OUTLINES for _, image in images for shape in _shapes(image))
     boxed = sum(any(shape.tag not in (*OUTLINES, "tag") for shape in _shapes(image)) for _, image in images)
     if boxed:
-        found.notes.append(
-            f"{boxed} photographs have boxes, lines or points, which are no masks: they get labels alone"
-        )
+        those = f"{counted(boxed, 'photograph')} {have(boxed)}"
+        found.notes.append(f"{those} boxes, lines or points, which are no masks and give labels alone")
     if empty := sum(not _shapes(image) for _, image in images):
         found.notes.append(note_of_negatives(empty))
     spoken: dict[Path, Path] = {}

@@ -58,7 +58,7 @@ def detected(source: Source, wishes: Wishes) -> str:
     if len(seen) == 1:
         return next(iter(seen))
     if not seen:
-        why = _slip(source, wishes)
+        why = _slip(source, wishes) or _spreadsheet(source)
         raise ValueError(f"{source.given}: of no format that is known{why}; name one of {', '.join(FORMATS)} before it")
     both = "; or ".join(f"{name} ({evidence})" for name, evidence in seen.items())
     raise ValueError(f"{source.given}: may be {both}; name the format before it")
@@ -75,6 +75,16 @@ def _slip(source: Source, wishes: Wishes) -> str:
     """Why the source's first table is none, in brackets; empty where it has no table."""
     slip = spreadsheet.slip_in(source, wishes)
     return f" ({slip})" if slip else ""
+
+
+SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+"""Suffixes of tables that are no text."""
+
+
+def _spreadsheet(source: Source) -> str:
+    """What to do with a table that is no text, in brackets; empty where there is none."""
+    files = source.of_kind(*SPREADSHEETS)
+    return f" ({source.place(files[0])} is of a spreadsheet program; save it as CSV)" if files else ""
 
 
 def command_for(folder: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apc.escaping import in_a_line
+from apc.escaping import counted, have, in_a_line
 
 BACKGROUND = {"background", "_background_", "__background__"}
 """Names that tools give to what is no object."""
@@ -71,8 +71,9 @@ def foreground(names: Iterable[object]) -> list[str]:
 
 def note_of_negatives(count: int) -> str:
     """What to say of photographs that a file lists without an object, where it does not say that somebody looked."""
-    taken = "they are taken as showing none of the classes, background everywhere"
-    return f"{count} photographs have no object in the file: {taken}; take out of it those that nobody has looked at"
+    without = f"{counted(count, 'photograph')} {have(count)} no object in the file"
+    taken = f"{'it is' if count == 1 else 'they are'} taken as showing none of the classes, background everywhere"
+    return f"{without}: {taken}; take out of it what nobody has looked at"
 
 
 def split_named(word: str) -> str:

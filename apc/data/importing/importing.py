@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path
 
 from apc.data.images import Reading
-from apc.data.importing.formats import FORMATS, detected, require_a_table
+from apc.data.importing.formats import FORMATS, SPREADSHEETS, detected, require_a_table
 from apc.data.importing.safely import unpack
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
@@ -34,6 +34,8 @@ def import_(
         raise ValueError(f"out is {str(out)!r}; give a new or an empty folder")
     if not source.exists():
         raise ValueError(f"{source}: there is no such file or folder")
+    if source.is_file() and source.suffix.lower() in SPREADSHEETS:
+        raise ValueError(f"{source}: is a file of a spreadsheet program, which is not read; save it as CSV")
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ValueError(f"out is {str(out)!r}; give a folder outside {source}")
     with replaced(out) as part:
@@ -51,7 +53,8 @@ def import_(
                 found, part, division, Reading(max_pixels=wishes.max_pixels), copy=copy, skip_broken=skip_broken
             )
         except BadFiles as error:
-            raise BadFiles([problem.replace(str(unpacked), str(source)) for problem in error.problems]) from None
+            problems = [problem.replace(str(unpacked), str(source)) for problem in error.problems]
+            raise BadFiles(problems, error.remedy) from None
         except ValueError as error:
             raise ValueError(str(error).replace(str(unpacked), str(source)).replace(str(part), str(out))) from None
         finally:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from apc.data.headers import SUFFIXES
 from apc.data.importing.found import Found, Photo, by_paths, class_name, foreground
 from apc.data.importing.outlines import Outline, brush, ellipse, filled, paint, points_of
 from apc.data.importing.safely import read_json, read_text
-from apc.data.importing.source import KINDS, Source
+from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
 from apc.escaping import short
 
@@ -168,7 +169,7 @@ def _image_in(data: dict[str, Any]) -> str:
     """The photograph of a task: the value called image, or else the one that looks like a file of a photograph."""
     values = [data.get("image"), *(value for key, value in data.items() if key != "image")]
     for value in values:
-        if isinstance(value, str) and Path(value.partition("?")[0]).suffix.lower() in KINDS:
+        if isinstance(value, str) and Path(value.partition("?")[0]).suffix.lower() in SUFFIXES:
             return value
         if isinstance(value, str) and value.startswith("/data/local-files/"):
             return value

@@ -10,8 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-KINDS = ".jpg .jpeg .jfif .png .webp .bmp .tif .tiff .gif .ppm .pgm .jp2 .avif .heic .heif".split()
-"""Suffixes of photographs."""
+from apc.data.headers import SUFFIXES
 
 
 class Source:
@@ -43,7 +42,7 @@ class Source:
     def pictures(self) -> list[Path]:
         """Every image file, photograph or mask, below `images` or else SOURCE's folder."""
         files = _files(self.images) if self.images else _files(self.root) if self.given.is_file() else self.files
-        return [path for path in files if path.suffix.lower() in KINDS]
+        return [path for path in files if path.suffix.lower() in SUFFIXES]
 
     def place(self, path: Path) -> str:
         """A file's path below the folder it was found in."""
@@ -79,7 +78,8 @@ class Source:
 
     def _mine(self, path: Path) -> bool:
         tops = [top for top in (self.images, self.root) if top]
-        return path.suffix.lower() in KINDS and any(path.is_relative_to(top) for top in tops) and os.path.isfile(path)
+        inside = any(path.is_relative_to(top) for top in tops)
+        return path.suffix.lower() in SUFFIXES and inside and os.path.isfile(path)
 
     @cached_property
     def _by_tail(self) -> dict[str, list[Path]]:

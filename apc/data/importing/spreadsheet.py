@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from apc.data.headers import SUFFIXES
 from apc.data.importing.found import (
     NOTHING,
     Found,
@@ -24,7 +25,7 @@ from apc.data.importing.found import (
 )
 from apc.data.importing.legend import names_beside
 from apc.data.importing.safely import read_text
-from apc.data.importing.source import KINDS, Source
+from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
 
 KIND = (".csv", ".tsv", ".txt")
@@ -153,7 +154,7 @@ def _is_of_photographs(source: Source, table: Table, wishes: Wishes) -> bool:
     except ValueError:
         return False
     cells = [row[columns.image].strip() for _, row in table.rows[:50]]
-    return any(Path(cell).suffix.lower() in KINDS or _is_there(source, cell) for cell in cells)
+    return any(Path(cell).suffix.lower() in SUFFIXES or _is_there(source, cell) for cell in cells)
 
 
 def slip_in(source: Source, wishes: Wishes) -> str:
@@ -192,7 +193,7 @@ def open_table(path: Path) -> Table | None:
     if not cells:
         return None
     headings = [cell.strip() for cell in cells[0][1]]
-    headed = not any(Path(heading).suffix.lower() in KINDS for heading in headings)
+    headed = not any(Path(heading).suffix.lower() in SUFFIXES for heading in headings)
     if not headed:
         headings = ["image", "label", *(f"column_{n}" for n in range(3, len(headings) + 1))][: len(headings)]
     else:
@@ -220,7 +221,7 @@ def _columns(table: Table, wishes: Wishes) -> Columns:
         raise ValueError(f"{path}: has headings ({shown}) and no line below them")
 
     def share_of_photographs(number: int) -> float:
-        return sum(Path(row[number].strip()).suffix.lower() in KINDS for _, row in table.rows) / len(table.rows)
+        return sum(Path(row[number].strip()).suffix.lower() in SUFFIXES for _, row in table.rows) / len(table.rows)
 
     shares = [share_of_photographs(number) for number in range(len(headings))]
     image = shares.index(max(shares)) if max(shares) > 0.5 else _place_in(headings, IMAGE)
@@ -296,9 +297,14 @@ def _told(table: Table, columns: Columns) -> str:
         said = f"a column of 0 and 1 for each of {len([name for name in columns.classes.values() if name])} classes"
     else:
         between = {"": "blanks", "\n": "line breaks"}.get(columns.separator, repr(columns.separator))
-        said = f"labels from {table.headings[columns.label]!r}, several parted by {between}"
+        said = f"labels from {_place(table, columns.label)}, several parted by {between}"
         cells = (row[columns.label].strip() for _, row in table.rows)
         if not columns.separator and (cell := next((cell for cell in cells if " " in cell), "")):
             said += f" (if {cell!r} is one class, say --separator ,)"
     sign = signs.get(table.delimiter, repr(table.delimiter))
-    return f"photographs from {table.headings[columns.image]!r}, {said} ({sign}{encoding})"
+    return f"photographs from {_place(table, columns.image)}, {said} ({sign}{encoding})"
+
+
+def _place(table: Table, column: int) -> str:
+    """A column as whoever wrote the table knows it."""
+    return repr(table.headings[column]) if table.headed else f"column {column + 1}, which has no heading"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from apc.data.headers import opened
+from apc.escaping import are, counted
 
 
 def stored(photograph: Path, max_pixels: int) -> tuple[tuple[int, int], int]:
@@ -39,5 +40,6 @@ def drawn_as_stored(drawn: Iterable[tuple[Path, tuple[int, int] | None]], max_pi
 
 def note_of(untold: int) -> str:
     """What to say of photographs of which it cannot be told."""
+    turned = f"{counted(untold, 'photograph')} {are(untold)} turned by EXIF"
     taken = "they are taken as drawn on the pixels of the file; look at some of them"
-    return f"{untold} photographs are turned by EXIF, and nothing tells whether their masks are too: {taken}"
+    return f"{turned}, and nothing tells whether masks of such photographs are too: {taken}"

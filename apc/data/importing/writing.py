@@ -20,10 +20,12 @@ from PIL import Image, ImageOps
 from apc.data.folder import require_classes
 from apc.data.images import Reading, require_whole, size_of
 from apc.data.importing.found import Found, Photo
+from apc.data.importing.slips import misspelt
 from apc.data.importing.turning import stored
 from apc.data.masks import IGNORE, values_in, write_mask
 from apc.data.preparing import BadFiles
 from apc.data.splitting import Division, Member, divide
+from apc.escaping import counted
 from apc.files import write_atomically
 from apc.parallel import each
 
@@ -58,7 +60,7 @@ def write(found: Found, folder: Path, division: Division, how: Reading, *, copy:
     results = each(list(zip(found.photos, names, strict=True)), caught, "importing")
     problems = found.problems + [result for result in results if isinstance(result, str)]
     if problems and not skip_broken:
-        raise BadFiles(problems)
+        raise BadFiles(problems, "--skip-broken leaves out what cannot be used")
     written = [result for result in results if isinstance(result, Written)]
     if not written:
         raise ValueError("no photograph is left to be imported" + (f"; {problems[0]}" if problems else ""))
@@ -67,6 +69,7 @@ def write(found: Found, folder: Path, division: Division, how: Reading, *, copy:
         spellings[name.casefold()].append(name)
     for alike in (names for names in spellings.values() if len(names) > 1):
         found.notes.append(f"{', '.join(alike)} are {len(alike)} classes; if they are one, write it in one way")
+    found.notes += misspelt(Counter(name for row in written for name in row.labels))
     if not any(row.labels for row in written):
         raise ValueError(f"none of {len(written)} photographs shows any of {', '.join(found.classes)}; one must")
     if problems:
@@ -183,7 +186,8 @@ def _summary(found: Found, lists: dict[str, list[Written]]) -> list[str]:
     every = [row for rows in lists.values() for row in rows]
     masked = sum(row.shown is not None for row in every)
     how = "linked" if all(row.linked for row in every) else "copied"
-    lines = [f"{len(every)} photographs ({how}) of {len(found.classes)} classes, {masked} with a mask", ""]
+    classes = counted(len(found.classes), "class", "classes")
+    lines = [f"{counted(len(every), 'photograph')} ({how}) of {classes}, {masked} with a mask", ""]
     width = max(len(name) for name in [*found.classes, "photographs", "nothing in it"])
     lines.append(f"{'':{width}} " + " ".join(f"{split + '.csv':>10}" for split in lists))
     table = defaultdict[str, list[int]](list)
@@ -199,7 +203,8 @@ def _summary(found: Found, lists: dict[str, list[Written]]) -> list[str]:
     if differ:
         shown = " ".join(sorted(differ[0].shown or ())) or "nothing"
         said = " ".join(sorted(differ[0].labels)) or "nothing"
-        lines.append(f"note: {len(differ)} masks differ from the labels; {differ[0].name}: labels {said}, mask {shown}")
+        differing = f"{counted(len(differ), 'mask')} {'differs' if len(differ) == 1 else 'differ'}"
+        lines.append(f"note: {differing} from the labels; {differ[0].name}: labels {said}, mask {shown}")
     lines += [f"note: {note}" for note in found.notes]
     for why, which in found.left_out.items():
         few = ", ".join(which[:3]) + (f" and {len(which) - 3} more" if len(which) > 3 else "")

@@ -134,7 +134,7 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
     path = reports / "results" / name / f"{dataset}.json"
     figure = file_name(name, dataset)
     try:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         runs = ", ".join(f"{in_markdown(label)} {as_code(run)}" for label, run in record["runs"].items())
         images = ", ".join(f"{in_markdown(image)} ({in_markdown(label)})" for label, image in record["images"].items())
         at = record["stamp"]["commit"] + (", changed since" if record["stamp"]["dirty"] else "")

@@ -60,7 +60,7 @@ def read(path: Path) -> tuple[Race | None, list[str]]:
     if not path.is_file():
         return None, []
     try:
-        return _race(json.loads(path.read_text())), []
+        return _race(json.loads(path.read_text(encoding="utf-8"))), []
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         return None, [f"{path.name}: {type(error).__name__}: {error}"]
 

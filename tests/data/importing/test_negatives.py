@@ -17,7 +17,7 @@ def test_photographs_without_an_object_are_kept_and_counted(make: Any, read: Any
     make(tmp_path)
     found = read(Source(tmp_path), Wishes())
     assert [photo.labels for photo in found.photos][3] == frozenset()
-    [told] = [note for note in found.notes if note.startswith("1 photographs have no object in the file: ")]
+    [told] = [note for note in found.notes if note.startswith("1 photograph has no object in the file: ")]
     assert "background" in told
 
 
@@ -30,4 +30,4 @@ def test_an_object_without_an_outline_gets_no_mask(empty: Any, tmp_path: Path) -
     exports.write(path, content)
     found = coco.read(Source(tmp_path), Wishes())
     assert [photo.mask is None for photo in found.photos] == [True, False, False, False]
-    assert "1 photographs have objects with a box and no outline: they get labels and no mask" in found.notes
+    assert "1 photograph has objects with a box and no outline, which give labels and no mask" in found.notes

@@ -11,6 +11,7 @@ from refusal import refused
 from apc.cli.main import main
 from apc.data.importing import masks
 from apc.data.importing.formats import detected
+from apc.data.importing.slips import misspelt
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
 
@@ -115,3 +116,48 @@ def test_a_list_of_all_photographs_beside_those_of_parts_is_no_contradiction(tmp
         "c": "",
         "d": "",
     }
+
+
+def test_a_table_without_headings_is_told_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exports.table("red,a.jpg\nblue,b.jpg\nred,c.jpg\nred,d.jpg\n")(tmp_path / "in")
+    assert main(["data", "import", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    told = capsys.readouterr().out
+    assert "photographs from column 2, which has no heading, labels from column 1, which has no heading" in told
+
+
+def test_a_class_that_looks_misspelt_is_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    exports.table("image,label\na.jpg,dog\nb.jpg,dgo\nc.jpg,dog\nd.jpg,cat\n")(tmp_path / "in")
+    assert main(["data", "import", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
+    assert "note: dgo (1): is it dog?\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("rare", "asked"), [("bird", True), ("brid", True), ("birds", True), ("biqq", False)])
+def test_one_letter_is_a_slip(rare: str, asked: bool) -> None:
+    usual = {"bird": "bard", "brid": "bird", "birds": "bird", "biqq": "bird"}[rare]
+    assert misspelt({usual: 5, rare: 1}) == ([f"{rare} (1): is it {usual}?"] if asked else [])
+
+
+def test_classes_that_are_meant_are_no_slips() -> None:
+    assert misspelt({"class_1": 5, "class_2": 1, "a": 4, "b": 1, "Dog": 3, "dog": 1, "cat": 2, "rat": 2}) == []
+
+
+def test_a_file_of_a_spreadsheet_program_is_to_be_saved_as_csv(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in" / "l.xlsx"
+    exports.write(path, b"PK")
+    out = ["--out", str(tmp_path / "out")]
+    refused(["data", "import", str(path), *out], capsys, "l.xlsx: is a file of a spreadsheet program", "save it as CSV")
+    refused(
+        ["data", "import", str(tmp_path / "in"), *out], capsys, "l.xlsx is of a spreadsheet program; save it as CSV"
+    )
+
+
+def test_a_broken_photograph_is_told_with_the_flag_that_leaves_it_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exports.table("image,label\na.jpg,dog\nb.jpg,dog\nc.jpg,dog\nd.jpg,cat\n")(tmp_path / "in")
+    (tmp_path / "in" / "photos" / "b.jpg").write_bytes(b"no image")
+    words = ["data", "import", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    refused(words, capsys, "b.jpg: the image cannot be decoded", "--skip-broken leaves out what cannot be used")
+    assert main([*words, "--skip-broken"]) == 0

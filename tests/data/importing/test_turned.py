@@ -74,7 +74,7 @@ def test_masks_beside_xml_files_that_do_not_tell_it_are_counted(tmp_path: Path) 
     exports.voc(tmp_path)
     exports.photograph(tmp_path / "VOC2012/JPEGImages/a.jpg", 3)
     found = masks.read(Source(tmp_path), Wishes())
-    assert any(note.startswith("1 photographs are turned by EXIF, ") for note in found.notes)
+    assert any(note.startswith("1 photograph is turned by EXIF, ") for note in found.notes)
 
 
 def test_a_file_without_sizes_tells_nothing(tmp_path: Path) -> None:
