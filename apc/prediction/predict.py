@@ -3,7 +3,7 @@
 import io
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -165,7 +165,7 @@ def predict(
                 tick(1 - first.share)
     summary.write([*rows, *earlier.values()])  # those of earlier commands last
     if "contact_sheet" in job.kinds:
-        _contact_sheets([*predicted, *_of_earlier_commands(earlier.values(), out)], job, out)
+        _contact_sheets(predicted, job, out)
     return Predicted(rows, predicted, broken)
 
 
@@ -224,15 +224,6 @@ class _Pictures:
         in_mask = [c for c in sorted(range(1, len(shares)), key=lambda c: -shares[c]) if shares[c] > 0][:7]
         highest = self.prediction.heat.flatten(1).amax(1).tolist()
         return in_mask or [max(range(1, len(shares)), key=lambda c: highest[c])]
-
-
-def _of_earlier_commands(rows: Iterable[dict[str, str]], out: Path) -> Iterator[Photograph]:
-    """Photographs of the folder that this command does not name, where they and their masks still are as they were."""
-    for row in rows:
-        path, name = Path(row["image"]), row["mask"].removeprefix("masks/").removesuffix(".png")
-        photograph = Photograph(path, name.removesuffix(path.suffix) + path.suffix, name)
-        if path.is_file() and is_finished(row, photograph, row["labels"], out, ["masks"]):
-            yield photograph
 
 
 def _contact_sheets(photographs: Sequence[Photograph], job: Job, out: Path) -> None:

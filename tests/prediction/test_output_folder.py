@@ -15,7 +15,6 @@ import apc
 from apc.cli.main import main
 from apc.methods.apc import APC
 from apc.methods.checkpoint import load_model
-from apc.prediction import pictures
 from apc.prediction import predict as prediction
 from apc.prediction.output_folder import Summary, claim, file_of, is_finished
 from apc.prediction.photographs import Photograph, gather
@@ -160,21 +159,6 @@ def test_a_photograph_that_became_broken_loses_its_files(model: Path, photograph
     assert predict(model, out, images / "photo 1.png", images / "photo 2.png") == 2
     assert {p.name for p in out.rglob("photo*")} == {"photo 2.png", "photo 2.jpg"}
     assert [row["mask"] for row in summary(out)] == ["masks/photo 2.png"]
-
-
-def test_contact_sheets_hold_what_earlier_commands_predicted(
-    model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pages: list[list[str]] = []
-    cell = pictures.sheet_cell
-    monkeypatch.setattr(pictures, "sheet_cell", lambda *given: pages[-1].append(given[3]) or cell(*given))
-    out, images = tmp_path / "out", photographs / "images"
-    for number in (1, 2, 3):
-        pages.append([])
-        assert predict(model, out, images / f"photo {number}.png", "--only", "contact_sheet") == 0
-        if number == 2:
-            (images / "photo 1.png").unlink()  # nobody can draw it any more
-    assert pages == [["photo 1.png"], ["photo 2.png", "photo 1.png"], ["photo 3.png", "photo 2.png"]]
 
 
 def test_a_branch_or_a_kind_that_there_is_not_claims_no_folder(model: Path, photographs: Path, tmp_path: Path) -> None:
