@@ -101,9 +101,9 @@ def _open(series: Series) -> str:
     single = sum(outcome_text(j) == "one seed" for j in undecided)
     if 2 * len(undecided) <= len(claims):
         return ""
-    why = f", {single} of them for want of a second seed" if single else ""
+    why = f", {single} with one seed" if single else ""
     name = in_markdown(_head(series.name))
-    return f"On {name} none is contradicted, and {len(undecided)} of {len(claims)} are undecided{why}."
+    return f"On {name} none is contradicted and {len(undecided)} of {len(claims)} are undecided{why}."
 
 
 def _made_of(sections: Sequence[Section]) -> list[str]:
