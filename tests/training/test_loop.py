@@ -147,7 +147,7 @@ def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"lambda1": 0.5, "pseudo_threshold": 0.2}, {"lambda1": 0.0, "epochs": 3, "rounds": 1, "round_epochs": 1}],
+    [{"lambda1": 0.5, "pseudo_threshold": 0.2}, {"lambda1": 0.1, "epochs": 3, "rounds": 1, "round_epochs": 1}],
     ids=str,
 )
 def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, changes: dict[str, Any]) -> None:
