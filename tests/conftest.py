@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: a fork of a process with OpenMP's threads waits for ever
+
 import torch
 from PIL import Image
 from predictions import CLASSES
