@@ -4,7 +4,7 @@
     python experiments/grid_lambda.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 As the paper does it: lambda2 off and lambda1 over [0, 1] from coarse to fine, then lambda2 with the best lambda1. The
-paper's choice (0.02, 0.01) is run in any case. 9 to 12 settings with 3 seeds each; 15 to 20 minutes on the embedded
+paper's choice (0.02, 0.01) is run in any case. 9 to 12 settings with 3 seeds each; 20 to 30 minutes on the embedded
 data with two cores. Expect a plateau there: every lambda1 from 0.02 to 1 scored 51 to 53 mIoU, within the seeds'
 spread, and the paper's fall towards 1 did not show. With lambda1 = 0 the decoder is never trained, so its mIoU is that
 of an untrained layer and not a cliff of the method. It leaves best.toml, the rows, the table and both panels of the

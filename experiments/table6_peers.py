@@ -52,9 +52,9 @@ def over_scales(result: Result, runs: Path, root: str) -> Result:
 EXPERIMENT = Experiment(
     name="table6_peers",
     title="Table 6: APC, ViT-PCM, AFA and ToCo under equal conditions",
-    about="All methods on the same data, encoder and machine, scored alike; ViT-PCM's second stage has epochs of "
-    "its own beyond those that all have, and its rows were made later and beside other work, so that its seconds (of "
-    f"photographs 2.7 times those of an earlier run) say little beside the others'. {RULE} "
+    about="All methods on the same data and encoder, scored alike; ViT-PCM's second stage has epochs of its own "
+    "beyond those that all have, and its rows were made later, beside other work and those of photographs on another "
+    f"machine (2.7 times the seconds of an earlier run), so that its seconds say little beside the others'. {RULE} "
     "A score that falls later on was at 95 % of its own end early: `to_95_…` flatters such a run. "
     "The paper's cells are not one protocol: ViT-PCM's 69.3 is that of pseudo masks "
     "after the CRF, made with the image labels (its segmentation has 70.3); ToCo's 70.5 is that of class "
