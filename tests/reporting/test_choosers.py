@@ -1,5 +1,6 @@
 """What settings may be chosen by: on settings whose scores are written down."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from apc.reporting.figures.regrets import regret_bars
 from apc.reporting.searches import choosers
-from apc.reporting.searches.choosers import by_masks, choosers_table, judge, worth
+from apc.reporting.searches.choosers import by_masks, choosers_table, judge, of_chosen, worth
 from apc.reporting.verdicts.over_images import Images
 from apc.runs.rows import Row
 
@@ -50,19 +51,26 @@ def test_a_score_that_is_lowered_counts_turned_round() -> None:
     assert judge(settings(entropy=-np.arange(SETTINGS)), "entropy").spearman == pytest.approx(1)
 
 
-def test_a_score_turned_upside_down_always_chooses_the_worst(monkeypatch: pytest.MonkeyPatch) -> None:
-    worst = judge(settings(label_f1=-np.arange(SETTINGS)), "label_f1")
-    drawn = choosers.subsets(SETTINGS)
+@pytest.mark.parametrize("score", [[4, 1, 3, 0, 2, 9, 7, 8, 6, 5], [1, 1, 0, 2, 2, 2, 0, 1, 0, 3], [0] * 10])
+def test_what_a_score_chooses_is_the_mean_over_every_draw_and_of_equals_any(score: list[int]) -> None:
+    judged = np.random.default_rng(0).normal(50, 9, 10)
+    drawn = [np.array(draw) for draw in itertools.combinations(range(10), 5)]
+    best = [judged[draw][np.array(score)[draw] == np.array(score)[draw].max()].mean() for draw in drawn]
+    assert of_chosen(np.array(score), judged) == pytest.approx(np.mean(best))
+
+
+def test_a_score_turned_upside_down_always_chooses_the_worst() -> None:
+    worst, held = judge(settings(label_f1=-np.arange(SETTINGS)), "label_f1"), np.arange(SETTINGS)
     assert worst.spearman == pytest.approx(-1)
-    assert worst.regret == pytest.approx((drawn.max(1) - drawn.min(1)).mean()) == worst.behind
+    assert worst.regret == pytest.approx(of_chosen(held, held) - of_chosen(-held, held)) == worst.behind
 
 
-def test_a_level_score_chooses_the_first_of_each_draw() -> None:
-    drawn = choosers.subsets(SETTINGS)
+def test_a_level_score_chooses_at_random() -> None:
+    held = np.arange(SETTINGS)
     with pytest.warns(Warning, match="constant"):
         level = judge(settings(label_f1=np.ones(SETTINGS)), "label_f1")
     assert np.isnan(level.spearman) and np.isnan(level.low)
-    assert level.regret == pytest.approx((drawn.max(1) - drawn[:, 0]).mean())
+    assert level.regret == pytest.approx(of_chosen(held, held) - held.mean())
 
 
 def counts(noise: float) -> Images:
@@ -79,8 +87,8 @@ def counts(noise: float) -> Images:
 
 def test_more_masks_choose_better_and_a_score_is_worth_what_chooses_as_well() -> None:
     regrets = by_masks(settings(), counts(0.3))
-    drawn = choosers.subsets(SETTINGS)
-    assert regrets[0] == pytest.approx((drawn.max(1) - drawn.mean(1)).mean())
+    held = np.arange(SETTINGS)
+    assert regrets[0] == pytest.approx(of_chosen(held, held) - held.mean())
     assert regrets[0] > regrets[2] > regrets[10] and list(regrets) == [0, 1, 2, 3, 5, 7, 10]  # ten in the first half
     assert by_masks(settings(), counts(0.0))[1] == 0
 

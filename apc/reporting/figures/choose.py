@@ -14,6 +14,7 @@ from apc.reporting.names import row_name, score_name
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
 from apc.reporting.searches.choosers import Choosers
+from apc.reporting.searches.comparison import Race
 from apc.reporting.searches.trials import Trial
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
@@ -40,8 +41,8 @@ class Shown:
     stages: staged.Stages | None
     trials: Sequence[Trial]
     """Of a search."""
-    races: Mapping[str, Sequence[Trial]]
-    """Trials of the searches that it is compared with, by their titles."""
+    races: Mapping[str, Race]
+    """The searches that it is compared with, by their titles."""
     choosers: Choosers | None = None
     """Scores that settings may be chosen by, judged."""
 
@@ -172,10 +173,12 @@ def _knobs(shown: Shown, path: Path) -> list[Drawn]:
 
 def _race(shown: Shown, path: Path) -> list[Drawn]:
     caption = (
-        "Best score so far of both searches over the epochs they trained. A point of the joint search is one seed, "
-        "of the staged search a mean of three: levels are not comparable, the table above judges"
+        "Best score so far of the searches over the epochs they trained. A point is the mean of as many seeds as the "
+        "search trains of a setting: levels are not comparable, the table above judges"
     )
-    return [(caption, search_figures.race(shown.races, "tune_miou", path))]
+    trials = {title: search.trials for title, search in shown.races.items()}
+    metric = next((search.metric for search in shown.races.values()), "")
+    return [(caption, search_figures.race(trials, metric, path))]
 
 
 def _choosers(shown: Shown, path: Path) -> list[Drawn]:

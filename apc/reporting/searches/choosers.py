@@ -3,12 +3,14 @@ masks is it worth?
 
 Every setting has one run, chosen by scores of the first half of the validation photographs or by image labels, and
 judged by `held_miou`, the score of the other half. Regret is what the chosen setting lies below the best one; it is
-the mean over draws of SETTINGS of the settings, so that one lucky winner decides nothing.
+the mean over all draws of SETTINGS of the settings, so that one lucky winner decides nothing.
 
 Shapes: t settings, d draws, n photographs of the first half, C classes.
 """
 
+import functools
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 JUDGE = "held_miou"
 HALF = "tune_miou"
 SETTINGS, DRAWS = 40, 500
-"""Settings of a draw, as many as a joint search tries, and draws."""
+"""Settings of a draw, as many as a joint search tries, and draws that percentiles and means over photographs are of."""
 FEWEST = 10
 """Settings that can be judged, below which nothing is said."""
 MASKS = (1, 2, 3, 5, 7, 10, 14, 20, 28, 40, 56, 80, 112)
@@ -91,8 +93,8 @@ def choosers_table(found: Choosers | None) -> list[str]:
         f"**What settings may be chosen by**, over {found.settings} settings of one seed",
         tables.markdown(DataFrame(lines), left=True, marked_up=["score", f"behind `{HALF}`"]),
         f"<sub>Judged by `{JUDGE}`, the mIoU of photographs by whose masks nothing is chosen. In brackets: 95 % over "
-        f"settings. Regret: mean points below the best of {drawn_at_once(found.settings)} settings, over {DRAWS} draws "
-        "of them. A score is worth m masks where the choice by the masks of m photographs, drawn at random, has its "
+        f"settings. Regret: mean points below the best of {drawn_at_once(found.settings)} settings, over all draws "
+        "of so many. A score is worth m masks where the choice by the masks of m photographs, drawn at random, has its "
         f"regret. Regret by masks: {curve}.</sub>",
     ]
 
@@ -111,8 +113,7 @@ def judge(rows: Sequence[Row], name: str) -> Judged:
     (low, high), (kendall_low, kendall_high) = (
         map(float, np.percentile(each, [2.5, 97.5]) if len(each) else (np.nan, np.nan)) for each in (spearman, kendall)
     )
-    drawn = subsets(len(rows))
-    best, chosen, by_half = (truth[_choice(drawn, by)] for by in (truth, np.where(known, score, -np.inf), half))
+    best, chosen, by_half = (of_chosen(by, truth) for by in (truth, np.where(known, score, -np.inf), half))
     return Judged(
         float(spearmanr(truth[known], score[known]).statistic),
         low,
@@ -120,8 +121,8 @@ def judge(rows: Sequence[Row], name: str) -> Judged:
         float(kendalltau(truth[known], score[known]).statistic),
         kendall_low,
         kendall_high,
-        float((best - chosen).mean()),
-        float((by_half - chosen).mean()),
+        best - chosen,
+        by_half - chosen,
     )
 
 
@@ -152,17 +153,13 @@ def by_masks(rows: Sequence[Row], images: Images) -> dict[int, float]:
     import numpy as np
 
     truth = _signed(rows, JUDGE)
-    counts = np.stack([images.counts[row.run][PARTS[HALF]].astype(np.float64) for row in rows])  # (t,n,3,C)
-    rng, drawn = np.random.default_rng(1), subsets(len(rows))
-    best = truth[_choice(drawn, truth)]
-    regrets = {0: float((best - truth[drawn].mean(1)).mean())}
-    for m in (m for m in MASKS if m <= counts.shape[1]):
-        chosen = []
-        for settings in drawn:
-            shown = rng.choice(counts.shape[1], m, replace=False)
-            scores = miou(counts[settings][:, shown].sum(1))
-            chosen.append(settings[int(scores.argmax())])
-        regrets[m] = float((best - truth[chosen]).mean())
+    counts = np.stack([images.counts[row.run][PARTS[HALF]].astype(np.float64) for row in rows], axis=1)  # (n,t,3,C)
+    n, best = len(counts), of_chosen(truth, truth)
+    order = np.random.default_rng(1).random((DRAWS, n)).argsort(1)  # of the photographs, in each draw
+    regrets = {0: best - float(truth.mean())}
+    for m in (m for m in MASKS if m <= n):
+        scores = miou(np.tensordot((order < m).astype(float), counts, 1))  # of the photographs that come first: (d,t)
+        regrets[m] = best - float(np.mean([of_chosen(own, truth) for own in scores]))
     return regrets
 
 
@@ -179,20 +176,34 @@ def drawn_at_once(settings: int) -> int:
     return min(SETTINGS, settings // 2)
 
 
+def of_chosen(score: "ndarray", judged: "ndarray") -> float:
+    """Mean of `judged` (t,) over all draws of the settings, of the one with the highest `score` (t,) in each.
+
+    With r settings above it a setting is chosen in C(t - 1 - r, k - 1) of the C(t, k) draws of k. Of equals each is
+    chosen as often as another.
+    """
+    import numpy as np
+
+    _, level, many = np.unique(score, return_inverse=True, return_counts=True)
+    even = (np.bincount(level, judged) / many)[level]
+    return float(_shares(len(score)) @ even[np.argsort(-score, kind="stable")])
+
+
+@functools.cache
+def _shares(settings: int) -> "ndarray":
+    """Of all draws the share that chooses the setting with 0, 1, 2 ... settings above it: (t,)."""
+    import numpy as np
+
+    t, k = settings, drawn_at_once(settings)
+    return np.array([math.comb(t - 1 - above, k - 1) / math.comb(t, k) for above in range(t)])
+
+
 def subsets(settings: int) -> "ndarray":
     """Draws of settings without repeats, (d, at most SETTINGS), the same for every score."""
     import numpy as np
 
     rng = np.random.default_rng(2)
     return np.stack([rng.choice(settings, drawn_at_once(settings), replace=False) for _ in range(DRAWS)])
-
-
-def _choice(drawn: "ndarray", score: "ndarray") -> "ndarray":
-    """The setting of each draw with the highest score, the first of equals: (d,)."""
-    import numpy as np
-
-    chosen: ndarray = drawn[np.arange(len(drawn)), score[drawn].argmax(1)]
-    return chosen
 
 
 def _signed(rows: Sequence[Row], name: str) -> "ndarray":

@@ -35,10 +35,9 @@ def races(entry: TableEntry, dataset: str, reports: Path) -> dict[str, Race]:
     return compared
 
 
-def on_one_axis(searches: Mapping[str, Race]) -> dict[str, list[Trial]]:
-    """Trials by the title of their search; none where searches chose by scores that have no axis in common."""
-    same = len({search.metric for search in searches.values()}) < 2
-    return {title: search.trials for title, search in searches.items()} if same else {}
+def on_one_axis(searches: Mapping[str, Race]) -> Mapping[str, Race]:
+    """The searches; none where they chose by scores that have no axis in common."""
+    return searches if len({search.metric for search in searches.values()}) < 2 else {}
 
 
 def cost_table(searches: Mapping[str, Race], rows: Sequence[Row]) -> list[str]:
@@ -54,9 +53,9 @@ def cost_table(searches: Mapping[str, Race], rows: Sequence[Row]) -> list[str]:
     return [
         "**What the two searches cost and found**",
         tables.markdown(DataFrame(lines), left=True, marked_up=[best]),
-        f"<sub>The {best} is the score by which the search chose: the largest of many, from one seed a "
-        "setting or from the mean of three, so the two are not comparable with each other. The table before it judges "
-        f"them by {len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",
+        f"<sub>The {best} is the score by which the search chose: the largest of many, each the mean of as many seeds "
+        "as the search trained, so the two are not comparable with each other. The table before it judges them by "
+        f" {len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",
     ]
 
 

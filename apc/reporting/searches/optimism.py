@@ -4,18 +4,20 @@ Whoever takes the best of many noisy scores takes the luckiest too. How much of 
 above the same setting's score elsewhere: on images that had no part in the choice, or with other seeds. Images differ
 in difficulty, which is no luck, so of each such difference its mean over all settings is taken off.
 
-As in choosers.py everything is a mean over draws of half of the settings, and in brackets stand the middle 95 % of the
+As in choosers.py everything is a mean over all draws of half of the settings, and in brackets stand the middle 95 % of
 draws: what one search of so many settings may meet. Shapes: t settings, s seeds, d draws, k settings of a draw.
 """
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from apc.config import Config, to_dict
 from apc.reporting.figures.choose import whole_curve
 from apc.reporting.groups import Group
-from apc.reporting.searches.choosers import FEWEST, HALF, JUDGE, drawn_at_once, subsets
+from apc.reporting.searches.choosers import FEWEST, HALF, JUDGE, drawn_at_once, of_chosen, subsets
 from apc.reporting.section import Section
 from apc.runs.compared import VOTE, VOTERS
 from apc.runs.rows import Row
@@ -94,7 +96,7 @@ def ledger(sections: Sequence[Section]) -> list[Line]:
     """
     tables = [(each, group) for each in sections for group in each.compared if not _proposes(each)]
     lines = [line for each, group in tables for line in _of_table(_name(each), group)]
-    lines += [line for each, group in tables if each.entry.choosers for line in _of_chosen(_name(each), group)]
+    lines += [line for each, group in tables if each.entry.choosers for line in _of_best_epochs(_name(each), group)]
     others = [group for each, group in tables if not each.entry.choosers]
     runs = {row.run: row for group in others for row in group.rows if "@" not in row.run}.values()
     lines += _of_runs("APC's runs in all other tables", [row for row in runs if _is_apc(row)])
@@ -159,29 +161,40 @@ def _scores(group: Group, *metrics: str) -> "list[ndarray]":
 def luck(chooser: "ndarray", elsewhere: "ndarray") -> Spread:
     """How much more the chosen setting has in the score that chose it than elsewhere, beside all settings: (t,s)
     each."""
-    import numpy as np
-
+    gap = chooser - elsewhere
+    mean = _mean_of_chosen(chooser, gap) - float(gap.mean())
     drawn = subsets(len(chooser))
-    gap = (chooser - elsewhere)[drawn]  # (d,k,s)
-    chosen = np.take_along_axis(gap, chooser[drawn].argmax(1)[:, None], 1)[:, 0]
-    return _spread((chosen - gap.mean(1)).mean(1))
+    return _spread(mean, (_of_chosen(drawn, chooser, gap) - gap[drawn].mean(1)).mean(1))
 
 
 def behind(chooser: "ndarray", other: "ndarray", judge: "ndarray") -> Spread:
     """How far what `chooser` chooses lies below what `other` chooses, by `judge`: (t,s) each."""
-    import numpy as np
-
+    mean = _mean_of_chosen(other, judge) - _mean_of_chosen(chooser, judge)
     drawn = subsets(len(chooser))
-    judged = judge[drawn]  # (d,k,s)
-    mine, theirs = (np.take_along_axis(judged, score[drawn].argmax(1)[:, None], 1)[:, 0] for score in (chooser, other))
-    return _spread((theirs - mine).mean(1))
+    theirs, mine = (_of_chosen(drawn, score, judge) for score in (other, chooser))
+    return _spread(mean, (theirs - mine).mean(1))
 
 
-def _spread(points: "ndarray") -> Spread:
-    """Mean and middle 95 % of draws: (d,)."""
+def _mean_of_chosen(score: "ndarray", judged: "ndarray") -> float:
+    """Mean over all draws, and over the seeds, of what is judged of the setting that each seed chooses: (t,s) each."""
+    by_seed = [of_chosen(own, held) for own, held in zip(score.T, judged.T, strict=True)]
+    return sum(by_seed) / len(by_seed)
+
+
+def _of_chosen(drawn: "ndarray", score: "ndarray", judged: "ndarray") -> "ndarray":
+    """What is judged of the setting of each draw that each seed chooses: (t,s) each -> (d,s)."""
     import numpy as np
 
-    return Spread(float(points.mean()), *map(float, np.percentile(points, [2.5, 97.5])))
+    found: ndarray = np.take_along_axis(judged[drawn], score[drawn].argmax(1)[:, None], 1)[:, 0]
+    return found
+
+
+def _spread(mean: float, points: "ndarray") -> Spread:
+    """A mean over all draws, and the middle 95 % of some: (d,)."""
+    import numpy as np
+
+    mean = round(mean, 9) + 0.0  # no -0.0 from a sum of shares
+    return Spread(mean, *map(float, np.percentile(points, [2.5, 97.5])))
 
 
 EPOCHS = ((EPOCH, "miou", "miou"), (EPOCH_HALF, HALF, JUDGE), (EPOCH_LABELS, LABELS, JUDGE))
@@ -197,7 +210,7 @@ class Epochs(NamedTuple):
     last_judged: float
 
 
-def _of_chosen(table: str, group: Group) -> Iterator[Line]:
+def _of_best_epochs(table: str, group: Group) -> Iterator[Line]:
     """The rules about epochs for the setting that is chosen, by its best epoch in place of its last."""
     import numpy as np
 
@@ -205,30 +218,30 @@ def _of_chosen(table: str, group: Group) -> Iterator[Line]:
     for rule, chooser, judge in EPOCHS:
         found = np.array([own for row in rows.values() if (own := epochs(row, chooser, judge))])
         if len(found) >= FEWEST:
+            best, best_judged, last, last_judged = np.split(found, 4, axis=1)
+            mean = _mean_of_chosen(best, best_judged) - _mean_of_chosen(last, last_judged)
             drawn = subsets(len(found))
-            best, best_judged, last, last_judged = found.T
-            chosen, usual = (
-                np.take_along_axis(judged[drawn], score[drawn].argmax(1)[:, None], 1)[:, 0]
-                for score, judged in ((best, best_judged), (last, last_judged))
-            )
-            yield Line(rule, f"{table}: the chosen setting", len(found), 1, _spread(chosen - usual))
+            gained = _of_chosen(drawn, best, best_judged) - _of_chosen(drawn, last, last_judged)
+            yield Line(rule, f"{table}: the chosen setting", len(found), 1, _spread(mean, gained[:, 0]))
 
 
 def _of_runs(table: str, runs: Iterable[Row]) -> Iterator[Line]:
     """The rules about epochs as a mean over settings, of runs whose epochs have the scores."""
     import numpy as np
 
-    runs = list(runs)
+    runs, usual = list(runs), to_dict(Config())
     for rule, chooser, judge in EPOCHS:
         gains: dict[str, list[float]] = {}
         for row in runs:
-            setting = repr(sorted((name, value) for name, value in row.config.items() if name not in _OF_RUN))
+            # rows of before a field was there had its default
+            config = {n: value for n, value in (usual | row.config).items() if n not in _OF_RUN}
+            setting = json.dumps(config, sort_keys=True)
             if own := epochs(row, chooser, judge):
                 gains.setdefault(setting, []).append(own.best_judged - own.last_judged)
         if len(gains) >= CURVES:
             means = np.array([np.mean(own) for own in gains.values()])
             seeds = {len(own) for own in gains.values()}
-            points = _spread(means[subsets(len(means))].mean(1))
+            points = _spread(float(means.mean()), means[subsets(len(means))].mean(1))
             yield Line(rule, table, len(means), seeds.pop() if len(seeds) == 1 else 0, points)
 
 
