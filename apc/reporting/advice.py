@@ -174,7 +174,7 @@ def _ahead(section: Section) -> str:
     if len(order) < 2:
         return ""
     best, rival = (scores[label] for label in order[:2])
-    sign = SIGNS[judge(best, rival, first.group.level, first.group.fewest).outcome]
+    sign = SIGNS[judge(best, rival, first.group.level, first.group.fewest(metric, order[:2])).outcome]
     ahead = f"{sign} {measured(paired(best, rival, first.group.level).summary)} on {_named(order[1])}"
     place = section.entry.title.split(":")[0].replace("Table ", "T")
     return f"{_named(order[0])} ({place}, {means[order[0]]:.1f}: {ahead})"
@@ -185,8 +185,11 @@ def _named(label: str) -> str:
 
 
 def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
-    """How to train what a search chose: of several the one whose setting was confirmed, else the last."""
-    chosen = [each for each in sections if each.chosen and each.entry.search and not each.entry.choosers]
+    """How to train what a search chose: of several the one whose setting was confirmed, else the last; none that was
+    chosen for another preset than today's."""
+    chosen = [
+        each for each in sections if each.chosen and each.entry.search and not (each.entry.choosers or each.unlike)
+    ]
     confirmed = [
         j.rows[0].lower() for each in series for j in each.judged if j.ours and j.verdict.outcome == "reproduced"
     ]

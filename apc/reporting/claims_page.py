@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 
 from apc.config import PRESETS
-from apc.escaping import as_code, in_markdown
+from apc.escaping import in_markdown
 from apc.reporting.catalogue import described, entries
 from apc.reporting.command import command
 from apc.reporting.names import for_people
@@ -51,7 +51,7 @@ def claims_page(sections: Sections) -> list[str]:
         own = {name: each for (name, data), each in sections.items() if data == dataset and each.rows}
         rows = [row for each in own.values() for row in each.rows]
         text += [f"## Verdicts on {in_markdown(dataset)}", about_data(dataset, rows), *_behind(own)]
-        text += _verdicts(dataset, claims, rows)
+        text += _verdicts(claims, _scripts(dataset, own, rows))
     return text if judged else [*text, "None yet: no two rows of a claim have been run with a common seed."]
 
 
@@ -65,16 +65,16 @@ def _behind(own: Mapping[str, Section]) -> list[str]:
     return ["\n".join(["What was trained:", "", *lines])] if lines else []
 
 
-def _verdicts(dataset: str, judged: list[Judged], rows: list[Row]) -> list[str]:
+def _verdicts(judged: list[Judged], scripts: Mapping[str, str]) -> list[str]:
     """The claims on one data set, those that no run has touched with the command that would."""
-    scripts = {each.title: command(each, "pocket") for each in entries().values()}
+    return [for_people(counted(judged)), for_people(summary_table(judged, scripts))]
+
+
+def _scripts(dataset: str, own: Mapping[str, Section], rows: list[Row]) -> dict[str, str]:
+    """Title -> the command that completes its rows on a data set or, where there are none, begins them."""
     flags = "" if dataset == "pocket" else " " + _flags(dataset, rows)
-    pending = any(j.verdict.outcome == "pending" for j in judged)
-    return [
-        for_people(counted(judged)),
-        for_people(summary_table(judged, scripts)),
-        *([f"<sub>To the commands of pending claims add {as_code(flags.strip())}.</sub>"] if pending and flags else []),
-    ]
+    begun = {each.entry.title: each.commands[0] for each in own.values() if each.commands}
+    return {each.title: begun.get(each.title, command(each, "pocket") + flags) for each in entries().values()}
 
 
 def _flags(dataset: str, rows: list[Row]) -> str:

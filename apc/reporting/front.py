@@ -22,6 +22,8 @@ CLAIMS = 11
 """Most claims in it; the picture has all."""
 LINKS = 4
 """Most links to sections, the first of the page."""
+FIELDS = 3
+"""Most fields named that are unlike a preset."""
 
 
 def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) -> list[str]:
@@ -116,7 +118,22 @@ def _made_of(sections: Sequence[Section]) -> list[str]:
     told = [f"{in_markdown(dataset)}: {in_brief(own)}" for dataset, own in rows.items() if own]
     titles = list(dict.fromkeys(each.entry.title for each in sections if of_a_table(each)))
     links = [" · ".join(map(_to_section, titles[:LINKS]))] if titles else []
-    return ["\n".join([paragraph(f"Mostly on {'; on '.join(told)}."), *links])] if told else []
+    mostly = f"Mostly on {'; on '.join(told)}.{_unlike(sections)}"
+    return ["\n".join([paragraph(mostly), *links])] if told else []
+
+
+def _unlike(sections: Sequence[Section]) -> str:
+    """What was trained otherwise than today's presets, as a sentence; empty where nothing was."""
+    found: dict[str, list[str]] = {}
+    for each in sections:
+        if each.unlike and not each.entry.choosers:
+            of_search = each.entry.search or each.entry.compares
+            title = "the searches" if of_search else in_markdown(each.entry.title.split(":")[0])
+            more = len(each.unlike) - FIELDS
+            fields = ", ".join(each.unlike[:FIELDS]) + (f" and {more} more" if more > 0 else "")
+            found.setdefault(f"on {in_markdown(each.dataset)} ({fields})", []).append(title)
+    told = "; ".join(f"{', '.join(dict.fromkeys(names))} {what}" for what, names in found.items())
+    return f" Unlike today's presets: {told}." if told else ""
 
 
 def _to_section(title: str) -> str:

@@ -61,13 +61,16 @@ class Group:
         """Level of an interval over seeds; a higher one where seeds were added by verdict."""
         return level_of(self.looks)
 
-    @property
-    def fewest(self) -> int:
-        """Seeds from which a verdict may fall."""
-        return FIRST_LOOK if self.looks else 2
+    def fewest(self, metric: str, labels: Iterable[str], failed: Iterable[Row] = ()) -> int:
+        """Seeds from which a verdict on rows may fall: all that one of them has, but for those at which one failed. A
+        verdict from the part that is done and another from the whole would be two looks at one level."""
+        labels = [*labels]
+        seeds = {seed for label in labels for seed in self.scores(label, metric)}
+        gone = {row.config.get("seed", 0) for row in failed if row.row in labels}
+        return FIRST_LOOK if self.looks else max(2, len(seeds - gone))
 
     def over_images(self, a: str, b: str, metric: str) -> Interval | None:
-        """Bootstrap interval over images of label `a` minus label `b`, over the seeds of both; None without counts."""
+        """Jackknife interval over images of label `a` minus label `b`, over the seeds of both; None without counts."""
         runs = [
             {row.config.get("seed", 0): _scored(row, metric) for row in self.rows if row.row == label}
             for label in (a, b)

@@ -68,6 +68,8 @@ class Section:
     """Schedule, number of training images and encoder of each group, in words."""
     compared: list[Group] = field(default_factory=list)
     """The groups themselves, the largest first."""
+    unlike: list[str] = field(default_factory=list)
+    """Fields that the first group has otherwise than its preset of today, each as Markdown."""
 
 
 def of_a_table(section: Section) -> bool:
@@ -115,6 +117,7 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
         recorded.rows,
         [_trained(entry, group) for group in groups],
         groups,
+        _unlike(entry, groups[0]) if groups else [],
     )
 
 
@@ -138,8 +141,13 @@ def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
 
 def _trained(entry: TableEntry, group: Group) -> str:
     """Schedule, images and encoder of a group, and what else it has otherwise than its preset of today."""
-    told = [f"{as_code(n)} {in_markdown(v)}" for n, v in unusual(entry, group.rows).items() if n not in _TOLD]
+    told = _unlike(entry, group)
     return schedule(group.rows) + (f"; unlike the preset: {', '.join(told)}" if told else "")
+
+
+def _unlike(entry: TableEntry, group: Group) -> list[str]:
+    """Fields that a group has otherwise than its preset of today, but for those that its schedule shows."""
+    return [f"{as_code(n)} {in_markdown(v)}" for n, v in unusual(entry, group.rows).items() if n not in _TOLD]
 
 
 _TOLD = ("train_list", "epochs", "eval_every")

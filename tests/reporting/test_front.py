@@ -4,6 +4,7 @@ from pathlib import Path
 
 from report_rows import a_row, page, pooling_rows
 
+from apc.config import pocket, to_dict
 from apc.reporting.advice import Series
 from apc.reporting.catalogue import described
 from apc.reporting.front import front
@@ -56,6 +57,16 @@ def test_rows_with_unequal_seeds_are_ordered_by_those_that_they_share(tmp_path: 
     more = [a_row("max", seed, 90.0, pooling="max") for seed in range(3, 9)]  # its mean is now above all others
     text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *more])
     assert "- pocket: top-K pooling (T7, 47.5: ✓" in text
+
+
+def test_what_is_not_of_today_s_preset_is_said_and_its_setting_not_recommended(tmp_path: Path) -> None:
+    own = {n: v for n, v in to_dict(pocket()).items() if n != "seed"} | {"bilstm_residual": True}
+    rows = [a_row(f"k={k}", 0, 40.0 + k, **own | {"k": k}) for k in (3, 6)]
+    (tmp_path / "results/search_joint").mkdir(parents=True)
+    (tmp_path / "results/search_joint/pocket.best.toml").write_text("k = 6\n")
+    text = " ".join(first_screen(tmp_path, "search_joint", rows).split())
+    assert "Unlike today's presets: the searches on pocket (`bilstm_residual` True)." in text
+    assert "best.toml" not in text
 
 
 def test_where_nothing_is_contradicted_it_is_said_what_is_missing(tmp_path: Path) -> None:

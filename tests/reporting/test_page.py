@@ -126,8 +126,11 @@ def test_each_data_set_is_told_once_with_what_was_trained_and_what_waits(tmp_pat
         "- 15 epochs, 651 training images, encoder `deit` with the weights `deit.safetensors`; unlike the preset: "
     )
     assert trained in told and told.split(trained)[1].split("\n")[0].endswith(": Table 7")
-    assert "pending: `python experiments/table8_components.py`" in told
-    assert "add `folder --root voc-animals --weights deit.safetensors`" in told
+    where = "folder --root voc-animals --weights deit.safetensors"
+    assert f"pending: `python experiments/table8_components.py {where}`" in told
+    assert (
+        f"pending: `python experiments/table7_pooling.py {where} --image-size 384 --encoder deit" in told
+    )  # as its rows
     assert head.count("a drawn miniature of VOC: small") == 1 and "Tables 3 and 4 cannot be tested here" in head
     assert "measured afterwards: commit `beefbeef` on H100" in body and "protocol: 1" not in body.split("beefbeef")[1]
     assert "`python experiments/reproduce_all.py`" in head

@@ -55,11 +55,11 @@ def judge_group(
 ) -> Iterator[Judged]:
     """Every claim of the experiment on every metric of it that was measured; `failed` runs are in no group."""
     apart = ", ".join(f"{k} {v}" for k, v in group.what.items())
-    for judged in (*_claims(entry, group), *_bests(entry, group, stages, failed)):
+    for judged in (*_claims(entry, group, failed), *_bests(entry, group, stages, failed)):
         yield replace(judged, dataset=dataset, apart=apart)
 
 
-def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
+def _claims(entry: TableEntry, group: Group, failed: Sequence[Row]) -> Iterator[Judged]:
     """Claims that one row scores higher than another."""
     for claim in entry.claims:
         better, worse = (named(group, label) for label in (claim.better, claim.worse))
@@ -67,7 +67,8 @@ def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
             continue  # two names of one setting
         for metric in claim.metrics:
             own = tables.clock_of(group, metric)
-            verdict = judge(group.scores(better, own), group.scores(worse, own), group.level, group.fewest)
+            fewest = group.fewest(own, (better, worse), failed)
+            verdict = judge(group.scores(better, own), group.scores(worse, own), group.level, fewest)
             first = metric == claim.metrics[0]
             if verdict.outcome == "pending" and not first:
                 continue  # one line says that the rows are missing
@@ -81,7 +82,7 @@ def _claims(entry: TableEntry, group: Group) -> Iterator[Judged]:
                 ours=claim.ours,
                 counts=first and claim.counted,
                 images=group.over_images(better, worse, own),
-                size=size(verdict.difference, claim.printed if first else None, own, group.level, group.fewest),
+                size=size(verdict.difference, claim.printed if first else None, own, group.level, fewest),
             )
 
 
@@ -93,7 +94,8 @@ def _bests(entry: TableEntry, group: Group, stages: Stages | None, failed: Seque
         scores = {f"{value:g}": group.scores(label, entry.metric) for value, label in points.items()}
         own = "none" if default is None else f"{default:g}"
         unscored = _unscored(entry, group, best.knob, points, stages, failed)
-        verdict = judge_best(own, scores, group.level, group.fewest, unscored)
+        fewest = group.fewest(entry.metric, points.values(), failed)
+        verdict = judge_best(own, scores, group.level, fewest, unscored)
         labels = {f"{value:g}": label for value, label in points.items()}
         rows = (points.get(default or 0.0, ""), labels.get(verdict.rival, ""))
         yield Judged(

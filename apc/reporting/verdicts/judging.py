@@ -52,7 +52,7 @@ def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL, fewest: i
         )
         return Verdict("undecided", difference, why=why)
     if n < fewest:
-        return Verdict("undecided", difference, why=f"its level is that of {fewest} seeds or more")
+        return Verdict("undecided", difference, why=f"{n} of the {fewest} seeds that it wants")
     if low > 0:
         return Verdict("reproduced", difference)
     if high < 0:

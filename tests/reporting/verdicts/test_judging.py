@@ -38,6 +38,7 @@ def test_no_verdict_falls_below_the_first_look_where_seeds_are_added_by_verdict(
     two = {0: 20.0, 1: 20.01}, {0: 10.0, 1: 10.0}
     assert judge(*two).outcome == "reproduced"
     assert judge(*two, fewest=3).outcome == "undecided"
+    assert judge(*two, fewest=3).why == "2 of the 3 seeds that it wants"
 
 
 def test_one_seed_and_identical_rows_decide_nothing() -> None:
