@@ -350,6 +350,12 @@ def test_a_store_that_fails_costs_a_run_nothing_and_one_that_refuses_ends_it_wit
     assert stored == run.state.read_bytes()
 
 
+def test_a_study_of_the_store_that_ran_here_is_taken_for_no_run(s3: S3) -> None:
+    Store(URL).write("study.journal", b"x\n")
+    (copied(URL) / "study.journal").write_text("x\n")
+    assert (opened(URL) / "study.journal").read_text() == "x\n"
+
+
 def test_the_copy_of_a_run_follows_its_store_and_only_small_files_of_it_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3
 ) -> None:
