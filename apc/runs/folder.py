@@ -194,9 +194,12 @@ class RunFolder:
         self.write_note(self.task, json.dumps(setting._asdict()))
 
     def write_note(self, path: Path, text: str) -> None:
-        """Write one of the files that say how the run is, in the folder and in its store."""
-        write_atomically(path, text)
-        tell(path)
+        """Write one of the files that say how the run is, in the folder and in its store; there also where nothing more
+        can be written here, which then is what it says."""
+        try:
+            write_atomically(path, text)
+        finally:
+            tell(path, text)
 
     def setting(self) -> Setting | None:
         """The setting that a search gave the run; None where no search started it, or its task cannot be read."""

@@ -78,7 +78,12 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
             facts = {address: node for address, node in answers.items() if isinstance(node, Facts)}
             checks = [present(answers, planned_nodes() if on_cluster else []), *versions(facts if on_cluster else {})]
             checks += [token(facts)] if on_cluster else []
-            checks += [storage(facts, runs, mark), *disks(facts), network(facts, resources.num_workers)]
+            checks += [
+                storage(facts, runs, mark),
+                *disks(facts),
+                *copies(facts, runs),
+                network(facts, resources.num_workers),
+            ]
             try:
                 asked, slots = fit(resources)
                 checks.append(Check("resources", _arithmetic(asked, available(), slots)))
@@ -198,6 +203,16 @@ def disks(facts: dict[str, Facts]) -> list[Check]:
         return [Check("space", f"disk of {cluster_nodes.RAY_FILES}: {', '.join(full)}", remedy)]
     least = min((node.free for node in facts.values()), default=0)
     return [Check("space", f"at least {least / 2**30:.1f} GiB free in {cluster_nodes.RAY_FILES} of every node")]
+
+
+def copies(facts: dict[str, Facts], runs: Path) -> list[Check]:
+    """Whether every node has room for its copy of a store; nothing where the runs lie in a folder, which `space` has
+    looked at."""
+    full = [f"{address} has {node.room / 2**30:.1f} GiB free" for address, node in facts.items() if node.room < ROOM]
+    if full and store_of(runs):
+        remedy = f"make room for {ROOM / 2**30:g} GiB there, or set APC_CACHE to another folder of the node"
+        return [Check("space", f"copies of {shown(runs)}: {', '.join(full)}", remedy)]
+    return []
 
 
 def network(facts: dict[str, Facts], num_workers: int) -> Check:

@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from apc.config import Config, from_dict
 from apc.files import STORAGE
 from apc.runs.at_work import announce
-from apc.runs.copies import copied
+from apc.runs.copies import copied, folder_of
 from apc.runs.folder import RunFolder, Setting
 
 Report = Callable[[dict[str, float]], None]
@@ -104,14 +104,15 @@ def _train_worker(task: Task) -> None:
 
 def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
     """Train the task's configs one after another; where one fails, say why in its folder and raise."""
-    runs = copied(task["runs"])
+    runs = folder_of(task["runs"])
     for number, (values, run) in enumerate(zip(task["configs"], task["ids"], strict=True)):
         folder = RunFolder(runs / run)
-        if rank == 0:
-            announce(folder)
-            folder.forget_the_end()
-            folder.write_setting(Setting(task["label"], values["seed"]))
         try:
+            copied(task["runs"])
+            if rank == 0:
+                announce(folder)
+                folder.forget_the_end()
+                folder.write_setting(Setting(task["label"], values["seed"]))
             cfg: Config = from_dict(values, source=f"run {run}")
             where: dict[str, Any] = {"runs": runs, "device": device, "threads": task["threads"]}
             rung: dict[str, Any] = {} if number else {"until": task["until"], "scored": task["scored"]}
@@ -119,7 +120,7 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
-            with suppress(OSError):  # on a full disk, for one; the driver looks for that itself
+            with suppress(OSError):  # on a full disk, for one; a store is told all the same
                 folder.write_note(folder.error, f"{reason_of(error)}\n\n{traceback.format_exc()}")
             raise
 

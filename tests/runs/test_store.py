@@ -1,9 +1,11 @@
 """Objects of a store, leases and copies of runs, over a real S3 server on loopback."""
 
+import errno
 import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from stores import S3, environment, once, serving
 
 from apc.cli.main import main
+from apc.config import Config, to_dict
 from apc.runs import copies, lease, store
 from apc.runs.copies import address, bring, copied, folder_of, require_usable
 from apc.runs.folder import RunFolder, Setting, load_run, load_runs, row_text
@@ -20,7 +23,8 @@ from apc.runs.rows import Row
 from apc.runs.shared_run import RunHere, SharedRun, run_at
 from apc.runs.status import status
 from apc.runs.store import Store, StoreFault
-from apc.search import cluster_nodes
+from apc.search import cluster_nodes, worker
+from apc.search.doctor import copies as copies_there
 from apc.search.doctor import examine
 
 URL = "s3://bucket/runs"
@@ -179,6 +183,27 @@ def test_the_doctor_asks_every_node_whether_it_reads_and_writes_the_store(s3: S3
     s3.fault = lambda method, path: "403" if method == "PUT" else ""
     facts = cluster_nodes.look(URL, "mark")
     assert facts.reads and facts.why_not == f"{URL}: cannot be used (access is refused (AccessDenied))"
+    facts = replace(facts, room=2**30)
+    (check,) = copies_there({"10.0.0.1": facts, "10.0.0.2": replace(facts, room=2**40)}, copied(URL))
+    assert check.finding == f"copies of {URL}: 10.0.0.1 has 1.0 GiB free" and "set APC_CACHE" in check.remedy
+
+
+@pytest.mark.parametrize("began", [True, False], ids=["there", "new"])
+def test_a_node_without_room_tells_the_store_why_its_run_failed(
+    began: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    for module in ("folder", "copies"):
+        monkeypatch.setattr(f"apc.runs.{module}.write_atomically", full)
+    if not began:
+        monkeypatch.setenv("APC_CACHE", str(tmp_path / "new"))
+    names = ("threads", "gpus", "num_workers", "cache_gib", "until")
+    task: Any = dict.fromkeys(names, 0) | {"label": "a", "by": "miou", "scored": [], "store": ""}
+    with pytest.raises((OSError, ValueError), match="No space left on device"):
+        worker.in_process(task | {"configs": [to_dict(Config())], "ids": ["abc"], "runs": URL})
+    assert b"No space left on device" in (Store(URL).read("abc/error.txt") or [b""])[0]
 
 
 def never(lives: bool, machine: str) -> bool:

@@ -25,6 +25,7 @@ GOOD = Facts(
     why_not="",
     free=2**40,
     full=0.5,
+    room=2**40,
 )
 
 
