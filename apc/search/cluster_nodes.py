@@ -17,7 +17,7 @@ from pathlib import Path
 from apc.runs.copies import copied, folder_of, require_usable, store_of
 
 JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
-PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pydensecrf2")
+PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pillow", "pydensecrf2")
 RAY_FILES = (
     Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
 )  # where Ray keeps its logs, and objects that do not fit into memory

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from apc.models.feature_store import no_room, require_room
+from apc.runs.stamp import commit_in_a_word
 from apc.search import cluster_nodes, local_ray, worker
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import to_stderr
@@ -227,7 +228,8 @@ def _options(resources: Resources) -> dict[str, Any]:
     options["runtime_env"] = {
         # `ray submit` copies the script alone. Folders by name: within a job Ray refuses modules.
         "py_modules": [str(Path(str(find_spec(name).origin)).parent) for name in PACKAGES],  # type: ignore[union-attr]
-        "env_vars": {name: os.environ[name] for name in names if name in os.environ},
+        "env_vars": {name: os.environ[name] for name in names if name in os.environ}
+        | {"APC_COMMIT": commit_in_a_word()},
     }
     return options
 
