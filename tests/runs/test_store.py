@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from stores import S3, environment, once, serving
 from apc.cli.main import main
 from apc.config import Config, to_dict
 from apc.runs import copies, lease, store
+from apc.runs.at_work import at_work
 from apc.runs.copies import address, bring, copied, folder_of, require_usable
 from apc.runs.folder import RunFolder, Setting, load_run, load_runs, row_text
 from apc.runs.lease import Lease
@@ -245,6 +247,27 @@ def test_the_lease_of_another_machine_is_taken_over_once_it_shows_no_life(
         time.sleep(0.02)
     assert away.lost and not here.lost
     here.release()
+
+
+def test_a_machine_whose_clock_is_wrong_keeps_what_it_works_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3
+) -> None:
+    run = RunFolder(copied(URL) / "abc")
+    for name, value in {"LOOK": 0.01, "RENEWAL": 0.5, "LEASE": 10.0}.items():
+        monkeypatch.setattr(lease, name, value)
+    monkeypatch.setattr(lease, "this_machine", lambda: "there")
+    monkeypatch.setattr(lease, "time", SimpleNamespace(**vars(time) | {"time": lambda: time.time() - 3600}))
+    away = Lease(Store(URL), "abc/lease.json")
+    assert away.take(never)
+    monkeypatch.setattr(lease, "this_machine", lambda: "here")
+    monkeypatch.setattr(lease, "time", time)
+    assert not Lease(Store(URL), "abc/lease.json").take(lambda lives, machine: not lives) and not away.lost
+    look(run.path.parent)
+    assert at_work(run) is True
+    os.utime(run.lease, (1e9, 1e9))
+    assert at_work(run) is False
+    monkeypatch.setattr(Store, "replace", lambda *words: None)
+    away.release()
 
 
 def epoch(folder: RunFolder, number: int) -> None:
