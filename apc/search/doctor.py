@@ -63,8 +63,9 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
             return [Check("storage", f"{shown(runs)}: cannot be written ({error.strerror})", f"make room, or {REMEDY}")]
         return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free), *features()]
     finally:
-        if store:
-            store.remove(*_marks(runs, mark))
+        with suppress(OSError):  # a store that has just failed
+            if store:
+                store.remove(*_marks(runs, mark))
         for path in runs.glob(f"{mark}*"):
             path.unlink(missing_ok=True)
 
@@ -73,7 +74,7 @@ def require_shared(runs: Path) -> None:
     """ValueError where what earlier searches have left below `runs` cannot be written: of several people who share them
     each may make files there, and perhaps none in the folders of the others."""
     tune, found = RunsFolder(runs).tune, [RunFolder(path) for path in islice(runs.iterdir(), SEVERAL)]
-    run = next((run for run in found if run.lock.is_file()), RunFolder(runs))
+    run = next((run for run in found if os.path.isfile(run.lock)), RunFolder(runs))
     for place in (tune, tune / "driver.log", run.path, run.lock):
         if place.exists() and not os.access(place, os.W_OK):
             how = "people who share runs need one group, chmod g+ws on the folder, and umask 002"

@@ -168,7 +168,7 @@ def _train_in_session(source: RunQueue | Study, name: str, resources: Resources,
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
     resources = fit(resources)[0]
     check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
-    task, slots = _task(source, resources), Slots(resources, checks.line.settle, view.resized)
+    task, slots = _task(source, resources), Slots(resources, checks.line.settle, view.resized, view.told)
     checks.asked.say = view.told
     told = callbacks.trackers(resources.trackers, name, source.runs)
     crashes, ended = 0, -1

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -234,11 +234,11 @@ def _options(resources: Resources) -> dict[str, Any]:
     return options
 
 
-def ask(question: Callable[..., T], *arguments: Any) -> dict[str, T | str]:
-    """What every live node answers, by its address; a string says why one did not."""
+def ask(question: Callable[..., T], *arguments: Any, of: Collection[str] | None = None) -> dict[str, T | str]:
+    """What every live node, or those of the ids `of`, answers, by its address; a string says why one did not."""
     remote: Any = ray.remote  # its overloads do not know this strategy
     pending: dict[str, Any] = {}
-    for node in nodes():
+    for node in (node for node in nodes() if of is None or node["NodeID"] in of):
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         task = remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(question)
         pending[node["NodeManagerAddress"]] = task.remote(*arguments)
@@ -264,9 +264,23 @@ def require_same_versions() -> None:
     for address, there in ask(cluster_nodes.versions).items():
         if isinstance(there, str):
             raise ValueError(f"node {address} of the cluster does not run what it is given ({there}); see apc doctor")
-        if other := cluster_nodes.differing(here, there):
-            versions = ", ".join(f"{name} {there.get(name, 'none')} instead of {here[name]}" for name in other)
-            raise ValueError(
-                f"node {address} has {versions}: runs would differ from node to node; install the same on all of "
-                "them, as `ray up cluster.yaml` does"
-            )
+        if other := _other_versions(address, here, there):
+            raise ValueError(other)
+
+
+def other_versions(of: Collection[str]) -> list[str]:
+    """A sentence for each of the nodes with the ids `of` that answers and has other versions than this process."""
+    here, answers = cluster_nodes.versions(), ask(cluster_nodes.versions, of=of)
+    found = [_other_versions(address, here, there) for address, there in answers.items() if not isinstance(there, str)]
+    return [sentence for sentence in found if sentence]
+
+
+def _other_versions(address: str, here: dict[str, str], there: dict[str, str]) -> str:
+    """What a node has in other versions than this process, in a sentence; empty where it has none."""
+    if not (other := cluster_nodes.differing(here, there)):
+        return ""
+    versions = ", ".join(f"{name} {there.get(name, 'none')} instead of {here[name]}" for name in other)
+    return (
+        f"node {address} has {versions}: runs would differ from node to node; install the same on all of them, as "
+        "`ray up cluster.yaml` does"
+    )

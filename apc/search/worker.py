@@ -172,7 +172,7 @@ def pin_environment() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 nothing but our own view is printed
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "RAY_memory_monitor_refresh_ms": "0",  # its kill would end the whole Tune run; the system's ends one trial
+        "RAY_memory_monitor_refresh_ms": "0",  # the system does it; where it is on: warm_actors.py
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # seconds until a finished trial of several processes is noticed
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",  # for which processes wait for a node, perhaps a new one
         "RAY_gcs_rpc_server_reconnect_timeout_s": "90",  # seconds without a GCS until Ray ends the driver

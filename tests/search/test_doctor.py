@@ -187,10 +187,13 @@ def test_a_search_refuses_a_node_with_other_versions_in_one_sentence(monkeypatch
 
     other = cluster_nodes.versions() | {"timm": "0.4.12"}
     answers: dict[str, Any] = {"10.0.0.1": cluster_nodes.versions(), "10.0.0.2": other}
-    monkeypatch.setattr(ray_session, "ask", lambda question: answers)
+    monkeypatch.setattr(ray_session, "ask", lambda question, **of: answers)
+    (told,) = ray_session.other_versions({"a"})  # of nodes that joined later
+    assert told.startswith("node 10.0.0.2 has timm 0.4.12 instead of ")
     with pytest.raises(ValueError, match=r"node 10\.0\.0\.2 has timm 0\.4\.12 instead of .*ray up cluster\.yaml"):
         ray_session.require_same_versions()
     answers["10.0.0.2"] = "ModuleNotFoundError: apc"
+    assert ray_session.other_versions({"a"}) == []  # it is gone again, perhaps
     with pytest.raises(ValueError, match="node 10.0.0.2 of the cluster does not run what it is given .*apc doctor"):
         ray_session.require_same_versions()
 
