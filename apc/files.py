@@ -184,10 +184,9 @@ class StorageFault(ValueError):
     """Nothing more can be written where the runs lie."""
 
     def __init__(self, runs: Path | str, fault: str) -> None:
-        super().__init__(
-            f"{runs}: cannot be written any more ({fault}); what is finished is kept, and once there is room the same "
-            "command goes on"
-        )
+        full = any(words in fault for words in STORAGE)
+        then = ", and once there is room the same command goes on" if full else ""
+        super().__init__(f"{runs}: cannot be written any more ({fault}); what is finished is kept{then}")
 
 
 def cache_folder() -> Path:

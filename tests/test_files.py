@@ -29,6 +29,17 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "a.bin"
 
 
+def test_room_is_asked_for_only_where_room_is_what_lacks() -> None:
+    full = (
+        "runs: cannot be written any more (No space left on device); what is finished is kept, and once there is room"
+    )
+    assert str(files.StorageFault("runs", "No space left on device")) == f"{full} the same command goes on"
+    refused = (
+        "s3://b/r: cannot be written any more (the credentials are refused (ExpiredToken)); what is finished is kept"
+    )
+    assert str(files.StorageFault("s3://b/r", "the credentials are refused (ExpiredToken)")) == refused
+
+
 def test_a_fingerprint_is_the_first_12_digits_of_the_contents_sha256(path: Path) -> None:
     assert file_fingerprint(str(path)) == "7692c3ad3540"
     assert files.hash_of(b"one") == "7692c3ad3540"

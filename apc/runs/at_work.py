@@ -2,12 +2,12 @@
 
 import fcntl
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from apc.files import this_machine
 from apc.runs.folder import RunFolder
 from apc.runs.lease import alive
 
@@ -34,7 +34,7 @@ def signed(lock: TextIO) -> Iterator[None]:
 
 
 def _me() -> str:
-    return f"{socket.gethostname()} {os.getpid()}"
+    return f"{this_machine()} {os.getpid()}"
 
 
 def _write(lock: TextIO, text: str) -> None:
@@ -46,22 +46,24 @@ def _write(lock: TextIO, text: str) -> None:
 def at_work(folder: RunFolder) -> bool | None:
     """As `at_work_here`; of a run that lies in a store its lease tells of other machines."""
     here = at_work_here(folder)
-    return alive(folder.lease.read_bytes()) if not here and folder.lease.is_file() else here
+    if here or not folder.lease.is_file():
+        return here
+    return alive(folder.lease.read_bytes(), folder.lease.stat().st_mtime)
 
 
 def at_work_here(folder: RunFolder) -> bool | None:
     """Whether a process is at work on a run; None where nothing tells, as of one that died on another machine.
 
     A lock that is held says so everywhere. A free one may be held on another machine, where a file system keeps locks
-    to each; of a process of this machine its number tells.
+    to each; of a process of this machine, since it was started, its number tells.
     """
     text = _free(folder.lock)
     if text is None:
         return True
     if text == NOBODY:
         return False
-    host, _, number = text.partition(" ")
-    if host != socket.gethostname() or not number.isdecimal():
+    machine, _, number = text.rpartition(" ")
+    if machine != this_machine() or not number.isdecimal():
         return None
     try:
         os.kill(int(number), 0)

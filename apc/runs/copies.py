@@ -18,6 +18,8 @@ from apc.runs.store import IMPATIENCE, KINDS, PATIENCE, Store, StoreFault, store
 
 MARK = ".apc-store"
 """A file in the copy of a store: the store's address."""
+_told: dict[Path, str] = {}
+"""Folder -> the store whose copy this process takes it for, where there is no room for the mark."""
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+):(?P<rest>/.*)?")  # a Path has lost one of the slashes
 
 
@@ -54,6 +56,7 @@ def copied(place: str | os.PathLike[str]) -> Path:
         return folder
     if find_spec("obstore") is None:
         raise ValueError(f"{url}: needs the package obstore; run `pip install 'apc-search[store]'`")
+    _told[folder] = url
     if not (folder / MARK).is_file():
         try:
             write_atomically(folder / MARK, url)
@@ -71,7 +74,8 @@ def shown(folder: Path) -> str:
 def store_of(folder: Path, patience: float = PATIENCE) -> Store | None:
     """The store whose copy a folder is; None for a folder of its own."""
     mark = folder / MARK
-    return store_at(mark.read_text(encoding="utf-8"), patience) if mark.is_file() else None
+    url = mark.read_text(encoding="utf-8") if mark.is_file() else _told.get(folder, "")
+    return store_at(url, patience) if url else None
 
 
 def copy_of(path: Path) -> tuple[Store, str] | None:
@@ -82,11 +86,12 @@ def copy_of(path: Path) -> tuple[Store, str] | None:
     return None
 
 
-def tell(path: Path) -> None:
-    """Store a small file that says how a run is; where that fails the run itself goes on, or says so itself."""
+def tell(path: Path, text: str) -> None:
+    """Store a small file that says how a run is, whether or not it is here; where that fails the run itself goes on, or
+    says so itself."""
     if there := copy_of(path):
-        with suppress(OSError):
-            there[0].write(there[1], path.read_bytes())
+        with suppress(StoreFault):
+            there[0].write(there[1], text.encode())
 
 
 def forget(*paths: Path) -> None:

@@ -8,15 +8,16 @@ RUNS/<study>.journal   RunsFolder: what belongs to a search
 """
 
 import json
+import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import PATHS, Config, to_dict
-from apc.files import is_part, sweep, write_atomically
+from apc.files import is_part, part_in, sweep, write_atomically
 from apc.runs.copies import bring, forget, tell
 from apc.runs.rows import NewerVersion, Row, row_of
 
@@ -55,6 +56,8 @@ class ModelFolder:
         """The files without which it is no model."""
         return self.config, self.classes, self.weights
 
+
+UNSEEN = 60.0  # seconds for which NFS may not show what another machine has written (its acdirmax)
 
 WAITS = "waits"
 """First word of the note in the folder of a run that waits for others of its search."""
@@ -191,9 +194,12 @@ class RunFolder:
         self.write_note(self.task, json.dumps(setting._asdict()))
 
     def write_note(self, path: Path, text: str) -> None:
-        """Write one of the files that say how the run is, in the folder and in its store."""
-        write_atomically(path, text)
-        tell(path)
+        """Write one of the files that say how the run is, in the folder and in its store; there also where nothing more
+        can be written here, which then is what it says."""
+        try:
+            write_atomically(path, text)
+        finally:
+            tell(path, text)
 
     def setting(self) -> Setting | None:
         """The setting that a search gave the run; None where no search started it, or its task cannot be read."""
@@ -332,6 +338,22 @@ def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":
     with np.load(run.confusion) as stored:
         matrices = stored[protocol]
     return np.stack([np.diagonal(matrices, axis1=1, axis2=2), matrices.sum(2), matrices.sum(1)], axis=1)
+
+
+def seen(folder: RunFolder, is_there: Callable[[], bool]) -> bool:
+    """Whether `is_there` of a run that ended on some node, asked again for up to UNSEEN seconds.
+
+    NFS remembers for a while that a file was not there, and what a file held that has been replaced. A change that this
+    machine makes in the folder has it look anew.
+    """
+    deadline = time.monotonic() + UNSEEN
+    while not (there := is_there()) and time.monotonic() < deadline:
+        probe = part_in(folder.path)
+        with suppress(OSError):
+            probe.touch()
+            probe.unlink()
+        time.sleep(min(1.0, UNSEEN))
+    return there
 
 
 def ended_row(runs: Path, run: str, cfg: Config) -> Row:

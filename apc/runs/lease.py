@@ -1,8 +1,8 @@
 """A lease: who works on a run, or on a study, that lies in a store. It stands for the lock that a folder would have.
 
 The holder renews it. One that was not renewed for LEASE seconds, watched by the clock of who wants it, is nobody's, as
-is at once that of a process of this machine that is dead. A lease spares work that would be done twice; that nothing is
-overwritten, conditional writes of what matters see to.
+is at once that of a process of this machine that is dead. No clock of another machine is believed. A lease spares work
+that would be done twice; that nothing is overwritten, conditional writes of what matters see to.
 """
 
 import json
@@ -18,7 +18,7 @@ from apc.runs.store import Store, StoreFault
 
 LEASE = 60.0  # seconds without a sign of life after which a lease is nobody's
 RENEWAL = 15.0  # seconds between two signs of life
-OLD = 10 * LEASE  # seconds by the clocks of two machines after which nobody needs to watch
+OLD = 10 * LEASE  # seconds by the clocks of two machines, which may differ, after which two renewals are watched for
 LOOK = 1.0  # seconds between looks at another's
 
 _held: set[str] = set()
@@ -51,7 +51,7 @@ class Lease:
             content, tag = there
             if seen != content:
                 first, seen, since = first or content, content, time.monotonic()
-            if _is_free(content) or time.monotonic() - since > LEASE:
+            if _is_free(content) or time.monotonic() - since > _watch(content):
                 if taken := self.store.replace(self.name, self._content(), tag):
                     break
                 continue
@@ -90,15 +90,20 @@ class Lease:
         return json.dumps(holder | {"time": time.time(), "free": free}).encode()
 
 
-def alive(content: bytes) -> bool:
-    """Whether the holder that stands in a lease was heard of lately, by this machine's clock."""
-    return not _is_free(content) and time.time() - float(_holder(content).get("time", 0)) < LEASE
+def alive(content: bytes, stored: float) -> bool:
+    """Whether the holder that stands in a lease was heard of lately: `stored` is when, by the clock of the store."""
+    return not _is_free(content) and time.time() - stored < LEASE
+
+
+def _watch(content: bytes) -> float:
+    """Seconds for which a lease is watched for a sign of life."""
+    return min(2 * RENEWAL, LEASE) if abs(time.time() - _holder(content)["time"]) > OLD else LEASE
 
 
 def _is_free(content: bytes) -> bool:
     """Whether a lease is nobody's for what stands in it alone."""
     holder = _holder(content)
-    if not holder or holder.get("free") or abs(time.time() - holder["time"]) > OLD:
+    if not holder or holder.get("free"):
         return True
     if holder["machine"] != this_machine():
         return False

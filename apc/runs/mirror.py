@@ -64,7 +64,8 @@ def look(runs: Path, only: Sequence[str] | None = None) -> None:
     for below in [""] if only is None else only:
         for name, entry in store.names(below).items():
             run, _, file = name.partition("/")
-            found.setdefault(run, {})[file] = entry
+            if file:  # what lies beside the runs belongs to searches
+                found.setdefault(run, {})[file] = entry
     here = [path.name for path in runs.iterdir() if path.is_dir()] if only is None else only
     coming = {run: _coming(RunFolder(runs / run), found.get(run, {}), began) for run in {*here, *found}}
     wanted = [f"{run}/{name}" for run, names in coming.items() for name in names]

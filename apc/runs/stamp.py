@@ -10,19 +10,31 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("torch", "torchvision", "timm", "numpy", "ray", "optuna", "pydensecrf2")
+_PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "ray", "optuna", "pydensecrf2")
+DIRTY = "-dirty"
+"""Ends a commit in APC_COMMIT from which the Python files differ."""
 
 
 @functools.cache
 def commit() -> tuple[str, bool]:
-    """Commit of the code that runs, and whether its Python files differ from it; ("unknown", False) outside git."""
+    """Commit of the code that runs, and whether its Python files differ from it. Where the code lies in no repository
+    of its own, what APC_COMMIT says, or ("unknown", False)."""
     root = Path(__file__).resolve().parents[2]
     try:
-        head = _git(root, "rev-parse", "--short=12", "HEAD")
-        changed = _git(root, "status", "--porcelain", "--", "apc", "search_spaces", "experiments")
+        top, head = _git(root, "rev-parse", "--show-toplevel", "--short=12", "HEAD").splitlines()
+        if Path(top).resolve() == root:  # not somebody's, in whose environment it is installed
+            changed = _git(root, "status", "--porcelain", "--", "apc", "search_spaces", "experiments")
+            return head, any(line.endswith(".py") for line in changed.splitlines())
     except (OSError, subprocess.CalledProcessError):
-        return os.environ.get("APC_COMMIT", "unknown"), False
-    return head, any(line.endswith(".py") for line in changed.splitlines())
+        pass
+    said = os.environ.get("APC_COMMIT", "unknown")
+    return said.removesuffix(DIRTY), said.endswith(DIRTY)
+
+
+def commit_in_a_word() -> str:
+    """The commit as APC_COMMIT has it, for a process whose copy of the code has no repository."""
+    head, dirty = commit()
+    return f"{head}{DIRTY if dirty else ''}"
 
 
 def _git(folder: Path, *words: str) -> str:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from apc.runs.copies import copied, require_usable, store_of
+from apc.runs.copies import copied, folder_of, require_usable, store_of
 
 JOIN_SECONDS = 60  # for a cluster to let a process join, on a busy machine
-PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pydensecrf2")
+PACKAGES = ("ray", "torch", "torchvision", "timm", "numpy", "pillow", "pydensecrf2")
 RAY_FILES = (
     Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()) / "ray"
 )  # where Ray keeps its logs, and objects that do not fit into memory
@@ -47,6 +47,8 @@ class Facts:
     """Bytes free on the disk of Ray's own files."""
     full: float
     """Share of that disk that is taken."""
+    room: int
+    """Bytes free where it has the folder of runs or its copy of their store."""
 
 
 def look(runs: str, mark: str) -> Facts:
@@ -68,7 +70,13 @@ def look(runs: str, mark: str) -> Facts:
         why_not=_write(runs, f"{mark}.{host}", mark),
         free=disk.free,
         full=1 - disk.free / disk.total,
+        room=_room(folder_of(runs)),
     )
+
+
+def _room(folder: Path) -> int:
+    """Bytes free where a folder is, or would be."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.absolute().parents) if place.exists())).free
 
 
 def _reads(runs: str, name: str) -> bool:

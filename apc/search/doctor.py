@@ -8,12 +8,14 @@ import shutil
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from apc.files import require_writable
 from apc.models import feature_store
 from apc.runs.copies import copied, require_usable, shown, store_of
+from apc.runs.folder import RunFolder, RunsFolder
 from apc.search import cluster_nodes
 from apc.search.cluster_nodes import Facts
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 ROOM = 2 * 2**30  # bytes for run folders: a checkpoint of the ViT-B/16 with its optimizer takes about one GiB
 FULL = 0.95  # share of its disk at which a node of Ray takes no more objects (RAY_local_fs_capacity_threshold)
+SEVERAL = 100  # entries of a folder of runs among which one is a run
+REMEDY = "give --runs a folder that this user may write, or a store"
 BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")  # `ray up` leaves cluster.yaml there, on the head
 
 
@@ -47,18 +51,34 @@ def examine(resources: "Resources", runs: Path) -> list[Check]:
         runs = copied(runs)
         require_writable(runs)
         require_usable(runs)
+        require_shared(runs)
     except ValueError as error:
-        return [Check("storage", str(error), "give --runs a folder that this user may write, or a store")]
+        return [Check("storage", str(error), REMEDY)]
     runs, store = runs.resolve(), store_of(runs)
     mark = f".doctor-{uuid.uuid4().hex}"
     try:
-        store.write(mark, mark.encode()) if store else (runs / mark).write_text(mark, encoding="utf-8")
+        try:
+            store.write(mark, mark.encode()) if store else (runs / mark).write_text(mark, encoding="utf-8")
+        except OSError as error:
+            return [Check("storage", f"{shown(runs)}: cannot be written ({error.strerror})", f"make room, or {REMEDY}")]
         return [*_cluster(resources, runs, mark), space(runs, shutil.disk_usage(runs).free), *features()]
     finally:
-        if store:
-            store.remove(*_marks(runs, mark))
+        with suppress(OSError):  # a store that has just failed
+            if store:
+                store.remove(*_marks(runs, mark))
         for path in runs.glob(f"{mark}*"):
             path.unlink(missing_ok=True)
+
+
+def require_shared(runs: Path) -> None:
+    """ValueError where what earlier searches have left below `runs` cannot be written: of several people who share them
+    each may make files there, and perhaps none in the folders of the others."""
+    tune, found = RunsFolder(runs).tune, [RunFolder(path) for path in islice(runs.iterdir(), SEVERAL)]
+    run = next((run for run in found if os.path.isfile(run.lock)), RunFolder(runs))
+    for place in (tune, tune / "driver.log", run.path, run.lock):
+        if place.exists() and not os.access(place, os.W_OK):
+            how = "people who share runs need one group, chmod g+ws on the folder, and umask 002"
+            raise ValueError(f"{place}: is another user's and cannot be written ({how})")
 
 
 def _marks(runs: Path, mark: str) -> set[str]:
@@ -78,7 +98,12 @@ def _cluster(resources: "Resources", runs: Path, mark: str) -> list[Check]:
             facts = {address: node for address, node in answers.items() if isinstance(node, Facts)}
             checks = [present(answers, planned_nodes() if on_cluster else []), *versions(facts if on_cluster else {})]
             checks += [token(facts)] if on_cluster else []
-            checks += [storage(facts, runs, mark), *disks(facts), network(facts, resources.num_workers)]
+            checks += [
+                storage(facts, runs, mark),
+                *disks(facts),
+                *copies(facts, runs),
+                network(facts, resources.num_workers),
+            ]
             try:
                 asked, slots = fit(resources)
                 checks.append(Check("resources", _arithmetic(asked, available(), slots)))
@@ -99,11 +124,12 @@ def examine_here(runs: Path) -> list[Check]:
         made = [path for path in (runs, *runs.parents) if not path.exists()]
         require_writable(runs)
         require_usable(runs)
+        require_shared(runs)
         runs = runs.resolve()
         found = Check("storage", f"{shown(runs)}: can be written here")
         return [*installed, found, space(runs, shutil.disk_usage(runs).free)]
     except ValueError as error:
-        return [*installed, Check("storage", str(error), "give --runs a folder that this user may write, or a store")]
+        return [*installed, Check("storage", str(error), REMEDY)]
     finally:
         for path in made:  # a look leaves no folder behind
             with suppress(OSError):
@@ -198,6 +224,16 @@ def disks(facts: dict[str, Facts]) -> list[Check]:
         return [Check("space", f"disk of {cluster_nodes.RAY_FILES}: {', '.join(full)}", remedy)]
     least = min((node.free for node in facts.values()), default=0)
     return [Check("space", f"at least {least / 2**30:.1f} GiB free in {cluster_nodes.RAY_FILES} of every node")]
+
+
+def copies(facts: dict[str, Facts], runs: Path) -> list[Check]:
+    """Whether every node has room for its copy of a store; nothing where the runs lie in a folder, which `space` has
+    looked at."""
+    full = [f"{address} has {node.room / 2**30:.1f} GiB free" for address, node in facts.items() if node.room < ROOM]
+    if full and store_of(runs):
+        remedy = f"make room for {ROOM / 2**30:g} GiB there, or set APC_CACHE to another folder of the node"
+        return [Check("space", f"copies of {shown(runs)}: {', '.join(full)}", remedy)]
+    return []
 
 
 def network(facts: dict[str, Facts], num_workers: int) -> Check:

@@ -38,7 +38,7 @@ worker.pin_environment()  # before ray is imported
 
 from ray import tune  # noqa: E402
 
-ATTEMPTS = 4  # of the driver: Ray's memory monitor, for one, ends a whole Tune run and not just a trial
+ATTEMPTS = 4  # of the driver, while no run ends: an error of Ray's that Tune does not know ends all of its trials
 RESTARTS = 3  # of a Ray that died while no run ended
 LAUNCHER_MEMORY = 512 * 2**20  # bytes asked for the process that waits for a trial's workers; Tune must ask something
 
@@ -168,11 +168,12 @@ def _train_in_session(source: RunQueue | Study, name: str, resources: Resources,
     """One Tune run over all stages, so that its actors stay warm; started again where the run itself crashes."""
     resources = fit(resources)[0]
     check_processes(source.base, resources.num_workers, gpu=bool(resources.gpus_per_trial))
-    task, slots = _task(source, resources), Slots(resources, checks.line.settle, view.resized)
+    task, slots = _task(source, resources), Slots(resources, checks.line.settle, view.resized, view.told)
     checks.asked.say = view.told
     told = callbacks.trackers(resources.trackers, name, source.runs)
+    crashes, ended = 0, -1
     try:
-        for attempt in range(1, ATTEMPTS + 1):
+        while True:
             view.begin(slots.count, task["gpus"] * task["num_workers"])
             searcher = searcher_of(source, task, slots.limit, view, checks.line.settle)
             try:
@@ -187,7 +188,8 @@ def _train_in_session(source: RunQueue | Study, name: str, resources: Resources,
                     raise StorageFault(shown(source.runs), searcher.fault) from None
                 if not isinstance(error, RuntimeError | tune.TuneError):
                     raise
-                if attempt == ATTEMPTS or source.through or storage_fault(source.runs):
+                crashes, ended = (1 if _ended(source) > ended else crashes + 1), _ended(source)
+                if crashes == ATTEMPTS or source.through or storage_fault(source.runs):
                     raise
     finally:
         checks.asked.say = to_stderr

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from apc.models.feature_store import no_room, require_room
+from apc.runs.stamp import commit_in_a_word
 from apc.search import cluster_nodes, local_ray, worker
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import to_stderr
@@ -227,16 +228,17 @@ def _options(resources: Resources) -> dict[str, Any]:
     options["runtime_env"] = {
         # `ray submit` copies the script alone. Folders by name: within a job Ray refuses modules.
         "py_modules": [str(Path(str(find_spec(name).origin)).parent) for name in PACKAGES],  # type: ignore[union-attr]
-        "env_vars": {name: os.environ[name] for name in names if name in os.environ},
+        "env_vars": {name: os.environ[name] for name in names if name in os.environ}
+        | {"APC_COMMIT": commit_in_a_word()},
     }
     return options
 
 
-def ask(question: Callable[..., T], *arguments: Any) -> dict[str, T | str]:
-    """What every live node answers, by its address; a string says why one did not."""
+def ask(question: Callable[..., T], *arguments: Any, of: Collection[str] | None = None) -> dict[str, T | str]:
+    """What every live node, or those of the ids `of`, answers, by its address; a string says why one did not."""
     remote: Any = ray.remote  # its overloads do not know this strategy
     pending: dict[str, Any] = {}
-    for node in nodes():
+    for node in (node for node in nodes() if of is None or node["NodeID"] in of):
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         task = remote(num_cpus=0, max_retries=0, scheduling_strategy=there)(question)
         pending[node["NodeManagerAddress"]] = task.remote(*arguments)
@@ -262,9 +264,23 @@ def require_same_versions() -> None:
     for address, there in ask(cluster_nodes.versions).items():
         if isinstance(there, str):
             raise ValueError(f"node {address} of the cluster does not run what it is given ({there}); see apc doctor")
-        if other := cluster_nodes.differing(here, there):
-            versions = ", ".join(f"{name} {there.get(name, 'none')} instead of {here[name]}" for name in other)
-            raise ValueError(
-                f"node {address} has {versions}: runs would differ from node to node; install the same on all of "
-                "them, as `ray up cluster.yaml` does"
-            )
+        if other := _other_versions(address, here, there):
+            raise ValueError(other)
+
+
+def other_versions(of: Collection[str]) -> list[str]:
+    """A sentence for each of the nodes with the ids `of` that answers and has other versions than this process."""
+    here, answers = cluster_nodes.versions(), ask(cluster_nodes.versions, of=of)
+    found = [_other_versions(address, here, there) for address, there in answers.items() if not isinstance(there, str)]
+    return [sentence for sentence in found if sentence]
+
+
+def _other_versions(address: str, here: dict[str, str], there: dict[str, str]) -> str:
+    """What a node has in other versions than this process, in a sentence; empty where it has none."""
+    if not (other := cluster_nodes.differing(here, there)):
+        return ""
+    versions = ", ".join(f"{name} {there.get(name, 'none')} instead of {here[name]}" for name in other)
+    return (
+        f"node {address} has {versions}: runs would differ from node to node; install the same on all of them, as "
+        "`ray up cluster.yaml` does"
+    )

@@ -68,6 +68,11 @@ class Job:
         """Epoch after which it pauses; 0: it never does."""
         return 0
 
+    @property
+    def stopped_epoch(self) -> int:
+        """Epoch at which it was given up; 0: it never is."""
+        return 0
+
 
 class RunQueue:
     """Which runs of a plan are done, under way and still to start; the next stage opens when the last one is whole.

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from apc.config import to_dict
 from apc.files import STORAGE, storage_fault
-from apc.runs.folder import RunFolder, ended_row
+from apc.runs.copies import store_of
+from apc.runs.folder import RunFolder, ended_row, seen
 from apc.runs.mirror import fault_of, look
 from apc.runs.rows import Row
 from apc.search import journal_copy, worker
@@ -69,6 +71,8 @@ class JobSearcher(Searcher):
         with self._noting_faults():
             journal_copy.check(self.source.runs)
             look(self.source.runs, job.ids)
+            if not error and not job.stopped_epoch:
+                self._await(job)
             rows = self.finish(job)
         self.view.ended(trial_id, job.point.label, rows)
         self.view.counted(self.source.counts)
@@ -80,9 +84,17 @@ class JobSearcher(Searcher):
         with suppress(OSError):
             look(runs, ids)
         faults = [fault for run in ids for fault in STORAGE if fault in RunFolder(runs / run).reason()]
+        faults = [f"{fault} in APC_CACHE of a node" if store_of(runs) else fault for fault in faults]
         self.fault = (faults or [storage_fault(runs) or fault_of(runs)])[0]
         if self.fault:
             raise OSError(self.fault)
+
+    def _await(self, job: Any) -> None:
+        """Wait until what a job that went well has left is seen here; a store shows it at once."""
+        if not store_of(self.source.runs):
+            for run in job.ids[: 1 if job.until else None]:
+                folder = RunFolder(self.source.runs / run)
+                seen(folder, partial(_is_there, folder, job.until))
 
     @contextmanager
     def _noting_faults(self) -> Iterator[None]:
@@ -101,6 +113,11 @@ class JobSearcher(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
+
+
+def _is_there(run: RunFolder, until: int) -> bool:
+    """Whether a run is finished or, where it pauses after the epoch `until`, trained to there."""
+    return run.row.is_file() or 0 < until <= len(run.epochs())
 
 
 class PlanSearcher(JobSearcher):

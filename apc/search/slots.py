@@ -3,8 +3,9 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Thread
 
-from apc.search.ray_session import Resources, fit, nodes_are_coming
+from apc.search.ray_session import Resources, fit, nodes, nodes_are_coming, other_versions
 
 ASKED = 2.0  # seconds between looks at the nodes, a call of the cluster's GCS
 COMING = 5.0  # seconds between questions to an autoscaler, while a trial waits and none was seen at work
@@ -20,12 +21,19 @@ class Slots:
     """
 
     def __init__(
-        self, resources: Resources, settle: Callable[[], None], resized: Callable[[int], None] = lambda slots: None
+        self,
+        resources: Resources,
+        settle: Callable[[], None],
+        resized: Callable[[int], None] = lambda slots: None,
+        told: Callable[[str], None] = lambda sentence: None,
     ) -> None:
-        """`resources` are filled in by `fit`, `settle` raises where Ray is dead, `resized` is told a new count.
+        """`resources` are filled in by `fit`, `settle` raises where Ray is dead, `resized` is told a new count, `told`,
+        from a thread, what nodes that join a cluster have in other versions: Ray keeps no trial off them.
 
         ValueError where not one trial fits."""
-        self.resources, self.settle, self.resized = resources, settle, resized
+        self.resources, self.settle, self.resized, self.told = resources, settle, resized, told
+        self._joined = (resources.address or "local") != "local"
+        self._known = self._nodes()
         self.count = fit(resources)[1]
         self.scales = False
         """Whether an autoscaler was seen at work."""
@@ -35,12 +43,28 @@ class Slots:
         """Ask the cluster what it has; ValueError where not one trial fits all the nodes there are."""
         self.settle()
         self._looked = time.monotonic()
+        self._ask_the_new()
         before, self.count = self.count, 0
         try:
             self.count = fit(self.resources)[1]
         finally:
             if self.count != before:
                 self.resized(self.count)
+
+    def _nodes(self) -> set[str]:
+        """Ids of the nodes of a cluster that was joined: on one's own machine there is one."""
+        return {node["NodeID"] for node in nodes()} if self._joined else set()
+
+    def _ask_the_new(self) -> None:
+        """Have nodes that nobody has asked for their versions asked: their first process takes a while to start."""
+
+        def ask(new: set[str]) -> None:
+            for sentence in other_versions(new):
+                self.told(sentence)
+
+        if new := self._nodes() - self._known:
+            self._known |= new
+            Thread(target=ask, args=(new,), daemon=True).start()
 
     def limit(self, handed_out: int) -> int:
         """How many trials may be handed out in all, those that wait for room included, where so many are."""

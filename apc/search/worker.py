@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 from apc.config import Config, from_dict
 from apc.files import STORAGE
 from apc.runs.at_work import announce
-from apc.runs.copies import copied
+from apc.runs.copies import copied, folder_of
 from apc.runs.folder import RunFolder, Setting
 
 Report = Callable[[dict[str, float]], None]
@@ -104,14 +104,15 @@ def _train_worker(task: Task) -> None:
 
 def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
     """Train the task's configs one after another; where one fails, say why in its folder and raise."""
-    runs = copied(task["runs"])
+    runs = folder_of(task["runs"])
     for number, (values, run) in enumerate(zip(task["configs"], task["ids"], strict=True)):
         folder = RunFolder(runs / run)
-        if rank == 0:
-            announce(folder)
-            folder.forget_the_end()
-            folder.write_setting(Setting(task["label"], values["seed"]))
         try:
+            copied(task["runs"])
+            if rank == 0:
+                announce(folder)
+                folder.forget_the_end()
+                folder.write_setting(Setting(task["label"], values["seed"]))
             cfg: Config = from_dict(values, source=f"run {run}")
             where: dict[str, Any] = {"runs": runs, "device": device, "threads": task["threads"]}
             rung: dict[str, Any] = {} if number else {"until": task["until"], "scored": task["scored"]}
@@ -119,7 +120,7 @@ def _train(task: Task, *, device: str, report: Report, rank: int = 0) -> None:
         except Exception as error:
             # The driver and `apc status` read the reason here: Tune's own record of it is a pickle. Any rank may be
             # the one that failed, so each of them writes.
-            with suppress(OSError):  # on a full disk, for one; the driver looks for that itself
+            with suppress(OSError):  # on a full disk, for one; a store is told all the same
                 folder.write_note(folder.error, f"{reason_of(error)}\n\n{traceback.format_exc()}")
             raise
 
@@ -171,7 +172,7 @@ def pin_environment() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0 nothing but our own view is printed
         "RAY_CHDIR_TO_TRIAL_DIR": "0",
-        "RAY_memory_monitor_refresh_ms": "0",  # its kill would end the whole Tune run; the system's ends one trial
+        "RAY_memory_monitor_refresh_ms": "0",  # the system does it; where it is on: warm_actors.py
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # seconds until a finished trial of several processes is noticed
         "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "1800",  # for which processes wait for a node, perhaps a new one
         "RAY_gcs_rpc_server_reconnect_timeout_s": "90",  # seconds without a GCS until Ray ends the driver

@@ -149,6 +149,19 @@ def test_kuberay_takes_every_line_of_the_job(alternative: bool) -> None:
         jsonschema.validate(config, RAY_JOB)
 
 
+def test_ray_listens_on_no_port_but_those_that_are_to_be_open() -> None:
+    from ray.scripts.scripts import start
+
+    config, known = read("cluster.yaml"), {name for option in start.params for name in option.opts}
+    opened = {"node-manager", "object-manager", "runtime-env-agent", "dashboard-agent-grpc", "metrics-export"}
+    for which in ("head", "worker"):
+        command = config[f"{which}_start_ray_commands"][-1]
+        assert set(re.findall(r"--[a-z-]+", command)) <= known
+        ports = {name: int(port) for name, port in re.findall(r"--([a-z-]+)-port=(\d+)", command)}
+        assert ports.keys() == opened and sorted(ports.values()) == [6380, 6381, 6382, 6383, 6384]
+    assert "Ports 6379 to 6384 (" in (ROOT / "cluster.yaml").read_text()
+
+
 def test_the_cluster_of_a_job_starts_with_a_head_that_trains_nothing() -> None:
     cluster = kuberay()["spec"]["rayClusterSpec"]
     assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"

@@ -2,16 +2,16 @@
 
 import fcntl
 import os
-import socket
 from pathlib import Path
 
 import pytest
 
+from apc.files import this_machine
 from apc.runs.at_work import announce, at_work, signed
 from apc.runs.folder import RunFolder
 from apc.runs.status import status
 
-HERE = socket.gethostname()
+HERE = this_machine()
 NUMBER = 2**22 + 1  # above the largest number that Linux gives a process
 
 
@@ -37,6 +37,14 @@ def test_a_run_that_its_process_left_is_interrupted_though_the_process_lives(run
         assert at_work(run) is True
         raise KeyboardInterrupt
     assert at_work(run) is False
+
+
+def test_a_process_of_that_number_since_the_machine_was_started_again_is_another(run: RunFolder) -> None:
+    os.utime(run.curve, (0, 0))
+    for started in (os.uname().nodename, f"{os.uname().nodename}-01234567-4026531836"):
+        run.lock.write_text(f"{started} {os.getpid()}")
+        assert at_work(run) is None
+        assert status(run.path.parent).splitlines()[0].endswith(": 0 finished, 1 interrupted")
 
 
 @pytest.mark.parametrize("text", ["", f"elsewhere {NUMBER}", f"{HERE} {'9' * 30}x", f"{HERE}", "\udcff\x00"])

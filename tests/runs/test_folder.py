@@ -12,7 +12,17 @@ import pytest
 
 from apc.config import pocket, to_dict
 from apc.files import part_in
-from apc.runs.folder import ModelFolder, RunFolder, RunsFolder, Setting, ended_row, load_run, load_runs, load_tallies
+from apc.runs.folder import (
+    ModelFolder,
+    RunFolder,
+    RunsFolder,
+    Setting,
+    ended_row,
+    load_run,
+    load_runs,
+    load_tallies,
+    seen,
+)
 from apc.runs.folder import save_run as save
 from apc.runs.rows import Row
 
@@ -114,6 +124,18 @@ def test_a_failed_run_says_why_until_it_starts_again(tmp_path: Path) -> None:
     run.stopped.write_text("stopped early")
     assert run.reason() == "ValueError: no" == ended_row(tmp_path, "abc", pocket()).error
     run.forget_the_end()
+    assert list(run.path.iterdir()) == []
+
+
+def test_what_another_machine_wrote_is_looked_for_until_this_one_has_looked_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apc.runs.folder.UNSEEN", 0.05)
+    run = RunFolder(tmp_path / "abc")
+    assert not seen(run, lambda: False)  # whatever it is, it is not waited for without end
+    run.path.mkdir()
+    os.utime(run.path, (1e9, 1e9))
+    assert seen(run, lambda: run.path.stat().st_mtime > 1e9)  # as NFS, which notices a change that is its own
     assert list(run.path.iterdir()) == []
 
 

@@ -1,17 +1,22 @@
 """Objects of a store, leases and copies of runs, over a real S3 server on loopback."""
 
+import errno
 import json
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from stores import S3, environment, once, serving
 
 from apc.cli.main import main
+from apc.config import Config, to_dict
 from apc.runs import copies, lease, store
+from apc.runs.at_work import at_work
 from apc.runs.copies import address, bring, copied, folder_of, require_usable
 from apc.runs.folder import RunFolder, Setting, load_run, load_runs, row_text
 from apc.runs.lease import Lease
@@ -20,7 +25,8 @@ from apc.runs.rows import Row
 from apc.runs.shared_run import RunHere, SharedRun, run_at
 from apc.runs.status import status
 from apc.runs.store import Store, StoreFault
-from apc.search import cluster_nodes
+from apc.search import cluster_nodes, worker
+from apc.search.doctor import copies as copies_there
 from apc.search.doctor import examine
 
 URL = "s3://bucket/runs"
@@ -179,6 +185,27 @@ def test_the_doctor_asks_every_node_whether_it_reads_and_writes_the_store(s3: S3
     s3.fault = lambda method, path: "403" if method == "PUT" else ""
     facts = cluster_nodes.look(URL, "mark")
     assert facts.reads and facts.why_not == f"{URL}: cannot be used (access is refused (AccessDenied))"
+    facts = replace(facts, room=2**30)
+    (check,) = copies_there({"10.0.0.1": facts, "10.0.0.2": replace(facts, room=2**40)}, copied(URL))
+    assert check.finding == f"copies of {URL}: 10.0.0.1 has 1.0 GiB free" and "set APC_CACHE" in check.remedy
+
+
+@pytest.mark.parametrize("began", [True, False], ids=["there", "new"])
+def test_a_node_without_room_tells_the_store_why_its_run_failed(
+    began: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3
+) -> None:
+    def full(path: Path, text: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    for module in ("folder", "copies"):
+        monkeypatch.setattr(f"apc.runs.{module}.write_atomically", full)
+    if not began:
+        monkeypatch.setenv("APC_CACHE", str(tmp_path / "new"))
+    names = ("threads", "gpus", "num_workers", "cache_gib", "until")
+    task: Any = dict.fromkeys(names, 0) | {"label": "a", "by": "miou", "scored": [], "store": ""}
+    with pytest.raises((OSError, ValueError), match="No space left on device"):
+        worker.in_process(task | {"configs": [to_dict(Config())], "ids": ["abc"], "runs": URL})
+    assert b"No space left on device" in (Store(URL).read("abc/error.txt") or [b""])[0]
 
 
 def never(lives: bool, machine: str) -> bool:
@@ -220,6 +247,27 @@ def test_the_lease_of_another_machine_is_taken_over_once_it_shows_no_life(
         time.sleep(0.02)
     assert away.lost and not here.lost
     here.release()
+
+
+def test_a_machine_whose_clock_is_wrong_keeps_what_it_works_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3
+) -> None:
+    run = RunFolder(copied(URL) / "abc")
+    for name, value in {"LOOK": 0.01, "RENEWAL": 0.5, "LEASE": 10.0}.items():
+        monkeypatch.setattr(lease, name, value)
+    monkeypatch.setattr(lease, "this_machine", lambda: "there")
+    monkeypatch.setattr(lease, "time", SimpleNamespace(**vars(time) | {"time": lambda: time.time() - 3600}))
+    away = Lease(Store(URL), "abc/lease.json")
+    assert away.take(never)
+    monkeypatch.setattr(lease, "this_machine", lambda: "here")
+    monkeypatch.setattr(lease, "time", time)
+    assert not Lease(Store(URL), "abc/lease.json").take(lambda lives, machine: not lives) and not away.lost
+    look(run.path.parent)
+    assert at_work(run) is True
+    os.utime(run.lease, (1e9, 1e9))
+    assert at_work(run) is False
+    monkeypatch.setattr(Store, "replace", lambda *words: None)
+    away.release()
 
 
 def epoch(folder: RunFolder, number: int) -> None:
@@ -348,6 +396,12 @@ def test_a_store_that_fails_costs_a_run_nothing_and_one_that_refuses_ends_it_wit
         pass
     stored = (Store(URL).read("abc/last.pt") or [b""])[0]
     assert stored == run.state.read_bytes()
+
+
+def test_a_study_of_the_store_that_ran_here_is_taken_for_no_run(s3: S3) -> None:
+    Store(URL).write("study.journal", b"x\n")
+    (copied(URL) / "study.journal").write_text("x\n")
+    assert (opened(URL) / "study.journal").read_text() == "x\n"
 
 
 def test_the_copy_of_a_run_follows_its_store_and_only_small_files_of_it_come(

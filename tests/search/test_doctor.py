@@ -25,6 +25,7 @@ GOOD = Facts(
     why_not="",
     free=2**40,
     full=0.5,
+    room=2**40,
 )
 
 
@@ -186,10 +187,13 @@ def test_a_search_refuses_a_node_with_other_versions_in_one_sentence(monkeypatch
 
     other = cluster_nodes.versions() | {"timm": "0.4.12"}
     answers: dict[str, Any] = {"10.0.0.1": cluster_nodes.versions(), "10.0.0.2": other}
-    monkeypatch.setattr(ray_session, "ask", lambda question: answers)
+    monkeypatch.setattr(ray_session, "ask", lambda question, **of: answers)
+    (told,) = ray_session.other_versions({"a"})  # of nodes that joined later
+    assert told.startswith("node 10.0.0.2 has timm 0.4.12 instead of ")
     with pytest.raises(ValueError, match=r"node 10\.0\.0\.2 has timm 0\.4\.12 instead of .*ray up cluster\.yaml"):
         ray_session.require_same_versions()
     answers["10.0.0.2"] = "ModuleNotFoundError: apc"
+    assert ray_session.other_versions({"a"}) == []  # it is gone again, perhaps
     with pytest.raises(ValueError, match="node 10.0.0.2 of the cluster does not run what it is given .*apc doctor"):
         ray_session.require_same_versions()
 
@@ -206,6 +210,32 @@ def test_a_process_that_fits_on_no_node_is_refused(monkeypatch: pytest.MonkeyPat
     assert fit(Resources(gpus_per_trial=0, cpus_per_trial=2, num_workers=3))[1] == 1
     with pytest.raises(ValueError, match="asks for 3 CPUs and 0 GPUs of one node, .* have room for 0: it could never"):
         fit(Resources(gpus_per_trial=0, cpus_per_trial=3))
+
+
+def test_a_full_disk_is_a_line_and_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, *words: str, **how: str) -> None:
+        path.touch()
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    resources: Any = None
+    (check,) = doctor.examine(resources, tmp_path)
+    assert check.finding == f"{tmp_path}: cannot be written (No space left on device)"
+    assert check.remedy.startswith("make room, or give --runs a folder") and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("theirs", [".tune", ".tune/driver.log", "abc", "abc/.lock"])
+def test_what_another_person_has_left_and_nobody_else_may_write_is_named(
+    theirs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (".tune/driver.log", "abc/.lock"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    assert not any(check.remedy for check in doctor.examine_here(tmp_path) if check.name == "storage")
+    monkeypatch.setattr(doctor.os, "access", lambda path, mode: path != tmp_path / theirs)  # root may write all
+    resources: Any = None
+    for checks in (doctor.examine(resources, tmp_path), doctor.examine_here(tmp_path)):
+        assert f"{tmp_path / theirs}: is another user's" in checks[-1].finding and "umask 002" in checks[-1].finding
 
 
 def test_a_quick_look_leaves_no_folder_behind(tmp_path: Path) -> None:

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +17,8 @@ from safetensors.torch import load_file, save_file
 
 import search_spaces
 from apc.config import Config, to_dict
-from apc.runs.folder import load_run, load_runs
+from apc.runs.folder import load_run, load_runs, save_run
+from apc.runs.rows import Row
 from apc.runs.status import status
 from apc.search.plans import points
 from apc.search.spaces import SearchSettings
@@ -104,6 +108,40 @@ def test_a_crash_of_rays_own_loop_is_survived(
     found = driver.search(TWO, base=tiny, seeds=[0], runs=tmp_path)
     assert crashes[0]["label"] == "high"  # the paper's theta, which is trained first
     assert [(point.label, rows[0].error) for point, rows in found] == [("low", ""), ("high", "")]
+
+
+def test_a_loop_that_crashes_goes_on_as_long_as_runs_end_and_no_longer(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apc.search import driver
+
+    fits = []
+
+    class Crash:
+        def __init__(self, searcher: Any, *more: Any) -> None:
+            self.searcher = searcher
+
+        def fit(self) -> None:
+            task = self.searcher.suggest("one")
+            fits.append(task["label"])
+            if task["label"] != "last":
+                save_run(tmp_path, Row(run=task["ids"][0], config=task["configs"][0], metrics={"miou": 1}, seconds={}))
+                self.searcher.on_trial_complete("one")
+            raise RuntimeError("Caught unexpected exception")
+
+    @contextmanager
+    def no_ray(*more: Any, **how: Any) -> Iterator[Any]:
+        yield SimpleNamespace(check=lambda: None, settle=lambda: None)
+
+    monkeypatch.setattr(driver, "session", no_ray)
+    monkeypatch.setattr(driver, "fit", lambda resources: (replace(resources, gpus_per_trial=0.0), 1))
+    monkeypatch.setattr(driver, "Slots", lambda *more: SimpleNamespace(count=1, limit=lambda n: 1, look=None))
+    monkeypatch.setattr(driver, "tuner", Crash)
+    settings: dict[str, dict[str, Any]] = {f"run {n}": {"theta": 0.1 + n / 10} for n in range(driver.ATTEMPTS + 1)}
+    plan = points(settings | {"last": {"theta": 0.95}})
+    with pytest.raises(RuntimeError, match="Caught unexpected exception"):
+        driver.search(plan, base=replace(tiny, theta=0.01), seeds=[0], runs=tmp_path)
+    assert fits == [*settings, *["last"] * (driver.ATTEMPTS - 1)]  # the first of the four was that of the run before it
 
 
 @pytest.mark.slow

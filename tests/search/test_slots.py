@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from queue import Queue
 from types import SimpleNamespace
 
 import pytest
@@ -29,7 +30,7 @@ class Nodes:
 
     def nodes(self) -> list[dict[str, object]]:
         self.asked += 1
-        return [{"Alive": True, "Resources": {"CPU": 2.0}}] * self.count
+        return [{"Alive": True, "NodeID": f"node {n}", "Resources": {"CPU": 2.0}} for n in range(self.count)]
 
 
 @pytest.fixture
@@ -60,6 +61,22 @@ def test_slots_follow_the_nodes_and_one_trial_more_waits(now: list[float], monke
     assert told == [6, 0]
     with pytest.raises(ValueError, match="it could never start"):
         counted.look()
+
+
+def test_a_node_that_joins_a_cluster_later_is_asked_for_its_versions_once(
+    now: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes, told = Nodes(2), Queue[str]()
+    monkeypatch.setattr(slots, "other_versions", lambda new: [f"asked {' '.join(new)}"])
+    monkeypatch.setattr(ray_session, "ray", nodes)
+    settled = Slots(Resources(address="auto", gpus_per_trial=0.0), lambda: None, told=told.put)
+    settled.look()
+    nodes.count = 3
+    settled.look()
+    assert told.get(timeout=60) == "asked node 2"
+    nodes.count = 4
+    settled.look()
+    assert told.get(timeout=60) == "asked node 3" and told.empty()
 
 
 def test_the_most_at_once_are_not_exceeded_and_several_processes_never_wait(
