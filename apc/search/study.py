@@ -59,7 +59,6 @@ class Study:
     def __init__(self, definition: StudyDefinition, runs: Path) -> None:
         """Open the study below the folder `runs`, or begin it; ValueError where its definition does not fit Config, is
         another than the journal's, or the journal is damaged."""
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         for values in definition.first:
             from_dict(values, definition.base, source=definition.source)
         settings, stop_early = journal_settings(definition), definition.settings.stop_early
