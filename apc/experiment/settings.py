@@ -199,8 +199,10 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     usual = usual_search(experiment)
-    if not _halves({**usual, **values}, base, smoke):
-        usual |= {"stop_early": "none", "bracket": None}
+    if not _halves({**usual, **values}, base, smoke and "epochs" not in values):
+        usual |= {"stop_early": "none"}
+    if {**usual, **values}["stop_early"] != "halving":
+        usual |= {"bracket": None}
     search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
     draw = experiment.drawn(base)
@@ -224,11 +226,12 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     return replace(search, trials=trials, warm_start=warm)
 
 
-def _halves(values: Mapping[str, Any], base: Config, smoke: bool) -> bool:
-    """Whether trials of this search can be given up at rungs, if nobody says whether they are."""
+def _halves(values: Mapping[str, Any], base: Config, small: bool) -> bool:
+    """Whether trials of this search can be given up at rungs, if nobody says whether they are; of a `small` one there
+    will be epochs enough."""
     in_curves = len(values["objectives"]) == 1 and values["objectives"][0] in IN_CURVES
-    rungs = values.get("rungs") or smoke or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
-    return bool(in_curves and rungs and values["sampler"] != "grid" and values["trials"] > 1)
+    rungs = values.get("rungs") or small or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
+    return bool(in_curves and rungs and values["sampler"] != "grid")
 
 
 def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:

@@ -152,8 +152,6 @@ class SearchSettings:
         said[f"--bracket {self.bracket}"] = self.bracket is not None
         if self.stop_early != "halving" and (flags := [flag for flag, named in said.items() if named]):
             raise ValueError(f"{flags[0]} is for --stop-early halving, and the rule is {self.stop_early}")
-        if self.stop_early == "halving" and self.trials == 1:
-            raise ValueError("--stop-early halving compares trials with one another, and --trials is 1")
 
     @property
     def halving(self) -> Rungs | None:
