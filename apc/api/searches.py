@@ -79,12 +79,14 @@ def search(
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
     from apc.search.progress import Progress
+    from apc.search.race import check_enough
     from apc.search.ray_session import Resources
     from apc.search.study_settings import StudyDefinition
     from apc.search.view import NoView, View
 
     objectives = how.objectives if how else ("miou",)
     racing = Racing(race=race, race_seeds=race_seeds, prefer=prefer)
+    check_enough(race, trials or 0, how.rungs_over(base) if how and how.stop_early == "halving" else None)
     resources = resources or Resources()
     runs_a_trial = len(seeds) if callable(proposals) else 1
     cores = resources.cpus_per_trial * resources.num_workers

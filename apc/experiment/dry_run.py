@@ -11,7 +11,7 @@ from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import costs_of
 from apc.runs.compared import RULE, VOTERS
-from apc.runs.folder import load_runs
+from apc.runs.folder import RunsFolder, load_runs
 from apc.search.race import FIRST_LOOK
 from apc.search.run_queue import RunQueue
 
@@ -27,10 +27,16 @@ class ToDo(NamedTuple):
     """How many of the planned train how far, where some are given up at rungs."""
     spared: int = 0
     """Epochs that this spares."""
+    begun: bool = False
+    """Whether an earlier call has begun the study, whose trials are among the planned."""
 
     @property
     def number(self) -> str:
-        return f"{_span(self, 1)} runs{f' ({self.rungs})' if self.rungs else ''}"
+        return f"{_span(self, 1)} runs{self.earlier}{f' ({self.rungs})' if self.rungs else ''}"
+
+    @property
+    def earlier(self) -> str:
+        return ", those of earlier calls included" if self.begun else ""
 
     @property
     def epochs(self) -> str:
@@ -49,18 +55,26 @@ def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
     racing, tried = settings.racing, settings.search.trials if settings.search else 0
     least = most = 0
     if racing.race and racing.race_seeds:
-        racers = min(racing.race, queue.plan.max_points if queue else tried)
-        least, most = racers * min(FIRST_LOOK, racing.race_seeds), racers * racing.race_seeds
+        best, racers = racers_of_best(settings, queue)
+        least, most = best * min(FIRST_LOOK, racing.race_seeds), racers * racing.race_seeds
     if queue:
         counts = queue.counts
         planned = [job.config for job in queue.waiting]
         return ToDo(planned, counts.later + least, counts.later + counts.perhaps + most)
     seeds, rungs = len(settings.seeds), settings.search.halving if settings.search else None
     planned = [settings.base] * (tried * seeds)
+    begun = RunsFolder(settings.runs).journal(f"{settings.name}.{settings.dataset}").is_file()
     if rungs is None:
-        return ToDo(planned, least, most)
+        return ToDo(planned, least, most, begun=begun)
     spared = tried * seeds * settings.base.epochs - rungs.total(tried, seeds)
-    return ToDo(planned, least, most, rungs.told(tried), spared)
+    return ToDo(planned, least, most, rungs.told(tried), spared, begun)
+
+
+def racers_of_best(settings: ExperimentSettings, queue: RunQueue | None) -> tuple[int, int]:
+    """How many of the best settings race, and with the paper's own, where it is preferred, how many at most."""
+    racing, search = settings.racing, settings.search
+    tried = queue.plan.max_points if queue else search.trials if search else 0
+    return min(racing.race or 0, tried), min((racing.race or 0) + (racing.prefer == "paper"), tried)
 
 
 def expected(experiment: Experiment, settings: ExperimentSettings, most: int, todo: Sequence[Config]) -> Hours | None:
@@ -78,10 +92,11 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         assert settings.search is not None
         seeds = ", ".join(map(str, settings.seeds))
         print(
-            f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials, each with seeds {seeds}"
+            f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials{todo.earlier}, "
+            f"each with seeds {seeds}"
         )
         if todo.rungs:
-            print(f"halving: {todo.rungs}: {todo.epochs}")
+            print(f"halving: {todo.rungs}: {todo._replace(least=0, most=0).epochs}")
         if settings.search.objectives[0] == RULE:
             enough = settings.search.trials >= VOTERS
             print(f"by image labels: {'the vote of all' if enough else RULE}; it takes {VOTERS} settings to vote")
@@ -95,7 +110,8 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         hours = Hours(*(todo.share * each for each in hours))
         cost = costs_of(settings.workers).told(3600 * hours.low, 3600 * hours.high)
         epochs = sum(cfg.epochs for cfg in todo.planned) - todo.spared
-        print(f"{at_most}{epochs} epochs, about {hours} of one process for the runs to do: {cost}")
+        which = "all trials" if todo.begun else "the runs to do"
+        print(f"{at_most}{epochs} epochs, about {hours} of one process for {which}: {cost}")
     if queue is not None:
         counts = queue.counts
         later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
@@ -103,9 +119,10 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         if settings.decide:
             print(deciding.told(experiment, settings, queue.plan))
     if (racing := settings.racing).race:
-        runs = racing.race * (racing.race_seeds or 0)
+        best, racers = racers_of_best(settings, queue)
+        runs, papers = racers * (racing.race_seeds or 0), " and the paper's own" * (racers > best)
         print(
-            f"then a race of the best {racing.race}, each with at most {racing.race_seeds} further seeds: "
+            f"then a race of the best {best}{papers}, each with at most {racing.race_seeds} further seeds: "
             f"at most {runs} runs, {runs * settings.base.epochs} epochs"
         )
     return 0

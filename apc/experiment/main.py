@@ -21,7 +21,8 @@ def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
 
 
 def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> int:
-    """Run steps one after another under one command line, that of the first; returns the exit code as `main`."""
+    """Run steps one after another under one command line, that of the first; returns the exit code as `main`. A run
+    that failed keeps no later step from its turn: of a study it stays failed, however often the command is given."""
     first = steps[0]
     try:
         flags = read_flags(first, sys.argv[1:] if argv is None else argv)
@@ -32,19 +33,19 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
             complain(f"{first.called}: note: there is no claim to decide, so --decide adds no seeds")
         code = ExperimentRun(first, settings).go()
         for step in steps[1:]:
-            if code:
+            if code > 1:
                 break
             if step.plan_of_results:
                 by = settings.name.removeprefix(first.name)
                 try:
                     plan = step.plan_of_results(settings.reports / "results", settings.dataset, by)
                 except FileNotFoundError:
-                    if not settings.dry_run:
+                    if not (settings.dry_run or code):
                         raise
                     print(f"{step.name}: its settings are what the steps before it will have chosen")
                     break
                 step = replace(step, plan=plan)
-            code = ExperimentRun(step, settings_of(step, for_step(step, steps, flags))).go()
+            code = max(code, ExperimentRun(step, settings_of(step, for_step(step, steps, flags))).go())
         return code
     except ValueError as error:
         complain(f"{first.called}: {error}")

@@ -54,11 +54,11 @@ def race_of(result: Result, settings: ExperimentSettings) -> tuple[Race | None, 
         return None, f"no race: {tried} of the settings tried have a {metric}, and a race needs two"
     votes = OfRace(settings.runs, result) if metric == VOTE else None
     race = Race(racers, seeds_of_race(racing.race_seeds, settings.seeds), metric, votes)
-    which = f"the best {len(racers)} of {tried} settings"
+    best = min(racing.race, tried)
+    papers = " and the paper's own" * (len(racers) > best)
+    which = f"the best {best} of {tried} settings{papers}"
     if tried < racing.race:
-        which = f"all {tried} settings that have a {metric}, which are fewer than --race {racing.race},"
-    elif len(racers) > racing.race:
-        which = f"the best {racing.race} of {tried} settings and the paper's own"
+        which = f"all {tried} settings that have a {metric}, which are fewer than --race {racing.race},{papers}"
     least, most = race.looks[0], len(race.seeds)
     each = f"{most}" if least == most else f"{least} to {most}"
     listed = ", ".join(map(str, race.seeds))

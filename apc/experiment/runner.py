@@ -20,6 +20,7 @@ from apc.files import require_writable
 from apc.runs.compared import compared_by, how_compared
 from apc.runs.copies import require_usable
 from apc.runs.folder import RunsFolder
+from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
@@ -191,19 +192,19 @@ class ExperimentRun:
 
     def _interrupted(self, stop: Interrupted) -> int:
         """Show what is finished; exit as a shell expects after Ctrl-C, and with 3 where Ray was lost."""
-        if self._done(stop.result):
+        if any(not row.error for row in self._rows(stop.result)):
             self._write(self._known(stop.result), complete=False)
         why = stop.why if isinstance(stop, Lost) else "interrupted"
         to_stderr(f"{why}: {self._kept(stop.result)}")
         return 3 if isinstance(stop, Lost) else 130
 
-    def _done(self, result: Result) -> int:
-        """How many runs are finished, those of a race among them."""
-        raced = self.raced.result if self.raced else []
-        return sum(not row.error for _, rows in [*result, *raced] for row in rows)
+    def _rows(self, result: Result) -> list[Row]:
+        """The rows of a result, and of a race."""
+        return rows_of([*result, *(self.raced.result if self.raced else [])])
 
     def _kept(self, result: Result) -> str:
-        return f"{self._done(result)} finished runs are kept; the same command goes on from there"
+        finished = sum(not (row.error or row.stopped) for row in self._rows(result))
+        return f"{finished} finished runs are kept; the same command goes on from there"
 
     def _known(self, result: Result) -> Result:
         """A result with what was measured on its runs by now, and nothing measured for it."""
@@ -221,12 +222,15 @@ class ExperimentRun:
         say("\n".join(["", *outputs.table(result, metrics, self.experiment.chooses), *self._how_compared(result)]))
         if self.raced:
             say("\n".join(["", *racing.lines(self.raced), *racing.failed(self.raced)]))
-        everything = [*result, *(self.raced.result if self.raced else [])]
-        failed = [row for _, rows in everything for row in rows if row.error]
-        if failed:
-            total = sum(len(rows) for _, rows in everything)
-            later = "the same command tries them again" if self.plan else "the study keeps them as failed trials"
-            print(f"{len(failed)} of {total} runs failed; {later}")
+        again, kept = "the same command tries them again", "the study keeps them as failed trials"
+        raced = self.raced.result if self.raced else []
+        parts = [([*result, *raced], "", again)] if self.plan else [(result, "", kept), (raced, " of the race", again)]
+        failed = False
+        for part, of, later in parts:
+            rows = rows_of(part)
+            if count := sum(bool(row.error) for row in rows):
+                print(f"{count} of {len(rows)} runs{of} failed; {later}")
+                failed = True
         if self.experiment.chooses and outputs.winner_of(result, metrics[0]):
             best = self._rows_file.with_suffix(".best.toml")
             root = ["--root", self.base.root] if self.base.root else []
@@ -256,8 +260,7 @@ class ExperimentRun:
             stamped |= {"space": ends(over(self.experiment.space, self.base))}
         raced = self.raced.result if self.raced else []
         outputs.write_rows(path, name, [*result, *raced], proposed, metrics[0], stamped)
-        rows = [row for _, rows in [*result, *raced] for row in rows]
-        outputs.write_images(path.with_suffix(".images.npz"), self.settings.runs, rows)
+        outputs.write_images(path.with_suffix(".images.npz"), self.settings.runs, self._rows(result))
         if self.experiment.chooses:
             knobs = list(dict.fromkeys(knob for point, _ in result for knob in point.values))
             outputs.write_trials(path, result, knobs, metrics)

@@ -1,5 +1,6 @@
 """What an experiment's command line comes to: everything checked that can be known before data is read."""
 
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,9 @@ from apc.runs.mirror import opened
 from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws, samples
-from apc.search.halving import usual_rungs
+from apc.search.halving import Rungs, usual_rungs
 from apc.search.plans import Plan, Staged, points
-from apc.search.race import SEEDS
+from apc.search.race import SEEDS, check_enough
 from apc.search.stop_rules import stop_when
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
@@ -90,10 +91,15 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
         raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
+    racing = _racing(experiment, flags.values, amount.smoke)
     if search and search.stop_early == "halving":
-        base = replace(base, epochs=SMOKE_RUNGS) if amount.smoke else base
-        search = replace(search, rungs=(1,)) if amount.smoke else search
+        if amount.smoke:
+            base, search = _small_rungs(base, search, flags.values)
         search = replace(search, rungs=search.rungs_over(base).epochs)
+    if search and racing.race:
+        if amount.smoke and "trials" not in flags.values:
+            search = replace(search, trials=_few_to_race(racing.race, search.halving))
+        check_enough(racing.race, search.trials, search.halving)
     return ExperimentSettings(
         preset=flags.preset,
         base=base,
@@ -102,7 +108,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         search=search,
         metrics=search.objectives if search else (experiment.metric,),
         name=experiment.name,
-        racing=_racing(experiment, flags.values, amount.smoke),
+        racing=racing,
         runs=runs,
         reports=reports,
         workers=workers,
@@ -181,6 +187,23 @@ def _small(cfg: Config) -> Config:
     return from_dict(SMOKE_POCKET if cfg.dataset == "pocket" else SMOKE, cfg)
 
 
+def _small_rungs(
+    base: Config, search: spaces.SearchSettings, values: Mapping[str, Any]
+) -> tuple[Config, spaces.SearchSettings]:
+    """A smoke run's epochs and rungs, of which a flag may have named either."""
+    if "epochs" in values:
+        return base, search
+    if search.rungs:  # all that are named, and an end behind a single one
+        return replace(base, epochs=search.rungs[-1] + (len(search.rungs) == 1)), search
+    return replace(base, epochs=SMOKE_RUNGS), replace(search, rungs=(1,))
+
+
+def _few_to_race(race: int, rungs: Rungs | None) -> int:
+    """The fewest trials of a smoke run of which so many have a score to race by."""
+    counts = itertools.count(max(SMOKE_TRIALS, race))
+    return next(trials for trials in counts if not rungs or rungs.plan(trials)[-1][1] >= race)
+
+
 def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None, preset: str) -> set[str]:
     """Fields the experiment varies itself."""
     base = PRESETS[preset]()
@@ -199,8 +222,10 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     usual = usual_search(experiment)
-    if not _halves({**usual, **values}, base, smoke):
-        usual |= {"stop_early": "none", "bracket": None}
+    if not _halves({**usual, **values}, base, smoke and "epochs" not in values):
+        usual |= {"stop_early": "none"}
+    if {**usual, **values}["stop_early"] != "halving":
+        usual |= {"bracket": None}
     search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
     draw = experiment.drawn(base)
@@ -224,11 +249,12 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     return replace(search, trials=trials, warm_start=warm)
 
 
-def _halves(values: Mapping[str, Any], base: Config, smoke: bool) -> bool:
-    """Whether trials of this search can be given up at rungs, if nobody says whether they are."""
+def _halves(values: Mapping[str, Any], base: Config, small: bool) -> bool:
+    """Whether trials of this search can be given up at rungs, if nobody says whether they are; of a `small` one there
+    will be epochs enough."""
     in_curves = len(values["objectives"]) == 1 and values["objectives"][0] in IN_CURVES
-    rungs = values.get("rungs") or smoke or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
-    return bool(in_curves and rungs and values["sampler"] != "grid" and values["trials"] > 1)
+    rungs = values.get("rungs") or small or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
+    return bool(in_curves and rungs and values["sampler"] != "grid")
 
 
 def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:

@@ -63,7 +63,7 @@ def samples(draw: Draw, base: Config, source: str) -> list[Sample]:
             own = optuna.samplers.RandomSampler(seed=seed)
             return own.sample_independent(study, trial, param_name, param_distribution)
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # before any trial: what it warns of would lie over the view
     study = optuna.create_study(sampler=Each())
     return [sample(draw, study.ask(), base, source) for _ in range(DRAWS)]
 

@@ -21,7 +21,7 @@ from apc.search.journal_copy import shared
 from apc.search.journal_lines import whole_lines
 from apc.search.samplers import PRUNERS
 from apc.search.study_settings import StudyDefinition, changes
-from apc.search.warm_start import earlier_trials
+from apc.search.warm_start import begun_warm, check_folder, earlier_trials
 from apc.training.run import identity
 
 
@@ -29,8 +29,11 @@ def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]
     """The study as its journal has it, or a new one; one that was killed while it was created is created anew.
 
     `settings` are the definition's, as study_settings.journal_settings gives them. ValueError where the journal is
-    damaged, where the study in it has other settings, and where nothing earlier is left to start warm from.
+    damaged, where the study in it has other settings or began without the warm start that is asked for, and where
+    nothing earlier is left to start warm from.
     """
+    if folder := definition.settings.warm_start:
+        check_folder(folder)
     _drop_torn_line(path)
     pruner = PRUNERS[definition.settings.stop_early](definition.base.epochs)
     try:
@@ -42,6 +45,9 @@ def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]
         raise _damaged(path, f"{type(error).__name__}: {error}") from None
     if study and "settings" in study.user_attrs and len(names) == 1:
         _check_same(path, study, definition.base, settings)
+        if folder and not begun_warm(study):
+            instead = "give --runs another folder, or leave it out"
+            raise ValueError(f"--warm-start {folder}: the study in {path} was begun without one; {instead}")
         return study
     others = [short(name) for name in names if name != definition.name]
     others += [f"{definition.name} of another program"] if study and not _half_begun(study) else []

@@ -40,6 +40,7 @@ class Judge:
         """`known` gives the settings that have a `border_rule` after an epoch of the `rungs`, or at the END."""
         self.runs, self.known, self.rungs = runs, known, rungs
         self._answers: dict[int, tuple[object, dict[str, float], Compared]] = {}
+        self._voting: dict[int, tuple[Sequence[Known], Voters]] = {}  # by epoch: asked about a rung and about the end
 
     def values(self, epoch: int) -> dict[int, float]:
         """What settings are compared by after an epoch: the mean over a setting's runs by the number of its trial;
@@ -71,17 +72,36 @@ class Judge:
         self, judged: Sequence[Known], epoch: int, jury: Sequence[Known], at: int
     ) -> tuple[dict[str, float], Compared]:
         """What a jury says of runs as they are after an epoch."""
-        from apc.search.vote import Jury
-
         compared = Compared(VOTE, _settings(jury), at)
         if not judged:
             return {}, compared
-        voters = _ballots(self.runs, jury, at)
-        candidates = voters if (epoch, judged) == (at, jury) else _ballots(self.runs, judged, epoch)
-        if why := _why_not(voters, candidates):
+        voters = self._voters(jury, at)
+        candidates = voters.ballots if (epoch, judged) == (at, jury) else _ballots(self.runs, judged, epoch)
+        if why := _why_not(voters.ballots, candidates):
             return {}, compared._replace(score=RULE, why=why)
-        heard = Jury([ballot for ballot in voters.values() if ballot])
+        heard = voters.jury
         return {run: _vote(heard, ballot) for run, ballot in candidates.items() if ballot}, compared
+
+    def _voters(self, jury: Sequence[Known], at: int) -> "Voters":
+        """Those who vote, read and counted once; read again where one lacked its ballot, which may come."""
+        known, voters = self._voting.get(at, (None, None))
+        if voters is None or known != jury or None in voters.ballots.values():
+            voters = Voters(_ballots(self.runs, jury, at))
+            self._voting[at] = jury, voters
+        return voters
+
+
+class Voters:
+    """The ballots of a jury, and the jury, counted when it is asked."""
+
+    def __init__(self, ballots: "Mapping[str, Ballot | None]") -> None:
+        self.ballots = ballots
+
+    @cached_property
+    def jury(self) -> "Jury":
+        from apc.search.vote import Jury
+
+        return Jury([ballot for ballot in self.ballots.values() if ballot])
 
 
 def _why_not(voters: "Mapping[str, Ballot | None]", candidates: "Mapping[str, Ballot | None]") -> str:
@@ -155,13 +175,11 @@ class OfRace:
 
     @cached_property
     def _jury(self) -> "Jury":
-        from apc.search.vote import Jury
-
         epoch = self._compared.epoch
         known = [
             Known(n, rows[0].run, rules) for n, (_, rows) in enumerate(self.result) if (rules := _rules(rows, epoch))
         ]
-        return Jury([ballot for ballot in _ballots(self.runs, known, epoch).values() if ballot])
+        return Voters(_ballots(self.runs, known, epoch)).jury
 
 
 def _rules(rows: Sequence[Row], epoch: int) -> dict[str, float]:

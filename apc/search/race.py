@@ -23,6 +23,7 @@ from apc.config import Config, from_dict
 from apc.reporting.verdicts.intervals import Summary, paired
 from apc.runs.rows import Row, score
 from apc.runs.scores import LOWER_IS_BETTER
+from apc.search.halving import Rungs
 from apc.search.plans import Done, Point, Result
 
 Prefer = Literal["best", "cheapest", "paper"]
@@ -176,10 +177,21 @@ def is_the_papers(point: Point) -> bool:
 
 
 def racers_of(result: Result, metric: str, most: int, prefer: Prefer) -> tuple[Point, ...]:
-    """The best settings of a search; where the paper's own is preferred, it races in any case, if it has a score."""
-    order = ranked(result, metric)
-    papers = [point for point in order[most:] if is_the_papers(point)] if prefer == "paper" else []
-    return (*order[:most], *papers)
+    """The best settings of a search; where the paper's own is preferred it races in any case, given up early or not,
+    unless it failed."""
+    best = ranked(result, metric)[:most]
+    if prefer != "paper":
+        return tuple(best)
+    others = [point for point, rows in result if rows and not any(row.error for row in rows)]
+    papers = {point.key: point for point in others if is_the_papers(point)}
+    return (*best, *(point for key, point in papers.items() if key not in {racer.key for racer in best}))
+
+
+def check_enough(race: int | None, trials: int, rungs: Rungs | None) -> None:
+    """ValueError where a search that halves trains fewer of its trials to the end than are to race."""
+    if race and rungs and race > (reach := rungs.plan(trials)[-1][1]):
+        told = f"--race {race}: of {trials} trial{'s' * (trials > 1)} halving trains {reach} to the end"
+        raise ValueError(f"{told}, and no other has a score to race by; raise --trials, or add --stop-early none")
 
 
 def seeds_of_race(count: int, searched: Collection[int]) -> tuple[int, ...]:

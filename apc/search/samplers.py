@@ -18,7 +18,9 @@ def _tpe(seed: int) -> samplers.TPESampler:
 
 SAMPLERS: dict[str, Callable[[int, int], samplers.BaseSampler]] = {
     "tpe": lambda seed, own: _tpe(own),
-    "gp": lambda seed, own: samplers.GPSampler(seed=own, independent_sampler=_tpe(own)),
+    "gp": lambda seed, own: samplers.GPSampler(
+        seed=own, independent_sampler=_tpe(own), warn_independent_sampling=False
+    ),
     "cmaes": lambda seed, own: samplers.CmaEsSampler(
         seed=own, independent_sampler=_tpe(own), warn_independent_sampling=False
     ),

@@ -117,7 +117,8 @@ class SearchSettings:
     stop_when: str = ""
     """When no further trial is started: "no better in 20" trials, or a score that is reached, such as "miou 70"."""
     warm_start: Path | None = None
-    """Folder or store of finished runs of the same base config: those of its space the sampler knows from the start."""
+    """Folder or store of finished runs of the same base config: those of its space a new study knows from the start;
+    where it halves, gp, cmaes and nsga2 know those that were scored at the epoch of its first rung."""
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS or self.stop_early not in STOPPERS:
@@ -152,8 +153,6 @@ class SearchSettings:
         said[f"--bracket {self.bracket}"] = self.bracket is not None
         if self.stop_early != "halving" and (flags := [flag for flag, named in said.items() if named]):
             raise ValueError(f"{flags[0]} is for --stop-early halving, and the rule is {self.stop_early}")
-        if self.stop_early == "halving" and self.trials == 1:
-            raise ValueError("--stop-early halving compares trials with one another, and --trials is 1")
 
     @property
     def halving(self) -> Rungs | None:

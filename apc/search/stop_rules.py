@@ -26,7 +26,8 @@ class StopWhen(NamedTuple):
         """Whether the trials that ended, in the order proposed, each with its rows, are enough."""
         if self.score:
             sign = -1 if self.score in LOWER_IS_BETTER else 1
-            means = [mean for rows in ended if (mean := score(rows, self.score)) is not None]
+            whole = [rows for rows in ended if not any(row.stopped for row in rows)]  # what was given up took less time
+            means = [mean for rows in whole if (mean := score(rows, self.score)) is not None]
             return any(sign * mean >= sign * self.value for mean in means)
         sign, best, since = -1 if objective in LOWER_IS_BETTER else 1, -math.inf, 0
         for rows in ended:

@@ -30,6 +30,7 @@ from apc.search.run_queue import Counts
 from apc.search.samplers import STARTUP, sampler
 from apc.search.stop_rules import stop_when
 from apc.search.study_settings import StudyDefinition, journal_settings
+from apc.search.warm_start import begun_warm
 from apc.training.run import identity
 
 
@@ -59,7 +60,6 @@ class Study:
     def __init__(self, definition: StudyDefinition, runs: Path) -> None:
         """Open the study below the folder `runs`, or begin it; ValueError where its definition does not fit Config, is
         another than the journal's, or the journal is damaged."""
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         for values in definition.first:
             from_dict(values, definition.base, source=definition.source)
         settings, stop_early = journal_settings(definition), definition.settings.stop_early
@@ -72,11 +72,6 @@ class Study:
         """Epochs at which a trial's first run is scored on the way, whatever its eval_every is."""
         self.judge = Judge(runs, self.known) if definition.settings.objectives == (RULE,) else None
         """Compares the settings of a search by labels; None: their scores do."""
-        # What runs of another folder were told with is no vote, and a sampler is told one kind of score.
-        self.rescored: Rescored | None = (
-            self.judge.values if self.judge and not definition.settings.warm_start else None
-        )
-        """Values of trials that change as others come in; None: they keep what they were told with."""
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
@@ -84,6 +79,9 @@ class Study:
         self.path = RunsFolder(runs).journal(definition.name)
         runs.mkdir(parents=True, exist_ok=True)
         self.study = open_study(self.path, definition, settings)
+        # What runs of another folder were told with is no vote, and a sampler is told one kind of score.
+        self.rescored: Rescored | None = self.judge.values if self.judge and not begun_warm(self.study) else None
+        """Values of trials that change as others come in; None: they keep what they were told with."""
         self._ended = Ended(self.study)
         self._briefly: dict[int, list[Row]] = {}  # rows of trials that ended, without what is long
         under_way = self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
@@ -244,16 +242,17 @@ class Study:
         self.study.sampler = sampler(self.settings.sampler, self.settings.search_seed, number)
         trial = interrupted or self.study.ask()
         if "values" not in trial.user_attrs:
-            trial.set_user_attr("values", self._drawn(trial))
+            trial.set_user_attr("values", self._drawn(trial, again=interrupted is not None))
         return self._trial_of(trial)
 
-    def _drawn(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The trial's setting, drawn by the study's sampler of what is known now."""
+    def _drawn(self, trial: optuna.Trial, again: bool) -> dict[str, Any]:
+        """The trial's setting, drawn by the study's sampler of what is known now; `again` where its driver was killed
+        before the journal had the setting, though it may have some of its knobs."""
 
         def suggest(trial: optuna.Trial) -> dict[str, Any]:
             return sample(self.definition.space, trial, self.definition.base, self.definition.source).values
 
-        if not self.scored and not self.rescored:
+        if not (self.scored or self.rescored or again):
             return suggest(trial)  # the journal says it all
         first, sampler = (self.scored or (0,))[0], self.settings.sampler
         return beliefs.draw(

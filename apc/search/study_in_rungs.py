@@ -108,15 +108,13 @@ class StudyInRungs(Study):
             if number >= 0:
                 frozen = self.brackets.trials()[number]
                 trial = self._trial_of(optuna.trial.Trial(self.study, frozen._trial_id))
-            elif self._is_full or not (self._proposes or self.running):
+            elif self._is_full or not self._proposes:
                 if not self.brackets.close():
                     return None
                 self._give_up_dropped()
                 continue
-            elif self._proposes:
-                trial, until = self._next_trial(), self.rungs.epochs[0]
             else:
-                return None
+                trial, until = self._next_trial(), self.rungs.epochs[0]
             if trial.configs[0].epochs < until:  # a setting that is shorter: it never reaches the rung
                 trial.optuna.set_user_attr(OUTSIDE, until)
                 until = 0

@@ -1,8 +1,9 @@
 """The vote of a search: trials judged by the masks that all the others agree on, without one mask of the truth.
 
 Each run's patch masks of the validation images, restricted by their image labels, vote with the weight of the run's
-`border_rule`; a run's score is the mIoU of its decoder with the vote of the runs of other settings. Who votes and when
-is judging.py's.
+`border_rule`; a run's score is the mIoU of its decoder with the vote of the runs of other settings. Of many photographs
+a share is voted on, the same for all: counting takes time and memory by settings, photographs and classes. Who votes
+and when is judging.py's.
 
 Shapes: n photographs, s side of their small label maps, C classes.
 """
@@ -21,6 +22,9 @@ from apc.runs.folder import RunFolder
 
 AT_ONCE = 2**24
 """Numbers of the votes held at once, 128 MiB."""
+
+MOST = 256
+"""Photographs that are voted on, at most: as many as the embedded data validates on, so that its searches take all."""
 
 
 class Ballot(NamedTuple):
@@ -45,9 +49,14 @@ def ballot_of(folder: Path, setting: Hashable, weight: float, epoch: int = 0) ->
         return None
     try:
         with np.load(path) as maps:
-            return Ballot(setting, weight, maps["patch"], maps["decoder"])
+            return Ballot(setting, weight, _share(maps["patch"]), _share(maps["decoder"]))
     except (ValueError, KeyError, EOFError, BadZipFile):
         return None
+
+
+def _share(maps: np.ndarray) -> np.ndarray:
+    """Label maps of the photographs that are voted on: MOST of them at even distances, or all where there are fewer."""
+    return maps[np.arange(MOST) * len(maps) // MOST] if len(maps) > MOST else maps
 
 
 class Jury:

@@ -1,8 +1,11 @@
 """What runs that were finished earlier say about a space, as trials that a new study knows from the start."""
 
 import json
+import statistics
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -13,8 +16,20 @@ from apc.files import one_look
 from apc.runs.folder import load_runs
 from apc.runs.mirror import opened
 from apc.runs.rows import Row, score
+from apc.runs.scores import curve_score
 from apc.search.study_settings import StudyDefinition
 from apc.training.run import identity
+
+
+def begun_warm(study: optuna.Study) -> bool:
+    """Whether a study knows earlier results."""
+    return any("warm" in trial.user_attrs for trial in study.get_trials(deepcopy=False))
+
+
+def check_folder(folder: Path) -> None:
+    """ValueError where there is none."""
+    if not opened(folder).is_dir():
+        raise ValueError(f"--warm-start {folder}: there is no such folder")
 
 
 def earlier_trials(definition: StudyDefinition) -> list[FrozenTrial]:
@@ -50,7 +65,20 @@ def _trial(values: dict[str, Any], rows: list[Row], definition: StudyDefinition)
         distributions=trial.distributions,
         values=means,
         user_attrs={"values": values, "warm": [row.run for row in rows]},
+        intermediate_values=_at_rungs(rows, definition),
     )
+
+
+def _at_rungs(rows: Sequence[Row], definition: StudyDefinition) -> dict[int, float]:
+    """What a setting scored at the rungs of a study that halves, as far as its runs were scored there; empty of any
+    other study. It is what samplers are shown of it that compare all trials at the first rung."""
+    if definition.settings.stop_early != "halving":
+        return {}
+    by = curve_score(definition.settings.objectives[0])
+    curves = [{int(entry["epoch"]): entry[by] for entry in row.curve if by in entry} for row in rows]
+    rungs = definition.settings.rungs_over(definition.base).epochs[:-1]
+    found = {epoch: [curve[epoch] for curve in curves if epoch in curve] for epoch in rungs}
+    return {epoch: statistics.fmean(values) for epoch, values in found.items() if values}
 
 
 def _setting_of(row: Row, definition: StudyDefinition) -> dict[str, Any] | None:

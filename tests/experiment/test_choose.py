@@ -93,8 +93,8 @@ def test_a_search_of_a_space_halves_where_it_can_and_nobody_says_otherwise() -> 
 
     assert rule("") == rule("", search_joint.JOINT) == ("halving", (4, 10))
     assert rule("--rungs 2 --choose labels") == ("halving", (2, 10))
-    assert rule("--smoke --rungs 3") == ("halving", (1, 2))
-    for words in ("--trials 1", "--epochs 1", "--objectives miou_crf", "--objectives miou,train_seconds"):
+    assert rule("--smoke") == ("halving", (1, 2))
+    for words in ("--epochs 1", "--objectives miou_crf", "--objectives miou,train_seconds"):
         assert rule(words) == ("none", ())
     assert rule("--stop-early none --trials 9") == ("none", ())
     assert rule("", choosing.EXPERIMENT) == ("none", ())
@@ -169,3 +169,32 @@ def test_a_search_by_labels_says_what_compared_its_settings_and_chooses_by_it(
     score = "vote" if voted else "border_rule"
     assert f"by the mean {score} of seeds 0." in best and f"{score}, mean" in told
     assert f"**Best: pooling={'average' if voted else 'max'}**, `{score}`" in page
+
+
+@pytest.mark.parametrize(
+    ("words", "epochs", "rungs"),
+    [
+        ("", 2, (1, 2)),
+        ("--epochs 5", 5, (2, 5)),
+        ("--rungs 2 5", 5, (2, 5)),
+        ("--rungs 3", 4, (3, 4)),
+        ("--epochs 9 --rungs 3", 9, (3, 9)),
+        ("--epochs 1", 1, ()),
+    ],
+)
+def test_a_smoke_run_has_the_epochs_and_rungs_that_are_named(words: str, epochs: int, rungs: tuple[int, ...]) -> None:
+    found = settings(search_joint.JOINT, f"--smoke {words}")
+    assert found.search and (found.base.epochs, found.search.rungs) == (epochs, rungs)
+
+
+@pytest.mark.parametrize(
+    ("words", "rule"), [("none", "none"), ("median --eval-every 1", "median"), ("halving", "halving")]
+)
+def test_a_bracket_that_the_script_names_is_for_halving_alone(words: str, rule: str) -> None:
+    found = settings(search_without_masks.BY_MASKS, f"--stop-early {words}")
+    assert found.search and (found.search.stop_early, found.search.bracket) == (rule, 24 if rule == "halving" else None)
+
+
+def test_one_trial_halves_so_that_its_study_goes_on_with_more() -> None:
+    one, more = (settings(search_joint.JOINT, f"--trials {trials}").search for trials in (1, 40))
+    assert one and more and replace(one, trials=40) == more and one.stop_early == "halving"

@@ -126,6 +126,32 @@ def test_seeds_that_are_its_own_may_be_named_and_a_step_without_its_own_has_thos
     assert seeds == [(0, 1), (0, 1, 2)]
 
 
+@pytest.mark.parametrize(
+    ("codes", "gone", "returned"), [([1, 0, 0], 3, 1), ([0, 1, 0], 3, 1), ([0, 3, 0], 2, 3), ([1, 130, 0], 2, 130)]
+)
+def test_a_failed_run_of_a_step_keeps_no_later_step_from_its_turn_and_what_ends_a_step_does(
+    codes: list[int], gone: int, returned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def go(run: apc.experiment.runner.ExperimentRun) -> int:
+        begun.append(run.experiment.name)
+        return codes[len(begun) - 1]
+
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "go", go)
+    steps = [replace(grid_lambda.EXPERIMENT, name=name) for name in ("one", "two", "three")]
+    assert in_turn(steps, []) == returned
+    assert begun == ["one", "two", "three"][:gone]
+
+
+def test_a_comparison_of_what_a_failed_search_has_not_chosen_is_told_and_not_begun(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "go", lambda run: 1)
+    assert in_turn([search_joint.JOINT, search_joint.COMPARISON], ["--reports", str(tmp_path)]) == 1
+    assert capsys.readouterr().out == "search_judged: its settings are what the steps before it will have chosen\n"
+
+
 @pytest.mark.parametrize("where", ["apc.reporting.page.build", "apc.experiment.outputs.write_rows"])
 def test_ctrl_c_while_rows_and_page_are_written_says_that_finished_runs_are_kept(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

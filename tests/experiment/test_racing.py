@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+import apc
 import apc.experiment.runner
 from apc.config import Config, from_dict, to_dict
+from apc.experiment.dry_run import to_do
 from apc.experiment.flags import read_flags
 from apc.experiment.main import main, search_space, space_experiment
 from apc.experiment.settings import settings_of
@@ -45,9 +47,17 @@ def scored(cfg: Config) -> float:
     return (RACED if cfg.seed else FOUND)[cfg.pooling] + cfg.seed % 3 + own
 
 
-def trained(plan: Plan, base: Config, seeds: Any, runs: Path, score: Score, stop_after: int = 1000) -> Result:
+def trained(
+    plan: Plan,
+    base: Config,
+    seeds: Any,
+    runs: Path,
+    score: Score,
+    stop_after: int = 1000,
+    name: Callable[[Config], str] = name_of,
+) -> Result:
     """The driver's search with made-up scores, interrupted after so many runs."""
-    queue = RunQueue(plan, base=base, seeds=seeds, runs=runs, identify=name_of)
+    queue = RunQueue(plan, base=base, seeds=seeds, runs=runs, identify=name)
     for _ in range(stop_after):
         if not (job := queue.take()):
             return queue.result()
@@ -253,6 +263,53 @@ def test_of_a_longer_experiment_the_searches_race_and_what_compares_them_does_no
     )
 
 
+def test_more_racers_than_halving_trains_to_the_end_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert search_space(["simple", "--trials", "7", "--race", "2"]) == 2
+    assert capsys.readouterr().err == (
+        "apc search simple: --race 2: of 7 trials halving trains 1 to the end, and no other has a score to race by; "
+        "raise --trials, or add --stop-early none\n"
+    )
+    with pytest.raises(ValueError, match="--race 3: of 8 trials halving trains 2 to the end"):
+        apc.search("simple", trials=8, race=3, stop_early="halving", progress=False)
+    simple = space_experiment("simple")
+    small = settings_of(simple, read_flags(simple, ["--smoke", "--race", "2"]))
+    assert small.search and small.search.halving and small.search.halving.plan(small.search.trials) == [(1, 8), (2, 2)]
+    whole = settings_of(simple, read_flags(simple, ["--smoke", "--race", "3", "--stop-early", "none"]))
+    assert whole.search and whole.search.trials == 3
+
+
+def test_a_dry_run_counts_the_papers_own_and_halvings_epochs_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simple", "--dry-run", "--runs", str(tmp_path), "--trials", "8", "--race", "2"]
+    assert search_space([*words, "--prefer", "paper"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "an Optuna search (tpe) of 8 trials, each with seeds 0",
+        "halving: 8 to epoch 4, 2 to epoch 10: 44 epochs instead of 80",
+        "then a race of the best 2 and the paper's own, each with at most 5 further seeds: at most 15 runs, 150 epochs",
+    ]
+    flags = read_flags(space_experiment("simple"), [*words[1:], "--prefer", "paper"])
+    todo = to_do(settings_of(space_experiment("simple"), flags), None)
+    assert (todo.least, todo.most) == (2 * 3, 3 * 5)
+    few = ["pooling", "--dry-run", "--runs", str(tmp_path), "--weights=", "--race", "9"]
+    assert search_space(few) == 0
+    assert "then a race of the best 4, each with at most 5 further seeds: at most 20 runs" in capsys.readouterr().out
+
+
+def test_a_dry_run_of_a_study_that_is_begun_says_that_its_trials_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "space_simple.pocket.journal").touch()
+    assert search_space(["simple", "--dry-run", "--runs", str(tmp_path), "--trials", "8"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "an Optuna search (tpe) of 8 trials, those of earlier calls included, each with seeds 0"
+    )
+    settings = settings_of(
+        space_experiment("simple"), read_flags(space_experiment("simple"), ["--runs", str(tmp_path)])
+    )
+    assert to_do(settings, None).number.startswith("20 runs, those of earlier calls included (20 to epoch 4, ")
+
+
 def test_a_dry_run_tells_of_the_race(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
     assert search_space(["simple", "--dry-run", "--stop-early", "none", "--race", "3", *place]) == 0
@@ -261,3 +318,54 @@ def test_a_dry_run_tells_of_the_race(tmp_path: Path, capsys: pytest.CaptureFixtu
         "then a race of the best 3, each with at most 5 further seeds: at most 15 runs, 150 epochs",
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def studied(driver: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Result:
+    """What a search of a space finds: two settings with a score, one that failed and one that was given up."""
+    base = replace(from_dict({}, settings_of(SIMPLE, read_flags(SIMPLE, ["--weights="])).base), seed=0)
+    left: list[dict[str, Any]] = [{"metrics": {"miou": 50.0}}, {"metrics": {"miou": 49.0}}]
+    left += [{"error": "ValueError: nan"}, {"stopped": "stopped at rung epoch 4 of 10 (halving)"}]
+    settings = points([{"lambda1": 0.1 * (n + 1)} for n in range(4)]).points
+    usual: dict[str, Any] = {"metrics": {}, "seconds": {}, "stamp": {"commit": "c"}}
+    found = [
+        (point, [Row(run=f"{n:012x}", config=to_dict(from_dict(point.values, base)), **usual | more)])
+        for n, (point, more) in enumerate(zip(settings, left, strict=True))
+    ]
+    search = sys.modules["apc.search.driver"].search
+    stub = SimpleNamespace(search=search, optuna_search=lambda study, **how: found)
+    monkeypatch.setitem(sys.modules, "apc.search.driver", stub)
+    return found
+
+
+SIMPLE = space_experiment("simple")
+STUDIED = ["simple", "--weights=", "--stop-early", "none"]
+
+
+def test_a_failed_run_of_a_race_is_told_apart_from_the_studys(
+    studied: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def search(plan: Any, *, base: Config, seeds: Any, runs: Path, **more: Any) -> Result:
+        def value(cfg: Config) -> float | None:
+            return None if (cfg.lambda1, cfg.seed) == (0.2, 100) else 50.0
+
+        return trained(plan, base, seeds, runs, value, name=lambda cfg: f"{cfg.lambda1}-{cfg.seed}")
+
+    monkeypatch.setattr(sys.modules["apc.search.driver"], "search", search)
+    assert search_space([*STUDIED, "--race", "2"]) == 1
+    assert [line for line in capsys.readouterr().out.splitlines() if "failed;" in line] == [
+        "1 of 4 runs failed; the study keeps them as failed trials",
+        "1 of 6 runs of the race failed; the same command tries them again",
+    ]
+
+
+def test_a_trial_that_was_given_up_is_no_finished_run(
+    studied: Result, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(study: Any, **how: Any) -> Result:
+        raise Interrupted(studied)
+
+    monkeypatch.setattr(sys.modules["apc.search.driver"], "optuna_search", interrupted)
+    assert search_space(STUDIED) == 130
+    assert "interrupted: 2 finished runs are kept; the same" in capsys.readouterr().err
+    assert len(load_rows(Path("reports/results/space_simple/pocket.jsonl"))) >= 2

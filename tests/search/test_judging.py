@@ -20,6 +20,7 @@ from apc.files import write_arrays
 from apc.runs.compared import END, VOTERS, Compared, compared_by, how_compared
 from apc.runs.folder import RunFolder, save_run
 from apc.runs.rows import Row
+from apc.search import vote
 from apc.search.judging import Judge, Known, OfRace
 from apc.search.plans import Point, Result, rows_of
 from apc.search.race import Race
@@ -117,6 +118,22 @@ def test_those_that_are_finished_are_judged_as_they_are_by_all_as_they_were_at_t
     again = judge_again(found).values(END)
     assert max(again, key=lambda n: again[n]) == 2 and again[0] == found.values(4)[0]
     assert found.votes(END)[1].told == "the vote of 24 settings, as they were after epoch 4"
+
+
+def test_a_jury_is_counted_once_for_the_rung_and_for_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    class Counted(vote.Jury):
+        def __init__(self, ballots: Sequence[vote.Ballot]) -> None:
+            counted.append(len(ballots))
+            super().__init__(ballots)
+
+    monkeypatch.setattr(vote, "Jury", Counted)
+    found = judge(tmp_path, honest(VOTERS), later=3)
+    assert [len(found.values(epoch)) for epoch in (4, END, 4)] == [VOTERS, 3, VOTERS] and counted == [VOTERS]
+    more = [*found.known(4)[:-1], found.known(4)[-1]._replace(rules={f"{VOTERS - 1:012x}": 99.0})]
+    found.known = lambda epoch: more if epoch == 4 else []
+    assert len(found.values(4)) == VOTERS and counted == [VOTERS] * 2  # another jury, and another count
 
 
 def judge_again(found: Judge) -> Judge:

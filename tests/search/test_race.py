@@ -109,6 +109,17 @@ def test_the_best_of_a_search_race_each_once_and_none_that_failed_or_was_given_u
     assert racers_of(with_papers, "miou", 2, "cheapest") == (HIGH, MIDDLE)
 
 
+@pytest.mark.parametrize(("left", "races"), [({"stopped": "at rung epoch 4"}, True), ({"error": "nan"}, False)])
+def test_the_papers_setting_races_where_the_search_gave_it_up_and_not_where_it_failed(
+    left: dict[str, str], races: bool
+) -> None:
+    papers = Point("paper's", {"theta": Config().theta})
+    row = Row(run="p", config={}, metrics={}, seconds={}, **left)
+    tried: Result = [(papers, [row]), (LOW, [row_of(LOW, 0, 40.0)]), (MIDDLE, [row_of(MIDDLE, 0, 60.0)])]
+    assert racers_of(tried, "miou", 1, "paper") == ((MIDDLE, papers) if races else (MIDDLE,))
+    assert racers_of(tried, "miou", 2, "best") == (MIDDLE, LOW)
+
+
 @pytest.mark.parametrize("space", [joint, plus, simple])
 def test_the_first_setting_of_a_space_is_the_papers_its_k_as_a_share_too(space: ModuleType) -> None:
     first = Point("first", space.FIRST[0])

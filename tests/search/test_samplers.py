@@ -2,12 +2,15 @@
 
 import itertools
 import statistics
+from pathlib import Path
 
 import optuna
 import pytest
+from studies import drive, study
 
 from apc.search import samplers
 from apc.search.samplers import SAMPLERS, sampler
+from search_spaces import joint
 
 
 def under_way(name: str) -> list[float]:
@@ -31,3 +34,14 @@ def test_tpe_proposes_many_at_once_apart(monkeypatch: pytest.MonkeyPatch) -> Non
     blind = {"tpe": lambda seed, own: optuna.samplers.TPESampler(seed=own, constant_liar=False)}
     monkeypatch.setattr(samplers, "SAMPLERS", SAMPLERS | blind)
     assert apart(ours) > 3 * apart(under_way("tpe"))
+
+
+def test_no_sampler_warns_over_the_view_of_knobs_that_not_every_setting_has(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("gp", "cmaes", "qmc"):
+        s = study(tmp_path / name, 12, space=joint, sampler=name)
+        assert optuna.logging.get_verbosity() == optuna.logging.ERROR
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # as where another library sets it
+        drive(s)
+    assert capfd.readouterr().err == ""

@@ -55,6 +55,12 @@ def test_a_time_is_better_when_it_is_less() -> None:
     assert not StopWhen(score="train_seconds", value=35).met(trials(50, 40), "miou")
 
 
+def test_a_time_is_reached_by_no_trial_that_was_given_up() -> None:
+    given_up = Row(run="", config={}, metrics={}, seconds={"train": 30.0}, stopped="stopped at rung epoch 4 of 10")
+    assert not StopWhen(score="train_seconds", value=40).met([[given_up], *trials(50)], "miou")
+    assert StopWhen(score="train_seconds", value=40).met([[given_up], *trials(39)], "miou")
+
+
 def test_a_score_is_reached_by_the_mean_of_the_seeds() -> None:
     two = [[*trials(69)[0], *trials(71)[0]]]
     assert StopWhen(score="miou", value=70).met(two, "miou")

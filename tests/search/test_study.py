@@ -125,6 +125,40 @@ def test_a_study_killed_while_it_begins_is_begun_anew(
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("kill", [7, 8])
+@pytest.mark.parametrize("rungs", [(), (4, 9)])
+def test_a_study_killed_between_two_knobs_of_a_setting_draws_the_same(
+    rungs: tuple[int, ...], kill: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more: dict[str, Any] = {"stop_early": "halving" if rungs else "none", "rungs": rungs}
+    more["base"] = replace(BASE, eval_every=0)
+
+    def known(runs: Path) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        return [(t.params, t.user_attrs["values"]) for t in study(runs, 6, **more).study.trials]
+
+    whole = study(tmp_path / "whole", 6, **more)
+    assert all(whole.take() for _ in range(6))
+    storage, written = optuna.storages.JournalStorage, 0
+    done = storage.set_trial_param
+
+    def some(*words: Any, **how: Any) -> Any:
+        nonlocal written
+        done(*words, **how)
+        written += 1
+        if written == kill:
+            raise KeyboardInterrupt  # which a space lets pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "set_trial_param", some)
+        s = study(tmp_path / "cut", 6, **more)
+        with pytest.raises(KeyboardInterrupt):
+            _ = [s.take() for _ in range(6)]
+    cut = study(tmp_path / "cut", 6, **more)
+    while len(cut.study.trials) < 6 or cut.interrupted:
+        assert cut.take()
+    assert known(tmp_path / "cut") == known(tmp_path / "whole") and len(known(tmp_path / "cut")) == 6
+
+
 def test_used_up_hours_start_nothing_new_and_the_next_call_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -325,6 +325,43 @@ def test_idle_slots_begin_the_next_bracket_and_its_numbers_are_the_same(tmp_path
     assert table(s) == table(alone)
 
 
+def test_finalists_of_the_last_bracket_wait_for_none_of_the_brackets_before(tmp_path: Path) -> None:
+    s = halving(tmp_path, 16, bracket=8, rungs=(4, 10), keep_share=1 / 4, sampler="random")
+    for _ in range(8):
+        arrive(s)
+    finalists = [s.take(), s.take()]
+    assert [trial.until for trial in finalists if trial] == [0, 0]
+    for _ in range(8):
+        arrive(s)
+    last = [s.take(), s.take()]
+    assert [trial.until for trial in last if trial] == [0, 0]
+    assert s.take() is None and not s.through
+    for trial in [*finalists, *last]:
+        assert trial
+        advance(s, trial)
+        s.finish(trial)
+    assert s.through and s.take() is None
+    alone = halving(tmp_path / "alone", 16, bracket=8, rungs=(4, 10), keep_share=1 / 4, sampler="random")
+    finish(alone)
+    assert table(s) == table(alone)
+
+
+def arrive(s: Study) -> None:
+    """The next trial, trained to the first rung."""
+    trial = s.take()
+    assert trial and trial.until
+    advance(s, trial)
+    s.finish(trial)
+
+
+@pytest.mark.parametrize(("one", "then"), [(1, 9), (9, 1)])
+def test_a_study_of_one_trial_goes_on_with_more_and_one_of_more_with_one(one: int, then: int, tmp_path: Path) -> None:
+    trained = finish(halving(tmp_path, one))
+    assert one == 9 or len(trained) == 10
+    s = halving(tmp_path, then)
+    assert bool(finish(s)) == (then > one) and len(s.ended) == 9
+
+
 def test_a_search_of_one_bracket_of_before_goes_on_in_brackets(tmp_path: Path) -> None:
     s = halving(tmp_path, 24)
     for _ in range(10):

@@ -84,3 +84,16 @@ def test_ballots_are_read_from_the_folder_of_a_run(tmp_path: Path) -> None:
     ballot = ballot_of(tmp_path, "x", 0.5)
     assert ballot and (ballot.setting, ballot.weight) == ("x", 0.5)
     assert (ballot.patch == left(1)).all() and (ballot.decoder == left(2)).all()
+
+
+def test_of_many_photographs_a_share_at_even_distances_is_voted_on(tmp_path: Path) -> None:
+    numbered = np.zeros((640, 2, 2), np.uint8)
+    numbered[:, 0] = np.arange(640)[:, None] % 256
+    numbered[:, 1] = np.arange(640)[:, None] // 256
+    for count in (640, 256):
+        np.savez_compressed(RunFolder(tmp_path).ballots, patch=numbered[:count], decoder=numbered[:count])
+        ballot = ballot_of(tmp_path, "x", 1.0)
+        assert ballot and len(ballot.patch) == 256 and (ballot.patch == ballot.decoder).all()
+        positions = ballot.patch[:, 1, 0].astype(int) * 256 + ballot.patch[:, 0, 0]
+        distance = count / 256
+        assert positions.tolist() == [int(n * distance) for n in range(256)]
