@@ -67,17 +67,30 @@ def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
         raise ValueError(f"batch_size is {cfg.batch_size}; it must be a multiple of the {world} processes")
     if world > 1 and cfg.decoder_norm == "batch" and not gpu:
         raise ValueError("decoder_norm is batch; several processes on CPUs need decoder_norm layer")
+    if world > 1 and _has_resnet(cfg) and not gpu:
+        raise ValueError(f"deeplab is {cfg.deeplab}; several processes on CPUs need deeplab small or vit")
 
 
 def check_images(cfg: Config, world: int, train: int, val: int) -> None:
     """ValueError where `world` processes cannot share so many images: a batch that is not full would weigh each
-    process's part alike, and leave some without any."""
+    process's part alike, and leave some without any. The same where a process alone holds one image at once and a
+    ResNet learns, of whose norms one is over a number an image; several on GPUs take theirs together."""
     if world > 1 and train < cfg.batch_size:
         told = f"--train-list {cfg.train_list} has {train} images"
         raise ValueError(f"{told}; {world} processes need a whole batch, batch_size {cfg.batch_size}, or give fewer")
     if val < world:
         few = f"--val-list {cfg.val_list} has {counted(val, 'image')}"
         raise ValueError(f"{few}; {world} processes need one each, or give fewer")
+    batch = min(train, cfg.batch_size)
+    part = min(cfg.micro_batch or batch, batch)
+    if world == 1 and _has_resnet(cfg) and (batch % part or part) == 1:
+        parts = f"{counted(batch, 'image')} in parts of {part}"
+        raise ValueError(f"deeplab is {cfg.deeplab}; its norms need two images at once, but a batch is {parts}")
+
+
+def _has_resnet(cfg: Config) -> bool:
+    """Whether a network learns whose norms are over batches whatever `decoder_norm` says."""
+    return cfg.stage2_epochs > 0 and cfg.deeplab.startswith("resnet")
 
 
 def train(
@@ -167,7 +180,7 @@ def train(
 
 def _laid_out(method: Method, cfg: Config, world: int) -> Method:
     """The method as it is trained: its last blocks open, norms over all processes, memory and blocks as configured."""
-    if world > 1 and cfg.decoder_norm == "batch":
+    if world > 1:
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     method.encoder.open_last(cfg.unfreeze_blocks)
     if cfg.channels_last:
