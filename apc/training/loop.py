@@ -32,7 +32,7 @@ from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches, decoded
 from apc.training.schedule import optimizer_of, rate_share
 from apc.training.state import State, joined, load_state, parted, restore_model, restore_optimizer, save_state
-from apc.training.step import Step, means, require_finite
+from apc.training.step import Step, means, over_processes, require_finite
 
 Report = Callable[[dict[str, float]], None]
 FEATURES_GIB = 2.0  # memory a process may spend on the outputs of closed blocks
@@ -52,9 +52,9 @@ class Trained(NamedTuple):
     curve: list[dict[str, float]]
     """A line an epoch: its number, seconds, mean loss terms and, where it was scored, its scores."""
     seconds: dict[str, float]
-    """`train` by the clock and `train_cpu` of all cores, over all starts of the run."""
+    """`train` by the clock and `train_cpu` of all cores of all processes, over all starts of the run."""
     peak_gib: float
-    """Most memory held: torch's on a GPU, the process's on a CPU."""
+    """Most memory that a process held: torch's on a GPU, its own on a CPU."""
     frozen_features: FrozenFeatures | None
     """Outputs of closed blocks, where they were kept; scoring may use them."""
     by: str
@@ -149,8 +149,9 @@ def train(
                 restore_optimizer(run_folder.state, optimizer, state)
         terms = _epoch(step, optimizer, split, epoch, place)
         seconds["train"] += time.perf_counter() - wall
-        seconds["train_cpu"] += time.process_time() + at.elsewhere - cpu
-        peak = max(peak, peak_gib(device))
+        cpu_of_all, most_held = over_processes(time.process_time() + at.elsewhere - cpu, peak_gib(device), device)
+        seconds["train_cpu"] += cpu_of_all
+        peak = max(peak, most_held)
 
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
         line = {"epoch": epoch + 1} | method.notes(epoch) | spent | terms

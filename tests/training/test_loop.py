@@ -23,7 +23,7 @@ from apc.methods.registry import build
 from apc.training.batches import Part
 from apc.training.loop import Prepared, check_images, check_processes, train
 from apc.training.run import identity, run
-from apc.training.step import Step
+from apc.training.step import Step, over_processes
 
 
 @pytest.mark.slow
@@ -142,6 +142,9 @@ def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
     row = run(cfg, runs=Path(where) / f"runs{world}")
     if rank == 0:
         Path(where, f"world{world}.json").write_text(json.dumps([row.metrics, [e["loss"] for e in row.curve]]))
+        assert over_processes(0.5, 2.0, "cpu") == (0.5 + 0.25 * (world - 1), 2.0 * world)
+    else:
+        over_processes(0.25, 4.0, "cpu")
     dist.destroy_process_group()
 
 
