@@ -100,6 +100,31 @@ def test_a_crf_that_protocols_share_runs_once_and_those_of_a_photograph_run_toge
 def test_aspect_kept_is_rounded_to_the_patch(wide: Split) -> None:
     method = Looking()
     score(method, wide, pocket(), [parse("miou_32_keep"), parse("miou_48")])
+def test_a_photograph_without_a_mask_is_shown_and_refined_for_what_is_kept_alone(
+    wide: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    def counting(image: np.ndarray, contests: list[Contest], p: CRFParameters) -> list[Refined]:
+        ran.append(len(contests))
+        return refine(image, contests, p)
+
+    monkeypatch.setattr("apc.models.crf.refine", counting)
+    truth, kept, method = wide.mask(0), [parse("miou"), parse("miou_crf")], Looking()
+    monkeypatch.setattr(wide, "mask", lambda i: truth if i == 0 else None)
+    made: list[LabelMap] = []
+    protocols = [parse(name) for name in "miou miou_crf patch_miou_crf".split()]
+    cfg = replace(pocket(), image_size=96)
+    counts = score(method, wide, cfg, protocols, Scoring(keep=Keep(made.append, kept)))
+    assert ran == [2, 1]
+    assert len(made) == 4 and {(m.i, m.protocol) for m in made} == {(i, p) for i in (0, 1) for p in kept}
+    assert all(counts[p.name].images[0].any() and not counts[p.name].images[1].any() for p in protocols)
+    method.seen.clear()
+    monkeypatch.setattr(wide, "mask", lambda i: None)
+    score(method, wide, cfg, [*protocols, parse("miou_48")], Scoring(keep=Keep(made.append, kept)))
+    assert len(method.seen) == 2  # nobody asks for them at 48 pixels
+
+
     assert {tuple(image.shape) for image in method.seen} == {(3, 24, 32), (3, 48, 48)}  # 20 is 2.5 patches
 
 
