@@ -54,7 +54,8 @@ def label_maps(
     in no fixed order, but they are the same. Close the iterator, or use it up: it holds processes.
     """
     split, workers = network.split, network.scoring.crf_workers
-    passes = {p: showings(p, network.cfg, network.method.encoder.patch) for p in protocols}
+    encoder = network.method.encoder
+    passes = {p: showings(p, network.cfg, encoder.patch, encoder.least) for p in protocols}
     wanted = list(dict.fromkeys(passes.values()))
     shown = [showing for each in wanted for showing in each.showings]
     group = images_at_once(max(shown).side)

@@ -32,6 +32,9 @@ def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:
     assert sides == [48, 48, 80, 80]  # 40 lies between two multiples; each is shown plain and flipped
     with pytest.raises(ValueError, match="sizes has 100; .* multiples of the encoder's patch, 16"):
         showings(parse("miou_100"), cfg, 16)
+    with pytest.raises(ValueError, match="sizes has 16; sizes are multiples of .* patch, 16, from 32 up to 4096"):
+        showings(parse("miou_16"), cfg, 16, 32)
+    assert [s.side for s in showings(parse("miou_48_ms_50"), cfg, 16, 32).showings] == [32, 32]
 
 
 class Looking(nn.Module):
@@ -39,7 +42,7 @@ class Looking(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.merges = SimpleNamespace(patch=8), False
+        self.encoder, self.merges = SimpleNamespace(patch=8, least=8), False
         self.seen: list[Tensor] = []
 
     def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
@@ -97,9 +100,6 @@ def test_a_crf_that_protocols_share_runs_once_and_those_of_a_photograph_run_toge
     assert ran == [(CRF["pocket"], 3), (CRF["toco"], 1)] * 2
 
 
-def test_aspect_kept_is_rounded_to_the_patch(wide: Split) -> None:
-    method = Looking()
-    score(method, wide, pocket(), [parse("miou_32_keep"), parse("miou_48")])
 def test_a_photograph_without_a_mask_is_shown_and_refined_for_what_is_kept_alone(
     wide: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +125,9 @@ def test_a_photograph_without_a_mask_is_shown_and_refined_for_what_is_kept_alone
     assert len(method.seen) == 2  # nobody asks for them at 48 pixels
 
 
+def test_aspect_kept_is_rounded_to_the_patch(wide: Split) -> None:
+    method = Looking()
+    score(method, wide, pocket(), [parse("miou_32_keep"), parse("miou_48")])
     assert {tuple(image.shape) for image in method.seen} == {(3, 24, 32), (3, 48, 48)}  # 20 is 2.5 patches
 
 
