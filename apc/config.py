@@ -292,9 +292,13 @@ class Config:
 
     @property
     def patches(self) -> int:
-        """Patches of an image in training; an encoder whose name tells no side of its patches has 16 pixels."""
-        side = 8 if self.encoder == "pocket" else int((re.search(r"patch(\d+)", self.encoder) or [0, 16])[1])
-        return (self.image_size // side) ** 2
+        """Patches of an image in training."""
+        return (self.image_size // patch_of(self.encoder)) ** 2
+
+
+def patch_of(encoder: str) -> int:
+    """Side in pixels of an encoder's patches by its name; 16 where that tells none."""
+    return 8 if encoder == "pocket" else int((re.search(r"patch(\d+)", encoder) or [0, 16])[1])
 
 
 @functools.cache
