@@ -252,6 +252,12 @@ class Config:
         if (listens := self.swap and "swap" or self.rounds and "rounds") and not self.lambda1:
             value = short(getattr(self, listens))
             raise ValueError(f"{listens} is {value}; the decoder that it listens to learns nothing, as lambda1 is 0")
+        if self.teacher and not self.lambda1:
+            value = short(self.teacher)
+            raise ValueError(f"teacher is {value}; the decoder that it teaches learns nothing, as lambda1 is 0")
+        if self.pseudo_threshold and self.pseudo_label == "levels":
+            value = short(self.pseudo_threshold)
+            raise ValueError(f"pseudo_threshold is {value}; with pseudo_label levels it must be 0, as level_low counts")
         if self.level_low > self.level_high:
             raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
         if self.crop_scale < 1 and self.stage2_epochs:
