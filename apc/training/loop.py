@@ -119,7 +119,7 @@ def train(
     place = Place(*processes(), device)
     check_processes(cfg, place.world, gpu=device != "cpu")
     check_images(cfg, place.world, len(split), len(val))
-    method = _laid_out(method, cfg, place.world)
+    method = _laid_out(method, cfg, place)
     frozen_features = _frozen_features(Prepared(method, split, val), cfg, device, cache_gib)
     run_folder = RunFolder(folder)
     state = _resumable(run_folder.state, cfg)
@@ -179,9 +179,9 @@ def train(
     return Trained(curve, seconds, peak, frozen_features, by)
 
 
-def _laid_out(method: Method, cfg: Config, world: int) -> Method:
+def _laid_out(method: Method, cfg: Config, place: Place) -> Method:
     """The method as it is trained: its last blocks open, norms over all processes, memory and blocks as configured."""
-    if world > 1:
+    if place.world > 1 and place.device != "cpu":  # which torch shares no statistics between
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     method.encoder.open_last(cfg.unfreeze_blocks)
     if cfg.channels_last:
