@@ -252,6 +252,12 @@ class Config:
         if (listens := self.swap and "swap" or self.rounds and "rounds") and not self.lambda1:
             value = short(getattr(self, listens))
             raise ValueError(f"{listens} is {value}; the decoder that it listens to learns nothing, as lambda1 is 0")
+        if self.teacher and not self.lambda1:
+            value = short(self.teacher)
+            raise ValueError(f"teacher is {value}; the decoder that it teaches learns nothing, as lambda1 is 0")
+        if self.pseudo_threshold and self.pseudo_label == "levels":
+            value = short(self.pseudo_threshold)
+            raise ValueError(f"pseudo_threshold is {value}; with pseudo_label levels it must be 0, as level_low counts")
         if self.level_low > self.level_high:
             raise ValueError(f"level_low is {self.level_low:g}; it cannot exceed level_high, {self.level_high:g}")
         if self.crop_scale < 1 and self.stage2_epochs:
@@ -292,9 +298,13 @@ class Config:
 
     @property
     def patches(self) -> int:
-        """Patches of an image in training; an encoder whose name tells no side of its patches has 16 pixels."""
-        side = 8 if self.encoder == "pocket" else int((re.search(r"patch(\d+)", self.encoder) or [0, 16])[1])
-        return (self.image_size // side) ** 2
+        """Patches of an image in training."""
+        return (self.image_size // patch_of(self.encoder)) ** 2
+
+
+def patch_of(encoder: str) -> int:
+    """Side in pixels of an encoder's patches by its name; 16 where that tells none."""
+    return 8 if encoder == "pocket" else int((re.search(r"patch(\d+)", encoder) or [0, 16])[1])
 
 
 @functools.cache

@@ -14,7 +14,7 @@ class Fixed(nn.Module):
     def __init__(self, decoder: Tensor, patch: Tensor) -> None:
         super().__init__()
         self.made = {"decoder": decoder, "patch": patch}
-        self.encoder, self.merges = SimpleNamespace(patch=8), False
+        self.encoder, self.merges = SimpleNamespace(patch=8, least=8), False
 
     def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         return {b: p.expand(len(images), -1, -1, -1) for b, p in self.made.items()}
@@ -26,7 +26,7 @@ class ByColour(nn.Module):
     def __init__(self, colours: Tensor, spoil: Callable[[Tensor], Tensor] = lambda labels: labels) -> None:
         super().__init__()
         self.colours, self.spoil = colours, spoil
-        self.encoder, self.merges = SimpleNamespace(patch=8), False
+        self.encoder, self.merges = SimpleNamespace(patch=8, least=8), False
 
     def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         labels = (images[:, None] - self.colours[None, :, :, None, None]).square().sum(2).argmin(1)

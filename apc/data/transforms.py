@@ -85,9 +85,11 @@ def flipped(image: Tensor, flips: Flips) -> Tensor:
 
 
 def _box(side: int, least: float, rng: np.random.Generator) -> Box:
-    """A part of a square image, from `least` of its area to all of it, three by four to four by three."""
+    """A part of a square image, from `least` of its area to all of it, three by four to four by three; where it would
+    be longer than the image, its other side is `least` of the image's or more."""
     area, aspect = rng.uniform(least, 1), math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-    height, width = (min(max(round(side * math.sqrt(area * a)), 1), side) for a in (1 / aspect, aspect))
+    shares = [min(max(math.sqrt(area * a), least), 1.0) for a in (1 / aspect, aspect)]
+    height, width = (max(round(side * share), 1) for share in shares)
     top, left = (int(rng.integers(side - length + 1)) for length in (height, width))
     return Box(top, left, height, width)
 

@@ -223,8 +223,8 @@ class Looking:
 
     def _again(self, numbers: list[int], shown: Tensor, decoder: Tensor) -> None:
         """Show photographs flipped, smaller and erased, of which the decoder has said before what they are."""
-        evidence, side, patch = self.evidence, shown.shape[-1], self.method.encoder.patch
-        smaller = max(round(OTHER_SCALE * side / patch), 1) * patch
+        evidence, side, encoder = self.evidence, shown.shape[-1], self.method.encoder
+        smaller = max(round(OTHER_SCALE * side / encoder.patch) * encoder.patch, encoder.least)
         scaled = self._says(F.interpolate(shown, size=(smaller, smaller), mode="bilinear", antialias=True))["decoder"]
         evidence.agree("flip", decoder, _best(self._says(shown.flip(-1))["decoder"].flip(-1)))
         evidence.agree("scale", decoder, _best(F.interpolate(scaled, size=(side, side), mode="bilinear")))

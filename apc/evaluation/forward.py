@@ -40,27 +40,29 @@ class Passes(NamedTuple):
     """As in Protocol."""
 
 
-def showings(protocol: Protocol, cfg: Config, patch: int) -> Passes:
-    """Forward passes that a protocol needs; ValueError where the network cannot read its size."""
+def showings(protocol: Protocol, cfg: Config, patch: int, least: int = 0) -> Passes:
+    """Forward passes that a protocol needs; ValueError where the network cannot read its size. `least` is the side of
+    the smallest image it reads, where that is more than a patch."""
     size, keep = protocol.size or cfg.scored_size, protocol.keep_aspect
-    if not patch <= size <= 4096 or (size % patch and not keep):
-        raise ValueError(f"sizes has {size}; sizes are multiples of the encoder's patch, {patch}, up to 4096")
+    if not max(patch, least) <= size <= 4096 or (size % patch and not keep):
+        bounds = f"from {least} up to 4096" if least > patch else "up to 4096"
+        raise ValueError(f"sizes has {size}; sizes are multiples of the encoder's patch, {patch}, {bounds}")
     if not protocol.scales:
         return Passes((Showing(size, keep, False),))
-    sides = [_rounded(scale * size, patch) for scale in protocol.scales]
+    sides = [_rounded(scale * size, patch, least) for scale in protocol.scales]
     return Passes(tuple(Showing(side, keep, flipped) for side in sides for flipped in (False, True)), protocol.combine)
 
 
-def _rounded(side: float, patch: int) -> int:
-    return max(int(side / patch + 0.5), 1) * patch
+def _rounded(side: float, patch: int, least: int) -> int:
+    return max(int(side / patch + 0.5) * patch, patch, least)
 
 
-def shown(photo: np.ndarray, showing: Showing, patch: int) -> Tensor:
+def shown(photo: np.ndarray, showing: Showing, patch: int, least: int = 0) -> Tensor:
     """A photograph (H,W,3) uint8 as the network is shown it, (3,h,w) uint8."""
     height, width = photo.shape[:2]
     h, w = showing.side, showing.side
     if showing.keep_aspect:
-        h, w = (_rounded(showing.side * n / max(height, width), patch) for n in (height, width))
+        h, w = (_rounded(showing.side * n / max(height, width), patch, least) for n in (height, width))
     image = resize(photo, h, w)
     return image.flip(-1) if showing.flipped else image
 
@@ -157,7 +159,8 @@ class Network:
         if self._is_own(showing):
             yield indices, self.split.images[indices]
             return
-        images = {i: shown(read(i), showing, self.method.encoder.patch) for i in indices}
+        encoder = self.method.encoder
+        images = {i: shown(read(i), showing, encoder.patch, encoder.least) for i in indices}
         for shape in dict.fromkeys(image.shape for image in images.values()):
             same = [i for i, image in images.items() if image.shape == shape]
             yield same, stack([images[i] for i in same])

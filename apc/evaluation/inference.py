@@ -6,7 +6,7 @@ Shapes: C classes, H,W a photograph's own pixels.
 
 import functools
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import NamedTuple
 
@@ -42,15 +42,20 @@ class _Waiting(NamedTuple):
 
 @torch.no_grad()
 def label_maps(
-    network: Network, protocols: Sequence[Protocol], photographs: Iterable[tuple[int, tuple[int, ...]]]
+    network: Network,
+    protocols: Sequence[Protocol],
+    photographs: Iterable[tuple[int, tuple[int, ...]]],
+    of: Callable[[int], Collection[Protocol]] | None = None,
 ) -> Generator[LabelMap]:
-    """Label maps of `photographs`, numbers in the network's split with the sizes (H,W) that their maps shall have.
+    """Label maps of `photographs`, numbers in the network's split with the sizes (H,W) that their maps shall have;
+    `of` tells by number which of the protocols one is wanted under, where that is not all.
 
     With `crf_workers` processes the network goes on while they work, up to four CRFs ahead for each; so the maps come
     in no fixed order, but they are the same. Close the iterator, or use it up: it holds processes.
     """
     split, workers = network.split, network.scoring.crf_workers
-    passes = {p: showings(p, network.cfg, network.method.encoder.patch) for p in protocols}
+    encoder = network.method.encoder
+    passes = {p: showings(p, network.cfg, encoder.patch, encoder.least) for p in protocols}
     wanted = list(dict.fromkeys(passes.values()))
     shown = [showing for each in wanted for showing in each.showings]
     group = images_at_once(max(shown).side)
@@ -62,15 +67,19 @@ def label_maps(
         waiting: deque[_Waiting] = deque()
         for sizes in grouped(photographs, group, pixels):
             tasks: dict[int, list[CRFTask]] = {i: [] for i in sizes}
-            missing = dict.fromkeys(sizes, len(wanted))
-            for i, passed, combined in network.combined(wanted, sizes, branches, read):
-                mine = [p for p in protocols if passes[p] == passed]
+            asked = {i: [p for p in protocols if not of or p in of(i)] for i in sizes}
+            missing = {i: {passes[p] for p in own} for i, own in asked.items()}
+            together = [each for each in wanted if any(each in own for own in missing.values())]
+            for i, passed, combined in network.combined(together, sizes, branches, read):
+                if passed not in missing[i]:
+                    continue
+                mine = [p for p in asked[i] if passes[p] == passed]
                 for p, labels in labelled(network, combined, i, passed, mine):
                     if isinstance(labels, CRFTask):
                         tasks[i].append(labels)
                     else:
                         yield LabelMap(i, p, labels)
-                missing[i] -= 1
+                missing[i].remove(passed)
                 if not missing[i]:  # all CRFs of a photograph together, since they share the most of their work
                     waiting += _submitted(i, tasks.pop(i), network, read, pool)
                 while waiting and (len(waiting) > 4 * workers or waiting[0].done.done()):

@@ -117,7 +117,13 @@ def score(
     training = method.training
     method.eval()
     every = list(dict.fromkeys([*scored, *(keep.protocols if keep else [])]))
-    with contextlib.closing(label_maps(Network(method, split, cfg, scoring), every, photographs())) as maps:
+
+    def wanted(i: int) -> Sequence[Protocol]:
+        """What a photograph without a mask is kept for; it counts nothing."""
+        return keep.protocols if keep and mask(i) is None else every
+
+    network = Network(method, split, cfg, scoring)
+    with contextlib.closing(label_maps(network, every, photographs(), wanted)) as maps:
         for labelled in maps:
             truth = mask(labelled.i)
             if truth is not None and labelled.protocol in scored:

@@ -131,7 +131,8 @@ def with_masks(cfg: Config) -> Split:
         drawn = [data.pocket.draw("train", int(name), cfg.data_seed)[1] for name in split.names]
         split.mask = lambda i: drawn[i]
         return split
-    scored = data.load(replace(cfg, val_list=cfg.train_list, num_val=0), "val")  # the list, read as one to be scored
+    of_train = replace(cfg, val_list=cfg.train_list, num_val=0)
+    scored = data.load(of_train, "val", lazily=True)  # the list, read as one to be scored: its masks are wanted alone
     agreement.tell(agreement.require_scorable(scored, cfg))
     number = {name: i for i, name in enumerate(scored.names)}
     split.mask = lambda i: scored.mask(number[split.names[i]])

@@ -191,7 +191,7 @@ class AFA(Method):
                 raw = self.cam(self.encoder(shown[len(images) :] if known else shown)[-1], shown)
                 return torch.cat([cam, raw]) if known else raw
 
-            scored = multi_scale_cam(maps, images, SCALES, self.encoder.patch)
+            scored = multi_scale_cam(maps, images, SCALES, self.encoder.patch, self.encoder.least)
             branches["patch"] = cam_probabilities(scored, BACKGROUND)
         return branches
 

@@ -82,8 +82,9 @@ def window(grid: tuple[int, int], radius: int, device: torch.device | str = "cpu
 def affinity_label(label: Tensor, grid: tuple[int, int], near: Tensor) -> Tensor:
     """Pixel labels (B,H,W) and a window (N,N) -> labels of pairs of patches (B,N,N): 1 alike, 0 unlike, 255 unknown.
 
-    A patch takes the label of its nearest pixel. A pair is unknown where one of the two is, and outside the window. A
-    patch is alike itself, and background is alike background.
+    A patch takes the label of its upper left pixel, where `nearest` reads, half a patch off its middle. A pair is
+    unknown where one of the two is, and outside the window. A patch is alike itself, and background is alike
+    background.
     """
     small = F.interpolate(label[:, None].float(), size=grid, mode="nearest").flatten(1)  # (B,N)
     known = small != 255

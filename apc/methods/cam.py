@@ -17,17 +17,17 @@ Maps = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def multi_scale_cam(maps: Maps, images: Tensor, scales: tuple[float, ...], unit: int = 1) -> Tensor:
+def multi_scale_cam(maps: Maps, images: Tensor, scales: tuple[float, ...], unit: int = 1, least: int = 1) -> Tensor:
     """Maps of images (B,3,H,W) in [0,1] over several scales and mirrored: (B,n,H,W), each from 0 to nearly 1.
 
     The larger of a map and its mirror image's, without its negative part, is summed over the scales. Sides are brought
-    to multiples of `unit`, the encoder's patch, for images of any size.
+    to multiples of `unit`, the encoder's patch, of `least` pixels or more, for images of any size.
     """
     size, total = images.shape[-2:], torch.zeros((), device=images.device)
     for scale in scales:
         shown = images
         if scale != 1:
-            resized = tuple(max(int(scale * side / unit), 1) * unit for side in size)
+            resized = tuple(max(int(scale * side / unit) * unit, unit, least) for side in size)
             shown = F.interpolate(images, size=resized, mode="bilinear", align_corners=False)
         scaled = F.interpolate(
             maps(torch.cat([shown, shown.flip(-1)])).float(), size=size, mode="bilinear", align_corners=False

@@ -31,7 +31,7 @@ def dense_energy(images: Tensor, probabilities: Tensor, label: Tensor, crop: int
     size = tuple(min(side // 2, SIDE) for side in images.shape[-2:])
     p = F.interpolate(probabilities.float(), size=size, mode="bilinear", align_corners=False).flatten(2)
     with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-        unknown = F.interpolate(label[:, None].float(), size=size, mode="nearest").flatten(2) == 255
+        unknown = _small(label[:, None].float(), size).flatten(2) == 255
         gate = (1 - p.amax(1, keepdim=True)).clamp(min=0).masked_fill(unknown, 1.0)  # (B,1,N)
         filtered = gate * (p @ _gaussian(images, size, crop))
     energy = (p * filtered).sum()
@@ -39,9 +39,16 @@ def dense_energy(images: Tensor, probabilities: Tensor, label: Tensor, crop: int
     return -1e-7 * LATTICE * pairs / len(images) * (2 * energy - energy.detach())
 
 
+def _small(pixels: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Pixels of images or labels (B,n,H,W) on the small map (B,n,h,w): every second one as published, and of these,
+    where the map has fewer, the one in the middle of a place, where its probability is too."""
+    half = F.interpolate(pixels, size=[side // 2 for side in pixels.shape[-2:]], mode="nearest")
+    return F.interpolate(half, size=size, mode="nearest-exact")
+
+
 def _gaussian(images: Tensor, size: tuple[int, ...], crop: int) -> Tensor:
     """How near two pixels are in place and colour, from 0 to 1: (B,N,N), 1 on the diagonal."""
-    colours = 255 / SIGMA_COLOUR * F.interpolate(images.float(), size=size, mode="nearest").flatten(2)
+    colours = 255 / SIGMA_COLOUR * _small(images.float(), size).flatten(2)
     rows, columns = (torch.arange(n, device=images.device) * (crop / n / SIGMA_PLACE) for n in size)
     places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).flatten(1)
     points = torch.cat([colours, places.expand(len(images), -1, -1)], 1).transpose(1, 2)  # (B,N,5)

@@ -51,5 +51,6 @@ def read(pixels: Tensor, stride: int) -> Tensor:
 
 
 def patches_to_pixels(label: Tensor, size: tuple[int, int]) -> Tensor:
-    """Every pixel takes its patch's label: (B,h,w) -> (B,H,W)."""
-    return F.interpolate(label[:, None].float(), size=size, mode="nearest")[:, 0].long()
+    """Every pixel takes the label of the patch that its middle lies in: (B,h,w) -> (B,H,W). So does a pixel of a loss
+    that reads fewer, which stands for several."""
+    return F.interpolate(label[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()

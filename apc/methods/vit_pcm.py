@@ -127,7 +127,8 @@ class ViTPCM(Method):
         self, images: Tensor, frozen_features: list[Tensor] | None = None, wanted: Collection[str] = BRANCHES
     ) -> dict[str, Tensor]:
         """Pixel probabilities (B,C,H,W): `patch` before any image label, and as `decoder` DeepLab's, or the same ones
-        as long as no DeepLab has learnt. DeepLab is shown the images at the scale it learns at."""
+        as long as no DeepLab has learnt. DeepLab is shown images of the run's own scored size at the size it learns
+        at, and images of another size, such as one of `apc eval --sizes`, smaller or larger in the same ratio."""
         size = images.shape[-2:]
         scores = self.patch_scores(self.encoder(images, frozen_features)[-1], self.encoder.grid(images))
         patch = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)

@@ -51,7 +51,9 @@ def _plain_vit(cfg: Config) -> Encoder:
     else:
         known = "`pocket`, `mit_b1`, or a plain ViT of timm, such as deit_tiny_patch16_224"
         raise ValueError(f"encoder is {cfg.encoder!r}; it must be {known}")
-    if vit.pos_embed is None or vit.num_prefix_tokens != (vit.cls_token is not None):
+    # Eva's blocks turn queries and keys by position, which Encoder never hands them.
+    plain = isinstance(vit, VisionTransformer) and vit.pos_embed is not None
+    if not plain or vit.num_prefix_tokens != (vit.cls_token is not None):
         raise ValueError(f"encoder is {cfg.encoder!r}; {_NOT_PLAIN}")
     patch = side_of_patches(vit)
     for field, size in (("image_size", cfg.image_size), ("eval_size", cfg.eval_size)):

@@ -35,12 +35,15 @@ class Encoder(nn.Module):
     """
 
     features_dtype = torch.float32
+    least: int
+    """Side in pixels of the smallest image that can be read, a multiple of `patch`."""
 
     def __init__(self, vit: VisionTransformer, taps: tuple[int, ...], pos_embed: str) -> None:
         super().__init__()
         depth = len(vit.blocks)
         self.vit, self.taps, self.kernel = vit, taps, pos_embed
         self.depth, self.width, self.patch = depth, vit.embed_dim, side_of_patches(vit)
+        self.least = self.patch
         pretrained: Any = vit.pretrained_cfg
         mean, std = pretrained["mean"], pretrained["std"]
         self.mean: Tensor

@@ -22,8 +22,10 @@ KERNELS, STEPS = (7, 3, 3, 3), (4, 2, 2, 1)
 """Overlapping patch embeddings; SegFormer's last step is 2, AFA's 1."""
 MLP_RATIO, DROP_PATH = 4, 0.1
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-SMALLEST = 64
-"""Side in pixels below which AFA's half-size images leave the first stage nothing to attend to."""
+LEAST = 32
+"""Side in pixels below which the coarser grid of the first three stages' attention has no place."""
+SMALLEST = 2 * LEAST
+"""Side in pixels of the smallest images of a run: AFA sees them at half their size too."""
 
 
 class ReducedAttention(nn.Module):
@@ -147,6 +149,7 @@ class MiTEncoder(Encoder):
         nn.Module.__init__(self)
         self.vit: MiT = MiT()  # type: ignore[assignment]
         self.taps, self.depth, self.width, self.patch = taps, len(WIDTHS) * BLOCKS, WIDTHS[-1], 16
+        self.least = LEAST
         for name, values in zip(("mean", "std"), IMAGENET, strict=True):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
         self.open_last(0)

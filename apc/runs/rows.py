@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_origin
 
-from apc.config import PATHS, Config, to_dict
+from apc.config import PATHS, Config, patch_of, to_dict
 from apc.files import write_atomically
 from apc.runs.scores import LOWER_IS_BETTER, RECIPE_VERSION
 
@@ -123,6 +123,16 @@ def mended(config: dict[str, Any]) -> list[str]:
             and config["lr_decay"] < 1
         ),
         "the rate of a round is not warmed up": config["rounds"] > 0 and config["warmup_steps"] > 0,
+        "every pixel of the segmentation loss takes the label of the patch that its middle lies in": (
+            config["method"] == "apc"
+            and config["lambda1"] > 0
+            and config["pseudo_label"] != "levels"
+            and patch_of(config["encoder"]) % config["seg_stride"] > 0
+        ),
+        "the dense energy's colours and labels lie where its probabilities do": (
+            config["method"] in ("afa", "toco") and config["energy_weight"] > 0 and config["image_size"] // 2 > 56
+        ),
+        "a crop keeps the least share of its image": 0.75 < config["crop_scale"] < 1,
     }
     return [what for what, concerned in since.items() if concerned]
 

@@ -32,7 +32,7 @@ from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches, decoded
 from apc.training.schedule import optimizer_of, rate_share
 from apc.training.state import State, joined, load_state, parted, restore_model, restore_optimizer, save_state
-from apc.training.step import Step, means, require_finite
+from apc.training.step import Step, means, over_processes, require_finite
 
 Report = Callable[[dict[str, float]], None]
 FEATURES_GIB = 2.0  # memory a process may spend on the outputs of closed blocks
@@ -52,9 +52,9 @@ class Trained(NamedTuple):
     curve: list[dict[str, float]]
     """A line an epoch: its number, seconds, mean loss terms and, where it was scored, its scores."""
     seconds: dict[str, float]
-    """`train` by the clock and `train_cpu` of all cores, over all starts of the run."""
+    """`train` by the clock and `train_cpu` of all cores of all processes, over all starts of the run."""
     peak_gib: float
-    """Most memory held: torch's on a GPU, the process's on a CPU."""
+    """Most memory that a process held: torch's on a GPU, its own on a CPU."""
     frozen_features: FrozenFeatures | None
     """Outputs of closed blocks, where they were kept; scoring may use them."""
     by: str
@@ -67,17 +67,30 @@ def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
         raise ValueError(f"batch_size is {cfg.batch_size}; it must be a multiple of the {world} processes")
     if world > 1 and cfg.decoder_norm == "batch" and not gpu:
         raise ValueError("decoder_norm is batch; several processes on CPUs need decoder_norm layer")
+    if world > 1 and _has_resnet(cfg) and not gpu:
+        raise ValueError(f"deeplab is {cfg.deeplab}; several processes on CPUs need deeplab small or vit")
 
 
 def check_images(cfg: Config, world: int, train: int, val: int) -> None:
     """ValueError where `world` processes cannot share so many images: a batch that is not full would weigh each
-    process's part alike, and leave some without any."""
+    process's part alike, and leave some without any. The same where a process alone holds one image at once and a
+    ResNet learns, of whose norms one is over a number an image; several on GPUs take theirs together."""
     if world > 1 and train < cfg.batch_size:
         told = f"--train-list {cfg.train_list} has {train} images"
         raise ValueError(f"{told}; {world} processes need a whole batch, batch_size {cfg.batch_size}, or give fewer")
     if val < world:
         few = f"--val-list {cfg.val_list} has {counted(val, 'image')}"
         raise ValueError(f"{few}; {world} processes need one each, or give fewer")
+    batch = min(train, cfg.batch_size)
+    part = min(cfg.micro_batch or batch, batch)
+    if world == 1 and _has_resnet(cfg) and (batch % part or part) == 1:
+        parts = f"{counted(batch, 'image')} in parts of {part}"
+        raise ValueError(f"deeplab is {cfg.deeplab}; its norms need two images at once, but a batch is {parts}")
+
+
+def _has_resnet(cfg: Config) -> bool:
+    """Whether a network learns whose norms are over batches whatever `decoder_norm` says."""
+    return cfg.stage2_epochs > 0 and cfg.deeplab.startswith("resnet")
 
 
 def train(
@@ -106,7 +119,7 @@ def train(
     place = Place(*processes(), device)
     check_processes(cfg, place.world, gpu=device != "cpu")
     check_images(cfg, place.world, len(split), len(val))
-    method = _laid_out(method, cfg, place.world)
+    method = _laid_out(method, cfg, place)
     frozen_features = _frozen_features(Prepared(method, split, val), cfg, device, cache_gib)
     run_folder = RunFolder(folder)
     state = _resumable(run_folder.state, cfg)
@@ -136,8 +149,9 @@ def train(
                 restore_optimizer(run_folder.state, optimizer, state)
         terms = _epoch(step, optimizer, split, epoch, place)
         seconds["train"] += time.perf_counter() - wall
-        seconds["train_cpu"] += time.process_time() + at.elsewhere - cpu
-        peak = max(peak, peak_gib(device))
+        cpu_of_all, most_held = over_processes(time.process_time() + at.elsewhere - cpu, peak_gib(device), device)
+        seconds["train_cpu"] += cpu_of_all
+        peak = max(peak, most_held)
 
         spent = {"seconds": round(seconds["train"], 3), "cpu_seconds": round(seconds["train_cpu"], 3)}
         line = {"epoch": epoch + 1} | method.notes(epoch) | spent | terms
@@ -165,9 +179,9 @@ def train(
     return Trained(curve, seconds, peak, frozen_features, by)
 
 
-def _laid_out(method: Method, cfg: Config, world: int) -> Method:
+def _laid_out(method: Method, cfg: Config, place: Place) -> Method:
     """The method as it is trained: its last blocks open, norms over all processes, memory and blocks as configured."""
-    if world > 1 and cfg.decoder_norm == "batch":
+    if place.world > 1 and place.device != "cpu":  # which torch shares no statistics between
         method = nn.SyncBatchNorm.convert_sync_batchnorm(method)
     method.encoder.open_last(cfg.unfreeze_blocks)
     if cfg.channels_last:

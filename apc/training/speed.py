@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from apc.config import Config
+from apc.evaluation.evidence import AfterCRF
 from apc.evaluation.miou import score
 from apc.evaluation.scoring import Scoring
 from apc.training.loop import Prepared, train
@@ -61,7 +62,8 @@ def speed(cfg: Config, images: Mapping[str, int], threads: int = 1) -> Speed:
         short, _ = _epoch(replace(few, num_train=batch))
         long, prepared = _epoch(replace(few, num_train=steps * batch)) if steps > 1 else (short, _)
         began = time.perf_counter()
-        score(prepared.method, prepared.val, few, scoring=Scoring("cpu"))
+        keep = AfterCRF(prepared.val).keep if few.crf != "none" else None  # as a run listens, masks or not
+        score(prepared.method, prepared.val, few, scoring=Scoring("cpu", keep=keep))
         photograph = (time.perf_counter() - began) / few.num_val
     finally:
         torch.set_num_threads(before)

@@ -140,6 +140,16 @@ def means(sums: Terms, steps: int) -> dict[str, float]:
     return dict(zip(sums, values.tolist(), strict=True))
 
 
+def over_processes(cpu: float, gib: float, device: str) -> tuple[float, float]:
+    """CPU seconds of all processes together, and the most memory that one of them held, from those of this one."""
+    if not dist.is_initialized():
+        return cpu, gib
+    spent, held = (torch.tensor(number, dtype=torch.float64, device=device) for number in (cpu, gib))
+    dist.all_reduce(spent)
+    dist.all_reduce(held, dist.ReduceOp.MAX)
+    return spent.item(), held.item()
+
+
 def require_finite(terms: Terms, epoch: int, step: int, compat: str = "fixed") -> None:
     """Stop every process at once where any process's loss is not finite, and say what helps."""
     finite = torch.isfinite(terms["loss"]).float()

@@ -52,6 +52,8 @@ FLAGS = {
     "--warmup-steps 1e15": "warmup_steps is '1e15'; it must be a whole number",
     "--warmup-steps 1000000000000000": "warmup_steps is 1000000000000000; it must lie between 0 and 1e+09",
     "--lambda1 1e300": "lambda1 is 1e+300; it must lie between 0 and 1000",
+    "--teacher 0.2 --lambda1 0": "teacher is 0.2; the decoder that it teaches learns nothing, as lambda1 is 0",
+    "--pseudo-label levels --pseudo-threshold 0.5": "pseudo_threshold is 0.5; with pseudo_label levels it must be 0",
     "--image-size 48 --seg-stride 49": "seg_stride is 49; it cannot exceed image_size, which is 48",
     "--config a.toml --k 3 --config=b.toml": "--config is given twice",
     "--threads 1000000000000000": "--threads is '1000000000000000'; it must be a whole number below 1e+15",

@@ -74,6 +74,13 @@ def test_a_crop_keeps_at_least_the_asked_area_within_the_image_and_is_resized_to
     assert min(areas) >= 0.36 and max(areas) > 0.9 and min(areas) < 0.5
 
 
+def test_a_crop_of_nearly_all_keeps_the_asked_area_too() -> None:
+    image, cfg = torch.zeros(3, 400, 400, dtype=torch.uint8), replace(folder(), flip="none", crop_scale=0.95)
+    boxes = [augment(image, cfg, np.random.default_rng(seed)).box for seed in range(50)]
+    assert min(box.height * box.width for box in boxes) >= 0.949 * 400**2
+    assert any(box.height < box.width for box in boxes) and any(box.width < box.height for box in boxes)
+
+
 def test_without_a_crop_no_number_is_drawn_for_it() -> None:
     image = torch.arange(3 * 4 * 4, dtype=torch.uint8).reshape(3, 4, 4)
     rng = np.random.default_rng(0)

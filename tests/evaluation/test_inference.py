@@ -32,6 +32,9 @@ def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:
     assert sides == [48, 48, 80, 80]  # 40 lies between two multiples; each is shown plain and flipped
     with pytest.raises(ValueError, match="sizes has 100; .* multiples of the encoder's patch, 16"):
         showings(parse("miou_100"), cfg, 16)
+    with pytest.raises(ValueError, match="sizes has 16; sizes are multiples of .* patch, 16, from 32 up to 4096"):
+        showings(parse("miou_16"), cfg, 16, 32)
+    assert [s.side for s in showings(parse("miou_48_ms_50"), cfg, 16, 32).showings] == [32, 32]
 
 
 class Looking(nn.Module):
@@ -39,7 +42,7 @@ class Looking(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.merges = SimpleNamespace(patch=8), False
+        self.encoder, self.merges = SimpleNamespace(patch=8, least=8), False
         self.seen: list[Tensor] = []
 
     def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
@@ -95,6 +98,31 @@ def test_a_crf_that_protocols_share_runs_once_and_those_of_a_photograph_run_toge
     # all classes are among the image labels, so they rule out none; 96 is the run's own size
     score(Looking(), wide, replace(pocket(), image_size=96), [parse(name) for name in names.split()])
     assert ran == [(CRF["pocket"], 3), (CRF["toco"], 1)] * 2
+
+
+def test_a_photograph_without_a_mask_is_shown_and_refined_for_what_is_kept_alone(
+    wide: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    def counting(image: np.ndarray, contests: list[Contest], p: CRFParameters) -> list[Refined]:
+        ran.append(len(contests))
+        return refine(image, contests, p)
+
+    monkeypatch.setattr("apc.models.crf.refine", counting)
+    truth, kept, method = wide.mask(0), [parse("miou"), parse("miou_crf")], Looking()
+    monkeypatch.setattr(wide, "mask", lambda i: truth if i == 0 else None)
+    made: list[LabelMap] = []
+    protocols = [parse(name) for name in "miou miou_crf patch_miou_crf".split()]
+    cfg = replace(pocket(), image_size=96)
+    counts = score(method, wide, cfg, protocols, Scoring(keep=Keep(made.append, kept)))
+    assert ran == [2, 1]
+    assert len(made) == 4 and {(m.i, m.protocol) for m in made} == {(i, p) for i in (0, 1) for p in kept}
+    assert all(counts[p.name].images[0].any() and not counts[p.name].images[1].any() for p in protocols)
+    method.seen.clear()
+    monkeypatch.setattr(wide, "mask", lambda i: None)
+    score(method, wide, cfg, [*protocols, parse("miou_48")], Scoring(keep=Keep(made.append, kept)))
+    assert len(method.seen) == 2  # nobody asks for them at 48 pixels
 
 
 def test_aspect_kept_is_rounded_to_the_patch(wide: Split) -> None:

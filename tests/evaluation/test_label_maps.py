@@ -22,7 +22,7 @@ class Fixed(nn.Module):
 
     def __init__(self, by_side: dict[int, list[list[float]]], merges: bool = False) -> None:
         super().__init__()
-        self.by_side, self.encoder, self.merges = by_side, SimpleNamespace(patch=8), merges
+        self.by_side, self.encoder, self.merges = by_side, SimpleNamespace(patch=8, least=8), merges
 
     def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:
         p = torch.tensor(self.by_side[images.shape[-1]]).T[None, :, None].expand(len(images), -1, -1, -1)
@@ -62,7 +62,7 @@ class Loud(nn.Module):
 
     def __init__(self, by_side: dict[tuple[int, bool], list[list[float]]], averages_flips: bool) -> None:
         super().__init__()
-        self.by_side, self.encoder, self.merges = by_side, SimpleNamespace(patch=8), False
+        self.by_side, self.encoder, self.merges = by_side, SimpleNamespace(patch=8, least=8), False
         self.averages_flips = averages_flips
 
     def predict(self, images: Tensor, frozen_features: None = None, wanted: Collection[str] = ()) -> dict[str, Tensor]:

@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from apc import data
 from apc.config import Config, from_dict
+from apc.data.images import decode
 from apc.evaluation import remeasure
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
@@ -44,6 +47,20 @@ def test_runs_are_measured_on_the_photographs_that_are_named_now(
     for name, measure in measures.items():
         metrics = remeasure.measured_once(trained[1], tmp_path / "runs", str(moved), name, measure)["metrics"]
         assert any(score > 0 for score in metrics.values()), name
+
+
+def test_photographs_are_decoded_once_though_their_list_is_read_twice(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def noting(path: Path, *how: Any) -> np.ndarray:
+        read.append(path)
+        return decode(path, *how)
+
+    monkeypatch.setattr("apc.data.images.decode", noting)
+    cfg = Config(dataset="folder", root=str(photographs), image_size=48)
+    assert len(remeasure.with_masks(cfg)) == len(read) == len({*read}) == 8
 
 
 def test_photographs_find_their_own_masks_in_a_part_of_their_list(photographs: Path) -> None:

@@ -235,6 +235,8 @@ def test_the_published_network_computes_its_three_losses_on_mit() -> None:
     assert isinstance(q, Tensor) and q.grad is not None and q.grad.abs().sum() > 0
     with torch.no_grad():
         assert method.eval().predict(torch.rand(1, 3, 64, 96))["decoder"].shape == (1, 7, 64, 96)
+        # as a photograph of 64 pixels is shown again for the scores without masks; half of that is too small for it
+        assert method.predict(torch.rand(1, 3, 48, 48))["patch"].shape == (1, 7, 48, 48)
 
 
 def test_presets_hold_the_published_settings_and_their_proportions(tiny: Config) -> None:

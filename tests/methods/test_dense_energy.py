@@ -39,6 +39,16 @@ def test_the_dense_energy_of_a_small_image_by_a_loop_over_its_pairs() -> None:
     assert dense_energy(images, p, label).item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_colours_and_labels_of_a_large_image_are_read_in_the_middle_so_a_mirror_image_has_the_same_energy() -> None:
+    torch.manual_seed(2)
+    # Pixels 1 and 2 are alike, 3 and 4, and so on: the two in the middle of every four, and not the two at its ends.
+    images = torch.rand(1, 3, 224, 113).repeat_interleave(2, 3)[..., 1:225]
+    label = torch.where(torch.rand(1, 224, 113) < 0.3, 255, 0).repeat_interleave(2, 2)[..., 1:225]
+    p = torch.rand(1, 3, 56, 56).softmax(1)
+    mirrored = dense_energy(images.flip(-1), p.flip(-1), label.flip(-1)).item()
+    assert dense_energy(images, p, label).item() == pytest.approx(mirrored, rel=1e-5)
+
+
 def test_the_dense_energy_of_a_large_image_is_near_that_of_the_same_image_at_half_the_size() -> None:
     torch.manual_seed(1)
     small = torch.rand(1, 3, 7, 7).repeat_interleave(16, 2).repeat_interleave(16, 3)  # 112 pixels: 56 at half the size

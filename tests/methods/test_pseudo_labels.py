@@ -39,6 +39,11 @@ def test_the_merge_divides_by_the_maximum_of_each_class_and_image_and_makes_patc
     torch.testing.assert_close(merged, torch.tensor([first, second])[:, :, None])
 
 
+def test_a_pixel_of_a_loss_that_reads_fewer_takes_the_label_of_the_patch_that_its_middle_lies_in() -> None:
+    label = torch.tensor([[[1, 2, 3, 4]]])  # of 8 pixels each; every 16th is read: their middles are 8 and 24
+    assert patches_to_pixels(label, (1, 2)).tolist() == [[[2, 4]]]
+
+
 def test_pixels_take_the_label_of_the_patch_they_lie_in_and_labels_are_never_mixed() -> None:
     label = torch.tensor([[[0, 7, 255], [3, 0, 1]]])
     assert patches_to_pixels(label, (4, 6)).tolist() == [

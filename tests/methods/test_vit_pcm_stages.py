@@ -169,6 +169,14 @@ def test_training_masks_are_never_opened(photographs: Path, tmp_path: Path) -> N
     assert data.load(cfg, "train").mask(0) is None
 
 
+def test_a_resnet_that_gets_one_image_of_a_batch_alone_is_refused_before_the_first_epoch(
+    staged: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="deeplab is resnet50; .* a batch is 5 images in parts of 4"):
+        fit(replace(staged, deeplab="resnet50", batch_size=5, micro_batch=4), tmp_path)
+    assert not (tmp_path / "epochs.jsonl").exists() and list(tmp_path.iterdir()) == []
+
+
 def test_stages_that_leave_the_first_one_no_open_epoch_are_refused(staged: Config) -> None:
     with pytest.raises(ValueError, match="stage2_epochs is 2; epochs is 3, of both stages together, and 1 of them"):
         ViTPCM(replace(staged, stage2_epochs=2), 9)

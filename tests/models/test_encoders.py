@@ -103,6 +103,11 @@ def test_the_stamp_tells_mean_and_standard_deviation(tiny: Config, tmp_path: Pat
     assert plain.run != other.run and plain.curve[0]["loss"] != other.curve[0]["loss"]
 
 
+def test_an_encoder_with_rotary_positions_is_refused_for_it_would_be_used_without_them() -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match="'vit_pe_core_tiny_patch16_384'; it is no plain ViT"):
+        build_encoder(replace(folder(), encoder="vit_pe_core_tiny_patch16_384"))
+
+
 SMALL: dict[str, Any] = {"embed_dim": 48, "num_heads": 2}
 
 

@@ -88,6 +88,13 @@ def test_an_encoder_gives_the_tokens_of_its_taps_on_their_grids_and_its_output_l
     assert encoder.grid(images) == (4, 6)
 
 
+def test_it_reads_no_image_smaller_than_its_least_side() -> None:
+    encoder = MiTEncoder((1,))
+    assert encoder.least == 32 and encoder(torch.rand(1, 3, 32, 48))[-1].shape == (1, 6, 512)
+    with pytest.raises(RuntimeError, match="Kernel size"):
+        encoder(torch.rand(1, 3, 16, 48))
+
+
 @pytest.mark.parametrize("names", [released, on_the_hub])
 def test_weights_under_either_set_of_names_are_loaded(mit: MiT, tmp_path: Path, names: object) -> None:
     file = tmp_path / "mit_b1.pth"

@@ -27,7 +27,7 @@ PATCH = torch.tensor([[0.2, 0.7, 0.1], [0.8, 0.1, 0.1]]).T[:, None]
 class Fixed(nn.Module):
     """A method that says the same of every photograph: probabilities (3,1,2) of each branch."""
 
-    encoder, merges = SimpleNamespace(patch=8), False
+    encoder, merges = SimpleNamespace(patch=8, least=8), False
 
     def __init__(self, decoder: Tensor = DECODER, patch: Tensor = PATCH) -> None:
         super().__init__()

@@ -46,6 +46,9 @@ def test_identities_of_committed_rows_are_those_of_their_settings(path: Path) ->
         {"rounds": 1, "warmup_steps": 9},
         {"method": "vit_pcm", "stage2_epochs": 1, "seg_stride": 4},
         {"method": "vit_pcm", "stage2_epochs": 1, "deeplab": "vit", "lr_decay": 0.5},
+        {"seg_stride": 3},
+        {"method": "toco", "energy_weight": 0.05},
+        {"crop_scale": 0.9},
     ],
     ids=lambda changes: "-".join(changes),
 )

@@ -21,9 +21,9 @@ from apc.methods import losses, self_training
 from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
 from apc.training.batches import Part
-from apc.training.loop import Prepared, check_images, train
+from apc.training.loop import Prepared, check_images, check_processes, train
 from apc.training.run import identity, run
-from apc.training.step import Step
+from apc.training.step import Step, over_processes
 
 
 @pytest.mark.slow
@@ -142,6 +142,9 @@ def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
     row = run(cfg, runs=Path(where) / f"runs{world}")
     if rank == 0:
         Path(where, f"world{world}.json").write_text(json.dumps([row.metrics, [e["loss"] for e in row.curve]]))
+        assert over_processes(0.5, 2.0, "cpu") == (0.5 + 0.25 * (world - 1), 2.0 * world)
+    else:
+        over_processes(0.25, 4.0, "cpu")
     dist.destroy_process_group()
 
 
@@ -257,3 +260,36 @@ def test_images_that_processes_cannot_share_are_refused(tiny: Config) -> None:
         check_images(cfg, 2, train=5, val=2)
     with pytest.raises(ValueError, match="val.csv has 1 image; 2 processes need one each"):
         check_images(cfg, 2, train=8, val=1)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "train", "told"),
+    [(5, 4, 32, "5 images in parts of 4"), (16, 1, 32, "16 images in parts of 1"), (8, 0, 1, "1 image in parts of 1")],
+)
+def test_a_resnet_that_would_see_one_image_alone_is_refused_before_anything_is_trained(
+    tiny: Config, batch_size: int, micro_batch: int, train: int, told: str
+) -> None:
+    staged = replace(tiny, method="vit_pcm", epochs=3, stage2_epochs=1, deeplab="resnet50")
+    cfg = replace(staged, batch_size=batch_size, micro_batch=micro_batch)
+    with pytest.raises(ValueError, match=f"deeplab is resnet50; its norms need two images .* a batch is {told}"):
+        check_images(cfg, 1, train, val=8)
+    check_images(replace(cfg, deeplab="vit"), 1, train, val=8)
+    check_images(replace(staged, batch_size=6, micro_batch=4), 1, 32, val=8)
+    check_images(replace(staged, batch_size=2), 2, 32, val=8)  # of one image each: their norms are over both
+
+
+def test_a_resnet_on_several_processors_is_refused(tiny: Config) -> None:
+    cfg = replace(tiny, method="vit_pcm", epochs=3, stage2_epochs=1, deeplab="resnet101")
+    check_processes(cfg, 2, gpu=True)
+    check_processes(replace(cfg, deeplab="vit"), 2, gpu=False)
+    with pytest.raises(ValueError, match="deeplab is resnet101; several processes on CPUs need deeplab small or vit"):
+        check_processes(cfg, 2, gpu=False)
+
+
+def test_the_processor_s_seconds_and_the_memory_are_those_of_all_processes(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apc.training.loop.over_processes", lambda cpu, gib, device: (7.0, 123.0))
+    _, trained = fit(replace(tiny, num_train=8), tmp_path)
+    assert trained.seconds["train_cpu"] == 14.0 and trained.peak_gib == 123.0
+    assert [line["cpu_seconds"] for line in trained.curve] == [7.0, 14.0]
