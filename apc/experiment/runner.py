@@ -3,12 +3,12 @@
 Imports are local where they are heavy: a typo and `--dry-run` must not wait for torch or Ray.
 """
 
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apc.config import from_dict
 from apc.escaping import say
 from apc.experiment import deciding, outputs, racing
 from apc.experiment.banner import banner
@@ -17,13 +17,14 @@ from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import resources_of
 from apc.files import require_writable
+from apc.flags import train_command
 from apc.runs.compared import compared_by, how_compared
-from apc.runs.copies import require_usable
+from apc.runs.copies import require_usable, shown
 from apc.runs.folder import RunsFolder
 from apc.runs.scores import LABEL_SCORES, curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
-from apc.search.plans import Interrupted, Lost, Plan, Result, Staged, rows_of
+from apc.search.plans import Interrupted, Lost, Plan, Point, Result, Staged, rows_of
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import ends, over
 
@@ -41,6 +42,8 @@ class ExperimentRun:
         """Images of each split, once the data is open."""
         self.raced: racing.Raced | None = None
         """The race behind the search, as far as it got."""
+        self.winner: Point | None = None
+        """The setting of best.toml, once that is written."""
 
     def go(self) -> int:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
@@ -229,9 +232,7 @@ class ExperimentRun:
             print(f"{len(failed)} of {total} runs failed; {later}")
         if self.experiment.chooses and outputs.winner_of(result, metrics[0]):
             best = self._rows_file.with_suffix(".best.toml")
-            root = ["--root", self.base.root] if self.base.root else []
-            command = shlex.join(["apc", "train", settings.preset, *root, "--config", str(best)])
-            say(f"{best}: the best setting; `{command}` trains it")
+            say(f"{best}: the best setting; `{self._train_command(best)}` trains it")
         if (curves := RunsFolder(settings.runs).tune).is_dir():
             say(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         say(f"{page}: tables and figures; {self._rows_file}: the rows")
@@ -281,8 +282,15 @@ class ExperimentRun:
                 winner, told = chosen.racer, racing.comments(self.raced, name, dataset, self.settings.seeds)
         else:
             record.unlink(missing_ok=True)  # of an earlier call, whose winner best.toml had
+        self.winner = winner
         if winner:
             outputs.write_best(path, winner, self.base, [*told, *self._how_compared(result)])
+
+    def _train_command(self, best: Path) -> str:
+        """What trains the setting of best.toml, which names nothing that is one machine's."""
+        cfg = from_dict(self.winner.values, self.base) if self.winner else self.base
+        place = {"root": cfg.root, "runs": shown(self.settings.runs)}
+        return train_command(self.settings.preset, config=str(best), **place, **outputs.files_of(cfg))
 
     def _how_compared(self, result: Result) -> list[str]:
         """By what settings were compared, of a search that goes by labels, in a sentence."""
