@@ -47,7 +47,8 @@ class EvaluateFlags:
     out: Path | None = None
     """Write scores, seconds and stamp to this .json file, and what each image scored beside it."""
     export_submission: Path | None = None
-    """Write masks and archive for the VOC test server below this folder; no truth is needed."""
+    """Write masks and archive for the VOC test server below this folder, of the last combination without image labels;
+    no truth is needed, but --val-list must name the server's list."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: int = 1
@@ -130,7 +131,10 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     if not masked and (flags.out or not flags.export_submission):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
     agreement.tell(agreement.require_scorable(split, cfg))
-    submitted = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch][-1:]
+    could = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch]
+    submitted = could[-1:]
+    if flags.export_submission:
+        say(_submitted(could, cfg.val_list if masked else ""))
     kept = submission(flags.export_submission, split.names, classes) if flags.export_submission else nullcontext()
 
     cost, before = Cost(), _resident_gib()
@@ -173,6 +177,17 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     if flags.export_submission:
         archive = flags.export_submission / f"{BELOW.name}.tar.gz"
         say(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")
+
+
+def _submitted(could: list[Protocol], scored: str) -> str:
+    """Which combination is packed, the last one, and that a list which is `scored` is none of the test server's."""
+    of = f", the last of {len(could)} combinations; name fewer flags for another" if len(could) > 1 else ""
+    told = f"packed for the test server: {could[-1].name}, {could[-1].meaning}{of}"
+    return (
+        f"{told}\nnote: {scored} has masks, so it is not the server's list: name that with --val-list"
+        if scored
+        else told
+    )
 
 
 def _showings_in_words(protocols: list[Protocol], runs_own: int) -> str:
