@@ -137,6 +137,8 @@ class Racing:
         given = {"race_seeds": self.race_seeds, "prefer": self.prefer}
         if self.race is None and (idle := [flag_of(name) for name, value in given.items() if value is not None]):
             raise ValueError(f"{idle[0]} is for a race; add --race N, such as --race 3")
+        if self.prefer is not None and self.prefer not in get_args(Prefer):  # from Python
+            raise ValueError(f"prefer is {self.prefer!r}; choose from {', '.join(get_args(Prefer))}")
         at_least(2, race=self.race, race_seeds=self.race_seeds)
         for name, count in {"race": self.race, "race_seeds": self.race_seeds}.items():
             if count and count > MOST_RACED:
