@@ -12,6 +12,7 @@ from apc.config import from_dict
 from apc.escaping import say
 from apc.experiment import deciding, outputs, racing
 from apc.experiment.banner import banner
+from apc.experiment.before import prepared, require_masks
 from apc.experiment.definition import Experiment
 from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
@@ -21,7 +22,7 @@ from apc.flags import train_command
 from apc.runs.compared import compared_by, how_compared
 from apc.runs.copies import require_usable, shown
 from apc.runs.folder import RunsFolder
-from apc.runs.scores import LABEL_SCORES, curve_score
+from apc.runs.scores import curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
 from apc.search.plans import Interrupted, Lost, Plan, Point, Result, Staged, rows_of
@@ -30,6 +31,10 @@ from apc.search.spaces import ends, over
 
 if TYPE_CHECKING:
     from apc.search.progress import Progress
+
+
+BY_LABELS = "add --choose labels"
+"""What may be done where there are no masks."""
 
 
 class ExperimentRun:
@@ -97,14 +102,12 @@ class ExperimentRun:
 
         identity(self.base)
         if self.base.dataset == "folder" and not (Path(self.base.root) / "masks").is_dir():
-            self._require_masks(scored=False)
+            require_masks(self.base, self._chosen_by, BY_LABELS)
 
-    def _require_masks(self, scored: bool) -> None:
-        """Refuse to choose by masks where no validation image is scored by one."""
-        metric = self.settings.metrics[0]
-        if not scored and metric not in LABEL_SCORES and (self.experiment.chooses or isinstance(self.plan, Staged)):
-            why = f"no validation image has a mask, so {metric} cannot be chosen by"
-            raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
+    @property
+    def _chosen_by(self) -> str | None:
+        """The score that settings are chosen by; None of a table."""
+        return self.settings.metrics[0] if self.experiment.chooses or isinstance(self.plan, Staged) else None
 
     def _check_place(self) -> None:
         """Refuse, before anything is written, a cluster that is not there and folders that cannot be written."""
@@ -122,17 +125,10 @@ class ExperimentRun:
         require_fit_here(resources_of(self.settings.workers))
 
     def prepare(self) -> None:
-        """Open all data and build the model once: what is bad is refused here and not by a worker.
-
-        This also pre-trains the tiny ViT, once for all runs, before the clock of the first one starts.
-        """
-        from apc.training.run import preflight
-
-        found = preflight(self.base)
-        self._require_masks(bool(found.scored))
+        """Open all data and build the model once."""
+        self.images = prepared(self.base, self._chosen_by, BY_LABELS)
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
-        self.images = found.images
 
     def search(self) -> Result:
         """Run the plan, or search the space."""

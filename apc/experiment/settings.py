@@ -199,7 +199,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     usual = usual_search(experiment)
-    if not _halves({**usual, **values}, base, smoke):
+    if not halves({**usual, **values}, base, smoke=smoke):
         usual |= {"stop_early": "none", "bracket": None}
     search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
@@ -224,8 +224,9 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     return replace(search, trials=trials, warm_start=warm)
 
 
-def _halves(values: Mapping[str, Any], base: Config, smoke: bool) -> bool:
-    """Whether trials of this search can be given up at rungs, if nobody says whether they are."""
+def halves(values: Mapping[str, Any], base: Config, *, smoke: bool = False) -> bool:
+    """Whether trials of a search of a space are given up at rungs if nobody says: where they can be. `values` are its
+    objectives, sampler and trials and, if anybody named some, rungs."""
     in_curves = len(values["objectives"]) == 1 and values["objectives"][0] in IN_CURVES
     rungs = values.get("rungs") or smoke or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
     return bool(in_curves and rungs and values["sampler"] != "grid" and values["trials"] > 1)
