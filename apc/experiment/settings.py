@@ -63,6 +63,8 @@ class ExperimentSettings:
     dry_run: bool
     decide: int | None = None
     """Most seeds of a claim that is undecided; None where their number is fixed."""
+    unhalved: str = ""
+    """Why a search that halves by default trains every trial to its end, where its schedule is too short."""
 
     @property
     def dataset(self) -> str:
@@ -109,6 +111,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         smoke=amount.smoke,
         dry_run=amount.dry_run,
         decide=None if search or len(seeds) > (decide or 0) else decide,
+        unhalved=_unhalved(experiment, flags.values, base, amount.smoke) if search else "",
     )
 
 
@@ -230,6 +233,16 @@ def halves(values: Mapping[str, Any], base: Config, *, smoke: bool = False) -> b
     in_curves = len(values["objectives"]) == 1 and values["objectives"][0] in IN_CURVES
     rungs = values.get("rungs") or smoke or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
     return bool(in_curves and rungs and values["sampler"] != "grid" and values["trials"] > 1)
+
+
+def _unhalved(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> str:
+    """Why no trial is given up though nobody said so: the schedule has no place for a rung."""
+    usual = {**usual_search(experiment), **values}
+    wanted = usual["stop_early"] == "halving" and "stop_early" not in values
+    if not wanted or halves(usual, base, smoke=smoke) or not halves(usual | {"rungs": (1,)}, base):
+        return ""
+    why = f"halving has no rung in {base.epochs} epochs, {base.frozen_epochs} of them frozen"
+    return f"every trial trains to its end: {why} (--rungs names one)"
 
 
 def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:
