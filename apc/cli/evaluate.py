@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from apc.devices import device_of, set_threads
 from apc.escaping import counted, say
-from apc.flags import POSITIONAL, parse
+from apc.flags import POSITIONAL, Flag, parse
 from apc.parallel import cores, progress
 from apc.runs.folder import ModelFolder
 from apc.runs.scores import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
@@ -31,7 +31,7 @@ class EvaluateFlags:
     """Sides in pixels of what the network is shown, such as 640 800 960 1120; default: the run's own."""
     aspect: tuple[Literal["squash", "keep"], ...] = ("squash",)
     """squash to a square, or keep the aspect with the size as the long side."""
-    multi_scale: tuple[float, ...] | None = None
+    multi_scale: Annotated[tuple[float, ...] | None, Flag(empty=True)] = None
     """Add the mean of the probabilities over these scales, plain and flipped; no number: 0.5 to 1.5."""
     combine: tuple[Literal["mean", "max"], ...] = ("mean",)
     """With --multi-scale: the mean, or max, the greatest of the decoder's logits over scales, a scale's flips summed,
@@ -84,15 +84,14 @@ def command(words: list[str]) -> None:
 
 def _check(flags: EvaluateFlags) -> None:
     """ValueError for what can be known before anything is loaded."""
-    if not flags.protocols:
-        raise ValueError("branches, image_labels and aspect need one value at least")
+    protocols = flags.protocols  # refuses sizes and scales that cannot be
     if "max" in flags.combine and (flags.multi_scale is None or "decoder" not in flags.branches):
         raise ValueError("combine is max; that is of the decoder's logits over scales: name them with --multi-scale")
     if flags.crf_workers < 0:
         raise ValueError(f"crf_workers is {flags.crf_workers}; give 1 or more, or 0 for none")
     if flags.out and (flags.out.suffix != ".json" or flags.out.is_dir()):
         raise ValueError(f"out is {flags.out}; give the name of a .json file")
-    if flags.export_submission and all(p.image_labels for p in flags.protocols):
+    if flags.export_submission and all(p.image_labels for p in protocols):
         raise ValueError("export_submission: image_labels is with; the VOC server scores masks made without")
 
 

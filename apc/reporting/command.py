@@ -126,7 +126,8 @@ def _shared(rows: Collection[Row]) -> dict[str, Any]:
 
 
 def _seeds(numbers: Collection[int]) -> str:
-    """How many seeds, or their list; a single seed other than 0 has no list, so all up to it."""
+    """How many seeds, or their list; that of one ends with a comma."""
     seeds = sorted(numbers or {0})
-    listed = len(seeds) > 1 and seeds != list(range(len(seeds)))
-    return ",".join(map(str, seeds)) if listed else str(seeds[-1] + 1)
+    if seeds == list(range(len(seeds))):
+        return str(len(seeds))
+    return ",".join(map(str, seeds)) + "," * (len(seeds) == 1)
