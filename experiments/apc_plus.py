@@ -5,7 +5,7 @@
 
 The paper's setting, one and two rounds of training on its own masks after it (APC+), and what is compared with them:
 the paper's setting trained for as long, and short trainings with a large K before the round. Six settings with 3 seeds
-on photographs, about two hours of one core a seed for 650 of them at 256 pixels; 5 on the embedded data, about 40
+on photographs, about two hours of one core a seed for 650 of them at 256 pixels; 5 on the embedded data, about 45
 minutes with two cores. The column `train_cpu_seconds` is what a row costs. Expect the first round to give most.
 """
 

@@ -3,8 +3,9 @@
     python experiments/paper_setting.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
 One setting with 3 seeds. On photographs that is the paper's schedule of 15 epochs, about 20 minutes of one core a run
-for 650 photographs at 256 pixels; `--train-list` takes another list. On the embedded data Table 7 has the same runs.
-Expect runs of photographs to differ by one or two points of mIoU, seed by seed.
+for 650 photographs at 256 pixels; `--train-list` takes another list. On the embedded data, about 2
+minutes with two cores, Table 7 has the same runs. Expect runs of photographs to differ by one or two points of mIoU,
+seed by seed.
 """
 
 from apc.experiment.definition import Experiment

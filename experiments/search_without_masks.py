@@ -69,6 +69,7 @@ JUDGED = replace(
     script="search_without_masks",
     plan_of_results=partial(plan_of_best, {MASKS: BY_MASKS.name, LABELS: BY_LABELS.name}),
     own_seeds=FRESH,
+    minutes={"pocket": 4},
     rows=(PAPER, MASKS, LABELS),
     columns=(*COMPARISON.columns, CHOOSERS["labels"]),
     compares=(BY_MASKS.name, BY_LABELS.name),

@@ -25,10 +25,10 @@ SCORED_BY = ("train_pseudo_miou", "train_pseudo_miou_crf")
 
 def of_train(result: Result, runs: Path, root: str) -> Result:
     """The rows with the scores of the pseudo masks that their checkpoints make of the training images."""
-    from apc.evaluation.remeasure import pseudo_masks_of_train
+    from apc.evaluation.remeasure import masks_of_train, pseudo_masks_of_train
     from apc.experiment.measure import measured_result
 
-    return measured_result(result, runs, root, "pseudo_masks", pseudo_masks_of_train)
+    return measured_result(result, runs, root, "pseudo_masks", pseudo_masks_of_train, masks_of_train)
 
 
 EXPERIMENT = Experiment(

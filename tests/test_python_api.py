@@ -3,8 +3,10 @@
 import doctest
 import inspect
 import pickle
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,14 @@ import apc.api
 from apc.cli import evaluate
 from apc.cli.main import main
 from apc.config import Config, pocket
+from apc.experiment.flags import read_flags
+from apc.experiment.main import space_experiment
+from apc.experiment.settings import settings_of
 from apc.runs.rows import save_rows
 from apc.search.plans import points
+from apc.search.study_settings import StudyDefinition, journal_settings
 from apc.training.run import identity
+from search_spaces import lambdas
 
 ROOT = Path(__file__).resolve().parents[1]
 FUNCTIONS = ["evaluate", "load_model", "load_rows", "predict", "search", "train"]
@@ -265,3 +272,68 @@ def test_a_device_beside_a_loaded_model_is_refused(model: Path) -> None:
     loaded = apc.load_model(model, device="cpu")
     with pytest.raises(ValueError, match="device is 'cuda'; the model is on cpu"):
         apc.evaluate(loaded, device="cuda")
+
+
+def test_a_search_by_masks_of_photographs_without_any_is_refused_before_anything_is_trained(
+    photographs: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(photographs / "masks")
+    small: dict[str, Any] = {"encoder": "pocket", "decoder_blocks": (1, 3), "image_size": 48}
+    base = replace(apc.folder(), root=str(photographs), **small)
+    for space, more, instead in (
+        ("simple", {"trials": 2}, r"so miou cannot be chosen by; give objectives=\('border_rule',\)"),
+        (lambdas.PLAN, {}, "so miou cannot be chosen by; give the plan metric='border_rule'"),
+        (points([{"theta": 0.5}, {"theta": 0.9}]), {"race": 2}, "so miou cannot be chosen by; leave out race"),
+    ):
+        with pytest.raises(ValueError, match=f"photos: no validation image has a mask, {instead}"):
+            apc.search(space, base=base, runs=tmp_path / "runs", progress=False, **more)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_search_gives_trials_up_as_the_command_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[StudyDefinition] = []
+    monkeypatch.setattr("apc.experiment.before.prepared", lambda *_: {})
+    monkeypatch.setattr("apc.search.driver.optuna_search", lambda study, **_: asked.append(study) or [])
+    base = replace(pocket(), weights="")
+    for more in ({}, {"objectives": ("miou", "train_seconds")}, {"stop_early": "median"}, {"objectives": "tune_miou"}):
+        apc.search("simple", base=base, trials=8, runs=tmp_path, **more)
+    apc.search("simple", base=replace(base, epochs=3), trials=8, runs=tmp_path)
+    rules = [(study.settings.stop_early, study.settings.objectives[0]) for study in asked]
+    assert rules == [
+        ("halving", "miou"),
+        ("none", "miou"),
+        ("median", "miou"),
+        ("halving", "tune_miou"),
+        ("none", "miou"),  # no rung lies between its frozen epochs and its end
+    ]
+    command = ["--trials", "8", "--weights="]
+    experiment = space_experiment("simple")
+    settings = settings_of(experiment, read_flags(experiment, command))
+    assert settings.search and journal_settings(asked[0]) == journal_settings(
+        replace(asked[0], settings=settings.search)
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (
+            lambda runs: apc.train(pocket(), runs=runs, choose="masks"),
+            "choose is 'masks'; choose from val, half, labels",
+        ),
+        (
+            lambda runs: apc.search("simple", trials=3, runs=runs, race=3, prefer="cheep"),
+            "prefer is 'cheep'; choose from best, cheapest, paper",
+        ),
+    ],
+)
+def test_a_choice_that_there_is_not_is_refused_before_anything_is_made(
+    call: Callable[[Path], Any], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        call(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_protocol_may_stand_without_a_list(run: apc.Run) -> None:
+    assert list(apc.evaluate(run, "miou", device="cpu").index) == ["miou"]

@@ -88,6 +88,8 @@ def train(
     from apc.runs.copies import copied, require_usable
     from apc.training import run as training
 
+    if choose not in CHOOSERS:
+        raise ValueError(f"choose is {choose!r}; choose from {', '.join(CHOOSERS)}")
     set_threads(threads)
     device, copy = device_of(device), copied(runs)
     below = copy.resolve()
@@ -119,7 +121,7 @@ def load_model(folder: PathLike, *, device: str = "auto") -> Model:
 
 def evaluate(
     model: Model | Run | PathLike,
-    protocols: Sequence[str] = (),
+    protocols: str | Sequence[str] = (),
     *,
     root: PathLike = "",
     val_list: str = "",
@@ -154,7 +156,8 @@ def evaluate(
     require_other(loaded.cfg, str(root), val_list)
     changes = {"root": str(root), "val_list": val_list}
     cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "evaluate")
-    asked = [parse(name) for name in protocols] or [p for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
+    names = [protocols] if isinstance(protocols, str) else protocols
+    asked = [parse(name) for name in names] or [p for p in PROTOCOLS if not (p.crf and cfg.crf == "none")]
     if any(p.crf == RUNS_OWN for p in asked) and cfg.crf == "none":
         raise ValueError(
             "protocols has a _crf of the model's own, and its crf is none; name a set, as in miou_crf_toco"

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from apc.search.spaces import Draw, SearchSettings, Space
 
 
+OF_HALVING = ("rungs", "keep_share", "bracket")
+"""Fields of SearchSettings that are refused where no trial is given up at rungs."""
+
+
 @dataclass(frozen=True)
 class SearchResult:
     """What a search found."""
@@ -60,20 +64,24 @@ def search(
     says which of those that are not worse than its leader is chosen: "best", "cheapest" or "paper". `name` names the
     study below `runs`; default: that of `apc search`. `resources` says where trials run and what each takes; `progress`
     prints a line a run. `settings` are further fields of SearchSettings, such as sampler="tpe",
-    objectives=("miou", "train_seconds"), search_seed=0, hours=2.0. ValueError for a space that does not fit Config and
-    for a study of other settings; Ctrl-C raises plans.Interrupted, with what was finished as its `result`.
+    objectives=("miou", "train_seconds"), search_seed=0, hours=2.0; unless stop_early is among
+    them, trials are given up as by `apc search`. ValueError for a space that does not fit Config, for a study of other
+    settings and for a choice by masks where there are none; Ctrl-C raises plans.Interrupted, with what was finished as
+    its `result`.
 
     >>> found = apc.search("simple", base=apc.pocket(), trials=2, progress=False)
     >>> len(found.trials)
     2
     """
     base = base or pocket()
+    if isinstance(settings.get("objectives"), str):
+        settings["objectives"] = (settings["objectives"],)
     proposals, tried_first = _proposals(space, base)
-    how = _search_settings(proposals, trials, settings, first)
-    dataset = Path(base.root).resolve().name if base.dataset == "folder" else base.dataset
-    name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset}"
+    how = _search_settings(proposals, base, trials, settings, first)
 
+    from apc.experiment.before import prepared
     from apc.experiment.flags import Racing
+    from apc.experiment.settings import dataset_name
     from apc.runs.copies import folder_of
     from apc.runs.scores import curve_score
     from apc.search.driver import optuna_search
@@ -87,6 +95,8 @@ def search(
     objectives = how.objectives if how else ("miou",)
     racing = Racing(race=race, race_seeds=race_seeds, prefer=prefer)
     check_enough(race, trials or 0, how.rungs_over(base) if how and how.stop_early == "halving" else None)
+    name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset_name(base)}"
+    prepared(base, *_chosen_by(proposals, objectives[0], bool(racing.race)))
     resources = resources or Resources()
     runs_a_trial = len(seeds) if callable(proposals) else 1
     cores = resources.cpus_per_trial * resources.num_workers
@@ -108,6 +118,17 @@ def search(
         title, by = f"{name}.race", curve_score(objectives[0])
         standings = plan.standings(train(plan, seeds=plan.seeds[:1], name=title, by=by, view=view(title, 1)))
     return _search_result(points, base, objectives, standings, prefer or "best")
+
+
+def _chosen_by(proposals: "Plan | Draw", objective: str, races: bool) -> tuple[str | None, str]:
+    """The score that settings are chosen by, None where a plan runs all of its own, and what to do without masks."""
+    from apc.search.plans import Staged
+
+    if callable(proposals):
+        return objective, "give objectives=('border_rule',)"
+    if isinstance(proposals, Staged):
+        return proposals.metric, "give the plan metric='border_rule'"
+    return (objective if races else None), "leave out race"
 
 
 def _race_of(points: "Result", racing: "Racing", metric: str, seeds: Sequence[int], runs: Path) -> "Race | None":
@@ -139,10 +160,15 @@ def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan 
 
 
 def _search_settings(
-    proposals: "Plan | Draw", trials: int | None, settings: dict[str, Any], first: Sequence[Mapping[str, Any]]
+    proposals: "Plan | Draw",
+    base: Config,
+    trials: int | None,
+    settings: dict[str, Any],
+    first: Sequence[Mapping[str, Any]],
 ) -> "SearchSettings | None":
     """How a space is searched; None for a plan, which needs none of it."""
-    from apc.search.spaces import SearchSettings
+    from apc.experiment.settings import halves
+    from apc.search.spaces import SearchSettings, Stopper
 
     if not callable(proposals):
         if trials is not None or settings or first:
@@ -152,7 +178,11 @@ def _search_settings(
         raise ValueError("trials is not given; a space needs their number, such as trials=20")
     if settings.get("sampler") == "grid":
         raise ValueError("sampler is grid; give a plan, such as apc.search.plans.grid({'theta': [0.5, 0.9]})")
-    return SearchSettings(trials=trials, **settings)
+    if "stop_early" in settings:
+        return SearchSettings(trials=trials, **settings)
+    how = SearchSettings(trials=trials, **{k: v for k, v in settings.items() if k not in OF_HALVING})
+    usual: Stopper = "halving" if halves(vars(how) | settings, base) else "none"
+    return SearchSettings(trials=trials, stop_early=usual, **settings)
 
 
 def _search_result(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from apc.config import default_of
 from apc.escaping import counted, one_line, say
-from apc.flags import POSITIONAL, Flag, choose_from, parse
+from apc.flags import POSITIONAL, Flag, choose_from, parse, train_command
 
 LIMIT: int = default_of("max_pixels")
 USAGE = """apc data: the paper's data sets and your own photographs, ready for training
@@ -227,8 +227,8 @@ def _import(words: list[str]) -> None:
         _name(error.problems)
         raise
     say("\n".join(lines))
-    root = _quoted(flags.out)
-    say(f"{flags.out}: `apc data check folder --root {root}`, then `apc train folder --root {root}`")
+    train = train_command("folder", root=str(flags.out), weights="timm")
+    say(f"{flags.out}: `apc data check folder --root {_quoted(flags.out)}`, then `{train}`")
 
 
 @dataclass(frozen=True, kw_only=True)

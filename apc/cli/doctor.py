@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class DoctorFlags:
     """Ask this machine, or every node of a cluster, what a search would stumble over."""
 
-    address: str = field(default_factory=lambda: os.environ.get("APC_ADDRESS", "local"))
+    address: str = field(default_factory=lambda: os.environ.get("APC_ADDRESS") or "local")
     """Ray cluster, auto on one of its nodes, or local (default: $APC_ADDRESS, or local)."""
     runs: Path = field(default_factory=runs_folder)
     """Folder that keeps the runs, shared by all nodes, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from apc.devices import device_of, set_threads
 from apc.escaping import counted, say
-from apc.flags import POSITIONAL, parse
+from apc.flags import POSITIONAL, Flag, parse
 from apc.parallel import cores, progress
 from apc.runs.folder import ModelFolder
 from apc.runs.scores import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
@@ -31,7 +31,7 @@ class EvaluateFlags:
     """Sides in pixels of what the network is shown, such as 640 800 960 1120; default: the run's own."""
     aspect: tuple[Literal["squash", "keep"], ...] = ("squash",)
     """squash to a square, or keep the aspect with the size as the long side."""
-    multi_scale: tuple[float, ...] | None = None
+    multi_scale: Annotated[tuple[float, ...] | None, Flag(empty=True)] = None
     """Add the mean of the probabilities over these scales, plain and flipped; no number: 0.5 to 1.5."""
     combine: tuple[Literal["mean", "max"], ...] = ("mean",)
     """With --multi-scale: the mean, or max, the greatest of the decoder's logits over scales, a scale's flips summed,
@@ -47,7 +47,8 @@ class EvaluateFlags:
     out: Path | None = None
     """Write scores, seconds and stamp to this .json file, and what each image scored beside it."""
     export_submission: Path | None = None
-    """Write masks and archive for the VOC test server below this folder; no truth is needed."""
+    """Write masks and archive for the VOC test server below this folder, of the last combination without image labels;
+    no truth is needed, but --val-list must name the server's list."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: int = 1
@@ -83,15 +84,14 @@ def command(words: list[str]) -> None:
 
 def _check(flags: EvaluateFlags) -> None:
     """ValueError for what can be known before anything is loaded."""
-    if not flags.protocols:
-        raise ValueError("branches, image_labels and aspect need one value at least")
+    protocols = flags.protocols  # refuses sizes and scales that cannot be
     if "max" in flags.combine and (flags.multi_scale is None or "decoder" not in flags.branches):
         raise ValueError("combine is max; that is of the decoder's logits over scales: name them with --multi-scale")
     if flags.crf_workers < 0:
         raise ValueError(f"crf_workers is {flags.crf_workers}; give 1 or more, or 0 for none")
     if flags.out and (flags.out.suffix != ".json" or flags.out.is_dir()):
         raise ValueError(f"out is {flags.out}; give the name of a .json file")
-    if flags.export_submission and all(p.image_labels for p in flags.protocols):
+    if flags.export_submission and all(p.image_labels for p in protocols):
         raise ValueError("export_submission: image_labels is with; the VOC server scores masks made without")
 
 
@@ -130,7 +130,10 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     if not masked and (flags.out or not flags.export_submission):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
     agreement.tell(agreement.require_scorable(split, cfg))
-    submitted = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch][-1:]
+    could = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch]
+    submitted = could[-1:]
+    if flags.export_submission:
+        say(_submitted(could, cfg.val_list if masked else ""))
     kept = submission(flags.export_submission, split.names, classes) if flags.export_submission else nullcontext()
 
     cost, before = Cost(), _resident_gib()
@@ -173,6 +176,17 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     if flags.export_submission:
         archive = flags.export_submission / f"{BELOW.name}.tar.gz"
         say(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")
+
+
+def _submitted(could: list[Protocol], scored: str) -> str:
+    """Which combination is packed, the last one, and that a list which is `scored` is none of the test server's."""
+    of = f", the last of {len(could)} combinations; name fewer flags for another" if len(could) > 1 else ""
+    told = f"packed for the test server: {could[-1].name}, {could[-1].meaning}{of}"
+    return (
+        f"{told}\nnote: {scored} has masks, so it is not the server's list: name that with --val-list"
+        if scored
+        else told
+    )
 
 
 def _showings_in_words(protocols: list[Protocol], runs_own: int) -> str:

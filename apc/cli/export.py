@@ -1,5 +1,6 @@
 """`apc export`: a finished run as a folder to give away."""
 
+import shlex
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +57,8 @@ def command(words: list[str]) -> None:
         save_model(part, method, _public(cfg), classes)
         card = model_card(row, out.name, flags.license, epoch, _scored(home))
         ModelFolder(part).card.write_text(card, encoding="utf-8")
-    say(f"{flags.out}: {', '.join(sorted(FILES))}; try it with `apc predict {flags.out} photos/ --out predictions`")
+    trial = f"apc predict {shlex.quote(str(flags.out))} photos/ --out predictions"
+    say(f"{flags.out}: {', '.join(sorted(FILES))}; try it with `{trial}`")
 
 
 def _scored(home: Path) -> int:

@@ -20,7 +20,7 @@ class TrainFlags:
     """Train one setting and score it. A preset may stand first: pocket (embedded data, the default), folder (your
     photographs), voc or coco (what `apc data prepare` made). `--config FILE` lays a TOML file, such as best.toml, under
     the flags. The same command continues a stopped run. It trains in one process: over N GPUs the same setting trains
-    with `python experiments/paper_setting.py voc --root DATA --num-workers N`."""
+    with `python experiments/paper_setting.py voc --root DATA --num-workers N --seeds 1`."""
 
     runs: Path = field(default_factory=runs_folder)
     """Folder that keeps the runs, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from apc import data
-from apc.config import Config
+from apc.config import Config, from_dict
 from apc.data import Split, agreement
 from apc.devices import device_of, peak_gib, restart
 from apc.escaping import complain, say
@@ -30,6 +30,8 @@ from apc.runs.stamp import commit
 Measure = Callable[[Method, Config, str], dict[str, Any]]
 """What is measured of a trained model, from its config and the device: plain values, such as {"metrics": {...}}."""
 
+Read = Callable[[Config], str]
+"""The fingerprint of what a measure reads."""
 
 _known_only: ContextVar[bool] = ContextVar("_known_only", default=False)
 
@@ -44,14 +46,23 @@ def known_only() -> Iterator[None]:
         _known_only.reset(token)
 
 
-def measured_once(row: Row, runs: Path, root: str, name: str, measure: Measure) -> dict[str, Any]:
+def measured_once(
+    row: Row, runs: Path, root: str, name: str, measure: Measure, read: Read | None = None
+) -> dict[str, Any]:
     """What `measure` tells of a finished run on the photographs below `root`, from its file where it was measured
-    before; empty, and said, where the run has no checkpoint here."""
+    before; empty, and said, where the run has no checkpoint here.
+
+    `read` is the fingerprint of what is read besides what the run's identity holds: with another one than that of the
+    file the run is measured again.
+    """
     folder = runs / row.run
+    origin: dict[str, Any] = {"protocol": RECIPE_VERSION}
+    if read:
+        origin["read"] = read(replace(from_dict(row.config), root=root))
     path = RunFolder(folder).measured(name)
     with suppress(OSError, ValueError):  # not measured yet, or a damaged file
         measurement: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if measurement["protocol"] == RECIPE_VERSION:
+        if all(measurement.get(key) == value for key, value in origin.items()):
             return measurement
     if _known_only.get():
         return {}
@@ -63,7 +74,7 @@ def measured_once(row: Row, runs: Path, root: str, name: str, measure: Measure) 
         return {}
     start = time.perf_counter()
     head, dirty = commit()
-    origin = {"protocol": RECIPE_VERSION, "commit": head, "dirty": dirty, "device": device}
+    origin |= {"commit": head, "dirty": dirty, "device": device}
     measurement = measure(method, replace(cfg, root=root), device) | origin  # its own may have moved since
     write_atomically(path, json.dumps(measurement) + "\n")
     say(f"measured {name} of run {row.run} in {time.perf_counter() - start:.0f} s")
@@ -122,6 +133,11 @@ def pseudo_masks_of_train(method: Method, cfg: Config, device: str) -> dict[str,
     protocols = [Protocol(branch, True, crf=crf) for branch in ("patch", "decoder") for crf in crfs]
     counts = score(method, split, cfg, protocols, Scoring(device, cores()))
     return {"metrics": {f"train_{name}": value for name, value in _scores(counts).items()}}
+
+
+def masks_of_train(cfg: Config) -> str:
+    """Fingerprint of the training images with their masks, which no run's identity holds: training reads none."""
+    return data.fingerprint(replace(cfg, val_list=cfg.train_list))
 
 
 def with_masks(cfg: Config) -> Split:

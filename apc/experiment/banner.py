@@ -29,7 +29,11 @@ def banner(
         parts.append(_expected(experiment, settings, todo, images))
     say("; ".join(filter(None, parts)))
     here = places(settings.workers) is not None
-    for told in (small_folders.told(settings.base), devices.told(settings.base.amp, "cpu") if here else ""):
+    for told in (
+        settings.unhalved,
+        small_folders.told(settings.base),
+        devices.told(settings.base.amp, "cpu") if here else "",
+    ):
         if told:
             say(told)
 

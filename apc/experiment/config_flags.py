@@ -104,9 +104,12 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
             raise ValueError(
                 f"--plus is APC with further parts; method {cfg.method} has its own setting, so leave one out"
             )
-        from apc.methods import registry
+        from apc.methods import published, registry
 
-        cfg = _over(registry.preset(preset, cfg), layers)
+        base = registry.preset(preset, cfg)
+        cfg = _over(base, layers)
+        if preset in ("voc", "coco") and cfg.root:
+            published.require_weights(cfg, _unnamed(base, layers))
     if cfg.dataset != "pocket" and not cfg.root:
         raise ValueError(f"--root is missing: {cfg.dataset} needs the folder of its images")
     if cfg.dataset == "pocket" and cfg.root:
@@ -125,6 +128,12 @@ def _given(preset: str, layers: Sequence[Layer]) -> set[str]:
     other = replace(base, **{name: max(getattr(base, name) - 1, 0) for name in names})
     one, two = _over(base, layers), _over(other, layers)
     return {name for name in names if getattr(one, name) == getattr(two, name)}
+
+
+def _unnamed(base: Config, layers: Sequence[Layer]) -> set[str]:
+    """Which fields of weights the layers leave as they are."""
+    laid = _over(replace(base, weights="?", deeplab_weights="?"), layers)
+    return {name for name in ("weights", "deeplab_weights") if getattr(laid, name) == "?"}
 
 
 def _over(base: Config, layers: Sequence[Layer]) -> Config:

@@ -19,7 +19,7 @@ class Experiment(TableEntry):
     """One table or figure: what is run, how often, what to expect, and, as a TableEntry, how it stands on the page."""
 
     prog: str = ""
-    """What its command is called in the help and in its errors; default: its name."""
+    """What its command is called in the help and in its errors; default: its script's name or its own."""
 
     # --- what is run --------------------------------------------------------------------------------
     plan: Plan | Callable[[Config], Plan] | None = None
@@ -88,8 +88,8 @@ class Experiment(TableEntry):
 
     @property
     def called(self) -> str:
-        """Name of its command."""
-        return self.prog or self.name
+        """Name of its command: of a step of a longer script that of the script."""
+        return self.prog or self.script or self.name
 
 
 def _by_label(rows: Sequence[Row]) -> list[list[Row]]:

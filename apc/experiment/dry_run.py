@@ -97,6 +97,8 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         )
         if todo.rungs:
             print(f"halving: {todo.rungs}: {todo._replace(least=0, most=0).epochs}")
+        if settings.unhalved:
+            print(settings.unhalved)
         if settings.search.objectives[0] == RULE:
             enough = settings.search.trials >= VOTERS
             print(f"by image labels: {'the vote of all' if enough else RULE}; it takes {VOTERS} settings to vote")
@@ -104,14 +106,8 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
     else:
         _list(queue)
         most = queue.plan.max_points * len(settings.seeds)
-    if todo.planned and (hours := expected(experiment, settings, most, todo.planned)):
-        stops = settings.search.stop_early if queue is None and settings.search else "none"
-        at_most = "at most " if stops in ("asha", "median") else ""
-        hours = Hours(*(todo.share * each for each in hours))
-        cost = costs_of(settings.workers).told(3600 * hours.low, 3600 * hours.high)
-        epochs = sum(cfg.epochs for cfg in todo.planned) - todo.spared
-        which = "all trials" if todo.begun else "the runs to do"
-        print(f"{at_most}{epochs} epochs, about {hours} of one process for {which}: {cost}")
+    if todo.planned:
+        print(_cost(settings, todo, expected(experiment, settings, most, todo.planned)))
     if queue is not None:
         counts = queue.counts
         later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
@@ -126,6 +122,19 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
             f"at most {runs} runs, {runs * settings.base.epochs} epochs"
         )
     return 0
+
+
+def _cost(settings: ExperimentSettings, todo: ToDo, hours: Hours | None) -> str:
+    """Epochs of the runs to do and, where something tells them, the hours of one process."""
+    stops = settings.search.stop_early if settings.search else "none"
+    at_most = "at most " if stops in ("asha", "median") else ""
+    epochs = f"{at_most}{sum(cfg.epochs for cfg in todo.planned) - todo.spared} epochs"
+    which = "all trials" if todo.begun else "the runs to do"
+    if hours is None:
+        return f"{epochs} for {which}; no finished run like them tells the hours"
+    hours = Hours(*(todo.share * each for each in hours))
+    cost = costs_of(settings.workers).told(3600 * hours.low, 3600 * hours.high)
+    return f"{epochs}, about {hours} of one process for {which}: {cost}"
 
 
 def _list(queue: RunQueue) -> None:

@@ -36,7 +36,7 @@ class Amount:
     """How much of an experiment is run."""
 
     seeds: Annotated[str, Flag(metavar="N")] = ""
-    """How many, or a list such as 0,3,4."""
+    """How many, or a list such as 0,3,4, or 3, for one."""
     smoke: bool = False
     """The whole way in a minute or two, below RUNS/smoke; numbers mean nothing."""
     dry_run: bool = False
@@ -73,7 +73,7 @@ class Place:
 class Workers:
     """Who trains an experiment."""
 
-    address: str | None = field(default_factory=lambda: os.environ.get("APC_ADDRESS"))
+    address: str | None = field(default_factory=lambda: os.environ.get("APC_ADDRESS") or None)
     """Ray cluster: auto on one of its nodes, or local (default: $APC_ADDRESS, or local: this machine alone)."""
     num_workers: int = 1
     """Processes a trial, data-parallel."""
@@ -137,6 +137,8 @@ class Racing:
         given = {"race_seeds": self.race_seeds, "prefer": self.prefer}
         if self.race is None and (idle := [flag_of(name) for name, value in given.items() if value is not None]):
             raise ValueError(f"{idle[0]} is for a race; add --race N, such as --race 3")
+        if self.prefer is not None and self.prefer not in get_args(Prefer):  # from Python
+            raise ValueError(f"prefer is {self.prefer!r}; choose from {', '.join(get_args(Prefer))}")
         at_least(2, race=self.race, race_seeds=self.race_seeds)
         for name, count in {"race": self.race, "race_seeds": self.race_seeds}.items():
             if count and count > MOST_RACED:
@@ -195,7 +197,9 @@ def command_line(
     answer_old_spellings(line)
     usual = ", ".join(f"{count} on {preset}" for preset, count in seeds.items()) or "each script's own"
     line.add(Choosing, "how much")
-    line.add(Amount, "how much", texts={"seeds": f"How many, or a list such as 0,3,4 (default: {usual})."})
+    line.add(
+        Amount, "how much", texts={"seeds": f"How many, or a list such as 0,3,4, or 3, for one (default: {usual})."}
+    )
     return line
 
 
@@ -218,14 +222,16 @@ def _usage(name: str) -> str:
 
 
 def seeds_of(text: str, default: int) -> list[int]:
-    """`3` -> 0, 1, 2; `0,3,4` -> those; empty -> the default number."""
+    """`3` -> 0, 1, 2; `0,3,4` -> those; `3,` -> that one; empty -> the default number."""
     try:
-        numbers = [int(part) for part in text.split(",")] if text else [default]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")] if text else [default]
     except ValueError:
         numbers = []
     listed = "," in text
     if not numbers or min(numbers) < (0 if listed else 1) or len(set(numbers)) < len(numbers):
-        raise ValueError(f"--seeds is {short(text)}; give how many, such as 3, or different seeds, such as 0,3,4")
+        raise ValueError(
+            f"--seeds is {short(text)}; give how many, such as 3, or different seeds, such as 0,3,4 (or 3, for one)"
+        )
     if not listed and numbers[0] > MOST_RUNS:
         told = f"{numbers[0]:,}" if numbers[0] < 10**30 else short(numbers[0])
         raise ValueError(f"--seeds is {told}; {MOST_RUNS:,} are the most that can be run")

@@ -25,7 +25,7 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
     that failed keeps no later step from its turn: of a study it stays failed, however often the command is given."""
     first = steps[0]
     try:
-        flags = read_flags(first, sys.argv[1:] if argv is None else argv)
+        flags = read_flags(of_all(steps), sys.argv[1:] if argv is None else argv)
         if "choose" in flags.values and len({step.metric for step in steps if step.chooses}) > 1:
             raise ValueError("--choose: this script compares what settings may be chosen by; leave it out")
         settings = settings_of(first, for_step(first, steps, flags))
@@ -59,11 +59,21 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
         return 130
 
 
+def of_all(steps: Sequence[Experiment]) -> Experiment:
+    """What the help of a script is about: its first step, with the minutes of all, to five where they add up."""
+    first, *later = steps
+    if not later:
+        return first
+    known = {preset for preset in first.minutes if all(preset in step.minutes for step in later)}
+    sums = {preset: 5 * round(sum(step.minutes[preset] for step in steps) / 5) for preset in known}
+    return replace(first, minutes=sums)
+
+
 def search_space(words: Sequence[str]) -> int:
     """`apc search NAME [PRESET] [flags]`: search a module of search_spaces; returns the exit code."""
     if not words or words[0] in ("-h", "--help"):
         say(spaces_told())
-        return 0
+        return 0 if words else 2
     try:
         experiment = space_experiment(words[0])
     except ValueError as error:
@@ -90,7 +100,7 @@ SPACES
 
 A new file in search_spaces/ is a new space. What a space tries, and every flag: apc search SPACE --help
 
-  apc search pooling --dry-run                       only list the runs, and the hours they will take
+  apc search pooling --dry-run                       only list the runs, and what they will take
   apc search lambdas --smoke                         the whole way in a minute or two; numbers mean nothing
   apc search simple --trials 12 --hours 2            Optuna over three knobs of the embedded data
   apc search joint folder --root photos --weights timm --seeds 2   your photographs, two seeds a setting

@@ -117,11 +117,16 @@ def write_best(path: Path, winner: Point, base: Config, comments: Sequence[str])
     what it is, a line a comment."""
     import tomli_w
 
-    cfg = to_dict(from_dict(winner.values, base))
-    files = {k for k in ("weights", "deeplab_weights") if Path(cfg[k]).suffix}
-    fields = {k: v for k, v in cfg.items() if k not in {"root", "seed", *files}}
+    cfg = from_dict(winner.values, base)
+    fields = {k: v for k, v in to_dict(cfg).items() if k not in {"root", "seed", *files_of(cfg)}}
     told = "".join(f"# {one_line(comment)}\n" for comment in comments)
     write_atomically(path, told + tomli_w.dumps(fields))
+
+
+def files_of(cfg: Config) -> dict[str, str]:
+    """The files of weights of a config, by their fields: best.toml has none of them, so a command must name them."""
+    named = {"weights": cfg.weights, "deeplab_weights": cfg.deeplab_weights}
+    return {name: file for name, file in named.items() if file not in ("", "timm", "pocket")}
 
 
 def winner_of(result: Result, metric: str) -> Point | None:

@@ -3,33 +3,39 @@
 Imports are local where they are heavy: a typo and `--dry-run` must not wait for torch or Ray.
 """
 
-import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apc.config import from_dict
 from apc.escaping import say
 from apc.experiment import deciding, outputs, racing
 from apc.experiment.banner import banner
+from apc.experiment.before import prepared, require_masks
 from apc.experiment.definition import Experiment
 from apc.experiment.dry_run import show
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import resources_of
 from apc.files import require_writable
+from apc.flags import train_command
 from apc.runs.compared import compared_by, how_compared
-from apc.runs.copies import require_usable
+from apc.runs.copies import require_usable, shown
 from apc.runs.folder import RunsFolder
 from apc.runs.rows import Row
-from apc.runs.scores import LABEL_SCORES, curve_score
+from apc.runs.scores import curve_score
 from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
-from apc.search.plans import Interrupted, Lost, Plan, Result, Staged, rows_of
+from apc.search.plans import Interrupted, Lost, Plan, Point, Result, Staged, rows_of
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import ends, over
 
 if TYPE_CHECKING:
     from apc.search.progress import Progress
+
+
+BY_LABELS = "add --choose labels"
+"""What may be done where there are no masks."""
 
 
 class ExperimentRun:
@@ -42,6 +48,8 @@ class ExperimentRun:
         """Images of each split, once the data is open."""
         self.raced: racing.Raced | None = None
         """The race behind the search, as far as it got."""
+        self.winner: Point | None = None
+        """The setting of best.toml, once that is written."""
 
     def go(self) -> int:
         """Check, search, write, report; 1 where a run failed, after everything else is written."""
@@ -95,14 +103,12 @@ class ExperimentRun:
 
         identity(self.base)
         if self.base.dataset == "folder" and not (Path(self.base.root) / "masks").is_dir():
-            self._require_masks(scored=False)
+            require_masks(self.base, self._chosen_by, BY_LABELS)
 
-    def _require_masks(self, scored: bool) -> None:
-        """Refuse to choose by masks where no validation image is scored by one."""
-        metric = self.settings.metrics[0]
-        if not scored and metric not in LABEL_SCORES and (self.experiment.chooses or isinstance(self.plan, Staged)):
-            why = f"no validation image has a mask, so {metric} cannot be chosen by"
-            raise ValueError(f"{self.settings.dataset}: {why}; add --choose labels")
+    @property
+    def _chosen_by(self) -> str | None:
+        """The score that settings are chosen by; None of a table."""
+        return self.settings.metrics[0] if self.experiment.chooses or isinstance(self.plan, Staged) else None
 
     def _check_place(self) -> None:
         """Refuse, before anything is written, a cluster that is not there and folders that cannot be written."""
@@ -120,17 +126,10 @@ class ExperimentRun:
         require_fit_here(resources_of(self.settings.workers))
 
     def prepare(self) -> None:
-        """Open all data and build the model once: what is bad is refused here and not by a worker.
-
-        This also pre-trains the tiny ViT, once for all runs, before the clock of the first one starts.
-        """
-        from apc.training.run import preflight
-
-        found = preflight(self.base)
-        self._require_masks(bool(found.scored))
+        """Open all data and build the model once."""
+        self.images = prepared(self.base, self._chosen_by, BY_LABELS)
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
-        self.images = found.images
 
     def search(self) -> Result:
         """Run the plan, or search the space."""
@@ -233,9 +232,7 @@ class ExperimentRun:
                 failed = True
         if self.experiment.chooses and outputs.winner_of(result, metrics[0]):
             best = self._rows_file.with_suffix(".best.toml")
-            root = ["--root", self.base.root] if self.base.root else []
-            command = shlex.join(["apc", "train", settings.preset, *root, "--config", str(best)])
-            say(f"{best}: the best setting; `{command}` trains it")
+            say(f"{best}: the best setting; `{self._train_command(best)}` trains it")
         if (curves := RunsFolder(settings.runs).tune).is_dir():
             say(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         say(f"{page}: tables and figures; {self._rows_file}: the rows")
@@ -284,8 +281,15 @@ class ExperimentRun:
                 winner, told = chosen.racer, racing.comments(self.raced, name, dataset, self.settings.seeds)
         else:
             record.unlink(missing_ok=True)  # of an earlier call, whose winner best.toml had
+        self.winner = winner
         if winner:
             outputs.write_best(path, winner, self.base, [*told, *self._how_compared(result)])
+
+    def _train_command(self, best: Path) -> str:
+        """What trains the setting of best.toml, which names nothing that is one machine's."""
+        cfg = from_dict(self.winner.values, self.base) if self.winner else self.base
+        place = {"root": cfg.root, "runs": shown(self.settings.runs)}
+        return train_command(self.settings.preset, config=str(best), **place, **outputs.files_of(cfg))
 
     def _how_compared(self, result: Result) -> list[str]:
         """By what settings were compared, of a search that goes by labels, in a sentence."""

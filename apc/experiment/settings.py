@@ -64,6 +64,8 @@ class ExperimentSettings:
     dry_run: bool
     decide: int | None = None
     """Most seeds of a claim that is undecided; None where their number is fixed."""
+    unhalved: str = ""
+    """Why a search that halves by default trains every trial to its end, where its schedule is too short."""
 
     @property
     def dataset(self) -> str:
@@ -115,6 +117,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         smoke=amount.smoke,
         dry_run=amount.dry_run,
         decide=None if search or len(seeds) > (decide or 0) else decide,
+        unhalved=_unhalved(experiment, flags.values, base, amount.smoke) if search else "",
     )
 
 
@@ -222,7 +225,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     usual = usual_search(experiment)
-    if not _halves({**usual, **values}, base, smoke and "epochs" not in values):
+    if not halves({**usual, **values}, base, small=smoke and "epochs" not in values):
         usual |= {"stop_early": "none"}
     if {**usual, **values}["stop_early"] != "halving":
         usual |= {"bracket": None}
@@ -249,12 +252,26 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     return replace(search, trials=trials, warm_start=warm)
 
 
-def _halves(values: Mapping[str, Any], base: Config, small: bool) -> bool:
-    """Whether trials of this search can be given up at rungs, if nobody says whether they are; of a `small` one there
-    will be epochs enough."""
+def halves(values: Mapping[str, Any], base: Config, *, small: bool = False) -> bool:
+    """Whether trials of a search of a space are given up at rungs if nobody says: where they can be. `values` are its
+    objectives, sampler and, if anybody named some, rungs; of a `small` one there will be epochs enough."""
     in_curves = len(values["objectives"]) == 1 and values["objectives"][0] in IN_CURVES
     rungs = values.get("rungs") or small or len(usual_rungs(base.epochs, base.frozen_epochs)) > 1
     return bool(in_curves and rungs and values["sampler"] != "grid")
+
+
+def _unhalved(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> str:
+    """Why no trial is given up though nobody said so: the schedule has no place for a rung."""
+    usual = {**usual_search(experiment), **values}
+    wanted = usual["stop_early"] == "halving" and "stop_early" not in values
+    if (
+        not wanted
+        or halves(usual, base, small=smoke and "epochs" not in values)
+        or not halves(usual | {"rungs": (1,)}, base)
+    ):
+        return ""
+    why = f"halving has no rung in {base.epochs} epochs, {base.frozen_epochs} of them frozen"
+    return f"every trial trains to its end: {why} (--rungs names one)"
 
 
 def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ or false. A slip is a ValueError of one sentence: the nearest flag, or what the 
 
 from apc.flags.command_line import CommandLine, parse, taken
 from apc.flags.documented import Documented, documented
+from apc.flags.suggested import train_command
 from apc.flags.usual import at_least, reports_folder, runs_folder
 from apc.flags.words import POSITIONAL, REPEATED, Flag, choose_from, dashed, flag_of, spelt
 
@@ -32,4 +33,5 @@ __all__ = [
     "runs_folder",
     "spelt",
     "taken",
+    "train_command",
 ]

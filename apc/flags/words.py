@@ -20,6 +20,8 @@ class Flag:
     """Values of a tuple add up where the flag is repeated; otherwise the last mention holds."""
     once: bool = False
     """A second mention is a slip; of other flags the last mention holds."""
+    empty: bool = False
+    """Whether a tuple may be named without a value, which then means something."""
     metavar: str = ""
     """What stands for the value in the help."""
 
@@ -84,8 +86,11 @@ class FieldFlag(NamedTuple):
         if not self.several:
             return self._one(words, self.hint)
         kind = get_args(self.hint)[0]
-        apart = words if kind is Path else [part for word in words for part in word.split(",") if part]
-        return tuple(self._one(word, kind) for word in apart)
+        parts = words if kind is Path else [part.strip() for word in words for part in word.split(",")]
+        values = tuple(self._one(part, kind) for part in parts if part)
+        if not (values or self.lenient or self.mark.empty):
+            raise ValueError(f"{self.flag} needs a value; leave it out for its default")
+        return values
 
     def _one(self, word: str, kind: Any) -> Any:
         try:

@@ -4,7 +4,7 @@ A function named after a method gives its setting on VOC or COCO; NAME_pocket gi
 the embedded data, or of your own photographs, into the method's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from apc.methods.toco import HEADS as TOCO_HEADS
 def vit_pcm(dataset: str = "voc") -> Config:
     """The published settings (method-spec 1.4 and 1.5) on VOC, 80 epochs, then a DeepLab for 19, which see as many
     images as deeplab-pytorch's 20,000 steps of 10; or the same on COCO's images as ViT-PCM sieves them.
-    `deeplab_weights` is yours to name."""
+    `deeplab_weights` is yours to name, for `require_weights` refuses the command line without."""
     cfg = replace(
         voc(),
         method="vit_pcm",
@@ -162,3 +162,24 @@ PROPORTIONS: dict[str, Callable[[Config], dict[str, Any]]] = {
     "toco": toco_pocket,
 }
 """Fields that turn a setting of small data into theirs."""
+
+
+def require_weights(cfg: Config, unnamed: Collection[str]) -> None:
+    """ValueError where a published setting would start from random numbers though nobody said so: of the fields
+    `unnamed` neither a flag nor a file tells."""
+    instead = "or leave it empty (--{flag}=) to start from random numbers"
+    if "weights" in unnamed and not cfg.weights:
+        file = "SegFormer's mit_b1.pth" if cfg.encoder == "mit_b1" else "timm, or a local file"
+        raise ValueError(
+            f"weights is empty; method {cfg.method} starts from ImageNet's: give --weights ({file}), "
+            + instead.format(flag="weights")
+        )
+    if "deeplab_weights" in unnamed and cfg.deeplab in TORCHVISION and not cfg.deeplab_weights:
+        raise ValueError(
+            f"deeplab_weights is empty; the DeepLab of {cfg.method} starts from ImageNet's: give --deeplab-weights "
+            f"(torchvision's {TORCHVISION[cfg.deeplab]}), " + instead.format(flag="deeplab-weights")
+        )
+
+
+TORCHVISION = {"resnet50": "resnet50-0676ba61.pth", "resnet101": "resnet101-63fe2227.pth"}
+"""Files of ImageNet weights of a DeepLab's backbone, as torchvision calls them."""

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from apc.escaping import in_markdown
 from apc.reporting.table_entry import PictureEntry, TableEntry
-from apc.runs.scores import CHOOSERS
+from apc.runs.scores import CHOOSERS, Chooser
 
 
 def entries() -> dict[str, TableEntry]:
@@ -34,8 +34,8 @@ def described(name: str) -> TableEntry:
     """The entry of an experiment, or a plain one for a name without an entry."""
     if entry := entries().get(name):
         return entry
-    own, by, chooser = name.rpartition("_by_")
-    if by and chooser in CHOOSERS:
+    own, chooser = chosen_by(name)
+    if chooser:
         entry = described(own)
         metric = CHOOSERS[chooser] if entry.metric in CHOOSERS.values() else entry.metric
         compares = tuple(f"{other}_by_{chooser}" for other in entry.compares)
@@ -53,6 +53,14 @@ def described(name: str) -> TableEntry:
         return TableEntry(name=name, title="Runs by themselves", about="Finished runs that stand in no other table.")
     about = "No script of this name lies below experiments/, so this is a plain table."
     return TableEntry(name=name, title=name, about=about)
+
+
+def chosen_by(name: str) -> tuple[str, Chooser | None]:
+    """`grid_lambda_by_labels` -> `grid_lambda`, `labels`: an experiment whose settings were chosen by something else
+    than its own; None where they were not."""
+    own, by, chooser = name.rpartition("_by_")
+    known = next((each for each in CHOOSERS if each == chooser), None)
+    return (own, known) if by and known and name not in entries() else (name, None)
 
 
 def tables_of(module: ModuleType) -> tuple[TableEntry, ...]:

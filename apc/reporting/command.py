@@ -6,10 +6,12 @@ from typing import Any
 
 from apc.config import PRESETS, to_dict
 from apc.flags import spelt
-from apc.reporting.catalogue import entries
+from apc.reporting.catalogue import chosen_by, entries
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.looks import looks_of
+from apc.runs.compared import RULE, VOTERS
 from apc.runs.rows import Row
+from apc.runs.scores import CHOOSERS, Chooser
 
 
 def command(
@@ -23,26 +25,31 @@ def command(
 
     Folder and weights stand by their names alone: where they lie is of one machine.
     """
-    if entry.name.startswith("space_"):
-        words = ["apc", "search", entry.name.removeprefix("space_")]
-    elif entry.script or entry.name in entries():
-        words = ["python", f"experiments/{entry.script or entry.name}.py"]
+    name, chooser = chosen_by(entry.name)
+    if name.startswith("space_"):
+        words = ["apc", "search", name.removeprefix("space_")]
+    elif entry.script or name in entries():
+        words = ["python", f"experiments/{entry.script or name}.py"]
     else:
         return ""
+    how = ["--choose", chooser] if chooser else []
+    how += ["--max-concurrent", "1"] if getattr(entry, "timed", False) else []  # an Experiment's
     if not rows:
-        return shlex.join(words + (_photographs("folder", "PHOTOGRAPHS", "WEIGHTS") if dataset == "folder" else []))
+        words += _photographs("folder", "PHOTOGRAPHS", "WEIGHTS") if dataset == "folder" else []
+        return shlex.join(words + how)
     preset = str(_shared(rows).get("dataset", "pocket"))
     if preset != "pocket":
         names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
         words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
-    if entry.name.startswith("space_"):
-        words += _searched(rows, USUAL)
+    words += how
+    if name.startswith("space_"):
+        words += _searched(rows, _usual(chooser))
     for step, own in [*steps, (entry, rows)][:1]:
         if trials := getattr(step, "trials", 0):  # an Experiment's
             usually = {"stop_early": step.stop_early} if entry.script and own else {}
             words += _searched(own, {"trials": trials, **usually}, {"stop_early": "none"})
-    for name, value in unusual(entry, rows).items():
-        words += spelt(name, value)
+    for field, value in unusual(entry, rows).items():
+        words += spelt(field, value)
     if most := looks_of(rows):  # the table began with the seeds that all its rows have
         each = [{row.config.get("seed", 0) for row in rows if row.row == label} for label in {row.row for row in rows}]
         seeds = [] if entry.script else ["--seeds", _seeds(set.intersection(*each))]
@@ -85,6 +92,14 @@ USUAL = {
 """Flags of `apc search` that the stamp of its rows tells, and what they are if nobody says."""
 
 
+def _usual(chooser: Chooser | None) -> dict[str, Any]:
+    """What the flags of `apc search` are if nobody says, with and without --choose."""
+    if chooser is None:
+        return USUAL
+    objective = CHOOSERS[chooser]
+    return USUAL | {"objectives": objective} | ({"bracket": VOTERS} if objective == RULE else {})
+
+
 def _searched(rows: Collection[Row], usual: Mapping[str, Any], unstamped: Mapping[str, Any] = {}) -> list[str]:
     """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out.
     `unstamped` is how rows came whose stamp does not tell."""
@@ -111,7 +126,8 @@ def _shared(rows: Collection[Row]) -> dict[str, Any]:
 
 
 def _seeds(numbers: Collection[int]) -> str:
-    """How many seeds, or their list; a single seed other than 0 has no list, so all up to it."""
+    """How many seeds, or their list; that of one ends with a comma."""
     seeds = sorted(numbers or {0})
-    listed = len(seeds) > 1 and seeds != list(range(len(seeds)))
-    return ",".join(map(str, seeds)) if listed else str(seeds[-1] + 1)
+    if seeds == list(range(len(seeds))):
+        return str(len(seeds))
+    return ",".join(map(str, seeds)) + "," * (len(seeds) == 1)

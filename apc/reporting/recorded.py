@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from apc.reporting.catalogue import entries
+from apc.reporting.catalogue import chosen_by, entries
 from apc.reporting.groups import read
 from apc.reporting.searches import race, trials
 from apc.reporting.table_entry import TableEntry
@@ -57,8 +57,9 @@ def _as_compared(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:
 def searches_of(recorded: Recorded) -> list[tuple[TableEntry, list[Row]]]:
     """The searches of the same script that have rows on the same data."""
     script, found = recorded.entry.script, []
+    by = f"_by_{chooser}" if (chooser := chosen_by(recorded.entry.name)[1]) else ""
     for entry in entries().values() if script else ():
-        path = recorded.reports / "results" / entry.name / f"{recorded.dataset}.jsonl"
+        path = recorded.reports / "results" / f"{entry.name}{by}" / f"{recorded.dataset}.jsonl"
         if entry.script == script and bool(getattr(entry, "trials", 0)) and path.is_file() and (rows := read(path)[0]):
             found.append((entry, rows))
     return found

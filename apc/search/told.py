@@ -10,9 +10,10 @@ def space_told(space: Space) -> str:
 
 
 def plan_told(plan: Plan) -> str:
-    """`theta, epsilon: 16 settings`"""
+    """`theta, epsilon: 16 settings`, or `1 setting` where nothing varies"""
     count = f"{plan.max_points}" if isinstance(plan, Points) else f"in stages, at most {plan.max_points}"
-    return f"{', '.join(plan.knobs)}: {count} settings"
+    knobs = f"{', '.join(plan.knobs)}: " if plan.knobs else ""
+    return f"{knobs}{count} setting{'s' * (plan.max_points != 1)}"
 
 
 def _knob_told(knob: Real | Whole | Choice) -> list[str]:

@@ -18,6 +18,8 @@ from apc.folders import UNFINISHED
         (["prepare", "voc", "--root", "absent"], ["root is 'absent'", "no such folder"]),
         (["check", "voc", "--root", "absent"], ["root is 'absent'", "no such folder"]),
         (["check", "folder", "--root", "absent"], ["root is 'absent'", "no such folder"]),
+        (["check", "folder", "--root", ".", "--lists"], ["--lists needs a value"]),
+        (["cache", "folder", "--root", ".", "--lists"], ["--lists needs a value"]),
         (["chekc", "voc"], ["'chekc'", "prepare, check, cache"]),
         (["prepare", "voc"], ["--root"]),
         (["cache", "folder", "--root", ".", "--image-size", "3"], ["image_size is 3", "between 16"]),

@@ -171,6 +171,22 @@ def test_the_test_server_gets_its_folder_and_archive(
     assert sorted(p.name for p in out.iterdir()) == ["comp6_test_cls.tar.gz", "results"]
 
 
+def test_which_combination_is_packed_is_said_and_a_list_with_masks_is_noted(
+    devkit: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, out = checkpoint(devkit, tmp_path / "run", CLASSES), tmp_path / "submission"
+    words = ["eval", str(trained), "--export-submission", str(out), *HERE]
+    assert main([*words, *TEST_LIST, "--sizes", "48", "56", "--crf", "none"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("packed")]
+    assert "miou_56" in line and "the last of 2 combinations" in line and "note" not in line
+    (photographs / "classes.txt").write_text("\n".join(CLASSES[1:]) + "\n")
+    for name in ("train.csv", "val.csv"):
+        listed = (photographs / name).read_text()
+        (photographs / name).write_text(listed.replace("red", CLASSES[1]).replace("blue", CLASSES[2]))
+    assert main([*words, "--root", str(photographs), "--crf", "none"]) == 0
+    assert "note: val.csv has masks, so it is not the server's list" in capsys.readouterr().out
+
+
 def test_a_submission_that_breaks_off_leaves_nothing(
     devkit: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

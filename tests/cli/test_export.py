@@ -90,12 +90,13 @@ def test_no_path_of_the_machine_is_in_an_export(run: Path, photographs: Path, tm
 
 
 def test_the_best_epoch_is_exported_with_its_own_score(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("apc.training.loop.miou", lambda matrix: 98.7654)  # the first epoch is the best
     assert main([*flags(photographs, "--crf", "none"), "--epochs", "2", "--eval-every", "1"]) == 0
     (run,) = (photographs.parent / "runs").iterdir()
     assert main(["export", str(run / "best"), "--out", str(tmp_path / "best model")]) == 0
+    assert f"apc predict '{tmp_path}/best model' photos/" in capsys.readouterr().out
     text = (tmp_path / "best model" / "README.md").read_text(encoding="utf-8")
     _, epoch = at_best_epoch(load_row(run))
     assert epoch == 1 and "epoch 1 of 2" in text and "| `miou` | 98.77 |" in text

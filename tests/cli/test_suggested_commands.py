@@ -10,6 +10,7 @@ from trees import make_voc
 
 from apc import data
 from apc.cli.main import main
+from apc.cli.train import read_flags
 from apc.data import prepared
 
 
@@ -29,7 +30,10 @@ def test_a_drawn_folder_with_a_blank_in_its_name(tmp_path: Path, capsys: pytest.
 def test_an_imported_folder_with_a_blank_in_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table("image,labels\na.jpg,red\nb.jpg,blue\nc.jpg,red\nd.jpg,blue\n")(tmp_path / "source")
     assert main(["data", "import", str(tmp_path / "source"), "--out", str(tmp_path / "My Photos")]) == 0
-    assert roots(capsys.readouterr().out) == [str(tmp_path / "My Photos")] * 2
+    said = capsys.readouterr().out
+    assert roots(said) == [str(tmp_path / "My Photos")] * 2
+    cfg, _ = read_flags(shlex.split(said.split("`")[-2])[2:])
+    assert cfg.weights == "timm"  # the preset's are none
 
 
 def test_a_prepared_folder_with_a_blank_in_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

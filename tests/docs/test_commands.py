@@ -141,6 +141,9 @@ def stand_in(words: list[str]) -> None:
     if "--config" in words and not (chosen := Path(words[words.index("--config") + 1])).exists():
         chosen.parent.mkdir(parents=True, exist_ok=True)
         chosen.write_text("k = 4\n")
+    if "--val-list" in words:  # the server's list, which comes with its own download
+        listed = Path("DATA") / words[words.index("--val-list") + 1]
+        listed.write_text("\n".join(path.stem for path in listed.parents[2].glob("JPEGImages/*.jpg")))
 
 
 def made_small(words: list[str]) -> list[str]:

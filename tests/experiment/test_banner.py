@@ -38,6 +38,13 @@ def said(words: list[str], capsys: pytest.CaptureFixture[str], experiment: objec
     return capsys.readouterr().out.strip().split("; ")[-1]
 
 
+def test_a_schedule_too_short_for_a_rung_is_told(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    told = "every trial trains to its end: halving has no rung in 3 epochs, 1 of them frozen (--rungs names one)"
+    simple = ["--trials", "4", "--epochs", "3", *words]
+    assert told in said(simple, capsys, space_experiment("simple"))
+    assert told not in said([*simple, "--stop-early", "none"], capsys, space_experiment("simple"))
+
+
 @pytest.fixture
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Two places, and a step that takes a tenth of a second: a run of 600 takes a minute."""

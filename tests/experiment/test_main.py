@@ -12,7 +12,7 @@ import apc.experiment.runner
 from apc.config import pocket, to_dict
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import Flags
-from apc.experiment.main import in_turn, main, search_space
+from apc.experiment.main import in_turn, main, search_space, spaces_told
 from apc.experiment.settings import for_step, settings_of
 from apc.runs.rows import Row, load_rows
 from apc.search.plans import points
@@ -35,7 +35,23 @@ def test_a_dry_run_of_a_space_says_what_halving_saves(tmp_path: Path, capsys: py
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 40 trials, each with seeds 0",
         "halving: 40 to epoch 4, 10 to epoch 10, in 5 brackets: 220 epochs instead of 400",
+        "220 epochs for the runs to do; no finished run like them tells the hours",
     ]
+
+
+def test_a_search_whose_schedule_is_too_short_for_a_rung_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["simple", "--dry-run", "--trials", "4", "--epochs", "3", "--runs", str(tmp_path)]
+    told = "every trial trains to its end: halving has no rung in 3 epochs, 1 of them frozen (--rungs names one)"
+    assert search_space(words) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        told,
+        "12 epochs for the runs to do; no finished run like them tells the hours",
+    ]
+    for asked in (["--stop-early", "none"], ["--rungs", "2"], ["--sampler", "random", "--objectives", "miou_crf"]):
+        assert search_space([*words, *asked]) == 0
+        assert told not in capsys.readouterr().out
 
 
 def test_a_dry_run_refuses_what_the_search_would(
@@ -56,7 +72,9 @@ def test_a_dry_run_refuses_what_the_search_would(
 
 
 def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert search_space([]) == 0
+    assert search_space([]) == 2  # as `apc` and `apc data` do
+    assert capsys.readouterr().out == spaces_told() + "\n"
+    assert search_space(["--help"]) == 0
     assert "\n  lambdas        The weights lambda1 and lambda2" in capsys.readouterr().out
     assert search_space(["lambads"]) == 2
     assert capsys.readouterr().err == "apc search: there is no search space 'lambads'; did you mean lambdas?\n"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from studies import drive, study
 
 import apc.experiment.runner
+from apc.cli.train import read_flags
 from apc.config import from_dict, pocket, to_dict
 from apc.escaping import from_csv
 from apc.experiment.main import main
@@ -156,6 +158,21 @@ def test_a_search_says_where_its_best_setting_lies(
     best = "reports/results/grid_lambda/pocket.best.toml"
     said = f"{best}: the best setting; `apc train pocket --config {best}` trains it"
     assert said in capsys.readouterr().out.splitlines() and Path(best).is_file()
+
+
+def test_the_command_that_a_search_prints_trains_its_best_setting_from_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my vit.pth").write_bytes(b"weights")
+    row = Row(run="a", config=to_dict(pocket()), metrics={"miou": 9.0}, seconds={})
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "prepare", lambda run: None)
+    found = [(Point("a", {"lambda1": 0.1}), [row])]
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: found)
+    assert main(grid_lambda.EXPERIMENT, ["--seeds", "1", "--weights", "my vit.pth", "--runs", "other runs"]) == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if "the best setting" in line]
+    cfg, flags = read_flags(shlex.split(said.split("`")[1])[2:])
+    assert (cfg.weights, cfg.lambda1, flags.runs) == ("my vit.pth", 0.1, Path("other runs"))
 
 
 def test_no_cell_of_the_trials_is_a_formula_and_numbers_stay_numbers(tmp_path: Path) -> None:

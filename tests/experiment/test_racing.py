@@ -315,6 +315,7 @@ def test_a_dry_run_tells_of_the_race(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert search_space(["simple", "--dry-run", "--stop-early", "none", "--race", "3", *place]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 20 trials, each with seeds 0",
+        "200 epochs for the runs to do; no finished run like them tells the hours",
         "then a race of the best 3, each with at most 5 further seeds: at most 15 runs, 150 epochs",
     ]
     assert list(tmp_path.iterdir()) == []

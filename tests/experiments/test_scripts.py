@@ -133,7 +133,8 @@ def test_every_script_is_an_experiment_or_a_picture_under_its_own_name() -> None
 
 def test_titles_and_places_are_each_that_of_one() -> None:
     shown = [*entries().values(), *pictures().values()]
-    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) == 22
+    steps = sum(len([*tables_of(module), *pictures_of(module)]) for module in modules_of("experiments").values())
+    assert len({entry.title for entry in shown}) == len({entry.place for entry in shown}) == len(shown) >= steps > 0
 
 
 def test_a_space_with_an_entry_is_described_by_it_and_another_by_its_name() -> None:

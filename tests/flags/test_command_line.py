@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import pytest
 
-from apc.flags import POSITIONAL, REPEATED, CommandLine, documented, parse, spelt
+from apc.flags import POSITIONAL, REPEATED, CommandLine, Flag, documented, parse, spelt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,10 @@ class Flags:
     """Share that is counted."""
     sizes: tuple[int, ...] = (1, 2)
     """Sizes."""
+    scales: Annotated[tuple[float, ...] | None, Flag(empty=True)] = None
+    """Scales."""
+    lists: tuple[Path, ...] = (Path("train.csv"),)
+    """Lists."""
     kinds: Annotated[tuple[Literal["red", "blue"], ...], REPEATED] = ()
     """Kinds."""
     num_workers: int = 3
@@ -53,8 +57,17 @@ def test_the_last_mention_holds_and_a_repeated_flag_adds_up() -> None:
     assert (parse(Flags, words, "count").sizes, parse(Flags, words, "count").kinds) == ((4,), ("red", "blue"))
 
 
-def test_a_tuple_may_be_empty() -> None:
-    assert parse(Flags, [*NEEDED, "--sizes"], "count").sizes == ()
+def test_a_tuple_is_named_with_a_value_unless_none_means_something() -> None:
+    assert parse(Flags, [*NEEDED, "--scales"], "count").scales == ()
+    assert parse(Flags, NEEDED, "count").scales is None
+    for words in (["--sizes"], ["--sizes="], ["--sizes", ","], ["--lists", ""]):
+        with pytest.raises(ValueError, match=f"{words[0].strip('=')} needs a value; leave it out for its default"):
+            parse(Flags, [*NEEDED, *words], "count")
+
+
+def test_blanks_behind_commas_are_no_part_of_a_value() -> None:
+    flags = parse(Flags, [*NEEDED, "--kinds", "red, blue", "--sizes", "3, 4"], "count")
+    assert (flags.kinds, flags.sizes) == (("red", "blue"), (3, 4))
 
 
 def test_only_what_is_named_is_read() -> None:

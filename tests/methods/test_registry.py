@@ -40,9 +40,23 @@ def train(asked: list[Config], preset: str, *words: str) -> Config:
 @pytest.mark.parametrize("method", ["vit_pcm", "afa", "toco"])
 def test_voc_and_coco_start_from_the_published_setting_of_the_method(asked: list[Config], method: str) -> None:
     published = registry.PUBLISHED[method]
-    assert train(asked, "voc", "--method", method) == published("voc") != replace(voc(), method=method)
-    assert train(asked, "coco", f"--method={method}") == published("coco")
+    random = {"vit_pcm": ["--deeplab-weights="], "afa": ["--weights="]}.get(method, [])
+    assert train(asked, "voc", "--method", method, *random) == published("voc") != replace(voc(), method=method)
+    assert train(asked, "coco", f"--method={method}", *random) == published("coco")
     assert published("coco").dataset == "coco" and published("voc").dataset == "voc"
+
+
+def test_a_published_setting_without_its_weights_is_refused_and_the_file_is_named(
+    asked: list[Config], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    afa_on_coco = ["train", "coco", "--root", "DATA", "--method", "afa"]
+    refused(afa_on_coco, capsys, "give --weights (SegFormer's mit_b1.pth), or", "--weights=")
+    refused([*afa_on_coco, "--encoder", "deit_tiny_patch16_224"], capsys, "give --weights (timm, or a local file)")
+    pcm_on_voc = ["train", "voc", "--root", "DATA", "--method", "vit_pcm"]
+    refused(pcm_on_voc, capsys, "give --deeplab-weights (torchvision's resnet101-63fe2227.pth)")
+    assert not asked
+    assert train(asked, "voc", "--method", "afa", "--weights", "mit.pth").weights == "mit.pth"
+    assert train(asked, "voc", "--method", "vit_pcm", "--deeplab", "vit").weights == "timm"  # a copy of the encoder
 
 
 def test_published_settings_are_their_own() -> None:
@@ -97,7 +111,7 @@ def test_a_warm_up_is_a_share_of_the_training_that_the_flags_name(asked: list[Co
 def test_flags_and_files_win_over_the_methods_setting(asked: list[Config], tmp_path: Path) -> None:
     cfg = train(asked, "voc", "--method", "toco", "--image-size", "384", "--optimizer", "adam", "--lr", "0.001")
     assert cfg == replace(toco(), image_size=384, optimizer="adam", lr=0.001)
-    (tmp_path / "a.toml").write_text('method = "afa"\nimage_size = 320\nlr = 0.01\n')
+    (tmp_path / "a.toml").write_text('method = "afa"\nweights = ""\nimage_size = 320\nlr = 0.01\n')
     cfg = train(asked, "voc", "--config", str(tmp_path / "a.toml"), "--lr", "0.02")
     assert cfg == replace(afa(), image_size=320, lr=0.02)
     cfg = train(asked, "pocket", "--method", "afa", "--warmup-steps", "3", "--frozen-epochs", "1", "--grad-clip", "2")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from report_rows import a_row
@@ -9,7 +10,8 @@ from report_rows import a_row
 from apc.config import Config, folder, from_dict, pocket, to_dict
 from apc.reporting.catalogue import described
 from apc.reporting.command import command
-from apc.runs.rows import Row
+from apc.reporting.recorded import read_recorded, searches_of
+from apc.runs.rows import Row, save_rows
 from search_spaces import components
 
 
@@ -74,6 +76,38 @@ def test_the_command_of_a_script_with_steps_has_the_flags_of_all() -> None:
         "python experiments/search_without_masks.py folder --root cats --weights w --trials 26 --epochs 5 "
         "--image-size 160"
     )
+
+
+def test_the_command_of_a_search_that_chose_otherwise_says_by_what() -> None:
+    row = a_row("a", 0, 30.0, **without_seed(pocket()))
+    row.stamp["search"] = {"sampler": "tpe", "objectives": ["border_rule"], "stop_early": "halving", "bracket": 24}
+    assert command(described("space_joint_by_labels"), "pocket", [row]) == "apc search joint --choose labels --seeds 1"
+    row.stamp["search"] |= {"objectives": ["tune_miou"], "bracket": 8}
+    assert command(described("space_joint_by_half"), "pocket", [row]) == "apc search joint --choose half --seeds 1"
+    grid = "python experiments/grid_lambda.py --choose labels --seeds 1"
+    assert command(described("grid_lambda_by_labels"), "pocket", [row]) == grid
+    script = "python experiments/search_joint.py --choose labels --trials 30"
+    row.stamp["search"] |= {"trials": 30}
+    assert command(described("search_joint_by_labels"), "pocket", [row]) == script
+    assert "--choose" not in command(described("search_by_labels"), "pocket", [row])  # the name of a script's own step
+
+
+def test_the_command_of_a_later_step_has_the_flags_of_the_search_that_chose_as_it_did(tmp_path: Path) -> None:
+    row = a_row("a", 0, 30.0, **without_seed(pocket()))
+    for by, trials in (("", 40), ("_by_labels", 24)):
+        row.stamp["search"] = {"stop_early": "halving", "trials": trials}
+        save_rows(tmp_path / "results" / f"search_joint{by}" / "pocket.jsonl", [row])
+    save_rows(tmp_path / "results" / "search_judged_by_labels" / "pocket.jsonl", [row])
+    judged = read_recorded(described("search_judged_by_labels"), "pocket", tmp_path)
+    assert [rows[0].stamp["search"]["trials"] for _, rows in searches_of(judged)][0] == 24
+
+
+def test_the_command_of_a_table_of_times_trains_one_run_at_a_time() -> None:
+    row = a_row("adaptive_k", 0, 30.0, **without_seed(pocket()))
+    for name in ("table5_efficiency", "table6_peers"):
+        assert " --max-concurrent 1" in command(described(name), "pocket", [row])
+        assert command(described(name), "pocket").endswith(f"{name}.py --max-concurrent 1")
+    assert "--max-concurrent" not in command(described("table7_pooling"), "pocket", [row])
 
 
 def test_a_size_that_a_label_names_by_chance_is_told() -> None:
