@@ -1,9 +1,12 @@
 """Fixtures: the reference data where it is to be had, tiny configs, one thread."""
 
+import gc
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -38,6 +41,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((at for at, name in enumerate(LONGEST) if path.endswith(f"{name}.py")), len(LONGEST))
 
     items.sort(key=place)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A training collects garbage once an epoch (apc/devices.py); modules and collected tests are none."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures that nobody looks at: a file says how it would be drawn, with the digest that `once` looks for.
+    Drawing is most of a page's time; tests/reporting/figures/ look at what is drawn."""
+    from matplotlib.figure import Figure
+
+    def savefig(_: Figure, file: BinaryIO, **how: Any) -> None:
+        file.write(json.dumps(how).encode())
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
 
 
 @pytest.fixture(scope="session")

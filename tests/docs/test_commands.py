@@ -19,6 +19,8 @@ from trees import make_coco, make_voc
 from apc.cli.main import main
 from apc.config import PRESETS
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SMALL = "--encoder pocket --image-size 48 --eval-size 48 --epochs 1 --frozen-epochs 0 --batch-size 4".split()
 SMALL += "--decoder-blocks 1 3 --decoder-width 8 --unfreeze-blocks 2 --amp none".split() + ["--weights", ""]
 """Flags that make a run small."""
