@@ -81,7 +81,7 @@ def reference() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Config:
     """A run of a few seconds on the embedded data, from random weights; with the encoder's residual, for without it
     untrained scores lie too near together for epsilon and thresholds to tell them apart."""
