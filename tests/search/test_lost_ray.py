@@ -1,5 +1,5 @@
-"""Ray dies under its driver: it is noticed, started again where it was ours, and the rows are those of an undisturbed
-search; a cluster that is gone ends the search in one sentence."""
+"""Ray dies under its driver: it is noticed, started again where it was ours, and no epoch is lost or trained again; a
+cluster that is gone ends the search in one sentence."""
 
 import os
 import signal
@@ -67,13 +67,13 @@ def test_a_search_whose_raylet_and_then_gcs_are_killed_starts_ray_again_and_lose
     tiny: Config, tmp_path: Path
 ) -> None:
     """Its epochs are made up, each at a moment of its own."""
-    base, runs, had = replace(tiny, epochs=6), tmp_path / "runs", dict[Path, str]()
+    base, runs = replace(tiny, epochs=6), tmp_path / "runs"
     code = DRIVER.format(base=to_dict(base))
     search = subprocess.Popen(
         [sys.executable, "-c", code, str(runs)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     wait(lambda: epochs(runs) >= 2, search)
-    had |= {path: path.read_text() for path in runs.glob("*/curve.jsonl")}
+    had = {path: path.read_text() for path in runs.glob("*/curve.jsonl")}
     kill(search.pid, "raylet")
     wait(lambda: epochs(runs) >= 8, search)  # in the middle of the second run
     then = {path: path.read_text() for path in runs.glob("*/curve.jsonl")}
