@@ -1,9 +1,12 @@
 """Fixtures: the reference data where it is to be had, tiny configs, one thread."""
 
+import gc
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -40,6 +43,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """A training collects garbage once an epoch (apc/devices.py); modules and collected tests are none."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures that nobody looks at: a file says how it would be drawn, with the digest that `once` looks for.
+    Drawing is most of a page's time; tests/reporting/figures/ look at what is drawn."""
+    from matplotlib.figure import Figure
+
+    def savefig(_: Figure, file: BinaryIO, **how: Any) -> None:
+        file.write(json.dumps(how).encode())
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+
+
 @pytest.fixture(scope="session")
 def warm_ray() -> Iterator[None]:
     """One Ray for all tests of a process; search() uses a Ray that runs and leaves it running."""
@@ -60,7 +81,7 @@ def reference() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Config:
     """A run of a few seconds on the embedded data, from random weights; with the encoder's residual, for without it
     untrained scores lie too near together for epsilon and thresholds to tell them apart."""

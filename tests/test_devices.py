@@ -18,7 +18,7 @@ def test_a_peak_is_that_since_the_restart() -> None:
     assert held >= before + 0.2 and block[-1] == 1
     del block
     restart("cpu")
-    assert peak_gib("cpu") <= held
+    assert peak_gib("cpu") < held - 0.2
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from untrained import untrained
 
 import apc
 import apc.api
@@ -23,6 +24,7 @@ from apc.config import Config, pocket
 from apc.experiment.flags import read_flags
 from apc.experiment.main import space_experiment
 from apc.experiment.settings import settings_of
+from apc.runs.folder import load_runs
 from apc.runs.rows import save_rows
 from apc.search.plans import points
 from apc.search.study_settings import StudyDefinition, journal_settings
@@ -206,14 +208,17 @@ def test_search_refuses_in_one_sentence(space: Any, more: dict[str, Any], told: 
 
 @pytest.mark.slow
 def test_search_takes_a_mapping_or_a_plan_and_gives_the_runs_of_train(
-    warm_ray: None, run: apc.Run, short: Config, tmp_path: Path
+    warm_ray: None, run: apc.Run, short: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from apc.search.spaces import Real
 
+    monkeypatch.setattr("apc.search.worker.in_process", untrained())
     chosen = {"theta": short.theta}
     found = apc.search({"theta": Real(0.5, 0.9)}, base=short, trials=2, first=[chosen], runs=tmp_path, name="theta")
     assert found.trials.theta.tolist()[0] == 0.9 and found.trials.state.tolist() == ["done", "done"]
-    assert found.trials.miou[0] == run.metrics["miou"] and found.trials.run[0] == run.row.run
+    scores = {row.run: row.metrics["miou"] for row in load_runs(tmp_path)}
+    assert found.trials.run[0] == run.row.run
+    assert found.trials.miou.tolist() == [scores[name] for name in found.trials.run]
     best = found.trials.loc[found.trials.miou.idxmax()]
     assert found.best == replace(short, theta=best.theta)
     assert (tmp_path / "theta.journal").is_file()
@@ -229,7 +234,8 @@ def test_search_takes_a_mapping_or_a_plan_and_gives_the_runs_of_train(
 def test_the_examples_of_the_docstrings_run(
     warm_ray: None, short: Config, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One after the other, with a short setting in the place of the preset."""
+    """One after the other, with a short setting in the place of the preset; the search's runs are made up."""
+    monkeypatch.setattr("apc.search.worker.in_process", untrained())
     monkeypatch.chdir(photos.parent)
     monkeypatch.setattr(apc, "pocket", lambda: short)
     order = ("train", "load_model", "evaluate", "predict", "search", "load_rows")

@@ -1,17 +1,18 @@
-"""Trials that raise, go NaN, run out of memory or lose their process; a disk that fills up; what trackers are told."""
+"""Trials that raise or lose their process; a disk that fills up; what trackers are told."""
 
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from untrained import untrained
 
 import search_spaces
 from apc.config import Config, to_dict
-from apc.runs.folder import load_runs
+from apc.runs.folder import load_run, load_runs
 from apc.runs.rows import Row
 from apc.runs.status import status
 from apc.search import spaces, worker
@@ -42,66 +43,10 @@ TINY = Config(
 )
 
 
-def spoilt(monkeypatch: pytest.MonkeyPatch, log: Path, spoil: Callable[[str, int], None]) -> None:
-    """Let `spoil(label, attempt)` go before each training; each attempt leaves its label in `log`.
-
-    What is defined in here Ray sends to its workers as it is.
-    """
-
-    def train(task: worker.Task) -> None:
-        import os
-
-        import torch
-
-        import apc.training.run
-        from apc.search.worker import in_process
-
-        torch.manual_seed(0)
-        with open(log, "a") as file:
-            file.write(task["label"] + "\n")
-        number = log.read_text().splitlines().count(task["label"])
-        whole = apc.training.run.run
-
-        def run(*words: Any, **more: Any) -> Any:
-            spoil(task["label"], number)
-            return whole(*words, **more)
-
-        apc.training.run.run = run  # type: ignore[assignment]
-        try:
-            in_process(task)
-        finally:
-            apc.training.run.run = whole
-            os.sync()
-
-    monkeypatch.setattr(worker, "in_process", train)
-
-
 @pytest.mark.slow
-def test_a_trial_is_tried_again_as_often_as_told_and_then_recorded_as_failed(
+def test_whatever_ends_a_trial_it_is_tried_again_as_often_as_told_then_recorded_and_ends_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from apc.search.driver import search
-    from apc.search.ray_session import Resources
-
-    def spoil(label: str, attempt: int) -> None:
-        if label == "flaky" and attempt < 3:
-            raise RuntimeError(f"attempt {attempt}")
-
-    plan, log = points({"flaky": {"theta": 0.5}, "other": {"theta": 0.9}}), tmp_path / "log"
-    spoilt(monkeypatch, log, spoil)
-    found = {}
-    for retries in (2, 0):
-        log.write_text("")
-        runs = tmp_path / str(retries)
-        result = search(plan, base=TINY, seeds=[0], runs=runs, resources=Resources(retries=retries, max_concurrent=1))
-        (flaky,), (other,) = (rows for _, rows in result)
-        assert other.metrics["miou"] > 0 and not other.error
-        found[retries] = (flaky.error, log.read_text().splitlines().count("flaky"))
-    assert found == {2: ("", 3), 0: ("RuntimeError: attempt 1", 1)}
-
-
-@pytest.mark.slow
-def test_whatever_ends_a_trial_is_recorded_and_ends_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from apc.search.driver import search
     from apc.search.ray_session import Resources
 
@@ -111,30 +56,32 @@ def test_whatever_ends_a_trial_is_recorded_and_ends_no_other(tmp_path: Path, mon
 
         if label == "killed":  # as the system does where memory runs out
             os.kill(os.getpid(), signal.SIGKILL)
-        if label == "memory":
-            raise MemoryError("512 GiB are asked for")
+        if label == "nan":
+            raise FloatingPointError("the loss is not finite in epoch 1")
+        if label == "flaky" and attempt < 3:
+            raise RuntimeError(f"attempt {attempt}")
 
-    settings: dict[str, dict[str, Any]] = {
-        "killed": {"theta": 0.5},
-        "nan": {"lr": 100.0, "weight_decay": 100.0, "optimizer": "adamw"},
-        "memory": {"theta": 0.6},
-        "good": {"theta": 0.9},
-    }
-    log = tmp_path / "log"
-    spoilt(monkeypatch, log, spoil)
-    result = search(points(settings), base=TINY, seeds=[0], runs=tmp_path / "runs", resources=Resources(retries=1))
-    errors = {point.label: rows[0].error for point, rows in result}
-    assert errors["killed"].startswith("its process was lost") and "out of memory" in errors["killed"]
-    assert errors["nan"].startswith("FloatingPointError: the loss is not finite in epoch")
-    assert errors["memory"] == "MemoryError: 512 GiB are asked for"
-    assert errors["good"] == ""
-    assert sorted(log.read_text().split()) == sorted(["good", *["killed", "nan", "memory"] * 2])
-    told = status(tmp_path / "runs")
-    assert "1 finished, 3 failed" in told and all(error in told for error in errors.values())
+    monkeypatch.setattr(worker, "in_process", untrained(spoil))
+    thetas = {"killed": 0.5, "nan": 0.6, "flaky": 0.7, "good": 0.9}
+    settings: dict[str, dict[str, Any]] = {label: {"theta": theta} for label, theta in thetas.items()}
+    runs, once = tmp_path / "runs", points({"flaky": settings["flaky"]})
+    result = search(points(settings), base=TINY, seeds=[0], runs=runs, resources=Resources(retries=2))
+    rows = {point.label: row for point, (row,) in result}
+    tries = {label: len((runs / row.run / "attempts").read_text()) for label, row in rows.items()}
+    assert tries == {"killed": 3, "nan": 3, "flaky": 3, "good": 1}
+    assert rows["killed"].error.startswith("its process was lost") and "out of memory" in rows["killed"].error
+    assert rows["nan"].error == "FloatingPointError: the loss is not finite in epoch 1"
+    assert rows["nan"].metrics == {} and load_run(runs, rows["nan"].run) is None
+    assert (rows["flaky"].error, rows["good"].error) == ("", "")
+    told = status(runs)
+    assert "2 finished, 2 failed" in told and "(nan, seed 0)" in told
+    assert all(row.error in told for row in rows.values())
+    ((_, (first,)),) = search(once, base=TINY, seeds=[0], runs=tmp_path / "once", resources=Resources(retries=0))
+    assert first.error == "RuntimeError: attempt 1"
 
-    curves = {folder.name: scalars(folder) for folder in (tmp_path / "runs" / ".tune").glob("*/*/") if folder.is_dir()}
+    curves = {folder.name: scalars(folder) for folder in (runs / ".tune").glob("*/*/") if folder.is_dir()}
     (name,) = [name for name in curves if name.startswith("good_seed_0.")]
-    (row,) = result[3][1]
+    row = rows["good"]
     assert curves[name]["ray/tune/loss"] == pytest.approx([entry["loss"] for entry in row.curve])
     assert curves[name]["ray/tune/miou"] == pytest.approx([row.metrics["miou"]])
     assert curves[name]["ray/tune/epoch"] == [1, 2, 2]
@@ -187,11 +134,12 @@ class Fill(NoView):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plan", "study"])
 def test_a_disk_that_fills_up_ends_the_search_in_one_sentence_and_loses_nothing_finished(
-    kind: str, small_disk: Path, capfd: pytest.CaptureFixture[str]
+    kind: str, small_disk: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from apc.search.driver import optuna_search, search
     from apc.search.ray_session import Resources
 
+    monkeypatch.setattr(worker, "in_process", untrained())
     runs = small_disk / "runs"
     plan = points({"a": {"theta": 0.5}, "b": {"theta": 0.9}, "c": {"theta": 0.7}})
 

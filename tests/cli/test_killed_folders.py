@@ -30,6 +30,8 @@ from apc.runs.rows import Row, save_rows
 from apc.runs.scores import parse
 from apc.search.plans import Point
 
+pytestmark = [pytest.mark.usefixtures("sketched"), pytest.mark.timeout(180)]
+
 
 def finished_run(where: Path, model: Path) -> Path:
     """A run of the untrained model, as `apc export` takes it."""

@@ -13,6 +13,8 @@ from apc.runs.folder import RunFolder, Setting, save_run
 from apc.runs.rows import load_rows, save_rows
 from apc.runs.store import Store
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 URL = "s3://bucket/runs"
 
 

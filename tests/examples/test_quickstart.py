@@ -14,7 +14,7 @@ import pytest
 NOTEBOOK = Path(__file__).resolve().parents[2] / "examples" / "quickstart.ipynb"
 SHORTER = {
     "EPOCHS, SEARCH_EPOCHS, IMAGES = 6, 3, 960": "EPOCHS, SEARCH_EPOCHS, IMAGES = 2, 1, 32",
-    "num_train=IMAGES": "num_train=IMAGES, num_val=8",
+    "num_train=IMAGES": 'num_train=IMAGES, num_val=8, weights=""',
 }
 
 

@@ -20,6 +20,8 @@ from apc.runs.rows import Row, load_rows
 from apc.search.plans import Point, Points, Result, Staged
 from experiments import choosing, grid_lambda, search_joint, search_without_masks, table7_pooling
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 SMALL = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3 --seeds 1"
 
 

@@ -12,6 +12,8 @@ from apc.flags import reports_folder
 from apc.reporting.page import build
 from apc.search.plans import points
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -19,6 +19,8 @@ from apc.search.plans import points
 from apc.training.run import identity
 from experiments import choosing, grid_lambda, search_joint
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def test_a_dry_run_lists_the_runs_and_starts_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]

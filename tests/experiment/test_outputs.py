@@ -26,6 +26,8 @@ from apc.training.run import identity
 from experiments import grid_lambda, table7_pooling, table9_cosine
 from search_spaces import joint
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def test_two_objectives_give_a_front(tmp_path: Path) -> None:
     s = study(tmp_path, 10, space=joint, objectives=("miou", "train_seconds"))

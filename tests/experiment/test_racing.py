@@ -24,6 +24,8 @@ from apc.search.plans import Interrupted, Plan, Result, points
 from apc.search.run_queue import RunQueue
 from experiments import search_joint, table7_pooling
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 WORDS = ["pooling", "--seeds", "1", "--weights="]
 FOUND = {"average": 20.0, "max": 50.0, "top_k": 52.0, "adaptive_k": 51.0}
 """What the search found, with a lucky top_k."""

@@ -62,6 +62,7 @@ def test_every_table_of_the_paper_has_a_script_an_entry_and_a_place(capsys: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("sketched")
 def test_everything_small_goes_the_whole_way(warm_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names = ("table8_components", "table9_cosine", "table6_peers", "table2_pseudo_masks", "table1_image_size")

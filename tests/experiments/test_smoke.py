@@ -8,48 +8,49 @@ import pytest
 from script_runs import ROOT, python
 
 from apc.config import from_toml
+from apc.experiment.main import main, search_space
 from apc.runs.rows import load_rows
+from experiments.table7_pooling import EXPERIMENT
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("script", ["grid_lambda", "table7_pooling"])
-def test_a_script_goes_the_whole_way_under_smoke(script: str, tmp_path: Path) -> None:
-    alone = shutil.copy(ROOT / "experiments" / f"{script}.py", tmp_path)  # as `ray submit` does
+def test_the_main_command_goes_the_whole_way_under_smoke(tmp_path: Path) -> None:
+    """`python experiments/grid_lambda.py --smoke`, alone at first and then in its place."""
+    alone = shutil.copy(ROOT / "experiments" / "grid_lambda.py", tmp_path)  # as `ray submit` does
     told = python(str(alone), "--smoke", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
     assert told.stderr == ""
     reports = tmp_path / "runs" / "smoke" / "reports"
-    rows = load_rows(reports / "results" / script / "pocket.jsonl")
+    results = reports / "results" / "grid_lambda"
+    rows = load_rows(results / "pocket.jsonl")
     labels = list(dict.fromkeys(row.row for row in rows))
-    assert {row.experiment for row in rows} == {script}
+    assert {row.experiment for row in rows} == {"grid_lambda"}
     assert all(row.metrics["miou"] > 0 and row.stamp["commit"] for row in rows)
     assert [(row.row, row.config["seed"]) for row in rows] == [(label, seed) for label in labels for seed in (0, 1)]
     for label in labels:
-        assert label in (reports / "details" / f"{script}.pocket.md").read_text()
+        assert label in (reports / "details" / "grid_lambda.pocket.md").read_text()
     assert f"done    {labels[0]} seed 0: miou" in told.stdout
-    if script == "grid_lambda":
-        text = (reports / "results" / script / "pocket.best.toml").read_text()
-        means = {label: sum(r.metrics["miou"] for r in rows if r.row == label) for label in labels}
-        second = [label for label in labels if not label.endswith("lambda2=0")]
-        winner = max(labels, key=lambda label: means[label])
-        chosen = tomllib.loads(text)
-        assert f"lambda1={chosen['lambda1']:g} lambda2={chosen['lambda2']:g}" == winner and second
-        assert from_toml(reports / "results" / script / "pocket.best.toml").num_train == 64
-    else:
-        assert labels == ["average", "max", "top_k", "adaptive_k"]
-    again = python(str(alone), "--smoke", cwd=tmp_path)
+    means = {label: sum(r.metrics["miou"] for r in rows if r.row == label) for label in labels}
+    second = [label for label in labels if not label.endswith("lambda2=0")]
+    winner = max(labels, key=lambda label: means[label])
+    chosen = tomllib.loads((results / "pocket.best.toml").read_text())
+    assert f"lambda1={chosen['lambda1']:g} lambda2={chosen['lambda2']:g}" == winner and second
+    assert from_toml(results / "pocket.best.toml").num_train == 64
+    again = python(str(ROOT / "experiments" / "grid_lambda.py"), "--smoke", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
     assert "done    " not in again.stdout and f"{len(rows)} runs are done already" in again.stdout
-    assert load_rows(reports / "results" / script / "pocket.jsonl") == rows
+    assert load_rows(results / "pocket.jsonl") == rows
 
 
 @pytest.mark.slow
-def test_photographs_go_the_whole_way_under_smoke(photographs: Path, tmp_path: Path) -> None:
+def test_photographs_go_the_whole_way_under_smoke(
+    warm_ray: None, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(photographs.parent)
     small = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3".split()
-    words = ["folder", "--smoke", "--root", "photos", *small, "--seeds", "1"]
-    told = python(str(ROOT / "experiments" / "table7_pooling.py"), *words, cwd=photographs.parent)
-    assert told.returncode == 0, told.stderr
-    assert "no --weights" in told.stderr
-    (path,) = (photographs.parent / "runs" / "smoke" / "reports" / "results" / "table7_pooling").glob("*.jsonl")
+    assert main(EXPERIMENT, ["folder", "--smoke", "--root", "photos", *small, "--seeds", "1"]) == 0
+    assert "no --weights" in capsys.readouterr().err
+    (path,) = Path("runs/smoke/reports/results/table7_pooling").glob("*.jsonl")
     rows = load_rows(path)
     assert path.name == "photos.jsonl"
     assert [row.row for row in rows] == ["average", "max", "top_k", "adaptive_k"]
@@ -58,9 +59,11 @@ def test_photographs_go_the_whole_way_under_smoke(photographs: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_apc_search_goes_the_whole_way_under_smoke(tmp_path: Path) -> None:
-    told = python("-m", "apc", "search", "simple", "--smoke", "--crf", "none", "--max-concurrent", "1", cwd=tmp_path)
-    assert told.returncode == 0, told.stderr
+def test_apc_search_goes_the_whole_way_under_smoke(
+    warm_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert search_space(["simple", "--smoke", "--crf", "none", "--max-concurrent", "1"]) == 0
     rows = load_rows(tmp_path / "runs" / "smoke" / "reports" / "results" / "space_simple" / "pocket.jsonl")
     (stopped,) = [row for row in rows if row.stopped]  # at the rung of its first epoch, before its second seed
     assert stopped.stopped == "stopped at rung epoch 1 of 2 (halving)" and len(stopped.curve) == 1

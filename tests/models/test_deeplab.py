@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from apc.config import Config
 from apc.models.build import build_encoder
 from apc.models.deeplab import DeepLab
+from apc.models.pocket_vit import pocket_vit
 
 
 @pytest.fixture
@@ -47,10 +48,12 @@ def test_one_image_of_any_shape_is_read(staged: Config, kind: str) -> None:
 
 
 def test_nothing_learns_before_the_second_stage_and_the_head_learns_faster_than_what_is_pre_trained(
-    staged: Config,
+    staged: Config, tmp_path: Path
 ) -> None:
+    file = tmp_path / "vit.safetensors"
+    save_file(pocket_vit().state_dict(), file)
     for kind, scales in (("small", [10.0, 10.0]), ("vit", [1.0, 10.0])):
-        net = deeplab(replace(staged, deeplab=kind, weights="pocket" if kind == "vit" else ""))
+        net = deeplab(replace(staged, deeplab=kind, weights=str(file) if kind == "vit" else ""))
         assert not any(p.requires_grad for p in net.parameters())
         net.learn()
         groups = net.groups()

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from report_rows import page
 from search_rows import a_row
 
 from apc.runs.rows import save_rows
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 def test_a_run_that_is_scored_again_costs_its_training_once(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from report_rows import a_row, page, pooling_rows
 
 from apc.config import pocket, to_dict
@@ -10,6 +11,8 @@ from apc.reporting.catalogue import described
 from apc.reporting.front import front
 from apc.reporting.section import section
 from apc.runs.rows import Row, save_rows
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 def first_screen(reports: Path, experiment: str, rows: list[Row]) -> str:

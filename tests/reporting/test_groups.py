@@ -11,6 +11,8 @@ from search_rows import joint_rows
 from apc.reporting.groups import read, separate
 from apc.runs.rows import Row, save_rows
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def test_rows_of_other_data_settings_or_selection_are_separated_and_commits_are_told() -> None:
     rows = (

@@ -63,6 +63,7 @@ def test_equal_rows_give_equal_bytes(pooled: Path, tmp_path: Path) -> None:
     assert len(files) == 29 and all((pooled / f).read_bytes() == (tmp_path / f).read_bytes() for f in files)
 
 
+@pytest.mark.usefixtures("sketched")
 def test_mixed_data_stand_in_tables_of_their_own_and_rows_not_run_are_pending(tmp_path: Path) -> None:
     other = [row for row in pooling_rows(2, data="pocket-2") if row.row != "average"]
     text = page(tmp_path, "table7_pooling", pooling_rows() + other)
@@ -74,6 +75,7 @@ def test_mixed_data_stand_in_tables_of_their_own_and_rows_not_run_are_pending(tm
     assert not (tmp_path / "tables/table7_pooling.pocket.2.md").exists()  # no leftover passes for a result
 
 
+@pytest.mark.usefixtures("sketched")
 def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> None:
     rows = [a_row(f"theta={t / 100:g}", s, 30 + t / 10 + s, theta=t / 100) for t in range(100) for s in range(5)]
     text = page(tmp_path, "joint", rows)
@@ -84,6 +86,7 @@ def test_five_hundred_rows_and_an_unknown_experiment_build(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.usefixtures("sketched")
 def test_photographs_stand_under_their_folders_name_and_the_chosen_setting_is_marked(tmp_path: Path) -> None:
     rows = [a_row(f"theta={t}", 0, 40 + t, theta=t, dataset="folder") for t in (0.5, 0.9)]
     results = tmp_path / "results/space_theta"
@@ -110,6 +113,7 @@ def test_the_page_says_what_the_data_is_what_is_held_and_what_single_seeds_score
     assert "differs much between seeds" not in text
 
 
+@pytest.mark.usefixtures("sketched")
 def test_each_data_set_is_told_once_with_what_was_trained_and_what_waits(tmp_path: Path) -> None:
     rows = [
         a_row("max", s, 30.0 + s, dataset="folder", pooling="max", encoder="deit", images={"train": 651, "val": 225})
@@ -136,6 +140,7 @@ def test_each_data_set_is_told_once_with_what_was_trained_and_what_waits(tmp_pat
     assert "`python experiments/reproduce_all.py`" in head
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_wide_spread_is_told_seed_by_seed(tmp_path: Path) -> None:
     text = page(tmp_path, "joint", [a_row("theta=0.9", s, v) for s, v in enumerate((48.7, 47.3, 30.8))])
     assert "`theta=0.9` 42.3 (n = 3, single seeds: 48.7 47.3 30.8)" in text
@@ -146,6 +151,7 @@ def test_reports_need_neither_torch_nor_ray_nor_optuna(tmp_path: Path) -> None:
     save_rows(tmp_path / "results/table7_pooling/pocket.jsonl", pooling_rows())
     code = (
         "import sys; from pathlib import Path; from apc.reporting.page import build; light = set(sys.modules); "
+        "import matplotlib.figure; matplotlib.figure.Figure.savefig = lambda *_, **__: None; "
         "build(Path(sys.argv[1])); "
         "assert not light & {'pandas', 'matplotlib', 'scipy'}, light; "
         "assert not set(sys.modules) & {'torch', 'ray', 'optuna'}"
@@ -154,6 +160,7 @@ def test_reports_need_neither_torch_nor_ray_nor_optuna(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("sketched")
 def test_a_users_page_shows_the_paper_the_reference_and_their_own_side_by_side(tmp_path: Path) -> None:
     reports = tmp_path / "reports"
     shipped = reports / "reference" / "results" / "table7_pooling" / "pocket.jsonl"

@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from report_rows import a_row, cells, page, verdicts
 
 from apc.reporting.timing import completed, seconds_to_share
 from apc.runs.rows import Row
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 def test_claims_about_time_are_the_papers_in_seconds_and_its_hours(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Trials that lose their process, or one of two, go on from their last epoch."""
+"""Trials that lose one of two processes go on from their last epoch; those of one are in tests/chaos/test_kills.py."""
 
 import json
 import os
@@ -12,7 +12,6 @@ import pytest
 import torch
 from notes import Notes
 from processes import below, name_of
-from rows import stripped
 from safetensors.torch import load_file
 
 from apc.config import Config
@@ -42,23 +41,6 @@ def kill_after_three_epochs(run: Path, name: str) -> tuple[list[int], list[dict[
 
 
 @pytest.mark.slow
-def test_a_trial_whose_process_is_killed_goes_on_from_its_last_epoch(
-    warm_ray: None, tiny: Config, tmp_path: Path
-) -> None:
-    from apc.search.driver import search
-
-    long = replace(tiny, num_train=48, epochs=8)
-    undisturbed = run(long, runs=tmp_path / "plain", device="cpu")
-    runs, notes = tmp_path / "ray", Notes()
-    killed, had = kill_after_three_epochs(runs / undisturbed.run, "ray::ImplicitFunc.train")
-    ((_, (row,)),) = search(points([{"theta": long.theta}]), base=long, seeds=[0], runs=runs, view=notes)
-    assert killed
-    assert stripped(row) == stripped(undisturbed)
-    assert len(notes.starts) == 2
-    assert row.curve[: len(had) - 1] == had[:-1]  # not trained again: their seconds are those of before
-
-
-@pytest.mark.slow
 def test_a_trial_of_two_processes_that_loses_one_goes_on_from_its_last_epoch(
     warm_ray: None, tiny: Config, tmp_path: Path
 ) -> None:
@@ -73,6 +55,7 @@ def test_a_trial_of_two_processes_that_loses_one_goes_on_from_its_last_epoch(
     plan = points([{"theta": long.theta}])
     ((_, (row,)),) = search(plan, base=long, seeds=[0], runs=runs, resources=resources, view=notes)
     assert killed and row.error == "" and row.stamp["processes"] == 2
+    assert row.run == undisturbed.run and 2.0 in notes.epochs
     assert [entry["epoch"] for entry in row.curve] == list(range(1, long.epochs + 1))
     models = [load_file(tmp_path / where / row.run / "model.safetensors") for where in ("plain", "ray")]
     apart = torch.cat([(models[0][name] - models[1][name]).flatten() for name in models[0]]).abs().mean()

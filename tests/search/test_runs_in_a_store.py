@@ -147,17 +147,16 @@ def test_a_plan_in_a_store_is_trained_by_workers_that_share_no_folder_with_the_d
     def elsewhere(task: Any) -> None:
         import os
 
-        from apc.search.worker import in_process
-        from apc.training import run as training
+        from apc.search import worker
 
         os.environ.update(own)
-        train = training.run
+        train = worker.train_one
         if task["configs"][0]["theta"] > 0.8:
-            training.run = lambda *_, **__: (_ for _ in ()).throw(RuntimeError("told to raise"))
+            worker.train_one = lambda *_, **__: (_ for _ in ()).throw(RuntimeError("told to raise"))
         try:
-            in_process(task)
+            worker.in_process(task)
         finally:
-            training.run = train
+            worker.train_one = train
 
     monkeypatch.setattr(worker, "in_process", elsewhere)
     plan = points({"low": {"theta": 0.5}, "high": {"theta": 0.9}})

@@ -12,18 +12,19 @@ import pytest
 from rows import stripped
 
 from apc.config import from_dict
+from apc.experiment.main import main
 from apc.runs.rows import load_rows
 from apc.search.interrupts import WAITING
 from apc.training.run import run
+from experiments.table7_pooling import EXPERIMENT
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(runs: Path, *more: str) -> list[str]:
-    """A search of some 20 seconds on two cores: 4 settings, 1 seed."""
+def words(runs: Path) -> list[str]:
+    """Of a search of some 20 seconds on two cores: 4 settings, 1 seed."""
     flags = "--num-train 32 --num-val 4 --weights= --crf none --epochs 6 --warmup-steps 0".split()
-    place = ["--runs", str(runs), "--reports", str(runs / "reports"), "--seeds", "1"]
-    return [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *flags, *place, *more]
+    return [*flags, "--runs", str(runs), "--reports", str(runs / "reports"), "--seeds", "1"]
 
 
 def curve(path: Path) -> list[dict[str, float]]:
@@ -32,9 +33,8 @@ def curve(path: Path) -> list[dict[str, float]]:
 
 def run_until(runs: Path, finished: int, stop: signal.Signals) -> tuple[int, str]:
     """Start the search, stop it once `finished` runs are done; exit code and what it said last."""
-    process = subprocess.Popen(
-        command(runs), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=runs.parent
-    )
+    command = [sys.executable, str(ROOT / "experiments" / "table7_pooling.py"), *words(runs)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=runs.parent)
     deadline = time.monotonic() + 180
     while len(list(runs.glob("*/row.json"))) < finished:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
@@ -53,7 +53,9 @@ def run_until(runs: Path, finished: int, stop: signal.Signals) -> tuple[int, str
         pytest.param(signal.SIGKILL, marks=pytest.mark.chaos),  # as tests/chaos/test_kills.py does
     ],
 )
-def test_a_stopped_driver_loses_nothing_and_the_same_command_goes_on(stop: signal.Signals, tmp_path: Path) -> None:
+def test_a_stopped_driver_loses_nothing_and_the_same_command_goes_on(
+    stop: signal.Signals, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = tmp_path / "runs"
     results = runs / "reports" / "results" / "table7_pooling" / "pocket.jsonl"
     code, errors = run_until(runs, 1, stop)
@@ -68,8 +70,9 @@ def test_a_stopped_driver_loses_nothing_and_the_same_command_goes_on(stop: signa
         assert re.fullmatch(r"interrupted: \d finished runs are kept; the same command goes on from there", lines[1])
         assert len(results.read_text().splitlines()) == int(lines[1].split()[1]) >= 1
     begun = {path: curve(path)[:-1] for path in runs.glob("*/curve.jsonl") if path.parent / "row.json" not in before}
-    done = subprocess.run(command(runs), capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    request.getfixturevalue("warm_ray")  # not before: the command that is stopped has a Ray of its own
+    monkeypatch.chdir(tmp_path)
+    assert main(EXPERIMENT, words(runs)) == 0
     rows = load_rows(results)
     assert [row.row for row in rows] == ["average", "max", "top_k", "adaptive_k"]
     assert {path: path.stat().st_mtime_ns for path in before} == before  # what was finished was not done again

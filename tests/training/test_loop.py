@@ -20,6 +20,7 @@ from apc.config import Config
 from apc.methods import losses, self_training
 from apc.methods.checkpoint import load_model, save_model
 from apc.methods.registry import build
+from apc.runs.rows import Row
 from apc.training.batches import Part
 from apc.training.loop import Prepared, check_images, check_processes, train
 from apc.training.run import identity, run
@@ -83,15 +84,29 @@ KNOBS: dict[str, Any] = {"lambda1": 0.5, "lambda2": 0.5, "theta": 0.99, "k": 2, 
 KNOBS |= {"k_share": 0.25, "lr_decay": 0.5, "crop_scale": 0.5, "teacher": 0.2, "swap": 0.5, "seg_loss": "balanced"}
 
 
-@pytest.mark.parametrize("knob", KNOBS)
-def test_every_searched_knob_changes_the_model(tiny: Config, tmp_path: Path, knob: str) -> None:
+@pytest.fixture(scope="module")
+def fitted(tiny: Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, dict[str, Tensor]]:
+    """What every knob is held against: its config, and the weights that came of it."""
     # a loose classifier, so that some patches pass both values of epsilon from the first step on
     base = replace(tiny, lambda2=0.2, epsilon=0.51, epochs=1, lr=5e-3)
-    one, other = fit(base, tmp_path / "one")[0], fit(replace(base, **{knob: KNOBS[knob]}), tmp_path / "other")[0]
-    assert identity(base) != identity(replace(base, **{knob: KNOBS[knob]}))
-    assert any(
-        not torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    )
+    return base, fit(base, tmp_path_factory.mktemp("base"))[0].state_dict()
+
+
+def test_the_same_knobs_give_the_same_model(fitted: tuple[Config, dict[str, Tensor]], tmp_path: Path) -> None:
+    base, weights = fitted
+    again = fit(base, tmp_path)[0].state_dict()
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_every_searched_knob_changes_the_model(
+    fitted: tuple[Config, dict[str, Tensor]], tmp_path: Path, knob: str
+) -> None:
+    base, weights = fitted
+    cfg = replace(base, **{knob: KNOBS[knob]})
+    other = fit(cfg, tmp_path)[0].state_dict()
+    assert identity(base) != identity(cfg)
+    assert any(not torch.equal(weights[name], other[name]) for name in weights)
 
 
 def test_garbage_masks_change_nothing_in_training(photographs: Path, tmp_path: Path) -> None:
@@ -135,38 +150,47 @@ def test_a_teacher_whose_weights_are_no_numbers_stops_the_run(tiny: Config, tmp_
         train(Prepared(method, data.load(cfg, "train"), data.load(cfg, "val")), cfg, folder=tmp_path, report=poison)
 
 
-def _worker(rank: int, world: int, cfg: Config, where: str) -> None:
+ALIKE: tuple[dict[str, Any], ...] = (
+    {"lambda1": 0.5, "pseudo_threshold": 0.2},
+    {"lambda1": 0.1, "epochs": 3, "rounds": 1, "round_epochs": 1},
+)
+"""Settings under which two processes are held against one."""
+
+
+def told(row: Row) -> tuple[dict[str, float], list[float]]:
+    return row.metrics, [epoch["loss"] for epoch in row.curve]
+
+
+def _worker(rank: int, world: int, configs: list[Config], where: str) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{where}/meet{world}", rank=rank, world_size=world)
+    dist.init_process_group("gloo", init_method=f"file://{where}/meet", rank=rank, world_size=world)
     self_training.PART = 8  # each process has a share of the masks
-    row = run(cfg, runs=Path(where) / f"runs{world}")
+    rows = [run(cfg, runs=Path(where) / "runs2") for cfg in configs]
     if rank == 0:
-        Path(where, f"world{world}.json").write_text(json.dumps([row.metrics, [e["loss"] for e in row.curve]]))
+        Path(where, "two.json").write_text(json.dumps([told(row) for row in rows]))
         assert over_processes(0.5, 2.0, "cpu") == (0.5 + 0.25 * (world - 1), 2.0 * world)
     else:
         over_processes(0.25, 4.0, "cpu")
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"lambda1": 0.5, "pseudo_threshold": 0.2}, {"lambda1": 0.1, "epochs": 3, "rounds": 1, "round_epochs": 1}],
-    ids=str,
-)
-def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_two_processes_train_and_score_as_one(tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # dropout draws from each process's own stream, so it is off; the rest must agree
-    cfg = replace(tiny, dropout=0.0, decoder_dropout=0.0, decoder_norm="layer", frozen_epochs=1, **changes)
-    for world in (1, 2):
-        mp.spawn(_worker, (world, cfg, str(tmp_path)), nprocs=world)
-    (one, one_losses), (two, two_losses) = (json.loads((tmp_path / f"world{w}.json").read_text()) for w in (1, 2))
-    a, b = (load_model(next((tmp_path / f"runs{w}").glob("*/model.safetensors")).parent)[0] for w in (1, 2))
-    for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
-        # Adam makes much of the last digits of gradients near 0, so that single weights may part: two of 12,288 on a
-        # processor without AVX-512, which sums in another order.
-        apart = ~torch.isclose(x, y, rtol=1e-2, atol=2e-4)
-        assert apart.float().mean() < 1e-3, name
-    np.testing.assert_allclose(one_losses, two_losses, rtol=1e-3)
-    assert one["miou"] == pytest.approx(two["miou"], abs=0.2)
+    base = replace(tiny, dropout=0.0, decoder_dropout=0.0, decoder_norm="layer", frozen_epochs=1)
+    configs = [replace(base, **changes) for changes in ALIKE]
+    mp.spawn(_worker, (2, configs, str(tmp_path)), nprocs=2)
+    monkeypatch.setattr(self_training, "PART", 8)
+    rows = [run(cfg, runs=tmp_path / "runs1") for cfg in configs]
+    for row, (two, two_losses) in zip(rows, json.loads((tmp_path / "two.json").read_text()), strict=True):
+        a, b = (load_model(tmp_path / runs / row.run)[0] for runs in ("runs1", "runs2"))
+        for (name, x), y in zip(a.state_dict().items(), b.state_dict().values(), strict=True):
+            # Adam makes much of the last digits of gradients near 0, so that single weights may part: two of 12,288 on
+            # a processor without AVX-512, which sums in another order.
+            apart = ~torch.isclose(x, y, rtol=1e-2, atol=2e-4)
+            assert apart.float().mean() < 1e-3, name
+        one, one_losses = told(row)
+        np.testing.assert_allclose(one_losses, two_losses, rtol=1e-3)
+        assert one["miou"] == pytest.approx(two["miou"], abs=0.2)
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -1,5 +1,6 @@
 """A run from Config to row: once for each identity, the same numbers for the same seed, scored and loaded again."""
 
+import fcntl
 import os
 from collections.abc import Iterable
 from dataclasses import replace
@@ -68,21 +69,39 @@ def test_compile_is_refused_where_it_cannot_work(tiny: Config, monkeypatch: pyte
         prepare(replace(tiny, compile=True))
 
 
-def test_two_drivers_that_want_a_run_train_it_once(tiny: Config, tmp_path: Path) -> None:
+def test_two_drivers_that_want_a_run_train_it_once(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     context = mp.get_context("spawn")
-    said = context.Queue()
-    both = [context.Process(target=_run_and_count, args=(tiny, tmp_path, said)) for _ in range(2)]
-    for process in both:
-        process.start()
-    for process in both:
-        process.join()
-    assert sorted(said.get(timeout=5) for _ in both) == [0, tiny.epochs + 1]  # one reported, the other waited
+    held, waited_for, said = context.Event(), context.Event(), context.Queue()
+    other = context.Process(target=_hold_and_count, args=(tiny, tmp_path, held, waited_for, said), daemon=True)
+    other.start()
+    assert held.wait(120)
+    lock = fcntl.flock
+
+    def wait(file: Any, how: int) -> None:
+        waited_for.set()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", wait)
+    heard: list[dict[str, float]] = []
+    row = run(tiny, runs=tmp_path, report=heard.append)
+    assert heard == [] and said.get(timeout=60) == tiny.epochs + 1  # the other one reported
+    assert row == load_run(tmp_path, row.run)
+    other.join()
 
 
-def _run_and_count(cfg: Config, runs: Path, said: Any) -> None:
+def _hold_and_count(cfg: Config, runs: Path, held: Any, waited_for: Any, said: Any) -> None:
+    """Train a run that somebody else begins to wait for in its first epoch."""
     torch.set_num_threads(1)
     heard: list[dict[str, float]] = []
-    run(cfg, runs=runs, report=heard.append)
+
+    def report(numbers: dict[str, float]) -> None:
+        heard.append(numbers)
+        held.set()
+        waited_for.wait(120)
+
+    run(cfg, runs=runs, report=report)
     said.put(len(heard))
 
 

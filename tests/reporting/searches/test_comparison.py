@@ -3,10 +3,13 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from report_rows import page, verdicts
 from search_rows import SEARCHED, STAMP, a_row, joint_rows, judged_rows
 
 from apc.runs.rows import save_rows
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 def test_the_searches_are_compared_by_cost_and_judged_by_the_held_out_images(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from apc.reporting.groups import separate
 from apc.reporting.verdicts.intervals import t_quantile
 from apc.reporting.verdicts.looks import ERROR, FIRST_LOOK, level_of
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def smallest_errors(most: int, series: int = 20_000) -> np.ndarray:
     """The smallest two-sided error of all looks at normal differences of equal rows: (series,)."""

@@ -14,6 +14,8 @@ from apc.reporting.verdicts import over_images
 from apc.reporting.verdicts.over_images import Images
 from apc.runs.rows import Row
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def matrices(seed: int, images_: int = 40, classes: int = 3, right: float = 0.7) -> np.ndarray:
     """Confusion matrices (n,C,C) of random masks of which a share is right; some classes are absent from some."""
