@@ -37,7 +37,7 @@ EXPERIMENT = Experiment(
     ),
     seeds={"pocket": 3, "folder": 1},
     chooses=True,
-    minutes={"pocket": 17},
+    minutes={"pocket": 25},
     knobs=("lambda1", "lambda2"),
     reference=label_of(WITHOUT_PCE),
     staged=True,
