@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from apc.config import PRESETS
-from apc.escaping import in_link, in_markdown, short
+from apc.escaping import as_code, in_link, in_markdown, short
+from apc.flags import train_command
 from apc.reporting import tables
 from apc.reporting.brief import details_link
 from apc.reporting.names import SIGNS, row_name
@@ -196,7 +197,10 @@ def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]
     chosen.sort(key=lambda each: any(name and name in each.entry.title.lower() for name in confirmed))
     for section in chosen[-1:]:
         preset = section.dataset if section.dataset in PRESETS else "folder"
+        weights = {str(row.stamp["weights_name"]) for row in section.rows if "weights_name" in row.stamp}
+        files = {} if preset == "pocket" else {"root": section.dataset, "weights": "".join([*weights][:1])}
+        train = as_code(train_command(preset, config="FILE", **files))
         best = in_link(f"results/{section.entry.name}/{section.dataset}.best.toml")
         title = in_markdown(section.entry.title.split(":")[0])
-        return [f"What “{title}” chose: `apc train {preset} --config FILE` with [this file]({best})"]
+        return [f"What “{title}” chose: {train} with [this file]({best})"]
     return []

@@ -39,7 +39,8 @@ def command(
         return shlex.join(words + how)
     preset = str(_shared(rows).get("dataset", "pocket"))
     if preset != "pocket":
-        names = {str(row.stamp.get("weights_name", "WEIGHTS")) for row in rows}
+        # a trial that was given up has no stamp
+        names = {str(row.stamp["weights_name"]) for row in rows if "weights_name" in row.stamp}
         words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
     words += how
     if name.startswith("space_"):

@@ -110,6 +110,13 @@ def test_the_command_of_a_table_of_times_trains_one_run_at_a_time() -> None:
     assert "--max-concurrent" not in command(described("table7_pooling"), "pocket", [row])
 
 
+def test_weights_are_named_though_a_trial_that_was_given_up_has_no_stamp() -> None:
+    cfg = without_seed(replace(folder(), root="/data/cats"))
+    rows = [a_row("k=3", 0, 30.0, **cfg), a_row("k=6", 0, 30.0, **cfg)]
+    rows[0].stamp |= {"weights_name": "deit.safetensors"}
+    assert "--weights deit.safetensors" in command(described("table7_pooling"), "cats", rows)
+
+
 def test_a_size_that_a_label_names_by_chance_is_told() -> None:
     cfg = without_seed(replace(folder(), root="/data/cats", image_size=160, eval_size=160))
     told = command(described("table1_image_size"), "cats", [a_row("160", 0, 30.0, **cfg)])
