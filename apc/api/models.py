@@ -162,7 +162,8 @@ def evaluate(
         raise ValueError(
             "protocols has a _crf of the model's own, and its crf is none; name a set, as in miou_crf_toco"
         )
-    passes = {protocol: showings(protocol, cfg, loaded.method.encoder.patch) for protocol in asked}
+    encoder = loaded.method.encoder
+    passes = {protocol: showings(protocol, cfg, encoder.patch, encoder.least) for protocol in asked}
     val = data.load(cfg, "val")
     if val.classes != loaded.classes:
         theirs, ours = ", ".join(val.classes[1:]), ", ".join(loaded.classes[1:])
@@ -236,8 +237,6 @@ def predict(
     loaded = _loaded(model, device)
     changes: dict[str, Any] = {"eval_size": eval_size, "crf": crf, "max_pixels": max_pixels}
     cfg = from_dict({k: v for k, v in changes.items() if v}, loaded.cfg, "predict")
-    if cfg.scored_size % (patch := loaded.method.encoder.patch):
-        raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
     require_tile(tile, overlap, cfg.scored_size)
     allowed = image_labels(labels, loaded.classes, gathered)
     fingerprint = file_fingerprint(str(ModelFolder(loaded.folder).weights))

@@ -116,9 +116,9 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     checkpoint = model_folder(flags.checkpoint)
     method, trained, classes = load_model(checkpoint, device)
     require_other(trained, flags.root, flags.val_list)
-    cfg, patch = from_dict(flags.changes, trained, "apc eval"), method.encoder.patch
+    cfg, encoder = from_dict(flags.changes, trained, "apc eval"), method.encoder
     protocols = [p for p in flags.protocols if not (p.crf == RUNS_OWN and cfg.crf == "none")]
-    passes = {p: showings(p, cfg, patch) for p in protocols}
+    passes = {p: showings(p, cfg, encoder.patch, encoder.least) for p in protocols}
     for folder in (flags.out and flags.out.parent, flags.export_submission):
         if folder:
             require_writable(folder)

@@ -90,9 +90,6 @@ def command(words: list[str]) -> None:
     method, trained, classes = load_model(folder, device)
     changes = {name: value for name in ("eval_size", "crf", "max_pixels") if (value := getattr(flags, name))}
     cfg = from_dict(changes, trained, "apc predict")
-    if cfg.scored_size % method.encoder.patch:
-        patch = method.encoder.patch
-        raise ValueError(f"eval_size is {cfg.scored_size}; it must be a multiple of the encoder's patch, {patch}")
     require_tile(flags.tile, flags.overlap, cfg.scored_size)
     asked = asked_for(flags.format, flags.shapes, flags.image_url)
     labels = image_labels(flags.labels, classes, photographs)

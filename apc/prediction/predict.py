@@ -32,7 +32,7 @@ KINDS = (*FOLDERS, "contact_sheet")
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked of every photograph."""
+    """What is asked of every photograph; ValueError where the network cannot read images of the size."""
 
     method: Method
     cfg: Config
@@ -52,6 +52,12 @@ class Job:
     """Side in pixels of the tiles that a larger photograph goes through in; 0 for whole photographs."""
     overlap: int = 64
     """Pixels by which tiles overlap at least."""
+
+    def __post_init__(self) -> None:
+        size, patch, least = self.cfg.scored_size, self.method.encoder.patch, self.method.encoder.least
+        if size % patch or size < least:
+            wanted = f"a multiple of the encoder's patch, {patch}{f', from {least} up' if least > patch else ''}"
+            raise ValueError(f"eval_size is {size}; it must be {wanted}")
 
     @property
     def reading(self) -> Reading:

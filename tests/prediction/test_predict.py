@@ -131,3 +131,13 @@ def test_the_config_of_the_model_is_not_changed_by_a_prediction(model: Path, pho
     assert predict(model, tmp_path / "out", photographs, "--eval-size", "64", "--only", "masks") == 0
     assert (model / "config.toml").read_text() == before
     assert json.loads((tmp_path / "out" / "prediction.json").read_text())["settings"]["eval_size"] == 64
+
+
+def test_no_photograph_is_shown_smaller_than_the_network_can_read(model: Path) -> None:
+    method, cfg, classes = load_model(model)
+    method.encoder.least = 32  # as MiT has it
+    with pytest.raises(
+        ValueError, match="eval_size is 16; it must be a multiple of the encoder's patch, 8, from 32 up"
+    ):
+        Job(method, replace(cfg, eval_size=16), classes, "model")
+    assert Job(method, replace(cfg, eval_size=32), classes, "model").cfg.eval_size == 32
