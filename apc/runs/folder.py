@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from apc.config import PATHS, Config, to_dict
+from apc.config import PATHS, Config, to_dict, without_paths
 from apc.files import is_part, part_in, sweep, write_atomically
 from apc.runs.copies import bring, forget, tell
 from apc.runs.rows import NewerVersion, Row, row_of
@@ -364,4 +364,4 @@ def ended_row(runs: Path, run: str, cfg: Config) -> Row:
     if not (reason := folder.reason()):
         reason = "its process was lost before it could say why (killed, out of memory, or with its node)"
         folder.write_note(folder.error, reason)
-    return Row(run=run, config=to_dict(cfg), metrics={}, seconds={}, error=reason)
+    return Row(run=run, config=without_paths(cfg), metrics={}, seconds={}, error=reason)

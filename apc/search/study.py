@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from apc.config import Config, from_dict, to_dict
+from apc.config import Config, from_dict, to_dict, without_paths
 from apc.files import one_look
 from apc.runs.compared import END, RULE
 from apc.runs.folder import RunFolder, RunsFolder, ended_row, load_run
@@ -299,7 +299,7 @@ class Study:
         """Row of a trial that was given up, with its curve: until its rung, for others may train on from there, or
         with the epoch that it was in when it was stopped."""
         curve = [e for e in self._curve(trial) if not self.scored or e["epoch"] <= trial.stopped_epoch]
-        seconds, config = ({"train": curve[-1]["seconds"]} if curve else {}), to_dict(trial.configs[0])
+        seconds, config = ({"train": curve[-1]["seconds"]} if curve else {}), without_paths(trial.configs[0])
         return Row(run=trial.ids[0], config=config, metrics={}, seconds=seconds, curve=curve, stopped=self._why(trial))
 
     def _curve(self, trial: Trial) -> list[dict[str, float]]:

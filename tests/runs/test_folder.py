@@ -120,6 +120,9 @@ def test_a_failed_run_says_why_until_it_starts_again(tmp_path: Path) -> None:
     assert run.reason() == ""
     assert ended_row(tmp_path, "abc", pocket()).error.startswith("its process was lost")
     assert run.reason().startswith("its process was lost")
+    elsewhere = replace(pocket(), dataset="folder", root="/mine/cats", weights="/mine/deit.safetensors")
+    failed = ended_row(tmp_path, "abc", elsewhere)
+    assert (failed.config["root"], failed.config["weights"]) == ("cats", "deit.safetensors")
     run.error.write_text("ValueError: no\n\nTraceback")
     run.stopped.write_text("stopped early")
     assert run.reason() == "ValueError: no" == ended_row(tmp_path, "abc", pocket()).error

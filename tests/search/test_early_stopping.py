@@ -27,7 +27,10 @@ def learn(s: Study, trial: Any, scores: list[float]) -> int:
 
 @pytest.mark.parametrize("rule", ["asha", "median"])
 def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tmp_path: Path) -> None:
-    s = study(tmp_path, 8, stop_early=rule)
+    weights = tmp_path / "vit.safetensors"
+    weights.write_bytes(b"weights")
+    base = replace(BASE, weights=str(weights))
+    s = study(tmp_path, 8, stop_early=rule, base=base)
     lengths = []
     for number in range(8):
         trial = s.take()
@@ -39,6 +42,7 @@ def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tm
         rows = s.finish(trial)
         if number == 6:
             assert rows[0].metrics == {} and rows[0].error == "" and "stopped early after epoch" in rows[0].stopped
+            assert rows[0].config["weights"] == "vit.safetensors"  # and not where it lies
             assert len(rows[0].curve) == lengths[6] and rows[0].seconds == {"train": 10.0 * lengths[6]}
     assert lengths[6] < 4 and lengths[7] == 8
     state = optuna.trial.TrialState.PRUNED
@@ -49,7 +53,7 @@ def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tm
     assert list(kept[6].intermediate_values) == list(range(1, lengths[6] + 1))
     assert state not in [trial.state for trial in kept if trial.number not in (6,) and lengths[trial.number] == 8]
     assert s.counts.stopped == sum(length < 8 for length in lengths)
-    again = study(tmp_path, 8, stop_early=rule)
+    again = study(tmp_path, 8, stop_early=rule, base=base)
     assert [bool(rows[0].stopped) for _, rows in again.result()] == [length < 8 for length in lengths]
 
 
