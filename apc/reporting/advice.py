@@ -17,7 +17,11 @@ from apc.reporting.verdicts.intervals import Summary, paired, summary
 from apc.reporting.verdicts.judging import judge
 
 MOST = 3
-"""Most searches told, and most tables of a data set whose best row is."""
+"""Most lines on searches, those that judge them first, and most tables of a data set whose best row is told."""
+
+
+ASKED = 2
+"""Most questions to a comparison of searches whose answers are told."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ def found(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
         for dataset in dict.fromkeys(each.dataset for each in sections)
         if (compared := [each for each in sections if each.dataset == dataset and each.compared])
     }
-    return [*map(_best_of, searches[:MOST]), *_judged_anew(series, sections), *_without_masks(ledgers), *_luck(ledgers)]
+    judged = _judged_anew(series, sections)
+    found = map(_best_of, searches[: max(MOST - len(judged), 1)])
+    return [*found, *judged, *_without_masks(ledgers), *_luck(ledgers)]
 
 
 def _best_of(section: Section) -> str:
@@ -80,7 +86,7 @@ def _judged_anew(series: Sequence[Series], sections: Sequence[Section]) -> list[
         told = "; ".join(
             f"{in_markdown(better)} over {in_markdown(worse)} "
             f"{SIGNS[j.verdict.outcome]} {measured(j.verdict.difference.summary)}"
-            for j in asked
+            for j in asked[:ASKED]
             for better, worse in [j.rows]
         )
         link = details_link(section.entry.name, section.dataset)

@@ -123,17 +123,21 @@ def _made_of(sections: Sequence[Section]) -> list[str]:
 
 
 def _unlike(sections: Sequence[Section]) -> str:
-    """What was trained otherwise than today's presets, as a sentence; empty where nothing was."""
-    found: dict[str, list[str]] = {}
+    """What was trained otherwise than today's presets and in which fields, in a sentence; empty where nothing was."""
+    found: dict[str, dict[str, list[str]]] = {}
     for each in sections:
         if each.unlike and not each.entry.choosers:
             of_search = each.entry.search or each.entry.compares
-            title = "the searches" if of_search else in_markdown(each.entry.title.split(":")[0])
+            title = "searches" if of_search else in_markdown(_place(each.entry.title))
             more = len(each.unlike) - FIELDS
-            fields = ", ".join(each.unlike[:FIELDS]) + (f" and {more} more" if more > 0 else "")
-            found.setdefault(f"on {in_markdown(each.dataset)} ({fields})", []).append(title)
-    told = "; ".join(f"{', '.join(dict.fromkeys(names))} {what}" for what, names in found.items())
-    return f" Unlike today's presets: {told}." if told else ""
+            names = [field.split()[0] for field in each.unlike[:FIELDS]]  # their values stand in the sections
+            fields = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+            found.setdefault(in_markdown(each.dataset), {}).setdefault(fields, []).append(title)
+    told = []
+    for data, own in found.items():
+        parts = [f"{', '.join(dict.fromkeys(names))} ({fields})" for fields, names in own.items()]
+        told.append(f"on {data} {', '.join(parts)}")
+    return f" Unlike today's presets: {'; '.join(told)}." if told else ""
 
 
 def _to_section(title: str) -> str:
@@ -184,10 +188,15 @@ def _claims(series: Sequence[Series], sections: Sequence[Section]) -> str:
 
 def claim_name(j: Judged, most: int) -> str:
     """A claim in so many characters, the table it is from in front."""
-    place = j.title.split(":")[0].replace("Table ", "T").replace("Figure ", "F").replace("Sensitivity to K", "K")
+    place = _place(j.title)
     claim = j.claim.replace(" of the searched values", "")
     own = next((name for name in (claim, claim.split(", ")[0]) if len(name) + len(place) + 1 <= most), "")
     return f"{place} {own or short(claim.split(', ')[0], quoted=False, most=most - len(place) - 4)}"
+
+
+def _place(title: str) -> str:
+    """A table or figure in short: T5, F4, K."""
+    return title.split(":")[0].replace("Table ", "T").replace("Figure ", "F").replace("Sensitivity to K", "K")
 
 
 def _paper(j: Judged) -> str:

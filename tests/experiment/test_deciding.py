@@ -85,7 +85,8 @@ def test_seeds_end_where_the_interval_of_all_looks_decides_and_not_where_one_of_
     (still,) = deciding.open_claims(TABLE7, "pocket", before)
     assert still.rows == ("adaptive_k", "top_k") and still.verdict.difference.summary.low <= 0
     plain = [(point, [Row(**vars(row) | {"stamp": {}}) for row in rows]) for point, rows in before]
-    assert deciding.open_claims(TABLE7, "pocket", plain) == []  # who looked at 95 % each time would have stopped
+    stopped = deciding.open_claims(TABLE7, "pocket", plain)  # who looked at 95 % each time would have
+    assert ("adaptive_k", "top_k") not in [claim.rows for claim in stopped]
 
 
 def test_killed_anywhere_the_same_command_asks_for_the_same_again() -> None:

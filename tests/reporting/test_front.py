@@ -68,7 +68,7 @@ def test_what_is_not_of_today_s_preset_is_said_and_its_setting_not_recommended(t
     (tmp_path / "results/search_joint").mkdir(parents=True)
     (tmp_path / "results/search_joint/pocket.best.toml").write_text("k = 6\n")
     text = " ".join(first_screen(tmp_path, "search_joint", rows).split())
-    assert "Unlike today's presets: the searches on pocket (`bilstm_residual` True)." in text
+    assert "Unlike today's presets: on pocket searches (`bilstm_residual`)." in text
     assert "best.toml" not in text
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from apc.escaping import as_code
 from apc.reporting import tables
 from apc.reporting.verdicts.claims import Judged, of_first_groups
 from apc.reporting.verdicts.judging import remark
@@ -105,7 +106,7 @@ def summary_table(judged: Sequence[Judged], scripts: Mapping[str, str]) -> str:
             more = f"`{j.metric}` {cell} {outcome_text(j)}"
             lines[place][others] = "; ".join(filter(None, (lines[place][others], more)))
             continue
-        fill = f": `{scripts[j.title]}`" if j.verdict.outcome == "pending" and scripts.get(j.title) else ""
+        fill = f": {as_code(scripts[j.title])}" if j.verdict.outcome == "pending" and scripts.get(j.title) else ""
         lines[place] = {
             "from": j.title.split(":")[0] + (f" ({j.apart})" if j.apart else ""),
             "claim": j.claim,
