@@ -165,8 +165,8 @@ def _history(shown: Shown, path: Path) -> list[Drawn]:
 def _knobs(shown: Shown, path: Path) -> list[Drawn]:
     metric = shown.entry.metric
     caption = (
-        f"Slices: `{metric}` of each trial along each knob, with the mean of the trials nearby; a knob stands only "
-        "where its condition holds"
+        f"Slices: `{metric}` of each trial along each knob, with the mean of the trials nearby where ten have it; "
+        "a knob stands only where its condition holds"
     )
     return [(caption, search_figures.against_knobs(shown.trials, metric, path))]
 

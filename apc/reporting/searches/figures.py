@@ -124,9 +124,14 @@ def _against_knob(ax: "Axes", done: Sequence[Trial], name: str, kind: str) -> No
             ax.set_xscale("log")
         elif all(isinstance(t.values[name], int) for t in own):
             ax.locator_params(axis="x", integer=True)
-        x, y = nearby_mean(values, [max(t.score, low) for t in own], logarithmic)
-        ax.plot(x, y, color="black", linewidth=1.4, label="mean of the trials nearby")
+        if len(own) >= FEWEST:
+            x, y = nearby_mean(values, [max(t.score, low) for t in own], logarithmic)
+            ax.plot(x, y, color="black", linewidth=1.4, label="mean of the trials nearby")
     ax.set_xlabel(name if len(own) == len(done) else f"{name} ({len(own)} of {len(done)} trials have it)")
+
+
+FEWEST = 10
+"""Trials with a knob below which a mean along it would be a line through single ones."""
 
 
 def nearby_mean(
