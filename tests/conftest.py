@@ -21,6 +21,7 @@ from apc.config import Config, pocket
 from apc.methods.apc import APC
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
+from apc.models.crf import Contest, CRFParameters, Refined, refine
 from apc.runs.rows import Row
 from apc.training.run import run
 
@@ -87,6 +88,19 @@ def tiny() -> Config:
     untrained scores lie too near together for epsilon and thresholds to tell them apart."""
     small = {"num_train": 32, "num_val": 8, "batch_size": 8, "epochs": 2, "frozen_epochs": 0, "warmup_steps": 0}
     return replace(pocket(), weights="", bilstm_residual=True, **small)
+
+
+@pytest.fixture
+def refined(monkeypatch: pytest.MonkeyPatch) -> list[tuple[CRFParameters, int]]:
+    """Of every photograph that a CRF refines from now on, with which parameters and how many contests."""
+    ran: list[tuple[CRFParameters, int]] = []
+
+    def counting(image: np.ndarray, contests: list[Contest], p: CRFParameters) -> list[Refined]:
+        ran.append((p, len(contests)))
+        return refine(image, contests, p)
+
+    monkeypatch.setattr("apc.models.crf.refine", counting)
+    return ran
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from apc.evaluation.inference import CRFTask, grouped, label_maps, labelled
 from apc.evaluation.miou import Counts, score
 from apc.evaluation.scoring import Cost, Keep, LabelMap, Scoring, Showing
 from apc.methods.registry import build
-from apc.models.crf import CRF, Contest, CRFParameters, Refined, crf_labels, refine
+from apc.models.crf import CRF, Contest, CRFParameters, Refined, crf_labels
 from apc.runs.scores import HEADLINE, Protocol, parse
 
 
@@ -85,38 +85,24 @@ def test_one_pass_gives_every_protocol_its_own_score_and_shows_nothing_twice(wid
 
 
 def test_a_crf_that_protocols_share_runs_once_and_those_of_a_photograph_run_together(
-    wide: Split, monkeypatch: pytest.MonkeyPatch
+    wide: Split, refined: list[tuple[CRFParameters, int]]
 ) -> None:
-    ran = []
-
-    def counting(image: np.ndarray, contests: list[Contest], p: CRFParameters) -> list[Refined]:
-        ran.append((p, len(contests)))
-        return refine(image, contests, p)
-
-    monkeypatch.setattr("apc.models.crf.refine", counting)
     names = "miou_crf labelled_miou_crf miou_crf_toco patch_miou_crf miou_48_crf miou_96_crf"
     # all classes are among the image labels, so they rule out none; 96 is the run's own size
     score(Looking(), wide, replace(pocket(), image_size=96), [parse(name) for name in names.split()])
-    assert ran == [(CRF["pocket"], 3), (CRF["toco"], 1)] * 2
+    assert refined == [(CRF["pocket"], 3), (CRF["toco"], 1)] * 2
 
 
 def test_a_photograph_without_a_mask_is_shown_and_refined_for_what_is_kept_alone(
-    wide: Split, monkeypatch: pytest.MonkeyPatch
+    wide: Split, refined: list[tuple[CRFParameters, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ran: list[int] = []
-
-    def counting(image: np.ndarray, contests: list[Contest], p: CRFParameters) -> list[Refined]:
-        ran.append(len(contests))
-        return refine(image, contests, p)
-
-    monkeypatch.setattr("apc.models.crf.refine", counting)
     truth, kept, method = wide.mask(0), [parse("miou"), parse("miou_crf")], Looking()
     monkeypatch.setattr(wide, "mask", lambda i: truth if i == 0 else None)
     made: list[LabelMap] = []
     protocols = [parse(name) for name in "miou miou_crf patch_miou_crf".split()]
     cfg = replace(pocket(), image_size=96)
     counts = score(method, wide, cfg, protocols, Scoring(keep=Keep(made.append, kept)))
-    assert ran == [2, 1]
+    assert [contests for _, contests in refined] == [2, 1]
     assert len(made) == 4 and {(m.i, m.protocol) for m in made} == {(i, p) for i in (0, 1) for p in kept}
     assert all(counts[p.name].images[0].any() and not counts[p.name].images[1].any() for p in protocols)
     method.seen.clear()

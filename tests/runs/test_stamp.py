@@ -51,6 +51,7 @@ def test_workers_of_a_cluster_are_told_the_commit_of_the_driver(monkeypatch: pyt
         told.update(options)
         raise ValueError("no cluster")
 
+    monkeypatch.setattr(ray_session.ray, "is_initialized", lambda: False)  # another test's may be
     monkeypatch.setattr(ray_session.ray, "init", init)
     with pytest.raises(ValueError, match="no cluster"), ray_session.session(ray_session.Resources(address="auto")):
         pass
