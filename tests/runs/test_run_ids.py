@@ -23,14 +23,14 @@ def trained(row: Row) -> dict[str, object]:
 
 
 def test_there_are_rows_and_all_are_of_this_protocol() -> None:
-    rows = [row for path in FILES for row in load_rows(path)]
+    rows = [row for path in FILES for row in load_rows(path) if not row.stopped]  # what was given up has no stamp
     assert len(rows) >= 427
     assert {row.stamp["protocol"] for row in rows} == {RECIPE_VERSION}
 
 
 @pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(RESULTS)) for path in FILES])
 def test_identities_of_committed_rows_are_those_of_their_settings(path: Path) -> None:
-    rows = load_rows(path)
+    rows = [row for row in load_rows(path) if not row.stopped]
     now = [run_id(trained(row), row.stamp["data"], row.stamp["weights"]) for row in rows]
     assert now == [row.run.partition("@")[0] for row in rows]
 

@@ -36,7 +36,7 @@ class Clock:
 
 def rows_of(path: Path) -> list[Row]:
     """Rows of a search, in the order in which they ended."""
-    return sorted(load_rows(path), key=lambda row: str(row.stamp["time"]))
+    return sorted((row for row in load_rows(path) if not row.stopped), key=lambda row: str(row.stamp["time"]))
 
 
 def seconds_of(row: Row) -> float:
