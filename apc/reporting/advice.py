@@ -8,6 +8,7 @@ from apc.escaping import as_code, in_link, in_markdown, short
 from apc.flags import train_command
 from apc.reporting import tables
 from apc.reporting.brief import details_link
+from apc.reporting.command import weights_of
 from apc.reporting.names import SIGNS, row_name
 from apc.reporting.searches.optimism import BEHIND, LUCK, ON_HALF, Line, Spread, ledger
 from apc.reporting.searches.trials import complete, trials
@@ -203,8 +204,7 @@ def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]
     chosen.sort(key=lambda each: any(name and name in each.entry.title.lower() for name in confirmed))
     for section in chosen[-1:]:
         preset = section.dataset if section.dataset in PRESETS else "folder"
-        weights = {str(row.stamp["weights_name"]) for row in section.rows if "weights_name" in row.stamp}
-        files = {} if preset == "pocket" else {"root": section.dataset, "weights": "".join([*weights][:1])}
+        files = {} if preset == "pocket" else {"root": section.dataset, "weights": weights_of(section.rows)}
         train = as_code(train_command(preset, config="FILE", **files))
         best = in_link(f"results/{section.entry.name}/{section.dataset}.best.toml")
         title = in_markdown(section.entry.title.split(":")[0])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from apc.config import PRESETS
 from apc.escaping import in_markdown
 from apc.reporting.catalogue import described, entries
-from apc.reporting.command import command
+from apc.reporting.command import command, weights_of
 from apc.reporting.names import for_people
 from apc.reporting.provenance import about_data
 from apc.reporting.section import Section
@@ -81,5 +81,5 @@ def _flags(dataset: str, rows: list[Row]) -> str:
     """The flags that name a data set other than the embedded one."""
     if dataset in PRESETS:
         return f"{dataset} --root FOLDER --weights WEIGHTS"
-    names = sorted({str(row.stamp["weights_name"]) for row in rows if row.stamp.get("weights_name")})
-    return f"folder --root {shlex.quote(dataset)} --weights {shlex.quote(names[0]) if names else 'WEIGHTS'}"
+    weights = weights_of(rows)
+    return f"folder --root {shlex.quote(dataset)}{f' --weights {shlex.quote(weights)}' if weights else ''}"

@@ -39,9 +39,7 @@ def command(
         return shlex.join(words + how)
     preset = str(_shared(rows).get("dataset", "pocket"))
     if preset != "pocket":
-        # a trial that was given up has no stamp
-        names = {str(row.stamp["weights_name"]) for row in rows if "weights_name" in row.stamp}
-        words += _photographs(preset, dataset, names.pop() if len(names) == 1 else "WEIGHTS")
+        words += _photographs(preset, dataset, weights_of(rows))
     words += how
     if name.startswith("space_"):
         words += _searched(rows, _usual(chooser))
@@ -58,6 +56,13 @@ def command(
     if entry.script:  # its seeds are its own
         return shlex.join(words)
     return shlex.join([*words, "--seeds", _seeds({row.config.get("seed", 0) for row in rows})])
+
+
+def weights_of(rows: Collection[Row]) -> str:
+    """Name of the file of weights that all rows have, but for trials that were given up, which have no stamp; WEIGHTS
+    where there is no single one."""
+    names = {str(row.stamp["weights_name"]) for row in rows if "weights_name" in row.stamp}
+    return names.pop() if len(names) == 1 else "WEIGHTS"
 
 
 def unusual(entry: TableEntry, rows: Collection[Row]) -> dict[str, Any]:

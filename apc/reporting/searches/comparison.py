@@ -55,7 +55,7 @@ def cost_table(searches: Mapping[str, Race], rows: Sequence[Row]) -> list[str]:
         tables.markdown(DataFrame(lines), left=True, marked_up=[best]),
         f"<sub>The {best} is the score by which the search chose: the largest of many, each the mean of as many seeds "
         "as the search trained, so the two are not comparable with each other. The table before it judges them by "
-        f" {len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",
+        f"{len({row.config.get('seed') for row in rows})} further seeds on images that neither has seen.</sub>",
     ]
 
 
