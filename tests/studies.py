@@ -30,9 +30,9 @@ def train(runs: Path, cfg: Config, run: str) -> None:
 
 
 def study(runs: Path, trials: int, space: Any = simple, seeds: tuple[int, ...] = (0,), **more: Any) -> Study:
-    base, name = more.pop("base", BASE), more.pop("name", "s")
+    base, name, first = more.pop("base", BASE), more.pop("name", "s"), more.pop("first", space.FIRST)
     draw: Draw = search_spaces.draw_of(space, base)
-    made = definition(draw, SearchSettings(trials=trials, **more), base, seeds, space.FIRST)
+    made = definition(draw, SearchSettings(trials=trials, **more), base, seeds, first)
     return study_of(replace(made, name=name), runs)
 
 

@@ -24,7 +24,7 @@ def banner(
     parts = [experiment.title, f"{settings.dataset}, seeds {seeds}", f"runs in {shown(settings.runs)}"]
     if queue and queue.counts.done:
         parts.append(f"{queue.counts.done} runs are done already")
-    todo = to_do(settings, queue)
+    todo = to_do(experiment, settings, queue)
     if todo.planned and not settings.smoke:
         parts.append(_expected(experiment, settings, todo, images))
     say("; ".join(filter(None, parts)))

@@ -50,7 +50,7 @@ class ToDo(NamedTuple):
         return 1 - self.spared / sum(cfg.epochs for cfg in self.planned) if self.spared else 1.0
 
 
-def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
+def to_do(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
     """Runs that are not finished yet; of a space as many as its trials and seeds say, and of a race its seeds."""
     racing, tried = settings.racing, settings.search.trials if settings.search else 0
     least = most = 0
@@ -66,6 +66,7 @@ def to_do(settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
     begun = RunsFolder(settings.runs).journal(f"{settings.name}.{settings.dataset}").is_file()
     if rungs is None:
         return ToDo(planned, least, most, begun=begun)
+    rungs = rungs._replace(kept=int(bool(experiment.first)))
     spared = tried * seeds * settings.base.epochs - rungs.total(tried, seeds)
     return ToDo(planned, least, most, rungs.told(tried), spared, begun)
 
@@ -85,7 +86,7 @@ def expected(experiment: Experiment, settings: ExperimentSettings, most: int, to
 
 def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None) -> int:
     """Print it; 0."""
-    todo = to_do(settings, queue)
+    todo = to_do(experiment, settings, queue)
     if told := small_folders.told(settings.base):
         say(told)
     if queue is None:

@@ -51,9 +51,10 @@ class Brackets:
             closed.append(attributes[name])
         within = {number for numbers in closed for number in numbers}
         waiting = [number for number in trials if number not in within]
+        kept = min(trials, default=-1) if self.rungs.kept else -1  # the setting proposed first
         stands = []
         for at, numbers in enumerate([*closed, waiting]):
-            members = [self._member(trials[number]) for number in numbers]
+            members = [self._member(trials[number], kept=number == kept) for number in numbers]
             compared = functools.partial(self._compared, at, attributes)
             stands.append(self.rungs.stand(members, closed=at < len(closed), lower=self.lower, compared=compared))
         return stands
@@ -105,10 +106,10 @@ class Brackets:
                 found.setdefault(int(match[1]), {}).update(votes)
         return found
 
-    def _member(self, trial: FrozenTrial) -> Member:
+    def _member(self, trial: FrozenTrial, kept: bool) -> Member:
         ended = trial.state.is_finished()
         values = trial.intermediate_values
-        return Member(trial.number, self.run_of(trial), values, ended, trial.user_attrs.get(OUTSIDE, 0))
+        return Member(trial.number, self.run_of(trial), values, ended, trial.user_attrs.get(OUTSIDE, 0), kept)
 
     @property
     def open(self) -> Stand:

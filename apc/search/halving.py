@@ -2,7 +2,8 @@
 
 All trials of a bracket train to the epoch of the first rung and wait there for one another. The best share of them goes
 on to the next rung, and what is left at the last one is trained to the end. A search has bracket after bracket, so that
-those who propose settings see finished runs early.
+those who propose settings see finished runs early. The setting that a search tries first, the paper's where nothing
+else is said, goes on beside the best: what is found is compared with it, and a rung may misjudge it.
 """
 
 import math
@@ -35,6 +36,8 @@ class Member(NamedTuple):
     """Epoch of the rung that it had passed, unscored, before this search began, or that lies behind its own last epoch:
     from there on nothing compares it with the others, so that it takes nobody's place and goes on to the end. 0 of all
     others."""
+    kept: bool = False
+    """Whether it goes on whatever it scores, beside those whose places these are."""
 
 
 class Stand(NamedTuple):
@@ -63,6 +66,8 @@ class Rungs(NamedTuple):
     """Share of the trials that goes on."""
     bracket: int = 0
     """Trials of a bracket; the last one has what is left besides. 0: all of a search."""
+    kept: int = 0
+    """Trials of the first bracket that go on whatever they score; 0 or 1."""
 
     def brackets(self, trials: int) -> list[int]:
         """How many of so many trials each bracket has: 8, 8 and 11 of 27."""
@@ -73,16 +78,20 @@ class Rungs(NamedTuple):
         """How many of so many trials go on: at least one."""
         return min(max(round(trials * self.share), 1), trials)
 
+    def go_on(self, trials: int) -> int:
+        """How many of so many trials of the first bracket go on at most."""
+        return min(self.places(trials) + self.kept, trials)
+
     def plan(self, trials: int) -> list[tuple[int, int]]:
-        """Epoch of each rung, with how many of so many trials train to it: `[(1, 40), (3, 13), (10, 4)]`."""
-        found, brackets = [], self.brackets(trials)
+        """Epoch of each rung, and how many of so many trials train to it at most: `[(1, 40), (3, 13), (10, 4)]`."""
+        found, (first, *others) = [], self.brackets(trials)
         for epoch in self.epochs:
-            found.append((epoch, sum(brackets)))
-            brackets = [self.places(count) for count in brackets]
+            found.append((epoch, first + sum(others)))
+            first, others = self.go_on(first), [self.places(count) for count in others]
         return found
 
     def total(self, trials: int, seeds: int = 1, begin: int = 1) -> int:
-        """Epochs that so many trials train from rung number `begin` on; the rungs look at the first seed, and the
+        """Epochs that so many trials train at most from rung number `begin` on; the rungs look at the first seed, and the
         others are trained of those at the end."""
         done = self.epochs[begin - 2] if begin > 1 else 0
         steps = self._replace(epochs=self.epochs[begin - 1 :]).plan(trials)
@@ -91,21 +100,24 @@ class Rungs(NamedTuple):
         return own + steps[-1][1] * (seeds - 1) * self.epochs[-1]
 
     def told(self, trials: int) -> str:
-        """`40 to epoch 4, 10 to epoch 10, in 5 brackets`"""
+        """`40 to epoch 4, 10 and the first setting to epoch 10, in 5 brackets`"""
         count = len(self.brackets(trials))
-        steps = [f"{trained} to epoch {epoch}" for epoch, trained in self.plan(trials)]
+        (first, all_), *later = self._replace(kept=0).plan(trials)
+        beside = " and the first setting" if self.kept else ""
+        steps = [f"{all_} to epoch {first}", *(f"{trained}{beside} to epoch {epoch}" for epoch, trained in later)]
         return ", ".join([*steps, f"in {count} brackets"] if count > 1 else steps)
 
     def best(self, members: Sequence[Member], epoch: int, lower: bool = False) -> list[Member]:
         """Those that go on from the rung of this epoch, in the order proposed: the best, the earlier one where two are
-        level. A place that a failed trial leaves is another's; a setting proposed twice goes on once."""
+        level, and what is kept. A place that a failed trial leaves is another's; a setting proposed twice goes on
+        once."""
         sign = 1 if lower else -1
         here = [member for member in members if epoch in member.values]
         first = {member.run: member.number for member in reversed(here)}
         scored = [member for member in here if first[member.run] == member.number]
         ranked = sorted(scored, key=lambda m: sign * m.values[epoch] if math.isfinite(m.values[epoch]) else math.inf)
         numbers = {member.number for member in ranked[: self.places(len(members))]}
-        return [member for member in members if member.number in numbers]
+        return [member for member in members if member.number in numbers or (member.kept and member in scored)]
 
     def stand(
         self, members: Sequence[Member], *, closed: bool, lower: bool = False, compared: Compared = lambda m, epoch: m

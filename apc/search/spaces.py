@@ -99,8 +99,8 @@ class SearchSettings:
     """Scores to raise, seconds to lower; two give a Pareto front, such as miou,train_seconds."""
     stop_early: Stopper = "none"
     """Which trials are given up in the middle of their first seed: halving, which a search of a space does if nobody
-    says, trains all to the epoch of a rung, where they wait for one another, and the best share goes on; asha and
-    median judge each by those before it, and need --eval-every 1."""
+    says, trains all to the epoch of a rung, where they wait for one another, and the best share goes on, with the
+    setting tried first; asha and median judge each by those before it, and need --eval-every 1."""
     rungs: tuple[int, ...] = ()
     """Epochs of halving's rungs (default: two fifths of all, such as 4 10; the last is always the end)."""
     keep_share: float = SHARE

@@ -18,7 +18,7 @@ from apc.runs.folder import WAITS, RunFolder, load_run
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
 from apc.search.brackets import OUTSIDE, Brackets, paused
-from apc.search.halving import Stand
+from apc.search.halving import Rungs, Stand
 from apc.search.judging import Known
 from apc.search.run_queue import AtRung, Counts
 from apc.search.stop_rules import stop_when
@@ -31,7 +31,7 @@ class StudyInRungs(Study):
 
     def __init__(self, definition: StudyDefinition, runs: Path) -> None:
         settings = definition.settings
-        self.rungs = settings.rungs_over(definition.base)
+        self.rungs = settings.rungs_over(definition.base)._replace(kept=int(bool(definition.first)))
         super().__init__(definition, runs)
         self.scored = self.rungs.epochs[:-1]
         self.brackets = Brackets(
@@ -58,7 +58,8 @@ class StudyInRungs(Study):
         if not (hours or gpu_hours):
             return False
         *closed, begun = self.brackets.stands()
-        later = self.rungs.total(self.rungs.places(len(begun.members)), len(self.seeds), begin=2)
+        rungs = self._rungs_of(begun)
+        later = rungs.total(rungs.go_on(len(begun.members)), len(self.seeds), begin=2)
         later += sum(self._left(stand, is_open=False) for stand in closed if stand.missing)
         elapsed = (time.monotonic() - self.began) / 3600
         here, ever = (1 + later / epochs if epochs else 1.0 for epochs in (self.trained, self._epochs_trained()))
@@ -247,10 +248,16 @@ class StudyInRungs(Study):
         before, epoch = (0, *self.rungs.epochs)[at - 1 : at + 1]
         if at == len(self.rungs.epochs):
             return (count - there) * (len(self.seeds) * epoch - before)
-        later = self.rungs.total(self.rungs.places(count), len(self.seeds), begin=at + 1)
+        rungs = self._rungs_of(stand)
+        later = rungs.total(rungs.go_on(count), len(self.seeds), begin=at + 1)
         if is_open and (further := len(stand.members) + self._to_come() - count) > 0:
-            later += self.rungs.total(further, len(self.seeds))
+            later += self.rungs._replace(kept=0).total(further, len(self.seeds))
         return (count - there) * (epoch - before) + later
+
+    def _rungs_of(self, stand: Stand) -> Rungs:
+        """The rungs of a bracket: in one that has the kept trial, or will have it, that goes on beside the best."""
+        has_it = not self.brackets.trials() or any(member.kept for member in stand.members)
+        return self.rungs if has_it else self.rungs._replace(kept=0)
 
 
 def study_of(definition: StudyDefinition, runs: Path) -> Study:

@@ -1,6 +1,6 @@
 """A search replayed in a world: what it has trained, what that cost in epochs, and what it would return at any time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,12 +97,15 @@ def survivors(scores: Sequence[float], share: float) -> list[int]:
     return sorted(sorted(range(len(scores)), key=lambda i: -scores[i])[:keep])
 
 
-def halving(ledger: Ledger, trials: Sequence[int], rungs: Sequence[int], share: float) -> list[int]:
-    """Synchronous halving of trials that have reached the first rung; those that were trained to the end."""
+def halving(
+    ledger: Ledger, trials: Sequence[int], rungs: Sequence[int], share: float, kept: Collection[int] = ()
+) -> list[int]:
+    """Synchronous halving of trials that have reached the first rung, of which those `kept` go on beside the best;
+    those that were trained to the end."""
     alive = list(trials)
     for rung, following in zip(rungs, rungs[1:], strict=False):
-        kept = survivors([ledger.seen(trial, rung) for trial in alive], share)
-        alive = [alive[place] for place in kept]
+        best = survivors([ledger.seen(trial, rung) for trial in alive], share)
+        alive = [trial for place, trial in enumerate(alive) if place in best or trial in kept]
         for trial in alive:
             if not ledger.open:
                 return [t for t in alive if ledger.trained[t, 0] == rungs[-1]]

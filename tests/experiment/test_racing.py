@@ -287,12 +287,12 @@ def test_a_dry_run_counts_the_papers_own_and_halvings_epochs_apart(
     assert search_space([*words, "--prefer", "paper"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 8 trials, each with seeds 0",
-        "halving: 8 to epoch 4, 2 to epoch 10: 44 epochs instead of 80",
-        "44 epochs for the runs to do; no finished run like them tells the hours",
+        "halving: 8 to epoch 4, 2 and the first setting to epoch 10: 50 epochs instead of 80",
+        "50 epochs for the runs to do; no finished run like them tells the hours",
         "then a race of the best 2 and the paper's own, each with at most 5 further seeds: at most 15 runs, 150 epochs",
     ]
     flags = read_flags(space_experiment("simple"), [*words[1:], "--prefer", "paper"])
-    todo = to_do(settings_of(space_experiment("simple"), flags), None)
+    todo = to_do(space_experiment("simple"), settings_of(space_experiment("simple"), flags), None)
     assert (todo.least, todo.most) == (2 * 3, 3 * 5)
     few = ["pooling", "--dry-run", "--runs", str(tmp_path), "--weights=", "--race", "9"]
     assert search_space(few) == 0
@@ -310,7 +310,9 @@ def test_a_dry_run_of_a_study_that_is_begun_says_that_its_trials_are_counted(
     settings = settings_of(
         space_experiment("simple"), read_flags(space_experiment("simple"), ["--runs", str(tmp_path)])
     )
-    assert to_do(settings, None).number.startswith("20 runs, those of earlier calls included (20 to epoch 4, ")
+    assert to_do(space_experiment("simple"), settings, None).number.startswith(
+        "20 runs, those of earlier calls included (20 to epoch 4, "
+    )
 
 
 def test_a_dry_run_tells_of_the_race(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,8 +26,15 @@ TEN = replace(BASE, epochs=10, frozen_epochs=1, eval_every=0)
 
 
 def halving(runs: Path, trials: int = 9, **more: Any) -> Study:
-    """In one bracket, unless `more` says otherwise."""
-    usual = {"base": TEN, "stop_early": "halving", "rungs": (1, 3, 10), "keep_share": 1 / 3, "bracket": 100}
+    """In one bracket and without a setting that is tried first, unless `more` says otherwise."""
+    usual = {
+        "base": TEN,
+        "stop_early": "halving",
+        "rungs": (1, 3, 10),
+        "keep_share": 1 / 3,
+        "bracket": 100,
+        "first": (),
+    }
     return study(runs, trials, **{**usual, **more})
 
 
@@ -104,7 +111,9 @@ def test_a_study_killed_again_and_again_comes_to_the_same(
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes", "nsga2", "qmc"])
 def test_a_first_setting_outside_its_range_ends_no_search(sampler: str, tmp_path: Path) -> None:
-    s = halving(tmp_path, 12, space=joint, sampler=sampler, base=replace(TEN, image_size=32))  # K is 2 to 4
+    s = halving(
+        tmp_path, 12, space=joint, sampler=sampler, base=replace(TEN, image_size=32), first=joint.FIRST
+    )  # K: 2 to 4
     finish(s)
     tried = [point.values.get("k", 2) for point, _ in s.result()]
     assert tried[0] == 6 and all(2 <= k <= 4 for k in tried[len(joint.FIRST) :])
@@ -162,11 +171,29 @@ def test_what_was_trained_before_without_rungs_is_taken_as_it_is_and_takes_no_pl
 
 
 def test_a_setting_proposed_twice_is_trained_once(tmp_path: Path) -> None:
-    s = halving(tmp_path, 6)
+    s = halving(tmp_path, 6, first=simple.FIRST)
     s.study.enqueue_trial(simple.FIRST[0])  # which is tried first anyway
     trained = finish(s)
-    assert len(trained) == len(set(trained)) == 5 * 1 + 2 * 2 + 7
-    assert table(halving(tmp_path, 6)) == table(s)
+    assert len(trained) == len(set(trained)) == 5 * 1 + 3 * 2 + 2 * 7  # two places and the first, which is kept
+    assert table(halving(tmp_path, 6, first=simple.FIRST)) == table(s)
+
+
+def test_the_setting_tried_first_goes_on_whatever_it_scores_and_takes_nobody_s_place(tmp_path: Path) -> None:
+    s, counted = halving(tmp_path, 9, first=simple.FIRST), []
+    while trial := s.take():
+        at = s.counts.rung
+        assert at
+        counted.append(at.trained + round(10 * at.left))
+        advance(s, trial)
+        s.finish(trial)
+    (paper, (row,)), *others = s.result()
+    assert paper.values == simple.FIRST[0] and len(row.curve) == 10 and not row.stopped
+    scores = {point.label: quality(from_dict(point.values, TEN)) for point, _ in s.result()}
+    assert sorted(scores.values())[-3] > scores[paper.label]  # the rungs would have given it up
+    lengths = [len(rows[0].curve) for _, rows in others]
+    assert sorted(lengths) == [1] * 5 + [3] * 2 + [10]  # a third goes on, and it beside them
+    assert sum(lengths) + 10 == 31 <= max(counted)
+    assert table(halving(tmp_path, 9, first=simple.FIRST)) == table(s)
 
 
 def test_more_trials_are_a_bracket_of_their_own(tmp_path: Path) -> None:
