@@ -1,6 +1,6 @@
 """How much of a GPU voc()'s training step uses, and how much memory one image of 960 pixels needs.
 
-    python benchmarks/gpu.py [--compile]
+    python benchmarks/gpu.py [--compile] [--profile 20]
     python benchmarks/gpu.py --device cpu --encoder pocket --size 64 --eval-size 96 --batch 2 --matrix 256 --rounds 1
 
 The second line checks the script itself, on a CPU in seconds; its ratios say nothing of a GPU.
@@ -117,6 +117,19 @@ def _bytes(*tensors: Tensor) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
+def where_time_goes(step: Callable[[], object], device: str, rows: int) -> str:
+    """A table of the kinds of kernels of one step that take most of the device's time."""
+    from torch.profiler import ProfilerActivity, profile
+
+    kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device != "cpu" else [])
+    with profile(activities=kinds) as found:
+        step()
+        if device != "cpu":
+            torch.cuda.synchronize()
+    by = "self_cpu_time_total" if device == "cpu" else "self_cuda_time_total"
+    return str(found.key_averages().table(sort_by=by, row_limit=rows, max_name_column_width=60))
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
@@ -127,6 +140,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--matrix", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--compile", action="store_true", help="the Config's field of this name")
+    parser.add_argument(
+        "--profile", type=int, default=0, metavar="N", help="the N kinds of kernels that take a step's time"
+    )
     args = parser.parse_args(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no GPU here; --device cpu with small shapes checks the script")
@@ -157,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"one image {held:.3g} GB; floor {sum(floor.values()):.3g} GB: {parts}")
     print(f"ratio memory {held / PAPER_GB:.3f} of {PAPER_GB} GB (wanted: less than 0.2)")
     print(f"ratio step {flops / seconds / rate:.3f} of the matrix rate (wanted: at least 0.4)")
+    if args.profile:
+        print(where_time_goes(step, args.device, args.profile))
 
 
 if __name__ == "__main__":

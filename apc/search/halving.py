@@ -91,7 +91,7 @@ class Rungs(NamedTuple):
         return found
 
     def total(self, trials: int, seeds: int = 1, begin: int = 1) -> int:
-        """Epochs that so many trials train at most from rung number `begin` on; the rungs look at the first seed, and the
+        """Epochs that so many trials train at most from rung number `begin` on; the rungs look at the first seed, the
         others are trained of those at the end."""
         done = self.epochs[begin - 2] if begin > 1 else 0
         steps = self._replace(epochs=self.epochs[begin - 1 :]).plan(trials)
