@@ -74,7 +74,7 @@ def config_page() -> list[str]:
     text = head(
         "Every setting",
         "A field is a flag of every command (`decoder_width` is `--decoder-width`), a key of a TOML file, a column of",
-        "rows, and something to search. Defaults are the paper's. All of it stands in `apc/config.py`.",
+        "rows, and something to search. Defaults are the paper's. All of it stands in `apc/config/fields.py`.",
     )
     for part, names in parts().items():
         lines = [[f"`{n}`", code(config.default_of(n)), takes(n), documented(config.Config)[n].text] for n in names]

@@ -19,7 +19,7 @@ def test_a_config_survives_toml(tmp_path: Path) -> None:
 
 
 def test_every_field_says_what_it_means() -> None:
-    source = (ROOT / "apc" / "config.py").read_text()
+    source = (ROOT / "apc" / "config" / "fields.py").read_text()
     for f in fields(Config):
         assert re.search(rf'^    {f.name}: .*\n    """.+', source, re.M), f.name
 

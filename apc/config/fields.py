@@ -2,19 +2,15 @@
 
 The search key, the flag, the TOML key, the result column and the axis of a figure are the field's name.
 Defaults are the paper's (section 4.1) or, where the paper is silent, the resolution of the method
-specification; a preset is a function that returns a Config, a variant is `replace(folder(), k=3)`.
+specification; a preset (presets.py) is a function that returns a Config, a variant is `replace(folder(), k=3)`.
 """
 
-import difflib
 import functools
 import re
-import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from errno import ENOENT
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, Literal, NamedTuple, get_origin, get_type_hints
 
+from apc.config.checks import check_type, normalization_of
 from apc.escaping import short
 
 Pooling = Literal["average", "max", "top_k", "adaptive_k"]
@@ -231,7 +227,7 @@ class Config:
     def __post_init__(self) -> None:
         for name, hint in types().items():
             value = getattr(self, name)
-            _check_type(name, value, hint)
+            check_type(name, value, hint)
             if name in bounds() and not (bounds()[name].low <= value <= bounds()[name].high):
                 low, high = bounds()[name]
                 told = short(float(value) if hint is float and abs(value) < 10**30 else value)
@@ -318,182 +314,6 @@ def bounds() -> dict[str, Between]:
     """Bounds of each number; fields of other types have none."""
     hints = get_type_hints(Config, include_extras=True)
     return {name: hint.__metadata__[0] for name, hint in hints.items() if get_origin(hint) is Annotated}
-
-
-def _check_type(name: str, value: Any, hint: Any) -> None:
-    if get_origin(hint) is tuple:
-        one = get_args(hint)[0]
-        if not isinstance(value, tuple) or not all(_is_number(v, one) for v in value):
-            wanted = "whole numbers, such as 3 6 9 12" if one is int else "numbers, such as 1 0.75"
-            raise ValueError(f"{name} is {short(value)}; it must be {wanted}")
-    elif get_origin(hint) is Literal:
-        if value not in get_args(hint):
-            close = difflib.get_close_matches(short(value, quoted=False), [str(c) for c in get_args(hint)], n=1)
-            meant = f" (did you mean {close[0]}?)" if close else ""
-            raise ValueError(f"{name} is {short(value)}; choose from {', '.join(map(str, get_args(hint)))}{meant}")
-    elif hint is bool or hint is str:
-        if not isinstance(value, hint):
-            raise ValueError(f"{name} is {short(value)}; it must be a {hint.__name__}")
-        if isinstance(value, str) and set(value) & {"\0", "\n", "\r"}:
-            raise ValueError(f"{name} is {short(value)}; it must be one line")
-    elif hint is int or hint is float:
-        if not _is_number(value, hint):
-            raise ValueError(f"{name} is {short(value)}; it must be a {'whole ' if hint is int else ''}number")
-
-
-def _is_number(value: Any, kind: type) -> bool:
-    """Whether a value is a whole number, or any number where `kind` is float."""
-    return isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool) and value == value
-
-
-NORMALIZATIONS = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "inception": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "clip": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-}
-"""Mean and standard deviation of red, green and blue by the names that timm calls them."""
-
-
-def normalization_of(text: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and standard deviation that a `normalization` names; None where it is empty."""
-    if not text or text in NORMALIZATIONS:
-        return NORMALIZATIONS.get(text)
-    wanted = f"choose from {', '.join(NORMALIZATIONS)}, or give six numbers, mean and standard deviation of each colour"
-    try:
-        numbers = tuple(float(word) for word in text.replace(",", " ").split())
-    except ValueError:
-        raise ValueError(f"normalization is {text!r}; {wanted}") from None
-    if len(numbers) != 6 or not all(0 <= n <= 1 for n in numbers) or not all(numbers[3:]):
-        raise ValueError(f"normalization is {text!r}; {wanted}, from 0 to 1")
-    return numbers[:3], numbers[3:]
-
-
-def pocket() -> Config:
-    """The embedded miniature of VOC: about a minute of one core a run.
-
-    The paper's theta, k, epsilon, lambdas and HV-BiLSTM; the schedule is its own, tuned on the validation pictures of
-    seeds 0 to 5. The HV-BiLSTM has no residual, as in the paper: with one, the background's random weights decided in
-    three seeds of ten that it took the patches of a class (docs/explanation/embedded-data.md).
-    """
-    return Config(
-        num_train=960,
-        image_size=96,
-        flip="both",
-        encoder="pocket",
-        weights="pocket",
-        dropout=0.0,
-        decoder_blocks=(1, 2, 3),
-        decoder_width=48,
-        decoder_norm="layer",
-        decoder_dropout=0.0,
-        seg_stride=4,
-        epochs=10,
-        frozen_epochs=1,
-        unfreeze_blocks=2,
-        lr_frozen=5e-3,
-        lr=2e-3,
-        beta2=0.98,
-        schedule="cosine",
-        grad_clip=1.0,
-        crf="pocket",
-    )
-
-
-def folder() -> Config:
-    """Your own photographs with DeiT-Tiny: the paper's schedule, at 256 pixels and with a slim decoder for laptops."""
-    return Config(
-        dataset="folder",
-        image_size=256,
-        encoder="deit_tiny_patch16_224",
-        decoder_width=128,
-        seg_stride=4,
-        eval_every=2,
-    )
-
-
-def voc() -> Config:
-    """PASCAL VOC 2012 as the paper trains it: ViT-B/16 at 384, scored at 960 (section 4.1)."""
-    return Config(
-        dataset="voc",
-        encoder="vit_base_patch16_384.augreg_in21k_ft_in1k",
-        weights="timm",
-        eval_size=960,
-        amp="bf16",
-    )
-
-
-def coco() -> Config:
-    """COCO 2014 with VOC's schedule; the paper names no other."""
-    return replace(voc(), dataset="coco")
-
-
-PLUS_ROUNDS = {"pocket": (2, 3), "folder": (2, 4), "voc": (2, 2), "coco": (1, 2)}
-"""Rounds of APC+ and their epochs. `folder` was measured; an epoch of VOC has 16 times its steps and one of COCO 130
-times, so their rounds, which learn from finished masks, are short."""
-
-
-def plus(preset: Config) -> Config:
-    """APC+ over a preset of this module: the paper's method, and then rounds of training on its own refined masks of
-    the training images. It is nothing but fields; experiments/apc_plus.py has what each is worth."""
-    rounds, epochs = PLUS_ROUNDS[preset.dataset]
-    return replace(preset, rounds=rounds, round_epochs=epochs, epochs=preset.epochs + rounds * epochs)
-
-
-PRESETS = {"pocket": pocket, "folder": folder, "voc": voc, "coco": coco}
-
-
-def fields_of(values: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Values checked against Config's field names; ValueError names `source`, the slip and the nearest field."""
-    names = [f.name for f in fields(Config)]
-    for key in values:
-        if key not in names:
-            close = difflib.get_close_matches(short(key, quoted=False), names, n=1)
-            meant = f"; did you mean {close[0]}?" if close else f"; the fields are {', '.join(names)}"
-            raise ValueError(f"{source}: there is no field {short(key)}{meant}")
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-
-
-def from_dict(values: Mapping[str, Any], base: Config | None = None, source: str = "config") -> Config:
-    """Config with `values` laid over `base` (default: every field's default)."""
-    return replace(base or Config(), **fields_of(values, source))
-
-
-def from_toml(path: str | Path, base: Config | None = None) -> Config:
-    """Config from a TOML file of fields, such as best.toml; keys it lacks keep `base`'s values."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"{path}: {'there is no such file' if error.errno == ENOENT else error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a TOML file ({error})") from None
-    return from_dict(_parsed(text, str(path)), base, source=str(path))
-
-
-def _parsed(text: str, source: str) -> dict[str, Any]:
-    """The TOML of a file; ValueError names `source` where it is none."""
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{source}: not a TOML file ({short(error, quoted=False, most=200)})") from None
-    except RecursionError:
-        raise ValueError(f"{source}: not a file of fields; its values are nested too deep") from None
-    except ValueError:  # Python reads no number of more than 4,300 digits
-        found = _ENDLESS.search(text)
-        raise ValueError(f"{source}: {found[1] if found else 'a value'} is a number of too many digits") from None
-
-
-_ENDLESS = re.compile(r"^[ \t]*([\w-]+)[ \t]*=[^\n]*?[0-9a-fA-F_]{3000}", re.M)
-"""A field with a number so long that Python does not read it."""
-
-
-def to_dict(cfg: Config) -> dict[str, Any]:
-    """Flat dict of plain values, as written to rows and TOML."""
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(cfg).items()}
-
-
-def without_paths(cfg: Config) -> dict[str, Any]:
-    """Config as rows and training states keep it: folders and files by their last name only."""
-    return to_dict(cfg) | {name: Path(getattr(cfg, name)).name for name in PATHS}
 
 
 def default_of(name: str) -> Any:
