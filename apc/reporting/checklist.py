@@ -28,7 +28,7 @@ def checklist(results: Path) -> list[str]:
         return []
     lines = [_line(name, dataset, rows) for (name, dataset), rows in recorded.items()]
     every = sorted((row for rows in recorded.values() for row in rows), key=lambda row: "@" not in row.run)
-    runs = {row.run.split("@")[0]: row for row in every}  # RUN@WHAT is RUN measured again; RUN's own row comes last
+    runs = _distinct(every)
     finished = [row for row in runs.values() if not (row.error or row.stopped)]
     hours = _hours(list(runs.values()))
     machines = sorted({str(row.stamp["machine"]) for row in finished if row.stamp.get("machine")})
@@ -50,6 +50,14 @@ def checklist(results: Path) -> list[str]:
             ]
         ),
     ]
+
+
+def _distinct(rows: Sequence[Row]) -> dict[tuple[str, float], Row]:
+    """Rows by run and seconds of training: a run that two machines trained took two times. RUN@WHAT is RUN measured
+    again, without a time of its own where nothing but that is known; RUN's own row comes last."""
+    found = {(row.run.split("@")[0], row.seconds.get("train", 0.0)): row for row in rows}
+    timed = {run for run, seconds in found if seconds}
+    return {(run, seconds): row for (run, seconds), row in found.items() if seconds or run not in timed}
 
 
 def _rows(results: Path) -> Mapping[tuple[str, str], list[Row]]:

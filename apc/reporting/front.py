@@ -1,5 +1,6 @@
 """The first screen: which claims hold, how surely and on what; what the search found; what to use."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,8 @@ CLAIMS = 11
 """Most claims in it; the picture has all."""
 LINKS = 4
 """Most links to sections, the first of the page."""
-FIELDS = 3
-"""Most fields named that are unlike a preset."""
+FIELDS = 1
+"""Most fields named that are unlike a preset; the sections name all."""
 
 
 def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) -> list[str]:
@@ -115,11 +116,39 @@ def _made_of(sections: Sequence[Section]) -> list[str]:
     for each in tables_first:
         if of_a_table(each) or each.dataset not in rows:
             rows.setdefault(each.dataset, []).extend(row for row in each.rows if not row.error)
-    told = [f"{in_markdown(dataset)}: {in_brief(own)}" for dataset, own in rows.items() if own]
+    told = [
+        f"{in_markdown(dataset)}: {in_brief(own)}{_otherwise(own, [s for s in sections if s.dataset == dataset])}"
+        for dataset, own in rows.items()
+        if own
+    ]
     titles = list(dict.fromkeys(each.entry.title for each in sections if of_a_table(each)))
     links = [" · ".join(map(_to_section, titles[:LINKS]))] if titles else []
     mostly = f"Mostly on {'; on '.join(told)}.{_unlike(sections)}"
     return ["\n".join([paragraph(mostly), *links])] if told else []
+
+
+def _otherwise(rows: Sequence[Row], sections: Sequence[Section]) -> str:
+    """Tables with claims of the paper whose rows have other epochs, or another device, than most: " (T8, T9: 15 epochs,
+    NVIDIA H200)"; those that are unlike a preset are told of elsewhere."""
+    usual, found = _made(rows), dict[str, list[str]]()
+    for each in sections:
+        own = [row for row in each.rows if not row.error]
+        if own and not each.unlike and any(not claim.ours for claim in each.entry.claims):
+            made, place = _made(own), in_markdown(_place(each.entry.title))
+            other = [name for name, most in zip(made, usual, strict=True) if name != most]
+            found.setdefault(", ".join(map(in_markdown, other)), []).append(place)
+    told = [f"{', '.join(dict.fromkeys(places))}: {how}" for how, places in found.items() if how]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _made(rows: Sequence[Row]) -> tuple[str, str]:
+    """Epochs and device of most rows."""
+    made = [
+        (f"{row.config.get('epochs', '?')} epochs", str(row.stamp.get("device", "?")).removeprefix("NVIDIA "))
+        for row in rows
+    ]
+    epochs, device = (Counter(values).most_common(1)[0][0] for values in zip(*made, strict=True))
+    return epochs, device
 
 
 def _unlike(sections: Sequence[Section]) -> str:
@@ -131,7 +160,7 @@ def _unlike(sections: Sequence[Section]) -> str:
             title = "searches" if of_search else in_markdown(_place(each.entry.title))
             more = len(each.unlike) - FIELDS
             names = [field.split()[0] for field in each.unlike[:FIELDS]]  # their values stand in the sections
-            fields = ", ".join(names) + (f" and {more} more" if more > 0 else "")
+            fields = ", ".join(names) + (" …" if more > 0 else "")
             found.setdefault(in_markdown(each.dataset), {}).setdefault(fields, []).append(title)
     told = []
     for data, own in found.items():

@@ -102,7 +102,7 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
     failed = [row for row in recorded.rows if row.error]
     text += failures(failed) + damages(recorded.problems)
     commands = _commands(recorded, groups)
-    text += _made_by(entry, commands)
+    text += _made_by(entry, commands, recorded.rows)
     return Section(
         entry,
         dataset,
@@ -176,10 +176,12 @@ def _commands(recorded: Recorded, groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(commands))
 
 
-def _made_by(entry: TableEntry, commands: Sequence[str]) -> list[str]:
+def _made_by(entry: TableEntry, commands: Sequence[str], rows: Sequence[Row]) -> list[str]:
     if not commands:
         return [f"Made by the experiment {as_code(entry.name)}."]
-    return ["Made, continued or completed by:", as_code_block("\n".join(commands))]
+    with_ray = any("ray" in row.stamp for row in rows) or not any(row.stamp for row in rows)
+    how = "Made, continued or completed by:" if with_ray else "Trained where there was no Ray; such runs are made by:"
+    return [how, as_code_block("\n".join(commands))]
 
 
 def remove_stale(reports: Path, experiment: str, dataset: str, page: str) -> None:

@@ -28,3 +28,10 @@ def test_the_checklist_counts_a_shared_run_once_and_tells_ranges_seeds_and_core_
     line = next(line for line in text.splitlines() if line.startswith("| Search of the space k "))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[1:] == ["pocket", "2", "10", "0–4", "k 2, 6", "`miou`, half", "0.10"]
+
+
+def test_a_run_that_two_machines_trained_took_the_time_of_both(tmp_path: Path) -> None:
+    rows = [a_row("k=2", seed, 40.0, {"k": 2}) for seed in range(5)]
+    other = [replace(row, seconds={"train": row.seconds["train"] + 1.0}) for row in rows[:2]]
+    save_rows(tmp_path / "results/other/pocket.jsonl", other)
+    assert "- Distinct runs: 7, of them 7 finished" in page(tmp_path, "space_k", rows)

@@ -1,5 +1,6 @@
 """The first screen: claims in words and in a table, what the search found, what to use."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,17 @@ def test_claims_that_hold_everywhere_and_those_contradicted_somewhere_are_said_i
     text = " ".join(first_screen(tmp_path, "table7_pooling", pooling_rows(3)).split())
     assert "**Reproduced** on pocket and cats: T7 adaptive-K beats max pooling. **Contradicted** on pocket: " in text
     assert "**Contradicted** on pocket: T7 adaptive-K beats top-K. Mostly on pocket: 15 epochs" in text
+
+
+def test_tables_of_another_schedule_or_device_than_most_are_named(tmp_path: Path) -> None:
+    preset = {name: value for name, value in to_dict(pocket()).items() if name not in ("seed", "pooling", "epochs")}
+    (whole,) = [row for row in pooling_rows(1, epochs=30, **preset) if row.row == "adaptive_k"]
+    other = replace(whole, row="with_pcl", stamp=whole.stamp | {"device": "NVIDIA H200"})
+    save_rows(tmp_path / "results/table9_cosine/pocket.jsonl", [other])
+    text = " ".join(first_screen(tmp_path, "table7_pooling", pooling_rows(3, epochs=10, **preset)).split())
+    assert "Mostly on pocket: 10 epochs, " in text and "scored on 256 (T9: 30 epochs, H200)." in text
+    details = (tmp_path / "details" / "table9_cosine.pocket.md").read_text()
+    assert "Trained where there was no Ray; such runs are made by:" in details
 
 
 def test_the_main_claims_are_shown_decided_or_not_each_with_its_seeds(tmp_path: Path) -> None:
