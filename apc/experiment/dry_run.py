@@ -29,6 +29,8 @@ class ToDo(NamedTuple):
     """Epochs that this spares."""
     begun: bool = False
     """Whether an earlier call has begun the study, whose trials are among the planned."""
+    at_most: bool = False
+    """Whether a little more may be spared: what halving keeps may be among the best."""
 
     @property
     def number(self) -> str:
@@ -42,7 +44,7 @@ class ToDo(NamedTuple):
     def epochs(self) -> str:
         each = self.planned[0].epochs
         instead = f" instead of {_span(self, each)}" if self.spared else ""
-        return f"{_span(self, each, self.spared)} epochs{instead}"
+        return f"{'at most ' * self.at_most}{_span(self, each, self.spared)} epochs{instead}"
 
     @property
     def share(self) -> float:
@@ -67,8 +69,9 @@ def to_do(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue 
     if rungs is None:
         return ToDo(planned, least, most, begun=begun)
     rungs = rungs._replace(kept=int(bool(experiment.first)))
-    spared = tried * seeds * settings.base.epochs - rungs.total(tried, seeds)
-    return ToDo(planned, least, most, rungs.told(tried), spared, begun)
+    total, fewer = rungs.total(tried, seeds), rungs._replace(kept=0).total(tried, seeds)
+    spared = tried * seeds * settings.base.epochs - total
+    return ToDo(planned, least, most, rungs.told(tried), spared, begun, total > fewer)
 
 
 def racers_of_best(settings: ExperimentSettings, queue: RunQueue | None) -> tuple[int, int]:
@@ -128,7 +131,7 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
 def _cost(settings: ExperimentSettings, todo: ToDo, hours: Hours | None) -> str:
     """Epochs of the runs to do and, where something tells them, the hours of one process."""
     stops = settings.search.stop_early if settings.search else "none"
-    at_most = "at most " if stops in ("asha", "median") else ""
+    at_most = "at most " if stops in ("asha", "median") or todo.at_most else ""
     epochs = f"{at_most}{sum(cfg.epochs for cfg in todo.planned) - todo.spared} epochs"
     which = "all trials" if todo.begun else "the runs to do"
     if hours is None:

@@ -54,7 +54,7 @@ class Brackets:
         kept = min(trials, default=-1) if self.rungs.kept else -1  # the setting proposed first
         stands = []
         for at, numbers in enumerate([*closed, waiting]):
-            members = [self._member(trials[number], kept=number == kept) for number in numbers]
+            members = [self._member(trials[number], number == kept) for number in numbers]
             compared = functools.partial(self._compared, at, attributes)
             stands.append(self.rungs.stand(members, closed=at < len(closed), lower=self.lower, compared=compared))
         return stands
@@ -109,6 +109,7 @@ class Brackets:
     def _member(self, trial: FrozenTrial, kept: bool) -> Member:
         ended = trial.state.is_finished()
         values = trial.intermediate_values
+        kept = kept and trial.state != TrialState.PRUNED  # by an earlier version, which kept none
         return Member(trial.number, self.run_of(trial), values, ended, trial.user_attrs.get(OUTSIDE, 0), kept)
 
     @property

@@ -100,11 +100,14 @@ class Rungs(NamedTuple):
         return own + steps[-1][1] * (seeds - 1) * self.epochs[-1]
 
     def told(self, trials: int) -> str:
-        """`40 to epoch 4, 10 and the first setting to epoch 10, in 5 brackets`"""
+        """`40 to epoch 4, 10 or 11 to epoch 10, in 5 brackets`: one more where what is kept is not among the best."""
         count = len(self.brackets(trials))
-        (first, all_), *later = self._replace(kept=0).plan(trials)
-        beside = " and the first setting" if self.kept else ""
-        steps = [f"{all_} to epoch {first}", *(f"{trained}{beside} to epoch {epoch}" for epoch, trained in later)]
+        least, most = self._replace(kept=0).plan(trials), self.plan(trials)
+        counts = [
+            f"{low}" if low == high else f"{low} or {high}" if high == low + 1 else f"{low} to {high}"
+            for (_, low), (_, high) in zip(least, most, strict=True)
+        ]
+        steps = [f"{trained} to epoch {epoch}" for trained, epoch in zip(counts, self.epochs, strict=True)]
         return ", ".join([*steps, f"in {count} brackets"] if count > 1 else steps)
 
     def best(self, members: Sequence[Member], epoch: int, lower: bool = False) -> list[Member]:

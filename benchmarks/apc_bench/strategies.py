@@ -42,7 +42,7 @@ class Strategy:
     showed that a rung may misjudge it."""
     seeds: int = 3
     """Of a race, the search's own among them."""
-    replays: int = 100
+    replays: int = 200
     """Fewer where a proposal takes long."""
     budget: int = 250
     """Epochs of each."""

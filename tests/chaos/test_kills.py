@@ -275,7 +275,8 @@ def survive(
         assert own[0] == 0 and own[-1] == len(row["curve"]) - 1
         steps = [later - earlier for earlier, later in zip(own, own[1:], strict=False)]
         assert all(1 - again <= step <= 1 for step in steps), (name, own)
-    assert len(set(begun)) == total and len(begun) <= total + again * len(plan)
+    trained = sum(len(row["curve"]) for row in rows.values())  # the paper's setting goes on with a place or without
+    assert len(set(begun)) == trained and len(begun) <= trained + again * len(plan)
     if server:
         stored = {key.split("/")[1] for key in server.keys() if key.endswith("/row.json")}
         assert stored == set(rows) - stopped

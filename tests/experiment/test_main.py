@@ -36,8 +36,8 @@ def test_a_dry_run_of_a_space_says_what_halving_saves(tmp_path: Path, capsys: py
     assert search_space(["simple", "--dry-run", "--trials", "40", "--runs", str(tmp_path)]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 40 trials, each with seeds 0",
-        "halving: 40 to epoch 4, 10 to epoch 10, in 5 brackets: 220 epochs instead of 400",
-        "220 epochs for the runs to do; no finished run like them tells the hours",
+        "halving: 40 to epoch 4, 10 or 11 to epoch 10, in 5 brackets: at most 226 epochs instead of 400",
+        "at most 226 epochs for the runs to do; no finished run like them tells the hours",
     ]
 
 

@@ -287,8 +287,8 @@ def test_a_dry_run_counts_the_papers_own_and_halvings_epochs_apart(
     assert search_space([*words, "--prefer", "paper"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "an Optuna search (tpe) of 8 trials, each with seeds 0",
-        "halving: 8 to epoch 4, 2 and the first setting to epoch 10: 50 epochs instead of 80",
-        "50 epochs for the runs to do; no finished run like them tells the hours",
+        "halving: 8 to epoch 4, 2 or 3 to epoch 10: at most 50 epochs instead of 80",
+        "at most 50 epochs for the runs to do; no finished run like them tells the hours",
         "then a race of the best 2 and the paper's own, each with at most 5 further seeds: at most 15 runs, 150 epochs",
     ]
     flags = read_flags(space_experiment("simple"), [*words[1:], "--prefer", "paper"])

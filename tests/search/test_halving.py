@@ -104,3 +104,26 @@ def test_rungs_that_cannot_be_are_refused(rungs: tuple[int, ...], more: dict[str
 
 def test_the_last_rung_is_the_end_of_a_run_whether_it_is_named_or_not() -> None:
     assert rungs_of((2,), 0.5, 8, BASE) == rungs_of((2, 9), 0.5, 8, BASE) == Rungs((2, 9), 0.5, 8)
+
+
+KEPT = Rungs((1, 3, 10), 1 / 3, kept=1)
+
+
+def test_what_is_kept_may_be_one_more_at_each_rung() -> None:
+    assert KEPT.plan(40) == [(1, 40), (3, 14), (10, 6)]
+    assert KEPT.told(40) == "40 to epoch 1, 13 or 14 to epoch 3, 4 to 6 to epoch 10"
+    assert KEPT.total(40) == 40 + 14 * 2 + 6 * 7
+    assert KEPT.told(1) == "1 to epoch 1, 1 to epoch 3, 1 to epoch 10"
+    eights = Rungs((4, 10), 1 / 4, 8, kept=1)
+    assert eights.plan(27) == [(4, 27), (10, 3 + 2 + 3)]  # in its first bracket alone
+    assert eights.told(27) == "27 to epoch 4, 7 or 8 to epoch 10, in 3 brackets"
+
+
+@pytest.mark.parametrize("lower", [False, True])
+@pytest.mark.parametrize("value", [4.0, math.nan])
+def test_what_is_kept_goes_on_beside_the_best_and_only_where_it_has_a_score(value: float, lower: bool) -> None:
+    found = members(value, *((5.0, 6.0, 7.0) if not lower else (3.0, 2.0, 1.0)))
+    kept = [found[0]._replace(kept=True), *found[1:]]
+    assert numbers(KEPT.best(kept, 1, lower)) == [0, 3] and numbers(KEPT.best(found, 1, lower)) == [3]
+    failed = [kept[0]._replace(values={}, ended=True), *kept[1:]]
+    assert numbers(KEPT.best(failed, 1, lower)) == [3]

@@ -26,16 +26,9 @@ TEN = replace(BASE, epochs=10, frozen_epochs=1, eval_every=0)
 
 
 def halving(runs: Path, trials: int = 9, **more: Any) -> Study:
-    """In one bracket and without a setting that is tried first, unless `more` says otherwise."""
-    usual = {
-        "base": TEN,
-        "stop_early": "halving",
-        "rungs": (1, 3, 10),
-        "keep_share": 1 / 3,
-        "bracket": 100,
-        "first": (),
-    }
-    return study(runs, trials, **{**usual, **more})
+    """In one bracket unless `more` says otherwise, and without a setting tried first unless it names a space or one."""
+    usual = {"base": TEN, "stop_early": "halving", "rungs": (1, 3, 10), "keep_share": 1 / 3, "bracket": 100}
+    return study(runs, trials, **{**usual, **({} if "space" in more else {"first": ()}), **more})
 
 
 def finish(s: Study) -> list[tuple[str, int]]:
@@ -335,6 +328,42 @@ def test_bracket_after_bracket_lets_the_sampler_see_finished_runs(tmp_path: Path
     assert s.rungs.total(27, seeds=2) == 2 * epochs[0] + epochs[1]
     assert s.rungs.told(27) == "27 to epoch 4, 7 to epoch 10, in 3 brackets"
     assert table(halving(tmp_path, 27, bracket=8, rungs=(4, 10), keep_share=1 / 4, seeds=(0, 1))) == table(s)
+
+
+@pytest.mark.parametrize("slots", [1, 3])
+def test_with_a_setting_that_is_kept_nothing_else_changes(slots: int, tmp_path: Path) -> None:
+    how: dict[str, Any] = {"bracket": 8, "rungs": (4, 10), "keep_share": 1 / 4, "seeds": (0, 1), "sampler": "random"}
+    s, trained, running, left = halving(tmp_path, 27, first=simple.FIRST, **how), list[tuple[str, int]](), [], []
+    while not s.through:
+        while len(running) < slots and (trial := s.take()):
+            running.append(trial)
+        if at := s.counts.rung:
+            left.append(at.trained + round(10 * at.left))
+        trained += advance(s, trial := running.pop(0))
+        s.finish(trial)
+    epochs = 2 * (8 * 4 + 2 * (6 + 10)) + 11 * 4 + 3 * (6 + 10)
+    assert len(trained) == len(set(trained)) == epochs + 6 + 10  # of the paper's setting, which has no place
+    assert left[0] == s.rungs.total(27, seeds=2) == epochs + 16
+    plain = halving(tmp_path / "plain", 27, first=simple.FIRST, **how)
+    finish(plain)
+    assert table(s) == table(plain) == table(halving(tmp_path, 27, first=simple.FIRST, **how))
+
+
+def test_what_an_earlier_version_gave_up_stays_so_and_counts_as_such(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"first": simple.FIRST, "rungs": (4, 10), "keep_share": 1 / 4}
+    s = halving(tmp_path, 9, **how)
+    s.rungs = s.brackets.rungs = s.rungs._replace(kept=0)
+    for _ in range(9):
+        arrive(s)
+    last = s.take()  # one of the two that go on
+    assert last
+    advance(s, last)
+    s.finish(last)
+    s = halving(tmp_path, 9, **how)
+    at = s.counts.rung
+    assert at and (at.told, at.spared) == ("rung 2 of 2: 1 of 2 at epoch 10", 7 * 6)
+    finish(s)
+    assert s.result()[0][1][0].stopped and s.through
 
 
 def test_idle_slots_begin_the_next_bracket_and_its_numbers_are_the_same(tmp_path: Path) -> None:
