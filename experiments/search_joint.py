@@ -5,7 +5,7 @@
 Three steps, each of which goes on where it was:
 
 1. an Optuna search over pooling, K, theta, epsilon, lambda1 and lambda2: 40 trials of one seed, eight at a time, most
-   of which are given up at the rung of epoch 4, 220 epochs in all;
+   of which are given up at the rung of epoch 4, at most 226 epochs in all;
 2. the paper's search (section 4.1), lambda1 and then lambda2: about a dozen settings with three seeds each. With
    `--stop-early none`, as the recorded rows came, both train about as many epochs;
 3. the paper's setting and what both searches chose, five seeds that neither search has trained.

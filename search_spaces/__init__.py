@@ -5,8 +5,9 @@
                    base setting, as where a range follows from the size of images; searched with Optuna
     space(trial)   a define-by-run Optuna space that returns the setting, where data does not say it
 
-and beside the last two, if it likes, FIRST: settings to try before the sampler's own. To add a space, put a module
-here. It is checked against Config when it is loaded: data knob by knob, a function in 64 settings drawn from it.
+and beside the last two, if it likes, FIRST: settings to try before the sampler's own, the first of which halving never
+gives up. To add a space, put a module here. It is checked against Config when it is loaded: data knob by knob, a
+function in 64 settings drawn from it.
 """
 
 import ast

@@ -28,7 +28,7 @@ class StudyDefinition:
     settings: SearchSettings
     """How the space is searched, and for how long."""
     first: Sequence[Mapping[str, Any]] = ()
-    """Settings tried before the sampler's own."""
+    """Settings tried before the sampler's own; the first of them is never given up by halving."""
 
     @property
     def source(self) -> str:
