@@ -50,6 +50,17 @@ class Group:
         values = {row.config.get("seed", 0): row.value(metric) for row in self.rows if row.row == label}
         return {seed: value for seed, value in values.items() if math.isfinite(value)}
 
+    def beside(self, label: str, other: str, metric: str) -> tuple[dict[int, float], dict[int, float]]:
+        """Scores of two labels that may be compared: of a time only those of seeds at which one kind of device, a
+        processor or a GPU, took both."""
+        scores = self.scores(label, metric), self.scores(other, metric)
+        if not metric.endswith("_seconds"):
+            return scores
+        device = {(row.row, row.config.get("seed", 0)): row.stamp.get("device") for row in self.rows}
+        seeds = {s for s in scores[0].keys() & scores[1].keys() if device[label, s] == device[other, s]}
+        one, another = ({s: value for s, value in own.items() if s in seeds} for own in scores)
+        return one, another
+
     @property
     def looks(self) -> int:
         """Most seeds that there might have been for a verdict; 0 where their number was fixed beforehand."""
@@ -196,7 +207,7 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
         if len(kinds) > 1:
             notes.append(
                 f"The runs differ in {key}: {in_markdown(', '.join(sorted(kinds)))}. The same seed may then "
-                "give different numbers."
+                f"give different numbers{', and times are compared within one alone' * (key == 'device')}."
             )
     return group
 

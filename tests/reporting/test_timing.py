@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from report_rows import a_row, cells, page, verdicts
 
+from apc.reporting.groups import Group, separate
 from apc.reporting.timing import completed, seconds_to_share
 from apc.runs.rows import Row
 
@@ -80,3 +81,14 @@ def test_a_row_keeps_the_most_memory_of_its_training(trained: tuple[Path, Row]) 
     row = completed(trained[1])
     assert 0.05 < row.value("peak_gib") < 50 and row.value("images_per_second") > 0
     assert 0 < row.value("to_95_cpu_seconds") <= row.seconds["train_cpu"] + 0.001
+
+
+def test_a_time_is_compared_with_those_of_the_same_kind_of_device_alone() -> None:
+    on_cpu = [a_row(row, seed, 40.0) for row in "ab" for seed in (0, 1)]
+    on_gpu = [replace(a_row("b", seed, 45.0, device="NVIDIA H200"), seconds={"train": 9.0}) for seed in (0, 1)]
+    group = Group([*on_cpu[:3], on_gpu[1]])
+    assert group.beside("a", "b", "train_seconds") == ({0: 60.0}, {0: 60.0})
+    assert group.beside("a", "b", "miou") == ({0: 40.0, 1: 40.0}, {0: 40.0, 1: 45.0})
+    assert Group([*on_cpu[:2], *on_gpu]).beside("a", "b", "train_seconds") == ({}, {})
+    (mixed,) = separate([*on_cpu[:2], *on_gpu])
+    assert any(note.endswith("give different numbers, and times are compared within one alone.") for note in mixed.notes)

@@ -135,6 +135,8 @@ def _curves(shown: Shown, path: Path) -> list[Drawn]:
 
 
 def _time(shown: Shown, path: Path) -> list[Drawn]:
+    if len(shown.group.stamped("device")) > 1:
+        return []  # seconds of a processor and of a GPU have no axis in common
     times = two_knobs.timed(shown.group, shown.labels, shown.entry.metric)
     times = {clock: {row_name(label): seeds for label, seeds in rows.items()} for clock, rows in times.items()}
     aside = "" if any("processor" in name for name in times) else "; runs side by side slow each other"

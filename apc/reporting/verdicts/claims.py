@@ -68,7 +68,7 @@ def _claims(entry: TableEntry, group: Group, failed: Sequence[Row]) -> Iterator[
         for metric in claim.metrics:
             own = tables.clock_of(group, metric)
             fewest = group.fewest(own, (better, worse), failed)
-            verdict = judge(group.scores(better, own), group.scores(worse, own), group.level, fewest)
+            verdict = judge(*group.beside(better, worse, own), group.level, fewest)
             first = metric == claim.metrics[0]
             if verdict.outcome == "pending" and not first:
                 continue  # one line says that the rows are missing
