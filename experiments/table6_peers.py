@@ -53,8 +53,9 @@ EXPERIMENT = Experiment(
     name="table6_peers",
     title="Table 6: APC, ViT-PCM, AFA and ToCo under equal conditions",
     about="All methods on the same data and encoder, scored alike; ViT-PCM's second stage has epochs of its own "
-    "beyond those that all have, and its rows were made later, beside other work and those of photographs on another "
-    f"machine (2.7 times the seconds of an earlier run), so that its seconds say little beside the others'. {RULE} "
+    "beyond those that all have; its rows of the embedded data were made later, beside other work, so that their "
+    "seconds say little beside the others'. Of photographs AFA and ToCo were trained on a GPU, APC and ViT-PCM on a "
+    f"processor, whose dropout is drawn otherwise. {RULE} "
     "A score that falls later on was at 95 % of its own end early: `to_95_…` flatters such a run. "
     "The paper's cells are not one protocol: ViT-PCM's 69.3 is that of pseudo masks "
     "after the CRF, made with the image labels (its segmentation has 70.3); ToCo's 70.5 is that of class "
