@@ -23,8 +23,6 @@ CLAIMS = 11
 """Most claims in it; the picture has all."""
 LINKS = 4
 """Most links to sections, the first of the page."""
-FIELDS = 1
-"""Most fields named that are unlike a preset; the sections name all."""
 
 
 def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) -> list[str]:
@@ -98,15 +96,13 @@ def _in_words(series: Sequence[Series]) -> list[str]:
 
 
 def _open(series: Series) -> str:
-    """That most claims are undecided where none is contradicted, and why; empty where most are decided."""
+    """That most claims are undecided where none is contradicted; empty where most are decided."""
     claims = [j for j in series.judged if _of_the_paper(j)]
-    undecided = [j for j in claims if j.verdict.outcome == "undecided"]
-    single = sum(outcome_text(j) == "one seed" for j in undecided)
-    if 2 * len(undecided) <= len(claims):
+    undecided = sum(j.verdict.outcome == "undecided" for j in claims)
+    if 2 * undecided <= len(claims):
         return ""
-    why = f", {single} with one seed" if single else ""
     name = in_markdown(_head(series.name))
-    return f"On {name} none is contradicted and {len(undecided)} of {len(claims)} are undecided{why}."
+    return f"On {name} none is contradicted and {undecided} of {len(claims)} are undecided."
 
 
 def _made_of(sections: Sequence[Section]) -> list[str]:
@@ -116,11 +112,11 @@ def _made_of(sections: Sequence[Section]) -> list[str]:
     for each in tables_first:
         if of_a_table(each) or each.dataset not in rows:
             rows.setdefault(each.dataset, []).extend(row for row in each.rows if not row.error)
-    told = [
-        f"{in_markdown(dataset)}: {in_brief(own)}{_otherwise(own, [s for s in sections if s.dataset == dataset])}"
-        for dataset, own in rows.items()
-        if own
-    ]
+    told = []
+    for dataset, own in rows.items():
+        if own:
+            others = _otherwise(own, [each for each in sections if each.dataset == dataset])
+            told.append(f"{in_markdown(dataset)}: {in_brief(own)}{_where(own)}{others}")
     titles = list(dict.fromkeys(each.entry.title for each in sections if of_a_table(each)))
     links = [" · ".join(map(_to_section, titles[:LINKS]))] if titles else []
     mostly = f"Mostly on {'; on '.join(told)}.{_unlike(sections)}"
@@ -133,12 +129,24 @@ def _otherwise(rows: Sequence[Row], sections: Sequence[Section]) -> str:
     usual, found = _made(rows), dict[str, list[str]]()
     for each in sections:
         own = [row for row in each.rows if not row.error]
-        if own and not each.unlike and any(not claim.ours for claim in each.entry.claims):
+        if own and not each.unlike and _asks_of_the_paper(each):
             made, place = _made(own), in_markdown(_place(each.entry.title))
             other = [name for name, most in zip(made, usual, strict=True) if name != most]
             found.setdefault(", ".join(map(in_markdown, other)), []).append(place)
     told = [f"{', '.join(dict.fromkeys(places))}: {how}" for how, places in found.items() if how]
     return f" ({'; '.join(told)})" if told else ""
+
+
+def _asks_of_the_paper(section: Section) -> bool:
+    """Whether it is there for a claim of the paper."""
+    entry = section.entry
+    return not (all(claim.ours for claim in entry.claims) and all(best.ours for best in entry.bests))
+
+
+def _where(rows: Sequence[Row]) -> str:
+    """The device of most rows, where it is no plain processor."""
+    _, device = _made(rows)
+    return "" if device in ("cpu", "?") else f", on {in_markdown(device)}"
 
 
 def _made(rows: Sequence[Row]) -> tuple[str, str]:
@@ -152,20 +160,14 @@ def _made(rows: Sequence[Row]) -> tuple[str, str]:
 
 
 def _unlike(sections: Sequence[Section]) -> str:
-    """What was trained otherwise than today's presets and in which fields, in a sentence; empty where nothing was."""
-    found: dict[str, dict[str, list[str]]] = {}
+    """What was trained otherwise than today's presets, in a sentence; empty where nothing was. The sections say how."""
+    found: dict[str, list[str]] = {}
     for each in sections:
         if each.unlike and not each.entry.choosers:
             of_search = each.entry.search or each.entry.compares
             title = "searches" if of_search else in_markdown(_place(each.entry.title))
-            more = len(each.unlike) - FIELDS
-            names = [field.split()[0] for field in each.unlike[:FIELDS]]  # their values stand in the sections
-            fields = ", ".join(names) + (" …" if more > 0 else "")
-            found.setdefault(in_markdown(each.dataset), {}).setdefault(fields, []).append(title)
-    told = []
-    for data, own in found.items():
-        parts = [f"{', '.join(dict.fromkeys(names))} ({fields})" for fields, names in own.items()]
-        told.append(f"on {data} {', '.join(parts)}")
+            found.setdefault(in_markdown(each.dataset), []).append(title)
+    told = [f"on {data} {', '.join(dict.fromkeys(titles))}" for data, titles in found.items()]
     return f" Unlike today's presets: {'; '.join(told)}." if told else ""
 
 
