@@ -254,7 +254,7 @@ def test_a_user_of_mypy_sees_the_types(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-m", "mypy", str(tmp_path / "user.py")]  # with what the gate's mypy has kept
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
-    for kind in ('"apc.api.models.Run"', '"apc.config.Config | None"', '"apc.api.searches.SearchResult"'):
+    for kind in ('"apc.api.models.Run"', '"apc.config.fields.Config | None"', '"apc.api.searches.SearchResult"'):
         assert f"Revealed type is {kind}" in told, told
     assert 'Argument 1 to "train" has incompatible type "int"' in told and "Found 1 error" in told
 
