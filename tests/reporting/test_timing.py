@@ -91,4 +91,6 @@ def test_a_time_is_compared_with_those_of_the_same_kind_of_device_alone() -> Non
     assert group.beside("a", "b", "miou") == ({0: 40.0, 1: 40.0}, {0: 40.0, 1: 45.0})
     assert Group([*on_cpu[:2], *on_gpu]).beside("a", "b", "train_seconds") == ({}, {})
     (mixed,) = separate([*on_cpu[:2], *on_gpu])
-    assert any(note.endswith("give different numbers, and times are compared within one alone.") for note in mixed.notes)
+    assert any(
+        note.endswith("give different numbers, and times are compared within one alone.") for note in mixed.notes
+    )
