@@ -76,3 +76,37 @@ def drive(s: Study) -> list[dict[str, Any]]:
         s.finish(trial)
     assert s.through
     return [point.values for point, _ in s.result()]
+
+
+TEN = replace(BASE, epochs=10, frozen_epochs=1, eval_every=0)
+
+
+def halving(runs: Path, trials: int = 9, **more: Any) -> Study:
+    """In one bracket unless `more` says otherwise, and without a setting tried first unless it names a space or one."""
+    usual = {"base": TEN, "stop_early": "halving", "rungs": (1, 3, 10), "keep_share": 1 / 3, "bracket": 100}
+    return study(runs, trials, **{**usual, **({} if "space" in more else {"first": ()}), **more})
+
+
+def finish(s: Study) -> list[tuple[str, int]]:
+    """Train all of a study, one trial at a time; the epochs trained."""
+    trained = []
+    while trial := s.take():
+        trained += advance(s, trial)
+        s.finish(trial)
+    assert s.through
+    return trained
+
+
+def table(s: Study) -> list[Any]:
+    return [
+        (point.values, [(row.run, row.metrics, row.stopped, row.error, row.curve) for row in rows])
+        for point, rows in s.result()
+    ]
+
+
+def arrive(s: Study) -> None:
+    """The next trial, trained to the first rung."""
+    trial = s.take()
+    assert trial and trial.until
+    advance(s, trial)
+    s.finish(trial)
