@@ -25,7 +25,7 @@ _TERMS = {
     "cls": "cls: image classes",
     "aux": "aux: image classes, inner block",
     "et": "et: two views alike (ViT-PCM)",
-    "reg": "reg: classifier's weights (ViT-PCM)",
+    "reg": "reg: classifier's weights",
     "aff": "aff: affinity (AFA)",
     "ptc": "ptc: patch tokens (ToCo)",
     "ctc": "ctc: class tokens (ToCo)",
