@@ -10,9 +10,7 @@ trained yet, 1 on photographs; nothing else should run, for the seconds' sake. E
 side and faster, and the best score near the training size on the embedded data, whose photographs are 96 pixels small.
 """  # noqa: E501
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from apc.config import voc
 from apc.escaping import complain
@@ -35,7 +33,7 @@ def sizes(image_size: int, patch: int) -> list[int]:
 
 def at_sizes(result: Result, runs: Path, root: str) -> Result:
     """A row of the table for each size, its runs those of the paper's setting scored at that size."""
-    from apc.evaluation.remeasure import at_size, measured_once
+    from apc.evaluation.remeasure import at_size, measured_once, shown_at
     from apc.methods.checkpoint import load_model
 
     rows_at: dict[int, list[Row]] = {}
@@ -48,24 +46,9 @@ def at_sizes(result: Result, runs: Path, root: str) -> Result:
             continue
         for size in sizes(cfg.image_size, method.encoder.patch):
             if scores := measured_once(row, runs, root, f"size_{size}", at_size(size)):
-                rows_at.setdefault(size, []).append(_shown_at(row, size, scores))
+                rows_at.setdefault(size, []).append(shown_at(row, size, scores))
     table: Result = [(Point(str(size), {"eval_size": size}), rows) for size, rows in sorted(rows_at.items())]
     return [*table, *([(Point("training", {}), failed)] if failed else [])]
-
-
-def _shown_at(row: Row, size: int, scores: dict[str, Any]) -> Row:
-    """The run as a row of this table: nothing of its own scores and times is left, which are of another size."""
-    by = {name: scores[name] for name in ("commit", "device")}
-    return replace(
-        row,
-        run=f"{row.run}@{size}",
-        config=row.config | {"eval_size": size},
-        metrics=scores["metrics"],
-        seconds=scores["seconds"],
-        per_class=scores["per_class"],
-        curve=[],
-        stamp=row.stamp | {"measured": by},
-    )
 
 
 def paper_size(row: Row) -> str:

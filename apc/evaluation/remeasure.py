@@ -16,7 +16,7 @@ from apc.config import Config, from_dict
 from apc.data import Split, agreement
 from apc.devices import device_of, peak_gib, restart
 from apc.escaping import complain, say
-from apc.evaluation.miou import Counts, iou, miou, score
+from apc.evaluation.miou import Counts, halves, iou, miou, score
 from apc.evaluation.scoring import Cost, Scoring
 from apc.files import write_atomically
 from apc.methods.base import Method
@@ -96,7 +96,8 @@ def with_measurement(row: Row, measurement: dict[str, Any]) -> Row:
 
 
 def at_size(size: int) -> Measure:
-    """Scores with and without the CRF, seconds a photograph and memory of images shown at `size` (Table 1)."""
+    """Scores with and without the CRF and with image labels, seconds a photograph and memory of images shown at `size`
+    (Table 1)."""
 
     def measure(method: Method, trained: Config, device: str) -> dict[str, Any]:
         cfg, cost = replace(trained, eval_size=size), Cost()
@@ -104,16 +105,35 @@ def at_size(size: int) -> Measure:
         restart(device)
         val = data.load(cfg, "val")
         scoring = Scoring(device, cores(), cost=cost)
-        counts = score(method, val, cfg, [Protocol(crf=crf) for crf in crfs], scoring)
+        protocols = [*(Protocol(crf=crf) for crf in crfs), Protocol(image_labels=True)]
+        counts = score(method, val, cfg, protocols, scoring)
         crf = [seconds for each in cost.crf_seconds.values() for seconds in each]
         network = sum(cost.seconds.values()) / max(sum(cost.images.values()), 1)
         return {
-            "metrics": _scores(counts) | {"peak_gib": max(cost.peak_gib.values(), default=peak_gib(device))},
+            "metrics": _scores(counts)
+            | halves(counts["miou"].images)
+            | {"peak_gib": max(cost.peak_gib.values(), default=peak_gib(device))},
             "seconds": {"network": network} | ({"crf": sum(crf) / len(crf)} if crf else {}),
             "per_class": {name: _classes(sums.total) for name, sums in counts.items()},
         }
 
     return measure
+
+
+def shown_at(row: Row, size: int, scores: dict[str, Any]) -> Row:
+    """A run as a row of its own, with what `at_size` measured: nothing of the run's scores and times is left, which
+    are of another size."""
+    by = {name: scores[name] for name in ("commit", "device")}
+    return replace(
+        row,
+        run=f"{row.run}@{size}",
+        config=row.config | {"eval_size": size},
+        metrics=scores["metrics"],
+        seconds=scores["seconds"],
+        per_class=scores["per_class"],
+        curve=[],
+        stamp=row.stamp | {"measured": by},
+    )
 
 
 def multi_scale(method: Method, cfg: Config, device: str) -> dict[str, Any]:

@@ -28,8 +28,8 @@ class ConfigFile:
     """What lies between preset and flags."""
 
     plus: bool = False
-    """APC+ instead of the paper's setting: rounds of training on its own refined masks come after it; it lies over the
-    preset and under file and flags."""
+    """APC+ instead of the paper's setting: rounds of training on its own refined masks come after it, and photographs
+    of your own are scored a fifth larger than they are trained; it lies over the preset and under file and flags."""
     config: Annotated[Path | None, Flag(once=True, metavar="TOML")] = None
     """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
 
@@ -97,7 +97,7 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
     """
     file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
     layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
-    cfg = _over(plus(PRESETS[preset]()) if values.get("plus") else PRESETS[preset](), layers)
+    cfg = _over(_plus(PRESETS[preset](), layers) if values.get("plus") else PRESETS[preset](), layers)
     cfg = enough_steps(cfg, _given(preset, layers))
     if cfg.method != "apc":
         if values.get("plus"):
@@ -120,6 +120,12 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
 def named_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a command line's values that are fields of Config."""
     return {f.name: values[f.name] for f in fields(Config) if f.name in values}
+
+
+def _plus(preset: Config, layers: Sequence[Layer]) -> Config:
+    """APC+ over a preset, of the image size and encoder that the layers choose: larger photographs follow them."""
+    chosen = _over(plus(preset), layers)
+    return plus(replace(preset, image_size=chosen.image_size, encoder=chosen.encoder))
 
 
 def _given(preset: str, layers: Sequence[Layer]) -> set[str]:
