@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from apc.config import Config, from_dict, plus
+from apc.config import Config, eval_size_of_plus, from_dict, plus
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
 from apc.reporting.table_entry import Claim
@@ -58,7 +58,7 @@ def shown_larger(result: Result, runs: Path, root: str) -> Result:
 def _larger(point: Point, rows: list[Row], runs: Path, root: str) -> Result:
     from apc.evaluation.remeasure import at_size, measured_once, shown_at
 
-    size = plus(from_dict(rows[0].config)).eval_size if point.label == PAPER and rows else 0
+    size = eval_size_of_plus(from_dict(rows[0].config)) if point.label == PAPER and rows else 0
     if not size:
         return []
     larger = [

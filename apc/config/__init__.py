@@ -2,7 +2,7 @@
 
 from apc.config.checks import normalization_of
 from apc.config.fields import PATHS, Config, bounds, default_of, patch_of, types
-from apc.config.presets import PRESETS, coco, folder, plus, pocket, voc
+from apc.config.presets import PRESETS, coco, eval_size_of_plus, folder, plus, pocket, voc
 from apc.config.values import fields_of, from_dict, from_toml, to_dict, without_paths
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "bounds",
     "coco",
     "default_of",
+    "eval_size_of_plus",
     "fields_of",
     "folder",
     "from_dict",

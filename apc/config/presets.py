@@ -77,11 +77,15 @@ def plus(preset: Config) -> Config:
     the training images; photographs of your own are shown to the trained network a fifth larger, as the paper shows
     VOC at 960 pixels. It is nothing but fields; experiments/apc_plus.py has what each is worth."""
     rounds, epochs = PLUS_ROUNDS[preset.dataset]
-    cfg = replace(preset, rounds=rounds, round_epochs=epochs, epochs=preset.epochs + rounds * epochs)
-    if preset.dataset != "folder":
-        return cfg
-    patch = patch_of(preset.encoder)
-    return replace(cfg, round_scales=(SHOWN_LARGER,), eval_size=round(SHOWN_LARGER * preset.image_size / patch) * patch)
+    scales = (SHOWN_LARGER,) if preset.dataset == "folder" else preset.round_scales
+    longer = replace(preset, rounds=rounds, round_epochs=epochs, epochs=preset.epochs + rounds * epochs)
+    return replace(longer, round_scales=scales, eval_size=eval_size_of_plus(preset))
+
+
+def eval_size_of_plus(cfg: Config) -> int:
+    """`eval_size` of APC+ over a config, in whole patches: larger than `image_size` for photographs of your own."""
+    patch = patch_of(cfg.encoder)
+    return round(SHOWN_LARGER * cfg.image_size / patch) * patch if cfg.dataset == "folder" else cfg.eval_size
 
 
 PRESETS = {"pocket": pocket, "folder": folder, "voc": voc, "coco": coco}
