@@ -5,11 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apc.runs.copies import copied
+
 BUCKET = "bucket"
+URL = f"s3://{BUCKET}/runs"
 EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 NO_CONDITIONS = b"<Error><Code>NotImplemented</Code><Message>no conditional writes</Message></Error>"
@@ -102,6 +106,12 @@ def environment(server: S3) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": "b",
         "AWS_REGION": "us-east-1",
     }
+
+
+def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, machine: str) -> Path:
+    """The copy of the runs on another machine: all that two share is the store."""
+    monkeypatch.setenv("APC_CACHE", str(tmp_path / machine))
+    return copied(URL)
 
 
 @functools.cache
