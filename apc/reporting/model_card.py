@@ -219,6 +219,8 @@ def _rounds(config: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     refined = {"none": "as they are", "par": "refined by PAR", "crf": "refined by the dense CRF"}
     own = f"from its own masks of the training photographs, {refined[config['round_refine']]}"
+    if (scales := list(config.get("round_scales", ()))) not in ([], [1.0]):
+        own += f", made at {' and '.join(f'{scale:g}' for scale in scales)} times their size"
     return [("self-training", f"the last {rounds * config['round_epochs']} epochs, in {rounds} rounds, {own}")]
 
 

@@ -41,6 +41,8 @@ def test_a_card_says_that_a_model_learned_from_its_own_masks() -> None:
     own = "from its own masks of the training photographs, refined by PAR"
     assert f"| self-training | the last 10 epochs, in 2 rounds, {own} |" in card
     assert "self-training" not in model_card(a_row("x", 0, 40.0), "model")
+    scaled = a_row("x", 0, 40.0, epochs=20, rounds=2, round_epochs=5, round_refine="par", round_scales=[1.0, 1.2])
+    assert f"in 2 rounds, {own}, made at 1 and 1.2 times their size |" in model_card(scaled, "model")
 
 
 def test_a_card_lists_scores_of_the_test_split_on_their_own_and_counts_masks() -> None:
