@@ -58,8 +58,11 @@ def shown_larger(result: Result, runs: Path, root: str) -> Result:
 def _larger(point: Point, rows: list[Row], runs: Path, root: str) -> Result:
     from apc.evaluation.remeasure import at_size, measured_once, shown_at
 
-    size = eval_size_of_plus(from_dict(rows[0].config)) if point.label == PAPER and rows else 0
-    if not size:
+    if point.label != PAPER or not rows:
+        return []
+    cfg = from_dict(rows[0].config)
+    size = eval_size_of_plus(cfg)
+    if size in (0, cfg.scored_size):
         return []
     larger = [
         replace(shown_at(row, size, scores), seconds=row.seconds)
@@ -85,13 +88,14 @@ EXPERIMENT = Experiment(
     place=125,
     plan=ladder,
     measure=shown_larger,
+    measured_rows=(LARGER,),
     metric="held_miou",
     seeds={"pocket": 5, "folder": 3},
     minutes={"pocket": 45},
     by_default=False,
     knobs=(
         *("k_share", "theta", "schedule", "lr", "frozen_epochs", "epochs"),
-        *("crop_scale", "jitter", "rounds", "round_epochs"),
+        *("crop_scale", "jitter", "rounds", "round_epochs", "eval_size", "round_scales", "eval_every"),
     ),
     rows=(PAPER, LARGER, ROUND, WHOLE, LONG, LARGE_K, CROPS),
     columns=("held_miou", "miou", "miou_crf", "labelled_miou", "test_miou", "train_cpu_seconds"),

@@ -83,9 +83,11 @@ def plus(preset: Config) -> Config:
 
 
 def eval_size_of_plus(cfg: Config) -> int:
-    """`eval_size` of APC+ over a config, in whole patches: larger than `image_size` for photographs of your own."""
+    """`eval_size` of APC+ over a config that has none of its own: in whole patches, and for photographs of your own
+    larger than `image_size`."""
     patch = patch_of(cfg.encoder)
-    return round(SHOWN_LARGER * cfg.image_size / patch) * patch if cfg.dataset == "folder" else cfg.eval_size
+    larger = round(SHOWN_LARGER * cfg.image_size / patch) * patch if cfg.dataset == "folder" else 0
+    return cfg.eval_size or larger
 
 
 PRESETS = {"pocket": pocket, "folder": folder, "voc": voc, "coco": coco}

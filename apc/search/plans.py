@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from apc.config import from_dict
+from apc.config import fields_of, from_dict
 from apc.escaping import short
 from apc.runs.rows import Row, score
 from apc.search.spaces import MOST_RUNS
@@ -28,7 +28,9 @@ class Point:
     """Seeds to train it with; empty: those of the search."""
 
     def __post_init__(self) -> None:
-        from_dict(self.values, source=f"point {self.label!r}")  # a typo fails here, by name, and not in a worker
+        fields_of(
+            self.values, f"point {self.label!r}"
+        )  # a typo fails here; whether values go together depends on a base
 
     @property
     def key(self) -> tuple[tuple[str, Any], ...]:

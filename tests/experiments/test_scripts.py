@@ -10,6 +10,7 @@ import pytest
 import experiments
 from apc.config import PRESETS, Config, default_of, pocket
 from apc.experiment.definition import Experiment
+from apc.experiment.main import main
 from apc.reporting.catalogue import described, entries, modules_of, pictures, pictures_of, tables_of
 from apc.reporting.command import command
 from apc.reporting.figures.choose import KINDS
@@ -85,6 +86,14 @@ EVERY = [entry for entry in entries().values() if isinstance(entry, Experiment)]
 @pytest.mark.parametrize("experiment", EVERY, ids=lambda experiment: experiment.name)
 def test_an_experiment_forgets_nothing_that_the_page_needs(experiment: Experiment, tmp_path: Path) -> None:
     assert list(faults(experiment, tmp_path)) == []
+
+
+PLANNED = [experiment for experiment in EVERY if not experiment.plan_of_results]
+
+
+@pytest.mark.parametrize("experiment", PLANNED, ids=lambda experiment: experiment.name)
+def test_the_settings_of_a_smoke_run_go_together(experiment: Experiment, tmp_path: Path) -> None:
+    assert main(experiment, ["--smoke", "--dry-run", "--runs", str(tmp_path)]) == 0
 
 
 UNMADE = Claim("adaptive-K beats nothing", "adaptive_k", "nothing", None, "Table 7")

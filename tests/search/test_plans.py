@@ -1,12 +1,13 @@
 """Plans on planted surfaces: which points, in which order, and that nothing is proposed or run twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from apc.config import Config, to_dict
+from apc.config import Config, from_dict, to_dict
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, run_id, score
 from apc.search.plans import Plan, Point, Points, Staged, Sweep, best, grid, points
@@ -136,6 +137,17 @@ def test_points_that_say_the_same_are_proposed_once() -> None:
 def test_a_misspelt_knob_is_named_when_the_plan_is_written(make: Callable[[], object]) -> None:
     with pytest.raises(ValueError, match="no field 'lamda1'; did you mean lambda1"):
         make()
+
+
+def test_what_a_point_sets_need_not_go_with_the_defaults_of_other_fields() -> None:
+    short: dict[str, Any] = {
+        "rounds": 1,
+        "round_epochs": 3,
+        "epochs": 4,
+    }  # of 4 epochs the usual 2 frozen ones leave none for a round
+    with pytest.raises(ValueError, match="rounds is 1"):
+        replace(Config(), **short)
+    assert from_dict(Point("short", short).values, replace(Config(), frozen_epochs=0)).first_stage_epochs == 1
 
 
 def test_a_sweep_out_of_range_or_out_of_order_is_refused() -> None:
