@@ -27,7 +27,7 @@ POLICY = (
 digest, nothing from outside. Styles are 'unsafe-inline' for the alignment of cells."""
 LARGEST = 100_000
 """Bytes of a PNG above which it goes in smaller: a picture of photographs, which has no lines to lose."""
-LARGEST_FOLDED = 22_000
+LARGEST_FOLDED = 20_000
 """Characters of a picture above which it is left out of a fold, so that the whole page stays below two megabytes."""
 
 
@@ -123,9 +123,14 @@ def _inside(folder: Path, link: str) -> str:
         return link
     vectors = path.with_suffix(".svg")
     if vectors.is_file():
-        return _data("svg+xml", vectors.read_bytes())
+        return _data("svg+xml", _bare(vectors.read_bytes()))
     encoded = path.read_bytes()
     return _data("png", encoded) if len(encoded) <= LARGEST else _data("webp", _smaller(encoded))
+
+
+def _bare(svg: bytes) -> bytes:
+    """A figure without what nobody sees or refers to: its metadata and the names of its groups."""
+    return re.sub(rb'<g id="[^"]*">', b"<g>", re.sub(rb"<metadata>.*?</metadata>\n?", b"", svg, flags=re.S))
 
 
 def _smaller(png: bytes) -> bytes:
