@@ -19,6 +19,7 @@ from apc.experiment.definition import Experiment
 from apc.experiment.main import main
 from apc.reporting.table_entry import Claim
 from apc.runs.rows import Row
+from apc.runs.scores import Protocol
 from apc.search.plans import Plan, Point, Result, points
 from search_spaces.components import SCORED
 
@@ -65,10 +66,11 @@ def _larger(point: Point, rows: list[Row], runs: Path, root: str) -> Result:
     size = eval_size_of_plus(cfg)
     if size in (0, cfg.scored_size):
         return []
+    measure = at_size(size, Protocol(image_labels=True))
     larger = [
         replace(shown_at(row, size, scores), seconds=row.seconds)
         for row in rows
-        if not row.error and (scores := measured_once(row, runs, root, f"shown_{size}", at_size(size)))
+        if not row.error and (scores := measured_once(row, runs, root, f"shown_{size}", measure))
     ]
     return [(Point(LARGER, {"eval_size": size}), larger)] if larger else []
 

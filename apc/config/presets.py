@@ -83,8 +83,8 @@ def plus(preset: Config) -> Config:
 
 
 def eval_size_of_plus(cfg: Config) -> int:
-    """`eval_size` of APC+ over a config that has none of its own: in whole patches, and for photographs of your own
-    larger than `image_size`."""
+    """`eval_size`, in pixels, of APC+ over a config: its own where it has one; else larger than `image_size`, in whole
+    patches, for photographs of your own, and 0 for other data."""
     patch = patch_of(cfg.encoder)
     larger = round(SHOWN_LARGER * cfg.image_size / patch) * patch if cfg.dataset == "folder" else 0
     return cfg.eval_size or larger

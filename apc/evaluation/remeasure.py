@@ -95,9 +95,9 @@ def with_measurement(row: Row, measurement: dict[str, Any]) -> Row:
     )
 
 
-def at_size(size: int) -> Measure:
-    """Scores with and without the CRF and with image labels, seconds a photograph and memory of images shown at `size`
-    (Table 1)."""
+def at_size(size: int, *more: Protocol) -> Measure:
+    """Scores with and without the CRF, and of `more` protocols, seconds a photograph and memory (GiB) of images shown
+    at `size` pixels (Table 1)."""
 
     def measure(method: Method, trained: Config, device: str) -> dict[str, Any]:
         cfg, cost = replace(trained, eval_size=size), Cost()
@@ -105,7 +105,7 @@ def at_size(size: int) -> Measure:
         restart(device)
         val = data.load(cfg, "val")
         scoring = Scoring(device, cores(), cost=cost)
-        protocols = [*(Protocol(crf=crf) for crf in crfs), Protocol(image_labels=True)]
+        protocols = [*(Protocol(crf=crf) for crf in crfs), *more]
         counts = score(method, val, cfg, protocols, scoring)
         crf = [seconds for each in cost.crf_seconds.values() for seconds in each]
         network = sum(cost.seconds.values()) / max(sum(cost.images.values()), 1)

@@ -123,14 +123,9 @@ def _inside(folder: Path, link: str) -> str:
         return link
     vectors = path.with_suffix(".svg")
     if vectors.is_file():
-        return _data("svg+xml", _bare(vectors.read_bytes()))
+        return _data("svg+xml", vectors.read_bytes())
     encoded = path.read_bytes()
     return _data("png", encoded) if len(encoded) <= LARGEST else _data("webp", _smaller(encoded))
-
-
-def _bare(svg: bytes) -> bytes:
-    """A figure without what nobody sees or refers to: its metadata and the names of its groups."""
-    return re.sub(rb'<g id="[^"]*">', b"<g>", re.sub(rb"<metadata>.*?</metadata>\n?", b"", svg, flags=re.S))
 
 
 def _smaller(png: bytes) -> bytes:

@@ -28,9 +28,8 @@ class Point:
     """Seeds to train it with; empty: those of the search."""
 
     def __post_init__(self) -> None:
-        fields_of(
-            self.values, f"point {self.label!r}"
-        )  # a typo fails here; whether values go together depends on a base
+        # a typo fails here and not in a worker; whether values go together depends on the base that they are laid over
+        fields_of(self.values, f"point {self.label!r}")
 
     @property
     def key(self) -> tuple[tuple[str, Any], ...]:

@@ -140,12 +140,8 @@ def test_a_misspelt_knob_is_named_when_the_plan_is_written(make: Callable[[], ob
 
 
 def test_what_a_point_sets_need_not_go_with_the_defaults_of_other_fields() -> None:
-    short: dict[str, Any] = {
-        "rounds": 1,
-        "round_epochs": 3,
-        "epochs": 4,
-    }  # of 4 epochs the usual 2 frozen ones leave none for a round
-    with pytest.raises(ValueError, match="rounds is 1"):
+    short: dict[str, Any] = {"rounds": 1, "round_epochs": 3, "epochs": 4}
+    with pytest.raises(ValueError, match="rounds is 1"):  # the default's two frozen epochs come before a round
         replace(Config(), **short)
     assert from_dict(Point("short", short).values, replace(Config(), frozen_epochs=0)).first_stage_epochs == 1
 
