@@ -5,9 +5,9 @@
 
 Settings are drawn quasi-randomly from a space that holds good and bad ones, each is trained with one seed, and every
 score that opens no mask is compared with `held_miou`: its rank correlation over the settings, what its choice loses,
-and how many masked photographs choose as well. `label_rule` was written down before these runs; `border_rule` on the
-first of them (docs/explanation/selection.md). 150 settings of five epochs take about 45 minutes with two cores on the
-embedded data. Expect products of several scores to hold where single ones are fooled.
+and how many masked photographs choose as well. `label_rule` was written down before these runs, `border_rule` on the
+first of them and `branch_rule` on all (docs/explanation/selection.md). 150 settings of five epochs take about 45
+minutes with two cores on the embedded data. Expect products of several scores to hold where single ones are fooled.
 """
 
 from dataclasses import replace
@@ -54,6 +54,7 @@ EXPERIMENT = Experiment(
     columns=(
         "tune_miou",
         "held_miou",
+        "branch_rule",
         "border_rule",
         "vote",
         "label_rule",

@@ -7,8 +7,8 @@ Three steps, each of which goes on where it was:
 
 1. the joint search over the paper's six knobs, settings chosen by `tune_miou`, the masks of every second validation
    image; most trials are given up at the first rung;
-2. the same search with as many trials, chosen by image labels, which opens no mask: by the vote of all settings at the
-   first rung, where there are at least 24, else by `border_rule`; what both propose is trained once;
+2. the same search with as many trials, chosen by image labels (`branch_rule`), which opens no mask; what both propose
+   is trained once;
 3. the paper's setting and what either search chose, three seeds that neither has trained, by `held_miou`, the score of
    the validation images by which neither chose.
 
@@ -23,7 +23,6 @@ from functools import partial
 
 from apc.experiment.main import in_turn
 from apc.reporting.table_entry import Claim
-from apc.runs.compared import VOTERS
 from apc.runs.scores import CHOOSERS
 from experiments.search_joint import COMPARISON, JOINT, PAPER, plan_of_best
 from search_spaces import joint
@@ -47,15 +46,14 @@ BY_MASKS = replace(
     "the paper's setting under each pooling first, by the masks of every second validation image.",
     place=133,
     first=joint.FIRST,
-    bracket=VOTERS,  # of both searches, so that they spend as many epochs
     script="search_without_masks",
 )
 BY_LABELS = replace(
     BY_MASKS,
     name="search_by_labels",
     title="The joint search, chosen by image labels",
-    about="The same search by image labels: no mask is opened to choose. From 24 settings on they are compared by the "
-    "vote of all, below by `border_rule`. Settings that both searches propose are trained once.",
+    about="The same search by image labels (`branch_rule`): no mask is opened to choose. Settings that both searches "
+    "propose are trained once.",
     place=134,
     metric=CHOOSERS["labels"],
     columns=(CHOOSERS["labels"], *JOINT.columns),

@@ -287,8 +287,8 @@ def test_a_search_by_masks_of_photographs_without_any_is_refused_before_anything
     small: dict[str, Any] = {"encoder": "pocket", "decoder_blocks": (1, 3), "image_size": 48}
     base = replace(apc.folder(), root=str(photographs), **small)
     for space, more, instead in (
-        ("simple", {"trials": 2}, r"so miou cannot be chosen by; give objectives=\('border_rule',\)"),
-        (lambdas.PLAN, {}, "so miou cannot be chosen by; give the plan metric='border_rule'"),
+        ("simple", {"trials": 2}, r"so miou cannot be chosen by; give objectives=\('branch_rule',\)"),
+        (lambdas.PLAN, {}, "so miou cannot be chosen by; give the plan metric='branch_rule'"),
         (points([{"theta": 0.5}, {"theta": 0.9}]), {"race": 2}, "so miou cannot be chosen by; leave out race"),
     ):
         with pytest.raises(ValueError, match=f"photos: no validation image has a mask, {instead}"):

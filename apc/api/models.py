@@ -8,10 +8,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from apc.config import Config, default_of, from_dict
-from apc.runs.scores import CHOOSERS, Chooser
+from apc.runs.scores import CHOOSERS, EpochChooser
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -62,7 +62,7 @@ def train(
     threads: int = 1,
     crf_workers: int = 0,
     report: Callable[[dict[str, float]], None] | None = None,
-    choose: Chooser = "val",
+    choose: EpochChooser = "val",
     cache_gib: float = 0.0,
 ) -> Run:
     """Train one setting and score it on the validation images; a finished run is returned as it is stored.
@@ -88,8 +88,8 @@ def train(
     from apc.runs.copies import copied, require_usable
     from apc.training import run as training
 
-    if choose not in CHOOSERS:
-        raise ValueError(f"choose is {choose!r}; choose from {', '.join(CHOOSERS)}")
+    if choose not in (choices := get_args(EpochChooser)):
+        raise ValueError(f"choose is {choose!r}; choose from {', '.join(choices)}")
     set_threads(threads)
     device, copy = device_of(device), copied(runs)
     below = copy.resolve()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.config import Config, from_dict, pocket
+from apc.runs.scores import CHOOSERS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -125,9 +126,9 @@ def _chosen_by(proposals: "Plan | Draw", objective: str, races: bool) -> tuple[s
     from apc.search.plans import Staged
 
     if callable(proposals):
-        return objective, "give objectives=('border_rule',)"
+        return objective, f"give objectives=({CHOOSERS['labels']!r},)"
     if isinstance(proposals, Staged):
-        return proposals.metric, "give the plan metric='border_rule'"
+        return proposals.metric, f"give the plan metric={CHOOSERS['labels']!r}"
     return (objective if races else None), "leave out race"
 
 

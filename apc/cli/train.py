@@ -12,7 +12,7 @@ from apc.escaping import have, say
 from apc.experiment import small_folders
 from apc.experiment.config_flags import COMMON, add_all_fields, add_common_fields, config_of, preset_of
 from apc.flags import CommandLine, Flag, runs_folder, taken
-from apc.runs.scores import Chooser
+from apc.runs.scores import CHOOSERS, EpochChooser
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class TrainFlags:
     """Folder that keeps the runs, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    choose: Chooser = "val"
+    choose: EpochChooser = "val"
     """By what the epoch kept in best/ is chosen (with --eval-every): masks, every second mask, image labels alone."""
     threads: int = 1
     """Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits."""
@@ -90,7 +90,7 @@ def _next(cfg: Config, folder: Path) -> str:
     if not any(scored):
         del commands[f"apc eval {run}"]
         where = f" below {cfg.root}/masks" if cfg.dataset == "folder" else ""
-        instead = "compare border_rule, and look at what it finds"
+        instead = f"compare {CHOOSERS['labels']}, and look at what it finds"
         lines = [f"no validation image has a mask{where}, so there is no mIoU: {instead}", ""]
     elif not all(scored):
         without = scored.count(False)

@@ -20,14 +20,14 @@ from apc.data import Split
 from apc.data.transforms import as_floats
 from apc.devices import processes
 from apc.evaluation.borders import border_contrast
-from apc.evaluation.label_scores import RULES, class_agreement, cross_entropy, label_f1, mean_average_precision
+from apc.evaluation.label_scores import class_agreement, cross_entropy, label_f1, mean_average_precision
 from apc.evaluation.miou import confusion
 from apc.evaluation.scoring import Keep, LabelMap, Scoring
 from apc.methods.base import Method
 from apc.methods.pixel_labels import among, uses_merge
 from apc.models.build import autocast, images_at_once
 from apc.models.feature_cache import VAL
-from apc.runs.scores import HEADLINE, parse
+from apc.runs.scores import HEADLINE, parse, with_rules
 
 BALLOT_SIDE = 64
 """Largest side in pixels of the label maps that a run keeps to vote with."""
@@ -108,9 +108,7 @@ class Evidence:
             "entropy": 100 * float(self.entropy.mean()),
             "border_contrast": 100 * float(self.border.mean()),
         }
-        for rule, parts in RULES.items():
-            scores[rule] = 100 * float(np.prod([scores[part] / 100 for part in parts]))
-        return scores
+        return with_rules(scores)
 
 
 class AfterCRF:

@@ -2,7 +2,8 @@
 
 Each of them can be fooled, agreement for one by a model that calls everything background. `label_rule` is the product
 of three and catches that; a photograph filled with its largest class, or masks grown by some pixels, it does not.
-`border_rule` is its product with `border_contrast`, which sees where a mask ends.
+`border_rule` is its product with `border_contrast`, which sees where a mask ends, and `branch_rule` asks in addition
+whether the patch branch sees what the decoder sees, and twice for the classes: apc/runs/scores.py has the products.
 
 Shapes: n photographs, C classes (background is class 0).
 """
@@ -11,11 +12,6 @@ import numpy as np
 
 PRESENT_ABOVE = 0.01
 """Share of a photograph's pixels above which a class counts as found; 0.002 to 0.02 choose alike (search notes)."""
-RULES = {
-    "label_rule": ("label_f1", "flip_agreement", "scale_agreement"),
-    "border_rule": ("label_f1", "flip_agreement", "scale_agreement", "border_contrast"),
-}
-"""Products of scores."""
 
 
 def label_f1(found: np.ndarray, labels: np.ndarray) -> float:

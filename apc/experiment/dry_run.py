@@ -105,7 +105,7 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
             print(settings.unhalved)
         if settings.search.objectives[0] == RULE:
             enough = settings.search.trials >= VOTERS
-            print(f"by image labels: {'the vote of all' if enough else RULE}; it takes {VOTERS} settings to vote")
+            print(f"compared by {'the vote of all' if enough else RULE}; it takes {VOTERS} settings to vote")
         most = len(todo.planned)
     else:
         _list(queue)

@@ -116,8 +116,8 @@ class Choosing:
     """What settings, and epochs, are chosen by."""
 
     choose: Chooser | None = None
-    """Masks of all validation images, masks of every second one, or their image labels alone: by the vote of 24
-    settings or more, by a rule below (default: masks, as the script says)."""
+    """Masks of all validation images, masks of every second one, their image labels alone (`branch_rule`), or image
+    labels by the vote of 24 settings or more (default: masks, as the script says)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
 def usual_search(experiment: Experiment) -> dict[str, Any]:
     """How an experiment's space is searched where no flag says otherwise."""
     usual = {"sampler": experiment.sampler, "trials": experiment.trials, "objectives": (experiment.metric,)}
-    return usual | {"stop_early": experiment.stop_early, "bracket": experiment.bracket}
+    return usual | {"stop_early": experiment.stop_early}
 
 
 def command_line(

@@ -227,8 +227,6 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     usual = usual_search(experiment)
     if not halves({**usual, **values}, base, small=smoke and "epochs" not in values):
         usual |= {"stop_early": "none"}
-    if {**usual, **values}["stop_early"] != "halving":
-        usual |= {"bracket": None}
     search = taken(spaces.SearchSettings, values, **usual)
     _check_grid(search, values)
     draw = experiment.drawn(base)

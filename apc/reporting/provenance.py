@@ -14,7 +14,7 @@ SELECTION = {
     "val": "`val`: settings are chosen by the validation masks that are also reported, as in the paper; "
     "the score of a chosen setting is optimistic.",
     "half": "`half`: settings are chosen on one half of the validation images and reported on the other.",
-    "labels": "`labels`: settings are chosen by image labels alone (`border_rule`); masks are opened to report only.",
+    "labels": "`labels`: settings are chosen by image labels alone; masks are opened to report only.",
 }
 """Selection rule, as rows are stamped -> what it means."""
 METHOD = ("pooling", "k", "theta", "lambda1", "lambda2", "epsilon")

@@ -137,8 +137,6 @@ class TableEntry(PageEntry):
     """Shown as a search: its history, its knobs and its ten best settings."""
     stop_early: str = "none"
     """How a search gives trials up unless a flag says otherwise; where halving cannot be, none are."""
-    bracket: int | None = None
-    """Trials that halving compares with one another; None: the usual number."""
     choosers: bool = False
     """Whether its settings show what may be chosen by; see apc/reporting/searches/choosers.py."""
     staged: bool = False

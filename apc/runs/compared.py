@@ -1,4 +1,4 @@
-"""How a search by image labels compared its settings, as their rows say it: by `border_rule`, or by a vote of all."""
+"""How a search by the vote compared its settings, as their rows say it: by the vote of all, or by `border_rule`."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,11 +6,11 @@ from typing import NamedTuple
 from apc.runs.rows import Row
 from apc.runs.scores import CHOOSERS
 
-RULE, VOTE = CHOOSERS["labels"], "vote"
-"""What a search by labels goes by where there is no vote, and which is the weight of one; and the vote."""
+RULE, VOTE = CHOOSERS["vote"], "vote"
+"""What a search by the vote goes by where there is none, and which is the weight of one; and the vote."""
 VOTERS = 24
-"""Settings with a ballot from which on the vote chose as well as the rule or better on both data sets where that was
-measured, those of no weight counted (docs/explanation/selection.md, "The vote")."""
+"""Settings with a ballot from which on there is a vote, those of no weight counted (docs/explanation/selection.md, "The
+vote")."""
 END = 0
 """Instead of an epoch: of finished settings."""
 _STAMP = "compared_by"
@@ -51,7 +51,7 @@ def compared_by(rows: Iterable[Row], metric: str) -> str:
 
 
 def how_compared(rows: Iterable[Row]) -> Compared | None:
-    """How a search compared the settings of these rows; None of one that does not go by labels, or finished none. Of
+    """How a search compared the settings of these rows; None of one that does not go by the vote, or finished none. Of
     rows of several calls the vote, where there was one, as of compared_by."""
     stamps = [row.stamp.get(_STAMP) for row in rows]
     found = [Compared(**stamp) for stamp in stamps if isinstance(stamp, dict) and stamp.keys() == {*Compared._fields}]

@@ -18,7 +18,7 @@ from typing import Any, get_origin
 
 from apc.config import PATHS, Config, patch_of, to_dict
 from apc.files import write_atomically
-from apc.runs.scores import LOWER_IS_BETTER, RECIPE_VERSION
+from apc.runs.scores import LOWER_IS_BETTER, RECIPE_VERSION, with_rules
 
 DECIDE = "decide"
 """In the stamp of a row the most seeds that might have been run for a verdict (`--decide`); absent where their number
@@ -62,7 +62,8 @@ class Row:
 
 
 def row_of(stored: Any) -> Row:
-    """The row that was stored as JSON; ValueError where it is none, or one of a newer version."""
+    """The row that was stored as JSON, with products of its scores that are younger than it is; ValueError where it is
+    none, or one of a newer version."""
     if not isinstance(stored, dict):
         raise ValueError(f"it is a {type(stored).__name__}, not a row")
     kinds = _kinds()
@@ -75,6 +76,8 @@ def row_of(stored: Any) -> Row:
     for name, kind in kinds.items():
         if not isinstance(value := getattr(row, name), kind):
             raise ValueError(f"{name} is a {type(value).__name__}; it must be a {kind.__name__}")
+    row.metrics = with_rules(row.metrics)
+    row.curve = [with_rules(epoch) if isinstance(epoch, dict) else epoch for epoch in row.curve]
     return row
 
 

@@ -15,8 +15,9 @@ So `miou_960_keep_ms_crf`. Every score is taken at the photograph's own size.
 """
 
 import itertools
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args, get_type_hints
 
@@ -217,7 +218,10 @@ SCORES = {
     "pseudo_miou_crf": Score(_AFTER_CRF),
     "label_rule": _label_score("without masks: label_f1 x flip_agreement x scale_agreement"),
     "border_rule": _label_score(
-        "without masks: label_rule x border_contrast; `--choose labels` goes by it, or by the vote"
+        "without masks: label_rule x border_contrast; `--choose vote` goes by it where too few settings can vote"
+    ),
+    "branch_rule": _label_score(
+        "without masks: border_rule x label_f1 x branch_agreement; `--choose labels` goes by it"
     ),
     "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
     "label_f1_crf": _label_score("the same after the dense CRF", in_curves=False),
@@ -234,7 +238,7 @@ SCORES = {
     "entropy": _label_score("entropy of the decoder's pixels, of the most there can be", lower_is_better=True),
     "vote": Score(
         "without masks: mIoU of the decoder with what the other settings' patch masks vote, weighted by border_rule; "
-        "of a search, not of a run: `--choose labels` goes by it from 24 settings on",
+        "of a search, not of a run: `--choose vote` goes by it from 24 settings on",
         in_rows=False,
         needs_masks=False,
     ),
@@ -303,9 +307,34 @@ SCORES = {
 
 LABEL_SCORES = tuple(name for name, score in SCORES.items() if not score.needs_masks)
 """Scores of the validation images that need their image labels and no mask."""
-Chooser = Literal["val", "half", "labels"]
-CHOOSERS: dict[Chooser, str] = {"val": "miou", "half": "tune_miou", "labels": "border_rule"}
-"""What settings and epochs are chosen by: all validation masks, those of every second image, or image labels alone."""
+RULES = {
+    "label_rule": ("label_f1", "flip_agreement", "scale_agreement"),
+    "border_rule": ("label_f1", "flip_agreement", "scale_agreement", "border_contrast"),
+    "branch_rule": ("label_f1", "flip_agreement", "scale_agreement", "border_contrast", "label_f1", "branch_agreement"),
+}
+"""Scores that are products of others."""
+Chooser = Literal["val", "half", "labels", "vote"]
+CHOOSERS: dict[Chooser, str] = {
+    "val": "miou",
+    "half": "tune_miou",
+    "labels": "branch_rule",
+    "vote": "border_rule",  # until enough settings can vote, and their weight when they do
+}
+"""What settings are chosen by: all validation masks, those of every second image, image labels alone or, without masks
+too, the vote of all settings."""
+EpochChooser = Literal["val", "half", "labels"]
+"""What epochs are chosen by: one model's, of which there is nothing to vote."""
+
+
+def with_rules(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores in percent with the RULES whose factors are there; what has a rule already keeps it."""
+    products = {
+        rule: 100 * math.prod(scores[part] / 100 for part in parts)
+        for rule, parts in RULES.items()
+        if rule not in scores and all(isinstance(scores.get(part), int | float) for part in parts)
+    }
+    return {**scores, **products}
+
 
 LOWER_IS_BETTER = tuple(name for name, score in SCORES.items() if score.lower_is_better and score.in_rows)
 """Objectives that a search lowers; it raises all others."""

@@ -151,7 +151,7 @@ def usual_rungs(epochs: int, frozen: int = 0) -> tuple[int, ...]:
 
 
 def usual_bracket(objective: str) -> int:
-    """Trials of a bracket: so many that they can vote where a search goes by image labels."""
+    """Trials of a bracket: so many that they can vote where a search goes by their vote."""
     return VOTERS if objective == RULE else BRACKET
 
 

@@ -1,4 +1,4 @@
-"""What the settings of a search are compared by, where it goes by image labels: the vote of all, once enough can vote.
+"""What the settings of a search are compared by, where it goes by the vote: the vote of all, once enough can vote.
 
 A setting is compared by what the others say of its decoder's masks. Those who vote, the jury, are all settings that
 reached the last rung, at or before the epoch of the comparison, at which VOTERS of them have a ballot; they vote with

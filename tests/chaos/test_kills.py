@@ -266,7 +266,7 @@ def survive(
     assert len(rows) == runs
     stopped = {row.run for _, (row,) in study.result() if row.stopped}
     compared_how = how_compared(rows_of(study.result()))
-    assert (compared_how is not None) == (choose == "labels")
+    assert (compared_how is not None) == (choose == "vote")
     told = f", compared by {compared_how.told}" if compared_how else ""
 
     begun, again = chaos.epochs, 2 if server else 1  # what is being stored as the next one trains is lost too
@@ -305,7 +305,7 @@ def test_a_search_survives_a_kill_of_its_worker_of_its_trial_and_of_its_driver(t
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("stop_early", "trials", "choose"), [("none", 10, "val"), ("halving", 27, "val"), ("halving", 27, "labels")]
+    ("stop_early", "trials", "choose"), [("none", 10, "val"), ("halving", 27, "val"), ("halving", 27, "vote")]
 )
 def test_a_search_survives_twenty_kills(stop_early: Stopper, trials: int, choose: Chooser, tmp_path: Path) -> None:
     seed, kinds = int(os.environ.get("APC_CHAOS_SEED", "0")), {"worker": 7, "trial": 6, "driver": 7}

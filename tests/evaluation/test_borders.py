@@ -103,4 +103,6 @@ def test_the_rule_is_the_product_of_its_parts() -> None:
     split, _ = photographs()
     scores = label_scores(ByColour(COLOURS), split, CFG, Scoring())
     assert scores["border_rule"] == pytest.approx(scores["label_rule"] * scores["border_contrast"] / 100)
+    twice = scores["label_f1"] * scores["branch_agreement"] / 100**2
+    assert scores["branch_rule"] == pytest.approx(scores["border_rule"] * twice) and scores["branch_rule"] > 0
     assert not SCORES["border_rule"].needs_masks and SCORES["border_rule"].in_curves

@@ -35,7 +35,8 @@ def settings(experiment: Experiment, words: str) -> ExperimentSettings:
         ("", "miou", "grid_lambda"),
         ("--choose val", "miou", "grid_lambda"),
         ("--choose half", "tune_miou", "grid_lambda_by_half"),
-        ("--choose labels", "border_rule", "grid_lambda_by_labels"),
+        ("--choose labels", "branch_rule", "grid_lambda_by_labels"),
+        ("--choose vote", "border_rule", "grid_lambda_by_vote"),
     ],
 )
 def test_a_staged_search_goes_by_what_is_chosen_and_has_a_name_of_its_own(words: str, metric: str, name: str) -> None:
@@ -47,7 +48,9 @@ def test_a_staged_search_goes_by_what_is_chosen_and_has_a_name_of_its_own(words:
 def test_a_joint_search_chooses_by_half_the_masks_unless_it_is_told() -> None:
     assert settings(search_joint.JOINT, "").name == "search_joint"
     found = settings(search_joint.JOINT, "--choose labels")
-    assert found.search and found.search.objectives == ("border_rule",) and found.name == "search_joint_by_labels"
+    assert found.search and found.search.objectives == ("branch_rule",) and found.name == "search_joint_by_labels"
+    voting = settings(search_joint.JOINT, "--choose vote").search
+    assert voting and voting.objectives == ("border_rule",)
     judged = chosen_by(search_joint.COMPARISON, "labels")  # compares what was chosen, on masks nobody chose by
     assert (judged.name, judged.metric) == ("search_judged_by_labels", "held_miou")
     entry = described(judged.name)
@@ -58,19 +61,19 @@ def test_the_comparison_of_choosers_is_told_none(capsys: pytest.CaptureFixture[s
     assert in_turn(search_without_masks.STEPS, ["--choose", "labels"]) == 2
     assert "compares what settings may be chosen by; leave it out" in capsys.readouterr().err
     by_masks, by_labels, judged = search_without_masks.STEPS
-    assert (by_masks.metric, by_labels.metric, judged.metric) == ("tune_miou", "border_rule", "held_miou")
+    assert (by_masks.metric, by_labels.metric, judged.metric) == ("tune_miou", "branch_rule", "held_miou")
     assert {5, 6, 7} == {*judged.own_seeds} - {*by_masks.own_seeds, *by_labels.own_seeds}  # fresh ones
 
 
 def test_a_table_has_nothing_to_choose_and_shows_it() -> None:
     found = settings(table7_pooling.EXPERIMENT, "--choose labels")
-    assert isinstance(found.plan, Points) and found.metrics == ("border_rule",)
+    assert isinstance(found.plan, Points) and found.metrics == ("branch_rule",)
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("--choose masks", "--choose is 'masks'; choose from val, half, labels"),
+        ("--choose masks", "--choose is 'masks'; choose from val, half, labels, vote"),
         ("--choose labels --objectives miou", "--choose labels names the objective itself; leave out --objectives"),
         ("--choose labels --sampler grid --stop-early median", "trains every setting of its grid"),
     ],
@@ -127,7 +130,7 @@ def test_photographs_without_masks_are_searched_by_their_labels(
         row = Row(run="", config=to_dict(run.base), metrics={}, seconds={}, stamp={"commit": "c"})
         points = run.plan.next([])
         return [
-            (point, [replace(row, run=point.label, metrics={"border_rule": rules[point.label]})]) for point in points
+            (point, [replace(row, run=point.label, metrics={"branch_rule": rules[point.label]})]) for point in points
         ]
 
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", scored)
@@ -136,14 +139,14 @@ def test_photographs_without_masks_are_searched_by_their_labels(
     best = tomllib.loads((results / "photos.best.toml").read_text())
     rows = load_rows(results / "photos.jsonl")
     assert best["pooling"] == "max" and {row.stamp["selection"] for row in rows} == {"labels"}
-    assert "border_rule" in Path("reports/details/space_pooling_by_labels.photos.md").read_text()
+    assert "branch_rule" in Path("reports/details/space_pooling_by_labels.photos.md").read_text()
     assert main(table7_pooling.EXPERIMENT, words) == 0
     page = " ".join(Path("reports/ablation.md").read_text().split())
     assert "chosen by image labels alone" in page
 
 
 @pytest.mark.parametrize("voted", [True, False])
-def test_a_search_by_labels_says_what_compared_its_settings_and_chooses_by_it(
+def test_a_search_by_the_vote_says_what_compared_its_settings_and_chooses_by_it(
     voted: bool, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(photographs.parent)
@@ -161,10 +164,10 @@ def test_a_search_by_labels_says_what_compared_its_settings_and_chooses_by_it(
         return [(Point(f"pooling={pooling}", {"pooling": pooling}), [row(pooling)]) for pooling in rules]
 
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", scored)
-    assert search_space(["joint", "folder", "--root", "photos", *SMALL.split(), "--choose", "labels"]) == 0
-    told, results = capsys.readouterr().out, Path("reports/results/space_joint_by_labels")
+    assert search_space(["joint", "folder", "--root", "photos", *SMALL.split(), "--choose", "vote"]) == 0
+    told, results = capsys.readouterr().out, Path("reports/results/space_joint_by_vote")
     best = (results / "photos.best.toml").read_text()
-    page = Path("reports/details/space_joint_by_labels.photos.md").read_text()
+    page = Path("reports/details/space_joint_by_vote.photos.md").read_text()
     sentence = f"Settings were compared by {compared.told}."
     assert sentence in told and f"# {sentence}\n" in best and sentence in page
     assert tomllib.loads(best)["pooling"] == ("average" if voted else "max")
@@ -187,14 +190,6 @@ def test_a_search_by_labels_says_what_compared_its_settings_and_chooses_by_it(
 def test_a_smoke_run_has_the_epochs_and_rungs_that_are_named(words: str, epochs: int, rungs: tuple[int, ...]) -> None:
     found = settings(search_joint.JOINT, f"--smoke {words}")
     assert found.search and (found.base.epochs, found.search.rungs) == (epochs, rungs)
-
-
-@pytest.mark.parametrize(
-    ("words", "rule"), [("none", "none"), ("median --eval-every 1", "median"), ("halving", "halving")]
-)
-def test_a_bracket_that_the_script_names_is_for_halving_alone(words: str, rule: str) -> None:
-    found = settings(search_without_masks.BY_MASKS, f"--stop-early {words}")
-    assert found.search and (found.search.stop_early, found.search.bracket) == (rule, 24 if rule == "halving" else None)
 
 
 def test_one_trial_halves_so_that_its_study_goes_on_with_more() -> None:

@@ -68,9 +68,10 @@ def test_a_dry_run_refuses_what_the_search_would(
     assert told("--root", str(photographs), "--weights", "nix.safetensors").startswith("2 ")
     shutil.rmtree(photographs / "masks")
     assert "no validation image has a mask" in told("--root", str(photographs))
-    found = told("--root", str(photographs), "--choose", "labels")
+    found = told("--root", str(photographs), "--choose", "vote")
     assert found.startswith("0 few training photographs")
-    assert "by image labels: border_rule; it takes 24 settings to vote" in found
+    assert "compared by border_rule; it takes 24 settings to vote" in found
+    assert "vote" not in told("--root", str(photographs), "--choose", "labels")
 
 
 def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:

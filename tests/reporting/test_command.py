@@ -81,8 +81,10 @@ def test_the_command_of_a_script_with_steps_has_the_flags_of_all() -> None:
 def test_the_command_of_a_search_that_chose_otherwise_says_by_what() -> None:
     row = a_row("a", 0, 30.0, **without_seed(pocket()))
     row.stamp["search"] = {"sampler": "tpe", "objectives": ["border_rule"], "stop_early": "halving", "bracket": 24}
+    assert command(described("space_joint_by_vote"), "pocket", [row]) == "apc search joint --choose vote --seeds 1"
+    row.stamp["search"] |= {"objectives": ["branch_rule"], "bracket": 8}
     assert command(described("space_joint_by_labels"), "pocket", [row]) == "apc search joint --choose labels --seeds 1"
-    row.stamp["search"] |= {"objectives": ["tune_miou"], "bracket": 8}
+    row.stamp["search"] |= {"objectives": ["tune_miou"]}
     assert command(described("space_joint_by_half"), "pocket", [row]) == "apc search joint --choose half --seeds 1"
     grid = "python experiments/grid_lambda.py --choose labels --seeds 1"
     assert command(described("grid_lambda_by_labels"), "pocket", [row]) == grid

@@ -31,3 +31,16 @@ def test_a_damaged_row_costs_that_row_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "abc" / "row.json").write_text("{")
     with pytest.warns(UserWarning, match="damaged"):
         assert load_run(tmp_path, "abc") is None
+
+
+def test_a_row_that_is_older_than_a_rule_has_it_where_its_factors_are_there(tmp_path: Path) -> None:
+    parts = {"label_f1": 50.0, "flip_agreement": 80.0, "scale_agreement": 50.0, "branch_agreement": 40.0}
+    old = row(curve=[{"epoch": 1.0, **parts, "border_contrast": 100.0}, {"epoch": 2.0, **parts}])
+    old.metrics |= parts | {"border_contrast": 50.0, "label_rule": 19.0}
+    save_rows(tmp_path / "t.jsonl", [old])
+    (read,) = load_rows(tmp_path / "t.jsonl")
+    assert read.metrics["label_rule"] == 19.0  # as it was stored
+    assert read.metrics["border_rule"] == pytest.approx(10.0) and read.metrics["branch_rule"] == pytest.approx(2.0)
+    first, second = read.curve
+    assert first["branch_rule"] == pytest.approx(4.0)
+    assert "branch_rule" not in second and second["label_rule"] == pytest.approx(20.0)

@@ -135,7 +135,7 @@ def test_without_masks_a_run_finishes_and_has_no_score(photographs: Path, tmp_pa
     row = run(replace(folder_config(photographs), eval_every=1), runs=tmp_path)
     assert not any("miou" in name for name in row.metrics) and load_run(tmp_path, row.run) == row
     assert {name for name in LABEL_SCORES if SCORES[name].in_rows} <= set(row.metrics)
-    assert "border_rule" in row.curve[0] and "miou" not in row.curve[0]
+    assert "branch_rule" in row.curve[0] and "miou" not in row.curve[0]
 
 
 @pytest.mark.parametrize(("earlier", "final", "kept"), [(30.0, 20.0, True), (30.0, 30.0, False), (20.0, 30.0, False)])

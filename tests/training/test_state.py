@@ -49,7 +49,7 @@ def test_a_run_that_paused_at_a_rung_equals_an_uninterrupted_one_and_trains_no_e
             cfg, tmp_path / "parts", report=lambda line: heard.append(line["epoch"]), until=until, scored=(2, 3)
         )
     assert heard == [1, 2, 3] and ["miou" in entry for entry in trained.curve] == [False, True, False]
-    assert ["border_rule" in entry for entry in trained.curve] == [False, True, False]  # whatever its search goes by
+    assert ["branch_rule" in entry for entry in trained.curve] == [False, True, False]  # whatever its search goes by
     (ballots,) = (tmp_path / "parts").glob("ballots*")
     with np.load(ballots) as maps:
         assert ballots.name == "ballots.2.npz" and maps["patch"].shape == maps["decoder"].shape == (8, 64, 64)

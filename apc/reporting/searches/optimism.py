@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from apc.config import Config, to_dict
 from apc.reporting.figures.choose import whole_curve
 from apc.reporting.groups import Group
-from apc.reporting.searches.choosers import FEWEST, HALF, JUDGE, drawn_at_once, of_chosen, subsets
+from apc.reporting.searches.choosers import FEWEST, HALF, JUDGE, of_chosen, subsets
 from apc.reporting.section import Section
-from apc.runs.compared import VOTE, VOTERS
 from apc.runs.rows import Row
 from apc.runs.scores import CHOOSERS
 
@@ -126,12 +125,7 @@ def _of_table(table: str, group: Group) -> Iterator[Line]:
         yield from _line(ON_SEEDS, table, all_masks, luck, others)
     half, judge = _scores(group, HALF, JUDGE)
     yield from _line(ON_HALF, table, half, luck, judge)
-    voted, *_ = scores = _scores(group, VOTE, HALF, JUDGE)
-    if drawn_at_once(len(voted)) >= VOTERS:  # so a search of as many settings as a draw has would go by the vote
-        table = f"{table} (the vote)"
-    else:
-        scores = _scores(group, LABELS, HALF, JUDGE)
-    labels, half, judge = scores
+    labels, half, judge = _scores(group, LABELS, HALF, JUDGE)
     yield from _line(BEHIND, table, labels, behind, half, judge)
     yield from _line(REGRET, table, labels, behind, judge, judge)
 
