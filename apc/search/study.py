@@ -71,7 +71,7 @@ class Study:
         self.scored: tuple[int, ...] = ()
         """Epochs at which a trial's first run is scored on the way, whatever its eval_every is."""
         self.judge = Judge(runs, self.known) if definition.settings.objectives == (RULE,) else None
-        """Compares the settings of a search by labels; None: their scores do."""
+        """Compares the settings of a search by the vote; None: their scores do."""
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
         self.began = time.monotonic()
         self.running: list[Trial] = []
