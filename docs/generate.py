@@ -18,7 +18,7 @@ from apc.cli import data, doctor, evaluate, export, predict, report, status, tra
 from apc.experiment.config_flags import ConfigFile, parts
 from apc.experiment.flags import Amount, Choosing, Deciding, Place, Racing, Workers
 from apc.flags import Flag, documented, flag_of
-from apc.runs import folder, rows, scores
+from apc.runs import folder, protocols, rows, scores
 from apc.search.spaces import SearchSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,17 +120,17 @@ def code(value: Any) -> str:
 def scores_page() -> list[str]:
     """Every score, and how the name of a protocol is put together."""
     text = head("Scores", "How a score is taken stands in its name:", "")
-    text += ["```text", *(scores.__doc__ or "").strip().splitlines(), "```", "", "## Names in rows and tables"]
+    text += ["```text", *(protocols.__doc__ or "").strip().splitlines(), "```", "", "## Names in rows and tables"]
     lines = [
         [f"`{name}`", s.unit, "row" if s.in_rows else "measured later", "lower" if s.lower_is_better else "", s.meaning]
         for name, s in scores.SCORES.items()
     ]
     text += table(["name", "unit", "where", "better", "meaning"], lines)
-    text += ["", "## What a protocol says", "", (scores.Protocol.__doc__ or "").strip()]
-    told = documented(scores.Protocol)
+    text += ["", "## What a protocol says", "", (protocols.Protocol.__doc__ or "").strip()]
+    told = documented(protocols.Protocol)
     return text + table(
         ["field", "default", "meaning"],
-        [[f"`{f.name}`", code(f.default), told[f.name].text] for f in fields(scores.Protocol)],
+        [[f"`{f.name}`", code(f.default), told[f.name].text] for f in fields(protocols.Protocol)],
     )
 
 

@@ -18,8 +18,8 @@ from apc.config import Config, eval_size_of_plus, from_dict, plus
 from apc.experiment.definition import Experiment
 from apc.experiment.main import main
 from apc.reporting.table_entry import Claim
+from apc.runs.protocols import Protocol
 from apc.runs.rows import Row
-from apc.runs.scores import Protocol
 from apc.search.plans import Plan, Point, Result, points
 from search_spaces.components import SCORED
 

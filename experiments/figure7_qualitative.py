@@ -68,7 +68,7 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
     from apc.evaluation.inference import label_maps
     from apc.evaluation.scoring import Scoring
     from apc.methods.checkpoint import load_model
-    from apc.runs.scores import HEADLINE
+    from apc.runs.protocols import HEADLINE
 
     device = device_of("auto")
     method, _, _ = load_model(folder, device)

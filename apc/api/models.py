@@ -150,7 +150,7 @@ def evaluate(
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import outcome
     from apc.evaluation.scoring import Cost, Scoring
-    from apc.runs.scores import PROTOCOLS, RUNS_OWN, parse
+    from apc.runs.protocols import PROTOCOLS, RUNS_OWN, parse
 
     loaded = _loaded(model, device)
     require_other(loaded.cfg, str(root), val_list)

@@ -13,7 +13,7 @@ from apc.escaping import counted, say
 from apc.flags import POSITIONAL, Flag, parse
 from apc.parallel import cores, progress
 from apc.runs.folder import ModelFolder
-from apc.runs.scores import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
+from apc.runs.protocols import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, combinations
 
 
 @dataclass(frozen=True, kw_only=True)

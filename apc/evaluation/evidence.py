@@ -27,7 +27,8 @@ from apc.methods.base import Method
 from apc.methods.pixel_labels import among, uses_merge
 from apc.models.build import autocast, images_at_once
 from apc.models.feature_cache import VAL
-from apc.runs.scores import HEADLINE, parse, with_rules
+from apc.runs.protocols import HEADLINE, parse
+from apc.runs.scores import with_rules
 
 BALLOT_SIDE = 64
 """Largest side in pixels of the label maps that a run keeps to vote with."""

@@ -22,7 +22,7 @@ from apc.methods.base import LOGITS, Method
 from apc.methods.pixel_labels import at_size
 from apc.models.build import autocast
 from apc.models.feature_cache import VAL
-from apc.runs.scores import Protocol
+from apc.runs.protocols import Protocol
 
 Branches = dict[str, Tensor]
 """Probabilities by the name of the branch."""

@@ -19,7 +19,7 @@ from apc.evaluation.scoring import LabelMap
 from apc.methods.pixel_labels import AT_ONCE, Contested, among, contested, uses_merge, winner
 from apc.models.build import images_at_once
 from apc.models.crf import CRF, Contest, CRFParameters, CRFPool, Refined
-from apc.runs.scores import RUNS_OWN, Protocol
+from apc.runs.protocols import RUNS_OWN, Protocol
 
 
 class CRFTask(NamedTuple):

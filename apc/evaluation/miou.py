@@ -19,7 +19,7 @@ from apc.evaluation.forward import Network
 from apc.evaluation.inference import label_maps
 from apc.evaluation.scoring import Scoring
 from apc.methods.base import Method
-from apc.runs.scores import PROTOCOLS, RUNS_OWN, Protocol
+from apc.runs.protocols import PROTOCOLS, RUNS_OWN, Protocol
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:

@@ -23,8 +23,9 @@ from apc.methods.base import Method
 from apc.methods.checkpoint import load_model
 from apc.parallel import cores
 from apc.runs.folder import RunFolder
+from apc.runs.protocols import DEFAULT_SCALES, Protocol
 from apc.runs.rows import Row
-from apc.runs.scores import DEFAULT_SCALES, RECIPE_VERSION, Protocol
+from apc.runs.scores import RECIPE_VERSION
 from apc.runs.stamp import commit
 
 Measure = Callable[[Method, Config, str], dict[str, Any]]

@@ -17,7 +17,7 @@ from apc.evaluation.miou import Counts, iou, miou, pixel_accuracy
 from apc.evaluation.scoring import Cost
 from apc.files import whole, write_atomically
 from apc.models.crf import CRF
-from apc.runs.scores import RUNS_OWN, Protocol
+from apc.runs.protocols import RUNS_OWN, Protocol
 
 
 def outcome(

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from apc.models.feature_cache import FrozenFeatures
-from apc.runs.scores import Protocol
+from apc.runs.protocols import Protocol
 
 
 class Showing(NamedTuple):

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from apc.config import default_of
 from apc.escaping import as_code, in_a_line, in_markdown
+from apc.runs.protocols import parse
 from apc.runs.rows import Row
-from apc.runs.scores import LOWER_IS_BETTER, parse
+from apc.runs.scores import LOWER_IS_BETTER
 
 _METHODS = {
     "apc": "Adaptive Patch Contrast (APC)",

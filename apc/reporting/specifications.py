@@ -16,8 +16,8 @@ from apc.reporting.groups import Group
 from apc.reporting.published import gain
 from apc.reporting.section import Section
 from apc.reporting.verdicts.intervals import Paired, paired
+from apc.runs.protocols import RUNS_OWN, Protocol, parse
 from apc.runs.rows import Row
-from apc.runs.scores import RUNS_OWN, Protocol, parse
 
 FEWEST = 8
 """Specifications below which there is no curve: the tables show them all."""

@@ -34,7 +34,7 @@ class Row:
     config: dict[str, Any]
     """Every Config field, the seed included."""
     metrics: dict[str, float]
-    """Scores in percent, named after their protocol; see apc/runs/scores.py."""
+    """Scores in percent, named after their protocol; see apc/runs/protocols.py."""
     seconds: dict[str, float]
     """Wall seconds of `train` and `eval`, CPU seconds of `train_cpu`."""
     per_class: dict[str, list[float | None]] = field(default_factory=dict)

@@ -28,7 +28,8 @@ from apc.methods.checkpoint import save_model
 from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures, SharedFeatures, Shown, gib_needed
 from apc.models.feature_store import FeatureStore
 from apc.runs.folder import RunFolder
-from apc.runs.scores import HEADLINE, LABEL_SCORES, LOWER_IS_BETTER
+from apc.runs.protocols import HEADLINE
+from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches, decoded
 from apc.training.schedule import optimizer_of, rate_share
 from apc.training.state import State, joined, load_state, parted, restore_model, restore_optimizer, save_state

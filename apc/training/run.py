@@ -32,8 +32,9 @@ from apc.models import weights
 from apc.models.build import BATCH_PIXELS
 from apc.runs.at_work import signed
 from apc.runs.folder import RunFolder, load_run, row_text, save_run
+from apc.runs.protocols import HEADLINE
 from apc.runs.rows import Row, run_id
-from apc.runs.scores import HEADLINE, RECIPE_VERSION
+from apc.runs.scores import RECIPE_VERSION
 from apc.runs.shared_run import RunHere, run_at
 from apc.runs.stamp import commit, stamp
 from apc.training.loop import Prepared, Report, Trained, beats, train

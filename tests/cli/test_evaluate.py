@@ -22,7 +22,7 @@ from apc.evaluation.score_tables import with_a_tally
 from apc.files import write_atomically
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
-from apc.runs.scores import DEFAULT_SCALES, combinations, parse
+from apc.runs.protocols import DEFAULT_SCALES, combinations, parse
 
 HERE = ["--device", "cpu", "--crf-workers", "0"]
 

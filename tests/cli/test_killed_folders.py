@@ -26,8 +26,8 @@ from apc.files import sweep
 from apc.folders import UNFINISHED
 from apc.methods.checkpoint import load_model, save_model
 from apc.runs.folder import RunFolder, save_run
+from apc.runs.protocols import parse
 from apc.runs.rows import Row, save_rows
-from apc.runs.scores import parse
 from apc.search.plans import Point
 
 pytestmark = [pytest.mark.usefixtures("sketched"), pytest.mark.timeout(180)]

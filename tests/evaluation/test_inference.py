@@ -22,7 +22,7 @@ from apc.evaluation.miou import Counts, score
 from apc.evaluation.scoring import Cost, Keep, LabelMap, Scoring, Showing
 from apc.methods.registry import build
 from apc.models.crf import CRF, Contest, CRFParameters, Refined, crf_labels
-from apc.runs.scores import HEADLINE, Protocol, parse
+from apc.runs.protocols import HEADLINE, Protocol, parse
 
 
 def test_what_the_network_is_shown_is_a_multiple_of_its_patch() -> None:

@@ -14,7 +14,7 @@ from apc.data import Split
 from apc.evaluation.forward import Network
 from apc.evaluation.inference import label_maps
 from apc.models.crf import Contest, CRFParameters, Refined
-from apc.runs.scores import parse
+from apc.runs.protocols import parse
 
 
 class Fixed(nn.Module):

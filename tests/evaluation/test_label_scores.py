@@ -18,7 +18,8 @@ from apc.evaluation.label_scores import class_agreement, cross_entropy, label_f1
 from apc.evaluation.miou import score
 from apc.evaluation.scoring import LabelMap, Scoring
 from apc.methods.registry import build
-from apc.runs.scores import HEADLINE, LABEL_SCORES, RULES, SCORES
+from apc.runs.protocols import HEADLINE
+from apc.runs.scores import LABEL_SCORES, RULES, SCORES
 
 CFG = replace(pocket(), crf="none", image_size=64)
 

@@ -17,7 +17,7 @@ from apc.evaluation import miou as segmentation
 from apc.evaluation.miou import confusion, foreground, iou, miou, pixel_accuracy, score
 from apc.evaluation.scoring import Keep, LabelMap, Scoring
 from apc.methods.registry import build
-from apc.runs.scores import HEADLINE, parse
+from apc.runs.protocols import HEADLINE, parse
 
 
 def test_confusion_counts_truth_by_row_and_drops_ignored_pixels() -> None:

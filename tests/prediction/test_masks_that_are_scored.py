@@ -18,7 +18,7 @@ from apc.evaluation.inference import label_maps
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import METHODS, build
 from apc.methods.vit_pcm import ViTPCM
-from apc.runs.scores import Protocol
+from apc.runs.protocols import Protocol
 
 CLASSES = ["background", "red", "blue"]
 

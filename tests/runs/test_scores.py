@@ -4,20 +4,15 @@ import pytest
 
 from apc.config import pocket
 from apc.models.crf import CRF
+from apc.runs.protocols import DEFAULT_SCALES, HEADLINE, PROTOCOLS, Protocol, combinations, parse
 from apc.runs.scores import (
     CHOOSERS,
-    DEFAULT_SCALES,
-    HEADLINE,
     IN_CURVES,
     LABEL_SCORES,
     LOWER_IS_BETTER,
-    PROTOCOLS,
     SCORES,
-    Protocol,
-    combinations,
     curve_score,
     in_a_line,
-    parse,
     scores_of,
 )
 
@@ -96,7 +91,7 @@ def test_epochs_report_the_decoders_score_and_its_two_halves_and_what_needs_neit
 
 
 def test_a_search_by_labels_compares_epochs_by_the_rule_and_other_searches_by_miou() -> None:
-    assert [curve_score(name) for name in CHOOSERS.values()] == ["miou", "tune_miou", "border_rule"]
+    assert [curve_score(name) for name in CHOOSERS.values()] == ["miou", "tune_miou", "branch_rule", "border_rule"]
     assert curve_score("label_f1_crf") == curve_score("train_seconds") == "miou"
 
 
