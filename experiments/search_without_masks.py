@@ -52,8 +52,8 @@ BY_LABELS = replace(
     BY_MASKS,
     name="search_by_labels",
     title="The joint search, chosen by image labels",
-    about="The same search by image labels (`branch_rule`): no mask is opened to choose. Settings that both searches "
-    "propose are trained once.",
+    about="The same search by image labels: no mask is opened to choose. Settings that both searches propose are "
+    "trained once.",
     place=134,
     metric=CHOOSERS["labels"],
     columns=(CHOOSERS["labels"], *JOINT.columns),

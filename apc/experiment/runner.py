@@ -292,6 +292,6 @@ class ExperimentRun:
         return train_command(self.settings.preset, config=str(best), **place, **outputs.files_of(cfg))
 
     def _how_compared(self, result: Result) -> list[str]:
-        """By what settings were compared, of a search that goes by labels, in a sentence."""
+        """By what settings were compared, of a search that goes by the vote, in a sentence."""
         found = how_compared(rows_of(result)) if self.experiment.chooses else None
         return [f"Settings were compared by {found.told}."] if found else []

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from apc.config import PRESETS, Config, from_dict
 from apc.escaping import short
@@ -16,7 +16,7 @@ from apc.flags import flag_of, reports_folder, taken
 from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.runs.copies import address
 from apc.runs.mirror import opened
-from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, scores_of
+from apc.runs.scores import CHOOSERS, IN_CURVES, LOWER_IS_BETTER, Chooser, EpochChooser, scores_of
 from apc.search import spaces
 from apc.search.draws import draws, samples
 from apc.search.halving import Rungs, usual_rungs
@@ -93,6 +93,11 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
         must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
         raise ValueError(f"--decide {decide}: the table begins with {len(seeds)} seeds, and {must}; change --seeds")
     search = _search_of(experiment, flags.values, base, amount.smoke) if experiment.searches else None
+    if choose == "vote" and (search is None or search.sampler == "grid"):
+        raise ValueError(
+            "--choose vote: settings vote in a search that proposes them, not in one that runs a plan; choose from "
+            + ", ".join(get_args(EpochChooser))
+        )
     racing = _racing(experiment, flags.values, amount.smoke)
     if search and search.stop_early == "halving":
         if amount.smoke:

@@ -102,15 +102,21 @@ Ledgers = Mapping[str, Sequence[Line]]
 def _without_masks(ledgers: Ledgers) -> list[str]:
     """What the choice by image labels loses to that by half of the masks."""
     told = [
-        f"{_points(line.points)} on {in_markdown(dataset)}"
+        f"{_behind(line.points)} on {in_markdown(dataset)}"
         for dataset, lines in ledgers.items()
         for line in lines
         if line.rule == BEHIND
     ]
     if not told:
         return []
-    lost = f"of settings drawn at random, labels choose one that lies behind the choice of half the masks by {told[0]}"
-    return [f"[Without masks](details/optimism.md): {', '.join([lost, *(f'by {each}' for each in told[1:])])}"]
+    lead = "beside the choice of half the masks that of image labels, of settings drawn at random, lies "
+    return [f"[Without masks](details/optimism.md): {lead}{', '.join(told)}"]
+
+
+def _behind(points: Spread) -> str:
+    """ "1.8 [−2.4, 6.0] behind", and ahead what is below zero"""
+    mean, low, high = points
+    return f"{_points(points)} behind" if mean >= 0 else f"{_points(Spread(-mean, -high, -low))} ahead"
 
 
 def _points(points: Spread) -> str:

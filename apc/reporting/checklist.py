@@ -13,6 +13,7 @@ from apc.escaping import in_markdown
 from apc.reporting import tables
 from apc.reporting.catalogue import described, entries
 from apc.reporting.groups import read
+from apc.reporting.searches.trials import goes_by
 from apc.runs.rows import Row
 
 _SHOWN = 6
@@ -81,7 +82,7 @@ def _line(name: str, dataset: str, rows: Sequence[Row]) -> dict[str, str]:
         if seeds == list(range(seeds[0], seeds[-1] + 1)) and len(seeds) > 2
         else ", ".join(map(str, seeds)),
         "what varies, over what": _ranges(name, rows),
-        "chosen by": f"`{described(name).metric}`, " + in_markdown("/".join(rules) or "not stamped"),
+        "chosen by": f"`{goes_by(rows, described(name).metric)}`, " + in_markdown("/".join(rules) or "not stamped"),
         "core-hours": f"{_hours([row for row in rows if '@' not in row.run]):.2f}",  # of what was trained for it
     }
 

@@ -32,6 +32,8 @@ def command(
         words = ["python", f"experiments/{entry.script or name}.py"]
     else:
         return ""
+    if chooser and _told_search(rows).get("objectives") == [RULE]:  # of a version whose labels chose by the vote
+        chooser = "vote"
     how = ["--choose", chooser] if chooser else []
     how += ["--max-concurrent", "1"] if getattr(entry, "timed", False) else []  # an Experiment's
     if not rows:
@@ -45,7 +47,7 @@ def command(
         words += _searched(rows, _usual(chooser))
     for step, own in [*steps, (entry, rows)][:1]:
         if trials := getattr(step, "trials", 0):  # an Experiment's
-            usually = {"stop_early": step.stop_early} if entry.script and own else {}
+            usually = {"stop_early": step.stop_early, "bracket": USUAL["bracket"]} if entry.script and own else {}
             words += _searched(own, {"trials": trials, **usually}, {"stop_early": "none"})
     for field, value in unusual(entry, rows).items():
         words += spelt(field, value)
@@ -103,14 +105,13 @@ def _usual(chooser: Chooser | None) -> dict[str, Any]:
     if chooser is None:
         return USUAL
     objective = CHOOSERS[chooser]
-    return USUAL | {"objectives": objective} | ({"bracket": VOTERS} if objective == RULE else {})
+    return USUAL | {"objectives": objective, "bracket": VOTERS if objective == RULE else USUAL["bracket"]}
 
 
 def _searched(rows: Collection[Row], usual: Mapping[str, Any], unstamped: Mapping[str, Any] = {}) -> list[str]:
     """Flags of the search that proposed the first of the rows, which is the latest one; usual values left out.
     `unstamped` is how rows came whose stamp does not tell."""
-    told = next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
-    told = {**unstamped, **told}
+    told = {**unstamped, **_told_search(rows)}
     words = []
     for name, usually in usual.items():
         value = told.get(name, usually)
@@ -119,6 +120,11 @@ def _searched(rows: Collection[Row], usual: Mapping[str, Any], unstamped: Mappin
         elif (written := ",".join(value) if isinstance(value, list) else str(value)) != str(usually):
             words += spelt(name, written)
     return words
+
+
+def _told_search(rows: Collection[Row]) -> dict[str, Any]:
+    """The search that proposed the first of the rows that tell it."""
+    return next((search for row in rows if isinstance(search := row.stamp.get("search"), dict)), {})
 
 
 def _photographs(preset: str, root: str, weights: str) -> list[str]:

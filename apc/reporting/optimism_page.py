@@ -21,6 +21,8 @@ _WORDS = (
     "draws, which is what one search of so many settings may meet. Settings that a search proposed by scores are left "
     "out, but for the second stage of a staged grid, and so are tables of fewer than "
     f"{FEWEST} settings.",
+    'Image labels choose by `branch_rule`, which was picked on the settings that this project ships of "What settings '
+    'may be chosen by": those do not judge it.',
 )
 
 

@@ -53,6 +53,13 @@ def compared_by(rows: Iterable[Row], metric: str) -> str:
 def how_compared(rows: Iterable[Row]) -> Compared | None:
     """How a search compared the settings of these rows; None of one that does not go by the vote, or finished none. Of
     rows of several calls the vote, where there was one, as of compared_by."""
-    stamps = [row.stamp.get(_STAMP) for row in rows]
+    stamps = [row.stamp.get(_STAMP) for row in rows if _objective(row) in (RULE, None)]
     found = [Compared(**stamp) for stamp in stamps if isinstance(stamp, dict) and stamp.keys() == {*Compared._fields}]
     return next((each for each in found if each.score == VOTE), found[0] if found else None)
+
+
+def _objective(row: Row) -> object:
+    """The score that a row's search compared settings by, as it is stamped; None where it is not."""
+    search = row.stamp.get("search")
+    objectives = search.get("objectives") if isinstance(search, dict) else None
+    return objectives[0] if isinstance(objectives, list) and objectives else None

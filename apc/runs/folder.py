@@ -20,6 +20,7 @@ from apc.config import PATHS, Config, to_dict, without_paths
 from apc.files import is_part, part_in, sweep, write_atomically
 from apc.runs.copies import bring, forget, tell
 from apc.runs.rows import NewerVersion, Row, row_of
+from apc.runs.scores import with_rules
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -233,7 +234,7 @@ def _epoch(line: bytes, place: str) -> dict[str, float]:
     try:
         epoch = json.loads(line)
         if 1 <= epoch["epoch"] < 10**9 and all(isinstance(value, int | float) for value in epoch.values()):
-            return dict(epoch)
+            return with_rules(epoch)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
     raise ValueError(f"{place}: damaged; an epoch is its number and its scores by name")

@@ -186,9 +186,14 @@ def with_rules(scores: Mapping[str, float]) -> dict[str, float]:
     products = {
         rule: 100 * math.prod(scores[part] / 100 for part in parts)
         for rule, parts in RULES.items()
-        if rule not in scores and all(isinstance(scores.get(part), int | float) for part in parts)
+        if rule not in scores and all(_is_score(scores.get(part)) for part in parts)
     }
     return {**scores, **products}
+
+
+def _is_score(value: object) -> bool:
+    """Whether what was stored can be a score; whole numbers that no float can hold and NaN cannot."""
+    return isinstance(value, int | float) and abs(value) < 1e9
 
 
 LOWER_IS_BETTER = tuple(name for name, score in SCORES.items() if score.lower_is_better and score.in_rows)

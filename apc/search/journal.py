@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from apc.config import Config
 from apc.escaping import short
 from apc.runs.folder import RunsFolder
-from apc.runs.scores import LOWER_IS_BETTER
+from apc.runs.scores import CHOOSERS, LOWER_IS_BETTER
 from apc.search.journal_copy import shared
 from apc.search.journal_lines import whole_lines
 from apc.search.samplers import PRUNERS
@@ -92,10 +92,10 @@ def _check_same(path: Path, study: optuna.Study, base: Config, settings: dict[st
     if not changed and study.user_attrs["identity"] != identity(base):
         changed = ["the contents of the data or the weights"]
     if changed:
-        raise ValueError(
-            f"{path}: this study was begun with other settings ({'; '.join(changed)}); "
-            "give --runs another folder or go back to its settings"
-        )
+        instead = "give --runs another folder or go back to its settings"
+        if study.user_attrs["settings"].get("objectives") == [CHOOSERS["vote"]]:
+            instead = "a search by border_rule is one with --choose vote, which takes the runs of this folder"
+        raise ValueError(f"{path}: this study was begun with other settings ({'; '.join(changed)}); {instead}")
 
 
 def _drop_torn_line(path: Path) -> None:

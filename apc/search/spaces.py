@@ -106,8 +106,8 @@ class SearchSettings:
     keep_share: float = SHARE
     """Share of a rung's trials that goes on, one at least (default: a fifth)."""
     bracket: int | None = None
-    """Trials that halving compares with one another before it proposes further ones (default: 8, and 24 where they
-    vote, by image labels)."""
+    """Trials that halving compares with one another before it proposes further ones (default: 8, and 24 with
+    `--choose vote`)."""
     search_seed: int = 0
     """Seed of the search itself."""
     hours: float = 0.0

@@ -36,7 +36,6 @@ def settings(experiment: Experiment, words: str) -> ExperimentSettings:
         ("--choose val", "miou", "grid_lambda"),
         ("--choose half", "tune_miou", "grid_lambda_by_half"),
         ("--choose labels", "branch_rule", "grid_lambda_by_labels"),
-        ("--choose vote", "border_rule", "grid_lambda_by_vote"),
     ],
 )
 def test_a_staged_search_goes_by_what_is_chosen_and_has_a_name_of_its_own(words: str, metric: str, name: str) -> None:
@@ -76,6 +75,10 @@ def test_a_table_has_nothing_to_choose_and_shows_it() -> None:
         ("--choose masks", "--choose is 'masks'; choose from val, half, labels, vote"),
         ("--choose labels --objectives miou", "--choose labels names the objective itself; leave out --objectives"),
         ("--choose labels --sampler grid --stop-early median", "trains every setting of its grid"),
+        (
+            "--choose vote --sampler grid",
+            "--choose vote: settings vote in a search that proposes them, not in one that",
+        ),
     ],
 )
 def test_what_cannot_be_chosen_by_is_a_sentence(words: str, sentence: str) -> None:

@@ -69,11 +69,14 @@ def without_seed(cfg: Config) -> dict[str, Any]:
 def test_the_command_of_a_script_with_steps_has_the_flags_of_all() -> None:
     cfg = without_seed(replace(folder(), root="/data/cats", image_size=160, epochs=5))
     searched, judged = a_row("a", 0, 30.0, **cfg), a_row("paper's setting", 5, 30.0, **cfg)
-    searched.stamp |= {"weights_name": "w", "search": {"sampler": "tpe", "stop_early": "halving", "trials": 26}}
+    searched.stamp |= {
+        "weights_name": "w",
+        "search": {"sampler": "tpe", "stop_early": "halving", "trials": 26, "bracket": 24},
+    }
     judged.stamp["weights_name"] = "w"
     steps = [(described("search_by_masks"), [searched])]
     assert command(described("search_without_masks"), "cats", [judged], steps) == (
-        "python experiments/search_without_masks.py folder --root cats --weights w --trials 26 --epochs 5 "
+        "python experiments/search_without_masks.py folder --root cats --weights w --trials 26 --bracket 24 --epochs 5 "
         "--image-size 160"
     )
 
@@ -82,6 +85,7 @@ def test_the_command_of_a_search_that_chose_otherwise_says_by_what() -> None:
     row = a_row("a", 0, 30.0, **without_seed(pocket()))
     row.stamp["search"] = {"sampler": "tpe", "objectives": ["border_rule"], "stop_early": "halving", "bracket": 24}
     assert command(described("space_joint_by_vote"), "pocket", [row]) == "apc search joint --choose vote --seeds 1"
+    assert command(described("space_joint_by_labels"), "pocket", [row]) == "apc search joint --choose vote --seeds 1"
     row.stamp["search"] |= {"objectives": ["branch_rule"], "bracket": 8}
     assert command(described("space_joint_by_labels"), "pocket", [row]) == "apc search joint --choose labels --seeds 1"
     row.stamp["search"] |= {"objectives": ["tune_miou"]}

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from apc.config import pocket, to_dict
-from apc.runs.folder import load_run
+from apc.runs.folder import RunFolder, load_run
 from apc.runs.rows import Row, load_rows, run_id, save_rows
+from apc.runs.scores import with_rules
 
 
 def row(**more: object) -> Row:
@@ -44,3 +45,14 @@ def test_a_row_that_is_older_than_a_rule_has_it_where_its_factors_are_there(tmp_
     first, second = read.curve
     assert first["branch_rule"] == pytest.approx(4.0)
     assert "branch_rule" not in second and second["label_rule"] == pytest.approx(20.0)
+    folder = RunFolder(tmp_path / "abc")
+    folder.path.mkdir()
+    folder.write_epochs([{"epoch": 1, **parts, "border_contrast": 100.0}])  # on which rungs decide
+    assert folder.epochs()[0]["branch_rule"] == pytest.approx(4.0)
+
+
+def test_a_factor_that_is_no_score_makes_no_rule(tmp_path: Path) -> None:
+    for value in (10**400, float("nan"), "41", None):
+        assert "label_rule" not in with_rules(
+            {"label_f1": value, "flip_agreement": 80.0, "scale_agreement": 50.0}  # type: ignore[dict-item]
+        )

@@ -215,6 +215,8 @@ def test_the_rows_of_an_earlier_call_that_had_no_vote_take_it_from_no_other() ->
     ]
     assert compared_by(rows, "border_rule") == "vote" and how_compared(rows) == told[1]
     assert compared_by(rows[:1], "border_rule") == "border_rule" and how_compared(rows[:1]) == told[0]
+    of_a_rule = [replace(row, stamp=row.stamp | {"search": {"objectives": ["branch_rule"]}}) for row in rows]
+    assert how_compared(of_a_rule) is None
 
 
 def test_with_fewer_than_twenty_four_the_rule_decides_and_says_so(tmp_path: Path) -> None:
