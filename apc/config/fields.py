@@ -279,8 +279,6 @@ class Config:
         if not self.round_scales or not all(0.25 <= scale <= 4 for scale in self.round_scales):
             given = short(self.round_scales)
             raise ValueError(f"round_scales is {given}; give numbers from 0.25 to 4, such as 1 0.75")
-        if self.round_refine == "crf" and self.crf == "none":
-            raise ValueError("round_refine is crf; it takes the parameters that crf names, which is none")
 
     @property
     def first_stage_epochs(self) -> int:

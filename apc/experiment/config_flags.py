@@ -97,13 +97,13 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
     """
     file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
     layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
-    cfg = _over(_plus(PRESETS[preset](), layers) if values.get("plus") else PRESETS[preset](), layers)
-    cfg = enough_steps(cfg, _given(preset, layers))
+    first = PRESETS[preset]()
+    if values.get("plus"):
+        if (method := _over(_longer(first, 1), layers).method) != "apc":
+            raise ValueError(f"--plus is APC with further parts; method {method} has its own setting, so leave one out")
+        first = _plus(first, layers)
+    cfg = enough_steps(_over(first, layers), _given(first, layers))
     if cfg.method != "apc":
-        if values.get("plus"):
-            raise ValueError(
-                f"--plus is APC with further parts; method {cfg.method} has its own setting, so leave one out"
-            )
         from apc.methods import published, registry
 
         base = registry.preset(preset, cfg)
@@ -128,12 +128,16 @@ def _plus(preset: Config, layers: Sequence[Layer]) -> Config:
     return plus(replace(preset, image_size=chosen.image_size, encoder=chosen.encoder))
 
 
-def _given(preset: str, layers: Sequence[Layer]) -> set[str]:
-    """Which numbers of epochs the layers choose: those that come out the same over another preset."""
-    names, base = ("epochs", *FOLLOW), PRESETS[preset]()
-    other = replace(base, **{name: max(getattr(base, name) - 1, 0) for name in names})
-    one, two = _over(base, layers), _over(other, layers)
-    return {name for name in names if getattr(one, name) == getattr(two, name)}
+def _given(base: Config, layers: Sequence[Layer]) -> set[str]:
+    """Which numbers of epochs the layers choose: those that come out the same over two others."""
+    one, two = (_over(_longer(base, times), layers) for times in (1, 2))
+    return {name for name in ("epochs", *FOLLOW) if getattr(one, name) == getattr(two, name)}
+
+
+def _longer(base: Config, times: int) -> Config:
+    """A config with other numbers of epochs, and so many that whatever layers choose beside them has its place."""
+    longer = {name: getattr(base, name) + times for name in FOLLOW}
+    return replace(base, epochs=base.epochs + 1000 * times, **longer)
 
 
 def _unnamed(base: Config, layers: Sequence[Layer]) -> set[str]:

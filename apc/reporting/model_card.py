@@ -204,7 +204,7 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
         ("its weights before training", in_markdown(config["weights"] or "none, from random numbers")),
         ("their fingerprint", in_markdown(row.stamp.get("weights") or "–")),
         ("trained", f"{which}, seed {config['seed']}"),
-        *_rounds(config),
+        *_rounds(config, epoch or config["epochs"]),
         ("photographs are resized to", f"{config['image_size']} pixels in training, {size} in scoring"),
         ("pooling", config["pooling"] + details.get(config["pooling"], "")),
         ("λ1, λ2", f"{config['lambda1']:g}, {config['lambda2']:g}"),
@@ -214,15 +214,18 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
     ]
 
 
-def _rounds(config: dict[str, Any]) -> list[tuple[str, str]]:
-    """Of how many epochs it learnt from its own masks, where it did."""
-    if not (rounds := config.get("rounds", 0)):
+def _rounds(config: dict[str, Any], epoch: int) -> list[tuple[str, str]]:
+    """Of how many epochs it learnt from its own masks, where it did by this epoch."""
+    each = config.get("round_epochs", 0)
+    learnt = max(epoch - config["epochs"] + config.get("rounds", 0) * each, 0)
+    if not learnt:
         return []
+    rounds = -(-learnt // each)
     refined = {"none": "as they are", "par": "refined by PAR", "crf": "refined by the dense CRF"}
     own = f"from its own masks of the training photographs, {refined[config['round_refine']]}"
     if (scales := list(config.get("round_scales", ()))) not in ([], [1.0]):
         own += f", made at {' and '.join(f'{scale:g}' for scale in scales)} times their size"
-    return [("self-training", f"the last {rounds * config['round_epochs']} epochs, in {rounds} rounds, {own}")]
+    return [("self-training", f"the last {learnt} epochs, in {rounds} round{'s' * (rounds > 1)}, {own}")]
 
 
 def _parts(config: dict[str, Any]) -> list[tuple[str, str]]:

@@ -145,6 +145,8 @@ def prepare(cfg: Config, *, tell: bool = False, lazily: bool = False) -> Prepare
     """
     if cfg.compile and not shutil.which(compiler := os.environ.get("CXX", "g++")):
         raise ValueError(f"compile is True; it needs a C++ compiler, and there is no {compiler} (CXX names another)")
+    if cfg.rounds and cfg.round_refine == "crf" and cfg.crf == "none":  # a trained model is scored without it as well
+        raise ValueError("round_refine is crf; it takes the parameters that crf names, which is none")
     train_split, val = data.load(cfg, "train", lazily=lazily), data.load(cfg, "val")
     notes = [*left_out([*train_split.skipped, *val.skipped]), *agreement.require_scorable(val, cfg)]
     if cfg.dataset == "folder":  # drawn pictures are numbered in each split, and COCO's folders may share names

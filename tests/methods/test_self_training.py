@@ -30,6 +30,7 @@ from apc.models.feature_cache import TRAIN, VAL, FrozenFeatures
 from apc.runs.mask_parts import MaskParts
 from apc.runs.status import status
 from apc.training.batches import Part
+from apc.training.run import prepare
 from apc.training.step import Step
 
 
@@ -56,7 +57,6 @@ def test_rounds_are_the_last_epochs_each_with_a_course_of_its_own(tiny: Config) 
         ({"method": "vit_pcm"}, "rounds is 1; they are apc's, and for method vit_pcm must be 0"),
         ({"epochs": 5}, "rounds is 1, of 5 epochs each; epochs is 5, of which 0 are frozen and rounds are the last"),
         ({"epochs": 6, "frozen_epochs": 2}, "epochs is 6, of which 2 are frozen"),
-        ({"crf": "none"}, "round_refine is crf; it takes the parameters that crf names, which is none"),
         ({"round_scales": ()}, "round_scales is (); give numbers from 0.25 to 4, such as 1 0.75"),
         ({"round_scales": (True,)}, "round_scales is (True,); it must be numbers, such as 1 0.75"),
     ],
@@ -65,6 +65,12 @@ def test_rounds_that_cannot_be_are_refused(tiny: Config, changes: dict[str, Any]
     with pytest.raises(ValueError) as error:
         replace(tiny, **{"rounds": 1, "epochs": 10, **changes})
     assert told in str(error.value)
+
+
+def test_rounds_refine_with_a_crf_that_there_is_and_their_model_is_scored_without(tiny: Config) -> None:
+    cfg = replace(tiny, rounds=1, epochs=10, crf="none")  # as `apc predict --crf none` has it
+    with pytest.raises(ValueError, match="round_refine is crf; it takes the parameters that crf names, which is none"):
+        prepare(cfg)
 
 
 def test_features_are_asked_for_with_the_digits_that_the_model_computes_with(tiny: Config) -> None:
