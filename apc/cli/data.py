@@ -169,7 +169,7 @@ def _cache(words: list[str]) -> None:
 @dataclass(frozen=True, kw_only=True)
 class ImportFlags:
     """Make a folder of photographs of what a labelling tool or a spreadsheet says: coco, labelme, label-studio, cvat
-    (masks with labelmap.txt), voc, csv, masks or folders (one a class), found out where FORMAT is left out.
+    (masks with labelmap.txt), cvat-xml, voc, csv, masks or folders (one a class), found out where FORMAT is left out.
 
     Lists that the source has (train, valid, test, ImageSets) stay; where it has none for validation, one is drawn.
     """
