@@ -169,7 +169,7 @@ def _xmls(source: Source) -> list[Path]:
     found = []
     for path in source.of_kind(".xml"):
         with open(path, "rb") as file:
-            if b"<annotation>" in file.read(2000).replace(b"\0", b""):
+            if re.search(rb"<annotation[\s>]", file.read(2000).replace(b"\0", b"")):
                 found.append(path)
     return found
 

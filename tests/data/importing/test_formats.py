@@ -1,6 +1,7 @@
 """Every format: the same four photographs are found in it, with the same labels and masks."""
 
 import csv
+import re
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,10 @@ import pytest
 from PIL import Image
 
 from apc.cli.main import main
+from apc.data.importing import masks
+from apc.data.importing.formats import FORMATS
+from apc.data.importing.source import Source
+from apc.data.importing.wishes import Wishes
 
 
 class Imported(NamedTuple):
@@ -161,3 +166,17 @@ def test_masks_of_coco_are_turned_as_their_photographs_are(
     turned = [stored, stored[:, ::-1], stored[::-1, ::-1], stored[::-1], stored.T, np.rot90(stored, -1)]
     expected = [*turned, stored[::-1, ::-1].T, np.rot90(stored)][exif - 1]
     np.testing.assert_array_equal(imported.masks["c"], expected)
+
+
+def test_xml_that_labelimg_marked_as_verified_is_read(tmp_path: Path) -> None:
+    exports.voc_boxes(tmp_path)
+    for path in tmp_path.rglob("*.xml"):
+        path.write_text(path.read_text().replace("<annotation>", '<annotation verified="yes">'))
+    found = masks.read(Source(tmp_path), Wishes())
+    assert {photo.file.stem: sorted(photo.labels or ()) for photo in found.photos} == exports.SHOWN
+
+
+def test_the_help_names_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["data", "import", "--help"])
+    assert set(FORMATS) <= set(re.findall(r"[\w-]+", capsys.readouterr().out.partition("Lists that")[0]))
