@@ -78,6 +78,16 @@ WRONG: dict[str, tuple[Callable[[Path], None], Callable[[Path], None], list[str]
         lambda root: exports.save(root / "labels/b.png", np.ones(exports.SIZE, np.uint8)),
         ["b.png", "second mask"],
     ),
+    "two photographs of one mask": (
+        exports.masks,
+        lambda root: exports.photograph(root / "images/b.png") and None,
+        ["images/b.jpg", "images/b.png", "would share the mask", "rename one of them"],
+    ),
+    "two photographs of one XML file": (
+        exports.voc_boxes,
+        lambda root: exports.photograph(root / "VOC2012/JPEGImages/b.png") and None,
+        ["JPEGImages/b.jpg", "JPEGImages/b.png", "would share", "Annotations/b.xml"],
+    ),
     "masks in colours without a name": (
         exports.cvat,
         remove("labelmap.txt"),

@@ -61,7 +61,7 @@ def read(source: Source, wishes: Wishes) -> Found:
     if masks and not legend:
         found.left_out["masks whose numbers no class_names.txt, labelmap.txt or --classes explains"] += map(str, masks)
     xmls = {_key(source.place(path)): path for path in files}
-    keys = _paired([source.place(path) for path in photos], {*masks, *xmls})
+    keys = _paired([source.place(path) for path in photos], xmls | masks)
     as_stored = False
     if files and legend:
         pairs = [(path, masks[key]) for path in photos if (key := keys[source.place(path)]) in masks]
@@ -99,12 +99,19 @@ def _sizes(pairs: list[tuple[Path, Path]], max_pixels: int) -> Iterator[tuple[Pa
             yield photograph, None
 
 
-def _paired(places: list[str], labelled: set[str]) -> dict[str, str]:
-    """The key of each photograph's mask and XML: of its own path, else of its name, where that tells them apart."""
+def _paired(places: list[str], labelled: dict[str, Path]) -> dict[str, str]:
+    """The key of each photograph's mask and XML: of its own path, else of its name, where that tells them apart.
+    ValueError where one would be of two photographs."""
     keys = {place: _key(place) for place in places}
+    taken: dict[str, str] = {}
+    for place, key in keys.items():
+        if key in labelled and taken.setdefault(key, place) != place:
+            what = "XML file" if labelled[key].suffix.lower() == ".xml" else "mask"
+            both = f"photographs {taken[key]!r} and {place!r}"
+            raise ValueError(f"{both} would share the {what} {labelled[key]}; rename one of them")
     left = [place for place, key in keys.items() if key not in labelled]
     free: defaultdict[str, list[str]] = defaultdict(list)
-    for key in labelled - set(keys.values()):
+    for key in labelled.keys() - keys.values():
         free[key.rpartition("/")[2]].append(key)
     stems = Counter(keys[place].rpartition("/")[2] for place in left)
     for place in left:
