@@ -17,11 +17,11 @@ from apc.data.importing.found import (
     NOTHING,
     Found,
     Photo,
+    by_paths,
     class_name,
     foreground,
     split_named,
     split_of,
-    split_of_folders,
 )
 from apc.data.importing.legend import names_beside
 from apc.data.importing.safely import read_text
@@ -85,6 +85,7 @@ def read(source: Source, wishes: Wishes) -> Found:
     if wishes.classes and (unknown := set(found.classes) - set(foreground(wishes.classes))):
         raise ValueError(f"{tables[0].path}: label {min(unknown)!r} is none of --classes {' '.join(wishes.classes)}")
     _take_unsaid(source, found, wishes)
+    found.photos = by_paths(found.photos)
     return found
 
 
@@ -132,9 +133,7 @@ def _take_unsaid(source: Source, found: Found, wishes: Wishes) -> None:
         if path in named:
             continue
         if wishes.take_unlabelled:
-            found.photos.append(
-                Photo(path, source.place(path), frozenset(), split=split_of_folders(source.place(path)), extra=extra)
-            )
+            found.photos.append(Photo(path, source.place(path), frozenset(), extra=extra))
         else:
             found.left_out["photographs that no line names"].append(source.place(path))
 

@@ -61,3 +61,20 @@ def test_photographs_that_no_line_names_are_for_a_list_by_their_folders_alone(tm
     exports.photograph(tmp_path / "photos/val/e.jpg")
     found = spreadsheet.read(Source(tmp_path), Wishes(take_unlabelled=True))
     assert {photo.place: photo.split for photo in found.photos if photo.split} == {"photos/val/e.jpg": "val"}
+
+
+def test_photographs_of_a_table_are_for_the_lists_that_their_folders_name(tmp_path: Path) -> None:
+    for place in ("train/a.jpg", "val/b.jpg", "train/val_thorens.jpg"):
+        exports.photograph(tmp_path / place)
+    exports.write(tmp_path / "labels.csv", "image,labels\ntrain/a.jpg,red\nval/b.jpg,blue\nval_thorens.jpg,red\n")
+    found = spreadsheet.read(Source(tmp_path), Wishes())
+    assert [photo.split for photo in found.photos] == ["train", "val", "train"]
+
+
+def test_a_line_beside_masks_chooses_no_list_by_the_name_of_its_photograph(tmp_path: Path) -> None:
+    exports.masks(tmp_path)
+    for path in list(tmp_path.rglob("b.*")):
+        path.rename(path.with_name(f"val_b{path.suffix}"))
+    exports.write(tmp_path / "labels.csv", "image,labels\nval_b.jpg,blue\n")
+    found = masks.read(Source(tmp_path), Wishes())
+    assert len(found.photos) == 4 and {photo.split for photo in found.photos} == {""}
