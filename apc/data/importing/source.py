@@ -5,12 +5,12 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from apc.data.headers import SUFFIXES
+from apc.files import files_below
 
 
 class Source:
@@ -27,7 +27,7 @@ class Source:
     @cached_property
     def files(self) -> list[Path]:
         """Every file of labels that there may be: SOURCE, or all files below it."""
-        return [self.given] if self.given.is_file() else list(_files(self.root))
+        return [self.given] if self.given.is_file() else _files(self.root)
 
     def of_kind(self, *suffixes: str) -> list[Path]:
         """Files of labels by their suffix."""
@@ -94,11 +94,9 @@ class Source:
         return tails
 
 
-def _files(top: Path) -> Iterable[Path]:
-    """Files below a folder in the order of their names, hidden ones and what a Mac adds to archives left out."""
-    for folder, folders, files in os.walk(top):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__MACOSX")
-        yield from (Path(folder) / name for name in sorted(files) if not name.startswith("."))
+def _files(top: Path) -> list[Path]:
+    """Files below a folder, in folders that are links too; hidden ones and what a Mac adds to archives left out."""
+    return [path for path in files_below(top, hidden=False) if "__MACOSX" not in path.relative_to(top).parts]
 
 
 def _plain(name: str) -> str:
