@@ -101,7 +101,7 @@ def _files(top: Path) -> list[Path]:
 
 def _plain(name: str) -> str:
     """A name as a path with slashes: it may be a path of Windows, an address, or a local file of Label Studio."""
-    if re.match(r"[a-z0-9]{2,}://|/data/", name, re.I):
+    if re.match(r"[a-z0-9]{2,}://|/data/(upload|local-files)/", name, re.I):
         with contextlib.suppress(ValueError):  # no address; it may still be a name
             parts = urlsplit(name)
             name = unquote(parse_qs(parts.query).get("d", [""])[0] or parts.path)
