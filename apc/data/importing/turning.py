@@ -7,14 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from apc.data.headers import opened
+from apc.data.images import Reading, size_of
 from apc.escaping import are, counted
 
 
 def stored(photograph: Path, max_pixels: int) -> tuple[tuple[int, int], int]:
     """Height and width of a photograph as its file has it, and EXIF's number of how it is turned: 1 not at all, 2..4
     mirrored or upside down, 5..8 by a quarter."""
+    size = size_of(photograph, Reading(turned=False, max_pixels=max_pixels))  # Pillow opens a TIFF as if it was turned
     with opened(photograph, max_pixels) as image:
-        return image.size[::-1], int(image.getexif().get(0x0112, 1))
+        return size, int(image.getexif().get(0x0112, 1))
 
 
 def drawn_as_stored(drawn: Iterable[tuple[Path, tuple[int, int] | None]], max_pixels: int) -> tuple[bool, int]:

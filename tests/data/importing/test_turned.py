@@ -9,6 +9,7 @@ import pytest
 
 from apc.data.importing import coco, masks
 from apc.data.importing.source import Source
+from apc.data.importing.turning import stored
 from apc.data.importing.wishes import Wishes
 
 EXIF = {"a": 3, "b": 6, "c": 2, "d": 1}
@@ -85,3 +86,10 @@ def test_a_file_without_sizes_tells_nothing(tmp_path: Path) -> None:
     exports.write(tmp_path / "labels.json", content)
     found = coco.read(source, Wishes())
     assert any(note.startswith("labels.json: 2 photographs are turned by EXIF, ") for note in found.notes)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".tif"])
+@pytest.mark.parametrize("exif", [1, 3, 6, 8])
+def test_a_photograph_is_as_large_as_its_file_has_it(exif: int, suffix: str, tmp_path: Path) -> None:
+    path = exports.photograph(tmp_path / f"a{suffix}", exif)
+    assert stored(path, 10_000) == (exports.SIZE, exif)
