@@ -23,7 +23,7 @@ import numpy as np
 
 from apc.data.coco_outlines import UPRIGHT
 from apc.data.headers import LIMIT, opened
-from apc.data.masks import palette, read_mask, values_in
+from apc.data.masks import IGNORE, palette, read_mask, values_in
 from apc.files import whole
 from apc.flags import choose_from
 from apc.prediction import run_lengths
@@ -108,7 +108,7 @@ class Labelled:
         """The classes that have a pixel, background left out, rising."""
         labels = read_mask(self.mask, self.size, len(self.classes), self.size[0] * self.size[1])
         for number in values_in(labels):
-            if number:
+            if 0 < number < IGNORE:
                 score = self.row.get(f"score_{self.classes[number]}") or self.score
                 yield Region(number, labels == number, float(score))
 

@@ -25,7 +25,7 @@ SHEET = 3, 6  # columns and rows of a contact sheet's page
 def percent(labels: np.ndarray, num_classes: int) -> np.ndarray:
     """Share of the pixels of each class in percent: (H,W) -> (C,)."""
     some = np.array_split(labels, -(-labels.size // 2**22))  # numpy counts bytes as numbers of eight bytes
-    counts = sum(np.bincount(rows.ravel(), minlength=num_classes) for rows in some)
+    counts = sum(np.bincount(rows.ravel(), minlength=num_classes)[:num_classes] for rows in some)  # some are ignored
     return np.asarray(100 * counts / labels.size)
 
 

@@ -276,3 +276,10 @@ def test_a_folder_never_mixes_tiles_and_none(
     assert predict(model, tmp_path / "out", photographs, "--only", "masks", "--tile", "48", "--overlap", "8") == 0
     capsys.readouterr()
     refused(words, capsys, "tile 48, not None", "another --out")
+
+
+def test_pixels_that_hands_have_marked_as_ignored_are_of_no_region(tmp_path: Path) -> None:
+    mask = np.array([[0, 1, 255], [2, 1, 255]], np.uint8)
+    written(tmp_path, {"a.png": mask}, CLASSES)
+    for name, found in read_all(tmp_path, CLASSES).items():
+        np.testing.assert_array_equal(found["a.png"], np.where(mask == 255, 0, mask), name)

@@ -64,3 +64,9 @@ def test_a_photograph_of_several_lines_is_named_in_one(
 ) -> None:
     (tmp_path / "a\nb\x1b[2J.png").write_text("no image")
     refused(["predict", str(model), str(tmp_path), "--out", str(tmp_path / "out")], capsys, "a b[2J.png")
+
+
+def test_pixels_that_hands_have_marked_as_ignored_count_for_no_class() -> None:
+    labels = np.array([[0, 1, 255, 255]], np.uint8)
+    assert pictures.percent(labels, 3).tolist() == [25, 25, 0]
+    assert pictures.sheet_cell(np.zeros((1, 4, 3), np.uint8), labels, CLASSES, "a.png").size == (506, 232)
