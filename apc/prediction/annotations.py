@@ -10,8 +10,6 @@ OUT/cvat.xml             CVAT 1.1 for images; OUT/cvat-labels.json are the label
 """
 
 import json
-import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ from apc.flags import choose_from
 from apc.prediction import run_lengths
 from apc.prediction.outlines import polygons
 from apc.prediction.output_folder import file_of
-from apc.prediction.photographs import Photograph
+from apc.prediction.photographs import Photograph, tool_names
 
 Format = Literal["masks", "coco", "label-studio", "cvat"]
 Shapes = Literal["masks", "polygons"]
@@ -145,21 +143,6 @@ def write_annotations(
             with whole(out / beside) as part:
                 part.write_text(text, encoding="utf-8")
     return written
-
-
-def tool_names(photographs: Sequence[Photograph]) -> list[str]:
-    """A path of each photograph: below the folder that was given, and where two share one, with the folders above it
-    that tell them apart."""
-    places = [Path(os.path.abspath(photograph.path)).parts for photograph in photographs]
-    names = [photograph.relative for photograph in photographs]
-    for above in range(1, max(map(len, places), default=0)):
-        shared = Counter(names)
-        if max(shared.values(), default=1) == 1:
-            break
-        for i, photograph in enumerate(photographs):
-            if shared[names[i]] > 1:
-                names[i] = "/".join(places[i][-above - len(Path(photograph.relative).parts) :])
-    return names
 
 
 def _coco(file: TextIO, photographs: Sequence[Labelled], asked: Asked, model: str, tick: Made) -> None:

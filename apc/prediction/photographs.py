@@ -1,5 +1,6 @@
 """What is to be predicted: photographs from files and folders, a name for each one's outputs, image labels."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -111,11 +112,26 @@ def _names(files: Sequence[tuple[Path, Path]]) -> list[str]:
     return names
 
 
+def tool_names(photographs: Sequence[Photograph]) -> list[str]:
+    """A path of each photograph: below the folder that was given, and where two share one, with the folders above it
+    that tell them apart."""
+    places = [Path(os.path.abspath(photograph.path)).parts for photograph in photographs]
+    names = [photograph.relative for photograph in photographs]
+    for above in range(1, max(map(len, places), default=0)):
+        shared = Counter(names)
+        if max(shared.values(), default=1) == 1:
+            break
+        for i, photograph in enumerate(photographs):
+            if shared[names[i]] > 1:
+                names[i] = "/".join(places[i][-above - len(Path(photograph.relative).parts) :])
+    return names
+
+
 def image_labels(given: str, classes: list[str], photographs: Sequence[Photograph]) -> dict[str, list[str]]:
     """Classes that each photograph may show, by its output's name, background left out; empty where nothing is given.
 
-    `given` are class names for all of them, or a CSV file with the columns image,labels, where `image` is the path
-    below the folder that was given, or the file name where no other photograph has it. As in the lists that are trained
+    `given` are class names for all of them, or a CSV file with the columns image,labels, where `image` is the
+    photograph's `tool_names`, or its file name where no other photograph has it. As in the lists that are trained
     on, `background` or an empty cell stands for none of the classes: an empty list here.
     """
     if not given:
@@ -126,13 +142,13 @@ def image_labels(given: str, classes: list[str], photographs: Sequence[Photograp
         same = _class_names(given, classes, "labels")
         return {photograph.name: same for photograph in photographs}
     listed = _read(Path(given), classes)
-    bare = Counter(same_name(p.path.name) for p in photographs)
+    bare, known = Counter(same_name(p.path.name) for p in photographs), tool_names(photographs)
     of_photograph = {
-        p.name: listed.get(same_name(p.relative), listed.get(file) if bare[file] == 1 else None)
-        for p in photographs
+        p.name: listed.get(same_name(place), listed.get(file) if bare[file] == 1 else None)
+        for p, place in zip(photographs, known, strict=True)
         if (file := same_name(p.path.name))
     }
-    if absent := [p.relative for p in photographs if of_photograph[p.name] is None]:
+    if absent := [place for p, place in zip(photographs, known, strict=True) if of_photograph[p.name] is None]:
         raise ValueError(f"{given}: has no line for {len(absent)} of {len(photographs)} photographs: {_few(absent)}")
     return {name: labels for name, labels in of_photograph.items() if labels is not None}
 

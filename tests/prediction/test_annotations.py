@@ -19,9 +19,9 @@ from scipy import ndimage
 
 from apc.data.masks import mask_image
 from apc.prediction import annotations
-from apc.prediction.annotations import LOCAL_FILES, asked_for, readable, tool_names, write_annotations
+from apc.prediction.annotations import LOCAL_FILES, asked_for, readable, write_annotations
 from apc.prediction.output_folder import file_of
-from apc.prediction.photographs import Photograph
+from apc.prediction.photographs import Photograph, tool_names
 
 HOSTILE = ["background", '<b>"it\'s" & co</b>', "größe 猫, =1+1;\n\x1b[31m"]
 FORMATS = ("coco", "label-studio", "cvat")

@@ -79,3 +79,16 @@ def test_folders_that_are_links_are_entered_once(tmp_path: Path) -> None:
         (tmp_path / "photos" / name).symlink_to(tmp_path / target)
     found = gather([tmp_path / "photos"], tmp_path / "out")
     assert [p.relative for p in found] == ["link/deep/a.png", "real/b.png"]
+
+
+def test_photographs_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    for place in ("A", "B"):
+        (tmp_path / place).mkdir()
+        picture(3, 4).save(tmp_path / place / "1.png")
+    both = gather([tmp_path / "A", tmp_path / "B"], tmp_path / "out")
+    path.write_text("image,labels\n1.png,red\n")
+    with pytest.raises(ValueError, match=r"has no line for 2 of 2 photographs: A/1\.png, B/1\.png"):
+        image_labels(str(path), CLASSES, both)
+    path.write_text("image,labels\nA/1.png,red\nB/1.png,blue\n")
+    assert image_labels(str(path), CLASSES, both) == {"A/1.png": ["red"], "B/1.png": ["blue"]}
