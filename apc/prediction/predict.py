@@ -129,12 +129,12 @@ def predict(
         row = earlier.pop(mask_name(photograph), None)
         if is_finished(row, photograph, label_words, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
             return _Begun(photograph, lambda: row)
+        for kind in FOLDERS:  # of what it was before, or of other labels
+            file_of(out, kind, photograph).unlink(missing_ok=True)
         try:
             photo = decode(photograph.path, job.reading)
         except ValueError as error:
             broken.append(str(error))
-            for kind in FOLDERS:  # of what it was before
-                file_of(out, kind, photograph).unlink(missing_ok=True)
             return _Begun(photograph, lambda: None)
         present = [job.classes.index(c) for c in allowed] if allowed is not None else None
         told = 0.0

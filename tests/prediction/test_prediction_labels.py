@@ -119,3 +119,15 @@ def test_the_summary_names_the_largest_class_first(cfg: Config, tmp_path: Path) 
     job = Job(Fixed(p, p), cfg, CLASSES, "model", kinds=("masks",))  # type: ignore[arg-type]
     (row,), *_ = predict(job, gather([tmp_path / "a.png"], tmp_path / "out"), {}, tmp_path / "out")
     assert (row["classes"], row["percent_blue"], row["confidence"]) == ("blue red", "50.00", "1.0000")
+
+
+def test_pictures_of_other_labels_never_pass_as_finished(cfg: Config, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    photographs, out = gather([tmp_path / "a.png"], tmp_path / "out"), tmp_path / "out"
+    everything = Job(Fixed(), cfg, CLASSES, "model")  # type: ignore[arg-type]
+    predict(everything, photographs, {"a": ["red"]}, out)
+    predict(replace(everything, kinds=("masks",)), photographs, {"a": ["blue"]}, out)
+    predict(everything, photographs, {"a": ["blue"]}, out)
+    predict(everything, photographs, {"a": ["blue"]}, fresh := tmp_path / "fresh")
+    for place in ("masks/a.png", "overlays/a.jpg", "heatmaps/a.png"):
+        assert (out / place).read_bytes() == (fresh / place).read_bytes(), place
