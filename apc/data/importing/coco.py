@@ -12,7 +12,7 @@ import numpy as np
 from apc.data.coco_outlines import UPRIGHT, Object, paint
 from apc.data.images import Reading, size_of
 from apc.data.importing.found import Found, Photo, by_paths, class_name, foreground, note_of_negatives, split_of
-from apc.data.importing.safely import read_json
+from apc.data.importing.safely import mentions, read_json
 from apc.data.importing.source import Source
 from apc.data.importing.turning import drawn_as_stored, note_of
 from apc.data.importing.wishes import Wishes
@@ -93,16 +93,8 @@ def read(source: Source, wishes: Wishes) -> Found:
 
 
 def _files(source: Source) -> list[Path]:
-    """JSON files that are COCO's by their first and last bytes: one of instances has half a gigabyte."""
-    found = []
-    for path in source.of_kind(".json"):
-        with open(path, "rb") as file:
-            head = file.read(1 << 16)
-            file.seek(max(0, path.stat().st_size - (1 << 16)))
-            ends = head + file.read()
-        if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"{") and b'"images"' in ends and b'"categories"' in ends:
-            found.append(path)
-    return found
+    keys = b'"images"', b'"categories"'
+    return [path for path in source.of_kind(".json") if len(mentions(path, b"{", *keys)) == len(keys)]
 
 
 def _folders(source: Source, path: Path) -> Iterator[Path]:

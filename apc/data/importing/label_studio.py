@@ -13,7 +13,7 @@ import numpy as np
 from apc.data.headers import SUFFIXES
 from apc.data.importing.found import Found, Photo, by_paths, class_name, foreground
 from apc.data.importing.outlines import Outline, brush, ellipse, filled, paint, points_of
-from apc.data.importing.safely import read_json, read_text
+from apc.data.importing.safely import LARGEST, mentions, read_json, read_text
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
 from apc.escaping import short
@@ -103,13 +103,8 @@ def _outlines(results: list[Result]) -> list[Result]:
 
 
 def _json_files(source: Source) -> list[Path]:
-    found = []
-    for path in source.of_kind(".json"):
-        with open(path, "rb") as file:
-            head = file.read(1 << 16).lstrip(b"\xef\xbb\xbf \r\n\t")
-        if head.startswith(b"[") and (b'"annotations"' in head or b'"annotation_id"' in head or b'"data"' in head):
-            found.append(path)
-    return found
+    keys = b'"annotations"', b'"annotation_id"', b'"data"'
+    return [path for path in source.of_kind(".json") if mentions(path, b"[", *keys)]
 
 
 def _csv_files(source: Source) -> list[Path]:
@@ -161,6 +156,7 @@ def _cell(cell: str) -> Any:
         try:
             return json.loads(cell)
         except (ValueError, RecursionError):
+    before = csv.field_size_limit(LARGEST - 1)  # a brush is longer than csv takes by itself
             return cell
     return cell
 
@@ -171,6 +167,8 @@ def _image_in(data: dict[str, Any]) -> str:
     for value in values:
         if isinstance(value, str) and Path(value.partition("?")[0]).suffix.lower() in SUFFIXES:
             return value
+    finally:
+        csv.field_size_limit(before)
         if isinstance(value, str) and value.startswith("/data/local-files/"):
             return value
     raise ValueError("it names no photograph")

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import mmap
 import shutil
 import stat
 import zipfile
@@ -26,6 +27,16 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def mentions(path: Path, opening: bytes, *words: bytes) -> list[bytes]:
+    """Those of `words` that a file which begins with `opening` has anywhere; it is not taken into memory, for one of
+    labels has up to half a gigabyte."""
+    with open(path, "rb") as file:
+        if not file.read(1 << 16).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(opening):
+            return []
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            return [word for word in words if whole.find(word) >= 0]
 
 
 def read_text(path: Path) -> tuple[str, str]:
