@@ -183,7 +183,8 @@ class ImportFlags:
     classes: tuple[str, ...] = ()
     """Class names in the order of their numbers; default: as the source has them."""
     labels: str = ""
-    """Heading of the column of labels in a table; default: found out."""
+    """Heading of the column of labels in a table, or names of Label Studio's controls with commas between them;
+    default: found out."""
     separator: str = ""
     """Sign between several labels in a cell of a table; default: found out."""
     take_unlabelled: bool = False

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,12 +23,16 @@ class Format(NamedTuple):
     """A source that looks like several is of the lowest; of two with one rank nobody but the user knows."""
     tables: bool = False
     """Whether tables of labels are read, which may have columns and signs that the user names."""
+    controls: bool = False
+    """Whether the user may name what labels are answers to, though there is no table."""
 
 
 FORMATS = {
     "coco": Format("COCO JSON", coco.looks, coco.read, 0),
     "labelme": Format("labelme's JSON files", labelme.looks, labelme.read, 0),
-    "label-studio": Format("Label Studio's JSON, JSON-MIN or CSV", label_studio.looks, label_studio.read, 0),
+    "label-studio": Format(
+        "Label Studio's JSON, JSON-MIN or CSV", label_studio.looks, label_studio.read, 0, controls=True
+    ),
     "cvat": Format(
         "masks whose colours a labelmap.txt names, as CVAT and Datumaro write",
         masks.looks_like_cvat,
@@ -66,6 +71,7 @@ def detected(source: Source, wishes: Wishes) -> str:
 
 def require_a_table(name: str, source: Source, wishes: Wishes) -> None:
     """ValueError where a column or a sign of tables is named and the format reads none."""
+    wishes = replace(wishes, labels="") if FORMATS[name].controls else wishes
     if wishes.of_tables and not (FORMATS[name].tables and spreadsheet.tables_of(source, wishes)):
         slip = _slip(source, wishes)
         raise ValueError(f"{wishes.of_tables}; {source.given} is read as {name}, without a table of labels{slip}")

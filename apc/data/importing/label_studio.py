@@ -17,6 +17,7 @@ from apc.data.importing.safely import LARGEST, mentions, read_json, read_text
 from apc.data.importing.source import Source
 from apc.data.importing.wishes import Wishes
 from apc.escaping import short
+from apc.flags import choose_from
 
 OF_THE_EXPORT = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement", "sentiment"}
 """Columns of CSV and JSON-MIN that say how a photograph was labelled."""
@@ -36,6 +37,8 @@ class Result(NamedTuple):
     value: dict[str, Any]
     size: tuple[int, int] | None
     """Height and width of the photograph that it was said of."""
+    control: str = ""
+    """Name of what was asked, or its column in JSON-MIN and CSV."""
 
 
 class Task(NamedTuple):
@@ -54,16 +57,23 @@ def looks(source: Source, wishes: Wishes) -> str:
 
 
 def read(source: Source, wishes: Wishes) -> Found:
-    tasks = [task for path in _json_files(source) for task in _of_json(path)]
-    tasks += [task for path in _csv_files(source) for task in _of_csv(path)]
+    wanted = {name.strip() for name in wishes.labels.split(",")} - {""}
+    tasks, controls = _tasks(source, wanted)
     if not tasks:
         raise ValueError(f"{source.given}: holds no task of Label Studio; export as JSON, JSON-MIN or CSV")
+    if absent := wanted - {*controls}:
+        known = _tasks(source, set())[1]
+        choices = choose_from(known, min(absent)) if known else "no control has an answer"
+        raise ValueError(f"{source.given}: labels is {min(absent)!r}; {choices}")
     names = [name for task in tasks for result in task.results or [] for name in result.names]
     found = Found(foreground(wishes.classes or sorted({class_name(name) for name in names})))
     if not found.classes:
         raise ValueError(f"{source.given}: no task has a label or a choice, so there is no class")
     if unknown := set(foreground(names)) - set(found.classes):
         raise ValueError(f"{source.given}: the label {min(unknown)!r} is none of --classes {' '.join(found.classes)}")
+    if controls:
+        others = "; --labels names those that are meant" if controls[1:] and not wanted else ""
+        found.notes.append(f"labels are from {' and '.join(controls)}{others}")
     outlined = any(_outlines(task.results or []) for task in tasks)
     if guesses := sum(task.guessed and task.results is not None for task in tasks):
         found.notes.append(f"no task has an annotation: the predictions of {guesses} are taken for what they show")
@@ -98,6 +108,14 @@ def read(source: Source, wishes: Wishes) -> Found:
     return found
 
 
+def _tasks(source: Source, wanted: set[str]) -> tuple[list[Task], list[str]]:
+    """Tasks with what the controls that are wanted say, all of them if none is named; and those that say something."""
+    tasks = [task for path in _json_files(source) for task in _of_json(path, wanted)]
+    tasks += [task for path in _csv_files(source) for task in _of_csv(path, wanted)]
+    controls = {result.control for task in tasks for result in task.results or []}
+    return tasks, sorted(controls - {""})
+
+
 def _outlines(results: list[Result]) -> list[Result]:
     return [result for result in results if result.kind in OUTLINES]
 
@@ -116,7 +134,7 @@ def _headings(path: Path) -> list[str]:
         return [cell.strip() for cell in file.readline(1 << 16).split(",")]
 
 
-def _of_json(path: Path) -> Iterator[Task]:
+def _of_json(path: Path, wanted: set[str]) -> Iterator[Task]:
     tasks = read_json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise ValueError(f"{path}: is no list of tasks, as Label Studio exports them")
@@ -125,26 +143,32 @@ def _of_json(path: Path) -> Iterator[Task]:
         where = f"{path}, task {task.get('id', number)}"
         try:
             if isinstance(task.get("data"), dict):
-                yield Task(where, _image_in(task["data"]), _guessed(task) if guessed else _finished(task), guessed)
+                said = _guessed(task) if guessed else _finished(task)
+                results = said and [result for result in said if not wanted or result.control in wanted]
+                yield Task(where, _image_in(task["data"]), results, guessed)
             else:
                 image = _image_in(task)
-                yield Task(where, image, list(_flat({key: value for key, value in task.items() if value != image})))
+                answers = {key: value for key, value in task.items() if value != image}
+                yield Task(where, image, list(_flat(answers, wanted)))
         except NOT_AS_EXPORTED as error:
             raise ValueError(f"{where}: is not as Label Studio exports it ({_told(error)})") from None
 
 
-def _of_csv(path: Path) -> Iterator[Task]:
+def _of_csv(path: Path, wanted: set[str]) -> Iterator[Task]:
     reader = csv.DictReader(io.StringIO(read_text(path)[0], newline=""), restval="", strict=True)
+    before = csv.field_size_limit(LARGEST - 1)  # a brush is longer than csv takes by itself
     try:
         for row in reader:
             cells = {key: cell for key, cell in row.items() if key is not None}
             image = _image_in(cells)
             answers = {key: _cell(cell) for key, cell in cells.items() if cell != image}
-            yield Task(f"{path}, line {reader.line_num}", image, list(_flat(answers)))
+            yield Task(f"{path}, line {reader.line_num}", image, list(_flat(answers, wanted)))
     except (*NOT_AS_EXPORTED, csv.Error) as error:
         raise ValueError(
             f"{path}, line {reader.line_num}: is not as Label Studio exports it ({_told(error)})"
         ) from None
+    finally:
+        csv.field_size_limit(before)
 
 
 def _told(error: Exception) -> str:
@@ -156,7 +180,6 @@ def _cell(cell: str) -> Any:
         try:
             return json.loads(cell)
         except (ValueError, RecursionError):
-    before = csv.field_size_limit(LARGEST - 1)  # a brush is longer than csv takes by itself
             return cell
     return cell
 
@@ -167,8 +190,6 @@ def _image_in(data: dict[str, Any]) -> str:
     for value in values:
         if isinstance(value, str) and Path(value.partition("?")[0]).suffix.lower() in SUFFIXES:
             return value
-    finally:
-        csv.field_size_limit(before)
         if isinstance(value, str) and value.startswith("/data/local-files/"):
             return value
     raise ValueError("it names no photograph")
@@ -193,22 +214,20 @@ def _last(said: list[dict[str, Any]]) -> list[Result] | None:
     return [result for each in shown for result in _result(each["value"], each)]
 
 
-def _flat(answers: dict[str, Any]) -> Iterator[Result]:
+def _flat(answers: dict[str, Any], wanted: set[str]) -> Iterator[Result]:
     """Results of JSON-MIN and CSV, in which each control has its answers under its name."""
     for key, value in answers.items():
-        if key in OF_THE_EXPORT or value in ("", None):
+        if key in OF_THE_EXPORT or value in ("", None) or (wanted and key not in wanted):
             continue
         if isinstance(value, str):
-            yield Result([value], "choices", {}, None)
-        elif isinstance(value, dict):
-            yield from _result(value, value)
-        elif isinstance(value, list):
-            for each in value:
-                yield from _result(each, each)
+            yield Result([value], "choices", {}, None, key)
+        elif isinstance(value, dict | list):
+            for each in [value] if isinstance(value, dict) else value:
+                yield from _result(each, {**each, "from_name": key})
 
 
 def _result(value: dict[str, Any], around: dict[str, Any]) -> Iterator[Result]:
-    """The result whose value this is; `around` has the photograph's size."""
+    """The result whose value this is; `around` has the photograph's size and the control's name."""
     for kind, names in value.items():
         if kind.endswith("labels") or kind in WHOLE:
             several = [names] if isinstance(names, str) else names
@@ -218,7 +237,7 @@ def _result(value: dict[str, Any], around: dict[str, Any]) -> Iterator[Result]:
             size = (
                 (int(around["original_height"]), int(around["original_width"])) if "original_width" in around else None
             )
-            yield Result([str(name) for name in flat], kind, value, size)
+            yield Result([str(name) for name in flat], kind, value, size, str(around.get("from_name", "")))
 
 
 def _mask(results: list[Result], classes: list[str], file: Path, where: str) -> np.ndarray:

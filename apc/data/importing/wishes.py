@@ -14,7 +14,7 @@ class Wishes:
     separator: str = ""
     """What stands between several labels in a cell of a table."""
     labels: str = ""
-    """Heading of the column of labels in a table."""
+    """Heading of the column of labels in a table, or names of Label Studio's controls with commas between them."""
     take_unlabelled: bool = False
     """Photographs that no file, line or mask is of show none of the classes."""
     max_pixels: int = LIMIT

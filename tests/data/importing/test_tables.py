@@ -1,6 +1,7 @@
 """Tables of labels: the column that is named, and tables that lie beside masks."""
 
 import csv
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,8 +46,13 @@ def test_a_column_that_no_table_has_is_told_instead_of_another_format(
     refused(words, capsys, "labels.csv: --labels is 'Teir'; its other columns are Foto, Tier, Ort")
 
 
-@pytest.mark.parametrize("flag", ["labels", "separator"])
-@pytest.mark.parametrize("kind", ["labelme", "masks and classes.txt", "Label Studio, CSV"])
+@pytest.mark.parametrize(
+    ("flag", "kind"),
+    [
+        *itertools.product(["labels", "separator"], ["labelme", "masks and classes.txt"]),
+        ("separator", "Label Studio, CSV"),
+    ],
+)
 def test_flags_of_tables_are_refused_where_no_table_is_read(
     flag: str, kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
