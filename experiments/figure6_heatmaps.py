@@ -3,18 +3,18 @@
     python experiments/figure6_heatmaps.py
     python experiments/figure6_heatmaps.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
-Nothing is trained: the run is the paper's setting (Table 7's adaptive-K, Table 8's last row), and where it is missing
-the command is named that makes it. Each row is one validation image, the first of its class. The paper trains at 384
-pixels and draws 60 x 60 patches of 960; here stand the scores at the size of the training, at the size that is scored,
-at 2.5 times the training, as 960 is of 384, and of 60 x 60 patches. Half a minute. Expect finer outlines where the size
-is a little larger than in training, and scores that fade, class by class, where it is much larger.
+Nothing is trained: the run is of the paper's setting, as Table 7's adaptive-K and Table 8's last row, and where it is
+missing the command is named that makes it. Each row is one validation image, the first of its class. The paper trains
+at 384 pixels and draws 60 x 60 patches of 960; here stand the scores at the size of the training, at the size that is
+scored, at 2.5 times the training, as 960 is of 384, and of 60 x 60 patches. Half a minute. Expect finer outlines where
+the size is a little larger than in training, and scores that fade, class by class, where it is much larger.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from apc.experiment.pictures import Picture, main
-from apc.reporting.figures.qualitative import Panel, draw
+from apc.reporting.figures.qualitative import WEAK, Panel, draw
 from search_spaces.components import APC
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def show(runs: dict[str, Path], base: "Config", chosen: dict[str, int], path: Pa
         f"Scores of the patches for the class of each row, at {', '.join(map(str, sides))} pixels; it was trained "
     )
     caption += f"at {base.image_size} and is scored at {base.scored_size}. White line: outline of the class's truth."
+    caption += f" Pale: a panel whose highest score is below {WEAK:g}."
     return {"shown": caption, "sizes": sides, "highest": highest}
 
 
@@ -79,7 +80,7 @@ def patch_scores(method: "Network", photo: Any, size: int, device: str) -> "torc
 PICTURE = Picture(
     name="figure6_heatmaps",
     title="Figure 6: heat maps of the patch scores",
-    about="Scores of the patches for one class, of the network of the paper's setting (Table 8's last row), shown "
+    about="Scores of the patches for one class, of a network of the paper's setting, that of Table 8's last row, shown "
     "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
     "scores are high in key areas of a thing and fall towards its edges.",
     place=200,

@@ -26,7 +26,7 @@ SHORT = {
     "intra_cosine": "spread within classes",
     "inter_cosine": "distance between classes",
     "background_cosine": "distance to background",
-    "label_rule": "rule without masks",
+    "label_rule": "label rule",
 }
 """Score or time -> what heads its column where people read."""
 ROWS = {

@@ -56,6 +56,11 @@ class Shown:
         return list(dict.fromkeys(label for label in (stages.best, stages.default, first) if label))
 
     @property
+    def places(self) -> list[str]:
+        """Rows by whose places colours and markers go, those without a score too: a row looks alike in all figures."""
+        return self.labels if self.stages else list(self.table_labels)
+
+    @property
     def spread(self) -> str:
         """What the points of a figure are: one seed has no deviation to show."""
         most = max((len(self.group.scores(label, self.entry.metric)) for label in self.labels), default=0)
@@ -121,13 +126,13 @@ def _named(metrics: Iterable[str]) -> dict[str, str]:
 
 
 def _classes(shown: Shown, path: Path) -> list[Drawn]:
-    scores = {row_name(label): own for label in shown.labels if (own := class_scores(shown.group, label))}
+    scores = {row_name(label): class_scores(shown.group, label) for label in shown.places}
     caption = f"IoU of each class: {shown.spread.replace(', single seeds', '')}"
-    return [(caption, row_figures.by_class(scores, NAMES["miou"], path) if scores else None)]
+    return [(caption, row_figures.by_class(scores, NAMES["miou"], path) if any(scores.values()) else None)]
 
 
 def _curves(shown: Shown, path: Path) -> list[Drawn]:
-    rows = {label: [row for row in shown.group.rows if row.row == label] for label in shown.labels}
+    rows = {label: [row for row in shown.group.rows if row.row == label] for label in shown.places}
     curves = {row_name(label): [whole_curve(row) for row in own] for label, own in rows.items()}
     points = "mean, single seeds faint" if "mean" in shown.spread else shown.spread
     caption = f"Training curves of the terms of the loss and of the score: {points}"
@@ -137,7 +142,7 @@ def _curves(shown: Shown, path: Path) -> list[Drawn]:
 def _time(shown: Shown, path: Path) -> list[Drawn]:
     if len(shown.group.stamped("device")) > 1:
         return []  # seconds of a processor and of a GPU have no axis in common
-    times = two_knobs.timed(shown.group, shown.labels, shown.entry.metric)
+    times = two_knobs.timed(shown.group, shown.places, shown.entry.metric)
     times = {clock: {row_name(label): seeds for label, seeds in rows.items()} for clock, rows in times.items()}
     aside = "" if any("processor" in name for name in times) else "; runs side by side slow each other"
     caption = f"Score against training time: {shown.spread.replace('deviation', 'deviation both ways')}{aside}"
@@ -156,10 +161,9 @@ def _heat(shown: Shown, path: Path) -> list[Drawn]:
 
 def _history(shown: Shown, path: Path) -> list[Drawn]:
     metric = shown.entry.metric
-    caption = (
-        f"The search's history: `{metric}` of each trial and the best so far; then the best so far over its cost, "
-        "on what the same trials give in 80 % of all orders"
-    )
+    caption = f"The search's history: `{metric}` of each trial and the best so far; then the best so far over its cost"
+    if not any(trial.state == "pruned" for trial in shown.trials):
+        caption += ", on what the same trials give in 80 % of all orders"
     caption += "; on the right the Pareto front" if pareto.front(shown.trials) else ""
     return [(caption, search_figures.history_and_cost(shown.trials, metric, shown.paper, path))]
 

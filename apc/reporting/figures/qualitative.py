@@ -23,6 +23,8 @@ RGB = tuple[float, float, float]
 """A colour, each part from 0 to 1."""
 COLUMN = 1.42
 """Inches of a panel: five of them fill a page's width."""
+WEAK = 0.1
+"""Highest score of a panel below which it is drawn pale: its own maximum would look as sure as that of any other."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def small(png: Path) -> Path:
 
 def _panel(ax: "Axes", panel: Panel) -> Any:
     """Draw one panel; the image whose colours need a scale, where it has any."""
-    most = "" if panel.heat is None else f"\nmaximum {panel.heat.max():.2f}"
+    most = "" if panel.heat is None else f"\nmaximum {panel.heat.max():.2f}" + ", weak" * bool(panel.heat.max() < WEAK)
     ax.set_title(in_a_line(panel.title) + most, fontsize=8, pad=3)
     if panel.heat is not None:
         size = panel.photo.shape if panel.photo is not None else panel.heat.shape
@@ -108,6 +110,8 @@ def _panel(ax: "Axes", panel: Panel) -> Any:
             aspect="equal",
             interpolation="nearest",
         )
+        if panel.heat.max() < WEAK:
+            ax.axhspan(0, size[0], color="white", alpha=0.65, linewidth=0)
         _outline(ax, panel)
         return image
     assert panel.photo is not None

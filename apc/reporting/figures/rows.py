@@ -11,7 +11,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import COLOURS, MARKERS, empty, legend_below, once, points, save
+from apc.reporting.names import score_name
 from apc.reporting.verdicts.intervals import summary
+from apc.runs.scores import SCORES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,11 +101,16 @@ def _printed_rows(ax: "Axes", printed: Mapping[str, float], labels: Sequence[str
 
 @once
 def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, path: Path) -> Path:
-    """IoU of each class: row -> class -> one value a seed; mean and standard deviation, classes from top to bottom."""
+    """IoU of each class: row -> class -> one value a seed; mean and standard deviation, classes from top to bottom.
+
+    A row without a class is not drawn and keeps its colour."""
     classes = list(dict.fromkeys(name for rows in scores.values() for name in rows))
     figure, (ax,) = empty(5, 1.1 + 0.3 * len(classes), 1, 1)
+    drawn = [label for label, rows in scores.items() if rows]
     for i, (label, rows) in enumerate(scores.items()):
-        shift = (i - (len(scores) - 1) / 2) * 0.8 / max(len(scores), 1)
+        if not rows:
+            continue
+        shift = (drawn.index(label) - (len(drawn) - 1) / 2) * 0.8 / len(drawn)
         values = [(at + shift, summary(rows[name])) for at, name in enumerate(classes) if rows.get(name)]
         ax.errorbar(
             [s.mean for _, s in values],
@@ -124,7 +131,9 @@ def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, p
 
 @once
 def curves(runs: Mapping[str, Sequence[Curve]], path: Path) -> Path | None:
-    """Training curves, row -> runs -> epochs: a panel for each loss term and score, thick the mean, thin each seed."""
+    """Training curves, row -> runs -> epochs: a panel for each loss term and score, thick the mean, thin each seed.
+
+    A row without a run is not drawn and keeps its colour."""
     keys = _terms_and_scores([epoch for curves_of in runs.values() for curve in curves_of for epoch in curve])
     if not keys:
         return None
@@ -133,8 +142,9 @@ def curves(runs: Mapping[str, Sequence[Curve]], path: Path) -> Path | None:
     figure, axes = empty(7, 0.5 + 2.1 * lines, lines, columns)
     for ax, key in zip(axes, keys, strict=False):
         for i, (label, curves_of) in enumerate(runs.items()):
-            _curves_of_row(ax, key, curves_of, i, label)
-        ax.set_title(_TERMS.get(key, key), fontsize=9)
+            if curves_of:
+                _curves_of_row(ax, key, curves_of, i, label)
+        ax.set_title(_TERMS.get(key, score_name(key)), fontsize=9)
         ax.set_xlabel("epoch")
         ax.set_ylabel("mIoU (%)" if "miou" in key else "loss, before its weight" if key != "loss" else "weighted sum")
         ax.locator_params(axis="x", integer=True)
@@ -149,7 +159,10 @@ def _terms_and_scores(epochs: Sequence[Mapping[str, Any]]) -> list[str]:
     counters = ("epoch", "epochs", "seconds", "cpu_seconds", "final", "lr", "round")
     keys = [key for key in dict.fromkeys(key for epoch in epochs for key in epoch) if key not in counters]
     keys = [key for key in keys if key not in ("tune_miou", "held_miou") or "miou" not in keys]  # its halves
-    return sorted(keys, key=lambda key: ("miou" in key, key == "loss"))
+    order = [*_TERMS, *SCORES]
+    return sorted(
+        keys, key=lambda key: (key in SCORES, key == "loss", order.index(key) if key in order else len(order))
+    )
 
 
 def _curves_of_row(ax: "Axes", key: str, curves_of: Sequence[Curve], series: int, label: str) -> None:

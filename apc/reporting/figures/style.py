@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-STYLE_VERSION = 2
+STYLE_VERSION = 3
 """Of how figures are drawn. Raise it when a change here or in a function with `@once` changes a drawing of the same
 numbers: every figure is drawn anew by the next `apc report`, and until then the old ones are taken for right."""
 BEST: dict[str, Any] = {

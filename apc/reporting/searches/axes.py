@@ -44,10 +44,15 @@ def scatter(ax: "Axes", scores: Sequence[tuple[float, float]], low: float, name:
     below = [x for x, score in scores if score < low]
     look = points(series, markersize=4, alpha=0.8)
     ax.plot([x for x, _ in inside], [score for _, score in inside], label=name, **look)
+    scatter_below(ax, below, low, look["color"])
+
+
+def scatter_below(ax: "Axes", below: Sequence[float], low: float, colour: str) -> None:
+    """Triangles at `low`, the axis' edge, where points lie below it; the legend tells."""
     if below:
-        triangle: dict[str, Any] = look | {"marker": 7, "markersize": 6}
-        ax.plot(below, [low] * len(below), **triangle)
-        ax.plot([], [], label=BELOW, **triangle | {"color": "#888888"})
+        look: dict[str, Any] = {"marker": 7, "markersize": 6, "linestyle": "none", "alpha": 0.8}
+        ax.plot(below, [low] * len(below), color=colour, **look)
+        ax.plot([], [], label=BELOW, color="#888888", **look)
 
 
 def is_logarithmic(values: Sequence[float]) -> bool:

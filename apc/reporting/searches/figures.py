@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from apc.reporting.figures.style import BEST, COLOURS, MARKERS, empty, legend_below, once, points, save
 from apc.reporting.names import ROWS, row_name
-from apc.reporting.searches.axes import floor, is_logarithmic, lowest, scatter, with_unit
+from apc.reporting.searches.axes import BELOW, floor, is_logarithmic, lowest, scatter, with_unit
 from apc.reporting.searches.importance import varied
 from apc.reporting.searches.pareto import front, with_two
 from apc.reporting.searches.trials import Trial, are_numbers, best_so_far, complete, values_of
@@ -50,10 +50,16 @@ def _history(ax: "Axes", trials: Sequence[Trial], paper: str) -> None:
     line = best_so_far(trials)
     x, y = [entry.number for entry in line], [entry.score for entry in line]
     ax.step(x, y, where="post", color=COLOURS[1], linewidth=1.6, label="best so far")
-    if pruned := [t for t in trials if t.state == "pruned"]:
-        last = [max(t.last, low) if math.isfinite(t.last) else low for t in pruned]
-        look: dict[str, Any] = {"marker": "x", "markersize": 5, "color": "#666666", "linestyle": "none"}
-        ax.plot([t.number for t in pruned], last, label="PRUNED (last score)", **look)
+    pruned = [t for t in trials if t.state == "pruned"]
+    for where, marker, these in (
+        ("last score", "x", [t for t in pruned if t.last >= low]),
+        (BELOW, "1", [t for t in pruned if t.last < low]),
+        ("no score", "+", [t for t in pruned if math.isnan(t.last)]),
+    ):
+        if these:
+            look: dict[str, Any] = {"marker": marker, "markersize": 6, "color": "#666666", "linestyle": "none"}
+            heights = [t.last if t.last >= low else low for t in these]
+            ax.plot([t.number for t in these], heights, label=f"PRUNED ({where})", **look)
     if failed := [t for t in trials if t.state == "failed"]:
         look = {"marker": "|", "markersize": 9, "color": "#CC79A7", "linestyle": "none"}
         ax.plot([t.number for t in failed], [low] * len(failed), label="failed", **look)
@@ -171,6 +177,6 @@ def race(searches: Mapping[str, Sequence[Trial]], metric: str, path: Path) -> Pa
     ax.set_xlim(left=0)
     ax.set_ylim(low, max(every) + 0.1 * (max(every) - low))
     ax.set_xlabel("epochs trained, all seeds together")
-    ax.set_ylabel(f"best {metric} so far (%)")
+    ax.set_ylabel(textwrap.fill(f"best so far: {with_unit(metric)}", 24))
     legend_below(figure, [ax])
     return save(figure, path)

@@ -40,7 +40,7 @@ def best_of(scores: Sequence[float], drawn: int, share: float) -> float:
 
 
 def in_any_order(tried: Sequence[Trial]) -> Orders:
-    """What all orders of the complete trials give; epochs of pruned and failed ones are shared among them."""
+    """What all orders of the complete trials give; epochs of failed ones are shared among them."""
     done = complete(tried)
     scores, sign = [trial.gain for trial in done], -1 if done[0].lowers else 1
     counts = sorted({*range(1, len(scores) + 1, math.ceil(len(scores) / MOST)), len(scores)})
@@ -51,14 +51,21 @@ def in_any_order(tried: Sequence[Trial]) -> Orders:
 
 def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float) -> None:
     """Best so far over the epochs trained, on the band of all orders; nothing is drawn below `low`."""
-    found, orders = best_so_far(tried), in_any_order(tried)
-    bottom, top = ([max(score, low) for score in line] for line in (orders.low, orders.high))
-    look: dict[str, Any] = {"color": "#bbbbbb", "alpha": 0.6, "linewidth": 0, "label": "any order, 80 %"}
-    ax.fill_between(orders.epochs, bottom, top, step="post", **look)
-    middle = [score if score >= low else math.nan for score in orders.middle]
-    ax.step(orders.epochs, middle, where="post", color="#555555", linewidth=1, linestyle=":", label="any order, median")
+    if not any(trial.state == "pruned" for trial in tried):  # which trials are pruned hangs on the order
+        _band(ax, tried, low)
+    found = best_so_far(tried)
     x, y = [entry.epochs for entry in found], [entry.score for entry in found]
     ax.step(x, y, where="post", color=COLOURS[1], linewidth=1.6, label="best so far")
     ax.set_xlabel("cost: epochs trained, all seeds together")
     ax.set_xlim(left=0)
     ax.locator_params(axis="x", integer=True)
+
+
+def _band(ax: "Axes", tried: Sequence[Trial], low: float) -> None:
+    """What the same trials give in 80 % of all orders, and their median."""
+    orders = in_any_order(tried)
+    bottom, top = ([max(score, low) for score in line] for line in (orders.low, orders.high))
+    look: dict[str, Any] = {"color": "#bbbbbb", "alpha": 0.6, "linewidth": 0, "label": "any order, 80 %"}
+    ax.fill_between(orders.epochs, bottom, top, step="post", **look)
+    middle = [score if score >= low else math.nan for score in orders.middle]
+    ax.step(orders.epochs, middle, where="post", color="#555555", linewidth=1, linestyle=":", label="any order, median")

@@ -22,7 +22,7 @@ def test_the_quantile_of_the_best_is_that_of_all_orders(drawn: int, share: float
 
 
 def test_the_band_costs_what_the_search_did_and_ends_at_its_best() -> None:
-    tried = [trial(1, 40.0, 10), trial(2, 20.0, 2, "pruned"), trial(3, 50.0, 10), trial(4, 30.0, 8)]
+    tried = [trial(1, 40.0, 10), trial(2, 20.0, 2, "failed"), trial(3, 50.0, 10), trial(4, 30.0, 8)]
     assert tuning_curve.in_any_order(tried) == (
         [10.0, 20.0, 30.0],  # 30 epochs among three complete trials
         [30.0, 40.0, 50.0],  # the worst of one; of two 40 in one order of three
