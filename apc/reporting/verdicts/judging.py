@@ -28,6 +28,8 @@ class Verdict:
     """Of the two rows compared; for a claim about the best of many, of the default and its strongest rival."""
     more_seeds: More | None = None
     """How many further seeds would decide with a chance of 80 %, as a range; None where there is no telling."""
+    wants: int = 0
+    """Seeds that it lacks of those that it is to have before it is judged."""
     why: str = ""
     """A sentence where the interval alone does not explain the outcome."""
     rival: str = ""
@@ -52,7 +54,7 @@ def judge(better: SeedScores, worse: SeedScores, level: float = LEVEL, fewest: i
         )
         return Verdict("undecided", difference, why=why)
     if n < fewest:
-        return Verdict("undecided", difference, why=f"{n} of the {fewest} seeds that it wants")
+        return Verdict("undecided", difference, wants=fewest - n, why=f"{n} of the {fewest} seeds that it wants")
     if low > 0:
         return Verdict("reproduced", difference)
     if high < 0:
@@ -103,7 +105,9 @@ def judge_best(
     apart = "one seed shows a difference but not its spread" if shown.summary.n == 1 else ""
     apart = apart or f"not told apart from {', '.join(equal)}"
     why = "; ".join(filter(None, (against, apart, waits)))
-    return Verdict("undecided", shown, more, why, strongest, tuple(filter(lambda label: _is_open(each[label]), equal)))
+    wants = max(verdict.wants for verdict in open_ones)
+    still_open = tuple(label for label in equal if _is_open(each[label]))
+    return Verdict("undecided", shown, more, wants, why, strongest, still_open)
 
 
 def _is_open(verdict: Verdict) -> bool:

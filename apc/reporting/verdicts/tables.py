@@ -52,12 +52,14 @@ def outcome_text(judged: Judged) -> str:
 
 
 def _would_decide(j: Judged) -> str:
-    """ "1 to 60 more" seeds of what is undecided; empty elsewhere."""
+    """ "1 to 60 more seeds" of what is undecided, and how many it still wants before it is judged; empty elsewhere."""
     if j.verdict.outcome != "undecided":
         return ""
     if j.verdict.difference.summary.n == 1:
         return "one seed does not tell how many more"
-    return str(j.verdict.more_seeds or "")
+    if wants := j.verdict.wants:
+        return f"wants {wants} more seed{'s' * (wants > 1)} first"
+    return str(j.verdict.more_seeds or ("" if j.verdict.why else "over 100 more seeds"))
 
 
 def contradicted(judged: Iterable[Judged]) -> str:

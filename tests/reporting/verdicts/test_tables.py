@@ -3,9 +3,9 @@
 from typing import Any
 
 from apc.reporting.verdicts.claims import Judged
-from apc.reporting.verdicts.judging import judge
+from apc.reporting.verdicts.judging import judge, judge_best
 from apc.reporting.verdicts.sizes import size
-from apc.reporting.verdicts.tables import counted, verdict_table
+from apc.reporting.verdicts.tables import counted, summary_table, verdict_table
 
 LOW, HIGH = {0: 10.0, 1: 11.0, 2: 12.0}, {0: 20.0, 1: 21.5, 2: 22.0}
 
@@ -27,6 +27,29 @@ def test_claims_of_the_paper_are_counted_by_their_outcomes_and_the_contradicted_
         "1 reproduced, 1 contradicted, 1 undecided (1 of them with one seed), 2 pending, of 5 claims of the paper. "
         "**Contradicted: max beats average (`miou`).**"
     )
+
+
+def test_the_summary_says_how_many_seeds_a_claim_wants_or_would_be_decided_by() -> None:
+    two = {0: 20.0, 1: 20.01}, {0: 10.0, 1: 10.0}
+    level = dict(enumerate((1.0, -1.0) * 20))  # of ±1, with nothing between them
+    claims = [
+        Judged(title="T", claim=claim, metric="miou", paper="", verdict=verdict)
+        for claim, verdict in (
+            ("wants", judge(*two, fewest=3)),
+            ("wants three", judge_best("a", {"a": two[0], "b": two[1]}, fewest=5)),
+            ("open", judge({0: 11.0, 1: 12.0, 2: 13.0}, {0: 10.0, 1: 10.0, 2: 14.0})),
+            ("never", judge({s: v + 0.001 * s for s, v in level.items()}, dict.fromkeys(level, 0.0))),
+            ("the same", judge({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})),
+        )
+    ]
+    lines = [line.split("|") for line in summary_table(claims, {}).splitlines()[2:]]
+    assert {line[2].strip(): line[-2].strip() for line in lines} == {
+        "wants": "wants 1 more seed first",
+        "wants three": "wants 3 more seeds first",
+        "open": "at least 5 more seeds",
+        "never": "over 100 more seeds",
+        "the same": "",
+    }
 
 
 def test_questions_of_our_own_are_no_claims_of_the_paper_and_a_second_metric_is_not_counted_again() -> None:
