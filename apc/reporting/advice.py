@@ -10,7 +10,7 @@ from apc.reporting import tables
 from apc.reporting.brief import details_link
 from apc.reporting.command import weights_of
 from apc.reporting.names import SIGNS, row_name
-from apc.reporting.searches.optimism import BEHIND, LUCK, ON_HALF, Line, Spread, ledger
+from apc.reporting.searches.optimism import BEHIND, LUCK, Line, Rule, Spread, ledger
 from apc.reporting.searches.trials import complete, trials
 from apc.reporting.section import Section, of_a_table
 from apc.reporting.verdicts.claims import Judged, of_first_groups
@@ -51,7 +51,7 @@ def found(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
     }
     judged = _judged_anew(series, sections)
     found = map(_best_of, searches[: max(MOST - len(judged), 1)])
-    return [*found, *judged, *_without_masks(ledgers), *_luck(ledgers)]
+    return [*found, *judged, *_without_masks(ledgers), *luck(ledgers)]
 
 
 def _best_of(section: Section) -> str:
@@ -125,18 +125,23 @@ def _points(points: Spread) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _luck(ledgers: Ledgers) -> list[str]:
-    """How much too high the score of a setting is by the masks that chose it: of each data set the widest claim that a
-    table of it can tell, by all masks or else by half of them."""
-    told = []
-    for dataset, lines in ledgers.items():
-        by_all = [line.points for line in lines if line.rule in LUCK]
-        found = by_all or [line.points for line in lines if line.rule == ON_HALF]
-        if found:
-            which = "" if by_all else " (half of the masks)"
-            told.append(f"{_points(max(found, key=lambda points: points.mean))} on {in_markdown(dataset)}{which}")
+def luck(ledgers: Ledgers) -> list[str]:
+    """How much too high the score of a setting is by the masks that chose it, the widest claim of each data set: all by
+    the first rule that every one can tell, else each by its own; and what the rule is."""
+    found = {
+        dataset: rules
+        for dataset, lines in ledgers.items()
+        if (rules := {rule: own for rule in LUCK if (own := [line.points for line in lines if line.rule == rule])})
+    }
+    shared = [rule for rule in LUCK if all(rule in rules for rules in found.values())]
+    told: dict[Rule, list[str]] = {}
+    for dataset, rules in found.items():
+        rule = next(iter(shared or rules))
+        widest = max(rules[rule], key=lambda points: points.mean)
+        told.setdefault(rule, []).append(f"{_points(widest)} on {in_markdown(dataset)}")
     lead = "the score of a setting, by the masks that chose it, is too high by up to "
-    return [f"[Luck](details/optimism.md): {lead}{', '.join(told)}"] if told else []
+    points = [f"{', '.join(own)} (by {rule.chosen_by}, against {rule.against})" for rule, own in told.items()]
+    return [f"[Luck](details/optimism.md): {lead}{', '.join(points)}"] if told else []
 
 
 def use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
@@ -173,8 +178,9 @@ others, as the paper has them."""
 
 
 def _ahead(section: Section) -> str:
-    """ "top-K pooling (T7, 55.2: ✓ +4.5 [3.0, 5.9] (5) on adaptive-K pooling)": the best mean and the next one, of the
-    rows with several seeds if there are two, over the seeds that they have in common."""
+    """ "top-K pooling (T7, 55.2: ✓ +4.5 [3.0, 5.9] (5) on adaptive-K pooling)": the best and the next one, of the rows
+    with several seeds if there are two, by the means over the seeds that they have in common; its mean is the table's.
+    """
     first, metric = section.shown, section.entry.metric
     if not first or metric not in ONE_SCORE:
         return ""
@@ -191,7 +197,7 @@ def _ahead(section: Section) -> str:
     sign = SIGNS[judge(best, rival, first.group.level, first.group.fewest(metric, order[:2])).outcome]
     ahead = f"{sign} {measured(paired(best, rival, first.group.level).summary)} on {_named(order[1])}"
     place = section.entry.title.split(":")[0].replace("Table ", "T")
-    return f"{_named(order[0])} ({place}, {means[order[0]]:.1f}: {ahead})"
+    return f"{_named(order[0])} ({place}, {summary(best.values()).mean:.1f}: {ahead})"
 
 
 def _named(label: str) -> str:

@@ -125,13 +125,15 @@ def _made_of(sections: Sequence[Section]) -> list[str]:
 
 def _otherwise(rows: Sequence[Row], sections: Sequence[Section]) -> str:
     """Tables with claims of the paper whose rows have other epochs, or another device, than most: " (T8, T9: 15 epochs,
-    NVIDIA H200)"; those that are unlike a preset are told of elsewhere."""
+    H200; T6: in part H200)"; those that are unlike a preset are told of elsewhere."""
     usual, found = _made(rows), dict[str, list[str]]()
     for each in sections:
         own = [row for row in each.rows if not row.error]
         if own and not each.unlike and _asks_of_the_paper(each):
-            made, place = _made(own), in_markdown(_place(each.entry.title))
-            other = [name for name, most in zip(made, usual, strict=True) if name != most]
+            place, devices = in_markdown(_place(each.entry.title)), {_device(row) for row in own}
+            partly = "in part " if len(devices) > 1 else ""
+            other = [_made(own)[0]] * (_made(own)[0] != usual[0])
+            other += [f"{partly}{' and '.join(sorted(devices - {usual[1]}))}"] * (devices != {usual[1]})
             found.setdefault(", ".join(map(in_markdown, other)), []).append(place)
     told = [f"{', '.join(dict.fromkeys(places))}: {how}" for how, places in found.items() if how]
     return f" ({'; '.join(told)})" if told else ""
@@ -151,12 +153,13 @@ def _where(rows: Sequence[Row]) -> str:
 
 def _made(rows: Sequence[Row]) -> tuple[str, str]:
     """Epochs and device of most rows."""
-    made = [
-        (f"{row.config.get('epochs', '?')} epochs", str(row.stamp.get("device", "?")).removeprefix("NVIDIA "))
-        for row in rows
-    ]
+    made = [(f"{row.config.get('epochs', '?')} epochs", _device(row)) for row in rows]
     epochs, device = (Counter(values).most_common(1)[0][0] for values in zip(*made, strict=True))
     return epochs, device
+
+
+def _device(row: Row) -> str:
+    return str(row.stamp.get("device", "?")).removeprefix("NVIDIA ")
 
 
 def _unlike(sections: Sequence[Section]) -> str:

@@ -7,9 +7,10 @@ import pytest
 from report_rows import a_row, page, pooling_rows
 
 from apc.config import pocket, to_dict
-from apc.reporting.advice import Series
+from apc.reporting.advice import Series, luck
 from apc.reporting.catalogue import described
 from apc.reporting.front import front
+from apc.reporting.searches.optimism import ON_HALF, ON_SEEDS, Line, Spread
 from apc.reporting.section import section
 from apc.runs.rows import Row, save_rows
 
@@ -38,6 +39,16 @@ def test_tables_of_another_schedule_or_device_than_most_are_named(tmp_path: Path
     assert "Mostly on pocket: 10 epochs, " in text and "scored on 256 (T9: 30 epochs, H200)." in text
     details = (tmp_path / "details" / "table9_cosine.pocket.md").read_text()
     assert "Trained where there was no Ray; such runs are made by:" in details
+
+
+def test_a_table_of_two_devices_is_said_to_be_of_the_other_one_in_part(tmp_path: Path) -> None:
+    preset = {name: value for name, value in to_dict(pocket()).items() if name not in ("seed", "pooling")}
+    (row, *_) = [row for row in pooling_rows(1, **preset) if row.row == "adaptive_k"]
+    on_gpu = replace(row, row="with_pcl", stamp=row.stamp | {"device": "NVIDIA H200"})
+    other = replace(row, row="without_pcl")
+    save_rows(tmp_path / "results/table9_cosine/pocket.jsonl", [on_gpu, replace(on_gpu, run="b"), other])
+    text = " ".join(first_screen(tmp_path, "table7_pooling", pooling_rows(3, **preset)).split())
+    assert "scored on 256 (T9: in part H200)." in text
 
 
 def test_the_main_claims_are_shown_decided_or_not_each_with_its_seeds(tmp_path: Path) -> None:
@@ -72,6 +83,14 @@ def test_rows_with_unequal_seeds_are_ordered_by_those_that_they_share(tmp_path: 
     more = [a_row("max", seed, 90.0, pooling="max") for seed in range(3, 9)]  # its mean is now above all others
     text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *more])
     assert "- pocket: top-K pooling (T7, 47.5: ✓" in text
+
+
+def test_the_row_that_is_ahead_has_the_mean_of_the_table_and_the_difference_that_of_the_seeds_in_common(
+    tmp_path: Path,
+) -> None:
+    more = [a_row("top_k", seed, 55.5, pooling="top_k") for seed in (3, 4)]  # 46, 47.5 and 49 before
+    text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *more])
+    assert "- pocket: top-K pooling (T7, 50.7: ? +4.5 [3.3, 5.7] (3) on adaptive-K pooling)" in text
 
 
 def test_what_is_not_of_today_s_preset_is_said_and_its_setting_not_recommended(tmp_path: Path) -> None:
@@ -139,3 +158,19 @@ def test_a_setting_with_a_failed_seed_is_not_what_a_search_found(tmp_path: Path)
     rows[1] = a_row("theta=0.5", 1, 0.0, theta=0.5, error="OSError: no space")
     text = first_screen(tmp_path, "search_joint", rows)
     assert "best of 1 settings 50.5 by 2 seeds (theta=0.7)" in text
+
+
+def test_luck_is_told_by_one_rule_where_the_data_sets_share_one_and_by_its_name() -> None:
+    wide, half = Spread(0.8, 0.0, 2.8), Spread(0.6, -0.2, 1.3)
+    pocket_lines = [Line(ON_SEEDS, "Figure 4", 12, 5, wide), Line(ON_HALF, "Choosing", 150, 1, half)]
+    animals = Line(ON_HALF, "Choosing", 40, 1, Spread(4.6, -1.7, 7.0))
+    lead = "[Luck](details/optimism.md): the score of a setting, by the masks that chose it, is too high by up to "
+    by_half = "(by half of the validation masks, against the other half)"
+    by_seed = "(by all validation masks, one seed, against the other seeds)"
+    assert luck({"pocket": pocket_lines, "animals": [animals]}) == [
+        f"{lead}0.6 [−0.2, 1.3] on pocket, 4.6 [−1.7, 7.0] on animals {by_half}"
+    ]
+    assert luck({"pocket": pocket_lines[:1], "animals": [animals], "none": []}) == [
+        f"{lead}0.8 [0.0, 2.8] on pocket {by_seed}, 4.6 [−1.7, 7.0] on animals {by_half}"
+    ]
+    assert luck({"none": []}) == []

@@ -4,8 +4,10 @@ Whoever takes the best of many noisy scores takes the luckiest too. How much of 
 above the same setting's score elsewhere: on images that had no part in the choice, or with other seeds. Images differ
 in difficulty, which is no luck, so of each such difference its mean over all settings is taken off.
 
-As in choosers.py everything is a mean over all draws of half of the settings, and in brackets stand the middle 95 % of
-draws: what one search of so many settings may meet. Shapes: t settings, s seeds, d draws, k settings of a draw.
+As in choosers.py everything is a mean over all draws of half of the settings, at most SETTINGS of them, and in brackets
+stand the middle 95 % of draws: what one search of so many settings may meet.
+
+Shapes: t settings, s seeds, d draws, k settings of a draw.
 """
 
 import json
@@ -35,7 +37,7 @@ _OF_RUN = ("seed", "eval_every")
 
 
 class Spread(NamedTuple):
-    """Points over draws of half of the settings."""
+    """Points over draws of half of the settings, at most SETTINGS."""
 
     mean: float
     low: float
@@ -82,8 +84,8 @@ EPOCH_LABELS = Rule(
     f"runs with `--eval-every 1` whose epochs have `{LABELS}`",
     False,
 )
-LUCK = (ON_TEST, ON_SEEDS)
-"""Rules that say how much too high the score of a setting is that all validation masks chose."""
+LUCK = (ON_TEST, ON_SEEDS, ON_HALF)
+"""Rules that say how much too high the score of a setting is that masks chose."""
 RULES = (ON_TEST, ON_SEEDS, ON_HALF, BEHIND, REGRET, EPOCH, EPOCH_HALF, EPOCH_LABELS)
 
 
