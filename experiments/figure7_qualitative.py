@@ -3,10 +3,10 @@
     python experiments/figure7_qualitative.py
     python experiments/figure7_qualitative.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
-Nothing is trained: the runs are Table 8's rows 2, 4 and 5 of one seed, and where one is missing the command is named
-that makes it. Each row is one validation image, the first of its class; the masks are the decoder's, without image
-labels and without CRF (`miou`), and above each stands the IoU of the thing alone. Half a
-minute. Expect max pooling to miss most of a thing, and to see little of a difference between the other two.
+Nothing is trained: the settings are those of Table 8's rows 2, 4 and 5, one seed of each, and where one is missing the
+command is named that makes it. Each row is one validation image, the first of its class; the masks are the decoder's,
+without image labels and without CRF (`miou`), and above each stands the IoU of the thing alone. Half a minute. Expect
+max pooling to miss most of a thing, and to see little of a difference between the other two.
 """
 
 from pathlib import Path
@@ -82,9 +82,9 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
 PICTURE = Picture(
     name="figure7_qualitative",
     title="Figure 7: masks of three settings beside the truth",
-    about="Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method: Table 8's rows "
-    "of one seed. The paper says that max pooling marks small parts of a thing, adaptive-K all of it, and that the "
-    "patch contrastive error mends the edges.",
+    about="Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method, the settings "
+    "of Table 8's rows 2, 4 and 5, one seed of each. The paper says that max pooling marks small parts of a thing, "
+    "adaptive-K all of it, and that the patch contrastive error mends the edges.",
     place=210,
     settings={"max pooling": BASELINE, "adaptive-K": AKP, "APC": APC},
     script="table8_components",

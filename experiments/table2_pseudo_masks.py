@@ -3,9 +3,9 @@
     python experiments/table2_pseudo_masks.py
     python experiments/table2_pseudo_masks.py folder --root PHOTOGRAPHS --weights deit_tiny_patch16_224.safetensors
 
-The runs are those of Table 6. When all training is over, and only here, the masks of the training images are opened:
-each checkpoint's pseudo masks, made with the image labels, are scored by them before and after the CRF
-(`train_pseudo_miou`, `train_pseudo_miou_crf`). Photographs whose list has no masks give no score. 3 seeds on the
+The runs are those of Table 6 at the same settings. When all training is over, and only here, the masks of the training
+images are opened: each checkpoint's pseudo masks, made with the image labels, are scored by them before and after the
+CRF (`train_pseudo_miou`, `train_pseudo_miou_crf`). Photographs whose list has no masks give no score. 3 seeds on the
 embedded data, about 50 minutes with two cores if nothing is trained yet and 10 if Table 6 is, 1 seed on photographs.
 Expect scores far above Table 6's, since image labels rule out most classes: the two are not comparable.
 """
@@ -34,8 +34,9 @@ def of_train(result: Result, runs: Path, root: str) -> Result:
 EXPERIMENT = Experiment(
     name="table2_pseudo_masks",
     title="Table 2: pseudo masks of the training images",
-    about="The runs of Table 6. After all training the masks of the training images are opened and the pseudo "
-    "masks, which are made with the image labels, scored by them. The paper's AFA cell is a segmentation of val.",
+    about="The settings of Table 6; where both have the same epochs and device the runs are the same. After "
+    "all training the masks of the training images are opened and the pseudo masks, which are made with the image "
+    "labels, scored by them. The paper's AFA cell is a segmentation of val.",
     place=60,
     plan=plan,
     measure=of_train,

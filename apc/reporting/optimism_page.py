@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from apc.escaping import in_markdown
 from apc.reporting import tables
 from apc.reporting.brief import paragraph
-from apc.reporting.searches.choosers import FEWEST
+from apc.reporting.searches.choosers import FEWEST, SETTINGS
 from apc.reporting.searches.optimism import RULES, Line, ledger
 from apc.reporting.section import Section
 
@@ -17,9 +17,9 @@ _WORDS = (
     "all of it is read off rows that stand in other tables.",
     "*Adds*: the chosen setting's score, less the same setting's score on what it is held against, less the mean of "
     "that difference over all settings, since images and seeds differ in difficulty. *Costs* and *gains* are plain "
-    "differences. The points are means over draws of half of the settings; in brackets are the middle 95 % of the "
-    "draws, which is what one search of so many settings may meet. Settings that a search proposed by scores are left "
-    "out, but for the second stage of a staged grid, and so are tables of fewer than "
+    f"differences. The points are means over draws of half of the settings, at most {SETTINGS}; in brackets are the "
+    "middle 95 % of the draws, which is what one search of so many settings may meet. Settings that a search proposed "
+    "by scores are left out, but for the second stage of a staged grid, and so are tables of fewer than "
     f"{FEWEST} settings.",
     'Image labels choose by `branch_rule`, which was picked on the settings that this project ships of "What settings '
     'may be chosen by": those do not judge it.',

@@ -10,9 +10,10 @@ SHARE = 0.95
 RULE = (
     f"Two times, since the paper's hours fall with every module although none makes a step faster: `train_…` is "
     f"the whole schedule, `to_95_…` the training until the first epoch whose `miou` is at least {SHARE:.0%} of "
-    "the run's own final `miou`. Every epoch is scored for it, and scoring is counted in neither. On a CPU both are "
-    "processor seconds, `…_cpu_seconds`, which other work on the machine changes less; a shared host can still be half "
-    "as fast an hour later, so a small difference between rows made at different times says nothing."
+    "the run's own final `miou`; of ViT-PCM its second stage's epochs alone, both stages' time counted. Every epoch is "
+    "scored for it, and scoring is counted in neither. On a CPU both are processor seconds, `…_cpu_seconds`, "
+    "which other work on the machine changes less; a shared host can still be half as fast an hour "
+    "later, so a small difference between rows made at different times says nothing."
 ).replace("95%", "95 %")
 """What the two columns are, for the page."""
 

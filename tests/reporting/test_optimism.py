@@ -112,6 +112,7 @@ def test_the_page_measures_what_the_rows_allow_and_says_what_would_measure_the_r
     tables = [cells[2:5] for cells in lines if len(cells) == 6]
     assert tables[0][:2] == ["Choosing", "10 × 3"] and tables[1][:2] == ["Choosing", "10 × 3"]
     assert tables[2] == ["–", "–", "not measured"] and [cells[2] for cells in tables[3:]].count("not measured") == 9
+    assert "draws of half of the settings, at most 40;" in " ".join(text.split())
     assert "too high" in text and "ten settings scored by halves would tell" in text
 
     assert optimism_page([of_cats]) == []

@@ -7,8 +7,9 @@ import pytest
 from report_rows import a_row, cells, page, verdicts
 
 from apc.reporting.groups import Group, separate
-from apc.reporting.timing import completed, seconds_to_share
+from apc.reporting.timing import RULE, completed, seconds_to_share
 from apc.runs.rows import Row
+from apc.runs.scores import SCORES
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
@@ -63,6 +64,11 @@ def test_a_method_with_two_stages_converges_in_the_second() -> None:
     two_stages = {"eval_every": 1, "epochs": 6, "stage2_epochs": 3}
     assert seconds_to_share(replace(row, config=two_stages)) == 40
     assert seconds_to_share(replace(row, config=two_stages | {"stage2_epochs": 1})) == 60
+
+
+def test_it_is_said_that_of_two_stages_the_second_is_scored_and_both_are_timed() -> None:
+    for text in (RULE, SCORES["to_95_seconds"].meaning):
+        assert "of ViT-PCM its second stage's epochs alone, both stages' time counted" in text
 
 
 def test_a_cpu_is_timed_by_the_processors_clock_which_other_work_does_not_change() -> None:

@@ -1,0 +1,47 @@
+"""Numbers and promises of pages, held against the rows and the code that they are of."""
+
+import re
+from pathlib import Path
+
+from apc.reporting.catalogue import described, pictures
+from apc.runs.rows import Row, load_rows
+
+ROOT = Path(__file__).parents[2]
+LIMITS = "docs/explanation/limits.md"
+RESULTS = ROOT / "reports" / "reference" / "results"
+
+
+def text_of(page: str) -> str:
+    return " ".join((ROOT / page).read_text(encoding="utf-8").split())
+
+
+def rows_of(table: str) -> list[Row]:
+    return load_rows(RESULTS / table / "voc-animals.jsonl")
+
+
+def test_the_seed_that_a_gpu_trained_otherwise_has_the_scores_of_the_tables() -> None:
+    told = re.search(r"one seed of the paper's setting had ([\d.]+) on a CPU and ([\d.]+) on a GPU", text_of(LIMITS))
+    assert told
+    on = {name: rows_of(name) for name in ("table6_peers", "table8_components")}
+    pairs = [
+        (f"{cpu.metrics['miou']:.1f}", f"{gpu.metrics['miou']:.1f}")
+        for cpu in on["table6_peers"]
+        for gpu in on["table8_components"]
+        if (cpu.row, gpu.row) == ("apc", "pcl") and cpu.config["seed"] == gpu.config["seed"]
+    ]
+    assert told.groups() in pairs
+
+
+def test_the_readme_s_photographs_have_the_epochs_of_their_tables() -> None:
+    assert "8 epochs, 15 in Tables 6 and 8, three seeds" in text_of("README.md")
+    assert {row.config["epochs"] for row in rows_of("table7_pooling")} == {8}
+    assert {row.config["epochs"] for row in rows_of("table8_components")} == {15}
+    table6 = {row.config["epochs"] - row.config["stage2_epochs"] for row in rows_of("table6_peers")}
+    assert table6 == {15}
+
+
+def test_no_section_takes_runs_of_another_table_for_its_own_whatever_rows_are_there() -> None:
+    figure6, figure7 = (pictures()[name] for name in ("figure6_heatmaps", "figure7_qualitative"))
+    assert described("table2_pseudo_masks").about.startswith("The settings of Table 6; where both have the same epochs")
+    assert "a network of the paper's setting, that of Table 8's last row" in figure6.about
+    assert "the settings of Table 8's rows 2, 4 and 5, one seed of each" in figure7.about
