@@ -88,7 +88,7 @@ def _ped_anova(done: Sequence[Trial], names: Sequence[str]) -> dict[str, float]:
         )
     measure = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=TOP)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of `normalize`
+        warnings.simplefilter("ignore")  # that `normalize` is new, and of few trials, whose number the table has
         parts = optuna.importance.get_param_importances(study, evaluator=measure, params=list(names), normalize=False)
     total = sum(parts.values())
     return {name: parts[name] / total if total else 0.0 for name in names}

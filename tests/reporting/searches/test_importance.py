@@ -59,3 +59,10 @@ def test_the_ends_are_those_that_the_rows_are_stamped_with_and_of_older_rows_the
         ["Searched with sampler tpe."],
         ["Searched with sampler tpe."],
     ]
+
+
+def test_few_trials_of_a_knob_are_no_warning_on_a_terminal(recwarn: pytest.WarningsRecorder) -> None:
+    best = trial(13, 50.0, k=1)  # a setting that has no epsilon
+    found = [*(trial(i, float(i), k=i % 4, epsilon=0.5 + 0.03 * i) for i in range(13)), best]
+    assert {measure.knob for measure in importance.importances(found)} == {"k", "epsilon"}
+    assert not recwarn.list
