@@ -91,8 +91,15 @@ def _judged_anew(series: Sequence[Series], sections: Sequence[Section]) -> list[
             for better, worse in [j.rows]
         )
         link = details_link(section.entry.name, section.dataset)
-        lines += [f"[Judged anew]({link}) on {in_markdown(section.dataset)}, by new seeds: {told}"] * bool(told)
+        where = f"{in_markdown(section.dataset)}, by new seeds{_epochs(section)}"
+        lines += [f"[Judged anew]({link}) on {where}: {told}"] * bool(told)
     return lines
+
+
+def _epochs(section: Section) -> str:
+    """ ", 4 epochs each", which decide what a setting is worth; empty where the runs have different numbers."""
+    found = {row.config.get("epochs") for row in section.shown.group.rows} if section.shown else set()
+    return f", {found.pop()} epochs each" if len(found) == 1 else ""
 
 
 Ledgers = Mapping[str, Sequence[Line]]

@@ -128,7 +128,7 @@ def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp
         for s in range(3)
     ]
     text = first_screen(tmp_path, "grid_lambda", grid)
-    assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds: " in text
+    assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds, 15 epochs each: " in text
     assert "joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
     assert (
         "- [Luck](details/optimism.md): the score of a setting, by the masks that chose it, is too high by up to "
@@ -146,7 +146,7 @@ def test_on_a_users_page_their_own_runs_judge_what_their_search_found(tmp_path: 
 
     save_rows(tmp_path / "reference/results/search_judged/pocket.jsonl", judged(9.0))
     text = first_screen(tmp_path, "search_judged", judged(4.0))
-    assert "by new seeds: joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
+    assert "by new seeds, 15 epochs each: joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
 
 
 def test_a_setting_with_a_failed_seed_is_not_what_a_search_found(tmp_path: Path) -> None:

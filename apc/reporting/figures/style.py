@@ -131,15 +131,17 @@ def colour_bar(figure: "Figure", image: Any, ax: "Axes", label: str, extend: str
     bar.ax.tick_params(labelsize=8)
 
 
-def save(figure: "Figure", path: Path, *, lines: bool = True) -> Path:
+def save(figure: "Figure", path: Path, *, lines: bool = True, settled: bool = False) -> Path:
     """Write PNG, PDF and, of `lines` and no photographs, SVG, without dates or program versions: equal numbers give
-    equal files."""
+    equal files. A `settled` figure is laid out twice: the first time may not know how wide the axes' numbers are."""
     from matplotlib import rc_context
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
         if "$" in text.get_text():  # of a name: no text of ours is a formula, and those of axes are set later
             text.set_parse_math(False)
+    if settled:
+        figure.draw_without_rendering()
     png, svg, pdf = (path.with_name(path.name + ending) for ending in (".png", ".svg", ".pdf"))
     drawn, vectors, printed = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with rc_context(_STYLE):

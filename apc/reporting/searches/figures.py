@@ -102,7 +102,7 @@ def against_knobs(tried: Sequence[Trial], metric: str, path: Path) -> Path | Non
     for ax in axes[::columns]:
         ax.set_ylabel(textwrap.fill(with_unit(metric), 20))  # a slice is lower than a long name
     legend_below(figure, axes)
-    return save(figure, path)
+    return save(figure, path, settled=True)
 
 
 def _against_knob(ax: "Axes", done: Sequence[Trial], name: str, kind: str) -> None:
