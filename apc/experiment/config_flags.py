@@ -135,9 +135,10 @@ def _given(base: Config, layers: Sequence[Layer]) -> set[str]:
 
 
 def _longer(base: Config, times: int) -> Config:
-    """A config with other numbers of epochs, and so many that whatever layers choose beside them has its place."""
-    longer = {name: getattr(base, name) + times for name in FOLLOW}
-    return replace(base, epochs=base.epochs + 1000 * times, **longer)
+    """A config with other numbers of epochs: so many, and so few of those that follow them, that whatever layers choose
+    beside them has its place."""
+    few: dict[str, Any] = {name: times - (name != "round_epochs") for name in FOLLOW}
+    return replace(base, epochs=base.epochs + 1000 * times, **few)
 
 
 def _unnamed(base: Config, layers: Sequence[Layer]) -> set[str]:

@@ -33,6 +33,7 @@ def test_what_apc_plus_has_may_be_said_and_changed() -> None:
     assert (more.epochs, more.rounds, more.round_epochs) == (23, 3, 4)
     own = config_of("folder", {"root": "photographs", "rounds": 2, "round_epochs": 6, "frozen_epochs": 3})
     assert (own.epochs, own.first_stage_epochs) == (15, 3)
+    assert config_of("pocket", {"epochs": 1}).frozen_epochs == 1
 
 
 def test_apc_plus_is_of_apc() -> None:
