@@ -129,8 +129,11 @@ def predict(
         row = earlier.pop(mask_name(photograph), None)
         if is_finished(row, photograph, label_words, out, [k for k in FOLDERS if k in job.kinds or k == "masks"]):
             return _Begun(photograph, lambda: row)
-        for kind in FOLDERS:  # of what it was before, or of other labels
-            file_of(out, kind, photograph).unlink(missing_ok=True)
+        for (
+            kind
+        ) in FOLDERS:  # what shows it as it was before, or under other labels; a kind that is asked for later stays
+            if not is_finished(row, photograph, label_words, out, [kind]):
+                file_of(out, kind, photograph).unlink(missing_ok=True)
         try:
             photo = decode(photograph.path, job.reading)
         except ValueError as error:

@@ -225,7 +225,9 @@ def _rounds(config: dict[str, Any], epoch: int) -> list[tuple[str, str]]:
     own = f"from its own masks of the training photographs, {refined[config['round_refine']]}"
     if (scales := list(config.get("round_scales", ()))) not in ([], [1.0]):
         own += f", made at {' and '.join(f'{scale:g}' for scale in scales)} times their size"
-    return [("self-training", f"the last {learnt} epochs, in {rounds} round{'s' * (rounds > 1)}, {own}")]
+    return [
+        ("self-training", f"the last {learnt} epoch{'s' * (learnt > 1)}, in {rounds} round{'s' * (rounds > 1)}, {own}")
+    ]
 
 
 def _parts(config: dict[str, Any]) -> list[tuple[str, str]]:

@@ -131,3 +131,12 @@ def test_pictures_of_other_labels_never_pass_as_finished(cfg: Config, tmp_path: 
     predict(everything, photographs, {"a": ["blue"]}, fresh := tmp_path / "fresh")
     for place in ("masks/a.png", "overlays/a.jpg", "heatmaps/a.png"):
         assert (out / place).read_bytes() == (fresh / place).read_bytes(), place
+
+
+def test_a_kind_that_is_asked_for_later_leaves_the_others_as_they_are(cfg: Config, tmp_path: Path) -> None:
+    Image.fromarray(PIXELS).save(tmp_path / "a.png")
+    photographs, out = gather([tmp_path / "a.png"], tmp_path / "out"), tmp_path / "out"
+    job = Job(Fixed(), cfg, CLASSES, "model", kinds=("masks", "heatmaps"))  # type: ignore[arg-type]
+    predict(job, photographs, {"a": ["red"]}, out)
+    predict(replace(job, kinds=("overlays",)), photographs, {"a": ["red"]}, out)
+    assert [path.parent.name for path in sorted(out.glob("*/a.*"))] == ["heatmaps", "masks", "overlays"]

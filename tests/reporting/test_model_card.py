@@ -36,7 +36,7 @@ def test_a_method_of_another_version_is_named_as_its_row_does() -> None:
     assert "shows, with\nnew\\*method. No mask" in model_card(a_row("x", 0, 40.0, method="new*method"), "model")
 
 
-@pytest.mark.parametrize(("epoch", "told"), [(10, ""), (11, "the last 1 epochs, in 1 round,"), (16, "6 epochs, in 2 ")])
+@pytest.mark.parametrize(("epoch", "told"), [(10, ""), (11, "the last 1 epoch, in 1 round,"), (16, "6 epochs, in 2 ")])
 def test_the_card_of_an_earlier_epoch_tells_the_rounds_until_then(epoch: int, told: str) -> None:
     card = model_card(a_row("x", 0, 40.0, epochs=20, rounds=2, round_epochs=5), "model", epoch=epoch)
     assert told in card and ("self-training" in card) == bool(told)
