@@ -305,7 +305,8 @@ def test_a_search_survives_a_kill_of_its_worker_of_its_trial_and_of_its_driver(t
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize(
-    ("stop_early", "trials", "choose"), [("none", 10, "val"), ("halving", 27, "val"), ("halving", 27, "vote")]
+    ("stop_early", "trials", "choose"),
+    [("none", 10, "val"), ("halving", 27, "val"), ("halving", 27, "labels"), ("halving", 27, "vote")],
 )
 def test_a_search_survives_twenty_kills(stop_early: Stopper, trials: int, choose: Chooser, tmp_path: Path) -> None:
     seed, kinds = int(os.environ.get("APC_CHAOS_SEED", "0")), {"worker": 7, "trial": 6, "driver": 7}
