@@ -81,7 +81,7 @@ PICTURE = Picture(
     name="figure6_heatmaps",
     title="Figure 6: heat maps of the patch scores",
     about="Scores of the patches for one class, of a network of the paper's setting, that of Table 8's last row, shown "
-    "photographs at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
+    "images at several sizes. The paper trains at 384 pixels and shows 60 × 60 patches of 960; it says that "
     "scores are high in key areas of a thing and fall towards its edges.",
     place=200,
     settings={"APC": APC},

@@ -82,7 +82,7 @@ def masks(folder: Path, base: "Config", numbers: list[int]) -> "dict[int, np.nda
 PICTURE = Picture(
     name="figure7_qualitative",
     title="Figure 7: masks of three settings beside the truth",
-    about="Photograph, truth, and the masks of max pooling, adaptive-K pooling and the whole method, the settings "
+    about="Image, truth, and the masks of max pooling, adaptive-K pooling and the whole method, the settings "
     "of Table 8's rows 2, 4 and 5, one seed of each. The paper says that max pooling marks small parts of a thing, "
     "adaptive-K all of it, and that the patch contrastive error mends the edges.",
     place=210,

@@ -18,10 +18,10 @@ EXPERIMENT = Experiment(
     name="table7_pooling",
     title="Table 7: pooling",
     about="Only the pooling from patch scores to image scores differs; adaptive-K takes at most the K patches that "
-    "top-K takes, and where it takes nearly all of them (`mean_k` in the details) the two can hardly differ. All have "
-    "PCL, and where both tables' commands are alike adaptive-K is Table 8's last row. The paper's numbers are for VOC "
-    "2012 val with ViT-B/16, without a number of runs; by its Table 8 they include the CRF, so `miou_crf` is the "
-    "nearest column.",
+    "top-K takes, and where it takes nearly all of them the two can hardly differ. `mean_k` is how many it takes. "
+    "All have PCL, and where both tables' commands are alike adaptive-K is Table 8's last row. The paper's numbers are "
+    "for VOC 2012 val with ViT-B/16, without a number of runs; by its Table 8 they include the CRF, so `miou_crf` is "
+    "the nearest column.",
     place=30,
     plan=PLAN,
     seeds={"pocket": 5, "folder": 3},

@@ -53,6 +53,8 @@ SIGNS = {"reproduced": "✓", "contradicted": "✗", "undecided": "?", "pending"
 """Outcome of a verdict -> its sign, for eyes and paper without colours."""
 SMALL = "≪"
 """Behind a sign: surely below half of the printed size."""
+FAR_APART = "!"
+"""Behind a sign: rests on few seeds of a row of which single ones look collapsed."""
 
 
 def score_name(metric: str) -> str:
@@ -75,7 +77,8 @@ def file_name(name: str, dataset: str) -> str:
 
 def for_people(text: str) -> str:
     """A sentence with the names of scores and times, which it has as code, in words."""
-    return re.sub(r"`(\w+)`", lambda name: SHORT.get(name[1], name[0]), text)
+    known = SHORT.keys() | SCORES.keys()
+    return re.sub(r"`(\w+)`", lambda name: score_name(name[1]) if name[1] in known else name[0], text)
 
 
 def row_name(label: str) -> str:

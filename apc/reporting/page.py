@@ -20,7 +20,7 @@ from apc.reporting.claims_page import claims_page, of_dataset
 from apc.reporting.figures import qualitative
 from apc.reporting.front import front
 from apc.reporting.how_to_read import how_to_read
-from apc.reporting.names import file_name
+from apc.reporting.names import file_name, for_people
 from apc.reporting.optimism_page import NAME as OPTIMISM
 from apc.reporting.optimism_page import optimism_page
 from apc.reporting.paper import comparison_as_printed
@@ -147,9 +147,14 @@ def _first_screen(sections: Sections, reference: Sections, reports: Path, docume
     return [*told, *front(series, [each for each in sections.values() if each.rows], reports)]
 
 
+def _shipped(reports: Path) -> bool:
+    """Whether these are the rows that the project ships, and no user's."""
+    return reports.resolve().name == REFERENCE
+
+
 def _whose(reports: Path, reference: Sections) -> list[str]:
     """Of a user's page one line on the project's own rows."""
-    if reports.resolve().name == REFERENCE:
+    if _shipped(reports):
         return []
     if (reports / REFERENCE / "results").is_dir():
         return [
@@ -180,7 +185,7 @@ def _body(sections: Sections, reference: Sections, reports: Path, documents: Doc
 def _about(entry: TableEntry) -> list[str]:
     """The first sentence of what an experiment is about."""
     first = entry.about.split(". ")[0].rstrip(".")
-    return [paragraph(f"{first}.")] if first else []
+    return [paragraph(for_people(f"{first}."))] if first else []
 
 
 Missing = tuple[str, str, str]
@@ -191,9 +196,10 @@ def _pictures(reports: Path) -> tuple[list[str], list[Missing]]:
     """The pictures that are drawn, and the others."""
     body: list[str] = []
     missing: list[Missing] = []
+    shipped = _shipped(reports)
     for name, picture in pictures().items():
         recorded = qualitative.recorded(name, reports / "results")
-        told = {dataset: qualitative.section(name, dataset, reports) for dataset in recorded}
+        told = {dataset: qualitative.section(name, dataset, reports, shipped=shipped) for dataset in recorded}
         if told:
             about = paragraph(picture.about.split(". ")[0].rstrip(".") + ".")
             body += [f"## {in_markdown(picture.title)}", *([about] if picture.about else [])]

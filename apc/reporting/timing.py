@@ -8,8 +8,8 @@ SHARE = 0.95
 """Share of its own final score at which a run counts as converged. The paper names no rule for its hours."""
 
 RULE = (
-    f"Two times, since the paper's hours fall with every module although none makes a step faster: `train_…` is "
-    f"the whole schedule, `to_95_…` the training until the first epoch whose `miou` is at least {SHARE:.0%} of "
+    "Two times, since the paper's hours fall with every module although none makes a step faster: `train_seconds` are "
+    f"those of the whole schedule, `to_95_seconds` those until the first epoch whose `miou` is at least {SHARE:.0%} of "
     "the run's own final `miou`; of ViT-PCM its second stage's epochs alone, both stages' time counted. Every epoch is "
     "scored for it, and scoring is counted in neither. On a CPU both are processor seconds, `…_cpu_seconds`, "
     "which other work on the machine changes less; a shared host can still be half as fast an hour "

@@ -10,7 +10,7 @@ from apc.reporting.figures import rows as row_figures
 from apc.reporting.figures.regrets import regret_bars
 from apc.reporting.figures.sweeps import sweeps
 from apc.reporting.groups import Group
-from apc.reporting.names import row_name, score_name
+from apc.reporting.names import for_people, row_name, score_name
 from apc.reporting.searches import figures as search_figures
 from apc.reporting.searches import pareto
 from apc.reporting.searches.choosers import Choosers
@@ -85,7 +85,7 @@ def figures(shown: Shown, stem: Path) -> list[str]:
 
 
 def _markdown(caption: str, path: Path) -> str:
-    alt = caption.replace("`", "")
+    alt = for_people(caption).replace("`", "")
     return f"![{alt}](figures/{path.name})\n\n<sub>{caption}. [PDF](figures/{path.stem}.pdf)</sub>"
 
 

@@ -133,20 +133,22 @@ def drawn_by(name: str, dataset: str) -> str:
     return f"python experiments/{name}.py{photographs}"
 
 
-def section(name: str, dataset: str, reports: Path) -> list[str]:
-    """Markdown paragraphs of one picture on one data set: the figure, what it shows, and where it comes from."""
+def section(name: str, dataset: str, reports: Path, *, shipped: bool = False) -> list[str]:
+    """Markdown paragraphs of one picture on one data set: the figure, what it shows, and where it comes from; one line
+    where it is not there, as of photographs on the page that is `shipped`."""
     path = reports / "results" / name / f"{dataset}.json"
     figure = file_name(name, dataset)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         runs = ", ".join(f"{in_markdown(label)} {as_code(run)}" for label, run in record["runs"].items())
         images = ", ".join(f"{in_markdown(image)} ({in_markdown(label)})" for label, image in record["images"].items())
+        command = record["command"]
         at = record["stamp"]["commit"] + (", changed since" if record["stamp"]["dirty"] else "")
         lines = [
             f"<sub>Runs, seed {in_markdown(record['seed'])}: {runs}. Images: {in_markdown(record['rule'])}: "
             f"{images}. Drawn at commit {in_markdown(at)}, on "
             f"{in_markdown(record['stamp']['machine'])}. [PDF](figures/{figure}.pdf)</sub>",
-            f"Made by:\n\n{as_code_block(record['command'])}",
+            f"Made by:\n\n{as_code_block(command)}",
         ]
         shown = in_markdown(record["shown"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -155,9 +157,8 @@ def section(name: str, dataset: str, reports: Path) -> list[str]:
             f"> **Damaged:** {as_code(path.name)} of {name} is left out ({type(error).__name__}).",
         ]
     if not (reports / "figures" / f"{figure}.png").is_file():
-        return [
-            f"### {in_markdown(dataset)}",
-            f"> **Not here:** `figures/{figure}.png`; the command below draws it.",
-            *lines[1:],
-        ]
+        why = f"{as_code(f'{figure}.png')} is gone"
+        if shipped and dataset != "pocket":
+            why = "photographs are not ours to ship"
+        return [f"> **Not on {in_markdown(dataset)}:** {why}. Drawn by {as_code(command)}"]
     return [f"### {in_markdown(dataset)}", shown, f"![{name} on {in_markdown(dataset)}](figures/{figure}.png)", *lines]

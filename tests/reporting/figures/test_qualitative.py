@@ -48,4 +48,12 @@ def test_a_damaged_picture_costs_itself_and_a_lost_file_is_named(tmp_path: Path)
     left(tmp_path, "figure7_qualitative", "pocket", drawn=False)
     text = build(tmp_path).read_text()
     assert "**Damaged:** `pocket.json` of figure6_heatmaps is left out" in text
-    assert "**Not here:** `figures/figure7_qualitative.pocket.png`; the command below draws it." in text
+    assert "> **Not on pocket:** `figure7_qualitative.pocket.png` is gone. Drawn by `python x.py`\n" in text
+
+
+def test_photographs_that_are_not_ours_to_ship_cost_the_shipped_page_one_line(tmp_path: Path) -> None:
+    reports = tmp_path / "reference"
+    left(reports, "figure7_qualitative", "my cats", drawn=False)
+    told = build(reports).read_text().split("## Figure 7: ")[1].split("\n## ")[0]
+    lost = "> **Not on my cats:** photographs are not ours to ship. Drawn by `python x.py`"
+    assert told.strip().split("\n\n")[2:] == [lost]
