@@ -14,7 +14,9 @@ from apc.reporting.paper import beside
 from apc.reporting.section import Section, file_name
 from apc.reporting.verdicts.claims import Judged, of_first_groups
 from apc.reporting.verdicts.intervals import paired, summary
-from apc.reporting.verdicts.tables import outcome_text
+from apc.reporting.verdicts.sentences import seeds_far_apart
+from apc.reporting.verdicts.sizes import short as short_size
+from apc.reporting.verdicts.tables import more_seeds, outcome_text
 
 COLUMNS = 7
 """Most columns of a table on the page."""
@@ -54,6 +56,7 @@ def brief(section: Section, reference: Section | None = None) -> list[str]:
     said = [
         *verdict_lines(of_first_groups(section.judged)),
         *map(for_people, first.said[: 2 if section.entry.search else 1]),
+        *([] if section.entry.search else seeds_far_apart(section.entry, first.group)),
     ]
     text += [_items(said)] if said else []
     return [*text, *map(for_people, first.figures[:1]), _more(section, everything)]
@@ -64,7 +67,8 @@ def _more(section: Section, everything: str) -> str:
     told = f"[Everything else]({everything}): more columns, figures and verdicts, every run with its commit"
     left_out = f"; **{section.left_out} left out**" if section.left_out else ""
     command = f"{as_code_block(section.commands[0])}\n\n" if section.commands else ""
-    return f"{command}{told}{left_out}."
+    further = more_seeds(of_first_groups(section.judged), section.commands)
+    return command + "\n".join([*further, f"{told}{left_out}."])
 
 
 def _chosen(group: Group) -> str:
@@ -205,11 +209,12 @@ def _marked(marks: Mapping[str, str], label: str) -> str:
 
 
 def verdict_lines(judged: Sequence[Judged]) -> list[str]:
-    """The claims by what became of them, with what was measured; nothing without claims."""
+    """The claims by what became of their direction and size, with what was measured; nothing without claims."""
     counted = [j for j in judged if j.counts]
     words: dict[str, list[str]] = {}
     for j in counted:
-        words.setdefault(outcome_text(j).strip("*"), []).append(f"{in_markdown(j.claim)}{_measured(j)}")
+        outcome = outcome_text(j).strip("*") + " in direction, refuted in size" * j.small
+        words.setdefault(outcome, []).append(f"{in_markdown(j.claim)}{_measured(j)}")
     return [f"**{outcome[0].upper()}{outcome[1:]}**: {'; '.join(claims)}." for outcome, claims in words.items()]
 
 
@@ -219,12 +224,16 @@ def _items(lines: Sequence[str]) -> str:
 
 
 def _measured(j: Judged) -> str:
-    """ " (+6.3 [-0.3, +12.8], paper +1.8)": behind a claim; empty where nothing was run."""
+    """ " (+6.3 [+0.3, +12.8], paper +1.8: ≥ half)": behind a claim; empty where nothing was run."""
     measured = tables.difference(j.verdict.difference.summary, tables.unit_of(j.metric))
     paper = j.paper.split(" (")[0]
     if measured == tables.PENDING:
         return ""
-    return f" ({measured}{'' if paper == 'no number' else f', paper {paper}'})"
+    beside = "" if paper == "no number" else f", paper {paper}"
+    size = short_size(j.size)
+    if size == "open":
+        size = "size open" if beside and j.verdict.outcome != "undecided" else ""
+    return f" ({measured}{beside}{f': {size}' if size else ''})"
 
 
 def paragraph(text: str) -> str:

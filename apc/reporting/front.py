@@ -10,14 +10,14 @@ from apc.reporting import tables
 from apc.reporting.advice import Series, found, measured, use
 from apc.reporting.brief import paragraph
 from apc.reporting.figures.forest import POINTS, SECONDS, Line, Told, forest
-from apc.reporting.names import SIGNS, SMALL, anchor_of
+from apc.reporting.names import FAR_APART, SIGNS, SMALL, anchor_of
 from apc.reporting.provenance import IN_SHORT, in_brief
 from apc.reporting.section import Section, of_a_table
 from apc.reporting.verdicts.claims import Judged
 from apc.reporting.verdicts.tables import outcome_text
 from apc.runs.rows import Row
 
-CLAIM = 40
+CLAIM = 35
 """Most characters of a claim in the table."""
 CLAIMS = 11
 """Most claims in it; the picture has all."""
@@ -55,7 +55,7 @@ def _counts(series: Sequence[Series]) -> str:
         outcomes = [outcome_text(j).strip("*") for j in claims]
         held, against, waiting = (outcomes.count(o) for o in ("reproduced", "contradicted", "pending"))
         single = outcomes.count("one seed")
-        small = [sum(_small(j) for j in claims if j.verdict.outcome == o) for o in ("reproduced", "undecided")]
+        small = [sum(j.small for j in claims if j.verdict.outcome == o) for o in ("reproduced", "undecided")]
         reproduced = _with(held, {SMALL: small[0]})
         undecided = _with(len(claims) - held - against - waiting, {"with one seed": single, SMALL: small[1]})
         data = f"{_head(each.name)}: {IN_SHORT.get(each.dataset, 'own photographs')}"
@@ -179,11 +179,6 @@ def _to_section(title: str) -> str:
     return f"[{in_markdown(title.split(':')[0])}](#{anchor_of(title)})"
 
 
-def _small(j: Judged) -> bool:
-    """Whether a claim that is not contradicted is surely below half of what is printed."""
-    return j.size.refuted and j.verdict.outcome != "contradicted"
-
-
 def _head(name: str) -> str:
     """The name of a series as the head of a column, which a folder's name must not make wide."""
     return short(name, quoted=False, most=24)
@@ -215,7 +210,8 @@ def _claims(series: Sequence[Series], sections: Sequence[Section]) -> str:
     rows = [[line.get(name, SIGNS["pending"]) for name in names] for place, line in lines.items() if place in chosen]
     said = (
         "[Every claim](details/claims.md). Points of mIoU, or s, processor seconds saved; (n) seeds, in brackets 95 % "
-        f"over them for each claim alone; {SMALL} surely below half of the paper's. Compare differences, not levels."
+        f"over them for each claim alone; {SMALL} surely below half of the paper's; {FAR_APART} few seeds, far apart. "
+        "Compare differences, not levels."
     )
     return "\n".join([_table(list(map(_head, names)), rows), "", f"<sub>{said}</sub>"])
 
@@ -224,7 +220,8 @@ def claim_name(j: Judged, most: int) -> str:
     """A claim in so many characters, the table it is from in front."""
     place = _place(j.title)
     claim = j.claim.replace(" of the searched values", "")
-    own = next((name for name in (claim, claim.split(", ")[0]) if len(name) + len(place) + 1 <= most), "")
+    shorter = claim.replace(" pooling beats ", " beats "), claim.split(", ")[0]
+    own = next((name for name in (claim, *shorter) if len(name) + len(place) + 1 <= most), "")
     return f"{place} {own or short(claim.split(', ')[0], quoted=False, most=most - len(place) - 4)}"
 
 
@@ -239,9 +236,9 @@ def _paper(j: Judged) -> str:
 
 
 def _cell(j: Judged) -> str:
-    """ "✓≪ +10.1 [3.9, 16.4] (5)" """
+    """ "✓≪ +10.1 [3.9, 16.4] (5)", and ! behind the sign where seeds lie far apart"""
     s = j.verdict.difference.summary
-    sign = SIGNS[j.verdict.outcome] + SMALL * _small(j)
+    sign = SIGNS[j.verdict.outcome] + SMALL * j.small + FAR_APART * j.far_apart
     return f"{sign} {measured(s, tables.unit_of(j.metric))}" if s.n else sign
 
 
@@ -257,7 +254,7 @@ def _lines(series: Sequence[Series]) -> list[Line]:
             line = lines.setdefault((j.title, j.claim), Line(claim_name(j, 60), printed, axis, {}))
             s = j.verdict.difference.summary
             if s.n:
-                told = {each.name: Told(s.mean, s.low, s.high, j.verdict.outcome, _small(j))}
+                told = {each.name: Told(s.mean, s.low, s.high, j.verdict.outcome, j.small)}
                 lines[j.title, j.claim] = replace(line, measured={**line.measured, **told})
     return [line for line in lines.values() if line.measured]
 

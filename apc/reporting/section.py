@@ -23,9 +23,12 @@ from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.claims import Judged, judge_group, waiting
 from apc.reporting.verdicts.explanations import explanations
 from apc.reporting.verdicts.sentences import plain_words
-from apc.reporting.verdicts.tables import verdict_table
+from apc.reporting.verdicts.tables import more_seeds, verdict_table
 from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES
+
+WIDEST = 12
+"""Most columns of a table that stands open; of a wider one the page shows the first."""
 
 
 @dataclass
@@ -102,6 +105,7 @@ def section(entry: TableEntry, dataset: str, reports: Path) -> Section:
     failed = [row for row in recorded.rows if row.error]
     text += failures(failed) + damages(recorded.problems)
     commands = _commands(recorded, groups)
+    text += more_seeds(judged, commands)
     text += _made_by(entry, commands, recorded.rows)
     return Section(
         entry,
@@ -235,7 +239,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
 
 
 def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str) -> list[str]:
-    """The main table, and the second one folded away; both written to tables/."""
+    """The main table, folded where it is wide, and the second one folded away; both written to tables/."""
     entry = recorded.entry
     caption = f"{entry.title} ({place}){'; ' + part.heading.strip('*') if part.heading else ''}"
     legend = (
@@ -264,6 +268,7 @@ def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str)
         plain = tables.numbers(group, part.labels, metrics, part.reference)
         tables.write(recorded.reports / "tables", name + suffix, tables.Table(frame, plain, caption, legend))
         table = tables.markdown(frame)
-        text.append(table if main else f"<details><summary>More columns</summary>\n\n{table}\n\n</details>")
+        folded = "More columns" if not main else f"All {len(frame.columns)} columns" * (len(frame.columns) > WIDEST)
+        text.append(f"<details><summary>{folded}</summary>\n\n{table}\n\n</details>" if folded else table)
     links = " · ".join(f"[{ending}](tables/{name}.{ending})" for ending in ("csv", "tex", "md"))
     return [*text, f"<sub>This table as {links}</sub>"]

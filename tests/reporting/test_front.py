@@ -54,7 +54,25 @@ def test_a_table_of_two_devices_is_said_to_be_of_the_other_one_in_part(tmp_path:
 def test_the_main_claims_are_shown_decided_or_not_each_with_its_seeds(tmp_path: Path) -> None:
     text = first_screen(tmp_path, "table7_pooling", pooling_rows(3))
     assert "| T7 adaptive-K beats max pooling | +1.8 | ✓ +10.7 [9.0, 12.4] (3) |" in text
-    assert "| T7 max pooling beats average pooling | +8.8 | ?≪ +0.6 [−0.4, 1.6] (3) |" in text
+    assert "| T7 max beats average pooling | +8.8 | ?≪ +0.6 [−0.4, 1.6] (3) |" in text
+    told = " ".join((tmp_path / "ablation.md").read_text().split("\n## ")[1].split())
+    assert "(+10.7 [+9.0, +12.4], paper +1.8: ≥ half)" in told  # the size stands beside the direction
+    beaten = "max pooling beats average pooling (+0.6 [−0.4, +1.6], paper +8.8: < half)"
+    assert f"**Undecided in direction, refuted in size**: {beaten}." in told
+    assert told.count("`--decide N` behind the command") == 1
+
+
+def test_rows_whose_seeds_lie_far_apart_are_named_and_mark_their_claims(tmp_path: Path) -> None:
+    scores = {"max": (20.0, 36.0, 20.5), "top_k": (86.0, 87.0, 88.0)}
+    rows = [a_row(p, s, score, pooling=p) for p, own in scores.items() for s, score in enumerate(own)]
+    text = first_screen(tmp_path, "table7_pooling", rows)
+    assert "| T7 top-K beats max pooling | +1.3 | ✓! +61.5 [38.8, 84.2] (3) |" in text
+    told = (
+        "Seeds far apart, which a mean hides: max pooling (median 20.5 of 20.0 to 36.0); a verdict on such a row wants"
+    )
+    assert told in " ".join((tmp_path / "ablation.md").read_text().split("\n## ")[1].split())
+    more = [a_row(p, s, own[1] + s / 10, pooling=p) for p, own in scores.items() for s in range(3, 10)]
+    assert "top-K beats max pooling | +1.3 | ✓ +" in first_screen(tmp_path, "table7_pooling", [*rows, *more])
 
 
 def test_what_to_use_names_the_best_mean_and_how_far_the_next_one_is_behind(tmp_path: Path) -> None:
@@ -62,6 +80,7 @@ def test_what_to_use_names_the_best_mean_and_how_far_the_next_one_is_behind(tmp_
     assert "- pocket: top-K pooling (T7, 47.5: ✓ +4.5 [3.3, 5.7] (3) on adaptive-K pooling)" in text
     alone = first_screen(tmp_path, "table7_pooling", pooling_rows(1))
     assert "- pocket: top-K pooling (T7, 46.0: ? +5.0 (1) on adaptive-K pooling)" in alone
+    assert "`--seeds 3 --decide N` behind the command adds seeds" in (tmp_path / "ablation.md").read_text()
     one = [row for row in pooling_rows(3) if row.row == "max"]
     assert "What to use" not in first_screen(tmp_path, "table7_pooling", one)
 

@@ -8,7 +8,7 @@ from apc.reporting.figures.one_knob import paper_value, tried, values_of
 from apc.reporting.figures.staged import Stages
 from apc.reporting.groups import Group
 from apc.reporting.table_entry import Claim, TableEntry
-from apc.reporting.verdicts.intervals import paired
+from apc.reporting.verdicts.intervals import ENOUGH, paired, uneven
 from apc.reporting.verdicts.judging import Verdict, judge, judge_best
 from apc.reporting.verdicts.over_images import Interval
 from apc.reporting.verdicts.sizes import Size, size
@@ -41,6 +41,14 @@ class Judged:
     """The difference over the choice of images, where counts by image were kept."""
     size: Size = Size()
     """How large the difference is beside the printed one."""
+
+    far_apart: bool = False
+    """Whether it rests on few seeds of a row of which single ones look collapsed."""
+
+    @property
+    def small(self) -> bool:
+        """Whether a claim that is not contradicted is refuted in size: surely below half of what is printed."""
+        return self.size.refuted and self.verdict.outcome != "contradicted"
 
 
 def of_first_groups(judged: Iterable[Judged]) -> list[Judged]:
@@ -82,6 +90,7 @@ def _claims(entry: TableEntry, group: Group, failed: Sequence[Row]) -> Iterator[
                 ours=claim.ours,
                 counts=first and claim.counted,
                 images=group.over_images(better, worse, own),
+                far_apart=_far_apart(group, (better, worse), own),
                 size=size(verdict.difference, claim.printed if first else None, own, group.level, fewest),
             )
 
@@ -108,7 +117,14 @@ def _bests(entry: TableEntry, group: Group, stages: Stages | None, failed: Seque
             open=tuple(labels[rival] for rival in verdict.open),
             ours=best.ours,
             images=group.over_images(*rows, entry.metric),
+            far_apart=_far_apart(group, rows, entry.metric),
         )
+
+
+def _far_apart(group: Group, labels: Iterable[str], metric: str) -> bool:
+    """Whether single seeds of a row look collapsed, and the row has too few for an interval that holds all the same."""
+    scores = [group.scores(label, metric) for label in labels]
+    return not tables.unit_of(metric) and any(len(own) < ENOUGH and uneven(own) for own in scores)
 
 
 def _points(group: Group, knob: str, stages: Stages | None) -> Mapping[float, str]:

@@ -20,4 +20,6 @@ size though its direction may hold. *No difference*: surely within half a point 
 Adding seeds until a verdict pleases gives a false one in 17 of 100 cases by ten seeds. `--decide N` is the way to add
 them: its intervals are wider, so that a false verdict at any of its looks has a chance of 5 % together; a table made
 so says it. How many seeds would decide (with a chance of 80 %) is a range, and open above where the seeds so far
-cannot bound it. A seed far from the median of the others is named, with the median, which it does not move."""
+cannot bound it. A seed far from the median of the others is named, with the median, which it does not move. Where the
+seeds of a row lie far apart (one so, or a standard deviation above 5 points) and are fewer than ten, a sign **!** says
+so: single seeds may have collapsed, and of three none can be told apart."""

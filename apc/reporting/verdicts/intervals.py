@@ -15,6 +15,10 @@ APART = 2.5
 """Standard deviations, estimated by the median absolute deviation, beyond which a seed stands apart."""
 LEAST = 3.0
 """Points of mIoU that it must be away from the median as well: equal seeds have no deviation."""
+WIDE = 5.0
+"""Points of standard deviation over seeds above which the single seeds are listed."""
+ENOUGH = 10
+"""Seeds from which an interval holds of a row of which single seeds collapse."""
 SURE = 0.8
 """Share of ranges of seeds to come that hold the number which the true effect needs."""
 
@@ -118,6 +122,11 @@ def apart(values: Mapping[int, float]) -> list[int]:
     middle = statistics.median(values.values())
     spread = 1.4826 * statistics.median(abs(value - middle) for value in values.values())  # of a normal scatter
     return [seed for seed, value in sorted(values.items()) if abs(value - middle) > max(APART * spread, LEAST)]
+
+
+def uneven(values: Mapping[int, float]) -> bool:
+    """Whether a row looks as if single seeds collapsed: one stands apart or, since of three none can, all scatter."""
+    return bool(apart(values)) or summary(values.values()).std > WIDE
 
 
 def t_quantile(freedom: int, level: float = LEVEL) -> float:

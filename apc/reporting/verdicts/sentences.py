@@ -1,20 +1,35 @@
 """What a table shows, in plain sentences."""
 
-from apc.escaping import as_code
+from apc.escaping import as_code, in_markdown
 from apc.reporting import tables
 from apc.reporting.groups import Group
 from apc.reporting.names import row_name
 from apc.reporting.table_entry import TableEntry
-from apc.reporting.verdicts.intervals import apart, median, summary
-
-WIDE = 5.0
-"""Points of standard deviation over seeds above which the single seeds are listed."""
+from apc.reporting.verdicts.intervals import ENOUGH, WIDE, apart, median, summary, uneven
 
 
 def plain_words(entry: TableEntry, group: Group) -> list[str]:
     """The measured order beside the paper's, wide spreads seed by seed, and how many patches Algorithm 1 takes."""
     alone = _out_of_line(entry, group)
     return [*_order(entry, group), *_wide_spreads(group), *alone, *_patches_taken(entry, group)]
+
+
+def seeds_far_apart(entry: TableEntry, group: Group, most: int = 3) -> list[str]:
+    """One short line on the rows of which single seeds look collapsed, each with its median; nothing without any."""
+    if tables.unit_of(entry.metric):
+        return []
+    scores = {label: own for label in group.labels if uneven(own := group.scores(label, entry.metric))}
+    told = []
+    for label, own in list(scores.items())[:most]:
+        values = own.values()
+        name = in_markdown(row_name(label))
+        told.append(f"{name} (median {median(values).value:.1f} of {min(values):.1f} to {max(values):.1f})")
+    if not told:
+        return []
+    more = f" and {len(scores) - most} more" * (len(scores) > most)
+    few = any(len(own) < ENOUGH for own in scores.values())
+    wanted = "; a verdict on such a row wants ten seeds" if few else ""
+    return [f"Seeds far apart, which a mean hides: {', '.join(told)}{more}{wanted}."]
 
 
 def _order(entry: TableEntry, group: Group) -> list[str]:

@@ -7,6 +7,7 @@ from apc.escaping import as_code
 from apc.reporting import tables
 from apc.reporting.verdicts.claims import Judged, of_first_groups
 from apc.reporting.verdicts.judging import remark
+from apc.reporting.verdicts.looks import FIRST_LOOK
 from apc.reporting.verdicts.sizes import sentence, short
 
 
@@ -62,6 +63,17 @@ def _would_decide(j: Judged) -> str:
     return str(j.verdict.more_seeds or ("" if j.verdict.why else "over 100 more seeds"))
 
 
+def more_seeds(judged: Iterable[Judged], commands: Sequence[str]) -> list[str]:
+    """How seeds are added to what is undecided, once for all claims of a section: whoever adds some, looks and stops
+    errs far more often than an interval says. Nothing where the rows were made so."""
+    undecided = [j for j in judged if j.counts and j.verdict.outcome == "undecided"]
+    if not undecided or not commands or any("--decide" in line for line in commands):
+        return []
+    few = any(j.verdict.difference.summary.n < FIRST_LOOK for j in undecided)
+    flags = as_code("--seeds 3 --decide N" if few else "--decide N")
+    return [f"Undecided? {flags} behind the command adds seeds, up to N, by intervals that allow for looking so often."]
+
+
 def contradicted(judged: Iterable[Judged]) -> str:
     """The claims that the measurements speak against, each with its metrics; empty where there is none."""
     metrics: dict[str, list[str]] = {}
@@ -80,7 +92,7 @@ def counted(judged: Iterable[Judged]) -> str:
     if single := sum(outcome_text(j) == "one seed" for j in judged if not j.ours):
         text = text.replace(" undecided", f" undecided ({single} of them with one seed)")
     text = f"{text}, of {paper.total()} claims of the paper."
-    if small := [j.claim for j in judged if not j.ours and j.size.refuted and j.verdict.outcome != "contradicted"]:
+    if small := [j.claim for j in judged if not j.ours and j.small]:
         text += f" Refuted in size (below half of the printed difference): {len(small)} more: {'; '.join(small)}."
     if against := contradicted(j for j in judged if not j.ours):
         text += f" **Contradicted: {against}.**"
