@@ -1,6 +1,7 @@
 """Scripts go the whole way under --smoke, from the flags to the page."""
 
 import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -9,18 +10,30 @@ from script_runs import ROOT, python
 
 from apc.config import from_toml
 from apc.experiment.main import main, search_space
+from apc.flags import reports_folder
 from apc.runs.rows import load_rows
 from experiments.table7_pooling import EXPERIMENT
 
 
+def git(*words: str) -> str:
+    """What git says; files that whoever runs this has it ignore everywhere count."""
+    own = ["git", "-c", "core.excludesFile=", *words]
+    return subprocess.run(own, check=True, capture_output=True, text=True).stdout
+
+
 @pytest.mark.slow
-def test_the_main_command_goes_the_whole_way_under_smoke(tmp_path: Path) -> None:
-    """`python experiments/grid_lambda.py --smoke`, alone at first and then in its place."""
+def test_the_main_command_goes_the_whole_way_under_smoke_and_leaves_a_clone_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`python experiments/grid_lambda.py --smoke` in a fresh clone: alone at first, then in its place."""
+    monkeypatch.delenv("APC_REPORTS", raising=False)
+    clone = tmp_path / "clone"
+    git("clone", "--quiet", "--shared", str(ROOT), str(clone))
     alone = shutil.copy(ROOT / "experiments" / "grid_lambda.py", tmp_path)  # as `ray submit` does
-    told = python(str(alone), "--smoke", cwd=tmp_path)
+    told = python(str(alone), "--smoke", cwd=clone)
     assert told.returncode == 0, told.stderr
     assert told.stderr == ""
-    reports = tmp_path / "runs" / "smoke" / "reports"
+    reports = clone / "runs" / "smoke" / "reports"
     results = reports / "results" / "grid_lambda"
     rows = load_rows(results / "pocket.jsonl")
     labels = list(dict.fromkeys(row.row for row in rows))
@@ -36,10 +49,16 @@ def test_the_main_command_goes_the_whole_way_under_smoke(tmp_path: Path) -> None
     chosen = tomllib.loads((results / "pocket.best.toml").read_text())
     assert f"lambda1={chosen['lambda1']:g} lambda2={chosen['lambda2']:g}" == winner and second
     assert from_toml(results / "pocket.best.toml").num_train == 64
-    again = python(str(ROOT / "experiments" / "grid_lambda.py"), "--smoke", cwd=tmp_path)
+    usual = ["--reports", str(reports_folder())]  # where rows and page go without --smoke
+    again = python("experiments/grid_lambda.py", "--smoke", *usual, cwd=clone)
     assert again.returncode == 0, again.stderr
     assert "done    " not in again.stdout and f"{len(rows)} runs are done already" in again.stdout
-    assert load_rows(results / "pocket.jsonl") == rows
+    assert load_rows(clone / "reports" / "results" / "grid_lambda" / "pocket.jsonl") == rows
+    assert "*reference* is what the project ships" in (clone / "reports" / "ablation.md").read_text()
+    assert git("-C", str(clone), "status", "--porcelain") == ""
+    shipped = "reports/reference/results/grid_lambda/pocket.jsonl"
+    (clone / shipped).write_text("")
+    assert git("-C", str(clone), "status", "--porcelain") == f" M {shipped}\n"  # what is shipped is looked after
 
 
 @pytest.mark.slow

@@ -8,10 +8,13 @@ from browser import CHROMIUM, Browser
 from report_rows import a_row, pooling_rows
 from search_rows import joint_rows
 
+from apc.reporting import html
 from apc.reporting.page import build
 from apc.runs.rows import save_rows
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")
+SHIPPED = Path(__file__).parents[2] / "reports" / "reference"
+OPEN = "document.querySelectorAll('details').forEach(fold => { fold.open = true; })"
 CONTRAST = """(() => {
   const light = colour => {
     const parts = colour.match(/[0-9.]+/g).slice(0, 3).map(part => part / 255)
@@ -25,7 +28,8 @@ CONTRAST = """(() => {
     }
     return "rgb(255, 255, 255)";
   };
-  return Math.min(...Array.from(document.querySelectorAll("h1, h2, p, a, th, td, sub, code, summary"), element => {
+  const texts = document.querySelectorAll("h1, h2, h3, h4, p, li, a, th, td, sub, code, pre, summary");
+  return Math.min(...Array.from(texts, element => {
     const [low, high] = [light(getComputedStyle(element).color), light(behind(element))].sort((a, b) => a - b);
     return (high + 0.05) / (low + 0.05);
   }));
@@ -43,16 +47,29 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the project ships as HTML, which git does not keep, from the Markdown that it keeps."""
+    details = {path.stem: path.read_text() for path in sorted((SHIPPED / "details").glob("*.md"))}
+    documents = {name: text.replace("](../", "](").split("\n\n")[1:] for name, text in details.items()}
+    page = tmp_path_factory.mktemp("shipped") / "ablation.html"
+    page.write_text(html.page((SHIPPED / "ablation.md").read_text(), SHIPPED, documents))
+    return page
+
+
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with Browser(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_fits_its_window_and_nothing_complains(browser: Browser, page: Path, width: int) -> None:
-    browser.show(page, width)
+@pytest.mark.parametrize("whose", ["page", "shipped"])
+def test_the_page_fits_its_window_and_nothing_complains(
+    browser: Browser, whose: str, width: int, request: pytest.FixtureRequest
+) -> None:
+    browser.show(request.getfixturevalue(whose), width)
     assert browser.value("document.documentElement.scrollWidth") <= width
-    browser.value("document.querySelectorAll('details').forEach(fold => { fold.open = true; })")
+    browser.value(OPEN)
     assert browser.value("document.documentElement.scrollWidth") <= width
     first = browser.value("document.querySelector('main').firstElementChild.tagName")
     assert first == "H1" and browser.value("document.querySelector('h1').getBoundingClientRect().top") < 120
@@ -61,8 +78,12 @@ def test_the_page_fits_its_window_and_nothing_complains(browser: Browser, page: 
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_all_text_stands_out_from_what_is_behind_it(browser: Browser, page: Path, dark: bool) -> None:
-    browser.show(page, 1280, dark)
+@pytest.mark.parametrize("whose", ["page", "shipped"])
+def test_all_text_stands_out_from_what_is_behind_it(
+    browser: Browser, whose: str, dark: bool, request: pytest.FixtureRequest
+) -> None:
+    browser.show(request.getfixturevalue(whose), 1280, dark)
+    browser.value(OPEN)
     assert browser.value(CONTRAST) >= 4.5
 
 
