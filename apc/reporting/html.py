@@ -1,5 +1,6 @@
-"""The page as one HTML file that needs nothing else: figures and details inside, a table of contents, no network.
+"""The page as one HTML file: its figures and all details inside, a table of contents, no network.
 
+It can be read without anything beside it; large figures of the details, files of tables and PDFs are links to theirs.
 Its one script sorts tables and opens the fold that a link leads to; without it everything can be read as well.
 """
 
@@ -28,7 +29,8 @@ digest, nothing from outside. Styles are 'unsafe-inline' for the alignment of ce
 LARGEST = 100_000
 """Bytes of a PNG above which it goes in smaller: a picture of photographs, which has no lines to lose."""
 LARGEST_FOLDED = 20_000
-"""Characters of a picture above which it is left out of a fold, so that the whole page stays below two megabytes."""
+"""Characters of a picture above which a fold has a link to its file instead, so that the whole page stays below two
+megabytes."""
 
 
 def page(markdown: str, folder: Path, documents: Mapping[str, Sequence[str]] | None = None) -> str:
