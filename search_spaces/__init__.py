@@ -6,8 +6,8 @@
     space(trial)   a define-by-run Optuna space that returns the setting, where data does not say it
 
 and beside the last two, if it likes, FIRST: settings to try before the sampler's own, the first of which halving never
-gives up. To add a space, put a module here. It is checked against Config when it is loaded: data knob by knob, a
-function in 64 settings drawn from it.
+gives up, or a function that makes them of the base setting. To add a space, put a module here. It is checked against
+Config when it is loaded: data knob by knob, a function in 64 settings drawn from it.
 """
 
 import ast
@@ -18,7 +18,6 @@ import importlib
 import pkgutil
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from apc.config import Config
 from apc.search import spaces
@@ -89,15 +88,7 @@ def check(module: ModuleType, source: str) -> None:
         raise ValueError(f"{source}: space is {type(module.space).__name__}; it must be a function, space(trial)")
     if not any(drawn.ranges for drawn in samples(draw_of(module, Config()), Config(), source)):
         raise ValueError(f"{source}: space(trial) suggests nothing, so there is nothing to search")
-    first = first_of(module)
-    if not isinstance(first, list | tuple) or not all(spaces.is_setting(values) for values in first):
-        raise ValueError(f"{source}: FIRST must be a tuple of settings, such as ({{'lambda1': 0.1}},)")
-    if any(values in first[:at] for at, values in enumerate(first)):
-        raise ValueError(f"{source}: FIRST has a setting twice")
-    for values in first:
-        spaces.fits(values, Config(), source)
-        if space is not None:
-            spaces.check_first(values, space, source)
+    first_of(module, Config(), source)
 
 
 def plan_of(module: ModuleType, base: Config) -> Plan:
@@ -145,7 +136,21 @@ def draw_of(module: ModuleType, base: Config) -> spaces.Draw:
     return functools.partial(spaces.suggest, spaces.over(module.SPACE, base))
 
 
-def first_of(module: ModuleType) -> tuple[dict[str, Any], ...]:
-    """Settings that a module wants to be tried first."""
-    first: tuple[dict[str, Any], ...] = vars(module).get("FIRST", ())
-    return first
+def first_of(module: ModuleType, base: Config, source: str) -> spaces.First:
+    """Settings that a module wants to be tried first over a base setting; ValueError where they are none of its space,
+    or a function that makes them fails."""
+    try:
+        first: spaces.First = spaces.first_over(vars(module).get("FIRST", ()), base)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the code of a space does
+        raise ValueError(f"{source}{line_in(source, error)}: FIRST fails ({in_a_line(error)})") from None
+    if not isinstance(first, list | tuple) or not all(spaces.is_setting(values) for values in first):
+        raise ValueError(f"{source}: FIRST must be a tuple of settings, such as ({{'lambda1': 0.1}},)")
+    if any(values in first[:at] for at, values in enumerate(first)):
+        raise ValueError(f"{source}: FIRST has a setting twice")
+    for values in first:
+        spaces.fits(values, base, source)
+        if "SPACE" in vars(module):
+            spaces.check_first(values, space_of(module, base, source), source)
+    return tuple(first)

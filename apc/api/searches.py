@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import Config, from_dict, pocket
+from apc.config import PRESETS, Config, from_dict, pocket
 from apc.runs.scores import CHOOSERS
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ def search(
     else:
         points = train(proposals, seeds=list(seeds), name=name, view=view(name, 1))
     standings: Sequence[Standing] = ()
-    if racing.race and (plan := _race_of(points, racing, objectives[0], seeds, folder_of(runs))):
+    papers = PRESETS[base.dataset]()
+    if racing.race and (plan := _race_of(points, racing, objectives[0], seeds, folder_of(runs), papers)):
         title, by = f"{name}.race", curve_score(objectives[0])
         standings = plan.standings(train(plan, seeds=plan.seeds[:1], name=title, by=by, view=view(title, 1)))
     return _search_result(points, base, objectives, standings, prefer or "best")
@@ -132,7 +133,9 @@ def _chosen_by(proposals: "Plan | Draw", objective: str, races: bool) -> tuple[s
     return (objective if races else None), "leave out race"
 
 
-def _race_of(points: "Result", racing: "Racing", metric: str, seeds: Sequence[int], runs: Path) -> "Race | None":
+def _race_of(
+    points: "Result", racing: "Racing", metric: str, seeds: Sequence[int], runs: Path, papers: Config
+) -> "Race | None":
     """The race of a search's best settings; None where not two have a score."""
     from apc.runs.compared import VOTE, compared_by
     from apc.search.judging import OfRace
@@ -141,7 +144,7 @@ def _race_of(points: "Result", racing: "Racing", metric: str, seeds: Sequence[in
 
     metric = compared_by(rows_of(points), metric)
     votes = OfRace(runs, points) if metric == VOTE else None
-    racers = racers_of(points, metric, racing.race or 0, racing.prefer or "best")
+    racers = racers_of(points, metric, racing.race or 0, racing.prefer or "best", papers)
     return Race(racers, seeds_of_race(racing.race_seeds or SEEDS, seeds), metric, votes) if len(racers) > 1 else None
 
 
@@ -153,7 +156,9 @@ def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan 
     if isinstance(space, str):
         module = search_spaces.load(space)
         plan: Plan | None = vars(module).get("PLAN")
-        return plan or search_spaces.draw_of(module, base), tuple(search_spaces.first_of(module))
+        return plan or search_spaces.draw_of(module, base), search_spaces.first_of(
+            module, base, f"search_spaces/{space}.py"
+        )
     if isinstance(space, Mapping):
         spaces.check(space, "space")
         return functools.partial(spaces.suggest, space), ()
@@ -195,7 +200,7 @@ def _search_result(
     from apc.search.race import winner as winner_of_race
 
     knobs = list(dict.fromkeys(knob for point, _ in points for knob in point.values))
-    first = winner_of_race(standings, prefer)
+    first = winner_of_race(standings, prefer, PRESETS[base.dataset]())
     winner = first.racer if first else winner_of(points, compared_by(rows_of(points), objectives[0]))
     best = from_dict(winner.values, base) if winner else None
     return SearchResult(points, trials_of(points, knobs, objectives), best, standings)

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from apc.config import Config
 from apc.reporting.table_entry import TableEntry
@@ -31,8 +30,8 @@ class Experiment(TableEntry):
     """Space that is searched with Optuna, or a function that makes it of the base setting."""
     draw: spaces.Draw | None = None
     """The same as a define-by-run function, where it is no data."""
-    first: tuple[dict[str, Any], ...] = ()
-    """Settings of the space that are tried before the sampler's own."""
+    first: spaces.FirstOf = ()
+    """Settings of the space that are tried before the sampler's own, or a function that makes them of the base."""
     sampler: spaces.Sampler = "tpe"
     """How settings are proposed unless a flag says otherwise."""
     trials: int = 20

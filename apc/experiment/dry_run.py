@@ -14,6 +14,7 @@ from apc.runs.compared import RULE, VOTERS
 from apc.runs.folder import RunsFolder, load_runs
 from apc.search.race import FIRST_LOOK
 from apc.search.run_queue import RunQueue
+from apc.search.spaces import first_over
 
 
 class ToDo(NamedTuple):
@@ -68,7 +69,7 @@ def to_do(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue 
     begun = RunsFolder(settings.runs).journal(f"{settings.name}.{settings.dataset}").is_file()
     if rungs is None:
         return ToDo(planned, least, most, begun=begun)
-    rungs = rungs._replace(kept=int(bool(experiment.first)))
+    rungs = rungs._replace(kept=int(bool(first_over(experiment.first, settings.base))))
     total, fewer = rungs.total(tried, seeds), rungs._replace(kept=0).total(tried, seeds)
     spared = tried * seeds * settings.base.epochs - total
     return ToDo(planned, least, most, rungs.told(tried), spared, begun, total > fewer)

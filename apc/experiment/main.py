@@ -124,7 +124,7 @@ def space_experiment(name: str) -> Experiment:
         plan=plan,
         space=None if plan else vars(module).get("SPACE"),
         draw=None if plan else vars(module).get("space"),
-        first=tuple(search_spaces.first_of(module)),
+        first=functools.partial(search_spaces.first_of, module, source=f"search_spaces/{name}.py"),
         stop_early="halving",
         chooses=True,
         seeds=dict.fromkeys(PRESETS, 1),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from apc.config import PRESETS, Config
 from apc.escaping import in_a_line
 from apc.experiment.settings import ExperimentSettings
 from apc.files import write_atomically
@@ -33,6 +34,8 @@ class Raced:
     prefer: Prefer
     asked: int
     """How many settings were to race."""
+    papers: Config
+    """The preset, which is the paper's own setting."""
 
     @property
     def standings(self) -> list[Standing]:
@@ -41,14 +44,14 @@ class Raced:
     @property
     def winner(self) -> Standing | None:
         """The setting that is preferred of the set; None where every racer failed."""
-        return winner(self.standings, self.prefer)
+        return winner(self.standings, self.prefer, self.papers)
 
 
 def race_of(result: Result, settings: ExperimentSettings) -> tuple[Race | None, str]:
     """The race of a search's best settings, None where not two have a score, and a sentence about it."""
     racing, metric = settings.racing, compared_by(rows_of(result), settings.metrics[0])
     assert racing.race and racing.race_seeds and racing.prefer
-    racers = racers_of(result, metric, racing.race, racing.prefer)
+    racers = racers_of(result, metric, racing.race, racing.prefer, PRESETS[settings.preset]())
     tried = len(ranked(result, metric))
     if len(racers) < 2:
         return None, f"no race: {tried} of the settings tried have a {metric}, and a race needs two"
@@ -71,7 +74,7 @@ def raced(race: Race, result: Result, settings: ExperimentSettings) -> Raced:
     assert racing.race and racing.prefer
     stamp = {"race": {"racers": len(race.racers), "seeds": list(race.seeds)}}
     rows = [(p, [replace(row, stamp=row.stamp | stamp) for row in rows]) for p, rows in race.with_scores(result)]
-    return Raced(race, rows, racing.prefer, racing.race)
+    return Raced(race, rows, racing.prefer, racing.race, PRESETS[settings.preset]())
 
 
 def lines(found: Raced) -> list[str]:
@@ -116,12 +119,12 @@ def write(path: Path, found: Raced, searched: Sequence[int]) -> None:
         "prefer": found.prefer,
         "winner": chosen.racer.label if chosen else None,
         "set": [standing.racer.label for standing in standings if not standing.left],
-        "racers": [_stored(standing, leads=n == 0 and not standing.left) for n, standing in enumerate(standings)],
+        "racers": [_stored(s, found.papers, leads=n == 0 and not s.left) for n, s in enumerate(standings)],
     }
     write_atomically(path, json.dumps(stored, indent=1, allow_nan=False) + "\n")
 
 
-def _stored(standing: Standing, leads: bool) -> dict[str, Any]:
+def _stored(standing: Standing, papers: Config, leads: bool) -> dict[str, Any]:
     gap = standing.gap
     numbers = {"mean": standing.mean, "difference": gap.mean, "low": gap.low, "high": gap.high}
     if leads:
@@ -134,7 +137,7 @@ def _stored(standing: Standing, leads: bool) -> dict[str, Any]:
         **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
         "left": standing.left or None,
         "why": standing.why,
-        "paper": is_the_papers(standing.racer),
+        "paper": is_the_papers(standing.racer, papers),
     }
 
 

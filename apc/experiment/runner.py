@@ -28,7 +28,7 @@ from apc.search.cluster_nodes import check_address
 from apc.search.interrupts import interrupts, to_stderr
 from apc.search.plans import Interrupted, Lost, Plan, Point, Result, Staged, rows_of
 from apc.search.run_queue import RunQueue
-from apc.search.spaces import ends, over
+from apc.search.spaces import ends, first_over, over
 
 if TYPE_CHECKING:
     from apc.search.progress import Progress
@@ -151,7 +151,9 @@ class ExperimentRun:
             return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
         draw = experiment.drawn(self.base)
         assert draw is not None and settings.search is not None
-        study = StudyDefinition(draw, first=experiment.first, settings=settings.search, **trained)
+        study = StudyDefinition(
+            draw, first=first_over(experiment.first, self.base), settings=settings.search, **trained
+        )
         return optuna_search(study, **where)
 
     def race(self, result: Result) -> None:

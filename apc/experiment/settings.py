@@ -222,7 +222,7 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
     draw = experiment.drawn(base)
     assert draw is not None
     drawn = [sample.values for sample in samples(draw, base, experiment.name)]
-    return {knob for values in (*drawn, *experiment.first) for knob in values}
+    return {knob for values in (*drawn, *spaces.first_over(experiment.first, base)) for knob in values}
 
 
 def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> spaces.SearchSettings:

@@ -16,7 +16,7 @@ more, whichever leads and however many leave (tests/search/test_race.py simulate
 import math
 import statistics
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from apc.config import Config, from_dict
@@ -168,23 +168,20 @@ def ranked(result: Result, metric: str) -> list[Point]:
     return [point for point, _ in sorted(means.values(), key=lambda pair: sign * pair[1])]
 
 
-def is_the_papers(point: Point) -> bool:
-    """Whether a setting is the paper's own; its K may stand as a share of the paper's patches."""
-    cfg, papers = from_dict(point.values), Config()
-    if math.isclose(cfg.k_share, papers.k / papers.patches):
-        cfg = replace(cfg, k_share=papers.k_share)
-    return cfg == papers
+def is_the_papers(point: Point, papers: Config) -> bool:
+    """Whether a setting is the paper's own, whose schedule and size a preset has: it changes nothing of it."""
+    return from_dict(point.values, papers) == papers
 
 
-def racers_of(result: Result, metric: str, most: int, prefer: Prefer) -> tuple[Point, ...]:
-    """The best settings of a search; where the paper's own is preferred it races in any case, given up early or not,
-    unless it failed."""
+def racers_of(result: Result, metric: str, most: int, prefer: Prefer, papers: Config) -> tuple[Point, ...]:
+    """The best settings of a search; where the paper's own, the preset `papers`, is preferred it races in any case,
+    given up early or not, unless it failed."""
     best = ranked(result, metric)[:most]
     if prefer != "paper":
         return tuple(best)
     others = [point for point, rows in result if rows and not any(row.error for row in rows)]
-    papers = {point.key: point for point in others if is_the_papers(point)}
-    return (*best, *(point for key, point in papers.items() if key not in {racer.key for racer in best}))
+    own = {point.key: point for point in others if is_the_papers(point, papers)}
+    return (*best, *(point for key, point in own.items() if key not in {racer.key for racer in best}))
 
 
 def check_enough(race: int | None, trials: int, rungs: Rungs | None) -> None:
@@ -200,13 +197,13 @@ def seeds_of_race(count: int, searched: Collection[int]) -> tuple[int, ...]:
     return tuple(seed for _, seed in zip(range(count), seeds, strict=False))
 
 
-def winner(standings: Sequence[Standing], prefer: Prefer) -> Standing | None:
-    """Of the set the setting that is preferred: the leader, the one of fewest training seconds, or the paper's own, and
-    the leader where that is not in the set. None where every racer failed."""
+def winner(standings: Sequence[Standing], prefer: Prefer, papers: Config) -> Standing | None:
+    """Of the set the setting that is preferred: the leader, the one of fewest training seconds, or the paper's own, the
+    preset `papers`, and the leader where that is not in the set. None where every racer failed."""
     inside = [standing for standing in standings if not standing.left]
     if not inside:
         return None
     if prefer == "cheapest":
         return min(inside, key=lambda s: s.seconds if math.isfinite(s.seconds) else math.inf)
-    papers = [s for s in inside if is_the_papers(s.racer)] if prefer == "paper" else []
-    return (papers or inside)[0]
+    own = [s for s in inside if is_the_papers(s.racer, papers)] if prefer == "paper" else []
+    return (own or inside)[0]

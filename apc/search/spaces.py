@@ -76,6 +76,10 @@ MOST_RUNS = 10**6
 Space = Mapping[str, Real | Whole | Choice]
 SpaceOf = Space | Callable[[Config], Space]
 """A space, or a function that makes it of the base setting, as where a range follows from the size of images."""
+First = tuple[dict[str, Any], ...]
+"""Settings of a space that are tried before the sampler's own."""
+FirstOf = First | Callable[[Config], First]
+"""The same, or a function that makes them of the base setting."""
 
 Sampler = Literal["tpe", "gp", "cmaes", "nsga2", "random", "qmc", "grid"]
 Stopper = Literal["none", "asha", "halving", "median"]
@@ -208,6 +212,20 @@ def ends(space: Space) -> dict[str, list[Any]]:
 def over(space: SpaceOf, base: Config) -> Space:
     """The space as it is over a base setting."""
     return space(base) if callable(space) else space
+
+
+def first_over(first: FirstOf, base: Config) -> First:
+    """The settings to try first as they are over a base setting."""
+    return first(base) if callable(first) else first
+
+
+def own_setting(space: Space, base: Config) -> dict[str, Any]:
+    """The setting of a space that changes nothing of the base."""
+    values: dict[str, Any] = {}
+    for name, knob in space.items():
+        if holds(knob.when, values):
+            values[name] = getattr(base, name)
+    return values
 
 
 def is_setting(values: Any) -> bool:

@@ -195,6 +195,10 @@ BROKEN: dict[str, tuple[str, list[str]]] = {
         "SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = {'theta': 0.5}",
         ["FIRST must be a tuple of settings"],
     ),
+    "a FIRST that fails": (
+        "SPACE = {'theta': Real(0.1, 0.9)}\ndef FIRST(base):\n    return ({'theta': base.thetta},)",
+        [", line ", "FIRST fails (AttributeError"],
+    ),
     "a FIRST of numbers": ("SPACE = {'theta': Real(0.1, 0.9)}\nFIRST = (0.5,)", ["FIRST must be a tuple of settings"]),
     "a plan that fails": (
         "PLAN = lambda base: 1 / 0",

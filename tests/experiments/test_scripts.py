@@ -18,6 +18,7 @@ from apc.reporting.page import build
 from apc.reporting.table_entry import Best, Claim, TableEntry
 from apc.reporting.tables import METRICS
 from apc.search.plans import Plan, Point, label_of, points
+from apc.search.spaces import first_over
 from experiments import reproduce_all, search_joint, table7_pooling, table8_components
 from search_spaces import components, joint
 
@@ -35,7 +36,7 @@ def plan_of(experiment: Experiment, folder: Path) -> Plan:
             (folder / name / "pocket.best.toml").write_text("\n".join(lines))
         return experiment.plan_of_results(folder, "pocket")
     if experiment.plan is None:
-        return points(experiment.first)
+        return points(first_over(experiment.first, pocket()))
     return experiment.plan(pocket()) if callable(experiment.plan) else experiment.plan
 
 

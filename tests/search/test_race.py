@@ -3,20 +3,20 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 
-from apc.config import Config, to_dict
+import search_spaces
+from apc.config import Config, folder, from_dict, pocket, to_dict, voc
 from apc.runs.folder import save_run
-from apc.runs.rows import Row
+from apc.runs.rows import Row, run_id
 from apc.search.plans import Done, Point, Result
 from apc.search.race import Prefer, Race, Standing, racers_of, ranked, seeds_of_race, winner
 from apc.search.run_queue import RunQueue
-from search_spaces import joint, plus, simple
 
 LOW, MIDDLE, HIGH = (Point(label, {"theta": theta}) for label, theta in (("low", 0.5), ("middle", 0.7), ("high", 0.9)))
+PAPERS = Config()
 SEEDS = (100, 101, 102, 103, 104)
 
 Score = Callable[[Point, int], float | None]
@@ -26,6 +26,10 @@ def row_of(point: Point, seed: int, value: float | None, metric: str = "miou") -
     metrics, error = ({}, "FloatingPointError: nan") if value is None else ({metric: value}, "")
     seconds = {"train": metrics.pop("train_seconds", 9.0)}
     return Row(run=f"{point.label}{seed}", config={"seed": seed}, metrics=metrics, seconds=seconds, error=error)
+
+
+def run_of(cfg: Config) -> str:
+    return run_id(to_dict(cfg), "data", "weights")
 
 
 def raced(race: Race, scores: Score) -> tuple[list[list[tuple[str, int]]], list[Standing]]:
@@ -80,7 +84,7 @@ def test_a_racer_that_fails_leaves_with_its_reason_and_the_others_go_on() -> Non
     assert told(standings)[-1] == ("high", 2, "FloatingPointError: nan") and standings[-1].scores == {100: 54.0}
     assert [len(standing.scores) for standing in standings[:2]] == [5, 5]
     _, none = raced(Race((LOW, HIGH), SEEDS), lambda point, seed: None)
-    assert winner(none, "best") is None and {standing.left for standing in none} == {1}
+    assert winner(none, "best", PAPERS) is None and {standing.left for standing in none} == {1}
 
 
 def test_seconds_are_lowered_and_so_the_race_is() -> None:
@@ -101,12 +105,12 @@ def test_the_best_of_a_search_race_each_once_and_none_that_failed_or_was_given_u
         (MIDDLE, [row_of(MIDDLE, 0, 50.0)]),
         (Point("high again", {"theta": 0.9}), [row_of(HIGH, 0, 60.0)]),
     ]
-    assert racers_of(tried, "miou", 2, "best") == (HIGH, MIDDLE)
-    assert racers_of(tried, "miou", 9, "best") == (HIGH, MIDDLE, LOW)
+    assert racers_of(tried, "miou", 2, "best", PAPERS) == (HIGH, MIDDLE)
+    assert racers_of(tried, "miou", 9, "best", PAPERS) == (HIGH, MIDDLE, LOW)
     papers = Point("paper's", {"theta": Config().theta, "lambda1": Config().lambda1})
     with_papers = [*tried, (papers, [row_of(papers, 0, 30.0)])]
-    assert racers_of(with_papers, "miou", 2, "paper") == (HIGH, MIDDLE, papers)  # beyond the two best
-    assert racers_of(with_papers, "miou", 2, "cheapest") == (HIGH, MIDDLE)
+    assert racers_of(with_papers, "miou", 2, "paper", PAPERS) == (HIGH, MIDDLE, papers)  # beyond the two best
+    assert racers_of(with_papers, "miou", 2, "cheapest", PAPERS) == (HIGH, MIDDLE)
 
 
 @pytest.mark.parametrize(("left", "races"), [({"stopped": "at rung epoch 4"}, True), ({"error": "nan"}, False)])
@@ -116,17 +120,22 @@ def test_the_papers_setting_races_where_the_search_gave_it_up_and_not_where_it_f
     papers = Point("paper's", {"theta": Config().theta})
     row = Row(run="p", config={}, metrics={}, seconds={}, **left)
     tried: Result = [(papers, [row]), (LOW, [row_of(LOW, 0, 40.0)]), (MIDDLE, [row_of(MIDDLE, 0, 60.0)])]
-    assert racers_of(tried, "miou", 1, "paper") == ((MIDDLE, papers) if races else (MIDDLE,))
-    assert racers_of(tried, "miou", 2, "best") == (MIDDLE, LOW)
+    assert racers_of(tried, "miou", 1, "paper", PAPERS) == ((MIDDLE, papers) if races else (MIDDLE,))
+    assert racers_of(tried, "miou", 2, "best", PAPERS) == (MIDDLE, LOW)
 
 
-@pytest.mark.parametrize("space", [joint, plus, simple])
-def test_the_first_setting_of_a_space_is_the_papers_its_k_as_a_share_too(space: ModuleType) -> None:
-    first = Point("first", space.FIRST[0])
+@pytest.mark.parametrize("preset", [pocket, folder, voc])
+@pytest.mark.parametrize("name", ["joint", "plus", "simple"])
+def test_the_first_setting_of_a_space_is_the_presets_own_and_the_papers(
+    name: str, preset: Callable[[], Config]
+) -> None:
+    base = preset()
+    first = Point("first", search_spaces.first_of(search_spaces.load(name), base, name)[0])
+    assert run_of(from_dict(first.values, base)) == run_of(base)  # that of `apc train PRESET`
     tried = [(HIGH, [row_of(HIGH, 0, 90.0)]), (LOW, [row_of(LOW, 0, 80.0)]), (first, [row_of(first, 0, 30.0)])]
-    assert racers_of(tried, "miou", 2, "paper") == (HIGH, LOW, first)
-    other = Point("other", {**space.FIRST[0], "k_share": 0.02})
-    assert racers_of([*tried[:2], (other, tried[2][1])], "miou", 2, "paper") == (HIGH, LOW)
+    assert racers_of(tried, "miou", 2, "paper", base) == (HIGH, LOW, first)
+    other = Point("other", {**first.values, "lambda1": 0.03})
+    assert racers_of([*tried[:2], (other, tried[2][1])], "miou", 2, "paper", base) == (HIGH, LOW)
 
 
 def test_what_is_preferred_is_chosen_among_those_that_are_not_worse() -> None:
@@ -138,12 +147,12 @@ def test_what_is_preferred_is_chosen_among_those_that_are_not_worse() -> None:
 
     standings = [standing(LOW, 60, 9), standing(MIDDLE, 59, 5), standing(papers, 58, 7), standing(HIGH, 9, 1, left=3)]
     preferences: tuple[Prefer, ...] = ("best", "cheapest", "paper")
-    chosen = [winner(standings, prefer) for prefer in preferences]
+    chosen = [winner(standings, prefer, PAPERS) for prefer in preferences]
     assert [found and found.racer for found in chosen] == [LOW, MIDDLE, papers]
     without = [standings[0], standing(papers, 9, 1, left=4)]
-    assert (found := winner(without, "paper")) and found.racer == LOW
+    assert (found := winner(without, "paper", PAPERS)) and found.racer == LOW
     unmeasured = [standing(LOW, 60, math.nan), standing(MIDDLE, 50, 99)]
-    assert (found := winner(unmeasured, "cheapest")) and found.racer == MIDDLE
+    assert (found := winner(unmeasured, "cheapest", PAPERS)) and found.racer == MIDDLE
 
 
 def test_the_seeds_of_a_race_are_none_of_the_search() -> None:
