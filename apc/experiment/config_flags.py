@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from apc.config import PRESETS, Config, from_dict, from_toml, plus
+from apc.config import PRESETS, Config, bounds, from_dict, from_toml, plus
 from apc.escaping import short
 from apc.experiment.small_folders import FOLLOW, enough_steps
 from apc.flags import CommandLine, Flag, choose_from, documented, flag_of
@@ -29,7 +29,8 @@ class ConfigFile:
 
     plus: bool = False
     """APC+ instead of the paper's setting: rounds of training on its own refined masks come after it, and photographs
-    of your own are scored a fifth larger than they are trained; it lies over the preset and under file and flags."""
+    of your own are scored a fifth larger than they are trained; it lies over the preset and under file and flags, and
+    more or fewer rounds leave the epochs before them as they are, unless you say how many all are."""
     config: Annotated[Path | None, Flag(once=True, metavar="TOML")] = None
     """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
 
@@ -98,11 +99,14 @@ def config_of(preset: str, values: Mapping[str, Any], *between: Layer) -> Config
     file: list[Layer] = [functools.partial(from_toml, values["config"])] if values.get("config") else []
     layers: list[Layer] = [*file, *between, functools.partial(from_dict, named_fields(values))]
     first = PRESETS[preset]()
+    given = _given(first, layers)
     if values.get("plus"):
         if (method := _over(_longer(first, 1), layers).method) != "apc":
             raise ValueError(f"--plus is APC with further parts; method {method} has its own setting, so leave one out")
-        first = _plus(first, layers)
-    cfg = enough_steps(_over(first, layers), _given(first, layers))
+        cfg = _plus(first, layers, given)
+    else:
+        cfg = _over(first, layers)
+    cfg = enough_steps(cfg, given)
     if cfg.method != "apc":
         from apc.methods import published, registry
 
@@ -122,10 +126,21 @@ def named_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     return {f.name: values[f.name] for f in fields(Config) if f.name in values}
 
 
-def _plus(preset: Config, layers: Sequence[Layer]) -> Config:
-    """APC+ over a preset, of the image size and encoder that the layers choose: larger photographs follow them."""
-    chosen = _over(plus(preset), layers)
-    return plus(replace(preset, image_size=chosen.image_size, encoder=chosen.encoder))
+def _plus(preset: Config, layers: Sequence[Layer], given: Collection[str]) -> Config:
+    """The layers over APC+ over a preset: larger photographs follow the image size and encoder that they choose, and
+    where no number of epochs is `given`, their rounds come behind the preset's own epochs."""
+    best = plus(preset)
+    chosen = _over(_roomy(best), layers)
+    best = plus(replace(preset, image_size=chosen.image_size, encoder=chosen.encoder))
+    if "epochs" in given:
+        return _over(best, layers)
+    cfg = _over(_roomy(best), layers)
+    return replace(cfg, epochs=preset.epochs + cfg.rounds * cfg.round_epochs)
+
+
+def _roomy(cfg: Config) -> Config:
+    """A config with so many epochs that all rounds have their place."""
+    return replace(cfg, epochs=int(bounds()["epochs"].high))
 
 
 def _given(base: Config, layers: Sequence[Layer]) -> set[str]:
