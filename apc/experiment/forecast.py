@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from apc.config import Config
+from apc.config import Config, from_dict
 from apc.runs.rows import Row
+from apc.training.effort import epochs_of_masks
 
 Kind = tuple[Any, ...]
 _ALIKE = ("dataset", "method", "encoder", "image_size")
@@ -32,7 +33,7 @@ class Hours(NamedTuple):
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds an epoch and a training image of finished runs, scoring included."""
+    """Seconds an epoch and a training image of finished runs, scoring included; masks of a round count as epochs."""
 
     seconds: tuple[float, ...]
 
@@ -40,7 +41,7 @@ class Pace:
         """Of one run: the mean, and the 10th and 90th percentile, for the load of a machine is common to its runs."""
         each = sorted(self.seconds)
         last = len(each) - 1
-        share = cfg.epochs * images / 3600
+        share = _passes(cfg, cfg.epochs, cfg.rounds) * images / 3600
         low, high = each[round(0.1 * last)], each[round(0.9 * last)]
         if not last:  # one run tells no spread
             low, high = low / _SPREAD, high * _SPREAD
@@ -54,16 +55,22 @@ def pace(done: Iterable[Row], cfg: Config) -> tuple[Pace, int] | None:
         trained = (row.stamp.get("images") or {}).get("train", 0)
         if trained and row.curve and all(row.config.get(name) == getattr(cfg, name) for name in _ALIKE):
             spent = row.seconds.get("train", 0.0) + row.seconds.get("eval", 0.0)
-            seconds.append(spent / (len(row.curve) * trained))
+            begun = max(int(epoch.get("round", 0)) for epoch in row.curve)
+            seconds.append(spent / (_passes(from_dict(row.config), len(row.curve), begun) * trained))
             images = trained
     return (Pace(tuple(seconds)), images) if seconds else None
+
+
+def _passes(cfg: Config, epochs: int, rounds: int) -> float:
+    """Epochs that take as long as so many and the masks of so many rounds."""
+    return epochs + rounds * epochs_of_masks(cfg) if rounds else epochs
 
 
 def hours(todo: Sequence[Config], done: Sequence[Row], minutes: float | None) -> Hours | None:
     """Hours of one process for `todo`: by finished runs like each, or `minutes` a run; None where neither tells."""
     total, known = Hours(0.0, 0.0, 0.0), dict[Kind, Hours | None]()
     for cfg in todo:
-        alike = (*kind_of(cfg), cfg.epochs, cfg.num_train)
+        alike = (*kind_of(cfg), _passes(cfg, cfg.epochs, cfg.rounds), cfg.num_train)
         if alike not in known:
             known[alike] = _one(cfg, done, minutes)
         if (one := known[alike]) is None:

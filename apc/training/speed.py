@@ -13,6 +13,7 @@ from apc.config import Config
 from apc.evaluation.evidence import AfterCRF
 from apc.evaluation.miou import score
 from apc.evaluation.scoring import Scoring
+from apc.training.effort import epochs_of_masks
 from apc.training.loop import Prepared, train
 from apc.training.run import prepare
 
@@ -20,7 +21,6 @@ STEPS = 4  # of the longer of two epochs that are timed: what they differ by is 
 FEW = 2  # photographs of a step where a whole batch would take long
 SCORED = 4  # photographs that are scored
 PLAIN = 0.25  # what a scoring costs without CRF and further protocols, as a share of one with them
-MASKS = 2.5  # epochs that take as long as the masks of a round of self-training: 2.6 of photographs, 2.5 of pocket
 
 
 class Speed(NamedTuple):
@@ -38,7 +38,7 @@ class Speed(NamedTuple):
         epoch = self.step * max(images["train"] // cfg.batch_size, 1) + self.beside
         on_the_way = (cfg.epochs - 1) // cfg.eval_every if cfg.eval_every else 0
         scored = images["val"] * (1 + PLAIN * on_the_way) + images.get("test", 0) * PLAIN
-        return (cfg.epochs + MASKS * cfg.rounds) * epoch + scored * self.photograph
+        return (cfg.epochs + cfg.rounds * epochs_of_masks(cfg)) * epoch + scored * self.photograph
 
 
 def speed(cfg: Config, images: Mapping[str, int], threads: int = 1) -> Speed:

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fitting import folder_config
 
-from apc.config import Config, pocket, to_dict
+from apc.config import Config, folder, plus, pocket, to_dict
 from apc.experiment.banner import banner
 from apc.experiment.flags import Workers, read_flags
+from apc.experiment.forecast import hours
 from apc.experiment.main import space_experiment
 from apc.experiment.settings import settings_of
 from apc.experiment.workers import places
@@ -17,6 +19,7 @@ from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search.run_queue import RunQueue
 from apc.training import speed
+from apc.training.effort import epochs_of_masks
 from experiments import grid_lambda
 
 IMAGES = {"train": 960, "val": 256, "test": 256}
@@ -112,10 +115,37 @@ def test_a_run_is_its_epochs_and_its_scorings() -> None:
     found = speed.Speed(step=0.5, beside=1.0, photograph=2.0)
     assert found.run(cfg, {"train": 64, "val": 6}) == 10 * (4 * 0.5 + 1.0) + 6 * 2.0
     with_rounds = found.run(replace(cfg, rounds=2, round_epochs=2), {"train": 64, "val": 6})
-    assert with_rounds == 15 * (4 * 0.5 + 1.0) + 6 * 2.0  # the masks of a round are like two and a half epochs
+    assert with_rounds == pytest.approx((10 + 2 * 3.5) * (4 * 0.5 + 1.0) + 6 * 2.0)  # the masks of a round: 3.5 epochs
     # at epochs 4 and 8 a scoring without CRF, a quarter of a whole one, and so at the end of the test images
     more = found.run(replace(cfg, eval_every=4), {"train": 64, "val": 6, "test": 8})
     assert more == 30.0 + (6 * 1.5 + 8 * 0.25) * 2.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs"),
+    [
+        ({}, 2 * 0.55 + 2.4),  # the image and its mirror image, then the CRF
+        ({"round_scales": (1.2,)}, 2 * 0.85 * 1.44 + 2.4),  # measured: 4.7 to 5.3
+        ({"round_scales": (1.0, 1.2)}, 2 * (0.55 + 0.85 * 1.44) + 2.4),
+        ({"flip": "none", "round_refine": "none"}, 0.55),
+    ],
+)
+def test_masks_of_a_round_take_as_long_as_what_they_are_made_of(changes: dict[str, Any], epochs: float) -> None:
+    cfg = replace(plus(folder()), round_scales=(1.0,))
+    assert epochs_of_masks(replace(cfg, **changes)) == pytest.approx(epochs)
+
+
+def test_finished_runs_tell_the_time_of_others_with_their_rounds() -> None:
+    plain, rounds = pocket(), plus(pocket())  # 10 epochs; and two times 3.5 of masks and 3 more
+    curve = [{"epoch": epoch + 1.0} | ({"round": 1.0 + (epoch > 12)} if epoch > 9 else {}) for epoch in range(16)]
+
+    def row(cfg: Config, seconds: float) -> Row:
+        made = Row(run="r", config=to_dict(cfg), metrics={}, seconds={"train": seconds}, curve=curve[: cfg.epochs])
+        return replace(made, stamp={"images": IMAGES})
+
+    for todo, done, expected in ((rounds, row(plain, 100.0), 230.0), (plain, row(rounds, 230.0), 100.0)):
+        found = hours([todo], [done], None)
+        assert found and found.mean * 3600 == pytest.approx(expected)
 
 
 def test_photographs_without_masks_are_scored_by_the_forecast_as_a_run_would(
