@@ -83,7 +83,19 @@ def config_page() -> list[str]:
     changed = [f.name for f in fields(config.Config) if any(getattr(c, f.name) != f.default for c in made.values())]
     own = [[f"`{n}`", code(config.default_of(n)), *(code(getattr(c, n)) for c in made.values())] for n in changed]
     text += ["", "## Presets", "", "What a preset sets; all else has its default."]
-    return text + table(["field", "default", *(f"`{name}`" for name in made)], own)
+    names = ["field", "default", *(f"`{name}`" for name in made)]
+    return text + table(names, own) + [*plus_of(made), ""]
+
+
+def plus_of(presets: Mapping[str, config.Config]) -> list[str]:
+    """What `--plus` sets over each preset."""
+    made = {name: config.plus(preset) for name, preset in presets.items()}
+    pairs = [(made[name], preset) for name, preset in presets.items()]
+    changed = [f.name for f in fields(config.Config) if any(getattr(a, f.name) != getattr(b, f.name) for a, b in pairs)]
+    lines = [[f"`{n}`", *(code(getattr(c, n)) for c in made.values())] for n in changed]
+    text = ["What `--plus` makes of each, APC+; `folder`'s was measured ([how](../how-to/own-photographs.md)), and the"]
+    text += ["others are reckoned from it."]
+    return [*text, *table(["field", *(f"`{name} --plus`" for name in made)], lines)]
 
 
 def takes(name: str) -> str:
