@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from apc.config import default_of
+from apc.config import PRESETS, default_of, plus, to_dict
 from apc.escaping import as_code, in_a_line, in_markdown
 from apc.runs.protocols import parse
 from apc.runs.rows import Row
@@ -29,6 +29,9 @@ PAPER = (
 )
 _BESIDE = ("crop_scale", "jitter", "grey", "blur", "lr_decay", "pseudo_label", "teacher", "swap")
 """Fields that are off in the paper's setting; see docs/reference/methods.md."""
+_BESIDE_APC = ("pseudo_threshold", "seg_loss", "schedule")
+"""Further ones, which other methods have otherwise in settings of their own."""
+_OF_ROUNDS = ("round_lr", "round_weight", "round_threshold")
 _STAMP = (
     "commit",
     "protocol",
@@ -133,6 +136,8 @@ def _page(row: Row, name: str, license: str, epoch: int, scored: int) -> str:
     things = in_markdown(", ".join(row.classes[1:]))
     size = config["eval_size"] or config["image_size"]
     method = _METHODS.get(config["method"], in_markdown(config["method"]))
+    if _is_plus(config, epoch or config["epochs"]):
+        method = "APC+, Adaptive Patch Contrast (APC) and then rounds on its own masks"
     root = "" if config["dataset"] == "pocket" else " --root DATA"
     beside = "" if config["dataset"] == "pocket" else "; DATA holds images/, masks/, val.csv and classes.txt"
     if config["dataset"] in ("voc", "coco"):
@@ -207,7 +212,7 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
         *_rounds(config, epoch or config["epochs"]),
         ("photographs are resized to", f"{config['image_size']} pixels in training, {size} in scoring"),
         ("pooling", config["pooling"] + details.get(config["pooling"], "")),
-        ("λ1, λ2", f"{config['lambda1']:g}, {config['lambda2']:g}"),
+        ("λ1, λ2", _weights(config, epoch or config["epochs"])),
         *_parts(config),
         ("dense CRF of the `_crf` scores and of `apc predict`", in_markdown(config["crf"])),
         ("run", in_markdown(row.run)),
@@ -216,24 +221,59 @@ def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
 
 def _rounds(config: dict[str, Any], epoch: int) -> list[tuple[str, str]]:
     """Of how many epochs it learnt from its own masks, where it did by this epoch."""
-    each = config.get("round_epochs", 0)
-    learnt = max(epoch - config["epochs"] + config.get("rounds", 0) * each, 0)
+    learnt = _learnt(config, epoch)
     if not learnt:
         return []
-    rounds = -(-learnt // each)
+    rounds = -(-learnt // config["round_epochs"])
     refined = {"none": "as they are", "par": "refined by PAR", "crf": "refined by the dense CRF"}
     own = f"from its own masks of the training photographs, {refined[config['round_refine']]}"
     if (scales := list(config.get("round_scales", ()))) not in ([], [1.0]):
         own += f", made at {' and '.join(f'{scale:g}' for scale in scales)} times their size"
+    if others := _other(config, _OF_ROUNDS):
+        own += f"; {others}"
     return [
         ("self-training", f"the last {learnt} epoch{'s' * (learnt > 1)}, in {rounds} round{'s' * (rounds > 1)}, {own}")
     ]
 
 
+def _learnt(config: dict[str, Any], epoch: int) -> int:
+    """Epochs of rounds until this one."""
+    return max(epoch - config["epochs"] + config.get("rounds", 0) * config.get("round_epochs", 0), 0)
+
+
+def _is_plus(config: dict[str, Any], epoch: int) -> bool:
+    """Whether a model has learnt in the rounds of APC+, whatever else was chosen; those of few photographs are as much
+    longer as all before them."""
+    preset = PRESETS[config["dataset"]]()
+    best = plus(preset)
+    before = config["epochs"] - config.get("rounds", 0) * config.get("round_epochs", 0)
+    each = (best.round_epochs, round(best.round_epochs * before / preset.epochs))
+    same = ("rounds", "round_scales", "round_refine", *_OF_ROUNDS)
+    made = to_dict(best)
+    return bool(
+        _learnt(config, epoch)
+        and config["round_epochs"] in each
+        and all(config.get(name, made[name]) == made[name] for name in same)
+    )
+
+
+def _weights(config: dict[str, Any], epoch: int) -> str:
+    """Both weights, the first as far as it was in force."""
+    told = f"{config['lambda1']:g}, {config['lambda2']:g}"
+    weight = config.get("round_weight", default_of("round_weight"))
+    return told + f"; in the rounds {weight:g} in the place of λ1" * bool(_learnt(config, epoch))
+
+
 def _parts(config: dict[str, Any]) -> list[tuple[str, str]]:
     """The fields of parts that the paper does not have, where some are on."""
-    own = {name: config[name] for name in _BESIDE if config.get(name, default_of(name)) != default_of(name)}
-    return [("parts beside the paper's", in_markdown(", ".join(f"{k} {v}" for k, v in own.items())))] if own else []
+    own = _other(config, (*_BESIDE, *(_BESIDE_APC if config["method"] == "apc" else ())))
+    return [("parts beside the paper's", own)] if own else []
+
+
+def _other(config: dict[str, Any], names: Sequence[str]) -> str:
+    """ "crop_scale 0.5, teacher 0.033", as Markdown: those of the fields that are not at their default, the paper's."""
+    own = {name: config[name] for name in names if config.get(name, default_of(name)) != default_of(name)}
+    return in_markdown(", ".join(f"{k} {v}" for k, v in own.items()))
 
 
 def _labels(config: dict[str, Any]) -> str:

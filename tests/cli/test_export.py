@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from safetensors import safe_open
 
 from apc.cli.export import FILES
 from apc.cli.main import main
+from apc.config import plus, pocket, to_dict
+from apc.methods.apc import APC
+from apc.methods.checkpoint import save_model
 from apc.reporting.model_card import at_best_epoch, model_card
-from apc.runs.folder import load_run
+from apc.runs.folder import load_run, save_run
 from apc.runs.rows import Row
 
 
@@ -102,6 +106,21 @@ def test_the_best_epoch_is_exported_with_its_own_score(
     assert epoch == 1 and "epoch 1 of 2" in text and "| `miou` | 98.77 |" in text
     assert load_row(run).metrics["miou"] < 98
     assert "patch_miou" not in text
+
+
+def test_the_card_of_an_exported_apc_plus_says_how_it_was_made(tmp_path: Path) -> None:
+    made = replace(plus(pocket()), weights="", seg_loss="balanced")
+    row = Row(run="made", config=to_dict(made), metrics={"miou": 50.0}, seconds={}, classes=["background", "ring"])
+    save_model(tmp_path / "runs" / row.run, APC(made, 2), made, row.classes)
+    save_run(tmp_path / "runs", row)
+    assert main(["export", str(tmp_path / "runs" / row.run), "--out", str(tmp_path / "model")]) == 0
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8").replace("\\_", "_")
+    assert "APC+, Adaptive Patch Contrast (APC) and then rounds on its own masks" in card
+    assert (
+        "the last 6 epochs, in 2 rounds, from its own masks of the training photographs, refined by the dense" in card
+    )
+    assert "in the rounds 1 in the place of λ1" in card
+    assert "| parts beside the paper's | seg_loss balanced, schedule cosine |" in card
 
 
 def test_a_foreign_folder_is_left_alone_and_an_earlier_export_is_replaced(

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from report_rows import a_row
 
+from apc.config import folder, plus, to_dict
 from apc.methods.registry import METHODS
 from apc.reporting.model_card import model_card
 
@@ -49,6 +50,28 @@ def test_a_card_says_that_a_model_learned_from_its_own_masks() -> None:
     assert "self-training" not in model_card(a_row("x", 0, 40.0), "model")
     scaled = a_row("x", 0, 40.0, epochs=20, rounds=2, round_epochs=5, round_refine="par", round_scales=[1.0, 1.2])
     assert f"in 2 rounds, {own}, made at 1 and 1.2 times their size |" in model_card(scaled, "model")
+
+
+def test_a_card_says_that_a_model_is_of_apc_plus_and_what_weighs_in_its_rounds() -> None:
+    made = to_dict(plus(folder()))
+    row = replace(a_row("x", 0, 40.0), config=made)
+    card = model_card(row, "model")
+    assert (
+        "photograph shows, with\nAPC+, Adaptive Patch Contrast (APC) and then rounds on its own masks. No mask" in card
+    )
+    assert "| λ1, λ2 | 0.02, 0.01; in the rounds 1 in the place of λ1 |" in card
+    first_stage = model_card(row, "model", epoch=15)
+    assert "APC+" not in first_stage and "| λ1, λ2 | 0.02, 0.01 |" in first_stage
+    few = made | {"epochs": 300 + 2 * 80, "round_epochs": 80}  # of 27 photographs
+    assert "APC+" in model_card(replace(row, config=few), "model")
+    one_round = made | {"rounds": 1, "epochs": 19}
+    assert "APC+" not in model_card(replace(row, config=one_round), "model")
+    own = made | {"round_weight": 0.5, "round_threshold": 0.7, "round_lr": 2e-4}
+    own |= {"seg_loss": "balanced", "schedule": "cosine", "pseudo_threshold": 0.3}
+    card = model_card(replace(row, config=own), "model").replace("\\_", "_")
+    assert "1.2 times their size; round_lr 0.0002, round_weight 0.5, round_threshold 0.7 |" in card
+    assert "| parts beside the paper's | pseudo_threshold 0.3, seg_loss balanced, schedule cosine |" in card
+    assert "in the rounds 0.5 in the place of λ1" in card and "APC+" not in card
 
 
 def test_a_card_lists_scores_of_the_test_split_on_their_own_and_counts_masks() -> None:
