@@ -17,6 +17,7 @@ from apc.reporting.verdicts.intervals import paired, summary
 from apc.reporting.verdicts.sentences import seeds_far_apart
 from apc.reporting.verdicts.sizes import short as short_size
 from apc.reporting.verdicts.tables import more_seeds, outcome_text
+from apc.reporting.worth import points_a_minute
 
 COLUMNS = 7
 """Most columns of a table on the page."""
@@ -55,7 +56,7 @@ def brief(section: Section, reference: Section | None = None) -> list[str]:
     text.append(_table(section, everything, ours))
     said = [
         *verdict_lines(of_first_groups(section.judged)),
-        *map(for_people, first.said[: 2 if section.entry.search else 1]),
+        *map(for_people, first.said[: 2 if section.entry.search or section.entry.beside else 1]),
         *([] if section.entry.search else seeds_far_apart(section.entry, first.group)),
     ]
     text += [_items(said)] if said else []
@@ -129,6 +130,7 @@ def _columns(section: Section, everything: str, ours: Group | None) -> Mapping[s
     metrics = _metrics(section)
     main = metrics[0] if metrics else entry.metric
     printed = beside(entry, group, part.labels, part.reference)
+    printed |= points_a_minute(entry, group, part.labels, part.reference)
     columns = [_Column(0, "row", row_name), _Column(0, "n", partial(_runs, group))]
     columns.append(_Column(0, score_name(main), partial(_linked, group, main, everything)))
     compared = _compared(section, main)

@@ -238,7 +238,7 @@ def _rounds(config: dict[str, Any], epoch: int) -> list[tuple[str, str]]:
 
 def _learnt(config: dict[str, Any], epoch: int) -> int:
     """Epochs of rounds until this one."""
-    return max(epoch - config["epochs"] + config.get("rounds", 0) * config.get("round_epochs", 0), 0)
+    return max(int(epoch - config["epochs"] + config.get("rounds", 0) * config.get("round_epochs", 0)), 0)
 
 
 def _is_plus(config: dict[str, Any], epoch: int) -> bool:

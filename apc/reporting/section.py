@@ -24,6 +24,7 @@ from apc.reporting.verdicts.claims import Judged, judge_group, waiting
 from apc.reporting.verdicts.explanations import explanations
 from apc.reporting.verdicts.sentences import plain_words
 from apc.reporting.verdicts.tables import more_seeds, verdict_table
+from apc.reporting.worth import Columns, best_beside, points_a_minute
 from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES
 
@@ -219,6 +220,8 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     else:
         said = plain_words(entry, group)
     said = (staged.sentences(stages) if stages else []) or one_knob.sentences(entry, group) or said
+    others = best_beside(recorded)
+    said = [*others, *said]
     tables_shown = parts(stages, whole, tried)
     for part in tables_shown:
         text += _tables(recorded, group, part, f"{name}{part.suffix}", place)
@@ -227,6 +230,7 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     judged_scores = choosers(group.rows, group.images) if entry.choosers else None
     text += choosers_table(judged_scores)
     text += [*importance.importance_table(tried), *importance.pruned_table(tried, rows)]
+    text += others
     text += [] if entry.search else plain_words(entry, group)
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
     text += comparison.cost_table(races, group.rows)
@@ -236,6 +240,11 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     text += [*verdict_table(judged), *explanations(entry, group, judged)]
     first = First(group, tables_shown[-1] if tables_shown else whole, said, drawn)
     return [*text, *provenance(group, entry.knobs or ())], judged, first
+
+
+def _columns_beside(entry: TableEntry, group: Group, labels: Sequence[str], reference: str) -> Columns:
+    """Columns that are no scores of ours: the paper's, and what a minute of training gains."""
+    return beside(entry, group, labels, reference) | points_a_minute(entry, group, labels, reference)
 
 
 def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str) -> list[str]:
@@ -260,7 +269,7 @@ def _tables(recorded: Recorded, group: Group, part: Part, name: str, place: str)
             metrics=metrics,
             main=entry.metric,
             reference=reference,
-            printed=beside(entry, group, part.labels, reference) if main else {},
+            printed=_columns_beside(entry, group, part.labels, reference) if main else {},
             marks=part.marks if main else {},
             single=not main,
         )

@@ -133,6 +133,10 @@ class TableEntry(PageEntry):
     """Further columns of the paper: name -> row -> cell."""
     paper_row: Callable[[Row], str] | None = None
     """The paper's row that a run stands beside, where it is not that of the run's label."""
+    worth: bool = False
+    """Whether a column divides what a row gains over the reference by the processor minutes that it trains longer."""
+    beside: str = ""
+    """Table whose best row of each other method is told in a sentence."""
     search: bool = False
     """Shown as a search: its history, its knobs and its ten best settings."""
     stop_early: str = "none"
