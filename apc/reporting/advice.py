@@ -85,8 +85,7 @@ def _judged_anew(series: Sequence[Series], sections: Sequence[Section]) -> list[
             if j.ours and j.counts and j.title == section.entry.title and j.verdict.difference.summary.n
         ]
         told = "; ".join(
-            f"{in_markdown(better)} over {in_markdown(worse)} "
-            f"{SIGNS[j.verdict.outcome]} {measured(j.verdict.difference.summary)}"
+            f"{in_markdown(better)} over {in_markdown(worse)} {_told(j)}"
             for j in asked[:ASKED]
             for better, worse in [j.rows]
         )
@@ -168,15 +167,25 @@ def use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
 
 
 def _confirmed(section: Section) -> list[str]:
-    """Of a table of ours its first question, where the answer is yes: "APC+ ✓ +4.4 [2.4, 6.4] (3) over the paper's
-    setting"."""
+    """Of a table of ours its first question, where the answer is yes, and how the same under a condition came out:
+    "APC+ ✓ +4.4 [2.4, 6.4] (3) over the paper's setting, ? +1.2 [−0.3, 2.7] (3) both shown larger"."""
     asked = [j for j in of_first_groups(section.judged) if j.ours and j.counts]
     if not asked or asked[0].verdict.outcome != "reproduced":
         return []
-    better, worse = asked[0].rows
+    first, *others = asked
+    better, worse = first.rows
     name = _named(better).rpartition(": ")[2]
-    told = f"{SIGNS['reproduced']} {measured(asked[0].verdict.difference.summary)}"
-    return [f"{name} {told} over the {_named(worse)}"]
+    under = [
+        f"{_told(j)} {in_markdown(j.claim.removeprefix(f'{first.claim}, '))}"
+        for j in others
+        if j.claim.startswith(f"{first.claim}, ") and j.verdict.difference.summary.n
+    ]
+    return [", ".join([f"{name} {_told(first)} over the {_named(worse)}", *under])]
+
+
+def _told(j: Judged) -> str:
+    """ "✓ +4.4 [2.4, 6.4] (3)" """
+    return f"{SIGNS[j.verdict.outcome]} {measured(j.verdict.difference.summary)}"
 
 
 ONE_SCORE = ("miou", "miou_crf", "test_miou", "pseudo_miou")

@@ -90,6 +90,20 @@ def test_a_row_of_one_seed_is_not_ahead_of_rows_with_several(tmp_path: Path) -> 
     assert "- pocket: adaptive-K pooling (T7, 43.0: ✓ +10.7" in first_screen(tmp_path, "table7_pooling", rows)
 
 
+def test_what_to_use_names_a_confirmed_setting_of_ours_and_what_is_open_of_it(tmp_path: Path) -> None:
+    scores = {
+        "paper's setting": (40.0, 40.1, 40.2),
+        "+ shown larger": (48.0, 44.0, 51.0),
+        "+ further rounds: APC+": (50.0, 50.3, 50.1),
+    }
+    rows = [a_row(n, s, held, {"held_miou": held}) for n, own in scores.items() for s, held in enumerate(own)]
+    told = " ".join(first_screen(tmp_path, "apc_plus", rows).split())
+    confirmed = "- pocket: APC+ ✓ +10.0 [9.7, 10.4] (3) over the paper's setting"
+    assert told.endswith(f"{confirmed}, ? +2.5 [−6.5, 11.5] (3) both shown larger")
+    without = [row for row in rows if "shown" not in row.row]
+    assert " ".join(first_screen(tmp_path, "apc_plus", without).split()).endswith(confirmed)
+
+
 def test_a_table_in_two_groups_counts_once_and_shows_the_larger_one(tmp_path: Path) -> None:
     text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *pooling_rows(2, epochs=2)])
     assert "| T7 adaptive-K beats max pooling | +1.8 | ✓ +10.7 [9.0, 12.4] (3) |" in text
