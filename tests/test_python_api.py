@@ -195,6 +195,8 @@ def test_load_rows_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("pooling", {"sampler": "tpe"}, "a plan runs its own settings"),
         ("simple", {"trials": 1, "sampler": "grid"}, "sampler is grid; give a plan"),
         ("simple", {"trials": 1, "sampler": "tpee"}, "choose from tpe, gp"),
+        ("simple", {"trials": 2, "stop_when": "iou 70"}, "--stop-when iou 70: no run reports iou; choose from miou, "),
+        ("simple", {"trials": 2, "objectives": ("miuo",)}, "--objectives miuo: no run reports it; choose from miou, "),
         ("simple", {"trials": 2, "race": 1}, "race is 1; it must be at least 2"),
         ("simple", {"trials": 2, "prefer": "paper"}, "--prefer is for a race"),
     ],
@@ -288,6 +290,11 @@ def test_a_search_by_masks_of_photographs_without_any_is_refused_before_anything
     base = replace(apc.folder(), root=str(photographs), **small)
     for space, more, instead in (
         ("simple", {"trials": 2}, r"so miou cannot be chosen by; give objectives=\('branch_rule',\)"),
+        (
+            "simple",
+            {"trials": 2, "objectives": "branch_rule", "stop_when": "miou 70"},
+            "so no run will have the miou of --stop-when miou 70; name a score by image labels, such as branch_rule",
+        ),
         (lambdas.PLAN, {}, "so miou cannot be chosen by; give the plan metric='branch_rule'"),
         (points([{"theta": 0.5}, {"theta": 0.9}]), {"race": 2}, "so miou cannot be chosen by; leave out race"),
     ):

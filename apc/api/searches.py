@@ -97,7 +97,7 @@ def search(
     racing = Racing(race=race, race_seeds=race_seeds, prefer=prefer)
     check_enough(race, trials or 0, how.rungs_over(base) if how and how.stop_early == "halving" else None)
     name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset_name(base)}"
-    prepared(base, *_chosen_by(proposals, objectives[0], bool(racing.race)))
+    prepared(base, *_chosen_by(proposals, objectives[0], bool(racing.race)), how)
     resources = resources or Resources()
     runs_a_trial = len(seeds) if callable(proposals) else 1
     cores = resources.cpus_per_trial * resources.num_workers
@@ -173,7 +173,7 @@ def _search_settings(
     first: Sequence[Mapping[str, Any]],
 ) -> "SearchSettings | None":
     """How a space is searched; None for a plan, which needs none of it."""
-    from apc.experiment.settings import halves
+    from apc.experiment.settings import halves, require_reported
     from apc.search.spaces import SearchSettings, Stopper
 
     if not callable(proposals):
@@ -184,11 +184,13 @@ def _search_settings(
         raise ValueError("trials is not given; a space needs their number, such as trials=20")
     if settings.get("sampler") == "grid":
         raise ValueError("sampler is grid; give a plan, such as apc.search.plans.grid({'theta': [0.5, 0.9]})")
-    if "stop_early" in settings:
-        return SearchSettings(trials=trials, **settings)
-    how = SearchSettings(trials=trials, **{k: v for k, v in settings.items() if k not in OF_HALVING})
-    usual: Stopper = "halving" if halves(vars(how) | settings, base) else "none"
-    return SearchSettings(trials=trials, stop_early=usual, **settings)
+    if "stop_early" not in settings:
+        how = SearchSettings(trials=trials, **{k: v for k, v in settings.items() if k not in OF_HALVING})
+        usual: Stopper = "halving" if halves(vars(how) | settings, base) else "none"
+        settings = {"stop_early": usual, **settings}
+    how = SearchSettings(trials=trials, **settings)
+    require_reported(how, base)
+    return how
 
 
 def _search_result(

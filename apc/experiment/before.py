@@ -2,12 +2,13 @@
 
 from apc.config import Config
 from apc.experiment.settings import dataset_name
-from apc.runs.scores import LABEL_SCORES
+from apc.runs.scores import CHOOSERS, LABEL_SCORES, LOWER_IS_BETTER
+from apc.search.spaces import SearchSettings
 
 
-def prepared(base: Config, chosen_by: str | None, instead: str) -> dict[str, int]:
+def prepared(base: Config, chosen_by: str | None, instead: str, search: SearchSettings | None = None) -> dict[str, int]:
     """Images of each split, with all data opened and the model built once: what is bad is refused here and not by a
-    worker. `chosen_by` and `instead` are as in require_masks.
+    worker. `chosen_by`, `instead` and `search` are as in require_masks.
 
     This also pre-trains the tiny ViT, once for all runs, before the clock of the first one starts.
     """
@@ -15,13 +16,17 @@ def prepared(base: Config, chosen_by: str | None, instead: str) -> dict[str, int
 
     found = preflight(base)
     if not found.scored:
-        require_masks(base, chosen_by, instead)
+        require_masks(base, chosen_by, instead, search)
     return found.images
 
 
-def require_masks(base: Config, chosen_by: str | None, instead: str) -> None:
+def require_masks(base: Config, chosen_by: str | None, instead: str, search: SearchSettings | None = None) -> None:
     """Refuse, where no validation image is scored by a mask, to choose settings by masks: all would be trained in vain.
-    `chosen_by` is the score that they are chosen by, None where none is chosen; `instead` what may be done."""
+    `chosen_by` is the score that they are chosen by, None where none is chosen; `instead` what may be done. So is a
+    `search` that would end at a score by masks: it never would."""
+    bare = f"{dataset_name(base)}: no validation image has a mask, so"
     if chosen_by is not None and chosen_by not in LABEL_SCORES:
-        why = f"no validation image has a mask, so {chosen_by} cannot be chosen by"
-        raise ValueError(f"{dataset_name(base)}: {why}; {instead}")
+        raise ValueError(f"{bare} {chosen_by} cannot be chosen by; {instead}")
+    if search and (name := search.score_to_reach) and name not in (*LABEL_SCORES, *LOWER_IS_BETTER):
+        told = f"no run will have the {name} of --stop-when {search.stop_when}"
+        raise ValueError(f"{bare} {told}; name a score by image labels, such as {CHOOSERS['labels']}")

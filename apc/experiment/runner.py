@@ -103,7 +103,7 @@ class ExperimentRun:
 
         identity(self.base)
         if self.base.dataset == "folder" and not (Path(self.base.root) / "masks").is_dir():
-            require_masks(self.base, self._chosen_by, BY_LABELS)
+            require_masks(self.base, self._chosen_by, BY_LABELS, self.settings.search)
 
     @property
     def _chosen_by(self) -> str | None:
@@ -127,7 +127,7 @@ class ExperimentRun:
 
     def prepare(self) -> None:
         """Open all data and build the model once."""
-        self.images = prepared(self.base, self._chosen_by, BY_LABELS)
+        self.images = prepared(self.base, self._chosen_by, BY_LABELS, self.settings.search)
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
 

@@ -22,7 +22,6 @@ from apc.search.draws import draws, samples
 from apc.search.halving import Rungs, usual_rungs
 from apc.search.plans import Plan, Staged, points
 from apc.search.race import SEEDS, check_enough
-from apc.search.stop_rules import stop_when
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
@@ -237,22 +236,27 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     draw = experiment.drawn(base)
     assert draw is not None
     draws(draw, base, experiment.name)
+    require_reported(search, base)
+    warm = search.warm_start and opened(search.warm_start).resolve()
+    if warm and not warm.is_dir():
+        raise ValueError(f"--warm-start {search.warm_start}: there is no such folder")
+    trials = SMOKE_TRIALS if smoke and "trials" not in values else search.trials
+    return replace(search, trials=trials, warm_start=warm)
+
+
+def require_reported(search: spaces.SearchSettings, base: Config) -> None:
+    """Refuse a search, by a command or from Python, by scores that no run of this config reports."""
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:
         if name not in reported:
             raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")
-    if search.stop_when and (name := stop_when(search.stop_when).score) and name not in reported:
+    if (name := search.score_to_reach) and name not in reported:
         raise ValueError(f"--stop-when {search.stop_when}: no run reports {name}; choose from {', '.join(reported)}")
     if search.stop_early != "none" and search.objectives[0] not in IN_CURVES:
         raise ValueError(
             f"--stop-early {search.stop_early}: epochs report {', '.join(IN_CURVES)} and not {search.objectives[0]}, "
             "by which the search goes; leave it out"
         )
-    warm = search.warm_start and opened(search.warm_start).resolve()
-    if warm and not warm.is_dir():
-        raise ValueError(f"--warm-start {search.warm_start}: there is no such folder")
-    trials = SMOKE_TRIALS if smoke and "trials" not in values else search.trials
-    return replace(search, trials=trials, warm_start=warm)
 
 
 def halves(values: Mapping[str, Any], base: Config, *, small: bool = False) -> bool:

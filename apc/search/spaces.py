@@ -159,6 +159,11 @@ class SearchSettings:
             raise ValueError(f"{flags[0]} is for --stop-early halving, and the rule is {self.stop_early}")
 
     @property
+    def score_to_reach(self) -> str:
+        """The score that `stop_when` waits for; empty where it waits for none."""
+        return stop_when(self.stop_when).score if self.stop_when else ""
+
+    @property
     def halving(self) -> Rungs | None:
         """The rungs of a search that halves, once they are known; None of any other."""
         known = self.stop_early == "halving" and self.rungs

@@ -71,7 +71,10 @@ def test_a_dry_run_refuses_what_the_search_would(
     found = told("--root", str(photographs), "--choose", "vote")
     assert found.startswith("0 few training photographs")
     assert "compared by border_rule; it takes 24 settings to vote" in found
-    assert "vote" not in told("--root", str(photographs), "--choose", "labels")
+    by_labels = "--root", str(photographs), "--choose", "labels"
+    assert "vote" not in told(*by_labels)
+    assert "no run will have the miou of --stop-when miou 70" in told(*by_labels, "--stop-when", "miou 70")
+    assert told(*by_labels, "--stop-when", "label_f1 70").startswith("0 ")
 
 
 def test_search_names_the_spaces_and_the_nearest_of_them(capsys: pytest.CaptureFixture[str]) -> None:
