@@ -68,7 +68,7 @@ class StudyInRungs(Study):
     @property
     def enough(self) -> bool:
         """As of every study; `--stop-when` looks at the scores of the first rung, at which all can be compared, and for
-        a score that is reached at any rung."""
+        the objective that is reached at any rung; any other score is reached by finished trials alone."""
         if not self.settings.stop_when or self.budget_spent:
             return self.budget_spent
         rule, objective = stop_when(self.settings.stop_when), self.settings.objectives[0]
