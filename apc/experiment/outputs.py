@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 from apc.config import Config, from_dict, to_dict
 from apc.escaping import in_csv, one_line
 from apc.files import write_atomically, write_encoded
+from apc.runs.compared import RULE
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
 from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
@@ -21,8 +22,8 @@ from apc.search.plans import Point, Result
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-CHOSEN_BY = {"half": ("tune_miou", "held_miou"), "labels": LABEL_SCORES}
-"""Scores by the rule of choosing that they stand for; all others are of all masks."""
+CHOSEN_BY = {"half": ("tune_miou", "held_miou"), "labels": LABEL_SCORES, "vote": (RULE,)}
+"""Scores by the rule of choosing that they stand for, the last one that has them; all others are of all masks."""
 
 
 def write_rows(

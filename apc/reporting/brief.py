@@ -27,6 +27,7 @@ CHOSEN = {
     "val": "chosen by the validation masks, as in the paper",
     "half": "chosen on half of the validation images",
     "labels": "chosen by image labels alone",
+    "vote": "chosen by their vote, by image labels alone",
     "not stamped": "chosen by a rule that is not stamped",
 }
 """Selection rule, as rows are stamped -> in words."""
@@ -50,7 +51,7 @@ def brief(section: Section, reference: Section | None = None) -> list[str]:
     ours = reference.shown.group if reference and reference.shown else None
     text = [
         f"### {in_markdown(section.dataset)}",
-        paragraph(f"{section.schedules[0]}; {_chosen(first.group)}. {_not_all(section)}"),
+        paragraph(f"{section.schedules[0]}{_chosen(first.group)}. {_not_all(section)}"),
     ]
     text += [paragraph(line) for line in _differs(section, ours)]
     text.append(_table(section, everything, ours))
@@ -73,8 +74,9 @@ def _more(section: Section, everything: str) -> str:
 
 
 def _chosen(group: Group) -> str:
-    """By what settings were chosen."""
-    return "settings " + " or ".join(CHOSEN.get(rule, in_markdown(rule)) for rule in sorted(group.stamped("selection")))
+    """By what settings were chosen, behind their schedule; empty where nothing says it."""
+    rules = " or ".join(CHOSEN.get(rule, in_markdown(rule)) for rule in group.selection)
+    return f"; settings {rules}" if rules else ""
 
 
 def _not_all(section: Section) -> str:

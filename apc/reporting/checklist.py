@@ -12,7 +12,7 @@ from apc.config import Config, to_dict
 from apc.escaping import in_markdown
 from apc.reporting import tables
 from apc.reporting.catalogue import described, entries
-from apc.reporting.groups import read
+from apc.reporting.groups import read, selection_rules
 from apc.reporting.searches.trials import goes_by
 from apc.runs.rows import Row
 
@@ -70,7 +70,7 @@ def _rows(results: Path) -> Mapping[tuple[str, str], list[Row]]:
 
 def _line(name: str, dataset: str, rows: Sequence[Row]) -> dict[str, str]:
     seeds = sorted({int(row.config.get("seed", 0)) for row in rows})
-    rules = sorted({str(row.stamp["selection"]) for row in rows if row.stamp.get("selection")})
+    rules = [rule for rule in selection_rules(rows) if rule != "not stamped"]
     bad = {"failed": sum(bool(row.error) for row in rows), "stopped early": sum(bool(row.stopped) for row in rows)}
     unfinished = ", ".join(f"{n} {what}" for what, n in bad.items() if n)
     return {

@@ -89,9 +89,23 @@ class Group:
         common = sorted(set(runs[0]) & set(runs[1]))
         return self.images.difference([runs[0][s] for s in common], [runs[1][s] for s in common])
 
+    @property
+    def selection(self) -> list[str]:
+        """What its settings were chosen by."""
+        return selection_rules(self.rows)
+
     def stamped(self, key: str) -> Counter[str]:
         """How many rows carry each value of a stamp key."""
         return Counter(str(row.stamp.get(key, "not stamped")) for row in self.rows)
+
+
+def selection_rules(rows: Iterable[Row]) -> list[str]:
+    """What settings were chosen by, as rows are stamped. A run bears `val` until a search says otherwise; where no mask
+    scored any, no mask chose."""
+    rows = [*rows]
+    by_masks = any("miou" in name for row in rows for name in row.metrics)
+    rules = {str(row.stamp.get("selection", "not stamped")) for row in rows}
+    return sorted(rules if by_masks else rules - {"val"})
 
 
 def _scored(row: Row, metric: str) -> tuple[str, str]:

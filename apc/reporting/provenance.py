@@ -15,6 +15,8 @@ SELECTION = {
     "the score of a chosen setting is optimistic.",
     "half": "`half`: settings are chosen on one half of the validation images and reported on the other.",
     "labels": "`labels`: settings are chosen by image labels alone; masks are opened to report only.",
+    "vote": "`vote`: settings are chosen by what the others say of their masks, weighted by image labels alone; the "
+    "true masks are opened to report only.",
 }
 """Selection rule, as rows are stamped -> what it means."""
 METHOD = ("pooling", "k", "theta", "lambda1", "lambda2", "epsilon")
@@ -140,7 +142,8 @@ def _finished(group: Group) -> str:
 
 def _selection(group: Group) -> str:
     """What settings were chosen by, and what that means for the scores."""
-    rules = " ".join(SELECTION.get(rule, f"{in_markdown(rule)}.") for rule in sorted(group.stamped("selection")))
+    rules = " ".join(SELECTION.get(rule, f"{in_markdown(rule)}.") for rule in group.selection)
+    rules = rules or "none: no run was scored by masks."
     if found := how_compared(group.rows):
         rules += f" Settings were compared by {in_markdown(found.told)}."
     if tables.measured(group, ["test_miou"]):

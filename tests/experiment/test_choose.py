@@ -130,7 +130,8 @@ def test_photographs_without_masks_are_searched_by_their_labels(
 
     def scored(run: apc.experiment.runner.ExperimentRun) -> list[Any]:
         assert run.plan
-        row = Row(run="", config=to_dict(run.base), metrics={}, seconds={}, stamp={"commit": "c"})
+        stamp = {"commit": "c", "selection": "val"}  # as a run bears it
+        row = Row(run="", config=to_dict(run.base), metrics={}, seconds={}, stamp=stamp)
         points = run.plan.next([])
         return [
             (point, [replace(row, run=point.label, metrics={"branch_rule": rules[point.label]})]) for point in points
@@ -145,7 +146,10 @@ def test_photographs_without_masks_are_searched_by_their_labels(
     assert "branch_rule" in Path("reports/details/space_pooling_by_labels.photos.md").read_text()
     assert main(table7_pooling.EXPERIMENT, words) == 0
     page = " ".join(Path("reports/ablation.md").read_text().split())
-    assert "chosen by image labels alone" in page
+    assert "chosen by image labels alone" in page and "validation masks" not in page
+    table7 = Path("reports/details/table7_pooling.photos.md").read_text()
+    assert "selection rule: none: no run was scored by masks" in table7
+    assert "`miou`, not stamped" in Path("reports/details/checklist.md").read_text()
 
 
 @pytest.mark.parametrize("voted", [True, False])
@@ -176,6 +180,10 @@ def test_a_search_by_the_vote_says_what_compared_its_settings_and_chooses_by_it(
     assert tomllib.loads(best)["pooling"] == ("average" if voted else "max")
     score = "vote" if voted else "border_rule"
     assert f"by the mean {score} of seeds 0." in best and f"{score}, mean" in told
+    assert {row.stamp["selection"] for row in load_rows(results / "photos.jsonl")} == {"vote"}
+    assert "settings chosen by their vote, by image labels alone" in " ".join(
+        Path("reports/ablation.md").read_text().split()
+    )
     assert f"**Best: pooling={'average' if voted else 'max'}**, `{score}`" in page
 
 
