@@ -62,7 +62,7 @@ def train(
     threads: int = 1,
     crf_workers: int = 0,
     report: Callable[[dict[str, float]], None] | None = None,
-    choose: EpochChooser = "val",
+    choose: EpochChooser | None = None,
     cache_gib: float = 0.0,
 ) -> Run:
     """Train one setting and score it on the validation images; a finished run is returned as it is stored.
@@ -71,7 +71,8 @@ def train(
     `threads` threads on the CPU (0: one a core; another number changes last digits). `crf_workers` processes run the
     CRF of the final scoring; a script that has any needs `if __name__ == "__main__":`. `report` hears a flat dict
     after every epoch, and the final scores. `choose` is what the epoch in `best/` is chosen by, where `eval_every`
-    scores epochs: all masks (`val`), those of every second photograph (`half`) or image labels alone (`labels`).
+    scores epochs: all masks (`val`, if nothing is said), those of every second photograph (`half`) or image labels
+    alone (`labels`); the first two are refused where no validation image has a mask.
     `cache_gib` GiB of the disk, below $APC_CACHE, keep what closed blocks of the encoder give, for all runs; 0 keeps it
     in memory, for this one.
     ValueError for what the data, the weights or the machine cannot have, before anything is trained;
@@ -88,7 +89,7 @@ def train(
     from apc.runs.copies import copied, require_usable
     from apc.training import run as training
 
-    if choose not in (choices := get_args(EpochChooser)):
+    if choose not in (None, *(choices := get_args(EpochChooser))):
         raise ValueError(f"choose is {choose!r}; choose from {', '.join(choices)}")
     set_threads(threads)
     device, copy = device_of(device), copied(runs)
@@ -98,7 +99,7 @@ def train(
     require_writable(below)
     require_room(cache_gib)
     how: dict[str, Any] = {"device": device, "report": report, "crf_workers": crf_workers, "cache_gib": cache_gib}
-    row = training.run(cfg, runs=below, by=CHOOSERS[choose], **how)
+    row = training.run(cfg, runs=below, by=CHOOSERS[choose] if choose else None, **how)
     return Run(copy / row.run, row)
 
 
@@ -168,7 +169,7 @@ def evaluate(
     if val.classes != loaded.classes:
         theirs, ours = ", ".join(val.classes[1:]), ", ".join(loaded.classes[1:])
         raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
-    if all(val.mask(i) is None for i in range(len(val))):
+    if not val.masked:
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
     agreement.tell(agreement.require_scorable(val, cfg))
     cost = Cost()

@@ -126,7 +126,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     if split.classes != classes:
         theirs, ours = ", ".join(split.classes[1:]), ", ".join(classes[1:])
         raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
-    masked = any(split.mask(i) is not None for i in range(len(split)))
+    masked = split.masked
     if not masked and (flags.out or not flags.export_submission):
         raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
     agreement.tell(agreement.require_scorable(split, cfg))

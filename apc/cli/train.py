@@ -26,8 +26,9 @@ class TrainFlags:
     """Folder that keeps the runs, or s3://BUCKET/PREFIX (default: $APC_RUNS, or runs)."""
     device: str = "auto"
     """auto, cpu, cuda or cuda:N."""
-    choose: EpochChooser = "val"
-    """By what the epoch kept in best/ is chosen (with --eval-every): masks, every second mask, image labels alone."""
+    choose: EpochChooser | None = None
+    """By what the epoch kept in best/ is chosen (with --eval-every): masks, every second mask, image labels alone
+    (default: masks)."""
     threads: int = 1
     """Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits."""
     cache_gib: Annotated[float, Flag(metavar="GIB")] = 0.0

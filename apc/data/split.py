@@ -46,6 +46,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def masked(self) -> bool:
+        """Whether any of its images has a mask."""
+        return any(self.mask(i) is not None for i in range(len(self)))
+
 
 def require_other(cfg: Config, root: str, val_list: str) -> None:
     """ValueError where other photographs are named for a data set that has no files, so that they would be ignored."""

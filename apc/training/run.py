@@ -34,7 +34,7 @@ from apc.runs.at_work import signed
 from apc.runs.folder import RunFolder, load_run, row_text, save_run
 from apc.runs.protocols import HEADLINE
 from apc.runs.rows import Row, run_id
-from apc.runs.scores import RECIPE_VERSION
+from apc.runs.scores import LABEL_SCORES, RECIPE_VERSION
 from apc.runs.shared_run import RunHere, run_at
 from apc.runs.stamp import commit, stamp
 from apc.training.loop import Prepared, Report, Trained, beats, train
@@ -53,14 +53,14 @@ def run(
     report: Report | None = None,
     crf_workers: int = 0,
     name: str = "",
-    by: str = "miou",
+    by: str | None = None,
     scored: Collection[int] = (),
     cache_gib: float = 0.0,
 ) -> Row:
     """Train and score one config below `<runs>/<identity>/`; a finished run is returned as it is stored.
 
     `best/` stays beside the finished model only where an epoch scored on the way (`eval_every`) beat it in the score
-    `by`, one of IN_CURVES; a run that is resumed goes on with the one that it began with.
+    `by`, one of IN_CURVES, miou where nobody says; a run that is resumed goes on with the one that it began with.
     Reports a flat dict of numbers after every epoch, and the final metrics with `final` = 1. Under torch.distributed
     process 0 writes and every process returns the row. `crf_workers` processes run the CRF of the final scoring. `name`
     is the identity of the run that is wanted; ValueError where the files here give another one, or come to do so.
@@ -74,6 +74,8 @@ def run(
         return stored
     commit()  # remembered now: the working tree may change while this trains
     prepared = prepare(cfg, tell=asked_by_a_person, lazily=cache_gib > 0)
+    if asked_by_a_person and by not in LABEL_SCORES and not prepared.val.masked:
+        _without_best(by, prepared.val, cfg)
     _require_unchanged(cfg, name)
     with _alone(folder, place):
         if stored := load_run(runs, name, to_dict(cfg)):  # by another process, while this one waited or before
@@ -81,7 +83,7 @@ def run(
             return stored
         prepared.method.to(device)
         told = place.reporting(report)
-        how: dict[str, Any] = {"report": told, "by": by, "scored": scored, "cache_gib": cache_gib}
+        how: dict[str, Any] = {"report": told, "by": by or "miou", "scored": scored, "cache_gib": cache_gib}
         trained = train(prepared, cfg, folder=folder, device=device, **how)
         scores = _scored(prepared, cfg, Scoring(device, crf_workers, trained.frozen_features))
         _require_unchanged(cfg, name)
@@ -127,6 +129,16 @@ def train_to(
             told = place.reporting(report)
             how: dict[str, Any] = {"report": told, "by": by, "scored": scored, "cache_gib": cache_gib}
             train(prepared, cfg, folder=folder, device=device, until=epoch, **how)
+
+
+def _without_best(by: str | None, val: Split, cfg: Config) -> None:
+    """ValueError where the epoch in best/ is to be chosen by masks that are not there; a note where it is by default,
+    and epochs are scored."""
+    bare = f"{val.place}: no validation image has a mask, so"
+    if by:
+        raise ValueError(f"{bare} no epoch can be chosen by {by}; --choose labels chooses by image labels")
+    if cfg.eval_every:
+        agreement.tell([f"note: {bare} best/ keeps no epoch; --choose labels keeps the best by image labels"])
 
 
 def _require_unchanged(cfg: Config, name: str) -> None:
@@ -182,7 +194,7 @@ def preflight(cfg: Config) -> Found:
     images = {"train": len(train_split), "val": len(val)}
     if data.has_test(cfg):
         images["test"] = len(data.load(cfg, "test"))
-    return Found(any(val.mask(i) is not None for i in range(len(val))), images)
+    return Found(val.masked, images)
 
 
 @contextmanager

@@ -155,9 +155,13 @@ def test_a_run_that_cannot_be_scored_says_so_and_is_exported_all_the_same(
 ) -> None:
     for mask in (photographs / "masks").iterdir():
         mask.unlink()
-    assert main(flags(photographs)) == 0
-    told = capsys.readouterr().out
-    assert "no validation image has a mask" in told and f"{photographs}/masks" in told
+    for choose, score in (("val", "miou"), ("half", "tune_miou")):
+        told = "val.csv: no validation image has a mask", f"no epoch can be chosen by {score}; --choose labels chooses"
+        refused(flags(photographs, "--choose", choose), capsys, *told)
+    assert main(flags(photographs, "--eval-every", "1")) == 0
+    said = capsys.readouterr()
+    assert "no validation image has a mask" in said.out and f"{photographs}/masks" in said.out
+    assert "so best/ keeps no epoch; --choose labels keeps the best by image labels" in said.err
     (run,) = (photographs.parent / "runs").iterdir()
     assert main(["export", str(run), "--out", str(tmp_path / "model")]) == 0
     text = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
