@@ -102,6 +102,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     from apc.config import from_dict, without_paths
     from apc.data import agreement
     from apc.data.split import require_other
+    from apc.evaluation.evidence import label_scores
     from apc.evaluation.forward import showings
     from apc.evaluation.miou import score
     from apc.evaluation.score_tables import class_table, outcome, save, table, with_a_tally
@@ -110,6 +111,7 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     from apc.files import file_fingerprint, require_writable
     from apc.methods.checkpoint import load_model
     from apc.runs.mirror import model_folder
+    from apc.runs.scores import in_a_line
     from apc.runs.stamp import stamp
 
     set_threads(flags.threads)
@@ -128,7 +130,11 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
         raise ValueError(f"{cfg.root or cfg.dataset}: the data set names {theirs}; the model knows {ours}")
     masked = split.masked
     if not masked and (flags.out or not flags.export_submission):
-        raise ValueError(f"{cfg.root}: no validation image has a mask, so nothing can be scored")
+        _require_plain(flags, cfg.root)
+        scores = label_scores(method, split, cfg, Scoring(device))
+        say(f"no validation image has a mask, so {counted(len(split), 'image')} by their labels alone\n")
+        say("\n".join(f"  {name:18} {value:6.2f}  {in_a_line(name)}" for name, value in scores.items()))
+        return
     agreement.tell(agreement.require_scorable(split, cfg))
     could = [p for p in protocols if not p.image_labels and p.branch == protocols[0].branch]
     submitted = could[-1:]
@@ -176,6 +182,13 @@ def _evaluate(flags: EvaluateFlags, device: str) -> None:
     if flags.export_submission:
         archive = flags.export_submission / f"{BELOW.name}.tar.gz"
         say(f"{archive}: {len(split)} masks ({submitted[0].name}) for the VOC test server, as competition 6")
+
+
+def _require_plain(flags: EvaluateFlags, root: str) -> None:
+    """ValueError for flags that say how to score by masks, where there are none."""
+    if flags.out or flags.protocols != EvaluateFlags(checkpoint=flags.checkpoint).protocols:
+        bare = f"{root}: no validation image has a mask, so nothing can be scored by masks or written"
+        raise ValueError(f"{bare}; without --out and the flags of protocols the scores by image labels are printed")
 
 
 def _submitted(could: list[Protocol], scored: str) -> str:

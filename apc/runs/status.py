@@ -11,8 +11,11 @@ from apc.runs.copies import shown
 from apc.runs.folder import WAITS, RunFolder, each_run
 from apc.runs.mask_parts import under_way
 from apc.runs.rows import Row, row_of
+from apc.runs.scores import CHOOSERS
 
 KINDS = ("in progress", "interrupted", "waiting", "stopped", "failed", "damaged")
+BY = (CHOOSERS["val"], CHOOSERS["labels"])
+"""Scores that the best run of a data set is told by: the first that any of its runs has."""
 STALE = 300.0  # seconds without a new epoch after which a run counts as interrupted, at least, where no process tells
 
 
@@ -43,19 +46,21 @@ def _roughly(seconds: float) -> str:
     return f"{tens // 60}:{tens % 60:02d} h" if tens < 600 else f"{round(minutes / 60)} h"
 
 
-def status(runs: Path, metric: str = "miou") -> str:
+def status(runs: Path) -> str:
     """A folder of runs by its files alone: finished, in progress, interrupted, waiting at a rung, stopped early,
-    failed, the best ones."""
+    failed, the best ones: by masks or, of a data set without any, by image labels."""
     if not runs.is_dir():
         raise ValueError(f"{runs}: there is no such folder; name the one that --runs of the search named")
-    finished, best = set(), dict[str, Row]()  # scores of different data sets say nothing about each other
+    finished, best = set(), dict[tuple[str, str], Row]()  # scores of different data sets say nothing about each other
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a row that cannot be read has its line below
         for row in each_run(runs):
             finished.add(row.run)
-            dataset, value = str(row.config.get("root") or row.config.get("dataset")), row.value(metric)
-            if math.isfinite(value) and (dataset not in best or value >= best[dataset].value(metric)):
-                best[dataset] = row
+            dataset = str(row.config.get("root") or row.config.get("dataset"))
+            for metric in BY:
+                value, before = row.value(metric), best.get((dataset, metric))
+                if math.isfinite(value) and (before is None or value >= before.value(metric)):
+                    best[dataset, metric] = row
     lines, counts = [], {"finished": len(finished)} | dict.fromkeys(KINDS, 0)
     for path in sorted(path for path in runs.iterdir() if path.name not in finished and path.is_dir()):
         kind, text = _unfinished(RunFolder(path))
@@ -65,7 +70,9 @@ def status(runs: Path, metric: str = "miou") -> str:
     head = f"{shown(runs)}: " + ", ".join(
         f"{count} {kind}" for kind, count in counts.items() if count or kind == "finished"
     )
-    for dataset, row in sorted(best.items()):
+    for dataset in sorted({dataset for dataset, _ in best}):
+        metric = next(metric for metric in BY if (dataset, metric) in best)
+        row = best[dataset, metric]
         text = f"{row.run}: {metric} {row.value(metric):.2f} on {dataset}{_setting(RunFolder(runs / row.run))}"
         lines.append(f"  {'best':<12}{text}")
     return "\n".join([head, *lines])

@@ -23,6 +23,7 @@ from apc.files import write_atomically
 from apc.methods.checkpoint import save_model
 from apc.methods.registry import build
 from apc.runs.protocols import DEFAULT_SCALES, combinations, parse
+from apc.runs.scores import LABEL_SCORES, SCORES
 
 HERE = ["--device", "cpu", "--crf-workers", "0"]
 
@@ -250,11 +251,17 @@ def test_bad_input(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert left_below(tmp_path) == before
 
 
-def test_without_a_mask_there_is_nothing_to_score(
-    run: Path, photographs: Path, capsys: pytest.CaptureFixture[str]
+def test_without_a_mask_photographs_are_scored_by_their_labels(
+    run: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(photographs / "masks")
-    refused(["eval", str(run), *HERE], capsys, "no validation image has a mask")
+    assert main(["eval", str(run), *HERE]) == 0
+    said = capsys.readouterr().out
+    assert "no validation image has a mask, so 4 images by their labels alone" in said and not scores_in(said)
+    assert all(f"  {n} " in said for n in LABEL_SCORES if SCORES[n].in_rows and "crf" not in n)
+    told = "no validation image has a mask", "without --out and the flags of protocols"
+    refused(["eval", str(run), *HERE, "--sizes", "64"], capsys, *told)
+    refused(["eval", str(run), *HERE, "--out", str(tmp_path / "scores.json")], capsys, *told)
 
 
 def test_images_that_are_scored_are_those_with_a_tally() -> None:

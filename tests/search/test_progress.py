@@ -268,7 +268,12 @@ def test_status_names_the_best_of_each_data_set(tmp_path: Path) -> None:
     for name, config, miou in scores:
         save_run(tmp_path, Row(run=name, config=config, metrics={"miou": miou}, seconds={}))
     save_run(tmp_path, Row(run="d", config=photos | {"root": "unscored"}, metrics={}, seconds={}))
+    for name, by_labels in (("e", 30.0), ("f", 20.0)):  # nobody has drawn a mask there
+        scored = {"branch_rule": by_labels}
+        save_run(tmp_path, Row(run=name, config=photos | {"root": "bare"}, metrics=scored, seconds={}))
+    save_run(tmp_path, Row(run="g", config=photos, metrics={"branch_rule": 99.0}, seconds={}))
     assert status(tmp_path).splitlines()[1:] == [
+        "  best        e: branch_rule 30.00 on bare",
         "  best        c: miou 60.00 on photos",
         "  best        b: miou 45.00 on pocket",
     ]
