@@ -7,8 +7,8 @@
 A run is its setting, seed, data and code, so a later script finds what an earlier one has trained: Table 7's adaptive-K
 row, Table 8's last row and the paper's point of Figures 4 and 5 are one run. Tables 5 and 6, which report times, train
 one run at a time unless --max-concurrent says otherwise; all other flags go to every script. `--dry-run` tells for each
-what is done and what is to do, and the hours to expect. Figures 6 and 7 are drawn of the finished runs at the
-end. About 330 minutes on the embedded data with two cores.
+what is done and what is to do, and the hours to expect, with `--price` the money. Figures 6 and 7 are drawn of the
+finished runs at the end. About 330 minutes on the embedded data with two cores.
 Expect failed runs to stop nothing: the exit code is 1 in the end and the same command tries them again.
 """
 
@@ -30,6 +30,7 @@ from apc.experiment.main import in_turn
 from apc.experiment.pictures import without
 from apc.experiment.runner import ExperimentRun
 from apc.experiment.settings import for_step, settings_of
+from apc.experiment.workers import costs_of
 from apc.flags import Flag, choose_from, flag_of, taken
 from apc.parallel import cores
 from apc.reporting.catalogue import modules_of, pictures_of, tables_of
@@ -133,7 +134,7 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, handed: dict[str, l
     print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
     known: set[str] = set()
     total: Hours | None = Hours(0.0, 0.0, 0.0)
-    runs = 0
+    of_processes, runs = Hours(0.0, 0.0, 0.0), 0
     for name, steps in loaded.items():
         mine = [*handed[name], *_alone(steps[0], flags)]
         side = 1 if _alone(steps[0], flags) else _side_by_side(taken(Workers, flags.values))
@@ -153,13 +154,15 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, handed: dict[str, l
             known |= {job.run for job in todo}
             hours = expected(step, settings, queue.plan.max_points * len(settings.seeds), [job.config for job in todo])
             wall = Hours(*(each / side for each in hours)) if hours else None
-            total = Hours(*(a + b for a, b in zip(total, wall, strict=True))) if total and wall else None
+            total = total.plus(wall) if total and wall else None
+            of_processes = of_processes.plus(hours) if hours else of_processes
             runs += len(todo)
             later += deciding.most_runs(step, settings, queue.plan) if settings.decide else 0
             more = f", and at most {later} more runs" if later else ""
             counts = f"{queue.counts.done:>5} {len(todo):>6} {shared:>7}"
             print(f"{step.name:<{width}}  {counts}  {wall or 'unknown'}{more}")
-    print(f"\n{runs} runs to do, about {total or 'an unknown number of hours'}")
+    cost = costs_of(taken(Workers, flags.values)).told(3600 * of_processes.low, 3600 * of_processes.high)
+    print(f"\n{runs} runs to do, about {f'{total}: {cost}' if total else 'an unknown number of hours'}")
 
 
 def _side_by_side(workers: Workers) -> int:

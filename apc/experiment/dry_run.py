@@ -125,6 +125,7 @@ def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue |
         print(
             f"then a race of the best {best}{papers}, each with at most {racing.race_seeds} further seeds: "
             f"at most {runs} runs, {runs * settings.base.epochs} epochs"
+            + _taken(settings, expected(experiment, settings, most, [settings.base] * runs), "")
         )
     return 0
 
@@ -137,9 +138,15 @@ def _cost(settings: ExperimentSettings, todo: ToDo, hours: Hours | None) -> str:
     which = "all trials" if todo.begun else "the runs to do"
     if hours is None:
         return f"{epochs} for {which}; no finished run like them tells the hours"
-    hours = Hours(*(todo.share * each for each in hours))
+    return epochs + _taken(settings, Hours(*(todo.share * each for each in hours)), f" for {which}")
+
+
+def _taken(settings: ExperimentSettings, hours: Hours | None, which: str) -> str:
+    """What runs take, behind their epochs: hours, and money where an hour has a price; empty where nothing tells."""
+    if hours is None:
+        return ""
     cost = costs_of(settings.workers).told(3600 * hours.low, 3600 * hours.high)
-    return f"{epochs}, about {hours} of one process for {which}: {cost}"
+    return f", about {hours} of one process{which}: {cost}"
 
 
 def _list(queue: RunQueue) -> None:

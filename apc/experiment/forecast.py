@@ -27,6 +27,10 @@ class Hours(NamedTuple):
     low: float
     high: float
 
+    def plus(self, other: "Hours") -> "Hours":
+        """Of both, one after the other."""
+        return Hours(*(a + b for a, b in zip(self, other, strict=True)))
+
     def __str__(self) -> str:
         return f"{self.mean:.1f} hours ({self.low:.1f} to {self.high:.1f})"
 
@@ -75,7 +79,7 @@ def hours(todo: Sequence[Config], done: Sequence[Row], minutes: float | None) ->
             known[alike] = _one(cfg, done, minutes)
         if (one := known[alike]) is None:
             return None
-        total = Hours(*(a + b for a, b in zip(total, one, strict=True)))
+        total = total.plus(one)
     return total
 
 

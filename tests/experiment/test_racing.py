@@ -13,7 +13,7 @@ import pytest
 
 import apc
 import apc.experiment.runner
-from apc.config import Config, from_dict, to_dict
+from apc.config import Config, from_dict, pocket, to_dict
 from apc.experiment.dry_run import to_do
 from apc.experiment.flags import read_flags
 from apc.experiment.main import main, search_space, space_experiment
@@ -324,6 +324,18 @@ def test_a_dry_run_tells_of_the_race(tmp_path: Path, capsys: pytest.CaptureFixtu
         "then a race of the best 3, each with at most 5 further seeds: at most 15 runs, 150 epochs",
     ]
     assert list(tmp_path.iterdir()) == []
+    stamp = {"images": {"train": 960}}
+    done = Row(run="r", config=to_dict(pocket()), metrics={}, seconds={"train": 360.0}, curve=[{}] * 10, stamp=stamp)
+    save_run(tmp_path / "runs", done)
+    assert search_space(["simple", "--dry-run", "--stop-early", "none", "--race", "3", "--price", "0.5", *place]) == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .endswith(
+            "at most 15 runs, 150 epochs, about 1.5 hours (0.8 to 3.0) of one process: "
+            "0.75 to 3.00 core-hours (0.38 to 1.50 at 0.5 a core-hour)"
+        )
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """All tables and figures as one plan, and the whole way in small."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,12 @@ def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
     place = ["--runs", str(tmp_path / "runs"), "--seeds", "1", "--weights=", "--dry-run"]
     only = ["--only", "table7_pooling", "--only=table8_components", "--only", "table9_cosine"]
     save_run(tmp_path / "runs", Row(run=identity(BASE), config=to_dict(BASE), metrics={"miou": 9.0}, seconds={}))
-    assert reproduce_all.main([*place, *only]) == 0
-    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("table")]
+    assert reproduce_all.main([*place, *only, "--cpus", "2", "--price", "0.5"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    lines = [line.split() for line in said if line.startswith("table")]
+    assert re.fullmatch(
+        r"6 runs to do, .*: [\d.]+ to [\d.]+ core-hours \([\d.]+ to [\d.]+ at 0.5 a core-hour\)", said[-1]
+    )
     told = {name: counts[:3] for name, *counts in lines}
     assert told == {
         "table7_pooling": ["1", "3", "0"],
