@@ -228,8 +228,11 @@ def _not_run(missing: Sequence[Missing]) -> list[str]:
     lines = [
         f"- {in_markdown(title.split(':')[0])} on {in_markdown(dataset)}: `{make}`" for title, dataset, make in missing
     ]
-    head = f"One command runs them all, and goes on where it was stopped: `{ALL}`."
-    return ["## Not run yet", head, "\n".join(lines)]
+    head = (
+        f"`{ALL}` makes the tables and figures of the paper, on photographs with the flags of theirs, and goes on "
+        "where it was stopped; all else has its own command alone."
+    )
+    return ["## Not run yet", paragraph(head), "\n".join(lines)]
 
 
 def _everything_else(documents: Documents) -> list[str]:
