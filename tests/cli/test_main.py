@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from opened import opened_files
 from PIL import Image
 from printed import scores_in
 from refusal import flags
@@ -11,7 +12,10 @@ from apc.cli.main import main
 
 
 def test_what_train_prints_eval_prints_again(photographs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(flags(photographs, "--crf", "pocket")) == 0
+    with opened_files() as opened:
+        assert main(flags(photographs, "--crf", "pocket")) == 0
+    masks = {Path(path).stem for path in opened if path.startswith(str(photographs / "masks"))}
+    assert masks == {f"photo {i}" for i in (8, 9, 10, 11)}  # those that score; of training images none
     trained = capsys.readouterr().out
     assert "epoch 1/1" in trained
     (run,) = (photographs.parent / "runs").iterdir()

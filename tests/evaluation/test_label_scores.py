@@ -1,6 +1,5 @@
 """Scores that open no mask, against numbers written out; and what would fool them."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from fixed_methods import Fixed, halves
+from opened import opened_files
 from torch import Tensor
 
 from apc import data
@@ -132,16 +132,12 @@ def test_photographs_without_masks_are_listened_to() -> None:
 
 def test_no_mask_is_opened(photographs: Path) -> None:
     cfg = replace(folder(), root=str(photographs), image_size=32, crf="none")
-    opened: list[str] = []
-    watching = True
-    sys.addaudithook(lambda event, args: opened.append(str(args[0])) if watching and event == "open" else None)
     p = at(32, halves(0, 1))
-    val = data.load(cfg, "val")
-    label_scores(Fixed(p, p), val, cfg, Scoring())
-    masks = [path for path in opened if "/masks/" in path]
-    assert not masks and any("/images/" in path for path in opened)
-    assert val.mask(0) is not None and any("/masks/" in path for path in opened)  # the hook does see one
-    watching = False
+    with opened_files() as opened:
+        val = data.load(cfg, "val")
+        label_scores(Fixed(p, p), val, cfg, Scoring())
+        assert not any("/masks/" in path for path in opened) and any("/images/" in path for path in opened)
+        assert val.mask(0) is not None and any("/masks/" in path for path in opened)  # the hook does see one
 
 
 def test_every_fourth_of_many_photographs_is_asked_again() -> None:

@@ -1,7 +1,6 @@
 """What settings are compared by where a search goes by image labels: who votes, when, and what is kept of it."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from opened import opened_files
 from studies import BASE, quality, study
 from voters import TRUTH, advance, leave, maps, rule
 
@@ -349,10 +349,9 @@ def test_other_searches_are_left_alone(tmp_path: Path) -> None:
 def test_to_compare_opens_ballots_and_no_mask(tmp_path: Path) -> None:
     s = by_labels(tmp_path)
     finish(s)
-    again, opened, watching = by_labels(tmp_path), set[str](), True
-    sys.addaudithook(lambda event, args: opened.add(str(args[0])) if watching and event == "open" else None)
-    assert compared_by(rows_of(again.result()), "border_rule") == "vote"
-    watching = False
+    again = by_labels(tmp_path)
+    with opened_files() as opened:
+        assert compared_by(rows_of(again.result()), "border_rule") == "vote"
     names = {Path(path).name for path in opened if path.startswith(str(tmp_path))}
     assert {name for name in names if name.endswith((".npz", ".png"))} == {"ballots.4.npz", "ballots.npz"}
 
