@@ -148,8 +148,9 @@ class AfterCRF:
 @torch.no_grad()
 def gather(method: Method, split: Split, cfg: Config, scoring: Scoring, begun: Evidence | None = None) -> Evidence:
     """Evidence for every score of SCORES that needs no mask and no CRF. Each photograph is shown plain, and every
-    fourth (ASKED_AGAIN) flipped, smaller and with its objects erased too; what a scoring has shown plain before
-    (`Looking`) is not shown again. Under torch.distributed every process looks at its share and all get the whole."""
+    fourth, of few more (ASKED_AGAIN), flipped, smaller and with its objects erased too; what a scoring has shown plain
+    before (`Looking`) is not shown again. Under torch.distributed every process looks at its share and all get the
+    whole."""
     rank, world = processes()
     evidence = begun or Evidence(split.labels.cpu().numpy())
     look = Looking(method, evidence, cfg, scoring.device)
@@ -191,7 +192,7 @@ def _batches(split: Split, mine: list[int], cfg: Config) -> Iterator[tuple[list[
 @dataclass(frozen=True)
 class Looking:
     """Takes what a method says of photographs shown plain into the evidence, once for each, where both branches are
-    there; every fourth is shown again."""
+    there; every Evidence.step-th is shown again."""
 
     method: Method
     evidence: Evidence
