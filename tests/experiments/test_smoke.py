@@ -1,18 +1,20 @@
-"""Scripts go the whole way under --smoke, from the flags to the page."""
+"""The whole way in small: a script under --smoke, and photographs without masks from the search to their masks."""
 
+import re
 import shutil
 import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from script_runs import ROOT, python
 
+from apc.cli.main import main as cli
 from apc.config import from_toml
-from apc.experiment.main import main, search_space
 from apc.flags import reports_folder
+from apc.runs.folder import load_runs
 from apc.runs.rows import load_rows
-from experiments.table7_pooling import EXPERIMENT
 
 
 def git(*words: str) -> str:
@@ -62,31 +64,38 @@ def test_the_main_command_goes_the_whole_way_under_smoke_and_leaves_a_clone_clea
 
 
 @pytest.mark.slow
-def test_photographs_go_the_whole_way_under_smoke(
-    warm_ray: None, photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.usefixtures("sketched", "warm_ray")
+def test_photographs_without_masks_are_searched_trained_and_predicted(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """As docs/how-to/own-photographs.md says, with halving and a race."""
     monkeypatch.chdir(photographs.parent)
-    small = "--image-size 64 --crf none --batch-size 4 --num-train 8 --num-val 3".split()
-    assert main(EXPERIMENT, ["folder", "--smoke", "--root", "photos", *small, "--seeds", "1"]) == 0
-    assert "no --weights" in capsys.readouterr().err
-    (path,) = Path("runs/smoke/reports/results/table7_pooling").glob("*.jsonl")
+    shutil.rmtree(photographs / "masks")
+    small = "--encoder pocket --decoder-blocks 1 3 --image-size 48 --batch-size 4 --epochs 2 --frozen-epochs 0"
+    few = "--crf none --trials 4 --keep-share 0.5 --race 2 --race-seeds 2"
+    search = f"search joint folder --root photos --choose labels {few} {small}"
+    assert cli(search.split()) == 0
+    told = capsys.readouterr()
+    assert "no --weights" in told.err
+    path = Path("reports/results/space_joint_by_labels/photos.jsonl")
     rows = load_rows(path)
-    assert path.name == "photos.jsonl"
-    assert [row.row for row in rows] == ["average", "max", "top_k", "adaptive_k"]
+    searched, raced = ([row for row in rows if ("race" in row.stamp) == of_race] for of_race in (False, True))
+    assert len(searched) == 4 and not searched[0].stopped  # the paper's setting goes on in any case
+    assert {row.stopped for row in searched} == {"", "stopped at rung epoch 1 of 2 (halving)"}
+    assert sorted(row.config["seed"] for row in raced) == [100, 100, 101, 101] and not any(row.error for row in rows)
+    done = [row for row in rows if not row.stopped]
+    assert all(row.stamp["selection"] == "labels" and "miou" not in row.metrics for row in done)
     assert {row.config["root"] for row in rows} == {"photos"}  # a name, not this machine's path
     assert str(photographs.parent) not in path.read_text()
 
+    (train,) = re.findall(r"the best setting; `apc (train [^`]+)` trains it", told.out)
+    assert cli([*train.split(), "--runs", "again"]) == 0
+    (run,) = Path("again").iterdir()
+    chosen, (there,) = load_runs(Path("again"))[0], [row for row in searched if row.run == run.name]
+    assert chosen.metrics == there.metrics
 
-@pytest.mark.slow
-def test_apc_search_goes_the_whole_way_under_smoke(
-    warm_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert search_space(["simple", "--smoke", "--crf", "none", "--max-concurrent", "1"]) == 0
-    rows = load_rows(tmp_path / "runs" / "smoke" / "reports" / "results" / "space_simple" / "pocket.jsonl")
-    paper = [row for row in rows if row.row == "lambda1=0.02 lambda2=0.01 theta=0.9"]  # which goes on in any case
-    assert rows[:2] == paper and [(row.config["seed"], len(row.curve)) for row in paper] == [(0, 2), (1, 2)]
-    *others, last = rows[2:]
-    if last.stopped:  # at the rung of its first epoch, before its second seed, unless it was the better one
-        assert not others and last.stopped == "stopped at rung epoch 1 of 2 (halving)" and len(last.curve) == 1
-    assert (tmp_path / "runs" / "smoke" / "space_simple.pocket.journal").is_file()
+    photos = sorted((photographs / "images").iterdir())
+    assert cli(["predict", str(run), *map(str, photos), "--out", "chosen", "--only", "masks"]) == 0
+    for photo in photos:
+        with Image.open(photo) as image, Image.open(Path("chosen/masks") / f"{photo.stem}.png") as mask:
+            assert mask.size == image.size and mask.mode == "P"
