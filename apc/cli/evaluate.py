@@ -19,7 +19,8 @@ from apc.runs.protocols import BRANCHES, DEFAULT_SCALES, RUNS_OWN, Protocol, com
 @dataclass(frozen=True, kw_only=True)
 class EvaluateFlags:
     """Score a checkpoint on validation images. Flags that take several values multiply: every combination is a protocol
-    with a name of its own, and what they share is computed once."""
+    with a name of its own, and what they share is computed once. Where no image has a mask, and no such flag is named,
+    the scores by image labels are printed."""
 
     checkpoint: Annotated[Path, POSITIONAL]
     """Folder of a finished run, also in a store, its best/, or what `apc export` wrote."""
