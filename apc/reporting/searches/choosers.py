@@ -66,8 +66,13 @@ def choosers(rows: Sequence[Row], images: Images) -> Choosers | None:
     if len(rows) < FEWEST:
         return None
     names = [name for name in (HALF, *LABEL_SCORES) if all(name in row.metrics for row in rows)]
-    judged = sorted(((name, judge(rows, name)) for name in names), key=lambda pair: pair[1].regret)
-    return Choosers(len(rows), dict(judged), by_masks(rows, images))
+    judged = sorted(((name, _settled(judge(rows, name))) for name in names), key=lambda pair: pair[1].regret)
+    return Choosers(len(rows), dict(judged), {m: round(lost, 9) for m, lost in by_masks(rows, images).items()})
+
+
+def _settled(judged: Judged) -> Judged:
+    """Without the digits that change with the machine's order of sums: a figure made of them stays what it is."""
+    return Judged(*(round(number, 9) for number in judged))
 
 
 def choosers_table(found: Choosers | None) -> list[str]:
