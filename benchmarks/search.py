@@ -4,18 +4,16 @@
     python -m benchmarks.search --only "tpe, halving" --replays 20
     python -m benchmarks.search --table
 
-Each search is replayed in 100 or 200 worlds, fewer where a proposal takes long; a world is a draw of seeds and of noise
-as measured, the same for all searches. What it would have returned after every epoch goes to
-benchmarks/apc_bench/replays.parquet, and from there the table is printed: epochs from which on the true held-out score
-of what half, and three quarters, of the replays return lies within 0.5 points of what the search of 40 full runs with
-TPE (400 epochs) returns on average, and the mean regret, against the best setting of the space, at some budgets. What
-was replayed on the same model is not replayed again. Everything takes about a quarter of an hour of one core; SMAC3 is
-needed for its own lines alone (`pip install smac`), scikit-learn for all (SMAC3 brings it). `--check` says how well the
-model predicts settings that it has not seen.
+Each search is replayed in 200 worlds; a world is a draw of seeds and of noise as measured, the same for all searches.
+What it would have returned after every epoch goes to benchmarks/apc_bench/replays.parquet, and from there the table is
+printed: epochs from which on the true held-out score of what half, and three quarters, of the replays return lies
+within 0.5 points of what the search of 40 full runs with TPE (400 epochs) returns on average, and the mean regret,
+against the best setting of the space, at some budgets. What was replayed on the same model is not replayed again. SMAC3
+is needed for its own lines alone (`pip install smac`), scikit-learn for all (SMAC3 brings it). `--check` says how well
+the model predicts settings that it has not seen.
 """
 
 import argparse
-import functools
 import hashlib
 import importlib.util
 import math
@@ -32,14 +30,14 @@ from apc.files import write_encoded
 from apc.search.spaces import suggest
 from benchmarks.apc_bench import checks, model, table
 from benchmarks.apc_bench.replay import Curve, epochs_for, quality_at, replays
-from benchmarks.apc_bench.strategies import SPACES, STRATEGIES, Strategy
+from benchmarks.apc_bench.strategies import SPACE, STRATEGIES, Strategy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 PATH = table.PATH.with_name("replays.parquet")
 BUDGETS = (50, 100, 200, 400)
-REFERENCE = "tpe, in full"
+REFERENCE = "tpe, in full, poolings first"
 CLOSE = 0.5
 """Points of the reference's mean at its whole budget that still count as reaching it."""
 DRAWS = 2_000
@@ -107,19 +105,18 @@ def picture(curves: Mapping[str, Sequence[Curve]], best: float, path: Path) -> N
     save(figure, path)
 
 
-def best_of(bench: model.Bench, name: str) -> float:
-    """The best true held-out score of a space among many random settings; what searches find may be better."""
-    space = SPACES[name]
+def best_of(bench: model.Bench) -> float:
+    """The best true held-out score of the space among many random settings; what searches find may be better."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    drawn = [suggest(space, study.ask()) for _ in range(DRAWS)]
+    drawn = [suggest(SPACE, study.ask()) for _ in range(DRAWS)]
     return max(bench.quality(setting) for setting in drawn)
 
 
-def stored(kept: "DataFrame | None", space: str, name: str) -> list[Curve]:
+def stored(kept: "DataFrame | None", name: str) -> list[Curve]:
     """What a search returned in each world, as it was stored; empty where it was not replayed."""
     if kept is None:
         return []
-    own = kept[(kept["space"] == space) & (kept["search"] == name)]
+    own = kept[kept["search"] == name]
     return [
         list(zip(curve["epochs"].astype(int), curve["held_miou"].astype(float), strict=True))
         for _, curve in own.groupby("world")
@@ -129,7 +126,7 @@ def stored(kept: "DataFrame | None", space: str, name: str) -> list[Curve]:
 def key_of(bench: model.Bench) -> str:
     """What tells a model from another: its scores of a few settings, and its noise."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
-    scores = [bench.curve(suggest(SPACES["joint"], study.ask())).sum() for _ in range(20)]
+    scores = [bench.curve(suggest(SPACE, study.ask())).sum() for _ in range(20)]
     numbers = [*scores, *(part.sum() for part in bench.noise)]
     return hashlib.sha256(" ".join(f"{number:.2f}" for number in numbers).encode()).hexdigest()[:12]
 
@@ -144,28 +141,27 @@ def load(key: str) -> "DataFrame | None":
     return kept[kept["key"] == key]
 
 
-def save(kept: "DataFrame | None", key: str, space: str, name: str, curves: Sequence[Curve]) -> "DataFrame":
+def save(kept: "DataFrame | None", key: str, name: str, curves: Sequence[Curve]) -> "DataFrame":
     """Put a search's replays beside the others, in place of earlier ones of it."""
     import pandas as pd
 
     lines = [
-        {"key": key, "space": space, "search": name, "world": world, "epochs": at, "held_miou": quality}
+        {"key": key, "search": name, "world": world, "epochs": at, "held_miou": quality}
         for world, curve in enumerate(curves)
         for at, quality in curve
     ]
     frame = pd.DataFrame(lines).astype({"world": "int16", "epochs": "int16", "held_miou": "float32"})
     if kept is not None:
-        frame = pd.concat([kept[(kept["space"] != space) | (kept["search"] != name)], frame], ignore_index=True)
+        frame = pd.concat([kept[kept["search"] != name], frame], ignore_index=True)
     write_encoded(PATH, frame.to_parquet(index=False, compression="zstd"))
     return frame
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--space", choices=tuple(SPACES), default="joint")
     parser.add_argument("--model", choices=("gp", "forest"), default="gp", help="what stands between measured settings")
     parser.add_argument("--only", nargs="*", default=list(STRATEGIES), help="searches by name; default: all")
-    parser.add_argument("--replays", type=int, default=0, help="at most, of each search; 0: as its line has it")
+    parser.add_argument("--replays", type=int, default=200, help="of each search")
     parser.add_argument("--seconds", type=float, default=math.inf, help="after which no further search is replayed")
     parser.add_argument("--table", action="store_true", help="only print what was replayed")
     parser.add_argument("--picture", type=Path, help="draw the regret of --only over epochs, as PATH.png and PATH.pdf")
@@ -185,24 +181,22 @@ def main() -> None:
     if not args.table:
         for name in dict.fromkeys([REFERENCE, *args.only]):
             strategy = STRATEGIES[name]
-            count = min(args.replays or strategy.replays, strategy.replays)
-            if time.process_time() - began > args.seconds or len(stored(kept, args.space, name)) >= count:
+            count = args.replays
+            if time.process_time() - began > args.seconds or len(stored(kept, name)) >= count:
                 continue
             since = time.process_time()
             worlds = (model.World(bench, number) for number in range(count))
-            curves = replays(functools.partial(strategy.search, SPACES[args.space]), worlds, strategy.budget)
-            kept = save(kept, key, args.space, name, curves)
+            curves = replays(strategy.search, worlds, strategy.budget)
+            kept = save(kept, key, name, curves)
             print(f"{name}: {count} replays in {time.process_time() - since:.0f} s of a core", flush=True)
-    reference = stored(kept, args.space, REFERENCE)
+    reference = stored(kept, REFERENCE)
     target = float(np.mean([quality_at(curve, 400) for curve in reference])) - CLOSE
-    best = max(best_of(bench, args.space), float(kept["held_miou"].max()) if kept is not None else -math.inf)
+    best = max(best_of(bench), float(kept["held_miou"].max()) if kept is not None else -math.inf)
     print(f"best setting {best:.2f}; {REFERENCE} returns {target + CLOSE:.2f} after 400 epochs\n")
-    lines = [
-        line(own, curves, target, best) for own in STRATEGIES.values() if (curves := stored(kept, args.space, own.name))
-    ]
+    lines = [line(own, curves, target, best) for own in STRATEGIES.values() if (curves := stored(kept, own.name))]
     print(markdown(lines))
     if args.picture:
-        picture({name: stored(kept, args.space, name) for name in args.only}, best, args.picture)
+        picture({name: stored(kept, name) for name in args.only}, best, args.picture)
 
 
 def check(frame: "DataFrame", kind: str) -> None:
@@ -214,14 +208,14 @@ def check(frame: "DataFrame", kind: str) -> None:
     measured, own = model.early_ranks(model.in_space(frame, bench.epochs), bench)
     print("Spearman of each epoch with the last, seed 0, measured: " + " ".join(f"{value:.2f}" for value in measured))
     print("the same in the model's runs of these settings:         " + " ".join(f"{value:.2f}" for value in own))
-    for way, (epochs, regret) in checks.recorded(frame, bench).items():
-        print(f"among the settings of the recorded joint search, {way}: {epochs} epochs, mean regret {regret:.2f}")
     for way, (epochs, regret) in checks.on_real_runs(frame).items():
         print(
             f"among 24 of the settings drawn quasi-randomly, by their real curves, {way}: {epochs} epochs, {regret:.2f}"
         )
+    for name, lost in checks.choosing(frame).items():
+        print(f"choosing among these settings by {name}, seed by seed: " + " ".join(f"{each:.2f}" for each in lost))
     left = bench.noise
-    print("deviation of single runs, epoch by epoch: " + " ".join(f"{sd:.1f}" for sd in left.steady[:, :, 0].std(0)))
+    print("deviation of single runs, epoch by epoch: " + " ".join(f"{sd:.1f}" for sd in left.single[:, :, 0].std(0)))
     print(f"final scores of the {len(left.common)} seeds: " + " ".join(f"{each[-1, 0]:+.1f}" for each in left.common))
 
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.apc_bench.model import Bench, World, encoded, fitted, in_space, settings_of, training_data
-from benchmarks.apc_bench.replay import Ledger, halving, survivors
+from apc.reporting.searches.choosers import of_chosen
+from benchmarks.apc_bench.model import fitted, in_space, training_data
+from benchmarks.apc_bench.replay import survivors
+from benchmarks.apc_bench.table import BY_LABELS, KNOBS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,18 +23,13 @@ def on_unseen(
     """Group -> settings, Spearman, R2 and root mean square error of the held-out final scores of settings left out."""
     from scipy.stats import spearmanr
 
-    (x, y, _), _ = training_data(in_space(frame, epochs), epochs)
+    (x, y, seeds), _ = training_data(in_space(frame, epochs), epochs)
     parts = np.random.default_rng(0).permutation(len(x)) % folds
     said = np.zeros(len(x))
     for part in range(folds):
-        said[parts == part] = fitted(kind, x[parts != part], y[parts != part])(x[parts == part])[:, 1]
-    usual = encoded({"pooling": "max", "lambda1": 1.0, "lambda2": 0.0})[5]
-    groups = {
-        "all settings": np.ones(len(x), bool),
-        "at the preset's learning rates": np.abs(x[:, 5] - usual) < 1e-9,
-        "at other learning rates": np.abs(x[:, 5] - usual) >= 1e-9,
-        f"those above {GOOD:g}": y[:, 1] > GOOD,
-    }
+        others = parts != part
+        said[~others] = fitted(kind, x[others], y[others], seeds[others])(x[~others])[:, 1]
+    groups = {"all settings": np.ones(len(x), bool), f"those above {GOOD:g}": y[:, 1] > GOOD}
     found = {}
     for name, own in groups.items():
         true, guess = y[own, 1], said[own]
@@ -47,61 +44,63 @@ def on_unseen(
     return found
 
 
-def recorded(frame: "DataFrame", bench: Bench, worlds: int = 200) -> dict[str, tuple[int, float]]:
-    """Way -> epochs and mean regret of choosing among the settings that the recorded joint search trained, in noise.
-
-    Replayed on its real scores, before there was a model, all in full lost 0.61 points in 400 epochs and halving at
-    epochs 1, 3 and 10 lost 0.62 in 94.
-    """
-    own = frame[(frame["source"] == "search_joint") & (frame["epoch"] == bench.epochs)]
-    settings = settings_of(own)
-    best = max(bench.quality(setting) for setting in settings)
-    lost: dict[str, list[tuple[int, float]]] = {"in full": [], "halving": []}
-    for number in range(worlds):
-        for way, found in lost.items():
-            ledger = Ledger(World(bench, number), 10**6)
-            trials = [ledger.add(setting) for setting in settings]
-            for trial in trials:
-                ledger.train(trial, 1 if way == "halving" else bench.epochs)
-            if way == "halving":
-                halving(ledger, trials, (1, 3, bench.epochs), 1 / 3)
-            found.append((ledger.spent, best - ledger.returned[-1][1]))
-    return {way: (found[0][0], float(np.mean([regret for _, regret in found]))) for way, found in lost.items()}
-
-
 WAYS: Mapping[str, tuple[Sequence[int], float]] = {
     "in full": ((10,), 1.0),
     "halving at 1-3-10, 1/3": ((1, 3, 10), 1 / 3),
-    "halving at 1-10, 1/4": ((1, 10), 1 / 4),
     "halving at 2-4-10, 1/3": ((2, 4, 10), 1 / 3),
     "halving at 3-10, 1/5": ((3, 10), 1 / 5),
     "halving at 3-10, 1/3": ((3, 10), 1 / 3),
     "halving at 4-10, 1/5": ((4, 10), 1 / 5),
+    "halving at 4-10, 1/4": ((4, 10), 1 / 4),
 }
-
-
 ASYNCHRONOUS = {"asha 1-3-9": (1, 3, 9), "asha 3-9": (3, 9)}
+LABELLED = ("in full", "halving at 4-10, 1/5", "halving at 4-10, 1/4")
+"""Of these ways the rungs are scored by labels as well."""
 
 
 def on_real_runs(frame: "DataFrame", count: int = 24, draws: int = 1000) -> dict[str, tuple[int, float]]:
     """Way -> mean epochs and mean regret of choosing among so many of the measured settings, drawn again and again, by
-    their real curves of seed 0 and without the model; judged by their own `held_miou`."""
-    own = in_space(frame, 10)
-    own = own[(own["source"] == "choosing") & (own["seed"] == 0)].sort_values(["run", "epoch"])
-    scores = own[["tune_miou", "held_miou"]].to_numpy(float).reshape(-1, 10, 2)
+    the real curves of one seed and without the model; judged by the mean `held_miou` of the other seeds."""
+    own = whole_seeds(frame).sort_values([*KNOBS, "seed", "epoch"])
+    seeds = own["seed"].nunique()
+    assert seeds > 1
+    table = own[["tune_miou", "branch_rule", "held_miou"]].to_numpy(float).reshape(-1, seeds, 10, 3)
     chance = np.random.default_rng(0)
     found: dict[str, list[tuple[int, float]]] = {}
-    for _ in range(draws):
-        drawn = scores[chance.permutation(len(scores))[:count]]
-        best = drawn[:, -1, 1].max()
-        ways = [(way, synchronous(drawn[:, :, 0], *how)) for way, how in WAYS.items()]
-        ways += [(way, asynchronous(drawn[:, :, 0], rungs)) for way, rungs in ASYNCHRONOUS.items()]
+    for draw in range(draws):
+        drawn, seed = table[chance.permutation(len(table))[:count]], draw % seeds
+        true = np.delete(drawn[:, :, -1, 2], seed, axis=1).mean(1)
+        masks, labels = drawn[:, seed, :, 0], drawn[:, seed, :, 1]
+        ways = [(way, synchronous(masks, *how)) for way, how in WAYS.items()]
+        ways += [(way, asynchronous(masks, rungs)) for way, rungs in ASYNCHRONOUS.items()]
+        ways += [(f"{way}, by labels", synchronous(labels, *WAYS[way])) for way in LABELLED]
         for way, (spent, chosen) in ways:
-            found.setdefault(way, []).append((spent, float(best - drawn[chosen, -1, 1])))
+            found.setdefault(way, []).append((spent, float(true.max() - true[chosen])))
     return {
         way: (round(float(np.mean([spent for spent, _ in own]))), float(np.mean([lost for _, lost in own])))
         for way, own in found.items()
     }
+
+
+def choosing(frame: "DataFrame") -> dict[str, list[float]]:
+    """Score -> mean regret of choosing by it, as the page's choosers have it, in the runs of each seed that all
+    settings of the bench have; half of the masks, and the scores that open none."""
+    ends = whole_seeds(frame)
+    ends = ends[ends["epoch"] == ends["epochs"]]
+    found: dict[str, list[float]] = {}
+    for _, own in ends.groupby("seed"):
+        true = own["held_miou"].to_numpy(float)
+        for name in ("tune_miou", *BY_LABELS):
+            lost = of_chosen(true, true) - of_chosen(own[name].to_numpy(float), true)
+            found.setdefault(name, []).append(float(lost))
+    return found
+
+
+def whole_seeds(frame: "DataFrame") -> "DataFrame":
+    """The lines of the bench's own settings, of seeds that all of them have."""
+    own = frame[frame["source"] == "apc_bench"]
+    runs = own.drop_duplicates("run")["seed"].value_counts()
+    return own[own["seed"].isin(runs.index[runs == runs.max()])]
 
 
 def synchronous(scores: np.ndarray, rungs: Sequence[int], share: float) -> tuple[int, int]:

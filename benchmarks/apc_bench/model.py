@@ -21,17 +21,12 @@ if TYPE_CHECKING:
 BOTH = ["tune_miou", "held_miou"]
 PATCHES = 144
 """Of an embedded picture: average pooling is top-K of all of them, max pooling of one."""
-PAPER = {"lr": 0.002, "lr_frozen": 0.005}
-"""Of the preset, where a space does not have the two."""
 Data = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Knobs, what is to be predicted, and how many seeds it is the mean of, a line a setting."""
-LOW = -6.0
-"""A seed whose common effect is below this many points has figure and ground change places."""
 
 
-def encoded(setting: Mapping[str, Any]) -> list[float]:
+def encoded(knob: Mapping[str, Any]) -> list[float]:
     """The knobs as numbers of about one, poolings on one line: how many patches count, and how adaptively."""
-    knob = PAPER | dict(setting)
     count = {"max": 1, "average": PATCHES}.get(knob["pooling"]) or knob["k"]
     adaptive = 2 * knob["theta"] - 1 if knob["pooling"] == "adaptive_k" else 0.0
     contrast = min(knob["lambda2"] / 0.05, 1)
@@ -41,8 +36,6 @@ def encoded(setting: Mapping[str, Any]) -> list[float]:
         math.log10(knob["lambda1"]) / 1.5,
         knob["lambda2"] / 0.05,
         contrast * (knob["epsilon"] - 0.775) / 0.175 if contrast else 0.0,
-        math.log(knob["lr"] / 0.001),
-        math.log(knob["lr_frozen"] / 0.0014),
     ]
 
 
@@ -56,10 +49,8 @@ class Noise(NamedTuple):
 
     common: np.ndarray
     """What each seed does to all settings alike, (S,E,2)."""
-    steady: np.ndarray
-    """Curves of what is left in seeds of the usual kind, (n,E,2)."""
-    swapped: np.ndarray
-    """The same of seeds where figure and ground change places, (m,E,2)."""
+    single: np.ndarray
+    """Curves of what neither setting nor seed explains, (n,E,2)."""
     odd: np.ndarray
     """What single settings have beyond the model in their early epochs, (k,E,2)."""
 
@@ -104,9 +95,8 @@ class World:
         """Scores of a run, (E,2); `seed` counts the seeds of this world from 0."""
         noise, own = self.bench.noise, self.seeds[seed % len(self.seeds)]
         curve = self.bench.curve(setting)
-        pool = noise.steady if noise.common[own, -1, 0] > LOW or not len(noise.swapped) else noise.swapped
         chance = np.random.default_rng([11, self.number, trial, seed])
-        left = pool[chance.integers(len(pool))] if len(pool) else 0.0
+        left = noise.single[chance.integers(len(noise.single))] if len(noise.single) else 0.0
         whim = np.random.default_rng([13, self.number, trial])
         odd = noise.odd[whim.integers(len(noise.odd))] if len(noise.odd) else 0.0
         scores: np.ndarray = curve + odd + growth(curve[-1, 1]) * (noise.common[own] + left)
@@ -154,14 +144,11 @@ def noise_of(frame: "DataFrame", epochs: int) -> Noise:
     effects = seed_effects(finals)
     apc = frame[(frame["epochs"] == epochs) & ~frame["variant"].str.contains("method")]
     whole = apc[apc.groupby("run")["epoch"].transform("count") == epochs]
-    steady, swapped = left_over(whole, effects)
-    wide_steady, wide_swapped = left_over(finals, effects)
     shares = [_share(scores.mean(0), np.array([effects[seed][0] for seed in seeds])) for seeds, scores in blocks(whole)]
     share = np.mean(shares, axis=0) if shares else np.ones(epochs)
     return Noise(
         np.array([share[:, None] * effect for effect in effects.values()]),
-        _as_wide(steady, wide_steady, epochs),
-        _as_wide(swapped, wide_swapped, epochs),
+        _as_wide(left_over(whole), left_over(finals), epochs),
         np.zeros((0, epochs, 2)),
     )
 
@@ -179,23 +166,19 @@ def blocks(frame: "DataFrame") -> list[tuple[list[int], np.ndarray]]:
     return [(list(seeds), np.array(all_)) for seeds, all_ in sorted(by_seeds.items()) if min(len(seeds), len(all_)) > 1]
 
 
-def left_over(frame: "DataFrame", effects: Mapping[int, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """What neither setting nor seed explains, of a good setting: in seeds of the usual kind, and, against these, where
-    figure and ground change places. Settings near the floor have little noise and are left out."""
-    steady: list[np.ndarray] = []
-    swapped: list[np.ndarray] = []
+def left_over(frame: "DataFrame") -> list[np.ndarray]:
+    """What neither setting nor seed explains, of a good setting. Those near the floor have little noise and are left
+    out."""
+    left: list[np.ndarray] = []
     for seeds, block in blocks(frame):
-        usual = np.array([effects.get(seed, np.zeros(2))[0] >= LOW for seed in seeds])
-        shares = np.array([growth(own[usual, -1, 1].mean()) for own in block]) if usual.any() else np.zeros(len(block))
+        shares = np.array([growth(own[:, -1, 1].mean()) for own in block])
         scores, share = block[shares > 0.5], shares[shares > 0.5, None, None, None]
-        count = usual.sum()
-        if len(scores) < 2 or count < 2:
+        if len(scores) < 2:
             continue
-        away = (scores - scores[:, usual].mean(1, keepdims=True)) / share
-        left = away - away.mean(0)
-        steady.extend(np.concatenate(left[:, usual]) * math.sqrt(count / (count - 1) * len(scores) / (len(scores) - 1)))
-        swapped.extend(np.concatenate(left[:, ~usual]))
-    return steady, swapped
+        away = (scores - scores.mean(1, keepdims=True)) / share
+        freedom = len(seeds) / (len(seeds) - 1) * len(scores) / (len(scores) - 1)
+        left.extend(np.concatenate(away - away.mean(0)) * math.sqrt(freedom))
+    return left
 
 
 def _as_wide(curves: list[np.ndarray], finals: list[np.ndarray], epochs: int) -> np.ndarray:

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from apc.search.spaces import Space
 from benchmarks.apc_bench.replay import Ledger, Setting
 from benchmarks.apc_bench.strategies import configspace
 
 
-def smac(name: str, space: Space, ledger: Ledger, seed: int, firsts: Sequence[Setting]) -> None:
+def smac(name: str, ledger: Ledger, seed: int, firsts: Sequence[Setting]) -> None:
     """Search with `smac` (random forest), `smac-seeds` (the same, racing three seeds) or `smac-hyperband`, which try
     some settings first."""
     try:
@@ -25,7 +24,7 @@ def smac(name: str, space: Space, ledger: Ledger, seed: int, firsts: Sequence[Se
     except ImportError:
         raise SystemExit(f"{name} needs SMAC3: pip install smac, or leave its lines out with --only") from None
     logging.getLogger("smac").setLevel(logging.ERROR)
-    epochs, made = ledger.world.bench.epochs, configspace(space)
+    epochs, made = ledger.world.bench.epochs, configspace()
     made.seed(seed)
     hyperband = name == "smac-hyperband"
     with tempfile.TemporaryDirectory() as folder:

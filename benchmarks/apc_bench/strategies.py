@@ -1,8 +1,7 @@
 """The searches that are replayed: samplers, early stopping and races of `apc search`, the paper's grid, libraries."""
 
-import functools
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,14 @@ from apc.runs.rows import Row
 from apc.search.plans import Point
 from apc.search.samplers import PRUNERS, sampler
 from apc.search.spaces import Above, Choice, Real, Space, Whole, suggest
-from benchmarks.apc_bench.replay import Ledger, Setting, halving
-from search_spaces import choosing, joint, lambdas
+from benchmarks.apc_bench.replay import Ledger, halving
+from search_spaces import joint, lambdas
 
 if TYPE_CHECKING:
     import optuna
 
-SPACES: dict[str, Space] = {"joint": joint.SPACE(pocket()), "choosing": choosing.SPACE(pocket())}
-"""The paper's six knobs, K to a quarter of the patches; and both learning rates beside them."""
+SPACE = joint.SPACE(pocket())
+"""The paper's six knobs, K to a quarter of the patches."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,6 @@ class Strategy:
     showed that a rung may misjudge it."""
     seeds: int = 3
     """Of a race, the search's own among them."""
-    replays: int = 200
-    """Fewer where a proposal takes long."""
     budget: int = 250
     """Epochs of each."""
     starts: int = 1
@@ -51,28 +48,21 @@ class Strategy:
     peer: str = ""
     """Library that it is as its own documentation has it; empty of what `apc search` offers."""
 
-    def search(self, space: Space, ledger: Ledger, seed: int) -> None:
+    def search(self, ledger: Ledger, seed: int) -> None:
         """Train in the ledger until it is closed."""
         if self.sampler == "staged":
             staged(ledger)
         elif self.sampler.startswith("smac"):
             from benchmarks.apc_bench import peers
 
-            peers.smac(self.sampler, space, ledger, seed, firsts(space, self.starts))
+            peers.smac(self.sampler, ledger, seed, joint.FIRST[: self.starts])
         elif self.stop == "halving":
-            in_brackets(self, space, ledger, seed)
+            in_brackets(self, ledger, seed)
         else:
-            one_by_one(self, space, ledger, seed)
+            one_by_one(self, ledger, seed)
 
 
-def firsts(space: Space, starts: int = 1) -> list[Setting]:
-    """The settings that `apc search joint` tries first, of which the first is the paper's; learning rates are the
-    preset's."""
-    rates = {name: getattr(pocket(), name) for name in space if name.startswith("lr")}
-    return [setting | rates for setting in joint.FIRST[:starts]]
-
-
-def one_by_one(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> None:
+def one_by_one(strategy: Strategy, ledger: Ledger, seed: int) -> None:
     """An Optuna study of one seed a trial, in full or with a pruner that looks after every epoch."""
     import optuna
 
@@ -84,14 +74,14 @@ def one_by_one(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> N
     else:
         pruner = PRUNERS[strategy.stop](epochs)
     study = optuna.create_study(direction="maximize", pruner=pruner, study_name=f"replay-{seed}")
-    for setting in firsts(space, strategy.starts):
+    for setting in joint.FIRST[: strategy.starts]:
         study.enqueue_trial(setting)
     while ledger.open:
         if strategy.race and ledger.settings and len(ledger.settings) % strategy.trials == 0:
             ledger.race(ledger.leaders(strategy.race), strategy.seeds)
             return
         trial = asked(study, strategy.sampler, seed)
-        number = ledger.add(suggest(space, trial))
+        number = ledger.add(suggest(SPACE, trial))
         if strategy.stop == "none":
             study.tell(trial, ledger.train(number, epochs))
             continue
@@ -112,26 +102,11 @@ def asked(study: "optuna.Study", name: str, seed: int) -> "optuna.Trial":
     number = len(study.get_trials(deepcopy=False))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        study.sampler = MORE[name](seed, number) if name in MORE else sampler(name, seed, number)
+        study.sampler = sampler(name, seed, number)
         return study.ask()
 
 
-def joint_tpe(seed: int, number: int, startup: int = 10) -> "optuna.samplers.BaseSampler":
-    """TPE that looks at knobs together, in groups by which of them exist."""
-    import optuna
-
-    own = (seed * 1_000_003 + number) % 2**32
-    return optuna.samplers.TPESampler(seed=own, multivariate=True, group=True, n_startup_trials=startup)
-
-
-MORE: Mapping[str, Callable[[int, int], "optuna.samplers.BaseSampler"]] = {
-    "joint tpe": joint_tpe,
-    "joint tpe from 5": functools.partial(joint_tpe, startup=5),
-}
-"""Samplers that `apc search` does not offer."""
-
-
-def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> None:
+def in_brackets(strategy: Strategy, ledger: Ledger, seed: int) -> None:
     """Synchronous halving, bracket after bracket, and perhaps a race; the sampler sees the scores of rungs."""
     import optuna
     from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -142,12 +117,12 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
             direction="maximize", pruner=optuna.pruners.NopPruner(), study_name=f"replay-{seed}"
         )
         study.add_trials(known)
-        for setting in [] if known else firsts(space, strategy.starts):
+        for setting in () if known else joint.FIRST[: strategy.starts]:
             study.enqueue_trial(setting)
         bracket: dict[int, FrozenTrial] = {}
         for _ in range(strategy.trials):
             trial = asked(study, strategy.sampler, seed)
-            number = ledger.add(suggest(space, trial))
+            number = ledger.add(suggest(SPACE, trial))
             trial.report(ledger.train(number, strategy.rungs[0]), strategy.rungs[0])
             study.tell(trial, state=TrialState.PRUNED)
             bracket[number] = study.get_trials(deepcopy=False)[trial.number]
@@ -175,7 +150,7 @@ def in_brackets(strategy: Strategy, space: Space, ledger: Ledger, seed: int) -> 
 
 def staged(ledger: Ledger) -> None:
     """Section 4.1's search, lambda1 and then lambda2, three seeds a setting, the other knobs at the paper's values."""
-    plan, (paper,) = replace(lambdas.PLAN, metric="tune_miou"), firsts(SPACES["joint"])
+    plan = replace(lambdas.PLAN, metric="tune_miou")
     epochs = ledger.world.bench.epochs
     done: list[tuple[Point, list[Row]]] = []
     while stage := plan.next(done):
@@ -184,7 +159,7 @@ def staged(ledger: Ledger) -> None:
                 return
             scores = [0.0] * 3  # lambda1 of 0 has neither loss: it was measured, and learns nothing
             if point.values["lambda1"] > 0:
-                number = ledger.add(paper | point.values)
+                number = ledger.add(joint.PAPER | point.values)
                 ledger.race([number], 3)
                 scores = [ledger.seen(number, epochs, s) for s in range(3) if (number, s) in ledger.trained]
             else:
@@ -195,8 +170,8 @@ def staged(ledger: Ledger) -> None:
             done.append((point, rows))
 
 
-def configspace(space: Space) -> Any:
-    """The same space as SMAC3 reads it, conditions and all."""
+def configspace(space: Space = SPACE) -> Any:
+    """The space as SMAC3 reads it, conditions and all."""
     from ConfigSpace import Categorical, ConfigurationSpace, Float, GreaterThanCondition, InCondition, Integer
 
     made = ConfigurationSpace(seed=0)
@@ -212,64 +187,49 @@ def configspace(space: Space) -> Any:
 
 
 def _parameter(name: str, knob: Real | Whole | Choice, choice: Any, whole: Any, real: Any) -> Any:
-    first = firsts({name: knob})[0][name]
+    first = joint.PAPER[name]
     if isinstance(knob, Choice):
         return choice(name, list(knob.values), default=first)
     return (whole if isinstance(knob, Whole) else real)(name, (knob.low, knob.high), log=knob.log, default=first)
 
 
-def halves(sampler: str, trials: int, rungs: Sequence[int], share: float, race: int = 0, brackets: int = 1) -> Strategy:
+def halves(sampler: str, trials: int, rungs: Sequence[int], share: float) -> Strategy:
     """Halving in brackets of so many trials, under a name that says how."""
     name = f"{sampler}, halving {trials} at {'-'.join(map(str, rungs))}, 1/{1 / share:g}"
-    name += f", race of {race} after {brackets}" if race else ""
-    return Strategy(name, sampler, "halving", trials, rungs, share, race, brackets)
+    return Strategy(name, sampler, "halving", trials, rungs, share)
 
 
-FULL = tuple(
-    Strategy(f"{name}, in full", name, peer="Optuna", replays=200, budget=400)
-    for name in ("tpe", "random", "qmc", "cmaes")
-)
-KNOWN: tuple[Strategy, ...] = (
-    *FULL,
-    Strategy("gp, in full", "gp", replays=16, peer="Optuna"),
-    Strategy("the paper's staged grid", "staged", peer="the paper", budget=400),
+PEERS = (
+    Strategy("tpe, in full", peer="Optuna", budget=400),
+    Strategy("random, in full", "random", peer="Optuna", budget=400),
+    Strategy("qmc, in full", "qmc", peer="Optuna", budget=400),
+    Strategy("cmaes, in full", "cmaes", peer="Optuna", budget=400),
+    Strategy("gp, in full", "gp", peer="Optuna"),
     Strategy("tpe, median", stop="median", peer="Optuna"),
     Strategy("tpe, Hyperband", stop="hyperband", peer="Optuna"),
-    Strategy("tpe, asha 1-3-9", stop="asha"),
-    Strategy("tpe, asha 3-9", stop="asha", rungs=(3,)),
-    Strategy("tpe, asha 4", stop="asha", rungs=(4,)),
-    Strategy("gp, asha 3-9", "gp", stop="asha", rungs=(3,), replays=48),
-    Strategy("cmaes, asha 3-9", "cmaes", stop="asha", rungs=(3,)),
-    halves("tpe", 40, (1, 3, 10), 1 / 3),
-    halves("qmc", 40, (1, 3, 10), 1 / 3),
-    halves("tpe", 40, (3, 10), 1 / 5),
-    halves("tpe", 40, (4, 10), 1 / 5),
-    halves("qmc", 40, (3, 10), 1 / 5),
-    halves("tpe", 24, (2, 4, 10), 1 / 3),
-    halves("tpe", 20, (3, 10), 1 / 5),
-    halves("tpe", 9, (3, 10), 1 / 3),
-    halves("tpe", 9, (3, 5, 10), 1 / 3),
+    Strategy("SMAC3, one seed", "smac", peer="SMAC3"),
+    Strategy("SMAC3, racing three seeds", "smac-seeds", peer="SMAC3"),
+    Strategy("SMAC3, Hyperband", "smac-hyperband", peer="SMAC3"),
+)
+DEFAULT = replace(halves("tpe", 8, (4, 10), 1 / 4), name="tpe, halving 8 at 4-10, 1/4, first kept", keeps_first=True)
+"""`apc search` as it is where nobody says otherwise: of a bracket of 8 a fifth is two."""
+OURS = (
+    DEFAULT,
     halves("tpe", 8, (4, 10), 1 / 4),
-    replace(halves("tpe", 8, (4, 10), 1 / 4), name="tpe, halving 8 at 4-10, 1/4, first kept", keeps_first=True),
-    halves("joint tpe", 9, (3, 10), 1 / 3),
-    halves("qmc", 9, (3, 10), 1 / 3),
-    halves("cmaes", 9, (3, 10), 1 / 3),
-    halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=2),
-    halves("tpe", 9, (3, 10), 1 / 3, race=3, brackets=3),
-    Strategy("SMAC3, one seed", "smac", replays=6, peer="SMAC3"),
-    Strategy("SMAC3, racing three seeds", "smac-seeds", replays=6, peer="SMAC3"),
-    Strategy("SMAC3, Hyperband", "smac-hyperband", replays=6, peer="SMAC3"),
+    replace(DEFAULT, name=f"{DEFAULT.name}, race of 3 after 3", race=3, brackets=3),
+    replace(DEFAULT, name=DEFAULT.name.replace("tpe", "gp"), sampler="gp"),
+    replace(DEFAULT, name=DEFAULT.name.replace("tpe", "random"), sampler="random"),
+    halves("tpe", 24, (4, 10), 1 / 5),
+    halves("tpe", 40, (4, 10), 1 / 5),
+    halves("tpe", 9, (3, 10), 1 / 3),
+    halves("tpe", 24, (2, 4, 10), 1 / 3),
+    halves("tpe", 40, (1, 3, 10), 1 / 3),
+    Strategy("tpe, asha 3-9", stop="asha", rungs=(3,)),
 )
-TWICE = (
-    *("tpe, in full", "random, in full", "tpe, median", "tpe, Hyperband", "tpe, asha 3-9", "gp, asha 3-9"),
-    *("tpe, halving 40 at 4-10, 1/5", "tpe, halving 8 at 4-10, 1/4", "tpe, halving 8 at 4-10, 1/4, first kept"),
-    *("SMAC3, one seed", "SMAC3, Hyperband"),
-)
-"""Replayed as well with the paper's setting under each pooling first, as `apc search joint` begins."""
-STRATEGIES: Mapping[str, Strategy] = {own.name: own for own in KNOWN} | {
-    name: replace(own, name=name, starts=4)
-    for own in KNOWN
-    if own.name in TWICE
+STAGED = Strategy("the paper's staged grid", "staged", peer="the paper", budget=400)
+STRATEGIES: Mapping[str, Strategy] = {own.name: own for own in (*PEERS, DEFAULT, STAGED)} | {
+    name: replace(own, name=name, starts=len(joint.FIRST))
+    for own in (*PEERS, *OURS)
     for name in [f"{own.name}, poolings first"]
 }
-"""By name. The first is Optuna as it is used most."""
+"""By name: libraries from the paper's setting, and all as `apc search joint` begins, with that under each pooling."""

@@ -2,10 +2,10 @@
 
     python -m benchmarks.apc_bench.table --runs RUNS
 
-takes the rows that the project ships (reports/reference/results/*/pocket.jsonl) and the finished runs of a folder, such
-as those that `python experiments/choosing.py` leaves, and writes benchmarks/apc_bench/table.parquet. Without `--runs`
-what the table has of earlier folders stays. Its columns are COLUMNS; what its numbers depend on is in its schema's
-metadata, as JSON.
+takes the rows that the project ships (reports/reference/results/*/pocket.jsonl) and the finished runs of a folder, as
+`python -m benchmarks.apc_bench.train` leaves them, and writes benchmarks/apc_bench/table.parquet. Without `--runs` what
+the table has of earlier folders stays, if the preset is still the same. Its columns are COLUMNS; what its numbers
+depend on is in its schema's metadata, as JSON.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from apc.runs.folder import load_runs
 from apc.runs.rows import Row, load_rows
 from apc.runs.scores import RECIPE_VERSION
 from apc.search.spaces import holds
-from search_spaces import choosing
+from search_spaces import joint
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,9 +30,11 @@ PATH = Path(__file__).with_name("table.parquet")
 RESULTS = Path(__file__).parents[2] / "reports" / "reference" / "results"
 STAMP = b"apc_bench"
 """Key of the schema's metadata."""
-SPACE = choosing.SPACE(pocket())
+SPACE = joint.SPACE(pocket())
 KNOBS = tuple(SPACE)
-SCORES = ("miou", "tune_miou", "held_miou", "label_rule")
+BY_LABELS = ("label_f1", "label_rule", "border_rule", "branch_rule")
+"""Scores without any mask, which are taken at a rung and at the end; `--choose labels` goes by the last."""
+SCORES = ("miou", "tune_miou", "held_miou", *BY_LABELS)
 COLUMNS = {
     "run": "identity of the run",
     "source": "experiment whose rows have it",
@@ -44,13 +46,13 @@ COLUMNS = {
     "miou": "percent, all validation images",
     "tune_miou": "percent, every second one: what a search chooses by",
     "held_miou": "percent, the others: what judges",
-    "label_rule": "score without any mask, in percent; empty where it was not taken",
+    **dict.fromkeys(BY_LABELS, "score without any mask, in percent; empty where it was not taken"),
     "cpu_seconds": "processor seconds of training until then; empty of older runs' early epochs",
     "commit": "of the code that trained it",
     "machine": "that trained it, in words",
 }
-NO_VARIANT = ("seed", "eval_every", *KNOBS)
-"""Fields that make a setting or a seed, or change no number."""
+NO_VARIANT = ("seed", "eval_every", "crf", *KNOBS)
+"""Fields that make a setting or a seed, or change no number of COLUMNS."""
 
 
 def lines_of(row: Row, preset: dict[str, Any]) -> list[dict[str, Any]]:
@@ -59,7 +61,7 @@ def lines_of(row: Row, preset: dict[str, Any]) -> list[dict[str, Any]]:
     other = {name: value for name, value in config.items() if name not in NO_VARIANT and value != preset[name]}
     fixed = {
         "run": row.run,
-        "source": row.experiment or "choosing",
+        "source": row.experiment or "apc_bench",
         "variant": json.dumps(other, sort_keys=True) if other else "",
         **setting_of(config),
         "seed": config["seed"],
@@ -92,11 +94,14 @@ def frame_of(rows: Iterable[Row]) -> "DataFrame":
     import pandas as pd
 
     preset = to_dict(pocket())
-    own = {
-        row.run: row for row in reversed(list(rows)) if row.metrics and row.curve and row.config["dataset"] == "pocket"
-    }
+    own = {row.run: row for row in reversed(list(rows)) if row.metrics and row.curve and of_preset(row)}
     lines = [line for row in own.values() for line in lines_of(row, preset)]
     return sorted_frame(pd.DataFrame(lines, columns=list(COLUMNS)))
+
+
+def of_preset(row: Row) -> bool:
+    """Whether a run is of the embedded data as they are; before they were mended its HV-BiLSTM had a residual."""
+    return row.config["dataset"] == "pocket" and not row.config.get("bilstm_residual", True)
 
 
 def sorted_frame(frame: "DataFrame") -> "DataFrame":
@@ -111,7 +116,7 @@ def stamp_of(frame: "DataFrame") -> dict[str, Any]:
     runs = frame.drop_duplicates("run")
     return {
         "recipe": RECIPE_VERSION,
-        "preset": "pocket",
+        "preset": to_dict(pocket()),
         "columns": COLUMNS,
         "runs": len(runs),
         "settings": len(runs.drop_duplicates(["variant", *KNOBS])),
@@ -157,7 +162,7 @@ def build(folders: Sequence[Path], path: Path = PATH) -> "DataFrame":
 
     rows = [row for each in sorted(RESULTS.glob("*/pocket.jsonl")) for row in load_rows(each)]
     frame = frame_of([*rows, *(row for folder in folders for row in load_runs(folder))])
-    if path.is_file():
+    if path.is_file() and stamp(path)["preset"] == json.loads(json.dumps(to_dict(pocket()))):
         earlier = load(path)
         frame = pd.concat([frame, earlier[~earlier["run"].isin(frame["run"])]], ignore_index=True)
     return sorted_frame(frame)

@@ -4,12 +4,13 @@ import math
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks import search
-from benchmarks.apc_bench import checks, replay
+from benchmarks.apc_bench import checks, replay, table
 from benchmarks.apc_bench.model import Bench, Noise, World
-from benchmarks.apc_bench.strategies import SPACES, STRATEGIES, firsts
+from benchmarks.apc_bench.strategies import STRATEGIES
 from search_spaces import joint
 
 EPOCHS = 10
@@ -23,7 +24,7 @@ def quiet(rise: float = 1.0, noise: Noise | None = None) -> Bench:
         return np.stack([tune, tune - 1], axis=1)
 
     nothing = np.zeros((0, EPOCHS, 2))
-    return Bench(mean, noise or Noise(np.zeros((10, EPOCHS, 2)), nothing, nothing, nothing))
+    return Bench(mean, noise or Noise(np.zeros((10, EPOCHS, 2)), nothing, nothing))
 
 
 def ledger(budget: int, values: list[int], bench: Bench | None = None) -> replay.Ledger:
@@ -95,26 +96,39 @@ def test_half_of_the_searches_are_close_from_when_it_lasts_and_regret_is_at_a_bu
 
 def test_seeds_move_all_settings_alike_and_worlds_repeat_themselves() -> None:
     common = np.arange(10.0)[:, None, None] + np.zeros((10, EPOCHS, 2))
-    left = np.random.default_rng(0).normal(size=(5, EPOCHS, 2))
-    bench = quiet(noise=Noise(common, np.zeros((1, EPOCHS, 2)), left, np.zeros((0, EPOCHS, 2))))
+    bench = quiet(noise=Noise(common, np.zeros((1, EPOCHS, 2)), np.zeros((0, EPOCHS, 2))))
     good, better = (World(bench, 3).run({"k": k}, 0, 1) for k in (6, 7))
     assert (better - good)[-1, 0] == pytest.approx(10.0)  # both have the seed's effect whole
     assert np.array_equal(good, World(bench, 3).run({"k": 6}, 0, 1))
     assert not np.array_equal(good, World(bench, 3).run({"k": 6}, 0, 2))
 
 
+def test_what_is_a_single_run_s_own_differs_between_trials_and_not_between_calls() -> None:
+    single = np.random.default_rng(0).normal(size=(5, EPOCHS, 2))
+    bench = quiet(noise=Noise(np.zeros((1, EPOCHS, 2)), single, np.zeros((0, EPOCHS, 2))))
+    runs = {trial: World(bench, 3).run({"k": 6}, trial, 0) for trial in range(8)}
+    assert np.array_equal(runs[4], World(bench, 3).run({"k": 6}, 4, 0))
+    assert 1 < len({run.tobytes() for run in runs.values()}) <= 5
+
+
 @pytest.mark.parametrize(
     "name",
-    ["random, in full", "qmc, halving 9 at 3-10, 1/3", "tpe, asha 3-9, poolings first", "the paper's staged grid"],
+    [
+        "random, in full",
+        "tpe, halving 9 at 3-10, 1/3, poolings first",
+        "tpe, asha 3-9, poolings first",
+        "tpe, median",
+        "the paper's staged grid",
+    ],
 )
 def test_a_search_begins_with_the_paper_s_setting_and_spends_what_it_may(name: str) -> None:
     def mean(setting: dict[str, Any]) -> np.ndarray:
         return np.full((EPOCHS, 2), 50 - 10 * abs(math.log10(setting["lambda1"]) + 2))
 
     nothing = np.zeros((0, EPOCHS, 2))
-    own = replay.Ledger(World(Bench(mean, Noise(np.zeros((10, EPOCHS, 2)), nothing, nothing, nothing)), 0), 120)
-    STRATEGIES[name].search(SPACES["joint"], own, 0)
-    paper = firsts(SPACES["joint"])[0] | ({"lambda2": 0.0} if "staged" in name else {})  # whose first stage has none
+    own = replay.Ledger(World(Bench(mean, Noise(np.zeros((10, EPOCHS, 2)), nothing, nothing)), 0), 120)
+    STRATEGIES[name].search(own, 0)
+    paper = joint.PAPER | ({"lambda2": 0.0} if "staged" in name else {})  # whose first stage has none
     assert all(own.settings[0][knob] == paper[knob] for knob in own.settings[0])
     if "poolings first" in name:
         assert own.settings[:4] == list(joint.FIRST)
@@ -130,3 +144,23 @@ def test_real_curves_are_halved_with_and_without_a_barrier() -> None:
     assert checks.synchronous(curves, (1, 4), 0.5) == (4 + 2 * 3, 1)
     assert checks.asynchronous(curves, (1,)) == (4 + 4 + 1 + 1, 0)  # who comes first has no rival yet
     assert checks.asynchronous(curves[::-1], (1,)) == (4 + 1 + 4 + 1, 2)
+
+
+def test_real_runs_choose_by_masks_and_by_labels_and_are_judged_by_other_seeds() -> None:
+    lines = [
+        dict.fromkeys(table.KNOBS)
+        | {"lambda1": setting, "source": "apc_bench", "seed": seed, "epoch": epoch, "epochs": EPOCHS}
+        | {"run": f"{setting}{seed}", "held_miou": 10.0 * setting, "tune_miou": setting}
+        | {name: -setting if name == "branch_rule" else setting for name in table.BY_LABELS}
+        for setting in (1, 2, 3, 4)
+        for seed in (0, 1)
+        for epoch in range(1, EPOCHS + 1)
+    ]
+    frame = pd.DataFrame(lines)
+    ways = checks.on_real_runs(frame, count=4, draws=4)
+    assert ways["in full"] == (4 * EPOCHS, 0.0) and ways["halving at 4-10, 1/4"] == (4 * 4 + 6, 0.0)
+    assert ways["in full, by labels"] == (4 * EPOCHS, 30.0)  # which here prefer the worst
+    lost = checks.choosing(frame)
+    assert lost["tune_miou"] == [0.0, 0.0] and min(lost["branch_rule"]) > 0
+    half = frame[(frame["seed"] == 0) | (frame["lambda1"] < 4)]  # the other seed has not trained all settings
+    assert checks.whole_seeds(half)["seed"].unique().tolist() == [0]
