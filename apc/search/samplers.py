@@ -44,7 +44,7 @@ PRUNERS: dict[str, Callable[[int], pruners.BasePruner]] = {
     "median": lambda epochs: pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=epochs // 4),
 }
 """Name -> pruner for trials of so many epochs: asha keeps the best third at a third of the epochs, before which scores
-rank nothing (docs/explanation/search.md); median gives up what lies below the median of the trials before it, from a
+rank less well (docs/explanation/search.md); median gives up what lies below the median of the trials before it, from a
 quarter of the epochs on. Trials of a halving search are not pruned while they train: brackets.py gives them up at the
 rungs, where all have arrived."""
 
