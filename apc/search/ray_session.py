@@ -224,7 +224,7 @@ def _options(resources: Resources) -> dict[str, Any]:
     cluster_nodes.probe(address)
     cluster_nodes.versions()  # remembered now: the sources may change while the cluster is joined
     waits = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S")
-    names = (*waits, "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
+    names = (*waits, "TUNE_FUNCTION_THREAD_TIMEOUT_S", "RAY_CHDIR_TO_TRIAL_DIR", "APC_CACHE")
     options["runtime_env"] = {
         # `ray submit` copies the script alone. Folders by name: within a job Ray refuses modules.
         "py_modules": [str(Path(str(find_spec(name).origin)).parent) for name in PACKAGES],  # type: ignore[union-attr]

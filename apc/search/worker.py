@@ -183,6 +183,8 @@ def pin_environment() -> None:
         "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1e9",
         "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # no snapshot of Tune's is ever read back, and each holds all trials
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # nor are its csv and json files; see callbacks.curves
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",  # seconds for a trial's end in an actor that takes the next one: after
+        # Tune's 2 a busy machine fails that one, which has not begun, whatever retries it has
         "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # Tune would start one actor at a time; apc.search.slots limits them
         "TUNE_DISABLE_SIGINT_HANDLER": "1",  # apc.search.interrupts has one
         "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch without a score is no error

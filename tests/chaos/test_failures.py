@@ -2,6 +2,7 @@
 
 import struct
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -207,3 +208,22 @@ def test_one_trial_at_a_time_proposes_the_same_with_ray_and_without(
     assert [point.values for point, _ in found] == [point.values for point, _ in study.result()]
     assert len({point.key for point, _ in found}) > 12
     assert [trial.value for trial in study.ended] == [(rows[0].metrics["miou"]) for _, rows in found]
+
+
+def test_an_actor_waits_for_a_trial_that_takes_its_time_to_end_before_it_takes_the_next(tmp_path: Path) -> None:
+    """Tune waits two seconds for it, and fails the next one, which has not begun, whatever retries it has."""
+    from ray import tune
+    from ray.train._internal.storage import StorageContext
+    from ray.tune.trainable.function_trainable import wrap_function
+
+    def trial(config: dict[str, Any]) -> None:
+        try:
+            tune.report({"epoch": 1})
+            tune.report({"epoch": 2})
+        finally:
+            time.sleep(2.5)
+
+    storage = StorageContext(storage_path=str(tmp_path), experiment_dir_name="search", trial_dir_name="trial")
+    actor = wrap_function(trial)(config={}, storage=storage)
+    assert actor.train()["epoch"] == 1
+    assert actor.reset({}, storage=storage)
