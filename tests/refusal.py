@@ -65,3 +65,8 @@ def small_files(most: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         sys.dont_write_bytecode = before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """What a folder holds, without empty files such as locks."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.stat().st_size}
