@@ -60,12 +60,13 @@ JOINT = Experiment(
     name="search_joint",
     title="Joint search over six knobs",
     about="Pooling, K, theta, epsilon, lambda1 and lambda2 searched together with Optuna (TPE), one seed a "
-    "setting, the paper's setting first. The paper searched its knobs one after the other; it has no such table.",
+    "setting, the paper's setting under each pooling first. The paper searched its knobs one after the other; it has "
+    "no such table.",
     place=130,
     presets=("pocket",),
     script="search_joint",
     space=joint.SPACE,
-    first=joint.FIRST[:1],  # as the recorded rows came; `apc search joint` tries the other poolings next
+    first=joint.FIRST,
     trials=40,
     stop_early="halving",
     own_seeds=(0,),

@@ -161,7 +161,7 @@ def test_the_rows_that_are_measured_besides_are_those_that_measuring_makes() -> 
 
 def test_the_searches_begin_with_the_papers_setting_which_is_configs() -> None:
     paper = {"pooling": "adaptive_k", "k": 6, "theta": 0.9, "lambda1": 0.02, "lambda2": 0.01, "epsilon": 0.85}
-    assert search_joint.JOINT.first == (paper,)
+    assert search_joint.JOINT.first == joint.FIRST
     poolings = [{**paper, "pooling": "top_k"}, {**paper, "pooling": "max"}, {**paper, "pooling": "average"}]
     for setting in poolings:
         del setting["theta"]
