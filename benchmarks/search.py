@@ -16,6 +16,7 @@ the model predicts settings that it has not seen.
 import argparse
 import hashlib
 import importlib.util
+import json
 import math
 import time
 import warnings
@@ -27,10 +28,11 @@ import numpy as np
 import optuna
 
 from apc.files import write_encoded
+from apc.reporting.searches import tuning_curve
 from apc.search.spaces import suggest
 from benchmarks.apc_bench import checks, model, table
-from benchmarks.apc_bench.replay import Curve, epochs_for, quality_at, replays
-from benchmarks.apc_bench.strategies import SPACE, STRATEGIES, Strategy
+from benchmarks.apc_bench.replay import Curve, epochs_for, quality_at, quantiles, replays
+from benchmarks.apc_bench.strategies import DEFAULT, SPACE, STRATEGIES, Strategy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 PATH = table.PATH.with_name("replays.parquet")
 BUDGETS = (50, 100, 200, 400)
 REFERENCE = "tpe, in full, poolings first"
+SHOWN = f"{DEFAULT.name}, poolings first"
+"""What `experiments/search_joint.py` does."""
 CLOSE = 0.5
 """Points of the reference's mean at its whole budget that still count as reaching it."""
 DRAWS = 2_000
@@ -112,6 +116,16 @@ def best_of(bench: model.Bench) -> float:
     return max(bench.quality(setting) for setting in drawn)
 
 
+def band(strategy: Strategy, bench: model.Bench, count: int, path: Path) -> None:
+    """Write the best score so far, as so many replays of a search see it: what `apc report` lays a real one on."""
+    worlds = (model.World(bench, number) for number in range(count))
+    curves = [own.best_so_far for own in replays(strategy.search, worlds, strategy.budget)]
+    epochs, scores = quantiles(curves, tuning_curve.SHARES, strategy.budget)
+    low, middle, high = np.round(scores, 2).tolist()
+    told = {"search": strategy.name, "replays": count, "epochs": epochs, "low": low, "middle": middle, "high": high}
+    write_encoded(path, json.dumps(told).encode())
+
+
 def stored(kept: "DataFrame | None", name: str) -> list[Curve]:
     """What a search returned in each world, as it was stored; empty where it was not replayed."""
     if kept is None:
@@ -165,6 +179,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=math.inf, help="after which no further search is replayed")
     parser.add_argument("--table", action="store_true", help="only print what was replayed")
     parser.add_argument("--picture", type=Path, help="draw the regret of --only over epochs, as PATH.png and PATH.pdf")
+    parser.add_argument("--band", type=Path, help="only write what `apc search` sees of its best so far, for the page")
     parser.add_argument("--check", action="store_true", help="only say how far the model can be trusted")
     args = parser.parse_args()
     if not importlib.util.find_spec("sklearn"):
@@ -176,6 +191,9 @@ def main() -> None:
         check(frame, args.model)
         return
     bench, began = model.bench_of(frame, args.model), time.process_time()
+    if args.band:
+        band(STRATEGIES[SHOWN], bench, args.replays, args.band)
+        return
     key = key_of(bench)
     kept = load(key)
     if not args.table:
@@ -186,7 +204,7 @@ def main() -> None:
                 continue
             since = time.process_time()
             worlds = (model.World(bench, number) for number in range(count))
-            curves = replays(strategy.search, worlds, strategy.budget)
+            curves: list[Curve] = [own.returned for own in replays(strategy.search, worlds, strategy.budget)]
             kept = save(kept, key, name, curves)
             print(f"{name}: {count} replays in {time.process_time() - since:.0f} s of a core", flush=True)
     reference = stored(kept, REFERENCE)

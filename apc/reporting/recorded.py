@@ -8,7 +8,7 @@ from typing import Any
 
 from apc.reporting.catalogue import chosen_by, entries
 from apc.reporting.groups import read
-from apc.reporting.searches import race, trials
+from apc.reporting.searches import race, trials, tuning_curve
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts import over_images
 from apc.reporting.verdicts.over_images import Images
@@ -30,6 +30,8 @@ class Recorded:
     """The race behind the search; its runs are in no other table."""
     images: Images
     """What each image scored in each run."""
+    replays: tuning_curve.Band | None
+    """What replays of such a search give, where they were recorded."""
     problems: list[str]
     """A sentence for each damaged part that is left out."""
 
@@ -41,9 +43,10 @@ def read_recorded(entry: TableEntry, dataset: str, reports: Path) -> Recorded:
     chosen, damaged_best = _chosen(path.with_suffix(".best.toml"))
     raced, damaged_race = race.read(path.with_suffix(".race.json"))
     images, damaged_images = over_images.read(path.with_suffix(".images.npz"))
-    problems = [*damaged_rows, *damaged_best, *damaged_race, *damaged_images]
+    replays, damaged_replays = tuning_curve.read(path.with_suffix(".replay.json"))
+    problems = [*damaged_rows, *damaged_best, *damaged_race, *damaged_images, *damaged_replays]
     rows = race.of_search(rows)
-    return Recorded(_as_compared(entry, rows), dataset, reports, rows, chosen, raced, images, problems)
+    return Recorded(_as_compared(entry, rows), dataset, reports, rows, chosen, raced, images, replays, problems)
 
 
 def _as_compared(entry: TableEntry, rows: Sequence[Row]) -> TableEntry:

@@ -234,7 +234,10 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     text += [] if entry.search else plain_words(entry, group)
     text += ["\n".join(f"- {line}" for line in lines)] if (lines := one_knob.sentences(entry, group)) else []
     text += comparison.cost_table(races, group.rows)
-    shown = Shown(entry, group, place, whole.labels, stages, tried, comparison.on_one_axis(races), judged_scores)
+    replays = recorded.replays if number == 1 else None
+    shown = Shown(
+        entry, group, place, whole.labels, stages, tried, comparison.on_one_axis(races), judged_scores, replays
+    )
     drawn = figures(shown, reports / "figures" / name)
     text += drawn
     text += [*verdict_table(judged), *explanations(entry, group, judged)]

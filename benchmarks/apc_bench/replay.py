@@ -30,6 +30,8 @@ class Ledger:
     """Epochs trained."""
     returned: list[tuple[int, float]] = field(default_factory=list)
     """After how many epochs what is returned changed, and its true held-out quality."""
+    best_so_far: list[tuple[int, float]] = field(default_factory=list)
+    """After how many epochs a run that was trained in full beat all before it, and its score as the search sees it."""
 
     @property
     def open(self) -> bool:
@@ -49,7 +51,11 @@ class Ledger:
         self.spent += max(epoch - self.trained.get(key, 0), 0)
         self.trained[key] = max(epoch, self.trained.get(key, 0))
         self.look()
-        return self.seen(trial, epoch, seed)
+        seen = self.seen(trial, epoch, seed)
+        whole = epoch == self.world.bench.epochs and seed == 0
+        if whole and (not self.best_so_far or seen > self.best_so_far[-1][1]):
+            self.best_so_far.append((self.spent, seen))
+        return seen
 
     def seen(self, trial: int, epoch: int, seed: int = 0) -> float:
         """Score of a trained epoch as the search sees it."""
@@ -114,11 +120,11 @@ def halving(
 
 
 Curve = Sequence[tuple[int, float]]
-"""What is returned, from which epoch on."""
+"""What is returned, or was best so far, from which epoch on."""
 
 
 def quality_at(returned: Curve, spent: int) -> float:
-    """True quality of what is returned after so many epochs; NaN before the first epoch ends."""
+    """What a curve has after so many epochs; NaN before it begins."""
     known = [quality for at, quality in returned if at <= spent]
     return known[-1] if known else float("nan")
 
@@ -138,11 +144,16 @@ Search = Callable[[Ledger, int], None]
 """Trains in a ledger with a seed of its own until the ledger is closed."""
 
 
-def replays(search: Search, worlds: Iterator[World], budget: int) -> list[Curve]:
-    """What a search would return over its epochs, in each world."""
-    found: list[Curve] = []
-    for world in worlds:
-        ledger = Ledger(world, budget)
-        search(ledger, world.number)
-        found.append(ledger.returned)
+def replays(search: Search, worlds: Iterator[World], budget: int) -> list[Ledger]:
+    """A search in each world, until it has spent its budget."""
+    found = [Ledger(world, budget) for world in worlds]
+    for ledger in found:
+        search(ledger, ledger.world.number)
     return found
+
+
+def quantiles(curves: Sequence[Curve], shares: Sequence[float], until: int) -> tuple[list[int], np.ndarray]:
+    """Quantiles over the replays, (shares, epochs), and the epochs, from the first at which all have begun."""
+    epochs = list(range(max(curve[0][0] for curve in curves), until + 1))
+    scores = [[quality_at(curve, at) for curve in curves] for at in epochs]
+    return epochs, np.quantile(scores, shares, axis=1)

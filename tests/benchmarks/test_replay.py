@@ -48,6 +48,7 @@ def test_halving_keeps_the_best_third_at_each_rung_and_costs_nine_and_six_and_se
     assert own.spent == 9 + 3 * 2 + 1 * 7
     assert sorted(trial for (trial, _), epoch in own.trained.items() if epoch >= 3) == [1, 3, 4]
     assert own.returned == [(1, 29.0), (2, 89.0)]  # what is best of the first rung is so of all here
+    assert own.best_so_far == [(22, 90.0)]  # the one that was trained in full, as the search sees it
 
 
 def test_forty_trials_come_to_ninety_four_epochs() -> None:
@@ -92,6 +93,12 @@ def test_half_of_the_searches_are_close_from_when_it_lasts_and_regret_is_at_a_bu
     assert own.epochs == (30.0, math.inf)
     assert own.regret[400][0] == pytest.approx((2.0 + 2.4 + 22.0) / 3)
     assert "| tpe, in full | Optuna | 3 | 30 | – |" in search.markdown([own])
+
+
+def test_quantiles_of_replays_begin_where_all_have_begun() -> None:
+    curves = [[(10, 40.0), (12, 50.0)], [(11, 46.0)], [(9, 30.0)]]
+    epochs, scores = replay.quantiles(curves, (0.0, 0.5, 1.0), 13)
+    assert epochs == [11, 12, 13] and scores.tolist() == [[30.0] * 3, [40.0, 46.0, 46.0], [46.0, 50.0, 50.0]]
 
 
 def test_seeds_move_all_settings_alike_and_worlds_repeat_themselves() -> None:

@@ -16,6 +16,7 @@ from apc.reporting.searches import pareto
 from apc.reporting.searches.choosers import Choosers
 from apc.reporting.searches.comparison import Race
 from apc.reporting.searches.trials import Trial
+from apc.reporting.searches.tuning_curve import Band
 from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 
@@ -45,6 +46,8 @@ class Shown:
     """The searches that it is compared with, by their titles."""
     choosers: Choosers | None = None
     """Scores that settings may be chosen by, judged."""
+    replays: Band | None = None
+    """Of such a search."""
 
     @property
     def labels(self) -> list[str]:
@@ -162,10 +165,12 @@ def _heat(shown: Shown, path: Path) -> list[Drawn]:
 def _history(shown: Shown, path: Path) -> list[Drawn]:
     metric = shown.entry.metric
     caption = f"The search's history: `{metric}` of each trial and the best so far; then the best so far over its cost"
-    if not any(trial.state == "pruned" for trial in shown.trials):
+    if shown.replays:
+        caption += f", on what {shown.replays.what} of such a search on APC-Bench give in 80 %"
+    elif not any(trial.state == "pruned" for trial in shown.trials):
         caption += ", on what the same trials give in 80 % of all orders"
     caption += "; on the right the Pareto front" if pareto.front(shown.trials) else ""
-    return [(caption, search_figures.history_and_cost(shown.trials, metric, shown.paper, path))]
+    return [(caption, search_figures.history_and_cost(shown.trials, metric, shown.paper, path, shown.replays))]
 
 
 def _knobs(shown: Shown, path: Path) -> list[Drawn]:

@@ -12,7 +12,7 @@ from apc.reporting.searches.axes import BELOW, floor, is_logarithmic, lowest, sc
 from apc.reporting.searches.importance import varied
 from apc.reporting.searches.pareto import front, with_two
 from apc.reporting.searches.trials import Trial, are_numbers, best_so_far, complete, values_of
-from apc.reporting.searches.tuning_curve import tuning_curve
+from apc.reporting.searches.tuning_curve import Band, tuning_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +22,9 @@ NEAR = 0.15
 
 
 @once
-def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, path: Path) -> Path | None:
+def history_and_cost(
+    tried: Sequence[Trial], metric: str, paper: str, path: Path, replays: Band | None = None
+) -> Path | None:
     """Scores of the trials with the best so far; left over the trials, then the best over what it cost. Of a search
     with two objectives their front is on the right."""
     done = complete(tried)
@@ -35,7 +37,7 @@ def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, path: Path
     if best_of_two:
         _front(axes[2], tried, best_of_two)
     _history(axes[0], tried, paper)
-    tuning_curve(axes[1], tried, lowest(done))
+    tuning_curve(axes[1], tried, lowest(done), replays)
     axes[0].set_ylabel(with_unit(metric))
     legend_below(figure, axes)
     return save(figure, path)

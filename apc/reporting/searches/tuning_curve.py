@@ -1,9 +1,11 @@
-"""The tuning curve: the best score so far over what it cost, and what the same trials would have given in any order."""
+"""The tuning curve: the best score so far over what it cost, on a band of what luck might have made of it."""
 
+import json
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.reporting.figures.style import COLOURS
@@ -13,19 +15,40 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SHARES = (0.1, 0.5, 0.9)
-"""Quantiles over all orders: the band's edges and what stands between them."""
+"""Quantiles: the band's edges and what stands between them."""
 
 MOST = 100
 """Points of a curve; more show nothing."""
 
 
-class Orders(NamedTuple):
-    """Best so far if the complete trials had come in a random order, each at the same share of all epochs."""
+class Band(NamedTuple):
+    """What luck does to the best so far: quantiles of it over searches that were not made."""
 
+    what: str
+    """Those searches, in words."""
     epochs: list[float]
     low: list[float]
     middle: list[float]
     high: list[float]
+
+
+def read(path: Path) -> tuple[Band | None, list[str]]:
+    """The replays of such a search (`python -m benchmarks.search --band`), None where there is no file of them; and a
+    sentence where it is damaged."""
+    if not path.is_file():
+        return None, []
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        lines = [[float(value) for value in stored[name]] for name in ("epochs", "low", "middle", "high")]
+        if (
+            not lines[0]
+            or {len(line) for line in lines} != {len(lines[0])}
+            or not all(map(math.isfinite, sum(lines, [])))
+        ):
+            raise ValueError("its lines are no band")
+        return Band(f"{int(stored['replays'])} replays", *lines), []
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        return None, [f"{path.name}: {type(error).__name__}: {error}"]
 
 
 def best_of(scores: Sequence[float], drawn: int, share: float) -> float:
@@ -39,20 +62,26 @@ def best_of(scores: Sequence[float], drawn: int, share: float) -> float:
     return ordered[bisect_left(range(1, len(ordered)), wanted, key=lambda at: whole * math.comb(at, drawn))]
 
 
-def in_any_order(tried: Sequence[Trial]) -> Orders:
-    """What all orders of the complete trials give; epochs of failed ones are shared among them."""
+def in_any_order(tried: Sequence[Trial]) -> Band:
+    """Best so far if the complete trials had come in any order, each at the same share of all epochs; epochs of failed
+    ones are shared among them."""
     done = complete(tried)
     scores, sign = [trial.gain for trial in done], -1 if done[0].lowers else 1
     counts = sorted({*range(1, len(scores) + 1, math.ceil(len(scores) / MOST)), len(scores)})
     each = sum(trial.epochs for trial in tried) / len(scores)
     low, middle, high = ([sign * best_of(scores, drawn, share) for drawn in counts] for share in SHARES[::sign])
-    return Orders([drawn * each for drawn in counts], low, middle, high)
+    return Band("any order", [drawn * each for drawn in counts], low, middle, high)
 
 
-def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float) -> None:
-    """Best so far over the epochs trained, on the band of all orders; nothing is drawn below `low`."""
-    if not any(trial.state == "pruned" for trial in tried):  # which trials are pruned hangs on the order
-        _band(ax, tried, low)
+def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float, replays: Band | None = None) -> None:
+    """Best so far over the epochs trained, on the band of replays or, without, of all orders; nothing is drawn below
+    `low`."""
+    if not replays and not any(
+        trial.state == "pruned" for trial in tried
+    ):  # which trials are pruned hangs on the order
+        replays = in_any_order(tried)
+    if replays:
+        _draw(ax, replays, low)
     found = best_so_far(tried)
     x, y = [entry.epochs for entry in found], [entry.score for entry in found]
     ax.step(x, y, where="post", color=COLOURS[1], linewidth=1.6, label="best so far")
@@ -61,11 +90,11 @@ def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float) -> None:
     ax.locator_params(axis="x", integer=True)
 
 
-def _band(ax: "Axes", tried: Sequence[Trial], low: float) -> None:
-    """What the same trials give in 80 % of all orders, and their median."""
-    orders = in_any_order(tried)
-    bottom, top = ([max(score, low) for score in line] for line in (orders.low, orders.high))
-    look: dict[str, Any] = {"color": "#bbbbbb", "alpha": 0.6, "linewidth": 0, "label": "any order, 80 %"}
-    ax.fill_between(orders.epochs, bottom, top, step="post", **look)
-    middle = [score if score >= low else math.nan for score in orders.middle]
-    ax.step(orders.epochs, middle, where="post", color="#555555", linewidth=1, linestyle=":", label="any order, median")
+def _draw(ax: "Axes", band: Band, low: float) -> None:
+    """Where 80 % of those searches lie, and their median."""
+    bottom, top = ([max(score, low) for score in line] for line in (band.low, band.high))
+    look: dict[str, Any] = {"color": "#bbbbbb", "alpha": 0.6, "linewidth": 0, "label": f"{band.what}, 80 %"}
+    ax.fill_between(band.epochs, bottom, top, step="post", **look)
+    middle = [score if score >= low else math.nan for score in band.middle]
+    look = {"color": "#555555", "linewidth": 1, "linestyle": ":", "label": f"{band.what}, median"}
+    ax.step(band.epochs, middle, where="post", **look)

@@ -21,6 +21,7 @@ from apc.reporting.figures.two_knobs import Timed, time_and_accuracy
 from apc.reporting.groups import Group
 from apc.reporting.searches.figures import history_and_cost, race
 from apc.reporting.searches.trials import Trial
+from apc.reporting.searches.tuning_curve import Band
 from apc.search.plans import Point
 
 
@@ -83,6 +84,11 @@ def test_pruned_trials_below_the_axis_say_so_and_leave_no_band_of_other_orders(
     names = names_of(drawn[-1])
     assert {"PRUNED (last score)", "PRUNED (below the axis)", "PRUNED (no score)"} <= names
     assert not any("any order" in name for name in names)
+    replays = Band("200 replays", [30.0, 40.0], [50.0, 51.0], [51.0, 52.0], [52.0, 53.0])
+    history_and_cost([*done, *pruned], "miou", "", tmp_path / "replayed", replays)
+    assert {"200 replays, 80 %", "200 replays, median"} <= names_of(drawn[-1])
+    history_and_cost(done, "miou", "", tmp_path / "both", replays)  # what luck does is known better from replays
+    assert not any("any order" in name for name in names_of(drawn[-1]))
 
 
 def names_of(figure: Figure) -> set[str]:
