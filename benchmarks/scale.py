@@ -34,7 +34,7 @@ from apc.runs.rows import Row, row_of
 from apc.runs.stamp import machine
 from apc.search.plans import points
 from apc.search.progress import Progress
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 
 ROWS = Path(__file__).resolve().parents[1] / "reports" / "reference" / "results" / "table7_pooling" / "pocket.jsonl"
 AIM = 1.15

@@ -12,7 +12,7 @@ import search_spaces
 from apc.config import Config, pocket, to_dict
 from apc.runs.folder import RunFolder, save_run
 from apc.runs.rows import Row
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 from apc.search.study import Study, Trial
 from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition

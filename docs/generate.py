@@ -19,7 +19,7 @@ from apc.experiment.config_flags import ConfigFile, parts
 from apc.experiment.flags import Amount, Choosing, Deciding, Place, Racing, Workers
 from apc.flags import Flag, documented, flag_of
 from apc.runs import folder, protocols, rows, scores
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 VERBS = {

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 
 from apc.config import Config
-from apc.search import spaces
+from apc.search import space_checks, spaces
 from apc.search.draws import in_a_line, line_in, samples
 from apc.search.plans import Plan, Point
 
@@ -83,7 +83,7 @@ def check(module: ModuleType, source: str) -> None:
         return
     space = space_of(module, Config(), source) if "SPACE" in has else None
     if space is not None:
-        spaces.check(space, source)
+        space_checks.check(space, source)
     elif not callable(module.space):
         raise ValueError(f"{source}: space is {type(module.space).__name__}; it must be a function, space(trial)")
     if not any(drawn.ranges for drawn in samples(draw_of(module, Config()), Config(), source)):
@@ -145,12 +145,12 @@ def first_of(module: ModuleType, base: Config, source: str) -> spaces.First:
         raise
     except BaseException as error:  # whatever the code of a space does
         raise ValueError(f"{source}{line_in(source, error)}: FIRST fails ({in_a_line(error)})") from None
-    if not isinstance(first, list | tuple) or not all(spaces.is_setting(values) for values in first):
+    if not isinstance(first, list | tuple) or not all(space_checks.is_setting(values) for values in first):
         raise ValueError(f"{source}: FIRST must be a tuple of settings, such as ({{'lambda1': 0.1}},)")
     if any(values in first[:at] for at, values in enumerate(first)):
         raise ValueError(f"{source}: FIRST has a setting twice")
     for values in first:
-        spaces.fits(values, base, source)
+        space_checks.fits(values, base, source)
         if "SPACE" in vars(module):
-            spaces.check_first(values, space_of(module, base, source), source)
+            space_checks.check_first(values, space_of(module, base, source), source)
     return tuple(first)

@@ -15,7 +15,7 @@ from apc.cli.train import TrainFlags
 from apc.config import Config
 from apc.experiment.flags import Amount, Place, Workers
 from apc.flags import flag_of
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 
 NUMBERS = [0, 1, -1, 2, 7, 48, 2**31, 2**63, 10**30, -(10**18)]
 FRACTIONS = [0.0, -0.0, 0.5, 1.0, 1e-300, 1e300, float("inf"), float("-inf"), float("nan")]

@@ -18,7 +18,8 @@ from apc.config import Config, pocket, to_dict
 from apc.runs.folder import save_run
 from apc.runs.rows import Row
 from apc.search import spaces
-from apc.search.spaces import Above, Choice, Real, SearchSettings, Space, Whole
+from apc.search.search_settings import SearchSettings
+from apc.search.spaces import Above, Choice, Real, Space, Whole
 from apc.search.study import Study, Trial
 from apc.search.study_settings import StudyDefinition
 from search_spaces import joint

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from apc.search.plans import Plan, Result
     from apc.search.race import Prefer, Race, Standing
     from apc.search.ray_session import Resources
-    from apc.search.spaces import Draw, SearchSettings, Space
+    from apc.search.search_settings import SearchSettings
+    from apc.search.spaces import Draw, Space
 
 
 OF_HALVING = ("rungs", "keep_share", "bracket")
@@ -151,7 +152,7 @@ def _race_of(
 def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
     """A plan or a define-by-run function, checked against Config, and the settings that its module tries first."""
     import search_spaces
-    from apc.search import spaces
+    from apc.search import space_checks, spaces
 
     if isinstance(space, str):
         module = search_spaces.load(space)
@@ -160,7 +161,7 @@ def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan 
             module, base, f"search_spaces/{space}.py"
         )
     if isinstance(space, Mapping):
-        spaces.check(space, "space")
+        space_checks.check(space, "space")
         return functools.partial(spaces.suggest, space), ()
     return space, ()
 
@@ -174,7 +175,7 @@ def _search_settings(
 ) -> "SearchSettings | None":
     """How a space is searched; None for a plan, which needs none of it."""
     from apc.experiment.settings import halves, require_reported
-    from apc.search.spaces import SearchSettings, Stopper
+    from apc.search.search_settings import SearchSettings, Stopper
 
     if not callable(proposals):
         if trials is not None or settings or first:

@@ -3,7 +3,7 @@
 from apc.config import Config
 from apc.experiment.settings import dataset_name
 from apc.runs.scores import CHOOSERS, LABEL_SCORES, LOWER_IS_BETTER
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 
 
 def prepared(base: Config, chosen_by: str | None, instead: str, search: SearchSettings | None = None) -> dict[str, int]:

@@ -10,6 +10,7 @@ from apc.reporting.table_entry import TableEntry
 from apc.runs.rows import Row
 from apc.search import spaces
 from apc.search.plans import Plan, Point, Points, Result, Staged
+from apc.search.search_settings import Sampler
 from apc.search.told import plan_told, space_told
 
 
@@ -32,7 +33,7 @@ class Experiment(TableEntry):
     """The same as a define-by-run function, where it is no data."""
     first: spaces.FirstOf = ()
     """Settings of the space that are tried before the sampler's own, or a function that makes them of the base."""
-    sampler: spaces.Sampler = "tpe"
+    sampler: Sampler = "tpe"
     """How settings are proposed unless a flag says otherwise."""
     trials: int = 20
     """Optuna trials, those of an earlier, interrupted search included."""

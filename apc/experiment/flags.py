@@ -15,7 +15,8 @@ from apc.flags import REPEATED, CommandLine, Flag, at_least, flag_of, runs_folde
 from apc.reporting.verdicts.looks import FIRST_LOOK, MOST
 from apc.runs.scores import Chooser
 from apc.search.race import Prefer
-from apc.search.spaces import MOST_RUNS, SearchSettings
+from apc.search.search_settings import SearchSettings
+from apc.search.spaces import MOST_RUNS
 
 Tracker = Literal["mlflow", "wandb"]
 MOST_RACED = 1000

@@ -22,6 +22,7 @@ from apc.search.draws import draws, samples
 from apc.search.halving import Rungs, usual_rungs
 from apc.search.plans import Plan, Staged, points
 from apc.search.race import SEEDS, check_enough
+from apc.search.search_settings import SearchSettings
 
 SMOKE = {"num_train": 32, "num_val": 8, "epochs": 1, "frozen_epochs": 0, "eval_every": 0, "warmup_steps": 0}
 """Settings of a smoke run: the whole way, and numbers that mean nothing."""
@@ -46,7 +47,7 @@ class ExperimentSettings:
     seeds: tuple[int, ...]
     plan: Plan | None
     """Points to run; None where a space is searched with Optuna."""
-    search: spaces.SearchSettings | None
+    search: SearchSettings | None
     """How the space is searched; None where there is none."""
     metrics: tuple[str, ...]
     """Scores that settings are chosen by or, of a table, shown on the terminal."""
@@ -194,9 +195,7 @@ def _small(cfg: Config) -> Config:
     return from_dict(SMOKE_POCKET if cfg.dataset == "pocket" else SMOKE, cfg)
 
 
-def _small_rungs(
-    base: Config, search: spaces.SearchSettings, values: Mapping[str, Any]
-) -> tuple[Config, spaces.SearchSettings]:
+def _small_rungs(base: Config, search: SearchSettings, values: Mapping[str, Any]) -> tuple[Config, SearchSettings]:
     """A smoke run's epochs and rungs, of which a flag may have named either."""
     if "epochs" in values:
         return base, search
@@ -224,14 +223,14 @@ def _knobs(experiment: Experiment, plan: Plan | Callable[[Config], Plan] | None,
     return {knob for values in (*drawn, *spaces.first_over(experiment.first, base)) for knob in values}
 
 
-def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> spaces.SearchSettings:
+def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, smoke: bool) -> SearchSettings:
     """How the flags say a space is searched."""
     if "choose" in values and "objectives" in values:
         raise ValueError(f"--choose {values['choose']} names the objective itself; leave out --objectives")
     usual = usual_search(experiment)
     if not halves({**usual, **values}, base, small=smoke and "epochs" not in values):
         usual |= {"stop_early": "none"}
-    search = taken(spaces.SearchSettings, values, **usual)
+    search = taken(SearchSettings, values, **usual)
     _check_grid(search, values)
     draw = experiment.drawn(base)
     assert draw is not None
@@ -244,7 +243,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
     return replace(search, trials=trials, warm_start=warm)
 
 
-def require_reported(search: spaces.SearchSettings, base: Config) -> None:
+def require_reported(search: SearchSettings, base: Config) -> None:
     """Refuse a search, by a command or from Python, by scores that no run of this config reports."""
     reported = [*scores_of(base), *LOWER_IS_BETTER]
     for name in search.objectives:
@@ -281,7 +280,7 @@ def _unhalved(experiment: Experiment, values: Mapping[str, Any], base: Config, s
     return f"every trial trains to its end: {why} (--rungs names one)"
 
 
-def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> None:
+def _check_grid(search: SearchSettings, values: Mapping[str, Any]) -> None:
     """ValueError for flags that mean nothing to a grid, even at their defaults, or only to a grid."""
     given = [name for name in vars(search) if name in values]
     if search.sampler == "grid" and (idle := [flag_of(name) for name in given if name not in OF_A_GRID]):
@@ -290,7 +289,7 @@ def _check_grid(search: spaces.SearchSettings, values: Mapping[str, Any]) -> Non
         raise ValueError(f"--grid-points is for --sampler grid, and the sampler is {search.sampler}")
 
 
-def _grid(experiment: Experiment, search: spaces.SearchSettings, base: Config, smoke: bool) -> Plan | None:
+def _grid(experiment: Experiment, search: SearchSettings, base: Config, smoke: bool) -> Plan | None:
     """The plan of a grid over the space; None for every other sampler."""
     if search.sampler != "grid":
         return None

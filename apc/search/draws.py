@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apc.config import Config, from_dict
-from apc.search.spaces import Draw, fits, is_setting
+from apc.search.space_checks import fits, is_setting
+from apc.search.spaces import Draw
 
 if TYPE_CHECKING:
     import optuna

@@ -9,7 +9,8 @@ from typing import Any
 
 from apc.config import Config, to_dict
 from apc.search.draws import DRAWS, samples
-from apc.search.spaces import Draw, SearchSettings
+from apc.search.search_settings import SearchSettings
+from apc.search.spaces import Draw
 
 
 @dataclass(frozen=True)

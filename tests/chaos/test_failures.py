@@ -18,7 +18,7 @@ from apc.runs.rows import Row
 from apc.runs.status import status
 from apc.search import spaces, worker
 from apc.search.plans import points
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 from apc.search.study import Study
 from apc.search.study_settings import StudyDefinition
 from apc.search.view import NoView

@@ -29,7 +29,7 @@ from apc.runs.scores import CHOOSERS, Chooser
 from apc.search.halving import Rungs, usual_bracket, usual_rungs
 from apc.search.plans import Result, rows_of
 from apc.search.run_queue import RunQueue
-from apc.search.spaces import Stopper
+from apc.search.search_settings import Stopper
 from apc.search.study import Study
 from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition

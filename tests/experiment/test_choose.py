@@ -61,7 +61,7 @@ def test_the_comparison_of_choosers_is_told_none(capsys: pytest.CaptureFixture[s
     assert "compares what settings may be chosen by; leave it out" in capsys.readouterr().err
     by_masks, by_labels, judged = search_without_masks.STEPS
     assert (by_masks.metric, by_labels.metric, judged.metric) == ("tune_miou", "branch_rule", "held_miou")
-    assert {5, 6, 7} == {*judged.own_seeds} - {*by_masks.own_seeds, *by_labels.own_seeds}  # fresh ones
+    assert {5, 6, 7, 8, 9, 10} == {*judged.own_seeds} - {*by_masks.own_seeds, *by_labels.own_seeds}  # fresh ones
 
 
 def test_a_table_has_nothing_to_choose_and_shows_it() -> None:

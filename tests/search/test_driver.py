@@ -20,7 +20,7 @@ from apc.runs.folder import load_runs, save_run
 from apc.runs.rows import Row
 from apc.search import worker
 from apc.search.plans import points
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 from apc.search.study_settings import StudyDefinition
 from apc.search.view import NoView
 from apc.training.run import identity, run

@@ -9,7 +9,7 @@ import pytest
 from apc.config import pocket
 from apc.search.journal import open_study
 from apc.search.journal_lines import whole_lines
-from apc.search.spaces import SearchSettings
+from apc.search.search_settings import SearchSettings
 from apc.search.study_settings import StudyDefinition
 
 LINES = [

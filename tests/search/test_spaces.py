@@ -11,9 +11,10 @@ import pytest
 import search_spaces
 from apc.config import Config, folder, pocket
 from apc.models.build import build_encoder
-from apc.search import spaces
+from apc.search import search_settings, spaces
 from apc.search.draws import DRAWS, draws
-from apc.search.spaces import Above, Choice, Real, SearchSettings, Space, Whole
+from apc.search.search_settings import SearchSettings
+from apc.search.spaces import Above, Choice, Real, Space, Whole
 from apc.search.study_settings import StudyDefinition, changes, journal_settings
 from search_spaces import joint
 
@@ -177,9 +178,9 @@ def test_a_way_to_search_that_cannot_be_is_refused(more: dict[str, Any], sentenc
 def test_every_sampler_and_rule_has_its_entry() -> None:
     from apc.search.samplers import PRUNERS, SAMPLERS
 
-    assert [*SAMPLERS, "grid"] == list(spaces.SAMPLERS)
-    assert tuple(PRUNERS) == spaces.STOPPERS
-    assert json.dumps(spaces.SAMPLERS)
+    assert [*SAMPLERS, "grid"] == list(search_settings.SAMPLERS)
+    assert tuple(PRUNERS) == search_settings.STOPPERS
+    assert json.dumps(search_settings.SAMPLERS)
 
 
 def test_k_of_the_joint_space_reaches_a_quarter_of_the_patches() -> None:

@@ -11,9 +11,10 @@ import pytest
 from studies import BASE, definition, drive, study, train
 
 import search_spaces
-from apc.search import spaces
+from apc.search import search_settings, spaces
 from apc.search.run_queue import Counts
-from apc.search.spaces import Above, Real, SearchSettings, When
+from apc.search.search_settings import SearchSettings
+from apc.search.spaces import Above, Real, When
 from apc.search.study import Study
 from apc.training.run import identity
 from search_spaces import joint, simple
@@ -21,7 +22,7 @@ from search_spaces import joint, simple
 ABOVE: When = {"lambda1": Above(0.1)}
 
 
-@pytest.mark.parametrize("sampler", [name for name in spaces.SAMPLERS if name != "grid"])
+@pytest.mark.parametrize("sampler", [name for name in search_settings.SAMPLERS if name != "grid"])
 def test_every_sampler_proposes_the_same_in_one_go_and_in_parts(sampler: str, tmp_path: Path) -> None:
     whole = drive(study(tmp_path / "whole", 14, space=joint, sampler=sampler))
     for trials in (3, 12, 14):

@@ -170,7 +170,7 @@ def _history(shown: Shown, path: Path) -> list[Drawn]:
     elif not any(trial.state == "pruned" for trial in shown.trials):
         caption += ", on what the same trials give in 80 % of all orders"
     caption += "; on the right the Pareto front" if pareto.front(shown.trials) else ""
-    return [(caption, search_figures.history_and_cost(shown.trials, metric, shown.paper, path, shown.replays))]
+    return [(caption, search_figures.history_and_cost(shown.trials, metric, shown.paper, shown.replays, path))]
 
 
 def _knobs(shown: Shown, path: Path) -> list[Drawn]:

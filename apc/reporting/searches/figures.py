@@ -22,9 +22,7 @@ NEAR = 0.15
 
 
 @once
-def history_and_cost(
-    tried: Sequence[Trial], metric: str, paper: str, path: Path, replays: Band | None = None
-) -> Path | None:
+def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, replays: Band | None, path: Path) -> Path | None:
     """Scores of the trials with the best so far; left over the trials, then the best over what it cost. Of a search
     with two objectives their front is on the right."""
     done = complete(tried)

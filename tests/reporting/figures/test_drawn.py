@@ -77,17 +77,17 @@ def test_pruned_trials_below_the_axis_say_so_and_leave_no_band_of_other_orders(
     drawn: list[Figure], tmp_path: Path
 ) -> None:
     done = [trial(i, 50.0 + i) for i in range(8)]
-    history_and_cost(done, "miou", "", tmp_path / "whole")
+    history_and_cost(done, "miou", "", None, tmp_path / "whole")
     assert "any order, 80 %" in names_of(drawn[-1])
     pruned = [trial(9, 3.0, "pruned"), trial(10, 51.0, "pruned"), trial(11, math.nan, "pruned")]
-    history_and_cost([*done, *pruned], "miou", "", tmp_path / "pruned")
+    history_and_cost([*done, *pruned], "miou", "", None, tmp_path / "pruned")
     names = names_of(drawn[-1])
     assert {"PRUNED (last score)", "PRUNED (below the axis)", "PRUNED (no score)"} <= names
     assert not any("any order" in name for name in names)
     replays = Band("200 replays", [30.0, 40.0], [50.0, 51.0], [51.0, 52.0], [52.0, 53.0])
-    history_and_cost([*done, *pruned], "miou", "", tmp_path / "replayed", replays)
+    history_and_cost([*done, *pruned], "miou", "", replays, tmp_path / "replayed")
     assert {"200 replays, 80 %", "200 replays, median"} <= names_of(drawn[-1])
-    history_and_cost(done, "miou", "", tmp_path / "both", replays)  # what luck does is known better from replays
+    history_and_cost(done, "miou", "", replays, tmp_path / "both")  # what luck does is known better from replays
     assert not any("any order" in name for name in names_of(drawn[-1]))
 
 
