@@ -63,7 +63,10 @@ class Trained(NamedTuple):
 
 
 def check_processes(cfg: Config, world: int, *, gpu: bool) -> None:
-    """ValueError where a config cannot be trained by `world` processes."""
+    """ValueError where a config cannot be trained by `world` processes, or with more patches for a class than an image
+    has."""
+    if cfg.method == "apc" and cfg.pooling in ("top_k", "adaptive_k") and not cfg.k_share and cfg.k > cfg.patches:
+        raise ValueError(f"k is {cfg.k}; an image of {cfg.image_size} pixels has {cfg.patches} patches")
     if cfg.batch_size % world:
         raise ValueError(f"batch_size is {cfg.batch_size}; it must be a multiple of the {world} processes")
     if world > 1 and cfg.decoder_norm == "batch" and not gpu:

@@ -317,3 +317,17 @@ def test_the_processor_s_seconds_and_the_memory_are_those_of_all_processes(
     _, trained = fit(replace(tiny, num_train=8), tmp_path)
     assert trained.seconds["train_cpu"] == 14.0 and trained.peak_gib == 123.0
     assert [line["cpu_seconds"] for line in trained.curve] == [7.0, 14.0]
+
+
+@pytest.mark.parametrize("pooling", ["top_k", "adaptive_k"])
+def test_more_patches_for_a_class_than_an_image_has_are_refused(pooling: Any) -> None:
+    cfg = Config(encoder="pocket", image_size=64, k=65, pooling=pooling)
+    with pytest.raises(ValueError, match=r"^k is 65; an image of 64 pixels has 64 patches$"):
+        check_processes(cfg, 1, gpu=False)
+    for other in (
+        replace(cfg, k=64),
+        replace(cfg, pooling="max"),
+        replace(cfg, method="afa"),
+        replace(cfg, k_share=1.0),
+    ):
+        check_processes(other, 1, gpu=False)
