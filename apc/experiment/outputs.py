@@ -33,10 +33,11 @@ def write_rows(
     labels: Sequence[str],
     metric: str,
     search: Mapping[str, Any] | None = None,
+    smoke: bool = False,
 ) -> None:
-    """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen and, as
-    `search`, how a space was searched."""
-    stamped: dict[str, Any] = {"search": dict(search)} if search else {}
+    """Write the rows beside those of earlier calls; in their stamp the rule by which settings are chosen, how a space
+    was searched, as `search`, and whether it is a `smoke` run."""
+    stamped: dict[str, Any] = ({"search": dict(search)} if search else {}) | ({"smoke": True} if smoke else {})
     for rule, metrics in CHOSEN_BY.items():
         stamped |= {"selection": rule} if metric in metrics else {}
     rows = [

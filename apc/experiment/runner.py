@@ -258,7 +258,7 @@ class ExperimentRun:
         if stamped and self.experiment.space is not None:
             stamped |= {"space": ends(over(self.experiment.space, self.base))}
         raced = self.raced.result if self.raced else []
-        outputs.write_rows(path, name, [*result, *raced], proposed, metrics[0], stamped)
+        outputs.write_rows(path, name, [*result, *raced], proposed, metrics[0], stamped, self.settings.smoke)
         outputs.write_images(path.with_suffix(".images.npz"), self.settings.runs, self._rows(result))
         if self.experiment.chooses:
             knobs = list(dict.fromkeys(knob for point, _ in result for knob in point.values))

@@ -43,6 +43,8 @@ def command(
     if preset != "pocket":
         words += _photographs(preset, dataset, weights_of(rows))
     words += how
+    if any(row.stamp.get("smoke") for row in rows):
+        return shlex.join([*words, "--smoke"])
     if name.startswith("space_"):
         words += _searched(rows, _usual(chooser))
     for step, own in [*steps, (entry, rows)][:1]:

@@ -202,6 +202,8 @@ def _group(rows: list[Row], what: dict[str, str]) -> Group:
             )
         last[place] = row
     group = Group(list(last.values()), what, notes)
+    if any(row.stamp.get("smoke") for row in group.rows):
+        notes.insert(0, "This is a smoke run, and its numbers mean nothing.")
     commits = group.stamped("commit")
     if len(commits) > 1:
         listed = "; ".join(

@@ -162,7 +162,7 @@ def _whose(reports: Path, reference: Sections) -> list[str]:
             if reference
             else f"These are your runs. What the project ships stands on [its own page]({REFERENCE}/ablation.md)."
         ]
-    return [f"These are your runs alone: the project's own, `reports/{REFERENCE}/` of its repository, are not here."]
+    return ["These are your runs alone: a page in `reports/` of the project's repository has its own beside them."]
 
 
 def _body(sections: Sections, reference: Sections, reports: Path, documents: Documents) -> list[str]:

@@ -42,8 +42,8 @@ def test_the_main_command_goes_the_whole_way_under_smoke_and_leaves_a_clone_clea
     assert {row.experiment for row in rows} == {"grid_lambda"}
     assert all(row.metrics["miou"] > 0 and row.stamp["commit"] for row in rows)
     assert [(row.row, row.config["seed"]) for row in rows] == [(label, seed) for label in labels for seed in (0, 1)]
-    for label in labels:
-        assert label in (reports / "details" / "grid_lambda.pocket.md").read_text()
+    details = (reports / "details" / "grid_lambda.pocket.md").read_text()
+    assert all(part in details for part in (*labels, "its numbers mean nothing", "grid_lambda.py --smoke\n"))
     assert f"done    {labels[0]} seed 0: miou" in told.stdout
     means = {label: sum(r.metrics["miou"] for r in rows if r.row == label) for label in labels}
     second = [label for label in labels if not label.endswith("lambda2=0")]

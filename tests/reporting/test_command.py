@@ -10,6 +10,7 @@ from report_rows import a_row
 from apc.config import Config, folder, from_dict, pocket, to_dict
 from apc.reporting.catalogue import described
 from apc.reporting.command import command
+from apc.reporting.groups import separate
 from apc.reporting.recorded import read_recorded, searches_of
 from apc.runs.rows import Row, save_rows
 from search_spaces import components
@@ -114,6 +115,14 @@ def test_the_command_of_a_table_of_times_trains_one_run_at_a_time() -> None:
         assert " --max-concurrent 1" in command(described(name), "pocket", [row])
         assert command(described(name), "pocket").endswith(f"{name}.py --max-concurrent 1")
     assert "--max-concurrent" not in command(described("table7_pooling"), "pocket", [row])
+
+
+def test_the_command_of_a_smoke_run_is_that_and_the_table_says_what_it_is_worth() -> None:
+    row = a_row("lambda1=1 lambda2=0", 0, 3.0, **without_seed(replace(pocket(), epochs=1, num_train=64)))
+    row = replace(row, stamp=row.stamp | {"smoke": True})
+    assert command(described("grid_lambda"), "pocket", [row]) == "python experiments/grid_lambda.py --smoke"
+    (group,) = separate([row])
+    assert group.notes[0] == "This is a smoke run, and its numbers mean nothing."
 
 
 def test_weights_are_named_though_a_trial_that_was_given_up_has_no_stamp() -> None:
