@@ -23,6 +23,8 @@ COLUMNS = 7
 """Most columns of a table on the page."""
 ROWS = 10
 """Most rows of one; the others stand in the section's own page."""
+HEAD = 24
+"""Most characters of a row's name in the head of a column."""
 CHOSEN = {
     "val": "chosen by the validation masks, as in the paper",
     "half": "chosen on half of the validation images",
@@ -163,8 +165,9 @@ def _compared(section: Section, metric: str) -> bool:
 
 
 def _reference(label: str) -> str:
-    """The row that others are compared with, as the head of a column."""
-    return short(row_name(label).removeprefix("+ "), quoted=False, most=24)
+    """The row that others are compared with, as the head of a column; never a part of a value."""
+    name = short(row_name(label).removeprefix("+ "), quoted=False)
+    return name if len(name) <= HEAD else f"{name[: HEAD - 3].rsplit(' ', 1)[0]} ..."
 
 
 def _metrics(section: Section) -> list[str]:

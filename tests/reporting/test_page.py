@@ -240,3 +240,11 @@ def test_a_file_without_a_sound_row_is_named_with_its_command(tmp_path: Path) ->
     assert "No run has a score yet." in section and "\npython experiments/table7_pooling.py\n" in section
     assert "**1 damaged part left out**" in section
     assert "pocket.jsonl" in (tmp_path / "details/table7_pooling.pocket.md").read_text()
+
+
+def test_the_head_of_a_column_cuts_no_value_in_two(tmp_path: Path) -> None:
+    pairs = [(0.01234, 0.0), (0.01234, 0.01)]
+    rows = [a_row(f"lambda1={a:g} lambda2={b:g}", 0, 40.0 + a, lambda1=a, lambda2=b) for a, b in pairs]
+    page(tmp_path, "grid_lambda", rows)
+    heads = [line for line in (tmp_path / "ablation.md").read_text().splitlines() if line.startswith("| row ")]
+    assert heads and all("− lambda1=0.01234 ... |" in head for head in heads), heads
