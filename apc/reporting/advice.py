@@ -221,15 +221,15 @@ def _named(label: str) -> str:
 
 
 def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
-    """How to train what a search chose: of several the one whose setting was confirmed, else the last; none that was
-    chosen for another preset than today's."""
+    """How to train what a search chose: of several the one whose setting was confirmed against most others, else the
+    last; none that was chosen for another preset than today's."""
     chosen = [
         each for each in sections if each.chosen and each.entry.search and not (each.entry.choosers or each.unlike)
     ]
     confirmed = [
         j.rows[0].lower() for each in series for j in each.judged if j.ours and j.verdict.outcome == "reproduced"
     ]
-    chosen.sort(key=lambda each: any(name and name in each.entry.title.lower() for name in confirmed))
+    chosen.sort(key=lambda each: sum(bool(name) and name in each.entry.title.lower() for name in confirmed))
     for section in chosen[-1:]:
         preset = section.dataset if section.dataset in PRESETS else "folder"
         files = {} if preset == "pocket" else {"root": section.dataset, "weights": weights_of(section.rows)}

@@ -160,7 +160,13 @@ def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp
         for l1 in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.6, 0.8, 1.0)
         for s in range(3)
     ]
+    preset = {name: value for name, value in to_dict(pocket()).items() if name != "seed"}
+    for search in ("search_joint", "search_staged"):  # of which the last one is beaten by the first
+        rows = [a_row("k=6", 0, 50.0, {"tune_miou": 50.0}, **preset)]
+        save_rows(tmp_path / "results" / search / "pocket.jsonl", rows)
+        (tmp_path / "results" / search / "pocket.best.toml").write_text("k = 6\n")
     text = first_screen(tmp_path, "grid_lambda", grid)
+    assert "What “Joint search over six knobs” chose: `apc train pocket --config FILE`" in text
     assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds, 15 epochs each: " in text
     assert "joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
     assert (

@@ -20,7 +20,8 @@ def floor(scores: Sequence[float]) -> float:
     ordered = sorted(scores)
     low, top = ordered[len(ordered) // 4], ordered[-1]
     start = low - 0.75 * (top - low) - 0.5
-    return start if start - ordered[0] > 0.5 * (top - start) else ordered[0] - 0.05 * (top - ordered[0]) - 0.2
+    start = start if start - ordered[0] > 0.5 * (top - start) else ordered[0] - 0.05 * (top - ordered[0]) - 0.2
+    return start if ordered[0] < 0 else max(start, 0.0)  # no score in percent is below 0
 
 
 def lowest(done: Sequence[Trial]) -> float:

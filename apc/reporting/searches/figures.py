@@ -1,5 +1,6 @@
 """Figures of a search: history and tuning curve, slices along each knob, a race."""
 
+import itertools
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -35,7 +36,10 @@ def history_and_cost(tried: Sequence[Trial], metric: str, paper: str, replays: B
     if best_of_two:
         _front(axes[2], tried, best_of_two)
     _history(axes[0], tried, paper)
-    tuning_curve(axes[1], tried, lowest(done), replays)
+    low = lowest(done)
+    high = max(tuning_curve(axes[1], tried, low, replays), *(trial.score for trial in done))
+    span = high - low or 1.0
+    axes[0].set_ylim(low - 0.03 * span, high + 0.05 * span)
     axes[0].set_ylabel(with_unit(metric))
     legend_below(figure, axes)
     return save(figure, path)
@@ -47,8 +51,8 @@ def _history(ax: "Axes", trials: Sequence[Trial], paper: str) -> None:
     best, low = done[0], lowest(done)
     ordered = sorted(done, key=lambda t: t.number)
     scatter(ax, [(t.number, t.score) for t in ordered], low, "complete trial")
-    line = best_so_far(trials)
-    x, y = [entry.number for entry in line], [entry.score for entry in line]
+    gains = itertools.accumulate((trial.gain for trial in ordered), max)
+    x, y = [trial.number for trial in ordered], [-gain if best.lowers else gain for gain in gains]
     ax.step(x, y, where="post", color=COLOURS[1], linewidth=1.6, label="best so far")
     pruned = [t for t in trials if t.state == "pruned"]
     for where, marker, these in (
@@ -67,7 +71,6 @@ def _history(ax: "Axes", trials: Sequence[Trial], paper: str) -> None:
         ax.axhline(own.score, color="#555555", linestyle="--", linewidth=1, label="paper's setting")
     ax.plot([best.number], [best.score], label="best", **BEST)
     ax.set_xlabel("trial, in the order proposed")
-    ax.set_ylim(bottom=low - 0.03 * (best.score - low))
     ax.locator_params(axis="x", integer=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from apc.escaping import in_markdown
 from apc.reporting import tables
 from apc.reporting.searches import pareto
-from apc.reporting.searches.trials import Trial, are_numbers, complete, values_of
+from apc.reporting.searches.trials import Trial, are_numbers, complete, in_turn, values_of
 from apc.runs.rows import Row
 
 BEST = 10
@@ -170,7 +170,8 @@ def sentences(tried: Sequence[Trial], metric: str, paper: str) -> list[str]:
     ]
     if not done:
         return lines
-    best, epochs = done[0], sum(t.epochs for t in tried if t.number <= done[0].number)
+    best = done[0]
+    epochs = next(spent for trial, spent in in_turn(tried) if trial is best)
     outcome = f"**Best: {in_markdown(best.label)}**, `{metric}` {best.score:.1f}, found by trial "
     outcome += f"{best.number} after {epochs} epochs"
     own = next((t for t in done if t.label == paper), None)

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,7 +53,7 @@ class BestSoFar(NamedTuple):
     number: int
     """Of the trial."""
     epochs: int
-    """Trained until then, by pruned and failed trials too."""
+    """Trained until it ended, by pruned and failed trials too."""
     score: float
     """The best until then."""
 
@@ -120,14 +120,38 @@ def complete(tried: Sequence[Trial]) -> list[Trial]:
 
 
 def best_so_far(tried: Sequence[Trial]) -> list[BestSoFar]:
-    """An entry after each complete trial, in the order proposed."""
-    line, epochs, done = [], 0, list[Trial]()
-    for trial in tried:
-        epochs += trial.epochs
+    """An entry after each complete trial, in the order in which they ended."""
+    line, done = [], list[Trial]()
+    for trial, epochs in in_turn(tried):
         if trial.state == "complete":
             done = complete([*done[:1], trial])
             line.append(BestSoFar(trial.number, epochs, done[0].score))
     return line
+
+
+def in_turn(tried: Sequence[Trial]) -> Iterator[tuple[Trial, int]]:
+    """Trials in the order in which one process ends them, each with the epochs that all had trained by then: one after
+    the other or, of a search that halves, bracket by bracket and rung by rung."""
+    rungs, bracket = _rungs_of(tried[0].search) if tried else ([], 1)
+    spent = 0
+    for start in range(0, len(tried), bracket):
+        before = 0.0
+        for rung in (*rungs, math.inf):
+            for trial in tried[start : start + bracket]:
+                spent += max(int(min(trial.epochs, rung) - before), 0)
+                if before < trial.epochs <= rung or (trial.epochs <= 0 and not before):
+                    yield trial, spent
+            before = rung
+
+
+def _rungs_of(search: Mapping[str, Any]) -> tuple[list[int], int]:
+    """Epochs of the rungs, and trials of a bracket, of a search that halves and whose rows tell it."""
+    rungs, bracket = search.get("rungs"), search.get("bracket")
+    if search.get("stop_early") != "halving" or not isinstance(bracket, int) or bracket < 1:
+        return [], 1
+    if not isinstance(rungs, list) or not all(isinstance(rung, int) for rung in rungs):
+        return [], 1
+    return rungs, bracket
 
 
 def _search_of(members: Sequence[Row]) -> dict[str, Any]:

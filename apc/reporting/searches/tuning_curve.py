@@ -73,9 +73,9 @@ def in_any_order(tried: Sequence[Trial]) -> Band:
     return Band("any order", [drawn * each for drawn in counts], low, middle, high)
 
 
-def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float, replays: Band | None = None) -> None:
+def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float, replays: Band | None = None) -> float:
     """Best so far over the epochs trained, on the band of replays or, without, of all orders; nothing is drawn below
-    `low`."""
+    `low`. The highest score drawn."""
     if not replays and not any(
         trial.state == "pruned" for trial in tried
     ):  # which trials are pruned hangs on the order
@@ -88,6 +88,7 @@ def tuning_curve(ax: "Axes", tried: Sequence[Trial], low: float, replays: Band |
     ax.set_xlabel("cost: epochs trained, all seeds together")
     ax.set_xlim(left=0)
     ax.locator_params(axis="x", integer=True)
+    return max(*y, *replays.high) if replays else max(y)
 
 
 def _draw(ax: "Axes", band: Band, low: float) -> None:

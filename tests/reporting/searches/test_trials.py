@@ -44,6 +44,22 @@ def test_a_setting_of_which_a_seed_failed_is_no_best_on_the_page_as_in_best_toml
     assert [t.state for t in found] == ["complete", "complete", "failed"]
 
 
+def test_the_epochs_of_a_search_that_halves_are_counted_bracket_by_bracket_and_rung_by_rung() -> None:
+    halved = SEARCHED | {"stop_early": "halving", "rungs": [4, 10], "bracket": 3}
+    reached = [4, 10, 10, 10, 4]  # two brackets, the second of two trials
+    tried = [
+        read_trials.Trial(i, str(i), {}, 40.0 + i, epochs, 0.0, "complete" if epochs == 10 else "pruned", 1.0, search)
+        for search in (halved,)
+        for i, epochs in enumerate(reached, start=1)
+    ]
+    ends = [(trial.number, epochs) for trial, epochs in read_trials.in_turn(tried)]
+    assert ends == [(1, 4), (2, 18), (3, 24), (5, 32), (4, 38)]
+    assert read_trials.best_so_far(tried) == [(2, 18, 42.0), (3, 24, 43.0), (4, 38, 44.0)]
+    for damaged in ({"rungs": "4"}, {"bracket": 0}, {"bracket": None}, {"stop_early": "none"}):
+        told = [replace(trial, search=halved | damaged) for trial in tried]
+        assert [epochs for _, epochs in read_trials.in_turn(told)] == [4, 14, 24, 34, 38]
+
+
 def test_a_search_that_lowers_a_score_is_ranked_by_that_score_from_below(tmp_path: Path) -> None:
     rows = [a_row(f"k={k}", 0, 40.0 + k, {"k": k}) for k in range(2, 14)]
     stamp = STAMP | {"search": SEARCHED | {"objectives": ["pooled_ce"]}}
