@@ -5,15 +5,15 @@
 Three steps, each of which goes on where it was:
 
 1. an Optuna search over pooling, K, theta, epsilon, lambda1 and lambda2: 40 trials of one seed, eight at a time, most
-   of which are given up at the rung of epoch 4, at most 226 epochs in all;
-2. the paper's search (section 4.1), lambda1 and then lambda2: about a dozen settings with three seeds each. With
-   `--stop-early none`, as the recorded rows came, both train about as many epochs;
+   of which are given up at the rung of epoch 4, at most 226 epochs in all (400 with `--stop-early none`);
+2. the paper's search (section 4.1), lambda1 and then lambda2: about a dozen settings with three seeds each, 260 to 330
+   epochs;
 3. the paper's setting and what both searches chose, five seeds that neither search has trained.
 
 Both choose by `tune_miou`, the score of every second validation image; `held_miou`, that of the others, judges. On the
-embedded data it takes about 50 minutes with two cores where nothing is given up, and about 30 minutes where trials
-are. Expect top-K pooling with about the paper's K and weights from the joint search, and a few points more than the
-paper's setting on the images that neither search has seen.
+embedded data it takes about 30 minutes with two cores, and 50 where nothing is given up. Expect top-K pooling with
+about the paper's K and weights from the joint search, and four to five points more than the paper's setting on the
+images that neither search has seen.
 """
 
 import tomllib
