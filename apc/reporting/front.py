@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from apc.escaping import in_markdown, short
+from apc.escaping import counted, in_markdown, short
 from apc.reporting import tables
 from apc.reporting.advice import Series, found, measured, use
 from apc.reporting.brief import paragraph
@@ -153,7 +153,7 @@ def _where(rows: Sequence[Row]) -> str:
 
 def _made(rows: Sequence[Row]) -> tuple[str, str]:
     """Epochs and device of most rows."""
-    made = [(f"{row.config.get('epochs', '?')} epochs", _device(row)) for row in rows]
+    made = [(counted(row.config.get("epochs", "?"), "epoch"), _device(row)) for row in rows]
     epochs, device = (Counter(values).most_common(1)[0][0] for values in zip(*made, strict=True))
     return epochs, device
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from apc.config import PRESETS, default_of, plus, to_dict
-from apc.escaping import as_code, in_a_line, in_markdown
+from apc.escaping import as_code, counted, in_a_line, in_markdown
 from apc.runs.protocols import parse
 from apc.runs.rows import Row
 from apc.runs.scores import LOWER_IS_BETTER
@@ -198,7 +198,7 @@ Where a setting was chosen by its score, it was chosen on the photographs that a
 def _settings(row: Row, epoch: int) -> list[tuple[str, Any]]:
     """What the model is and how it was trained, a line each."""
     config = row.config
-    which = f"epoch {epoch} of {config['epochs']}, the best scored one" if epoch else f"{config['epochs']} epochs"
+    which = f"epoch {epoch} of {config['epochs']}, the best scored one" if epoch else counted(config["epochs"], "epoch")
     size = config["eval_size"] or config["image_size"]
     share = config.get("k_share", 0.0)
     most = f", k = {share:.3g} of the patches" if share else f", k = {config['k']}"

@@ -64,10 +64,11 @@ def schedule(rows: Collection[Row]) -> str:
     def listed(values: Iterable[object]) -> str:
         return " or ".join(dict.fromkeys(map(in_markdown, values)))
 
+    epochs = sorted({row.config.get("epochs", 0) for row in rows})
     images = [row.stamp["images"].get("train") for row in rows if isinstance(row.stamp.get("images"), dict)]
     weights = [name for row in rows if (name := row.stamp.get("weights_name"))]
     return (
-        f"{listed(sorted({row.config.get('epochs', 0) for row in rows}))} epochs, "
+        f"{listed(epochs)} epoch{'s' * (epochs != [1])}, "
         f"{listed(images) or 'an unknown number of'} training images, encoder "
         + " or ".join(dict.fromkeys(as_code(row.config.get("encoder")) for row in rows))
         + (

@@ -79,7 +79,7 @@ SCORES = {
         "without masks: border_rule x label_f1 x branch_agreement; `--choose labels` goes by it"
     ),
     "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
-    "label_f1_crf": _label_score("the same after the dense CRF", in_curves=False),
+    "label_f1_crf": _label_score("label_f1 of the masks after the dense CRF", in_curves=False),
     "branch_agreement": _label_score("mIoU of decoder and patch branch with each other"),
     "flip_agreement": _label_score("mIoU of the decoder's masks of a photograph and of its mirror image"),
     "scale_agreement": _label_score("mIoU of the decoder's masks of a photograph and of it at 0.75 of the size"),
