@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from apc.config import Config, bounds, from_dict, from_toml, pocket, to_dict, types
+from apc.config import PRESETS, Config, bounds, from_dict, from_toml, pocket, to_dict, types
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,6 +38,17 @@ def test_a_number_outside_its_bounds_is_refused_with_them(field: str, value: flo
         ValueError, match=f"{field} is {value}; it must lie between {low:g} and {re.escape(f'{high:g}')}"
     ):
         replace(pocket(), **{field: value})
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_fewer_epochs_than_are_frozen_are_refused_with_a_way_out(preset: str) -> None:
+    cfg = replace(PRESETS[preset](), frozen_epochs=2)
+    told = (
+        "frozen_epochs is 2; it cannot exceed epochs, which is 1, so give frozen_epochs of at most that, or more epochs"
+    )
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        replace(cfg, epochs=1)
+    assert replace(cfg, epochs=1, frozen_epochs=1).epochs == 1
 
 
 def test_a_field_that_is_not_there_is_named_with_its_nearest() -> None:

@@ -238,7 +238,7 @@ class Config:
                 object.__setattr__(self, name, tuple(map(float, value)))
         if self.frozen_epochs > self.epochs:
             both = f"{self.frozen_epochs}; it cannot exceed epochs, which is {self.epochs}"
-            raise ValueError(f"frozen_epochs is {both}")
+            raise ValueError(f"frozen_epochs is {both}, so give frozen_epochs of at most that, or more epochs")
         self._check_rounds()
         normalization_of(self.normalization)
         if self.seg_stride > self.image_size:
