@@ -28,7 +28,7 @@ class TrainFlags:
     """auto, cpu, cuda or cuda:N."""
     choose: EpochChooser | None = None
     """By what the epoch kept in best/ is chosen (with --eval-every): masks, every second mask, image labels alone
-    (default: masks)."""
+    (default: val)."""
     threads: int = 1
     """Threads torch may use on the CPU; 0 is a thread a core. A number of its own changes last digits."""
     cache_gib: Annotated[float, Flag(metavar="GIB")] = 0.0

@@ -21,6 +21,8 @@ from apc.search.spaces import MOST_RUNS
 Tracker = Literal["mlflow", "wandb"]
 MOST_RACED = 1000
 """Settings of a race, and seeds of each, at most."""
+USUAL_SEEDS = 3
+"""Seeds of a preset for which an experiment names none."""
 TRACKERS = get_args(Tracker)
 """Names of --log, which are those of their packages too."""
 
@@ -118,7 +120,7 @@ class Choosing:
 
     choose: Chooser | None = None
     """Masks of all validation images, masks of every second one, their image labels alone (`branch_rule`), or image
-    labels by the vote of 24 settings or more (default: masks, as the script says)."""
+    labels by the vote of 24 settings or more (default: val, unless the script says another)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,12 +198,19 @@ def command_line(
     add_fields(line, "fields", {f.name for f in fields(Config)} - {*SHOWN}, preset, hidden=True)
     line.on("--help-fields", lambda: fields_help(name, preset))
     answer_old_spellings(line)
-    usual = ", ".join(f"{count} on {preset}" for preset, count in seeds.items()) or "each script's own"
+    usual = _seeds_told(seeds) if seeds else "each script's own"
     line.add(Choosing, "how much")
     line.add(
         Amount, "how much", texts={"seeds": f"How many, or a list such as 0,3,4, or 3, for one (default: {usual})."}
     )
     return line
+
+
+def _seeds_told(seeds: Mapping[str, int]) -> str:
+    """`5 on pocket, 3 on folder, 3 on voc, 3 on coco`, or `1` where all presets have as many"""
+    counts = {preset: seeds.get(preset, USUAL_SEEDS) for preset in PRESETS}
+    first, *others = {*counts.values()}
+    return ", ".join(f"{count} on {preset}" for preset, count in counts.items()) if others else str(first)
 
 
 def add_place(line: CommandLine, *, trains: bool = True) -> None:

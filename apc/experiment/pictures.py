@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apc.config import Config, to_dict
+from apc.config import PRESETS, Config, to_dict
 from apc.escaping import complain, say
 from apc.experiment.config_flags import preset_of
 from apc.experiment.flags import Amount, Flags, Place, add_place, command_line, seeds_of
@@ -49,7 +49,7 @@ def main(picture: Picture, argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         preset, rest = preset_of(words)
-        line = command_line(picture.name, picture.title, {"pocket": 1, "folder": 1}, {}, preset)
+        line = command_line(picture.name, picture.title, dict.fromkeys(PRESETS, 1), {}, preset)
         add_place(line, trains=False)
         return _draw(picture, Flags(preset, line.read(rest)), words)
     except ValueError as error:

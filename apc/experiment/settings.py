@@ -10,7 +10,18 @@ from apc.config import PRESETS, Config, from_dict
 from apc.escaping import short
 from apc.experiment.config_flags import config_of, named_fields
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Amount, Choosing, Deciding, Flags, Place, Racing, Workers, seeds_of, usual_search
+from apc.experiment.flags import (
+    USUAL_SEEDS,
+    Amount,
+    Choosing,
+    Deciding,
+    Flags,
+    Place,
+    Racing,
+    Workers,
+    seeds_of,
+    usual_search,
+)
 from apc.experiment.small_folders import within
 from apc.flags import flag_of, reports_folder, taken
 from apc.reporting.verdicts.looks import FIRST_LOOK
@@ -87,7 +98,7 @@ def settings_of(experiment: Experiment, flags: Flags) -> ExperimentSettings:
     own = experiment.own_seeds[:few] if amount.smoke else experiment.own_seeds
     if own and amount.seeds and tuple(seeds_of(amount.seeds, 1)) not in (own, experiment.own_seeds):
         raise ValueError(f"--seeds {short(amount.seeds, quoted=False)}: {own_seeds_told([experiment])}")
-    usual = few if amount.smoke else experiment.seeds.get(flags.preset, 3)
+    usual = few if amount.smoke else experiment.seeds.get(flags.preset, USUAL_SEEDS)
     seeds = own or tuple(seeds_of(amount.seeds, usual))
     if decide and not own and not FIRST_LOOK <= len(seeds) <= decide:
         must = f"it must begin with {FIRST_LOOK} to {decide} seeds"
