@@ -147,15 +147,28 @@ def files_below(top: Path, *, hidden: bool = True) -> list[Path]:
     return sorted(found)
 
 
-def require_writable(folder: Path) -> None:
-    """ValueError where files cannot be written below `folder`, before anything long has started."""
-    probe = part_in(folder)
+def require_writable(folder: Path, *, make: bool = True) -> None:
+    """ValueError where files cannot be written below `folder`, before anything long has started. Where it is not to be
+    made yet, the nearest folder above it that is there answers for it."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        probe = part_in(folder if make else _nearest(folder))
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise ValueError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _nearest(path: Path) -> Path:
+    """What is there of a path; OSError where nothing could ever be."""
+    path = path.absolute()
+    while True:
+        try:
+            path.lstat()
+            return path
+        except FileNotFoundError:
+            path = path.parent
 
 
 STORAGE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))

@@ -40,6 +40,18 @@ def test_room_is_asked_for_only_where_room_is_what_lacks() -> None:
     assert str(files.StorageFault("s3://b/r", "the credentials are refused (ExpiredToken)")) == refused
 
 
+def test_a_folder_that_is_not_there_is_made_only_where_it_is_to_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    files.require_writable(tmp_path / "a" / "b", make=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for make in (True, False):
+        for bad in (tmp_path / "file" / "below", tmp_path / "file", tmp_path / ("x" * 300) / "below"):
+            with pytest.raises(ValueError, match=rf"^{bad}: cannot be written \("):
+                files.require_writable(bad, make=make)
+    files.require_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
 def test_a_fingerprint_is_the_first_12_digits_of_the_contents_sha256(path: Path) -> None:
     assert file_fingerprint(str(path)) == "7692c3ad3540"
     assert files.hash_of(b"one") == "7692c3ad3540"

@@ -96,7 +96,7 @@ def train(
     below = copy.resolve()
     require_usable(below)
     weights.fingerprint(cfg)  # where there are none that is said before photographs are read, which may take long
-    require_writable(below)
+    require_writable(below, make=False)
     require_room(cache_gib)
     how: dict[str, Any] = {"device": device, "report": report, "crf_workers": crf_workers, "cache_gib": cache_gib}
     row = training.run(cfg, runs=below, by=CHOOSERS[choose] if choose else None, **how)

@@ -80,7 +80,7 @@ def _draw(picture: Picture, flags: Flags, words: list[str]) -> int:
     if missing:
         listed = ", ".join(f"{label} ({folder.name})" for label, folder in missing.items())
         raise ValueError(f"below {runs} there is no run of {listed}; make it with: {training}")
-    require_writable(reports)
+    require_writable(reports, make=False)
     command = shlex.join(["python", f"experiments/{picture.name}.py", *_without_folders(words)])
     say(_drawn(picture, run_folders, base, reports, command))
     return 0

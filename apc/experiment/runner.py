@@ -111,13 +111,13 @@ class ExperimentRun:
         return self.settings.metrics[0] if self.experiment.chooses or isinstance(self.plan, Staged) else None
 
     def _check_place(self) -> None:
-        """Refuse, before anything is written, a cluster that is not there and folders that cannot be written."""
+        """Refuse, and make nothing, a cluster that is not there and folders that cannot be written."""
         if self.settings.workers.address:
             check_address(self.settings.workers.address)
         self._require_fit()
-        require_writable(self.settings.runs)
+        require_writable(self.settings.runs, make=False)
         require_usable(self.settings.runs)
-        require_writable(self.settings.reports)
+        require_writable(self.settings.reports, make=False)
 
     def _require_fit(self) -> None:
         """Refuse trials that no Ray of this machine could ever start."""

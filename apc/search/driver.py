@@ -109,6 +109,7 @@ def _train(source: RunQueue | Study, name: str, resources: Resources, view: View
     view.counted(source.counts)
     if source.through:
         return
+    source.runs.mkdir(parents=True, exist_ok=True)
     try:
         _train_with_ray(source, name, resources, view)
     except ValueError:

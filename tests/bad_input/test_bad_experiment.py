@@ -108,14 +108,14 @@ def refused(
     capsys: pytest.CaptureFixture[str],
     experiment: apc.experiment.definition.Experiment = table7_pooling.EXPERIMENT,
 ) -> None:
-    """Bad input: exit code 2, one line, no file, and no search begun."""
+    """Bad input: exit code 2, one line, no file or folder, and no search begun."""
     monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: pytest.fail("the search has begun"))
-    before = sorted(path for path in place.rglob("*") if path.is_file())
+    before = sorted(place.rglob("*"))
     assert main(experiment, flags) == 2
     told = capsys.readouterr()
     assert told.out == "" and len(told.err.splitlines()) == 1
     assert told.err.startswith(f"{experiment.name}: ") and sentence in told.err
-    assert sorted(path for path in place.rglob("*") if path.is_file()) == before
+    assert sorted(place.rglob("*")) == before
 
 
 def test_a_search_without_masks_is_refused_and_a_table_is_not(

@@ -158,6 +158,7 @@ def test_a_run_that_cannot_be_scored_says_so_and_is_exported_all_the_same(
     for choose, score in (("val", "miou"), ("half", "tune_miou")):
         told = "val.csv: no validation image has a mask", f"no epoch can be chosen by {score}; --choose labels chooses"
         refused(flags(photographs, "--choose", choose), capsys, *told)
+    assert not (photographs.parent / "runs").exists()
     assert main(flags(photographs, "--eval-every", "1")) == 0
     said = capsys.readouterr()
     assert "no validation image has a mask" in said.out and f"{photographs}/masks" in said.out
