@@ -6,7 +6,9 @@ import io
 import itertools
 import os
 import re
+import select
 import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -14,7 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -169,6 +171,24 @@ def _nearest(path: Path) -> Path:
             return path
         except FileNotFoundError:
             path = path.parent
+
+
+def end_if_unread(error: OSError) -> None:
+    """End the program, without a word, where the error is that whoever reads what it prints, such as `head`, has seen
+    enough; another pipe that broke is an error."""
+    if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python still holds back
+        raise SystemExit(0)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether a stream goes into a pipe that nobody reads any more."""
+    asked = select.poll()
+    try:
+        asked.register(stream.fileno(), 0)
+    except io.UnsupportedOperation:  # a notebook's, or a test's
+        return False
+    return any(found & select.POLLERR for _, found in asked.poll(0))
 
 
 STORAGE = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))

@@ -31,6 +31,7 @@ from apc.experiment.pictures import without
 from apc.experiment.runner import ExperimentRun
 from apc.experiment.settings import for_step, settings_of
 from apc.experiment.workers import costs_of
+from apc.files import end_if_unread
 from apc.flags import Flag, choose_from, flag_of, taken
 from apc.parallel import cores
 from apc.reporting.catalogue import modules_of, pictures_of, tables_of
@@ -70,7 +71,17 @@ def steps_of(module: ModuleType) -> list[Experiment]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the scripts in turn; returns 0, 1 where a run failed, 2 for bad input, 130 after Ctrl-C."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _in_turn(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError as error:
+        end_if_unread(error)
+        raise
+
+
+def _in_turn(words: list[str]) -> int:
+    """Run the scripts that a command line names; the exit code."""
     try:
         flags = _flags(words)
         only = taken(Choice, flags.values).only

@@ -7,6 +7,7 @@ from importlib import import_module
 
 from apc import __version__
 from apc.escaping import complain, one_line
+from apc.files import end_if_unread
 
 USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervised segmentation from image labels
 
@@ -33,24 +34,14 @@ USAGE = """apc: train, score and search Adaptive Patch Contrast, weakly supervis
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit code: 0, 2 for bad input, 130 where it was interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        print(USAGE)
-        return 0 if words else 2
-    if words[0] in ("-V", "--version"):
-        print(f"apc {__version__}")
-        return 0
-    warnings.formatwarning = lambda message, *of_code: f"note: {one_line(str(message))}\n"
-    if words[0] not in VERBS:
-        return fail(f"there is no verb {words[0]!r}; choose from {', '.join(VERBS)}")
     try:
-        code: int | None = import_module(f"apc.cli.{VERBS[words[0]]}").command(words[1:])
-        return code or 0
+        code = _answer(words)
+        sys.stdout.flush()  # what cannot be written any more is noticed here
+        return code
     except ValueError as error:
         return fail(str(error))
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        sys.stderr.close()
-        return 0
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
+        end_if_unread(error)
         return fail(f"{error.filename or 'a file'}: {error.strerror or error}; {_again(words)}")
     except FloatingPointError as error:
         return fail(str(error))
@@ -61,6 +52,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"stopped; {_again(words)}", file=sys.stderr)
         return 130
+
+
+def _answer(words: list[str]) -> int:
+    """Answer what is asked without a verb, or have the verb's module answer; the exit code."""
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        print(f"apc {__version__}")
+        return 0
+    warnings.formatwarning = lambda message, *of_code: f"note: {one_line(str(message))}\n"
+    if words[0] not in VERBS:
+        return fail(f"there is no verb {words[0]!r}; choose from {', '.join(VERBS)}")
+    code: int | None = import_module(f"apc.cli.{VERBS[words[0]]}").command(words[1:])
+    return code or 0
 
 
 _SMALLER = {

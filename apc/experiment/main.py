@@ -12,6 +12,7 @@ from apc.experiment.definition import Experiment
 from apc.experiment.flags import read_flags
 from apc.experiment.runner import ExperimentRun
 from apc.experiment.settings import for_step, settings_of
+from apc.files import end_if_unread
 
 
 def main(experiment: Experiment, argv: Sequence[str] | None = None) -> int:
@@ -46,11 +47,13 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
                     break
                 step = replace(step, plan=plan)
             code = max(code, ExperimentRun(step, settings_of(step, for_step(step, steps, flags))).go())
+        sys.stdout.flush()
         return code
     except ValueError as error:
         complain(f"{first.called}: {error}")
         return 2
     except OSError as error:  # a full disk, a folder that went away: nothing finished is lost
+        end_if_unread(error)
         reason = f"{error.filename or 'a file'}: {error.strerror or error}"
         complain(f"{first.called}: {reason}; the same command goes on where it was")
         return 2

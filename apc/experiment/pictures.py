@@ -17,7 +17,7 @@ from apc.escaping import complain, say
 from apc.experiment.config_flags import preset_of
 from apc.experiment.flags import Amount, Flags, Place, add_place, command_line, seeds_of
 from apc.experiment.settings import base_of, dataset_name, folders
-from apc.files import require_writable, write_atomically
+from apc.files import end_if_unread, require_writable, write_atomically
 from apc.flags import dashed, taken
 from apc.reporting.names import file_name
 from apc.reporting.table_entry import PictureEntry
@@ -56,6 +56,7 @@ def main(picture: Picture, argv: Sequence[str] | None = None) -> int:
         complain(f"{picture.name}: {error}")
         return 2
     except OSError as error:
+        end_if_unread(error)
         complain(f"{picture.name}: {error.filename or 'a file'}: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:

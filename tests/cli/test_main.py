@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from opened import opened_files
 from PIL import Image
-from printed import scores_in
+from printed import scores_in, unread
 from refusal import flags
 
 from apc.cli.main import main
@@ -46,6 +46,16 @@ def test_photographs_of_any_kind_are_read(photographs: Path) -> None:
 def test_without_a_verb_the_verbs_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2 and main(["--help"]) == 0
     assert capsys.readouterr().out.count("apc train") == 4
+
+
+@pytest.mark.parametrize("words", [["--help"], ["status", "."], ["search", "simple", "--dry-run", "--weights="]])
+def test_a_command_whose_reader_has_seen_enough_ends_silently(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with unread(), pytest.raises(SystemExit) as ended:
+        main(words)
+    assert (ended.value.code, capsys.readouterr().err) == (0, "")
 
 
 def test_an_error_names_a_file_without_its_escape_sequences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,22 +1,26 @@
 """All tables and figures as one plan, and the whole way in small."""
 
+import errno
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from printed import unread
 from report_rows import whole
 
 from apc.config import pocket, to_dict
 from apc.experiment import pictures as pictured
 from apc.experiment.forecast import hours
+from apc.experiment.main import in_turn
 from apc.experiment.pictures import Picture
+from apc.experiment.runner import ExperimentRun
 from apc.reporting.catalogue import entries, modules_of, pictures, pictures_of
 from apc.runs.folder import save_run
 from apc.runs.rows import Row, load_rows
 from apc.training.run import identity
-from experiments import reproduce_all
+from experiments import grid_lambda, reproduce_all
 
 BASE = replace(pocket(), weights="")
 
@@ -56,6 +60,26 @@ def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
         "table9_cosine": ["1", "0", "1"],
     }
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["row.json"]
+
+
+@pytest.mark.parametrize("script", ["table7_pooling", "figure7_qualitative"])
+def test_a_list_whose_reader_has_seen_enough_ends_silently(
+    script: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with unread(), pytest.raises(SystemExit) as ended:
+        reproduce_all.main([f"--only={script}", "--dry-run", "--weights=", "--runs", str(tmp_path)])
+    assert (ended.value.code, capsys.readouterr().err) == (0, "")
+
+
+def test_a_pipe_that_breaks_while_the_output_is_read_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(run: Any) -> int:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(ExperimentRun, "go", broken)
+    assert in_turn([grid_lambda.EXPERIMENT], ["--weights="]) == 2
+    assert "Broken pipe; the same command goes on where it was" in capsys.readouterr().err
 
 
 def test_every_table_of_the_paper_has_a_script_an_entry_and_a_place(capsys: pytest.CaptureFixture[str]) -> None:
