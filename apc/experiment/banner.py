@@ -1,6 +1,7 @@
 """What is said before a search starts: what is run, and how long this machine will take for it."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from apc import devices
 from apc.escaping import say
@@ -15,16 +16,25 @@ from apc.runs.folder import load_runs
 from apc.runs.status import between
 from apc.search.run_queue import RunQueue
 
+if TYPE_CHECKING:
+    from apc.search.so_far import SoFar
+
 
 def banner(
-    experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None, images: Mapping[str, int]
+    experiment: Experiment,
+    settings: ExperimentSettings,
+    queue: RunQueue | None,
+    images: Mapping[str, int],
+    so_far: "SoFar | None" = None,
 ) -> None:
     """Say what is run, how much of it is done, and how long the rest will take; `images` are those of each split."""
     seeds = ", ".join(map(str, settings.seeds))
     parts = [experiment.title, f"{settings.dataset}, seeds {seeds}", f"runs in {shown(settings.runs)}"]
     if queue and queue.counts.done:
         parts.append(f"{queue.counts.done} runs are done already")
-    todo = to_do(experiment, settings, queue)
+    if so_far:
+        parts.append(so_far.told)
+    todo = to_do(experiment, settings, queue, so_far)
     if todo.planned and not settings.smoke:
         parts.append(_expected(experiment, settings, todo, images))
     say("; ".join(filter(None, parts)))

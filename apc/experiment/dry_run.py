@@ -1,7 +1,7 @@
 """`--dry-run`: which runs are done and which are to do, and what the rest will take."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from apc.config import Config
 from apc.escaping import say
@@ -11,10 +11,13 @@ from apc.experiment.forecast import Hours, hours
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import costs_of
 from apc.runs.compared import RULE, VOTERS
-from apc.runs.folder import RunsFolder, load_runs
+from apc.runs.folder import load_runs
 from apc.search.race import FIRST_LOOK
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import first_over
+
+if TYPE_CHECKING:
+    from apc.search.so_far import SoFar  # which takes torch
 
 
 class ToDo(NamedTuple):
@@ -29,22 +32,19 @@ class ToDo(NamedTuple):
     spared: int = 0
     """Epochs that this spares."""
     begun: bool = False
-    """Whether an earlier call has begun the study, whose trials are among the planned."""
+    """Whether an earlier call has begun the study: what it has done is not among the planned, and what it has trained
+    of those is spared."""
     at_most: bool = False
     """Whether a little more may be spared: what halving keeps may be among the best."""
 
     @property
     def number(self) -> str:
-        return f"{_span(self, 1)} runs{self.earlier}{f' ({self.rungs})' if self.rungs else ''}"
-
-    @property
-    def earlier(self) -> str:
-        return ", those of earlier calls included" if self.begun else ""
+        return f"{_span(self, 1)} runs{' left' * self.begun}{f' ({self.rungs})' if self.rungs else ''}"
 
     @property
     def epochs(self) -> str:
         each = self.planned[0].epochs
-        instead = f" instead of {_span(self, each)}" if self.spared else ""
+        instead = " left" if self.begun else f" instead of {_span(self, each)}" if self.spared else ""
         return f"{'at most ' * self.at_most}{_span(self, each, self.spared)} epochs{instead}"
 
     @property
@@ -53,8 +53,11 @@ class ToDo(NamedTuple):
         return 1 - self.spared / sum(cfg.epochs for cfg in self.planned) if self.spared else 1.0
 
 
-def to_do(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None) -> ToDo:
-    """Runs that are not finished yet; of a space as many as its trials and seeds say, and of a race its seeds."""
+def to_do(
+    experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None, so_far: "SoFar | None" = None
+) -> ToDo:
+    """Runs that are not finished yet; of a space as many as its trials and seeds say, without those that it has done
+    `so_far`, and of a race its seeds."""
     racing, tried = settings.racing, settings.search.trials if settings.search else 0
     least = most = 0
     if racing.race and racing.race_seeds:
@@ -66,13 +69,16 @@ def to_do(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue 
         return ToDo(planned, counts.later + least, counts.later + counts.perhaps + most)
     seeds, rungs = len(settings.seeds), settings.search.halving if settings.search else None
     planned = [settings.base] * (tried * seeds)
-    begun = RunsFolder(settings.runs).journal(f"{settings.name}.{settings.dataset}").is_file()
+    if so_far:
+        planned = [settings.base] * (max(tried - so_far.ended, 0) * seeds)
+        spared = len(planned) * settings.base.epochs - so_far.left
+        return ToDo(planned, least, most, spared=spared, begun=True, at_most=rungs is not None)
     if rungs is None:
-        return ToDo(planned, least, most, begun=begun)
+        return ToDo(planned, least, most)
     rungs = rungs._replace(kept=int(bool(first_over(experiment.first, settings.base))))
     total, fewer = rungs.total(tried, seeds), rungs._replace(kept=0).total(tried, seeds)
     spared = tried * seeds * settings.base.epochs - total
-    return ToDo(planned, least, most, rungs.told(tried), spared, begun, total > fewer)
+    return ToDo(planned, least, most, rungs.told(tried), spared, at_most=total > fewer)
 
 
 def racers_of_best(settings: ExperimentSettings, queue: RunQueue | None) -> tuple[int, int]:
@@ -88,26 +94,29 @@ def expected(experiment: Experiment, settings: ExperimentSettings, most: int, to
     return hours(todo, load_runs(settings.runs), 2 * minutes / most if minutes and most else None)
 
 
-def show(experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None) -> int:
+def show(
+    experiment: Experiment, settings: ExperimentSettings, queue: RunQueue | None, so_far: "SoFar | None" = None
+) -> int:
     """Print it; 0."""
-    todo = to_do(experiment, settings, queue)
-    if told := small_folders.told(settings.base):
-        say(told)
+    todo, whole = to_do(experiment, settings, queue, so_far), to_do(experiment, settings, queue)
+    if few := small_folders.told(settings.base):
+        say(few)
     if queue is None:
         assert settings.search is not None
         seeds = ", ".join(map(str, settings.seeds))
         print(
-            f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials{todo.earlier}, "
-            f"each with seeds {seeds}"
+            f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials, each with seeds {seeds}"
         )
-        if todo.rungs:
-            print(f"halving: {todo.rungs}: {todo._replace(least=0, most=0).epochs}")
+        if whole.rungs:
+            print(f"halving: {whole.rungs}: {whole._replace(least=0, most=0).epochs}")
         if settings.unhalved:
             print(settings.unhalved)
         if settings.search.objectives[0] == RULE:
             enough = settings.search.trials >= VOTERS
             print(f"compared by {'the vote of all' if enough else RULE}; it takes {VOTERS} settings to vote")
-        most = len(todo.planned)
+        most = len(whole.planned)
+        if so_far:
+            print(so_far.told)
     else:
         _list(queue)
         most = queue.plan.max_points * len(settings.seeds)
@@ -135,7 +144,7 @@ def _cost(settings: ExperimentSettings, todo: ToDo, hours: Hours | None) -> str:
     stops = settings.search.stop_early if settings.search else "none"
     at_most = "at most " if stops in ("asha", "median") or todo.at_most else ""
     epochs = f"{at_most}{sum(cfg.epochs for cfg in todo.planned) - todo.spared} epochs"
-    which = "all trials" if todo.begun else "the runs to do"
+    which = "what is left" if todo.begun else "the runs to do"
     if hours is None:
         return f"{epochs} for {which}; no finished run like them tells the hours"
     return epochs + _taken(settings, Hours(*(todo.share * each for each in hours)), f" for {which}")

@@ -29,9 +29,11 @@ from apc.search.interrupts import interrupts, to_stderr
 from apc.search.plans import Interrupted, Lost, Plan, Point, Result, Staged, rows_of
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import ends, first_over, over
+from apc.search.study_settings import StudyDefinition
 
 if TYPE_CHECKING:
     from apc.search.progress import Progress
+    from apc.search.so_far import SoFar
 
 
 BY_LABELS = "add --choose labels"
@@ -56,11 +58,11 @@ class ExperimentRun:
         queue = self.queue() if self.plan else None  # reads the data: a bad folder ends here
         if self.settings.dry_run:
             self._there()
-            return show(self.experiment, self.settings, queue)
+            return show(self.experiment, self.settings, queue, self._so_far())
         if queue is None or not queue.through or self.settings.racing.race:
             self._check_place()
             self.prepare()
-        banner(self.experiment, self.settings, queue, self.images)
+        banner(self.experiment, self.settings, queue, self.images, self._so_far())
         with interrupts():
             try:
                 result = self.search()
@@ -131,15 +133,27 @@ class ExperimentRun:
         if self.base.dataset != "pocket" and not self.base.weights:
             print("note: no --weights, so the encoder starts from random numbers", file=sys.stderr)
 
+    def _definition(self) -> StudyDefinition:
+        """The study of a space."""
+        experiment, settings = self.experiment, self.settings
+        draw = experiment.drawn(self.base)
+        assert draw is not None and settings.search is not None
+        first = first_over(experiment.first, self.base)
+        how: dict[str, Any] = {"base": self.base, "seeds": settings.seeds, "settings": settings.search, "first": first}
+        return StudyDefinition(draw, name=self._study, **how)
+
+    def _so_far(self) -> "SoFar | None":
+        """How far the study of a space has come; ValueError where what is there is none that could go on."""
+        from apc.search.so_far import so_far
+
+        return None if self.plan else so_far(self._definition(), self.settings.runs)
+
     def search(self) -> Result:
         """Run the plan, or search the space."""
         from apc.search.driver import optuna_search, search
-        from apc.search.study_settings import StudyDefinition
 
         experiment, settings = self.experiment, self.settings
         shown = "miou" if experiment.measure else settings.metrics[0]  # what is measured later is not known yet
-        name = f"{settings.name}.{settings.dataset}"
-        trained: dict[str, Any] = {"name": name, "base": self.base, "seeds": settings.seeds}
         where: dict[str, Any] = {
             "runs": settings.runs,
             "resources": resources_of(settings.workers),
@@ -148,13 +162,9 @@ class ExperimentRun:
             ),
         }
         if self.plan:
-            return search(self.plan, by=curve_score(settings.metrics[0]), **trained, **where)
-        draw = experiment.drawn(self.base)
-        assert draw is not None and settings.search is not None
-        study = StudyDefinition(
-            draw, first=first_over(experiment.first, self.base), settings=settings.search, **trained
-        )
-        return optuna_search(study, **where)
+            by = curve_score(settings.metrics[0])
+            return search(self.plan, name=self._study, base=self.base, seeds=settings.seeds, by=by, **where)
+        return optuna_search(self._definition(), **where)
 
     def race(self, result: Result) -> None:
         """Give the best settings of a search further seeds; Interrupted has the search's result and not the race's."""
@@ -173,7 +183,7 @@ class ExperimentRun:
                 base=self.base,
                 seeds=race.seeds[:1],
                 runs=settings.runs,
-                name=f"{settings.name}.{settings.dataset}",
+                name=self._study,
                 by=curve_score(settings.metrics[0]),
                 resources=resources_of(settings.workers),
                 view=self._view(f"race of {settings.name} on {settings.dataset}", settings.metrics[0], 1),
@@ -239,6 +249,11 @@ class ExperimentRun:
             say(f"tensorboard --logdir {curves}: the curves of every trial (pip install tensorboard)")
         say(f"{page}: tables and figures; {self._rows_file}: the rows")
         return 1 if failed else 0
+
+    @property
+    def _study(self) -> str:
+        """What the search is called below the runs and by trackers."""
+        return f"{self.settings.name}.{self.settings.dataset}"
 
     @property
     def _rows_file(self) -> Path:

@@ -4,13 +4,14 @@ It holds the trials under way too, and opens in optuna-dashboard.
 """
 
 import fcntl
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from apc.config import Config
@@ -25,8 +26,11 @@ from apc.search.warm_start import begun_warm, check_folder, earlier_trials
 from apc.training.run import identity
 
 
-def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]) -> optuna.Study:
-    """The study as its journal has it, or a new one; one that was killed while it was created is created anew.
+def open_study(
+    path: Path, definition: StudyDefinition, settings: dict[str, Any], *, looked_at: bytes | None = None
+) -> optuna.Study:
+    """The study as its journal has it, or a new one; one that was killed while it was created is created anew. Of
+    contents that are only `looked_at` it is what it would be, and nothing is written to the journal.
 
     `settings` are the definition's, as study_settings.journal_settings gives them. ValueError where the journal is
     damaged, where the study in it has other settings or began without the warm start that is asked for, and where
@@ -34,10 +38,10 @@ def open_study(path: Path, definition: StudyDefinition, settings: dict[str, Any]
     """
     if folder := definition.settings.warm_start:
         check_folder(folder)
-    _drop_torn_line(path)
+    lines = _opened(path) if looked_at is None else _copied(path, looked_at)
     pruner = PRUNERS[definition.settings.stop_early](definition.base.epochs)
     try:
-        storage = optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+        storage = optuna.storages.JournalStorage(lines)
         names = optuna.get_all_study_names(storage)
         exists = definition.name in names
         study = optuna.load_study(study_name=definition.name, storage=storage, pruner=pruner) if exists else None
@@ -98,21 +102,41 @@ def _check_same(path: Path, study: optuna.Study, base: Config, settings: dict[st
         raise ValueError(f"{path}: this study was begun with other settings ({'; '.join(changed)}); {instead}")
 
 
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that a kill left half-written: whatever is appended behind it would damage the journal.
+class _Copy(BaseJournalBackend):
+    """The lines of a journal in memory: what is added to them is written nowhere else."""
 
-    ValueError, and nothing is cut, where any other line is not one that this program may have written.
-    """
-    if not path.is_file():
-        return
-    content = path.read_bytes()
-    try:
-        whole = whole_lines(content)
-    except ValueError as error:
-        raise _damaged(path, str(error)) from None
-    if len(whole) < len(content):
+    def __init__(self, lines: list[dict[str, Any]]) -> None:
+        self.lines = lines
+
+    def read_logs(self, log_number_from: int) -> list[dict[str, Any]]:
+        return self.lines[log_number_from:]
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        self.lines += logs
+
+
+def _copied(path: Path, content: bytes) -> _Copy:
+    """The contents of the journal `path`, without a torn last line; ValueError as _opened."""
+    return _Copy([json.loads(line) for line in _whole(path, content).splitlines()])
+
+
+def _opened(path: Path) -> JournalFileBackend:
+    """The journal itself, without the last line that a kill left half-written: whatever is appended behind it would
+    damage the journal. ValueError, and nothing is cut, where any other line is not one that this program may have
+    written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = path.read_bytes() if path.is_file() else b""
+    if len(whole := _whole(path, content)) < len(content):
         with open(path, "r+b") as file:
             file.truncate(len(whole))
+    return JournalFileBackend(str(path))
+
+
+def _whole(path: Path, content: bytes) -> bytes:
+    try:
+        return whole_lines(content)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
 
 
 def _damaged(path: Path, why: str) -> ValueError:

@@ -61,6 +61,17 @@ def check(runs: Path) -> None:
         copy.check()
 
 
+def content_of(runs: Path, study: str) -> bytes:
+    """The journal of a study as it is now, whoever works on it; of runs in a store the one there, with lines behind it
+    that are here. Empty where there is none."""
+    path = RunsFolder(runs).journal(study)
+    here = path.read_bytes() if path.is_file() else b""
+    if not (store := store_of(runs)):
+        return here
+    there, _ = store.read(path.name) or (b"", None)
+    return here if there and here.startswith(there) else there
+
+
 class JournalCopy:
     """A journal here, and the same in a store."""
 

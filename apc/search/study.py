@@ -57,14 +57,11 @@ class Trial:
 class Study:
     """Proposes settings and takes their rows; see this module's docstring."""
 
-    def __init__(self, definition: StudyDefinition, runs: Path) -> None:
+    def __init__(self, definition: StudyDefinition, runs: Path, *, looked_at: bytes | None = None) -> None:
         """Open the study below the folder `runs`, or begin it; ValueError where its definition does not fit Config, is
-        another than the journal's, or the journal is damaged."""
-        for values in definition.first:
-            from_dict(values, definition.base, source=definition.source)
-        settings, stop_early = journal_settings(definition), definition.settings.stop_early
-        if stop_early in ("asha", "median") and not definition.base.eval_every:
-            raise ValueError(f"--stop-early {stop_early} needs scores while training; add --eval-every 1")
+        another than the journal's, or the journal is damaged. Of a journal whose contents are only `looked_at` the
+        study is what it would be, and nothing is written."""
+        settings = journal_settings(definition)
         self.definition, self.settings, self.runs = definition, definition.settings, runs
         self.base, self.seeds = definition.base, list(definition.seeds)
         self.by = curve_score(definition.settings.objectives[0])  # what the epochs of a run are compared by
@@ -73,12 +70,12 @@ class Study:
         self.judge = Judge(runs, self.known) if definition.settings.objectives == (RULE,) else None
         """Compares the settings of a search by the vote; None: their scores do."""
         self.gpus = 0.0  # of one trial; the driver knows once it has joined Ray
+        self.is_a_look = looked_at is not None
         self.began = time.monotonic()
         self.running: list[Trial] = []
         self.ids: dict[int, list[str]] = {}  # run ids of each trial, by its number
         self.path = RunsFolder(runs).journal(definition.name)
-        runs.mkdir(parents=True, exist_ok=True)
-        self.study = open_study(self.path, definition, settings)
+        self.study = open_study(self.path, definition, settings, looked_at=looked_at)
         # What runs of another folder were told with is no vote, and a sampler is told one kind of score.
         self.rescored: Rescored | None = self.judge.values if self.judge and not begun_warm(self.study) else None
         """Values of trials that change as others come in; None: they keep what they were told with."""
@@ -91,6 +88,11 @@ class Study:
     def ended(self) -> list[FrozenTrial]:
         """Trials of this study that ended, in the order proposed; earlier results that it started with left out."""
         return self._ended.trials()
+
+    def proposed(self) -> list[Trial]:
+        """Trials that have their setting, in the order proposed; earlier results that it started with left out."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [self._trial_of(t) for t in trials if "values" in t.user_attrs and "warm" not in t.user_attrs]
 
     @property
     def budget_spent(self) -> bool:
@@ -271,7 +273,7 @@ class Study:
 
     def _give_up(self, trial: Trial, *, note: bool = True) -> None:
         """Tell the study that a trial was given up and, as a `note` in the folder of its first run, why."""
-        if note:
+        if note and not self.is_a_look:
             folder = RunFolder(self.runs / trial.ids[0])
             folder.write_note(folder.stopped, self._why(trial))
         self.study.tell(trial.optuna.number, state=TrialState.PRUNED)

@@ -29,10 +29,10 @@ from apc.search.study_settings import StudyDefinition
 class StudyInRungs(Study):
     """See this module's docstring."""
 
-    def __init__(self, definition: StudyDefinition, runs: Path) -> None:
+    def __init__(self, definition: StudyDefinition, runs: Path, *, looked_at: bytes | None = None) -> None:
         settings = definition.settings
         self.rungs = settings.rungs_over(definition.base)._replace(kept=int(bool(definition.first)))
-        super().__init__(definition, runs)
+        super().__init__(definition, runs, looked_at=looked_at)
         self.scored = self.rungs.epochs[:-1]
         self.brackets = Brackets(
             self.study,
@@ -97,10 +97,13 @@ class StudyInRungs(Study):
         """Runs by state, and where the rungs are."""
         stands, full = self.brackets.stands(), self.rungs.epochs[-1]
         spared = sum(full * len(self.seeds) - epoch for stand in stands for epoch in stand.dropped.values())
-        begun = [stand for stand in stands if stand.missing or stand is stands[-1]]
-        left = sum(self._left(stand, stand is stands[-1]) for stand in begun)
+        begun, left = _begun(stands), self.left(stands)
         at = AtRung(self._told(begun[0], stands), self._epochs_trained(), spared, left / full)
         return super().counts._replace(rung=at if left else None)
+
+    def left(self, stands: Sequence[Stand]) -> int:
+        """Epochs that are still to train, at most, where brackets stand like this; the way to a rung counts whole."""
+        return sum(self._left(stand, stand is stands[-1]) for stand in _begun(stands))
 
     def take(self) -> Trial | None:
         """The next trial that has epochs to train, for the rung it is at; None while others of it are under way."""
@@ -260,9 +263,15 @@ class StudyInRungs(Study):
         return self.rungs if has_it else self.rungs._replace(kept=0)
 
 
-def study_of(definition: StudyDefinition, runs: Path) -> Study:
+def study_of(definition: StudyDefinition, runs: Path, *, looked_at: bytes | None = None) -> Study:
     """The study that a definition asks for, in rungs or not."""
-    return (StudyInRungs if definition.settings.stop_early == "halving" else Study)(definition, runs)
+    kind = StudyInRungs if definition.settings.stop_early == "halving" else Study
+    return kind(definition, runs, looked_at=looked_at)
+
+
+def _begun(stands: Sequence[Stand]) -> list[Stand]:
+    """Brackets that have something to train, and the open one."""
+    return [stand for stand in stands if stand.missing or stand is stands[-1]]
 
 
 def _as_rows(objective: str, value: Any) -> list[Row]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from apc.config import Config, to_dict
+from apc.config import Config, from_dict, to_dict
 from apc.search.draws import DRAWS, samples
 from apc.search.search_settings import SearchSettings
 from apc.search.spaces import Draw
@@ -40,8 +40,13 @@ class StudyDefinition:
 def journal_settings(study: StudyDefinition) -> dict[str, Any]:
     """Base config, the way to search, the settings tried first and the space, in the plain values of a journal.
 
-    ValueError names the study where its space does not fit Config.
+    ValueError names the study where its space or a setting to try first does not fit Config, and what its rule to give
+    trials up lacks.
     """
+    for values in study.first:
+        from_dict(values, study.base, source=study.source)
+    if (rule := study.settings.stop_early) in ("asha", "median") and not study.base.eval_every:
+        raise ValueError(f"--stop-early {rule} needs scores while training; add --eval-every 1")
     settings = {k: v for k, v in to_dict(study.base).items() if k not in ("root", "weights", "deeplab_weights")}
     search = study.settings
     settings |= {"seeds": list(study.seeds), "objectives": search.objectives, "search_seed": search.search_seed}

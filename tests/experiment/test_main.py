@@ -1,5 +1,6 @@
 """An experiment or a search from its words: a dry run, the spaces there are, the stamp of a search."""
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,15 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from refusal import contents
+from studies import advance
 
 import apc.experiment.runner
 from apc.config import pocket, to_dict
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import Flags
-from apc.experiment.main import in_turn, main, search_space, spaces_told
+from apc.experiment.flags import Flags, read_flags
+from apc.experiment.main import in_turn, main, search_space, space_experiment, spaces_told
 from apc.experiment.settings import for_step, settings_of
 from apc.runs.rows import Row, load_rows
 from apc.search.plans import points
+from apc.search.spaces import first_over
+from apc.search.study_in_rungs import study_of
+from apc.search.study_settings import StudyDefinition
 from apc.training.run import identity
 from experiments import choosing, grid_lambda, search_joint
 
@@ -54,6 +60,80 @@ def test_a_search_whose_schedule_is_too_short_for_a_rung_says_so(
     for asked in (["--stop-early", "none"], ["--rungs", "2"], ["--sampler", "random", "--objectives", "miou_crf"]):
         assert search_space([*words, *asked]) == 0
         assert told not in capsys.readouterr().out
+
+
+def begun(words: Sequence[str], runs: Path, ended: int, epochs: int) -> None:
+    """The study of `apc search simple` with these words, with so many trials ended, and one killed after `epochs`."""
+    simple = space_experiment("simple")
+    settings = settings_of(simple, read_flags(simple, [*words, "--runs", str(runs)]))
+    draw = simple.drawn(settings.base)
+    assert draw and settings.search
+    first = first_over(simple.first, settings.base)
+    how: dict[str, Any] = {"base": settings.base, "seeds": settings.seeds, "settings": settings.search, "first": first}
+    s = study_of(StudyDefinition(draw, name="space_simple.pocket", **how), runs)
+    for _ in range(ended):
+        trial = s.take()
+        assert trial
+        advance(s, trial)
+        s.finish(trial)
+    cut = s.take()
+    assert cut
+    advance(s, replace(cut, until=epochs))
+
+
+FEW = ["--weights=", "--num-train", "16", "--num-val", "4", "--epochs", "2", "--stop-early", "none"]
+
+
+def test_a_dry_run_counts_what_an_interrupted_search_has_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun([*FEW, "--trials", "4"], tmp_path, ended=2, epochs=1)
+    before = contents(tmp_path)
+    words = ["simple", *FEW, "--trials", "4", "--runs", str(tmp_path), "--dry-run"]
+    assert search_space(words) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "an Optuna search (tpe) of 4 trials, each with seeds 0",
+        "2 of 4 trials are done, 5 epochs trained",
+        "3 epochs for what is left; no finished run like them tells the hours",
+    ]
+    for path in tmp_path.glob("*/row.json"):
+        row = json.loads(path.read_text())
+        path.write_text(json.dumps(row | {"stamp": {"images": {"train": 16}}, "seconds": {"train": 7200.0}}))
+    assert search_space([*words, "--price", "1"]) == 0
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[-1]
+        .startswith("3 epochs, about 3.0 hours (3.0 to 3.0) of one process for what is left: 3.00 core-hours (3.00")
+    )
+    assert contents(tmp_path).keys() == before.keys()
+
+
+def test_a_dry_run_says_what_halving_has_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--weights=", "--trials", "8"]
+    begun(words, tmp_path, ended=3, epochs=2)
+    assert search_space(["simple", *words, "--runs", str(tmp_path), "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "halving: 8 to epoch 4, 2 or 3 to epoch 10: at most 50 epochs instead of 80",
+        "0 of 8 trials are done, 14 epochs trained",
+        "at most 36 epochs for what is left; no finished run like them tells the hours",
+    ]
+
+
+def test_a_study_of_other_settings_is_refused_by_the_dry_run_and_by_the_search_alike(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: pytest.fail("the search has begun"))
+    begun([*FEW, "--trials", "4"], tmp_path / "runs", ended=1, epochs=1)
+    before = contents(tmp_path)
+    place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
+    words = ["simple", *FEW, "--trials", "4", "--epochs", "3", *place]
+    told = []
+    for more in (["--dry-run"], []):
+        assert search_space([*words, *more]) == 2
+        told.append(capsys.readouterr())
+    assert told[0].err == told[1].err and told[0].out == told[1].out == ""
+    assert "this study was begun with other settings (epochs was 2, is 3)" in told[0].err
+    assert contents(tmp_path) == before and not (tmp_path / "reports").exists()
 
 
 def test_a_dry_run_refuses_what_the_search_would(

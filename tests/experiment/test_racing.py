@@ -299,22 +299,6 @@ def test_a_dry_run_counts_the_papers_own_and_halvings_epochs_apart(
     assert "then a race of the best 4, each with at most 5 further seeds: at most 20 runs" in capsys.readouterr().out
 
 
-def test_a_dry_run_of_a_study_that_is_begun_says_that_its_trials_are_counted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "space_simple.pocket.journal").touch()
-    assert search_space(["simple", "--dry-run", "--runs", str(tmp_path), "--trials", "8"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == (
-        "an Optuna search (tpe) of 8 trials, those of earlier calls included, each with seeds 0"
-    )
-    settings = settings_of(
-        space_experiment("simple"), read_flags(space_experiment("simple"), ["--runs", str(tmp_path)])
-    )
-    assert to_do(space_experiment("simple"), settings, None).number.startswith(
-        "20 runs, those of earlier calls included (20 to epoch 4, "
-    )
-
-
 def test_a_dry_run_tells_of_the_race(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
     assert search_space(["simple", "--dry-run", "--stop-early", "none", "--race", "3", *place]) == 0

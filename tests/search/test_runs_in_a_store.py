@@ -21,6 +21,7 @@ from apc.runs.mirror import opened
 from apc.runs.store import Store, StoreFault
 from apc.search import journal_copy
 from apc.search.journal import exclusive
+from apc.search.journal_copy import content_of
 from apc.search.plans import points
 from apc.training.run import identity, run, train_to
 
@@ -105,14 +106,20 @@ def test_a_study_is_one_drivers_and_goes_on_elsewhere_with_its_journal(
             assert not beat.take(lambda lives, machine: False)
     monkeypatch.setenv("APC_CACHE", str(tmp_path / "there"))
     runs = copied(URL)
+    assert content_of(runs, "study") == b"1\n"  # to look at, while it may be another's
+    assert content_of(runs, "another") == b"" and not RunsFolder(runs).journal("study").exists()
     with exclusive(runs, "study"):
         assert RunsFolder(runs).journal("study").read_text() == "1\n"
         with open(RunsFolder(runs).journal("study"), "a") as file:
             file.write("2\n")
     monkeypatch.setenv("APC_CACHE", str(tmp_path / "here"))
     journal.write_text("1\n3\n")  # lines of a driver that was away, which another has gone on without
+    assert content_of(copied(URL), "study") == b"1\n2\n"
     with exclusive(copied(URL), "study"):
         assert journal.read_text() == "1\n2\n"
+    with open(journal, "a") as file:
+        file.write("4\n")  # which a killed driver did not store any more
+    assert content_of(copied(URL), "study") == b"1\n2\n4\n"
 
 
 def test_a_driver_that_lost_its_study_finds_out_and_overwrites_nothing(s3: S3) -> None:
