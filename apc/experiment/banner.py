@@ -7,7 +7,7 @@ from apc import devices
 from apc.escaping import say
 from apc.experiment import small_folders
 from apc.experiment.definition import Experiment
-from apc.experiment.dry_run import ToDo, to_do
+from apc.experiment.dry_run import ToDo, to_do, tried_first
 from apc.experiment.forecast import Hours, hours, kind_of, pace
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import costs_of, places
@@ -40,6 +40,7 @@ def banner(
     say("; ".join(filter(None, parts)))
     here = places(settings.workers) is not None
     for told in (
+        *tried_first(experiment, settings),
         settings.unhalved,
         small_folders.told(settings.base),
         devices.told(settings.base.amp, "cpu") if here else "",

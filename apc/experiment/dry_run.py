@@ -15,6 +15,7 @@ from apc.runs.folder import load_runs
 from apc.search.race import FIRST_LOOK
 from apc.search.run_queue import RunQueue
 from apc.search.spaces import first_over
+from apc.search.tried_first import told
 
 if TYPE_CHECKING:
     from apc.search.so_far import SoFar  # which takes torch
@@ -81,6 +82,14 @@ def to_do(
     return ToDo(planned, least, most, rungs.told(tried), spared, at_most=total > fewer)
 
 
+def tried_first(experiment: Experiment, settings: ExperimentSettings) -> list[str]:
+    """What is said of the settings that a search of a space tries first, a sentence each."""
+    first, draw = first_over(experiment.first, settings.base), experiment.drawn(settings.base)
+    if settings.plan or not (draw and settings.search):
+        return []
+    return told(first, settings.search.trials, draw, settings.base, settings.name)
+
+
 def racers_of_best(settings: ExperimentSettings, queue: RunQueue | None) -> tuple[int, int]:
     """How many of the best settings race, and with the paper's own, where it is preferred, how many at most."""
     racing, search = settings.racing, settings.search
@@ -107,6 +116,8 @@ def show(
         print(
             f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials, each with seeds {seeds}"
         )
+        for sentence in tried_first(experiment, settings):
+            say(sentence)
         if whole.rungs:
             print(f"halving: {whole.rungs}: {whole._replace(least=0, most=0).epochs}")
         if settings.unhalved:

@@ -4,6 +4,7 @@ import inspect
 import traceback
 import warnings
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -69,10 +70,39 @@ def samples(draw: Draw, base: Config, source: str) -> list[Sample]:
     return [sample(draw, study.ask(), base, source) for _ in range(DRAWS)]
 
 
+class Outside(NamedTuple):
+    """A knob of a setting that a space does not have like this."""
+
+    name: str
+    value: Any
+    ends: str
+    """What it may be there: `2 to 4`."""
+
+
+def outside(draw: Draw, values: Mapping[str, Any], base: Config, source: str) -> list[Outside]:
+    """Knobs of a setting to try first that lie outside their ranges; ValueError as `draws`."""
+    import optuna
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.enqueue_trial(dict(values))
+    trial = study.ask()
+    sample(draw, trial, base, source)
+    return [
+        Outside(name, values[name], f"{kind.low:g} to {kind.high:g}")
+        for name, kind in trial.distributions.items()
+        if name in values
+        and isinstance(kind, FloatDistribution | IntDistribution)
+        and not kind._contains(kind.to_internal_repr(values[name]))
+    ]
+
+
 def sample(draw: Draw, trial: "optuna.Trial", base: Config, source: str) -> Sample:
     """One setting as the trial's sampler has it; ValueError as `draws`."""
     try:
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Fixed parameter")  # tried_first.py says which, in our words
             for slip in ("Inconsistent parameter values", "Choices for a categorical"):
                 warnings.filterwarnings("error", slip)  # a setting proposed twice; a choice that no study can keep
             values = draw(trial)

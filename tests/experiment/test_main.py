@@ -136,6 +136,29 @@ def test_a_study_of_other_settings_is_refused_by_the_dry_run_and_by_the_search_a
     assert contents(tmp_path) == before and not (tmp_path / "reports").exists()
 
 
+def test_a_search_says_what_becomes_of_the_settings_tried_first(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "search", lambda run: [])
+    place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path / "reports")]
+    words = ["joint", *FEW, "--image-size", "32", *place]
+    proposes = "all 4 trials are settings tried first: the sampler proposes none"
+    outside = "2 settings tried first have k 6, outside the space's 2 to 4, and are trained all the same"
+    for more in (["--dry-run"], []):
+        assert search_space([*words, "--trials", "4", *more]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert (lines.count(proposes), lines.count(outside)) == (1, 1)
+    assert search_space([*words, "--trials", "5", "--dry-run"]) == 0
+    assert proposes not in (told := capsys.readouterr().out) and outside in told
+    assert search_space(["joint", *FEW, "--trials", "1", *place, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "\nthe one trial is the setting tried first: the sampler proposes none\n" in told and "outside" not in told
+    assert not [each for each in recwarn if "Fixed parameter" in str(each.message)]
+
+
 def test_a_dry_run_refuses_what_the_search_would(
     photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
