@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from apc.config import Config
-from apc.escaping import say
+from apc.escaping import counted, say
 from apc.experiment import deciding, small_folders
 from apc.experiment.definition import Experiment
 from apc.experiment.forecast import Hours, hours
@@ -113,9 +113,8 @@ def show(
     if queue is None:
         assert settings.search is not None
         seeds = ", ".join(map(str, settings.seeds))
-        print(
-            f"an Optuna search ({settings.search.sampler}) of {settings.search.trials} trials, each with seeds {seeds}"
-        )
+        trials = counted(settings.search.trials, "trial")
+        print(f"an Optuna search ({settings.search.sampler}) of {trials}, each with seeds {seeds}")
         for sentence in tried_first(experiment, settings):
             say(sentence)
         if whole.rungs:
@@ -154,7 +153,7 @@ def _cost(settings: ExperimentSettings, todo: ToDo, hours: Hours | None) -> str:
     """Epochs of the runs to do and, where something tells them, the hours of one process."""
     stops = settings.search.stop_early if settings.search else "none"
     at_most = "at most " if stops in ("asha", "median") or todo.at_most else ""
-    epochs = f"{at_most}{sum(cfg.epochs for cfg in todo.planned) - todo.spared} epochs"
+    epochs = at_most + counted(sum(cfg.epochs for cfg in todo.planned) - todo.spared, "epoch")
     which = "what is left" if todo.begun else "the runs to do"
     if hours is None:
         return f"{epochs} for {which}; no finished run like them tells the hours"

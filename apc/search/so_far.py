@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from apc.config import Config, to_dict
+from apc.escaping import are, counted
 from apc.files import one_look
 from apc.runs.folder import RunFolder, load_run
 from apc.search.journal_copy import content_of
@@ -29,7 +30,8 @@ class SoFar(NamedTuple):
     def told(self) -> str:
         """`2 of 4 trials are done, 5 epochs trained`"""
         nothing = "" if self.left else ": nothing is left to train"
-        return f"{self.ended} of {self.trials} trials are done, {self.trained} epochs trained{nothing}"
+        done = f"{self.ended} of {counted(self.trials, 'trial')} {are(self.ended)} done"
+        return f"{done}, {counted(self.trained, 'epoch')} trained{nothing}"
 
 
 def so_far(definition: StudyDefinition, runs: Path) -> SoFar | None:

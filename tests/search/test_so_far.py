@@ -37,6 +37,7 @@ def test_trials_that_ended_are_done_and_a_killed_one_goes_on_from_its_last_epoch
     finish(study(tmp_path, 4, seeds=(0, 1)))
     found = so_far(s.definition, tmp_path)
     assert found == SoFar(4, 4, 2 * done, 0)
+    assert SoFar(1, 1, 1, 0).told == "1 of 1 trial is done, 1 epoch trained: nothing is left to train"
     assert found.told == "4 of 4 trials are done, 72 epochs trained: nothing is left to train"
 
 
