@@ -111,6 +111,7 @@ EXPERIMENT = Experiment(
     figures=("classes",),
     claims=(
         better(WHOLE, PAPER, "APC+ beats the paper's setting"),
+        better(ROUND, PAPER, "one round, shown larger, beats the paper's setting"),
         better(WHOLE, LARGER, "APC+ beats the paper's setting, both shown larger"),
         better(WHOLE, LONG, "APC+ beats the paper's setting trained for as long"),
         better(LARGER, PAPER, "photographs shown a fifth larger are scored higher"),
