@@ -28,7 +28,8 @@ LINKS = 4
 def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) -> list[str]:
     """Paragraphs of the first screen, its picture written; `sections` are those with rows."""
     path = forest(_lines(series), [each.name for each in series], reports / "figures" / "claims")
-    text = [_counts(series), *_in_words(series), *_made_of(sections)]
+    tested = [each for each in series if tests_the_paper(each)]
+    text = [*([_counts(tested)] if tested else []), *_in_words(series), *_made_of(sections)]
     if path:
         text.append("![Every claim: our difference with its interval over seeds, and the paper's](figures/claims.png)")
     text += [_claims(series, sections)] if any(_decided(j) for each in series for j in each.judged) else []
@@ -36,6 +37,11 @@ def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) 
         if lines:
             text.append("\n".join([f"**{head}**", *(f"- {line}" for line in lines)]))
     return text
+
+
+def tests_the_paper(series: Series) -> bool:
+    """Whether any claim of the paper was put to a test, which a search of one's own photographs does not."""
+    return any(_of_the_paper(j) and j.verdict.outcome != "pending" for j in series.judged)
 
 
 def _of_the_paper(j: Judged) -> bool:

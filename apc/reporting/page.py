@@ -18,7 +18,7 @@ from apc.reporting.catalogue import described, entries, pictures
 from apc.reporting.checklist import checklist
 from apc.reporting.claims_page import claims_page, of_dataset
 from apc.reporting.figures import qualitative
-from apc.reporting.front import front
+from apc.reporting.front import front, tests_the_paper
 from apc.reporting.how_to_read import how_to_read
 from apc.reporting.names import file_name, for_people
 from apc.reporting.optimism_page import NAME as OPTIMISM
@@ -30,6 +30,8 @@ from apc.reporting.specifications_page import specifications_page
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.claims import of_first_groups
 
+CLAIMS = "Which claims of Adaptive Patch Contrast hold"
+OWN = "What your searches and trainings found"
 ALL = "python experiments/reproduce_all.py"
 REFERENCE = "reference"
 """Folder, beside a user's results, of what the project ships."""
@@ -138,7 +140,7 @@ def _first_screen(sections: Sections, reference: Sections, reports: Path, docume
     }
     to = " · ".join(f"[{told}](details/{name}.md)" for name, told in links.items() if name in documents)
     told = [
-        "# Which claims of Adaptive Patch Contrast hold\n"
+        f"# {CLAIMS if not series or any(map(tests_the_paper, series)) else OWN}\n"
         f"Made by `apc report` from the rows below `results/`, also as `ablation.html`. {to}",
         *_whose(reports, reference),
     ]

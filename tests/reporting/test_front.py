@@ -10,6 +10,7 @@ from apc.config import pocket, to_dict
 from apc.reporting.advice import Series, luck
 from apc.reporting.catalogue import described
 from apc.reporting.front import front
+from apc.reporting.page import build
 from apc.reporting.searches.optimism import ON_HALF, ON_SEEDS, Line, Spread
 from apc.reporting.section import section
 from apc.runs.rows import Row, save_rows
@@ -166,7 +167,10 @@ def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp
         save_rows(tmp_path / "results" / search / "pocket.jsonl", rows)
         (tmp_path / "results" / search / "pocket.best.toml").write_text("k = 6\n")
     text = first_screen(tmp_path, "grid_lambda", grid)
-    assert "What “Joint search over six knobs” chose: `apc train pocket --config FILE`" in text
+    assert (
+        "pocket: [what “Joint search over six knobs” chose](results/search_joint/pocket.best.toml): `apc train pocket --config FILE`"
+        in text
+    )
     assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds, 15 epochs each: " in text
     assert "joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
     assert (
@@ -213,3 +217,14 @@ def test_luck_is_told_by_one_rule_where_the_data_sets_share_one_and_by_its_name(
         f"{lead}0.8 [0.0, 2.8] on pocket {by_seed}, 4.6 [−1.7, 7.0] on animals {by_half}"
     ]
     assert luck({"none": []}) == []
+
+
+def test_the_page_of_ones_own_search_speaks_of_no_claims_of_the_paper(tmp_path: Path) -> None:
+    rows = [
+        a_row(f"theta={t:g}", 0, m, {"tune_miou": m}, theta=t, dataset="folder") for t, m in ((0.5, 60.0), (0.7, 50))
+    ]
+    save_rows(tmp_path / "results/search_joint/cats.jsonl", rows)
+    text = build(tmp_path).read_text()
+    assert text.startswith("# What your searches and trainings found\n") and "| claims on |" not in text
+    assert "cats](details/search_joint.cats.md): best of 2 settings" in text.split("\n## ")[0]
+    assert first_screen(tmp_path / "other", "table7_pooling", pooling_rows(1)).startswith("# Which claims of")
