@@ -160,9 +160,8 @@ def use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
             own += [ahead] if (ahead := _ahead(section)) and len(own) < MOST else []
         elif not (section.entry.printed or section.entry.search or section.entry.compares):
             own += _confirmed(section)
-    for dataset, command in _command(series, sections).items():
-        told[dataset].append(command)
-    return [f"{in_markdown(dataset)}: {'; '.join(lines)}" for dataset, lines in told.items() if lines]
+    best = [f"On {in_markdown(dataset)} use {'; '.join(lines)}" for dataset, lines in told.items() if lines]
+    return [*best, *_command(series, sections)]
 
 
 def _confirmed(section: Section) -> list[str]:
@@ -219,8 +218,8 @@ def _named(label: str) -> str:
     return in_markdown(row_name(label).removeprefix("+ "))
 
 
-def _command(series: Sequence[Series], sections: Sequence[Section]) -> dict[str, str]:
-    """Data set -> how to train what a search chose: of several the one whose setting was confirmed against most others,
+def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
+    """How to train what a search chose: of several the one whose setting was confirmed against most others,
     else the last; none that was chosen for another preset than today's."""
     chosen = [
         each for each in sections if each.chosen and each.entry.search and not (each.entry.choosers or each.unlike)
@@ -235,5 +234,5 @@ def _command(series: Sequence[Series], sections: Sequence[Section]) -> dict[str,
         train = as_code(train_command(preset, config="FILE", **files))
         best = in_link(f"results/{section.entry.name}/{section.dataset}.best.toml")
         title = in_markdown(section.entry.title.split(":")[0])
-        return {section.dataset: f"[what “{title}” chose]({best}): {train}"}
-    return {}
+        return [f"Use what “{title}” chose: {train} with [this file]({best})"]
+    return []

@@ -33,9 +33,11 @@ def front(series: Sequence[Series], sections: Sequence[Section], reports: Path) 
     if path:
         text.append("![Every claim: our difference with its interval over seeds, and the paper's](figures/claims.png)")
     text += [_claims(series, sections)] if any(_decided(j) for each in series for j in each.judged) else []
-    for head, lines in (("What the search found", found(series, sections)), ("What to use", use(series, sections))):
-        if lines:
-            text.append("\n".join([f"**{head}**", *(f"- {line}" for line in lines)]))
+    told = {"What the search found": found(series, sections), "What to use": use(series, sections)}
+    if lines := [line for own in told.values() for line in own]:  # one list, since a screen has 45 lines
+        heads = [head for head, own in told.items() if own]
+        heads = [heads[0], *(head[0].lower() + head[1:] for head in heads[1:])]
+        text.append("\n".join([f"**{', and '.join(heads)}**", *(f"- {line}" for line in lines)]))
     return text
 
 

@@ -78,17 +78,17 @@ def test_rows_whose_seeds_lie_far_apart_are_named_and_mark_their_claims(tmp_path
 
 def test_what_to_use_names_the_best_mean_and_how_far_the_next_one_is_behind(tmp_path: Path) -> None:
     text = first_screen(tmp_path, "table7_pooling", pooling_rows(3))
-    assert "- pocket: top-K pooling (T7, 47.5: ✓ +4.5 [3.3, 5.7] (3) on adaptive-K pooling)" in text
+    assert "- On pocket use top-K pooling (T7, 47.5: ✓ +4.5 [3.3, 5.7] (3) on adaptive-K pooling)" in text
     alone = first_screen(tmp_path, "table7_pooling", pooling_rows(1))
-    assert "- pocket: top-K pooling (T7, 46.0: ? +5.0 (1) on adaptive-K pooling)" in alone
+    assert "- On pocket use top-K pooling (T7, 46.0: ? +5.0 (1) on adaptive-K pooling)" in alone
     assert "`--seeds 3 --decide N` behind the command adds seeds" in (tmp_path / "ablation.md").read_text()
     one = [row for row in pooling_rows(3) if row.row == "max"]
-    assert "What to use" not in first_screen(tmp_path, "table7_pooling", one)
+    assert "what to use" not in first_screen(tmp_path, "table7_pooling", one)
 
 
 def test_a_row_of_one_seed_is_not_ahead_of_rows_with_several(tmp_path: Path) -> None:
     rows = [row for row in pooling_rows(3) if row.row != "top_k" or row.config["seed"] == 0]
-    assert "- pocket: adaptive-K pooling (T7, 43.0: ✓ +10.7" in first_screen(tmp_path, "table7_pooling", rows)
+    assert "- On pocket use adaptive-K pooling (T7, 43.0: ✓ +10.7" in first_screen(tmp_path, "table7_pooling", rows)
 
 
 def test_what_to_use_names_a_confirmed_setting_of_ours_and_what_is_open_of_it(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_what_to_use_names_a_confirmed_setting_of_ours_and_what_is_open_of_it(tm
     }
     rows = [a_row(n, s, held, {"held_miou": held}) for n, own in scores.items() for s, held in enumerate(own)]
     told = " ".join(first_screen(tmp_path, "apc_plus", rows).split())
-    confirmed = "- pocket: APC+ ✓ +10.0 [9.7, 10.4] (3) over the paper's setting"
+    confirmed = "- On pocket use APC+ ✓ +10.0 [9.7, 10.4] (3) over the paper's setting"
     assert told.endswith(f"{confirmed}, ? +2.5 [−6.5, 11.5] (3) both shown larger")
     without = [row for row in rows if "shown" not in row.row]
     assert " ".join(first_screen(tmp_path, "apc_plus", without).split()).endswith(confirmed)
@@ -116,7 +116,7 @@ def test_a_table_in_two_groups_counts_once_and_shows_the_larger_one(tmp_path: Pa
 def test_rows_with_unequal_seeds_are_ordered_by_those_that_they_share(tmp_path: Path) -> None:
     more = [a_row("max", seed, 90.0, pooling="max") for seed in range(3, 9)]  # its mean is now above all others
     text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *more])
-    assert "- pocket: top-K pooling (T7, 47.5: ✓" in text
+    assert "- On pocket use top-K pooling (T7, 47.5: ✓" in text
 
 
 def test_the_row_that_is_ahead_has_the_mean_of_the_table_and_the_difference_that_of_the_seeds_in_common(
@@ -124,7 +124,7 @@ def test_the_row_that_is_ahead_has_the_mean_of_the_table_and_the_difference_that
 ) -> None:
     more = [a_row("top_k", seed, 55.5, pooling="top_k") for seed in (3, 4)]  # 46, 47.5 and 49 before
     text = first_screen(tmp_path, "table7_pooling", [*pooling_rows(3), *more])
-    assert "- pocket: top-K pooling (T7, 50.7: ? +4.5 [3.3, 5.7] (3) on adaptive-K pooling)" in text
+    assert "- On pocket use top-K pooling (T7, 50.7: ? +4.5 [3.3, 5.7] (3) on adaptive-K pooling)" in text
 
 
 def test_what_is_not_of_today_s_preset_is_said_and_its_setting_not_recommended(tmp_path: Path) -> None:
@@ -167,10 +167,7 @@ def test_what_searches_found_is_judged_by_other_runs_and_luck_has_its_points(tmp
         save_rows(tmp_path / "results" / search / "pocket.jsonl", rows)
         (tmp_path / "results" / search / "pocket.best.toml").write_text("k = 6\n")
     text = first_screen(tmp_path, "grid_lambda", grid)
-    assert (
-        "pocket: [what “Joint search over six knobs” chose](results/search_joint/pocket.best.toml): `apc train pocket --config FILE`"
-        in text
-    )
+    assert "- Use what “Joint search over six knobs” chose: `apc train pocket --config FILE` with [this file]" in text
     assert "- [Judged anew](details/search_judged.pocket.md) on pocket, by new seeds, 15 epochs each: " in text
     assert "joint search over paper's setting ✓ +3.1 [2.7, 3.5] (3)" in text
     assert (
