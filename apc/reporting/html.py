@@ -28,7 +28,7 @@ POLICY = (
 digest, nothing from outside. Styles are 'unsafe-inline' for the alignment of cells."""
 LARGEST = 100_000
 """Bytes of a PNG above which it goes in smaller: a picture of photographs, which has no lines to lose."""
-LARGEST_FOLDED = 20_000
+LARGEST_FOLDED = 12_000
 """Characters of a picture above which a fold has a link to its file instead, so that the whole page stays below two
 megabytes."""
 
@@ -135,7 +135,7 @@ def _smaller(png: bytes) -> bytes:
 
     encoded = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").save(encoded, format="WEBP", quality=70)
+        image.convert("RGB").save(encoded, format="WEBP", quality=60)
     return encoded.getvalue()
 
 
