@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -177,7 +178,11 @@ def gone(pids: list[int], seconds: float = 20.0) -> bool:
 
 
 def children() -> list[int]:
-    return [int(p) for task in Path("/proc/self/task").iterdir() for p in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread of another test's that ended after it was listed
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="reads /proc")
