@@ -350,3 +350,9 @@ def test_a_choice_that_there_is_not_is_refused_before_anything_is_made(
 
 def test_one_protocol_may_stand_without_a_list(run: apc.Run) -> None:
     assert list(apc.evaluate(run, "miou", device="cpu").index) == ["miou"]
+
+
+@pytest.mark.parametrize("call", [lambda: apc.train("pocket"), lambda: apc.search("simple", base="pocket")])  # type: ignore[arg-type]
+def test_the_name_of_a_preset_is_no_config_and_the_refusal_says_what_makes_one(call: Callable[[], Any]) -> None:
+    with pytest.raises(TypeError, match=r"takes a Config, as apc.pocket\(\), .*'pocket' is a str"):
+        call()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from apc.config import Config, default_of, from_dict
+from apc.config import PRESETS, Config, default_of, from_dict
 from apc.runs.scores import CHOOSERS, EpochChooser
 
 if TYPE_CHECKING:
@@ -54,6 +54,13 @@ class Model:
     """Where it computes: cpu, cuda or cuda:N."""
 
 
+def require_config(cfg: object, where: str) -> None:
+    """TypeError with one sentence where something else than a Config is given as one."""
+    if not isinstance(cfg, Config):
+        makes = ", ".join(f"apc.{preset}()" for preset in PRESETS)
+        raise TypeError(f"{where} takes a Config, as {makes} make one; {cfg!r} is a {type(cfg).__name__}")
+
+
 def train(
     cfg: Config,
     *,
@@ -91,6 +98,7 @@ def train(
 
     if choose not in (None, *(choices := get_args(EpochChooser))):
         raise ValueError(f"choose is {choose!r}; choose from {', '.join(choices)}")
+    require_config(cfg, "train(cfg)")
     set_threads(threads)
     device, copy = device_of(device), copied(runs)
     below = copy.resolve()

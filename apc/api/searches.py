@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from apc.api.models import require_config
 from apc.config import PRESETS, Config, from_dict, pocket
 from apc.runs.scores import CHOOSERS
 
@@ -75,7 +76,8 @@ def search(
     >>> len(found.trials)
     2
     """
-    base = base or pocket()
+    base = pocket() if base is None else base
+    require_config(base, "search(base)")
     if isinstance(settings.get("objectives"), str):
         settings["objectives"] = (settings["objectives"],)
     proposals, tried_first = _proposals(space, base)

@@ -63,11 +63,11 @@ def _best_of(section: Section) -> str:
     if not done:
         return f"{title}: no setting has a score yet"
     own = summary(group.scores(paper, metric).values())
-    beside = f"; the paper's setting {own.mean:.1f}" if own.n else ""
+    beside = f"; the paper's setting {tables.written(own.mean, metric)}" if own.n else ""
     link = details_link(section.entry.name, section.dataset)
     best = in_markdown(short(done[0].label, quoted=False, most=90))
     seeds = len(group.scores(done[0].label, metric))
-    told = f"{done[0].score:.1f} by {'one seed' if seeds == 1 else f'{seeds} seeds'}"
+    told = f"{tables.written(done[0].score, metric)} by {'one seed' if seeds == 1 else f'{seeds} seeds'}"
     return f"[{title}]({link}): best of {len(done)} settings {told} ({best}){beside}"
 
 

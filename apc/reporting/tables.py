@@ -128,7 +128,7 @@ def _difference_cells(group: Group, layout: Layout, label: str) -> dict[str, str
     """A row's difference to the reference over seeds, and over images where any row of the table has that."""
     main, reference = layout.main, layout.reference
     versus = paired(group.scores(label, main), group.scores(reference, main), group.level).summary
-    cells = {f"{main} − {reference}": REFERENCE if label == reference else difference(versus)}
+    cells = {f"{main} − {reference}": REFERENCE if label == reference else difference(versus, metric=main)}
     if any(group.over_images(other, reference, main) for other in layout.labels if other != reference):
         over = group.over_images(label, reference, main)
         cells["over images"] = REFERENCE if label == reference else interval(over)
@@ -137,7 +137,7 @@ def _difference_cells(group: Group, layout: Layout, label: str) -> dict[str, str
 
 def single_values(group: Group, label: str, metric: str = "miou") -> str:
     """ "48.7 47.3": the metric of the runs of a row, in the order of their seeds."""
-    return " ".join(f"{value:.1f}" for _, value in sorted(group.scores(label, metric).items()))
+    return " ".join(written(value, metric) for _, value in sorted(group.scores(label, metric).items()))
 
 
 def interval(over: Interval | None) -> str:
@@ -149,21 +149,30 @@ def mean_std(s: Summary, metric: str = "miou", expected: int = 0) -> str:
     """ "41.2 ± 2.0", without ± for one seed; n is added where fewer seeds have the metric than the row has."""
     if s.n == 0:
         return PENDING
-    digits = SCORES[metric].digits if metric in SCORES else 1
-    text = f"{s.mean:.{digits}f}" + (f" ± {s.std:.{digits}f}" if math.isfinite(s.std) else "")
+    text = written(s.mean, metric) + (f" ± {written(s.std, metric)}" if math.isfinite(s.std) else "")
     return text if s.n >= expected else f"{text} (n={s.n})"
 
 
-def difference(s: Summary, unit: str = "") -> str:
+def written(value: float, metric: str) -> str:
+    """A number with as many digits as its score is told apart by."""
+    return f"{value:.{_digits(metric)}f}"
+
+
+def _digits(metric: str) -> int:
+    return SCORES[metric].digits if metric in SCORES else 1
+
+
+def difference(s: Summary, unit: str = "", metric: str = "miou") -> str:
     """ "+1.8 [-0.2, +3.8]": mean and t interval of paired differences."""
     if s.n == 0:
         return PENDING
-    return signed(s.mean) + unit + (f" [{signed(s.low)}, {signed(s.high)}]" if math.isfinite(s.low) else "")
+    mean, low, high = (signed(value, metric) for value in (s.mean, s.low, s.high))
+    return mean + unit + (f" [{low}, {high}]" if math.isfinite(s.low) else "")
 
 
-def signed(value: float) -> str:
-    """A difference in points with its sign, the minus as wide as the plus."""
-    return f"{value:+.1f}".replace("-", "−")
+def signed(value: float, metric: str = "miou") -> str:
+    """A difference in points of a score with its sign, the minus as wide as the plus."""
+    return f"{value:+.{_digits(metric)}f}".replace("-", "−")
 
 
 def measured(group: Group, metrics: Iterable[str]) -> list[str]:

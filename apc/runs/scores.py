@@ -40,9 +40,9 @@ def _time(meaning: str, digits: int = 0, in_rows: bool = False) -> Score:
     return Score(meaning, "s", digits, lower_is_better=True, in_rows=in_rows)
 
 
-def _label_score(meaning: str, *, lower_is_better: bool = False, in_curves: bool = True) -> Score:
+def _label_score(meaning: str, *, digits: int = 1, lower_is_better: bool = False, in_curves: bool = True) -> Score:
     unit = "1/100" if lower_is_better else "%"
-    return Score(meaning, unit, lower_is_better=lower_is_better, in_curves=in_curves, needs_masks=False)
+    return Score(meaning, unit, digits, lower_is_better=lower_is_better, in_curves=in_curves, needs_masks=False)
 
 
 _AFTER_CRF = "the same after the dense CRF"
@@ -71,12 +71,13 @@ SCORES = {
     "labelled_miou_crf": Score(_AFTER_CRF),
     "pseudo_miou": Score("pseudo masks: patch branch, given the image's labels"),
     "pseudo_miou_crf": Score(_AFTER_CRF),
-    "label_rule": _label_score("without masks: label_f1 x flip_agreement x scale_agreement"),
+    "label_rule": _label_score("without masks: label_f1 x flip_agreement x scale_agreement", digits=2),
     "border_rule": _label_score(
-        "without masks: label_rule x border_contrast; `--choose vote` goes by it where too few settings can vote"
+        "without masks: label_rule x border_contrast; `--choose vote` goes by it where too few settings can vote",
+        digits=2,
     ),
     "branch_rule": _label_score(
-        "without masks: border_rule x label_f1 x branch_agreement; `--choose labels` goes by it"
+        "without masks: border_rule x label_f1 x branch_agreement; `--choose labels` goes by it", digits=2
     ),
     "label_f1": _label_score("F1 of the classes on more than 1 % of the decoder's pixels, against the image labels"),
     "label_f1_crf": _label_score("label_f1 of the masks after the dense CRF", in_curves=False),

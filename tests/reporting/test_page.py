@@ -9,8 +9,9 @@ import pytest
 from report_rows import a_row, cells, page, pooling_rows, verdicts, whole
 
 from apc.reporting.catalogue import entries, pictures
+from apc.reporting.figures.choose import KINDS, Drawn
 from apc.reporting.names import file_name
-from apc.reporting.page import build
+from apc.reporting.page import OPEN, build
 from apc.reporting.tables import PENDING
 from apc.runs.rows import save_rows
 
@@ -19,6 +20,12 @@ def test_an_empty_page_names_the_commands_that_fill_it(tmp_path: Path) -> None:
     text = build(tmp_path).read_text()
     assert "- Table 7 on pocket: `python experiments/table7_pooling.py`\n" in text
     assert "`python experiments/grid_lambda.py folder --root PHOTOGRAPHS" in text and "No run is recorded yet" in text
+
+
+def test_what_was_not_run_is_folded_where_it_is_long(tmp_path: Path) -> None:
+    missing = build(tmp_path).read_text().split("## Not run yet")[1].split("## Everything else")[0]
+    lines = [line for line in missing.splitlines() if line.startswith("- ")]
+    assert len(lines) > OPEN and f"<details><summary>All {len(lines)}, each with its command</summary>" in missing
 
 
 POOLED = [*pooling_rows(), a_row("max", 7, 0.0, pooling="max", error="FloatingPointError: mce is nan")]
@@ -55,6 +62,20 @@ def test_the_pooling_page_says_plainly_what_it_found(pooled: Path) -> None:
         assert (pooled / f"figures/table7_pooling.pocket.{kind}.png").stat().st_size > 1000
     assert "\\toprule" in (pooled / "tables/table7_pooling.pocket.tex").read_text()
     assert (pooled / "tables/table7_pooling.pocket.csv").read_text().startswith("row,metric,n,mean,std,low,high")
+
+
+def test_a_figure_that_cannot_be_drawn_costs_the_page_that_figure_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(shown: object, path: Path) -> list[Drawn]:
+        raise TypeError("no <b> axis")
+
+    monkeypatch.setitem(KINDS, "curves", broken)
+    with pytest.warns(UserWarning, match="the figure 'curves' cannot be drawn: TypeError.*made without it"):
+        page(tmp_path, "table7_pooling", pooling_rows())
+    text = whole(tmp_path)
+    assert "curves.png" not in text and "(figures/table7_pooling.pocket.rows.png)" in text
+    assert text.count("This is a fault of the program.") == 1 and "no <b> axis" not in text
 
 
 def test_equal_rows_give_equal_bytes(pooled: Path, tmp_path: Path) -> None:
@@ -151,7 +172,7 @@ def test_a_wide_spread_is_told_seed_by_seed(tmp_path: Path) -> None:
 def test_reports_need_neither_torch_nor_ray_nor_optuna(tmp_path: Path) -> None:
     save_rows(tmp_path / "results/table7_pooling/pocket.jsonl", pooling_rows())
     code = (
-        "import sys; from pathlib import Path; from apc.reporting.page import build; light = set(sys.modules); "
+        "import sys; from pathlib import Path; from apc.reporting.page import OPEN, build; light = set(sys.modules); "
         "import matplotlib.figure; matplotlib.figure.Figure.savefig = lambda *_, **__: None; "
         "build(Path(sys.argv[1])); "
         "assert not light & {'pandas', 'matplotlib', 'scipy'}, light; "

@@ -1,9 +1,11 @@
 """The figures of one group of rows: which kinds an experiment shows, drawn, and as Markdown."""
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from apc.escaping import in_markdown
 from apc.reporting import tables
 from apc.reporting.figures import one_knob, staged, two_knobs
 from apc.reporting.figures import rows as row_figures
@@ -83,8 +85,17 @@ def figures(shown: Shown, stem: Path) -> list[str]:
     """The experiment's figures, written as `stem`.KIND.png and .pdf, as Markdown."""
     if not shown.labels:
         return []
-    drawn = [figure for kind in shown.entry.figures for figure in KINDS[kind](shown, Path(f"{stem}.{kind}"))]
-    return [_markdown(caption, path) for caption, path in drawn if path]
+    return [text for kind in shown.entry.figures for text in _drawn(kind, shown, Path(f"{stem}.{kind}"))]
+
+
+def _drawn(kind: str, shown: Shown, path: Path) -> list[str]:
+    """The figures of a kind as Markdown; one that cannot be drawn costs the page no more than itself."""
+    try:
+        return [_markdown(caption, png) for caption, png in KINDS[kind](shown, path) if png]
+    except Exception as error:
+        told = f"{shown.entry.name} on {shown.place}: the figure {kind!r} cannot be drawn: {error!r}"
+        warnings.warn(f"{told}; the page is made without it", stacklevel=2)
+        return [f"> **Mind:** {in_markdown(told)}. This is a fault of the program."]
 
 
 def _markdown(caption: str, path: Path) -> str:

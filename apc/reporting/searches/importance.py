@@ -172,12 +172,13 @@ def sentences(tried: Sequence[Trial], metric: str, paper: str) -> list[str]:
         return lines
     best = done[0]
     epochs = next(spent for trial, spent in in_turn(tried) if trial is best)
-    outcome = f"**Best: {in_markdown(best.label)}**, `{metric}` {best.score:.1f}, found by trial "
+    outcome = f"**Best: {in_markdown(best.label)}**, `{metric}` {tables.written(best.score, metric)}, found by trial "
     outcome += f"{best.number} after {epochs} epochs"
     own = next((t for t in done if t.label == paper), None)
     if own and own is not best:
         rank = done.index(own) + 1
-        outcome += f"; the paper's setting scores {own.score:.1f} there and is number {rank} of {len(done)}"
+        outcome += f"; the paper's setting scores {tables.written(own.score, metric)} there"
+        outcome += f" and is number {rank} of {len(done)}"
     lines.append(outcome + ". The best of many noisy scores is partly luck: only runs made afterwards judge it.")
     return [*lines, *_agreement(importances(tried))]
 

@@ -111,11 +111,13 @@ def paragraphs(race: Race | None) -> list[str]:
 
 def _line(race: Race, racer: Racer) -> dict[str, str]:
     scores = list(racer.scores.values())
+    mean = f"{tables.written(math.fsum(scores) / len(scores), race.metric)} ({len(scores)})" if scores else "–"
+    gap = "leader" if racer is race.racers[0] else tables.difference(racer.gap, metric=race.metric)
     fate = f"out after {racer.left} seeds: {racer.why}" if racer.left else "in"
     return {
         "setting": racer.label,
-        f"{race.metric} (seeds)": f"{math.fsum(scores) / len(scores):.1f} ({len(scores)})" if scores else "–",
-        "difference to the leader": tables.difference(racer.gap) if racer is not race.racers[0] else "leader",
+        f"{race.metric} (seeds)": mean,
+        "difference to the leader": gap,
         "seconds of training": f"{racer.seconds:.0f}" if math.isfinite(racer.seconds) else tables.PENDING,
         "in the set": fate + (", chosen (best.toml)" if racer.label == race.winner else ""),
     }
