@@ -14,7 +14,7 @@ Three steps, each of which goes on where it was:
 
 About 30 minutes with two cores on the embedded data, where it has not been run yet; 14 trials in full of 651
 photographs at 256 pixels and four epochs, three hours of one core. Expect labels and masks to choose about equally well
-(0.4 points apart there), and a larger K than the paper's, which learns in four epochs nearly what that needs fifteen
+(0.9 points apart there), and a larger K than the paper's, which learns in four epochs nearly what that needs fifteen
 for; with a rung so early that nothing has settled both may end below the paper's setting (docs/explanation/search.md).
 """
 
