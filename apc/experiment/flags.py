@@ -39,7 +39,7 @@ class Amount:
     """How much of an experiment is run."""
 
     seeds: Annotated[str, Flag(metavar="N")] = ""
-    """How many, or a list such as 0,3,4, or 3, for one."""
+    """How many, or which: 0,3,4; `3,` is seed 3 alone."""
     smoke: bool = False
     """The whole way in a minute or two, below RUNS/smoke; numbers mean nothing."""
     dry_run: bool = False
@@ -87,7 +87,8 @@ class Workers:
     max_concurrent: int | None = None
     """Most trials side by side (default: as many as fit)."""
     retries: int = 1
-    """Times a trial that fails or loses its process is tried again from its last epoch, without another in between."""
+    """Times a trial that fails or loses its process is tried again, from its last epoch; one more epoch in between
+    begins the count anew."""
     cache_gib: Annotated[float, Flag(metavar="GIB")] = 0.0
     """Keep what closed blocks of the encoder give for each image on the disk of each machine, in at most so many GiB,
     for all trials and later runs (default: each trial keeps its own, in memory)."""
@@ -201,7 +202,7 @@ def command_line(
     usual = _seeds_told(seeds) if seeds else "each script's own"
     line.add(Choosing, "how much")
     line.add(
-        Amount, "how much", texts={"seeds": f"How many, or a list such as 0,3,4, or 3, for one (default: {usual})."}
+        Amount, "how much", texts={"seeds": f"How many, or which: 0,3,4; `3,` is seed 3 alone (default: {usual})."}
     )
     return line
 

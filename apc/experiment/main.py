@@ -63,13 +63,15 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
 
 
 def of_all(steps: Sequence[Experiment]) -> Experiment:
-    """What the help of a script is about: its first step, with the minutes of all, to five where they add up."""
+    """What the help of a script is about: its first step, with the titles of all in order, and their minutes, to five
+    where they add up."""
     first, *later = steps
     if not later:
         return first
     known = {preset for preset in first.minutes if all(preset in step.minutes for step in later)}
     sums = {preset: 5 * round(sum(step.minutes[preset] for step in steps) / 5) for preset in known}
-    return replace(first, minutes=sums)
+    titles = "; ".join(f"{number}. {step.title}" for number, step in enumerate(steps, 1))
+    return replace(first, title=titles, minutes=sums)
 
 
 def search_space(words: Sequence[str]) -> int:

@@ -32,8 +32,8 @@ def test_the_help_of_a_search_names_defaults_that_may_be_given(capsys: pytest.Ca
     of_a_space, of_a_table = told(space_experiment("joint")), told(table7_pooling.EXPERIMENT)
     (default,) = re.findall(r"the vote of 24 settings or more \(default: (\w+)", of_a_space)
     assert default in CHOOSERS
-    assert "or 3, for one (default: 1)." in of_a_space
-    assert "or 3, for one (default: 5 on pocket, 3 on folder, 3 on voc, 3 on coco)." in of_a_table
+    assert "is seed 3 alone (default: 1)." in of_a_space
+    assert "is seed 3 alone (default: 5 on pocket, 3 on folder, 3 on voc, 3 on coco)." in of_a_table
 
 
 def test_an_address_that_is_empty_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
