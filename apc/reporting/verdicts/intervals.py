@@ -21,6 +21,9 @@ ENOUGH = 10
 """Seeds from which an interval holds of a row of which single seeds collapse."""
 SURE = 0.8
 """Share of ranges of seeds to come that hold the number which the true effect needs."""
+ROUNDING = 1e-9
+"""Numbers nearer to each other than this, or than this share of them, are one number: what parts them is how floats are
+rounded, as 54.52 - 52.1 and 60.87 - 58.45 are."""
 
 
 class Summary(NamedTuple):
@@ -84,6 +87,8 @@ def summary(values: Iterable[float], level: float = LEVEL) -> Summary:
     mean = math.fsum(finite) / n
     if n == 1:
         return Summary(1, mean, math.nan, math.nan, math.nan)
+    if max(finite) - min(finite) <= ROUNDING * max(1.0, abs(mean)):
+        return Summary(n, mean, 0.0, mean, mean)
     std = math.sqrt(math.fsum((v - mean) ** 2 for v in finite) / (n - 1))
     half = t_quantile(n - 1, level) * std / math.sqrt(n)
     return Summary(n, mean, std, mean - half, mean + half)

@@ -7,6 +7,7 @@ import pytest
 
 from apc.reporting.verdicts.intervals import More
 from apc.reporting.verdicts.judging import judge, judge_best, remark
+from apc.reporting.verdicts.sizes import size
 
 
 def test_verdicts_of_clear_cases() -> None:
@@ -46,6 +47,20 @@ def test_one_seed_and_identical_rows_decide_nothing() -> None:
     assert "one seed" in remark(judge({0: 50.0}, {0: 10.0}))
     same = judge({0: 1.0, 1: 2.0}, {0: 1.0, 1: 2.0})
     assert (same.outcome, same.why) == ("undecided", "the two rows score the same")
+
+
+def test_a_difference_that_only_rounding_parts_between_seeds_has_no_spread() -> None:
+    worse = {0: 52.1, 1: 58.45, 2: 65.79}
+    better = {0: 54.52, 1: 60.87, 2: 68.21}  # 2.42 each, but for the last digit of a float
+    assert len({better[seed] - worse[seed] for seed in worse}) > 1
+    for one, other in ((better, worse), (worse, better)):
+        verdict = judge(one, other)
+        assert verdict.outcome == "undecided" and verdict.why.startswith("every seed gives exactly the same difference")
+        assert verdict.difference.summary.std == 0 and size(verdict.difference, 1.0, "miou").word == ""
+    best = judge_best("a", {"a": better, "b": worse})
+    assert (best.outcome, best.open) == ("undecided", ())  # another seed would tell nothing
+    shifted = better | {2: 68.2101}
+    assert judge(shifted, worse).outcome == "reproduced"
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
