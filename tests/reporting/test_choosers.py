@@ -93,6 +93,12 @@ def test_more_masks_choose_better_and_a_score_is_worth_what_chooses_as_well() ->
     assert by_masks(settings(), counts(0.0))[1] == 0
 
 
+def test_a_photograph_without_a_mask_is_none_of_those_whose_masks_choose() -> None:
+    masked = counts(0.3)
+    among = {run: np.insert(of_run, [2, 2, 6, 6, 12, 12], 0, axis=0) for run, of_run in masked.counts.items()}
+    assert by_masks(settings(), Images(among)) == by_masks(settings(), masked)
+
+
 @pytest.mark.parametrize(
     ("regret", "expected"), [(7.0, "less than none"), (5.0, "0"), (1.5, "2"), (1.0, "10 or more"), (0.0, "10 or more")]
 )

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from apc.reporting import tables
-from apc.reporting.verdicts.over_images import PARTS, Images, miou
+from apc.reporting.verdicts.over_images import PARTS, Images, miou, with_truth
 from apc.runs.rows import Row
 from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
 
@@ -158,7 +158,8 @@ def by_masks(rows: Sequence[Row], images: Images) -> dict[int, float]:
     import numpy as np
 
     truth = _signed(rows, JUDGE)
-    counts = np.stack([images.counts[row.run][PARTS[HALF]].astype(np.float64) for row in rows], axis=1)  # (n,t,3,C)
+    masked = [with_truth(images.counts[row.run][PARTS[HALF]]) for row in rows]
+    counts = np.stack(masked, axis=1).astype(np.float64)  # (n,t,3,C)
     n, best = len(counts), of_chosen(truth, truth)
     order = np.random.default_rng(1).random((DRAWS, n)).argsort(1)  # of the photographs, in each draw
     regrets = {0: best - float(truth.mean())}

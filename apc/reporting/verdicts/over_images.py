@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy import ndarray
 
 LEAST_IMAGES = 40
-"""Images below which there is no interval: some class is then in so few of them that it may be in none."""
+"""Images with a mask below which there is no interval: some class is then in so few of them that it may be in none."""
 PARTS = {"miou": slice(None), "miou_crf": slice(None), "tune_miou": slice(0, None, 2), "held_miou": slice(1, None, 2)}
 """Metrics that follow from the counts of the images, and the images of each; see apc/evaluation/miou.py."""
 
@@ -31,7 +31,7 @@ class Interval(NamedTuple):
     low: float
     high: float
     images: int
-    """How many there are."""
+    """How many there are, of those that have a mask."""
 
 
 Scored = tuple[str, str]
@@ -61,7 +61,7 @@ class Images:
 
         if not a or not all(metric in PARTS and counts_key(run, metric) in self.counts for run, metric in (*a, *b)):
             return None
-        sizes = {self.counts[counts_key(run, metric)][PARTS[metric]].shape for run, metric in (*a, *b)}
+        sizes = {self._of(run, metric).shape for run, metric in (*a, *b)}
         if len(sizes) > 1 or next(iter(sizes))[0] < LEAST_IMAGES:
             return None
         n = next(iter(sizes))[0]
@@ -72,7 +72,7 @@ class Images:
 
     def _of(self, run: str, metric: str) -> "ndarray":
         """Counts of the images that a metric is taken on."""
-        return self.counts[counts_key(run, metric)][PARTS[metric]].astype(float)
+        return with_truth(self.counts[counts_key(run, metric)][PARTS[metric]]).astype(float)
 
     def _score(self, run: str, metric: str) -> "ndarray":
         return miou(self._of(run, metric).sum(0))
@@ -83,6 +83,12 @@ class Images:
             counts = self._of(run, metric)
             self._without[run, metric] = miou(counts.sum(0) - counts)
         return self._without[run, metric]
+
+
+def with_truth(counts: "ndarray") -> "ndarray":
+    """Counts by image (n,3,C) of those whose mask has a pixel: one without a mask counts nothing, and is no image that
+    a score was taken on."""
+    return counts[counts[:, 1].any(1)]
 
 
 def miou(sums: "ndarray") -> "ndarray":

@@ -99,6 +99,16 @@ def test_the_interval_over_images_is_the_jackknife_s() -> None:
     )
 
 
+def test_images_without_a_mask_make_no_interval_and_no_other_one() -> None:
+    a, b = counts_of(matrices(1, 80, right=0.8)), counts_of(matrices(2, 80, right=0.6))
+    asked = [("a", "miou")], [("b", "miou")]
+    masked = Images({"a": a[:50], "b": b[:50]}).difference(*asked)
+    a[50:], b[50:] = 0, 0
+    assert Images({"a": a, "b": b}).difference(*asked) == masked and masked is not None and masked.images == 50
+    a[39:], b[39:] = 0, 0
+    assert Images({"a": a, "b": b}).difference(*asked) is None
+
+
 def test_the_crf_row_of_table_8_is_compared_by_the_run_it_scores_and_each_row_by_its_own_score() -> None:
     rows = [
         Row(run="r", row=label, config={}, metrics={"miou": 30.0, "miou_crf": 31.0, "ladder_miou": own}, seconds={})
