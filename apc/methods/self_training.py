@@ -75,7 +75,8 @@ def masks_of_round(method: Method, split: Split, number: int, at: Workplace) -> 
         least=cfg.round_threshold,
     )
     # cut in the part, whatever parts are there already: last digits depend on which images the network sees together
-    groups = [list(few) for part in missing for few in _cut(part, images_at_once(cfg.image_size))]
+    at_once = images_at_once(max(cfg.image_size, *_sides(method)))
+    groups = [list(few) for part in missing for few in _cut(part, at_once)]
     total = len(masks) + sum(map(len, missing))
     label, made = f"masks of round {number}", making.masks(groups, at)
     with evaluating(method), progress(label, total) as tick, closing(made):
@@ -105,13 +106,19 @@ def _cut(numbers: range, size: int) -> list[range]:
     return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
+def _sides(method: Method) -> list[int]:
+    """Sides in pixels at which the network is shown images, whole patches."""
+    cfg, patch = method.cfg, method.encoder.patch
+    return [max(round(scale * cfg.image_size / patch), 1) * patch for scale in cfg.round_scales]
+
+
 @torch.no_grad()
 def _probabilities(method: Method, split: Split, numbers: list[int], at: Workplace) -> list[Tensor]:
     """Probabilities (C,S,S) of the images `numbers`, among the classes that their labels allow."""
     cfg = method.cfg
-    images, patch = as_floats(split.images[torch.tensor(numbers)], at.device), method.encoder.patch
+    images = as_floats(split.images[torch.tensor(numbers)], at.device)
     said: list[Tensor] = []
-    for side in (max(round(scale * cfg.image_size / patch), 1) * patch for scale in cfg.round_scales):
+    for side in _sides(method):
         own = side == cfg.image_size
         scaled = images if own else F.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
         for mirrored in (0, 1) if cfg.flip != "none" else (0,):

@@ -142,6 +142,29 @@ def test_a_mask_is_the_mean_of_both_branches_over_flips_among_the_image_s_classe
         assert mask[::8, ::8].tolist() == [[left, 255, 0], [left, 255, 0], [0, 255, 0]]
 
 
+def test_images_shown_larger_are_shown_fewer_at_once(tiny: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class Counting(ByColour):
+        def predict(self, images: Tensor, *rest: Any) -> dict[str, Tensor]:
+            seen.append((len(images), images.shape[-1]))
+            return super().predict(images, *rest)
+
+    monkeypatch.setattr("apc.models.build.BATCH_PIXELS", 4 * 48**2)
+    cfg = replace(tiny, epochs=10, image_size=24, rounds=1, round_refine="none", flip="none")
+    images = torch.zeros(20, 3, 24, 24, dtype=torch.uint8)
+    split = Split(["background", "a", "b"], ["x"] * 20, torch.ones(20, 2), images, lambda i: images[i])
+    for scales, expected in (
+        ((1.0,), [(16, 24), (4, 24)]),
+        ((1.0, 2.0), [(4, side) for _ in range(5) for side in (24, 48)]),
+        ((0.67,), [(16, 16), (4, 16)]),
+    ):
+        own = replace(cfg, round_scales=scales)
+        seen.clear()
+        masks_of_round(Counting(own, APC(own, 3).encoder), split, 1, Workplace())
+        assert seen == expected
+
+
 @pytest.mark.parametrize("labels", [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], ids=str)
 @pytest.mark.parametrize("refine", ["none", "par", "crf"])
 def test_a_class_that_the_image_does_not_show_is_in_no_mask(tiny: Config, labels: list[float], refine: str) -> None:
