@@ -100,13 +100,15 @@ def of_ranks(done: Sequence[Trial], name: str) -> float:
     Trials without the knob count in the whole and not between its values. What as many groups would differ by if the
     knob did nothing is taken off, or a knob of few trials would look important.
     """
-    ordered = sorted(done, key=lambda t: t.score)
-    ranked = [(rank, _plain(t.values[name])) for rank, t in enumerate(ordered) if name in t.values]
+    from scipy.stats import rankdata
+
+    places = rankdata([t.score for t in done]).tolist()  # of equal scores the middle, whatever their order
+    ranked = [(place, _plain(t.values[name])) for place, t in zip(places, done, strict=True) if name in t.values]
     values = [value for _, value in ranked]
     if are_numbers(values) and len(set(values)) > 3:
         cuts = statistics.quantiles(values, n=3)
         ranked = [(rank, sum(value > cut for cut in cuts)) for rank, value in ranked]
-    ranks: dict[Any, list[int]] = {}
+    ranks: dict[Any, list[float]] = {}
     for rank, value in ranked:
         ranks.setdefault(value, []).append(rank)
     if len(ranked) <= len(ranks):
@@ -115,8 +117,8 @@ def of_ranks(done: Sequence[Trial], name: str) -> float:
     between = sum(len(own) * (statistics.fmean(own) - middle) ** 2 for own in ranks.values())
     within = sum((rank - statistics.fmean(own)) ** 2 for own in ranks.values() for rank in own)
     chance = (len(ranks) - 1) * within / (len(ranked) - len(ranks))
-    whole = (len(ordered) ** 3 - len(ordered)) / 12  # of the ranks 0 to n - 1 about their mean
-    return max(between - chance, 0.0) / whole
+    whole = statistics.pvariance(places) * len(places)
+    return max(between - chance, 0.0) / whole if whole else 0.0
 
 
 def at_an_end(tried: Sequence[Trial]) -> list[str]:

@@ -31,6 +31,13 @@ def test_ranks_shared_evenly_between_the_values_of_a_knob_say_nothing() -> None:
     assert importance.of_ranks(halves, "k") == pytest.approx((4 - 1 * 1 / 2) / 5)
 
 
+def test_equal_scores_share_a_place_whatever_their_order() -> None:
+    done = [trial(i, 50.0, k=int(i >= 6)) for i in range(12)]
+    assert importance.of_ranks(done, "k") == 0.0
+    tied = [trial(i, [1.0, 2.0, 2.0, 3.0][i], k=int(i >= 2)) for i in range(4)]  # 1 2.5 | 2.5 4: 2.25, 2.25, 4.5
+    assert importance.of_ranks(tied, "k") == importance.of_ranks(tied[::-1], "k") == pytest.approx(1.125 / 4.5)
+
+
 def test_a_best_value_at_an_end_of_its_space_is_told_and_one_inside_is_not() -> None:
     def told(**values: float) -> str:
         worse = [{name: value * (1 - 0.1 * i) + 0.001 * i for name, value in values.items()} for i in (1, 2)]
