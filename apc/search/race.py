@@ -170,7 +170,10 @@ def ranked(result: Result, metric: str) -> list[Point]:
 
 def is_the_papers(point: Point, papers: Config) -> bool:
     """Whether a setting is the paper's own, whose schedule and size a preset has: it changes nothing of it."""
-    return from_dict(point.values, papers) == papers
+    try:
+        return from_dict(point.values, papers) == papers
+    except ValueError:  # it goes with what the search has beside it, and not with what the preset has
+        return False
 
 
 def racers_of(result: Result, metric: str, most: int, prefer: Prefer, papers: Config) -> tuple[Point, ...]:

@@ -155,6 +155,12 @@ def test_what_is_preferred_is_chosen_among_those_that_are_not_worse() -> None:
     assert (found := winner(unmeasured, "cheapest", PAPERS)) and found.racer == MIDDLE
 
 
+def test_a_setting_that_the_preset_cannot_have_is_not_the_papers() -> None:
+    short = Point("short", {"epochs": 1})  # the preset freezes the encoder for two, and a flag said for none
+    found = [(short, [row_of(short, 0, 60.0)]), (HIGH, [row_of(HIGH, 0, 50.0)])]
+    assert racers_of(found, "miou", 1, "paper", voc()) == (short, HIGH)
+
+
 def test_the_seeds_of_a_race_are_none_of_the_search() -> None:
     assert seeds_of_race(3, [0, 1, 2]) == (100, 101, 102)
     assert seeds_of_race(3, [100, 102]) == (101, 103, 104)
