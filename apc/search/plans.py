@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from apc.config import fields_of, from_dict
+from apc.config import fields_of, from_dict, types
 from apc.escaping import short
 from apc.runs.rows import Row, score
 from apc.search.spaces import MOST_RUNS
@@ -213,7 +213,7 @@ class Staged:
                 if winner is None:
                     return []  # every value of this knob failed: there is nothing to go on from
                 others[sweep.knob] = winner.values[sweep.knob]
-                values |= _middles(others[sweep.knob], values)
+                values |= _middles(sweep.knob, others[sweep.knob], values)
         return []
 
     def _point(self, values: dict[str, Any]) -> Point:
@@ -221,11 +221,12 @@ class Staged:
         return Point(label_of(ordered | values), ordered | values)
 
 
-def _middles(value: float, tried: set[float]) -> set[float]:
-    """Middles of the gaps below and above `value`, to two significant digits so that a table can print them."""
-    below = max((v for v in tried if v < value), default=value)
-    above = min((v for v in tried if v > value), default=value)
-    return {float(f"{(value + other) / 2:.2g}") for other in (below, above)}
+def _middles(knob: str, value: float, tried: set[float]) -> set[float]:
+    """Middles of the gaps below and above `value`, of which an end has one: whole numbers of a knob that takes no
+    others, else to two significant digits so that a table can print them."""
+    below, above = [v for v in tried if v < value], [v for v in tried if v > value]
+    middles = [(value + other) / 2 for other in (*sorted(below)[-1:], *sorted(above)[:1])]
+    return {round(each) if types()[knob] is int else float(f"{each:.2g}") for each in middles}
 
 
 def _new(proposed: Iterable[Point], done: Done) -> list[Point]:

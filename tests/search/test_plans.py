@@ -82,6 +82,14 @@ def test_a_staged_plan_never_exceeds_the_number_it_promises(optimum: float) -> N
     assert sum(map(len, found)) <= LAMBDAS.max_points == 12
 
 
+def test_whole_numbers_have_whole_middles_and_an_end_has_one_gap() -> None:
+    patches = Staged((Sweep(knob="k", coarse=(2, 4, 9), refine=2),))
+    found = stages(patches, lambda v: -abs(v["k"] - 5))
+    assert [[p.values["k"] for p in stage] for stage in found] == [[2, 4, 9], [3, 6], [5]]
+    thirds = Staged((Sweep(knob="theta", coarse=(0.125, 0.5)),))
+    assert [p.values["theta"] for p in stages(thirds, lambda v: -v["theta"])[1]] == [0.31]
+
+
 def test_a_plan_goes_on_from_rows_alone() -> None:
     surface = lambda v: -abs(v["lambda1"] - 0.05) - abs(v["lambda2"] - 0.004)  # noqa: E731
     whole = stages(LAMBDAS, surface)
