@@ -1,6 +1,7 @@
 """How long runs that are still to do will take, from those that are done. Imports no torch."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -53,15 +54,17 @@ class Pace:
 
 
 def pace(done: Iterable[Row], cfg: Config) -> tuple[Pace, int] | None:
-    """Pace of the finished runs that are like `cfg`, and how many images they trained on; None where none is."""
+    """Pace of the finished runs that are like `cfg`, and how many images they trained on; None where none is. Those of
+    a version with other fields do not count."""
     seconds, images = [], 0
     for row in done:
         trained = (row.stamp.get("images") or {}).get("train", 0)
         if trained and row.curve and all(row.config.get(name) == getattr(cfg, name) for name in _ALIKE):
             spent = row.seconds.get("train", 0.0) + row.seconds.get("eval", 0.0)
             begun = max(int(epoch.get("round", 0)) for epoch in row.curve)
-            seconds.append(spent / (_passes(from_dict(row.config), len(row.curve), begun) * trained))
-            images = trained
+            with suppress(ValueError):
+                seconds.append(spent / (_passes(from_dict(row.config), len(row.curve), begun) * trained))
+                images = trained
     return (Pace(tuple(seconds)), images) if seconds else None
 
 

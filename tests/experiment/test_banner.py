@@ -143,8 +143,10 @@ def test_finished_runs_tell_the_time_of_others_with_their_rounds() -> None:
         made = Row(run="r", config=to_dict(cfg), metrics={}, seconds={"train": seconds}, curve=curve[: cfg.epochs])
         return replace(made, stamp={"images": IMAGES})
 
+    newer = row(plain, 1.0)
+    newer.config["knob_of_a_newer_version"] = 1
     for todo, done, expected in ((rounds, row(plain, 100.0), 230.0), (plain, row(rounds, 230.0), 100.0)):
-        found = hours([todo], [done], None)
+        found = hours([todo], [done, newer], None)
         assert found and found.mean * 3600 == pytest.approx(expected)
 
 
