@@ -10,6 +10,7 @@ import select
 import shutil
 import sys
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from zipfile import BadZipFile
 
 if TYPE_CHECKING:
     from numpy import ndarray
@@ -117,6 +119,11 @@ def write_arrays(path: Path, arrays: "Mapping[str, ndarray]") -> None:
     encoded, named_arrays = io.BytesIO(), dict[str, Any](arrays)
     np.savez_compressed(encoded, **named_arrays)
     write_encoded(path, encoded.getvalue())
+
+
+UNREADABLE = (OSError, ValueError, LookupError, EOFError, RuntimeError, MemoryError, BadZipFile, zlib.error)
+"""What numpy raises of a damaged .npz, whichever of its bytes is another: in the archive, in what is packed, or in the
+shape or type of an array."""
 
 
 def write_atomically(path: Path, text: str) -> None:

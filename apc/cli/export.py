@@ -1,13 +1,13 @@
 """`apc export`: a finished run as a folder to give away."""
 
 import shlex
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from apc.config import Config, without_paths
 from apc.escaping import say
+from apc.files import UNREADABLE
 from apc.flags import POSITIONAL, parse
 from apc.folders import is_empty, replaced
 from apc.runs.folder import ModelFolder, RunFolder, load_run
@@ -68,7 +68,7 @@ def _scored(home: Path) -> int:
     try:
         with np.load(RunFolder(home).tallies) as tallies:
             return max((int(tallies[name].any(axis=(1, 2)).sum()) for name in tallies.files), default=0)
-    except (OSError, ValueError, zipfile.BadZipFile):
+    except UNREADABLE:
         return 0
 
 

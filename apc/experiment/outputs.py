@@ -8,11 +8,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 from apc.config import Config, from_dict, to_dict
 from apc.escaping import in_csv, one_line
-from apc.files import write_atomically, write_encoded
+from apc.files import UNREADABLE, write_atomically, write_encoded
 from apc.runs.compared import RULE
 from apc.runs.folder import load_tallies
 from apc.runs.rows import Row, load_rows, save_rows, score, unbeaten
@@ -72,11 +71,11 @@ def write_images(path: Path, runs: Path, rows: Sequence[Row]) -> None:
     import numpy as np
 
     counts: dict[str, Any] = {}
-    with suppress(OSError, ValueError, BadZipFile), np.load(path) as stored:
+    with suppress(*UNREADABLE), np.load(path) as stored:
         counts = {run: stored[run] for run in stored.files}
     for row in rows:
         for name, protocol in ((row.run, "miou"), (f"{row.run}.miou_crf", "miou_crf")):
-            with suppress(OSError, ValueError, KeyError, BadZipFile):
+            with suppress(*UNREADABLE):
                 tallies = load_tallies(runs / row.run, protocol)
                 counts[name] = tallies.astype(np.uint16 if tallies.max(initial=0) < 2**16 else np.uint32)
     if counts:

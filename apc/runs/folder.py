@@ -325,7 +325,7 @@ def each_run(runs: Path) -> Iterator[Row]:
 
 def load_tallies(folder: Path, protocol: str = "miou") -> "ndarray":
     """What each validation image scored in a finished run: pixels of a class that are right, that the truth has and
-    that were called so, (n,3,C). OSError, ValueError or KeyError where that cannot be read.
+    that were called so, (n,3,C). One of UNREADABLE where that cannot be read.
 
     Runs of earlier versions have, instead, a confusion matrix an image, (n,C,C), in their confusion.npz.
     """

@@ -12,11 +12,11 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 
 from apc.evaluation.miou import confusion, miou
+from apc.files import UNREADABLE
 from apc.runs.copies import bring
 from apc.runs.folder import RunFolder
 
@@ -50,7 +50,7 @@ def ballot_of(folder: Path, setting: Hashable, weight: float, epoch: int = 0) ->
     try:
         with np.load(path) as maps:
             return Ballot(setting, weight, _share(maps["patch"]), _share(maps["decoder"]))
-    except (ValueError, KeyError, EOFError, BadZipFile):
+    except UNREADABLE:
         return None
 
 

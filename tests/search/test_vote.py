@@ -86,6 +86,18 @@ def test_ballots_are_read_from_the_folder_of_a_run(tmp_path: Path) -> None:
     assert (ballot.patch == left(1)).all() and (ballot.decoder == left(2)).all()
 
 
+def test_a_ballot_that_is_damaged_is_none_whichever_byte_it_is(tmp_path: Path) -> None:
+    path, rng = RunFolder(tmp_path).ballots, np.random.default_rng(0)
+    maps = rng.integers(0, 3, (2, 9, 9)).astype(np.uint8)
+    np.savez_compressed(path, patch=maps, decoder=maps)
+    whole = path.read_bytes()
+    found = []
+    for at in range(0, len(whole), 5):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x5A]) + whole[at + 1 :])
+        found.append(ballot_of(tmp_path, "x", 1.0))
+    assert found.count(None) > len(found) / 2  # the time of a file, for one, is nothing to a ballot
+
+
 def test_of_many_photographs_a_share_at_even_distances_is_voted_on(tmp_path: Path) -> None:
     numbered = np.zeros((640, 2, 2), np.uint8)
     numbered[:, 0] = np.arange(640)[:, None] % 256

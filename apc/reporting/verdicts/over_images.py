@@ -12,8 +12,8 @@ a resample lets it vary; docs/explanation/statistics.md has the shares, simulate
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from zipfile import BadZipFile
 
+from apc.files import UNREADABLE
 from apc.reporting.verdicts.intervals import t_quantile
 
 if TYPE_CHECKING:
@@ -117,8 +117,8 @@ def read(path: Path) -> tuple[Images, list[str]]:
                     if of_run.ndim != 3 or of_run.shape[1] != 3:
                         raise ValueError(f"shape {of_run.shape}")
                     counts[run] = of_run
-                except (ValueError, BadZipFile, OSError) as error:
+                except UNREADABLE as error:
                     problems.append(f"{path.name}, run {run}: {error}; its interval over images is left out")
-    except (ValueError, BadZipFile, OSError, EOFError) as error:
+    except UNREADABLE as error:
         problems.append(f"{path.name} cannot be read ({error}); intervals over images are left out")
     return Images(counts), problems

@@ -62,7 +62,12 @@ def test_runs_leave_their_counts_beside_those_of_earlier_calls_and_a_torn_file_i
     assert np.array_equal(kept.counts[rows[1].run], tallies)
     assert np.array_equal(kept.counts[f"{rows[1].run}.miou_crf"], tallies + 1)
     assert np.array_equal(kept.counts[rows[0].run], counts_of(matrices(0)))
-    path.write_bytes(path.read_bytes()[:100])
+    whole = path.read_bytes()
+    packed = whole.index(b".npy") + len(b".npy") + 20  # where the first run's counts begin
+    path.write_bytes(whole[:packed] + bytes([whole[packed] ^ 0xFF]) + whole[packed + 1 :])
+    damaged, problems = over_images.read(path)
+    assert len(damaged.counts) == 2 and "its interval over images is left out" in problems[0]
+    path.write_bytes(whole[:100])
     torn, problems = over_images.read(path)
     assert torn.counts == {} and "pocket.images.npz" in problems[0]
     assert over_images.read(tmp_path / "none.npz")[0].counts == {}
