@@ -293,9 +293,15 @@ class Study:
             if stored := load_run(self.runs, run, to_dict(cfg)):
                 rows.append(stored)
             elif not any(row.error for row in rows):  # behind one that failed none was started
-                row = ended_row(self.runs, run, cfg)
+                row = self._told_before(trial, run, cfg) or ended_row(self.runs, run, cfg)
                 rows.append(replace(row, curve=row.curve or RunFolder(self.runs / run).epochs()))
         return rows
+
+    def _told_before(self, trial: Trial, run: str, cfg: Config) -> Row | None:
+        """Row of a run whose trial is known to have failed, and why: its folder may be gone, or another command at work
+        there."""
+        told = getattr(trial.optuna, "state", None) == TrialState.FAIL and trial.optuna.user_attrs.get("error")
+        return Row(run=run, config=without_paths(cfg), metrics={}, seconds={}, error=told) if told else None
 
     def _left_by(self, trial: Trial) -> Row:
         """Row of a trial that was given up, with its curve: until its rung, for others may train on from there, or

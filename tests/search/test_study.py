@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,9 @@ def test_a_failed_trial_is_told_as_failed_with_its_reason(tmp_path: Path) -> Non
     assert s.ended[0].state == optuna.trial.TrialState.FAIL and s.ended[0].values is None
     assert s.ended[0].user_attrs["error"] == row.error
     assert s.counts == Counts(failed=1, waiting=1)
+    shutil.rmtree(tmp_path / trial.ids[0])  # or another command works there, which has removed its error.txt
+    again = study(tmp_path, 2).result()
+    assert [rows[0].error for _, rows in again] == [row.error] and not (tmp_path / trial.ids[0]).exists()
 
 
 def test_repeated_seeds_are_one_trial_by_their_mean(tmp_path: Path) -> None:
