@@ -154,16 +154,20 @@ class Study:
     def should_stop(self, trial: Trial) -> bool:
         """Tell the study what the trial's first seed scored so far; whether it is to be given up.
 
-        The scores are read from the run's own curve: a trial that was killed and goes on loses none of them.
+        The scores are read from the run's own curve: a trial that was killed and goes on loses none of them, and is
+        judged again at the last one that the study has, for its driver may have been killed before it was.
         """
         if self.settings.stop_early == "none" or trial.stopped_epoch or load_run(self.runs, trial.ids[0]):
             return False
+        known = self.study.get_trials(deepcopy=False)[trial.optuna.number].intermediate_values
+        last = max(known, default=0)
         for entry in RunFolder(self.runs / trial.ids[0]).epochs():
             epoch, value = int(entry["epoch"]), entry.get(self.settings.objectives[0])
-            if value is None or epoch in trial.reported:
+            if value is None or epoch in trial.reported or epoch < last:
                 continue
             trial.reported.add(epoch)
-            trial.optuna.report(value, epoch)
+            if epoch > last:
+                trial.optuna.report(value, epoch)
             if trial.optuna.should_prune():
                 trial.stopped_epoch = epoch
                 return True

@@ -60,3 +60,22 @@ def test_a_bad_trial_is_given_up_and_told_as_pruned_with_its_curve(rule: str, tm
 def test_early_stopping_without_scores_on_the_way_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--stop-early asha needs scores while training; add --eval-every 1"):
         study(tmp_path, 2, stop_early="asha", base=replace(BASE, eval_every=0))
+
+
+def test_a_trial_that_is_resumed_is_judged_at_the_last_epoch_that_its_study_has(
+    tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    s = study(tmp_path, 8, stop_early="median")
+    cut = s.take()
+    assert cut and learn(s, cut, [1.0] * 4) == 4  # nothing to compare it with yet
+    for _ in range(4):
+        trial = s.take()
+        assert trial and learn(s, trial, [5.0] * 8) == 8
+        train(s.runs, trial.configs[0], trial.ids[0])
+        s.finish(trial)
+    killed = study(tmp_path, 8, stop_early="median")
+    again = killed.take()
+    assert again and again.ids == cut.ids
+    assert killed.should_stop(again) and again.stopped_epoch == 4
+    assert killed.finish(again)[0].stopped.startswith("stopped early after epoch 4 of 9")
+    assert not recwarn.list  # of epochs that the study has
