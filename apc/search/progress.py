@@ -107,6 +107,8 @@ class Progress:
     def started(self, run: str, name: str) -> None:
         left_queue = int(run not in self.running and self.counts.waiting > 0)
         now = time.monotonic()
+        if earlier := self.running.get(run):  # an attempt that was lost
+            self.spent += now - earlier.began
         self.running[run] = _Running(name, now, now, now)
         self.counts = self.counts._replace(running=len(self.running), waiting=self.counts.waiting - left_queue)
 

@@ -161,6 +161,10 @@ def test_core_hours_are_said_as_money_too_and_a_crash_of_ray_makes_none_of_it_un
     )
     view.begin(1, 0.0)
     assert "1 epoch and 2.00 core-hours" in view.summary()
+    view.started("a", "a seed 0")
+    now[0] = 7200.0
+    view.started("a", "a seed 0")  # its process was lost, and Tune tries it again
+    assert "1 epoch and 4.00 core-hours" in view.summary()
 
 
 def test_without_news_for_long_no_time_left_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
