@@ -189,8 +189,11 @@ def _train_in_session(source: RunQueue | Study, name: str, resources: Resources,
                     raise StorageFault(shown(source.runs), searcher.fault) from None
                 if not isinstance(error, RuntimeError | tune.TuneError):
                     raise
+                if source.through:  # all runs have ended, and their rows are taken
+                    view.told(f"Ray Tune failed behind the last run ({worker.reason_of(error)})")
+                    break
                 crashes, ended = (1 if _ended(source) > ended else crashes + 1), _ended(source)
-                if crashes == ATTEMPTS or source.through or storage_fault(source.runs):
+                if crashes == ATTEMPTS or storage_fault(source.runs):
                     raise
     finally:
         checks.asked.say = to_stderr

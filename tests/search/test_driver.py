@@ -90,7 +90,7 @@ def test_a_loop_that_crashes_goes_on_as_long_as_runs_end_and_no_longer(
 ) -> None:
     from apc.search import driver
 
-    fits = []
+    fits, told = [], Notes()
 
     class Crash:
         def __init__(self, searcher: Any, *more: Any) -> None:
@@ -117,6 +117,9 @@ def test_a_loop_that_crashes_goes_on_as_long_as_runs_end_and_no_longer(
     with pytest.raises(RuntimeError, match="Caught unexpected exception"):
         driver.search(plan, base=replace(tiny, theta=0.01), seeds=[0], runs=tmp_path)
     assert fits == [*settings, *["last"] * (driver.ATTEMPTS - 1)]  # the first of the four was that of the run before it
+    found = driver.search(TWO, base=tiny, seeds=[0], runs=tmp_path, view=told)  # a crash behind the last run
+    assert [rows[0].metrics for _, rows in found] == [{"miou": 1}] * 2
+    assert told.sentences == ["Ray Tune failed behind the last run (RuntimeError: Caught unexpected exception)"]
 
 
 @pytest.mark.slow
