@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from apc.runs.copies import copied
+from apc.runs.store import Store, StoreFault
 
 BUCKET = "bucket"
 URL = f"s3://{BUCKET}/runs"
@@ -135,3 +136,15 @@ def once(*faults: str, at: str = "", method: str = "") -> Fault:
         return left.pop(0) if left and path.endswith(at) and method in ("", of) else ""
 
     return fault
+
+
+class Unheard(Store):
+    """A store that does what it is asked to, and whose answer is lost while it is `away`."""
+
+    away = False
+
+    def replace(self, name: str, content: bytes, tag: dict[str, Any]) -> dict[str, Any] | None:
+        stored = super().replace(name, content, tag)
+        if self.away:
+            raise StoreFault(self.url, "it does not answer")
+        return stored

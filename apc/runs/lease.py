@@ -73,11 +73,16 @@ class Lease:
             with suppress(StoreFault):  # it runs out by itself
                 self.store.replace(self.name, self._content(free=True), self._tag)
 
+    def own_version(self) -> dict[str, Any] | None:
+        """The version of it that is in the store, where that is this process's; None where it is another's by now."""
+        there = self.store.read(self.name)
+        return there[1] if there and _holder(there[0]).get("key") == self._key else None
+
     def _renew(self) -> None:
         while not self._end.wait(RENEWAL):
             self._beat += 1
-            try:
-                tag = self.store.replace(self.name, self._content(), self._tag or {})
+            try:  # of a sign of life that was stored the answer may have been lost, and then it has another version
+                tag = self.store.replace(self.name, self._content(), self._tag or {}) or self.own_version()
             except StoreFault:
                 continue
             if tag is None:

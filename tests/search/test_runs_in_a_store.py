@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from stores import S3, environment, once, serving
+from stores import S3, Unheard, environment, once, serving
 
 from apc.cli.main import main
 from apc.config import Config
@@ -21,7 +21,7 @@ from apc.runs.mirror import opened
 from apc.runs.store import Store, StoreFault
 from apc.search import journal_copy
 from apc.search.journal import exclusive
-from apc.search.journal_copy import content_of
+from apc.search.journal_copy import JournalCopy, content_of
 from apc.search.plans import points
 from apc.training.run import identity, run, train_to
 
@@ -133,6 +133,38 @@ def test_a_driver_that_lost_its_study_finds_out_and_overwrites_nothing(s3: S3) -
         with pytest.raises(StoreFault, match="another search has taken the study over"):
             wait_for(lambda: journal_copy.check(runs))
     assert (Store(URL).read("study.journal") or [b""])[0] == b"another's\n"
+
+
+def test_lines_whose_answer_was_lost_are_no_other_drivers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3
+) -> None:
+    monkeypatch.setattr(journal_copy, "PAUSE", 0.02)
+    store, journal = Unheard(URL), tmp_path / "study.journal"
+    held = Lease(store, "study.lease")
+    assert held.take(lambda lives, machine: False)
+    copy = JournalCopy(store, journal, held)
+    copy.begin()
+
+    def grows(text: str) -> None:
+        journal.write_text(text)
+        wait_for(lambda: (Store(URL).read("study.journal") or [b""])[0] == text.encode())
+
+    grows("1\n")
+    grows("1\n2\n")
+    store.away = True
+    grows("1\n2\n3\n")
+    store.away = False
+    grows("1\n2\n3\n4\n")
+    wait_for(lambda: copy.fault is None)
+    copy.check()
+    Store(URL).write("study.lease", b"another's")
+    Store(URL).write("study.journal", b"1\n2\n3\n")  # as one has it who took it over
+    journal.write_text("1\n2\n3\n4\n5\n")
+    with pytest.raises(StoreFault, match="another search has taken the study over"):
+        wait_for(lambda: copy.check())
+    copy.end()
+    held.release()
+    assert (Store(URL).read("study.journal") or [b""])[0] == b"1\n2\n3\n"
 
 
 def wait_for(happens: Any) -> None:

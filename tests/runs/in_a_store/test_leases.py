@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from stores import S3, URL
+from stores import S3, URL, Unheard
 
 from apc.runs import lease
 from apc.runs.at_work import at_work
@@ -57,6 +57,25 @@ def test_the_lease_of_another_machine_is_taken_over_once_it_shows_no_life(
         time.sleep(0.02)
     assert away.lost and not here.lost
     here.release()
+
+
+def test_a_sign_of_life_whose_answer_was_lost_is_no_other_holders(monkeypatch: pytest.MonkeyPatch, s3: S3) -> None:
+    monkeypatch.setattr(lease, "RENEWAL", 0.05)
+    store = Unheard(URL)
+    held = Lease(store, "lease")
+    assert held.take(never)
+
+    def beats() -> int:
+        return int(json.loads((Store(URL).read("lease") or [b""])[0])["beat"])
+
+    for away in (True, False, False):
+        store.away, before = away, beats()
+        deadline = time.monotonic() + 10
+        while beats() == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert beats() > before and not held.lost
+    held.release()
+    assert Lease(Store(URL), "lease").take(never)
 
 
 def test_a_machine_whose_clock_is_wrong_keeps_what_it_works_on(
