@@ -19,6 +19,10 @@ from apc.search.run_queue import RunQueue
 if TYPE_CHECKING:
     from apc.search.so_far import SoFar
 
+STARTING = 20.0
+"""Seconds until the first runs train: Ray's own start, that of their processes, and torch in them. Measured on
+two cores that had other work too: 8, 4 and 8."""
+
 
 def banner(
     experiment: Experiment,
@@ -73,8 +77,9 @@ def _expected(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, 
         low, high = low + 3600 * expected.low, high + 3600 * expected.high
     low, high, slots = *_with_later(todo, low, high), min(side_by_side, len(todo.planned))
     why = f"a step takes {', '.join(steps)} s here just now" if steps else "as those that are finished took"
-    span, cost = between(low / slots, high / slots), costs_of(settings.workers).told(low, high)
-    return f"{todo.number}, {side_by_side} at a time: {span} ({why}), {todo.epochs}, {cost}"
+    span, cost = between(STARTING + low / slots, STARTING + high / slots), costs_of(settings.workers).told(low, high)
+    told = f"{span} ({why}, and Ray {STARTING:g} s to start)"
+    return f"{todo.number}, {side_by_side} at a time: {told}, {todo.epochs}, {cost}"
 
 
 def _elsewhere(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, known: Hours | None) -> str:

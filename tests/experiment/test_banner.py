@@ -61,8 +61,8 @@ def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
 ) -> None:
     # 5 settings now and 4 to 6 later, with 2 seeds: 18 minutes of work at least and 22 at most, half or double
     assert said(["--seeds", "2", *words], capsys) == (
-        "18 to 22 runs, 2 at a time: 4 min to 22 min (a step takes 0.1 s here just now), 180 to 220 epochs, "
-        "0.15 to 0.73 core-hours"
+        "18 to 22 runs, 2 at a time: 5 min to 22 min (a step takes 0.1 s here just now, and Ray 20 s to start), "
+        "180 to 220 epochs, 0.15 to 0.73 core-hours"
     )
     assert said(["--seeds", "2", "--max-concurrent", "1", *words], capsys).startswith(
         "18 to 22 runs, 1 at a time: 9 min to 44 min"
@@ -70,7 +70,7 @@ def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
     simple = space_experiment("simple")
     all_of_them = ["--stop-early", "none"]
     assert said(["--trials", "4", "--price", "2", *all_of_them, *words], capsys, simple) == (
-        "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now), 40 epochs, "
+        "4 runs, 2 at a time: 1 min to 4 min (a step takes 0.1 s here just now, and Ray 20 s to start), 40 epochs, "
         "0.03 to 0.13 core-hours (0.07 to 0.27 at 2 a core-hour)"
     )
     # a race of three: to the first look three seeds more, and five at most
@@ -78,8 +78,9 @@ def test_the_minutes_are_those_of_this_machine_and_of_all_stages(
         "13 to 19 runs, 2 at a time: "
     )
     assert said(["--trials", "24", *words], capsys, simple) == (
-        "24 runs (24 to epoch 4, 6 or 7 to epoch 10, in 3 brackets), 2 at a time: 3 min to 14 min "
-        "(a step takes 0.1 s here just now), at most 138 epochs instead of 240, 0.11 to 0.46 core-hours"
+        "24 runs (24 to epoch 4, 6 or 7 to epoch 10, in 3 brackets), 2 at a time: 4 min to 14 min "
+        "(a step takes 0.1 s here just now, and Ray 20 s to start), at most 138 epochs instead of 240, "
+        "0.11 to 0.46 core-hours"
     )
 
 
@@ -94,7 +95,8 @@ def test_finished_runs_tell_more_than_a_step(
         save_run(tmp_path, row)
     whole = ["--trials", "4", "--stop-early", "none", *words]
     assert said(whole, capsys, space_experiment("simple")) == (
-        "4 runs, 2 at a time: about 4 min (as those that are finished took), 40 epochs, 0.13 to 0.14 core-hours"
+        "4 runs, 2 at a time: about 4 min (as those that are finished took, and Ray 20 s to start), 40 epochs, "
+        "0.13 to 0.14 core-hours"
     )
     on_gpus = said([*whole, "--gpus", "0.5", "--price", "3"], capsys, space_experiment("simple"))
     assert on_gpus == (
