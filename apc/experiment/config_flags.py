@@ -28,9 +28,9 @@ class ConfigFile:
     """What lies between preset and flags."""
 
     plus: bool = False
-    """APC+ instead of the paper's setting: after it come rounds of training on its own refined masks, and photographs
-    of your own are scored a fifth larger than they are trained. File and flags lie over it. More or fewer --rounds
-    leave the epochs before them as they are, unless --epochs says how many all are."""
+    """APC+ instead of the paper's setting: after it comes a round of training on its own refined masks, and photographs
+    of your own are scored a fifth larger than they are trained. File and flags lie over it. More --rounds leave the
+    epochs before them as they are, unless --epochs says how many all are."""
     config: Annotated[Path | None, Flag(once=True, metavar="TOML")] = None
     """File of Config fields, such as a best.toml, that lies over the preset and under the flags."""
 

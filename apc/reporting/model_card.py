@@ -137,7 +137,7 @@ def _page(row: Row, name: str, license: str, epoch: int, scored: int) -> str:
     size = config["eval_size"] or config["image_size"]
     method = _METHODS.get(config["method"], in_markdown(config["method"]))
     if _is_plus(config, epoch or config["epochs"]):
-        method = "APC+, Adaptive Patch Contrast (APC) and then rounds on its own masks"
+        method = "APC+, Adaptive Patch Contrast (APC) and then training on its own masks"
     root = "" if config["dataset"] == "pocket" else " --root DATA"
     beside = "" if config["dataset"] == "pocket" else "; DATA holds images/, masks/, val.csv and classes.txt"
     if config["dataset"] in ("voc", "coco"):
@@ -242,13 +242,13 @@ def _learnt(config: dict[str, Any], epoch: int) -> int:
 
 
 def _is_plus(config: dict[str, Any], epoch: int) -> bool:
-    """Whether a model has learnt in the rounds of APC+, whatever else was chosen; those of few photographs are as much
-    longer as all before them."""
+    """Whether a model has learnt in a round of APC+, whatever else was chosen and however many followed; those of few
+    photographs are as much longer as all before them."""
     preset = PRESETS[config["dataset"]]()
     best = plus(preset)
     before = config["epochs"] - config.get("rounds", 0) * config.get("round_epochs", 0)
     each = (best.round_epochs, round(best.round_epochs * before / preset.epochs))
-    same = ("rounds", "round_scales", "round_refine", *_OF_ROUNDS)
+    same = ("round_scales", "round_refine", *_OF_ROUNDS)
     made = to_dict(best)
     return bool(
         _learnt(config, epoch)

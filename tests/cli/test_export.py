@@ -115,10 +115,8 @@ def test_the_card_of_an_exported_apc_plus_says_how_it_was_made(tmp_path: Path) -
     save_run(tmp_path / "runs", row)
     assert main(["export", str(tmp_path / "runs" / row.run), "--out", str(tmp_path / "model")]) == 0
     card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8").replace("\\_", "_")
-    assert "APC+, Adaptive Patch Contrast (APC) and then rounds on its own masks" in card
-    assert (
-        "the last 6 epochs, in 2 rounds, from its own masks of the training photographs, refined by the dense" in card
-    )
+    assert "APC+, Adaptive Patch Contrast (APC) and then training on its own masks" in card
+    assert "the last 3 epochs, in 1 round, from its own masks of the training photographs, refined by the dense" in card
     assert "in the rounds 1 in the place of λ1" in card
     assert "| parts beside the paper's | seg_loss balanced, schedule cosine |" in card
 

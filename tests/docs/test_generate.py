@@ -29,7 +29,7 @@ def test_every_field_flag_score_and_file_has_its_line() -> None:
     made = {path.name: text for path, text in generated().items()}
     assert "| `theta` | `0.9` | number from 0 to 1 | Adaptive-K takes another patch" in made["config.md"]
     assert "| `image_size` | `384` | `96` | `256` | `384` | `384` |" in made["config.md"]
-    assert "| `rounds` | `2` | `2` | `2` | `1` |" in made["config.md"]  # of `--plus` over each preset
+    assert "| `epochs` | `13` | `19` | `17` | `17` |" in made["config.md"]  # of `--plus` over each preset
     assert "| `miou` | % | row |  | decoder, no image labels" in made["scores.md"]
     assert "| `row.json` | " in made["run-folder.md"]
     assert "| `per_class` | IoU in percent of each class" in made["row.md"]

@@ -29,7 +29,7 @@ def test_apc_plus_leaves_the_sizes_of_other_presets() -> None:
 
 
 def test_what_apc_plus_has_may_be_said_and_changed() -> None:
-    assert config_of("pocket", {"plus": True, "rounds": 2}) == config_of("pocket", {"plus": True})
+    assert config_of("pocket", {"plus": True, "rounds": 1}) == config_of("pocket", {"plus": True})
     own = config_of("folder", {"root": "photographs", "rounds": 2, "round_epochs": 6, "frozen_epochs": 3})
     assert (own.epochs, own.first_stage_epochs) == (15, 3)
     assert config_of("pocket", {"epochs": 1}).frozen_epochs == 1
@@ -38,10 +38,10 @@ def test_what_apc_plus_has_may_be_said_and_changed() -> None:
 @pytest.mark.parametrize(
     ("given", "epochs"),
     [
-        ({}, 15 + 2 * 4),
-        ({"rounds": 1}, 15 + 1 * 4),
+        ({}, 15 + 4),
+        ({"rounds": 2}, 15 + 2 * 4),
         ({"rounds": 6}, 15 + 6 * 4),
-        ({"round_epochs": 5}, 15 + 2 * 5),
+        ({"round_epochs": 5}, 15 + 5),
         ({"rounds": 3, "round_epochs": 2, "frozen_epochs": 12}, 15 + 3 * 2),
         ({"rounds": 0}, 15),
         ({"rounds": 1, "epochs": 23}, 23),

@@ -81,7 +81,7 @@ def test_rounds_of_apc_plus_come_on_top_and_keep_their_share(tmp_path: Path) -> 
     def plus_of(photographs: int) -> Config:
         return config_of("folder", {"root": listed(tmp_path, photographs), "plus": True})
 
-    assert (plus_of(651).epochs, plus_of(651).rounds, plus_of(651).round_epochs) == (23, 2, 4)
+    assert (plus_of(651).epochs, plus_of(651).rounds, plus_of(651).round_epochs) == (19, 1, 4)
     few = plus_of(27)
-    assert (few.epochs, few.frozen_epochs, few.round_epochs, few.first_stage_epochs) == (460, 40, 80, 300)
+    assert (few.epochs, few.frozen_epochs, few.round_epochs, few.first_stage_epochs) == (380, 40, 80, 300)
     assert told(few).startswith("few training photographs, a step an epoch: 300 epochs instead of 15 make 300 steps")

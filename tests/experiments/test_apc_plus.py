@@ -9,7 +9,7 @@ from apc.config import Config, folder, pocket
 from apc.runs.rows import Row
 from apc.search.plans import Point, Points
 from experiments import apc_plus
-from experiments.apc_plus import LARGER, PAPER, ROUND, WHOLE, ladder, shown_larger
+from experiments.apc_plus import LARGER, PAPER, ROUND, TWO, ladder, shown_larger
 
 
 def sizes_of(base: Config) -> dict[str, int | None]:
@@ -43,4 +43,4 @@ def test_embedded_pictures_are_not_shown_larger(trained: tuple[Path, Row]) -> No
 def test_every_row_but_the_papers_setting_is_shown_as_large_as_apc_plus() -> None:
     sizes = sizes_of(folder())
     assert sizes.pop(PAPER) is None
-    assert set(sizes.values()) == {304} and {ROUND, WHOLE} < set(sizes)
+    assert set(sizes.values()) == {304} and {ROUND, TWO} < set(sizes)

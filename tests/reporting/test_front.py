@@ -95,7 +95,7 @@ def test_what_to_use_names_a_confirmed_setting_of_ours_and_what_is_open_of_it(tm
     scores = {
         "paper's setting": (40.0, 40.1, 40.2),
         "+ shown larger": (48.0, 44.0, 51.0),
-        "+ further rounds: APC+": (50.0, 50.3, 50.1),
+        "+ a round: APC+": (50.0, 50.3, 50.1),
     }
     rows = [a_row(n, s, held, {"held_miou": held}) for n, own in scores.items() for s, held in enumerate(own)]
     told = " ".join(first_screen(tmp_path, "apc_plus", rows).split())

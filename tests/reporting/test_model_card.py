@@ -56,16 +56,15 @@ def test_a_card_says_that_a_model_is_of_apc_plus_and_what_weighs_in_its_rounds()
     made = to_dict(plus(folder()))
     row = replace(a_row("x", 0, 40.0), config=made)
     card = model_card(row, "model")
-    assert (
-        "photograph shows, with\nAPC+, Adaptive Patch Contrast (APC) and then rounds on its own masks. No mask" in card
-    )
+    assert "shows, with\nAPC+, Adaptive Patch Contrast (APC) and then training on its own masks. No mask" in card
     assert "| λ1, λ2 | 0.02, 0.01; in the rounds 1 in the place of λ1 |" in card
     first_stage = model_card(row, "model", epoch=15)
     assert "APC+" not in first_stage and "| λ1, λ2 | 0.02, 0.01 |" in first_stage
-    few = made | {"epochs": 300 + 2 * 80, "round_epochs": 80}  # of 27 photographs
+    few = made | {"epochs": 300 + 80, "round_epochs": 80}  # of 27 photographs
     assert "APC+" in model_card(replace(row, config=few), "model")
-    one_round = made | {"rounds": 1, "epochs": 19}
-    assert "APC+" not in model_card(replace(row, config=one_round), "model")
+    two_rounds = made | {"rounds": 2, "epochs": 23}
+    assert "APC+" in model_card(replace(row, config=two_rounds), "model")
+    assert "APC+" not in model_card(replace(row, config=made | {"round_epochs": 5, "epochs": 20}), "model")
     own = made | {"round_weight": 0.5, "round_threshold": 0.7, "round_lr": 2e-4}
     own |= {"seg_loss": "balanced", "schedule": "cosine", "pseudo_threshold": 0.3}
     card = model_card(replace(row, config=own), "model").replace("\\_", "_")
