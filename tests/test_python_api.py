@@ -352,6 +352,12 @@ def test_one_protocol_may_stand_without_a_list(run: apc.Run) -> None:
     assert list(apc.evaluate(run, "miou", device="cpu").index) == ["miou"]
 
 
+def test_the_plan_of_a_module_may_be_made_of_the_base(monkeypatch: pytest.MonkeyPatch, short: Config) -> None:
+    monkeypatch.setattr(lambdas, "PLAN", lambda base: points([{"lambda1": base.lambda1}]))
+    with pytest.raises(ValueError, match="a plan runs its own settings"):
+        apc.search("lambdas", base=short, trials=2)
+
+
 @pytest.mark.parametrize("call", [lambda: apc.train("pocket"), lambda: apc.search("simple", base="pocket")])  # type: ignore[arg-type]
 def test_the_name_of_a_preset_is_no_config_and_the_refusal_says_what_makes_one(call: Callable[[], Any]) -> None:
     with pytest.raises(TypeError, match=r"takes a Config, as apc.pocket\(\), .*'pocket' is a str"):

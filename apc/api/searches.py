@@ -158,10 +158,10 @@ def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan 
 
     if isinstance(space, str):
         module = search_spaces.load(space)
-        plan: Plan | None = vars(module).get("PLAN")
-        return plan or search_spaces.draw_of(module, base), search_spaces.first_of(
-            module, base, f"search_spaces/{space}.py"
-        )
+        if "PLAN" in vars(module):
+            return search_spaces.plan_of(module, base), ()
+        first = search_spaces.first_of(module, base, f"search_spaces/{space}.py")
+        return search_spaces.draw_of(module, base), first
     if isinstance(space, Mapping):
         space_checks.check(space, "space")
         return functools.partial(spaces.suggest, space), ()
