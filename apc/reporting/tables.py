@@ -29,7 +29,8 @@ METRICS = {name: score.meaning for name, score in SCORES.items()} | {
     "seeds": "the score of the single runs that its table compares by, in the order of their seeds",
     "over images": "the difference beside it, its interval over the choice of images",
     "points a minute": "the difference to the row that others are compared with, divided by the processor minutes that "
-    "its runs train longer than that row's; rough where the two were made at different times",
+    "its runs train longer than that row's; runs of another commit or machine are counted in their own epochs before "
+    "any round, where those are as that row's",
 }
 """Columns and what they measure; scores in percent."""
 

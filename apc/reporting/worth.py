@@ -1,6 +1,8 @@
 """What rows are worth: points by the minutes that they train longer, and what other methods have in another table."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from apc.escaping import in_markdown
 from apc.reporting import tables
@@ -10,6 +12,7 @@ from apc.reporting.names import file_name, row_name, score_name
 from apc.reporting.recorded import Recorded, read_recorded
 from apc.reporting.table_entry import TableEntry
 from apc.reporting.verdicts.intervals import paired, summary
+from apc.runs.rows import Row
 
 POINTS_A_MINUTE = "points a minute"
 CLOCK = "train_cpu_seconds"
@@ -29,13 +32,38 @@ def points_a_minute(entry: TableEntry, group: Group, labels: Sequence[str], refe
 
 def _cell(metric: str, group: Group, label: str, reference: str) -> str:
     gain = paired(group.scores(label, metric), group.scores(reference, metric), group.level).summary
-    longer = paired(*group.beside(label, reference, CLOCK), group.level).summary
+    longer = paired(*_seconds(group, label, reference), group.level).summary
     if label == reference:
         return tables.REFERENCE
     if not gain.n or not longer.n:
         return tables.PENDING
     minutes = longer.mean / 60
     return "no longer" if minutes <= 0 else f"{gain.mean / minutes:+.2f}".replace("-", "−")
+
+
+def _seconds(group: Group, label: str, reference: str) -> tuple[dict[int, float], dict[int, float]]:
+    """Processor seconds of two rows by seed. Of another commit or machine, which may be twice as fast, they are brought
+    to the reference's pace by what an epoch before any round takes in both; where that epoch is another one, as with
+    crops, there is nothing to go by and the seed is left out."""
+    own, others = group.beside(label, reference, CLOCK)
+    rows = {(row.row, row.config.get("seed", 0)): row for row in group.rows}
+    for seed in own.keys() & others.keys():
+        row, other = rows[label, seed], rows[reference, seed]
+        if any(row.stamp.get(name) != other.stamp.get(name) for name in ("commit", "machine")):
+            own[seed] *= _epoch(other) / _epoch(row) if _before_rounds(row) == _before_rounds(other) else math.nan
+    return {seed: seconds for seed, seconds in own.items() if math.isfinite(seconds)}, others
+
+
+def _before_rounds(row: Row) -> dict[str, Any]:
+    """What decides how long an epoch before any round takes."""
+    later = ("epochs", "rounds", "eval_size", "eval_every")
+    return {name: v for name, v in row.config.items() if name not in later and not name.startswith("round_")}
+
+
+def _epoch(row: Row) -> float:
+    """Processor seconds of an epoch before any round; 1 where its curve does not tell them."""
+    before = [epoch["cpu_seconds"] for epoch in row.curve if "cpu_seconds" in epoch and not epoch.get("round")]
+    return before[-1] / len(before) if before and before[-1] > 0 else 1.0
 
 
 def best_beside(recorded: Recorded) -> list[str]:

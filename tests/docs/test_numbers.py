@@ -57,9 +57,9 @@ def test_published_rounds_are_those_of_the_presets_and_as_short_as_their_page_sa
 def test_what_apc_plus_costs_is_what_its_rows_took_of_their_own_first_epochs() -> None:
     times: dict[int, list[str]] = {}
     for row in rows_of("apc_plus"):
-        if (rounds := row.config["rounds"]) and row.curve:
+        if row.row in ("+ a round: APC+", "+ a second round"):
             took = [epoch["cpu_seconds"] for epoch in row.curve]
-            times.setdefault(rounds, []).append(f"{took[-1] / took[14]:.2f}")
+            times.setdefault(row.config["rounds"], []).append(f"{took[-1] / took[14]:.2f}")
     assert {rounds: sorted(found) for rounds, found in times.items()} == {
         1: ["1.62", "1.67", "1.68"],
         2: ["2.26", "2.27", "2.29"],
