@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from apc.reporting.figures.style import COLOURS, MARKERS, empty, legend_below, once, points, save
+from apc.reporting.figures.style import empty, legend_below, once, points, save
 from apc.reporting.names import score_name
 from apc.reporting.verdicts.intervals import summary
 from apc.runs.scores import SCORES
@@ -105,8 +105,9 @@ def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, p
 
     A row without a class is not drawn and keeps its colour."""
     classes = list(dict.fromkeys(name for rows in scores.values() for name in rows))
-    figure, (ax,) = empty(5, 1.1 + 0.3 * len(classes), 1, 1)
     drawn = [label for label, rows in scores.items() if rows]
+    width, band = (5, 0.3) if len(drawn) <= 6 else (6.2, 0.06 * len(drawn))  # inches; of many rows two columns of names
+    figure, (ax,) = empty(width, 1.1 + band * len(classes), 1, 1)
     for i, (label, rows) in enumerate(scores.items()):
         if not rows:
             continue
@@ -167,7 +168,8 @@ def _terms_and_scores(epochs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _curves_of_row(ax: "Axes", key: str, curves_of: Sequence[Curve], series: int, label: str) -> None:
     """One quantity over the epochs, of each run of a row and of their mean."""
-    colour, marker = COLOURS[series % 8], MARKERS[series % 8]
+    look = points(series)
+    colour, marker = look["color"], look["marker"]
     values_at: dict[float, list[float]] = {}
     for curve in curves_of:
         line = [(e["epoch"], e[key]) for e in curve if isinstance(e.get(key), int | float) and "epoch" in e]

@@ -95,7 +95,7 @@ def _plain(value: Any) -> Any:
 
 def points(series: int, **more: Any) -> dict[str, Any]:
     """How the points of the nth series of a figure look, in matplotlib's words: colour and marker, no line."""
-    return {"color": COLOURS[series % 8], "marker": MARKERS[series % 8], "linestyle": "none"} | more
+    return {"color": COLOURS[series % 8], "marker": MARKERS[(series + series // 8) % 8], "linestyle": "none"} | more
 
 
 def empty(width: float, height: float, rows: int, columns: int, **options: Any) -> "tuple[Figure, list[Axes]]":

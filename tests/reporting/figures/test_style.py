@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from apc.reporting.figures.style import empty, once, save
+from apc.reporting.figures.style import empty, once, points, save
 
 DOTS = """
 from apc.reporting.figures.style import empty, once, save
@@ -72,3 +72,8 @@ def test_a_figure_of_what_has_no_lasting_text_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(TypeError, match="not JSON serializable"):
         dots(object(), tmp_path / "dots")  # its repr has an address, with which the figure would never be the same
+
+
+def test_no_two_of_many_rows_look_alike() -> None:
+    looks = [points(series) for series in range(24)]
+    assert len({(look["color"], look["marker"]) for look in looks}) == 24
