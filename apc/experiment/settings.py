@@ -256,7 +256,7 @@ def _search_of(experiment: Experiment, values: Mapping[str, Any], base: Config, 
 
 def require_reported(search: SearchSettings, base: Config) -> None:
     """Refuse a search, by a command or from Python, by scores that no run of this config reports."""
-    reported = [*scores_of(base), *LOWER_IS_BETTER]
+    reported = list(dict.fromkeys([*scores_of(base), *LOWER_IS_BETTER]))
     for name in search.objectives:
         if name not in reported:
             raise ValueError(f"--objectives {name}: no run reports it; choose from {', '.join(reported)}")

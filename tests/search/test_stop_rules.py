@@ -81,5 +81,7 @@ def test_a_study_stops_where_the_rule_is_met_and_goes_on_under_another(tmp_path:
 
 def test_a_score_that_no_run_reports_is_refused_by_name() -> None:
     joint = space_experiment("joint")
-    with pytest.raises(ValueError, match=r"--stop-when iou 70: no run reports iou; choose from miou, "):
+    with pytest.raises(ValueError, match=r"--stop-when iou 70: no run reports iou; choose from miou, ") as refused:
         settings_of(joint, read_flags(joint, ["--stop-when", "iou 70"]))
+    choices = str(refused.value).partition("choose from ")[2].split(", ")
+    assert len(choices) == len(set(choices))
