@@ -5,8 +5,8 @@
 
 The paper sets K to 6 and shows no other value. K of 1 is max pooling for both, so it is trained once; it and both K of
 6 are Table 7's runs. Nine settings with 5 seeds each on the embedded data, about 30 minutes with two cores or 20 if
-Table 7 is there; one seed on photographs. Expect top-K to rise from max pooling and to fall again where K is more than
-a small thing has patches, and adaptive-K to follow it until theta stops it, so that a large K harms it less.
+Table 7 is there; one seed on photographs. Expect both to rise from max pooling and to fall again where K is more than a
+small thing has patches; theta was expected to hold adaptive-K back there, and does not.
 """
 
 from apc.experiment.definition import Experiment
