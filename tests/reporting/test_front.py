@@ -7,11 +7,11 @@ import pytest
 from report_rows import a_row, page, pooling_rows
 
 from apc.config import pocket, to_dict
-from apc.reporting.advice import Series, luck
+from apc.reporting.advice import Series, luck, without_masks
 from apc.reporting.catalogue import described
 from apc.reporting.front import front
 from apc.reporting.page import build
-from apc.reporting.searches.optimism import ON_HALF, ON_SEEDS, Line, Spread
+from apc.reporting.searches.optimism import BEHIND, ON_HALF, ON_SEEDS, Line, Spread
 from apc.reporting.section import section
 from apc.runs.rows import Row, save_rows
 
@@ -198,6 +198,14 @@ def test_a_setting_with_a_failed_seed_is_not_what_a_search_found(tmp_path: Path)
     rows[1] = a_row("theta=0.5", 1, 0.0, theta=0.5, error="OSError: no space")
     text = first_screen(tmp_path, "search_joint", rows)
     assert "best of 1 settings 50.5 by 2 seeds (theta=0.7)" in text
+
+
+def test_the_choice_without_masks_is_told_once_of_each_data_set_by_its_table_of_most_settings() -> None:
+    few, many = (
+        Line(BEHIND, table, n, 1, Spread(at, -0.2, 3.2)) for table, n, at in (("F4", 12, -0.1), ("C", 150, 0.6))
+    )
+    (told,) = without_masks({"pocket": [few, many], "animals": []})
+    assert told.endswith("drawn at random, lies 0.6 [−0.2, 3.2] behind on pocket")
 
 
 def test_luck_is_told_by_one_rule_where_the_data_sets_share_one_and_by_its_name() -> None:
