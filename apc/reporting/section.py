@@ -208,6 +208,8 @@ def _group(recorded: Recorded, group: Group, number: int) -> tuple[list[str], li
     failed = [row for row in rows if row.error]
     stages = staged.stages(group, recorded.chosen, {row.row for row in failed}, entry.metric) if entry.staged else None
     judged = list(judge_group(entry, group, dataset, stages, failed))
+    if number > 1:  # what an aside has not run is missing in the first group alone
+        judged = [each for each in judged if each.verdict.outcome != "pending"]
     tried = trials.trials(group, rows, entry.metric) if entry.search else []
     races = comparison.races(entry, dataset, reports)
     whole = whole_table(entry, group, recorded.chosen)

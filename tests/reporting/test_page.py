@@ -92,6 +92,9 @@ def test_mixed_data_stand_in_tables_of_their_own_and_rows_not_run_are_pending(tm
     second = text.split("#### Group 2: data = pocket-2")[1]
     assert cells(second, "average")[1:4] == [PENDING] * 3 and cells(second, "average")[-2] == "61.7"
     assert (tmp_path / "tables/table7_pooling.pocket.2.md").is_file()
+    claims = (tmp_path / "details/claims.md").read_text()
+    asides = [line for line in claims.splitlines() if line.startswith("| Table 7 (data pocket-2")]
+    assert len(asides) == 3 and not any("pending" in line for line in asides)  # of four: `average` is not there
     page(tmp_path, "table7_pooling", [])
     assert not (tmp_path / "tables/table7_pooling.pocket.2.md").exists()  # no leftover passes for a result
 
