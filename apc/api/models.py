@@ -194,6 +194,7 @@ def predict(
     *,
     out: PathLike,
     eval_size: int = 0,
+    multi_scale: Sequence[float] = (),
     crf: str = "",
     branch: str = "decoder",
     labels: str = "",
@@ -213,12 +214,13 @@ def predict(
     `out/masks/NAME.png` holds class numbers (H,W) at the photograph's own size, in VOC's colours; apc/prediction says
     what else lies there, of which `only` names the kinds. Columns: `image`, `mask` (below `out`), `labels`, `classes`
     found, `confidence` from 0 to 1, `percent_<class>` of the pixels, `score_<class>`, the mean probability of those
-    pixels, NaN where there are none. `eval_size` in pixels and `crf` default to the model's own. `labels` are class
-    names, such as "cat dog", or a CSV file with the columns image,labels (`background` or an empty cell: none of
-    the classes): other classes are ruled out. `formats` are files for labelling tools beside the masks: coco,
-    label-studio, cvat; `shapes` of them are masks or polygons, and `image_url` stands before a photograph's path in
-    Label Studio. Photographs above `tile` pixels go through the network in tiles that overlap by `overlap`; 0 shows
-    every one as a whole.
+    pixels, NaN where there are none. `eval_size` in pixels and `crf` default to the model's own. `multi_scale` are
+    multiples of that size, such as 0.75, 1 and 1.25, at which photographs are shown plain and flipped, for the mean of
+    what is said; none: they are shown once. `labels` are class names, such as "cat dog", or a CSV file with the columns
+    image,labels (`background` or an empty cell: none of the classes): other classes are ruled out. `formats` are files
+    for labelling tools beside the masks: coco, label-studio, cvat; `shapes` of them are masks or polygons, and
+    `image_url` stands before a photograph's path in Label Studio. Photographs above `tile` pixels go through the
+    network in tiles that overlap by `overlap`; 0 shows every one as a whole.
     The same call goes on where it was stopped. A photograph that is broken further on than its header is left out and
     named in a warning, and with `skip_broken` so is one that is no image or has more than `max_pixels`; without it that
     is a ValueError before anything is predicted, and so is a folder `out` of other settings or of anybody else.
@@ -250,7 +252,17 @@ def predict(
     allowed = image_labels(labels, loaded.classes, gathered)
     fingerprint = file_fingerprint(str(ModelFolder(loaded.folder).weights))
     job = prediction.Job(
-        loaded.method, cfg, loaded.classes, fingerprint, branch, only, loaded.device, crf_workers, tile, overlap
+        loaded.method,
+        cfg,
+        loaded.classes,
+        fingerprint,
+        branch,
+        only,
+        loaded.device,
+        crf_workers,
+        tile,
+        overlap,
+        tuple(multi_scale),
     )
     rows, predicted, broken = prediction.predict(job, gathered, allowed, where)
     write_annotations(asked, predicted, rows, loaded.classes, fingerprint, where, max_pixels=cfg.max_pixels)

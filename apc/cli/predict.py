@@ -28,6 +28,9 @@ class PredictFlags:
     """Folder of the predictions: new, empty, or of the same model and settings."""
     eval_size: int = 0
     """Side in pixels to which photographs are resized; default: as scored."""
+    multi_scale: tuple[float, ...] = ()
+    """Show each photograph at these multiples of that size, such as 0.75 1 1.25, plain and mirrored, and take the mean:
+    better masks for several times the time; default: as it is, once."""
     crf: str = ""
     """Dense CRF: none, vit_pcm, afa, toco, toco_cam, irn, deeplab or pocket; default: the model's own. Photographs
     above a megapixel are refined at a megapixel, as many at once as there are cores."""
@@ -96,7 +99,8 @@ def command(words: list[str]) -> None:
     model = file_fingerprint(str(ModelFolder(folder).weights))
     several = len(photographs) > 1 or flags.tile > 0
     workers = cores() if cfg.crf != "none" and cores() > 1 and several else 0
-    job = Job(method, cfg, classes, model, flags.branch, flags.only, device, workers, flags.tile, flags.overlap)
+    tiles = flags.tile, flags.overlap
+    job = Job(method, cfg, classes, model, flags.branch, flags.only, device, workers, *tiles, flags.multi_scale)
 
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn

@@ -14,6 +14,7 @@ from PIL import Image
 from apc.config import Config
 from apc.data.images import Reading, decode
 from apc.data.masks import mask_image, read_mask
+from apc.evaluation.forward import showings
 from apc.files import write_encoded
 from apc.flags import choose_from
 from apc.methods.base import BRANCHES, Method
@@ -22,6 +23,7 @@ from apc.prediction import pictures
 from apc.prediction.output_folder import FOLDERS, Summary, claim, file_of, is_finished, mask_name
 from apc.prediction.photographs import Photograph
 from apc.prediction.segment import Prediction, Segmenter
+from apc.runs.protocols import Protocol
 
 HELD = 3 * 2**26
 """Bytes of photographs and heat maps whose CRFs are waited for, together; one of more is finished before the next is
@@ -52,12 +54,15 @@ class Job:
     """Side in pixels of the tiles that a larger photograph goes through in; 0 for whole photographs."""
     overlap: int = 64
     """Pixels by which tiles overlap at least."""
+    multi_scale: tuple[float, ...] = ()
+    """Scales over which what the network says is averaged, of the plain and the flipped photograph; empty: neither."""
 
     def __post_init__(self) -> None:
         size, patch, least = self.cfg.scored_size, self.method.encoder.patch, self.method.encoder.least
         if size % patch or size < least:
             wanted = f"a multiple of the encoder's patch, {patch}{f', from {least} up' if least > patch else ''}"
             raise ValueError(f"eval_size is {size}; it must be {wanted}")
+        showings(Protocol(scales=self.multi_scale), self.cfg, patch, least)
 
     @property
     def reading(self) -> Reading:
@@ -70,9 +75,11 @@ class Job:
         return 4 * len(self.classes) * self.cfg.scored_size**2 if "heatmaps" in self.kinds else 0
 
     def settings(self) -> dict[str, Any]:
-        """What the masks depend on, as the folder keeps it; a folder of an earlier version says nothing of tiles."""
+        """What the masks depend on, as the folder keeps it; a folder of an earlier version says nothing of tiles and
+        scales."""
         said = {"model": self.model, "eval_size": self.cfg.scored_size, "crf": self.cfg.crf, "branch": self.branch}
-        return said | ({"tile": self.tile, "overlap": self.overlap} if self.tile else {})
+        said |= {"tile": self.tile, "overlap": self.overlap} if self.tile else {}
+        return said | ({"multi_scale": list(self.multi_scale)} if self.multi_scale else {})
 
 
 class Predicted(NamedTuple):
@@ -117,7 +124,7 @@ def predict(
     columns = _Columns([f"percent_{c}" for c in job.classes], [f"score_{c}" for c in job.classes])
     summary = Summary(out / "summary.csv", [*_FIRST, *columns.percent, *columns.score], earlier.values())
     heat = "heatmaps" in job.kinds
-    segmenter = Segmenter(job.method, job.cfg, job.branch, job.device, heat, job.tile, job.overlap)
+    segmenter = Segmenter(job.method, job.cfg, job.branch, job.device, heat, job.tile, job.overlap, job.multi_scale)
     rows: list[dict[str, Any]] = []
     predicted: list[Photograph] = []
     broken: list[str] = []

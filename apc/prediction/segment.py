@@ -13,12 +13,15 @@ from PIL import Image
 from torch import Tensor
 
 from apc.config import Config
-from apc.data.transforms import as_floats, squash
+from apc.data.transforms import as_floats
+from apc.evaluation.forward import showings, shown
+from apc.evaluation.scoring import Showing
 from apc.methods.base import Method
 from apc.methods.pixel_labels import AT_ONCE, among, at_size, contested, require_numbers, uses_merge, winner
 from apc.models.build import autocast
 from apc.models.crf import CRF, CRFPool, dense_crf
 from apc.prediction.tiles import Shrunk, ahead, blended, spans
+from apc.runs.protocols import Protocol
 
 CRF_PIXELS = 1 << 20
 """The CRF sees photographs above a megapixel at a megapixel: its spreads are in pixels of photographs as VOC's, and
@@ -44,8 +47,9 @@ class Prediction:
 class Segmenter:
     """A trained method that labels photographs as `apc eval` scores them: squashed to cfg.scored_size, with cfg.crf.
 
-    Two things differ where a photograph is large: the CRF sees it at CRF_PIXELS, and image labels rule classes out at
-    the network's size where all classes at the photograph's own size would be too many numbers (AT_ONCE).
+    Two things differ where a photograph is large: the CRF sees it at CRF_PIXELS, and image labels rule classes out, and
+    scales are averaged, at the network's size where all classes at the photograph's own size would be too many numbers
+    (AT_ONCE).
     """
 
     method: Method
@@ -60,6 +64,9 @@ class Segmenter:
     whole photographs. A tile has its own CRF; what tiles say is blended where they overlap, after the CRF."""
     overlap: int = 64
     """Pixels by which tiles overlap at least."""
+    scales: tuple[float, ...] = ()
+    """Multiples of the size at which a photograph, or a tile, is shown, plain and flipped each; the mean of what is
+    said then labels it (`miou_ms`). Empty: it is shown once, as it is."""
 
     def __call__(self, photo: np.ndarray, present: list[int] | None = None) -> Prediction:
         """Label a photograph (H,W,3) uint8; `present` are the only classes allowed beside the background."""
@@ -82,7 +89,8 @@ class Segmenter:
             return lambda: labelled
         branches = self._branches(photo)
         p = branches[self.branch]
-        heat = branches["patch"].float().cpu() if self.heat and "patch" in branches else torch.zeros(0, *p.shape[1:])
+        small = self.cfg.scored_size, self.cfg.scored_size
+        heat = at_size(branches["patch"], small).cpu() if self.heat and "patch" in branches else torch.zeros(0, *small)
         size = photo.shape[0], photo.shape[1]
         refines = self.cfg.crf != "none"
         seen = _at_most(photo, CRF_PIXELS) if refines else photo
@@ -156,8 +164,26 @@ class Segmenter:
         return both
 
     def _branches(self, photo: np.ndarray) -> dict[str, Tensor]:
-        """Probabilities (C,S,S) by branch."""
-        image = as_floats(squash(photo, self.cfg.scored_size)[None], self.device)
+        """Probabilities by branch, (C,S,S); over scales their means, (C,H,W), or of the largest side where that were
+        too many numbers."""
+        encoder = self.method.encoder
+        passes = showings(Protocol(scales=self.scales), self.cfg, encoder.patch, encoder.least).showings
+        if len(passes) == 1:
+            return self._says(photo, passes[0])
+        side, own = max(showing.side for showing in passes), photo.shape[:2]
+        sums: dict[str, Tensor] = {}
+        for showing in dict.fromkeys(passes):
+            times = passes.count(showing)  # two scales may round to one side
+            for name, p in self._says(photo, showing).items():
+                size = own if len(p) * own[0] * own[1] <= AT_ONCE else (side, side)
+                p = times * at_size(p.flip(-1) if showing.flipped else p, size)
+                sums[name] = sums[name] + p if name in sums else p
+        return {name: p / len(passes) for name, p in sums.items()}
+
+    def _says(self, photo: np.ndarray, showing: Showing) -> dict[str, Tensor]:
+        """Probabilities (C,h,w) by branch of a photograph as it is shown."""
+        encoder = self.method.encoder
+        image = as_floats(shown(photo, showing, encoder.patch, encoder.least)[None], self.device)
         wanted = {self.branch, "patch"} if self.heat else {self.branch}
         with autocast(self.cfg, self.device):
             branches = {name: p[0] for name, p in self.method.predict(image, None, wanted).items()}

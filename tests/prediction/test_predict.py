@@ -133,6 +133,24 @@ def test_the_config_of_the_model_is_not_changed_by_a_prediction(model: Path, pho
     assert json.loads((tmp_path / "out" / "prediction.json").read_text())["settings"]["eval_size"] == 64
 
 
+def test_several_scales_are_shown_and_told(
+    model: Path, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    once, several = tmp_path / "once", tmp_path / "several"
+    asked = ("--only", "masks")
+    assert predict(model, once, photographs, *asked) == 0
+    assert predict(model, several, photographs, *asked, "--multi-scale", "0.5", "1") == 0
+    settings = [json.loads((out / "prediction.json").read_text())["settings"] for out in (once, several)]
+    assert "multi_scale" not in settings[0] and settings[1]["multi_scale"] == [0.5, 1.0]
+    masks = [(out / "masks" / "photo 0.png").read_bytes() for out in (once, several)]
+    assert masks[0] != masks[1]
+    capsys.readouterr()
+    assert predict(model, several, photographs, *asked, "--multi-scale", "0.75", "1") == 2
+    assert "multi_scale [0.5, 1.0], not [0.75, 1.0]" in capsys.readouterr().err
+    assert predict(model, tmp_path / "bad", photographs, *asked, "--multi-scale", "1", "0.5") == 2
+    assert "rising scales" in capsys.readouterr().err and not (tmp_path / "bad").exists()
+
+
 def test_no_photograph_is_shown_smaller_than_the_network_can_read(model: Path) -> None:
     method, cfg, classes = load_model(model)
     method.encoder.least = 32  # as MiT has it

@@ -137,3 +137,14 @@ def test_image_labels_rule_out_classes_in_every_tile(model: Path) -> None:
     photo = np.asarray(picture(130, 70))
     free = Segmenter(method, cfg, tile=64, overlap=16)(photo)
     assert 2 in free.labels and 2 not in Segmenter(method, cfg, tile=64, overlap=16)(photo, [1]).labels
+
+
+def test_a_tile_is_shown_at_several_scales_too(model: Path) -> None:
+    method, cfg, _ = load_model(model)
+    photo = np.asarray(picture(128, 64))
+    several = Segmenter(method, cfg, tile=64, overlap=0, scales=(0.5, 1.0))
+    alone = replace(several, tile=0)
+    tiles = [alone(photo[top : top + 64].copy()).labels for top in (0, 64)]
+    assert (several(photo).labels == np.concatenate(tiles)).all() and (
+        alone(photo).labels != several(photo).labels
+    ).any()
