@@ -96,9 +96,9 @@ def with_measurement(row: Row, measurement: dict[str, Any]) -> Row:
     )
 
 
-def at_size(size: int, *more: Protocol) -> Measure:
+def at_size(size: int, *more: Protocol, scales: tuple[float, ...] = ()) -> Measure:
     """Scores with and without the CRF, and of `more` protocols, seconds a photograph and memory (GiB) of images shown
-    at `size` pixels (Table 1)."""
+    at `size` pixels (Table 1); with `scales`, by the same names, of the mean over these multiples of it and flips."""
 
     def measure(method: Method, trained: Config, device: str) -> dict[str, Any]:
         cfg, cost = replace(trained, eval_size=size), Cost()
@@ -106,10 +106,11 @@ def at_size(size: int, *more: Protocol) -> Measure:
         restart(device)
         val = data.load(cfg, "val")
         scoring = Scoring(device, cores(), cost=cost)
-        protocols = [*(Protocol(crf=crf) for crf in crfs), *more]
-        counts = score(method, val, cfg, protocols, scoring)
+        asked = {p.name: replace(p, scales=scales) for p in (*(Protocol(crf=crf) for crf in crfs), *more)}
+        scored = score(method, val, cfg, list(asked.values()), scoring)
+        counts = {name: scored[protocol.name] for name, protocol in asked.items()}
         crf = [seconds for each in cost.crf_seconds.values() for seconds in each]
-        network = sum(cost.seconds.values()) / max(sum(cost.images.values()), 1)
+        network = sum(cost.seconds.values()) / max(cost.images.values(), default=1)
         return {
             "metrics": _scores(counts)
             | halves(counts["miou"].images)
@@ -121,13 +122,13 @@ def at_size(size: int, *more: Protocol) -> Measure:
     return measure
 
 
-def shown_at(row: Row, size: int, scores: dict[str, Any]) -> Row:
+def shown_at(row: Row, size: int, scores: dict[str, Any], how: str = "") -> Row:
     """A run as a row of its own, with what `at_size` measured: nothing of the run's scores and times is left, which
-    are of another size."""
+    are of another size; `how` tells it from other rows of that size."""
     by = {name: scores[name] for name in ("commit", "device")}
     return replace(
         row,
-        run=f"{row.run}@{size}",
+        run=f"{row.run}@{size}{how}",
         config=row.config | {"eval_size": size},
         metrics=scores["metrics"],
         seconds=scores["seconds"],
