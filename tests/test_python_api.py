@@ -25,8 +25,8 @@ from apc.experiment.flags import read_flags
 from apc.experiment.main import space_experiment
 from apc.experiment.settings import settings_of
 from apc.runs.folder import load_runs
-from apc.runs.rows import save_rows
-from apc.search.plans import points
+from apc.runs.rows import Row, save_rows
+from apc.search.plans import Interrupted, Point, points
 from apc.search.study_settings import StudyDefinition, journal_settings
 from apc.training.run import identity
 from search_spaces import lambdas
@@ -199,6 +199,10 @@ def test_load_rows_names_a_folder_that_is_not_there(tmp_path: Path) -> None:
         ("simple", {"trials": 2, "objectives": ("miuo",)}, "--objectives miuo: no run reports it; choose from miou, "),
         ("simple", {"trials": 2, "race": 1}, "race is 1; it must be at least 2"),
         ("simple", {"trials": 2, "prefer": "paper"}, "--prefer is for a race"),
+        (points([{"theta": 0.5}]), {"seeds": ()}, "seeds is (); give different seeds from 0 on, such as (0, 1, 2)"),
+        ("simple", {"trials": 2, "seeds": (1, 1)}, "seeds is (1, 1); give different seeds"),
+        ("simple", {"trials": 2, "seeds": 3}, "seeds is 3; give different seeds"),
+        (points([{"seed": 3}, {"seed": 4}]), {}, "the plan: seed is no knob; seeds=(0, 1) says which are run"),
     ],
 )
 def test_search_refuses_in_one_sentence(space: Any, more: dict[str, Any], told: str, tmp_path: Path) -> None:
@@ -325,6 +329,25 @@ def test_a_search_gives_trials_up_as_the_command_does(monkeypatch: pytest.Monkey
     assert settings.search and journal_settings(asked[0]) == journal_settings(
         replace(asked[0], settings=settings.search)
     )
+
+
+def test_a_race_that_is_interrupted_gives_what_search_and_race_have_finished(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings = points([{"theta": 0.5}, {"theta": 0.9}])
+
+    def driver(plan: Any, *, seeds: list[int], **_: Any) -> list[tuple[Point, list[Row]]]:
+        row = Row(run="r", config={"seed": seeds[0]}, metrics={"miou": 9.0}, seconds={})
+        done = [(point, [row]) for point in plan.next([])]
+        if plan is settings:
+            return done
+        raise Interrupted(done[:1])
+
+    monkeypatch.setattr("apc.experiment.before.prepared", lambda *_: {})
+    monkeypatch.setattr("apc.search.driver.search", driver)
+    with pytest.raises(Interrupted) as stop:
+        apc.search(settings, base=replace(pocket(), weights=""), runs=tmp_path, race=2, progress=False)
+    assert [rows[0].config["seed"] for _, rows in stop.value.result] == [0, 0, 100]
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ def search(
     require_config(base, "search(base)")
     if isinstance(settings.get("objectives"), str):
         settings["objectives"] = (settings["objectives"],)
+    numbers = _seeds(seeds)
     proposals, tried_first = _proposals(space, base)
     how = _search_settings(proposals, base, trials, settings, first)
 
@@ -90,6 +91,7 @@ def search(
     from apc.runs.scores import curve_score
     from apc.search.driver import optuna_search
     from apc.search.driver import search as run_plan
+    from apc.search.plans import Interrupted
     from apc.search.progress import Progress
     from apc.search.race import check_enough
     from apc.search.ray_session import Resources
@@ -102,7 +104,7 @@ def search(
     name = name or f"space_{space if isinstance(space, str) else 'own'}.{dataset_name(base)}"
     prepared(base, *_chosen_by(proposals, objectives[0], bool(racing.race)), how)
     resources = resources or Resources()
-    runs_a_trial = len(seeds) if callable(proposals) else 1
+    runs_a_trial = len(numbers) if callable(proposals) else 1
     cores = resources.cpus_per_trial * resources.num_workers
 
     def view(title: str, runs_a_trial: int) -> View:
@@ -112,16 +114,21 @@ def search(
     if callable(proposals):
         assert how is not None
         definition = StudyDefinition(
-            proposals, name=name, base=base, seeds=list(seeds), settings=how, first=tuple(first) or tried_first
+            proposals, name=name, base=base, seeds=numbers, settings=how, first=tuple(first) or tried_first
         )
         points = optuna_search(definition, runs=Path(runs), resources=resources, view=view(name, runs_a_trial))
     else:
-        points = train(proposals, seeds=list(seeds), name=name, view=view(name, 1))
+        points = train(proposals, seeds=numbers, name=name, view=view(name, 1))
     standings: Sequence[Standing] = ()
     papers = PRESETS[base.dataset]()
-    if racing.race and (plan := _race_of(points, racing, objectives[0], seeds, folder_of(runs), papers)):
+    if racing.race and (plan := _race_of(points, racing, objectives[0], numbers, folder_of(runs), papers)):
         title, by = f"{name}.race", curve_score(objectives[0])
-        standings = plan.standings(train(plan, seeds=plan.seeds[:1], name=title, by=by, view=view(title, 1)))
+        try:
+            raced = train(plan, seeds=plan.seeds[:1], name=title, by=by, view=view(title, 1))
+        except Interrupted as stop:
+            stop.result = [*points, *stop.result]
+            raise
+        standings = plan.standings(raced)
     return _search_result(points, base, objectives, standings, prefer or "best")
 
 
@@ -151,6 +158,14 @@ def _race_of(
     return Race(racers, seeds_of_race(racing.race_seeds or SEEDS, seeds), metric, votes) if len(racers) > 1 else None
 
 
+def _seeds(seeds: Sequence[int]) -> list[int]:
+    """The seeds of every setting; ValueError where there are none, one stands twice, or one is no seed."""
+    numbers = list(seeds) if isinstance(seeds, Sequence) else []
+    if not numbers or min(numbers) < 0 or len(set(numbers)) < len(numbers):
+        raise ValueError(f"seeds is {seeds!r}; give different seeds from 0 on, such as (0, 1, 2)")
+    return numbers
+
+
 def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan | Draw, tuple[Mapping[str, Any], ...]]":
     """A plan or a define-by-run function, checked against Config, and the settings that its module tries first."""
     import search_spaces
@@ -165,6 +180,8 @@ def _proposals(space: "str | Space | Draw | Plan", base: Config) -> "tuple[Plan 
     if isinstance(space, Mapping):
         space_checks.check(space, "space")
         return functools.partial(spaces.suggest, space), ()
+    if not callable(space) and "seed" in space.knobs:
+        raise ValueError("the plan: seed is no knob; seeds=(0, 1) says which are run")
     return space, ()
 
 
