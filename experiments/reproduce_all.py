@@ -163,7 +163,7 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, handed: dict[str, l
             todo = [job for job in queue.waiting if job.run not in known]
             shared, later = len(queue.waiting) - len(todo), queue.counts.later
             known |= {job.run for job in todo}
-            hours = expected(step, settings, queue.plan.max_points * len(settings.seeds), [job.config for job in todo])
+            hours = expected(step, settings, [job.config for job in todo])
             wall = Hours(*(each / side for each in hours)) if hours else None
             total = total.plus(wall) if total and wall else None
             of_processes = of_processes.plus(hours) if hours else of_processes

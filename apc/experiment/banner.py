@@ -7,8 +7,8 @@ from apc import devices
 from apc.escaping import say
 from apc.experiment import small_folders
 from apc.experiment.definition import Experiment
-from apc.experiment.dry_run import ToDo, to_do, tried_first
-from apc.experiment.forecast import Hours, hours, kind_of, pace
+from apc.experiment.dry_run import ToDo, said_of, to_do, tried_first
+from apc.experiment.forecast import Told, hours, kind_of, pace
 from apc.experiment.settings import ExperimentSettings
 from apc.experiment.workers import costs_of, places
 from apc.runs.copies import shown
@@ -61,36 +61,39 @@ def _expected(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, 
     side_by_side = places(settings.workers) if images else None
     finished, low, high, steps = load_runs(settings.runs), 0.0, 0.0, []
     if not side_by_side:
-        return _elsewhere(experiment, settings, todo, hours(todo.planned, finished, None))
+        return _elsewhere(experiment, settings, todo)
     for kind in dict.fromkeys(map(kind_of, todo.planned)):
         alike = [cfg for cfg in todo.planned if kind_of(cfg) == kind]
-        minutes_each = None
+        told = None
         if not pace(finished, alike[0]):
             try:
                 measured = speed(alike[0], images, settings.workers.cpus)
             except (ValueError, ArithmeticError, RuntimeError, OSError):
                 return ""  # of what cannot be trained its runs tell, and no search is to end for the sake of a number
-            minutes_each = measured.run(alike[0], images) / 60
+            told = Told.by(measured.run(alike[0], images), alike[:1], images["train"])
             steps.append(f"{measured.step:.2g}")
-        expected = hours(alike, finished, minutes_each)
-        assert expected
-        low, high = low + 3600 * expected.low, high + 3600 * expected.high
+        found = hours(alike, finished, told)
+        assert found
+        low, high = low + 3600 * found.low, high + 3600 * found.high
     low, high, slots = *_with_later(todo, low, high), min(side_by_side, len(todo.planned))
     why = f"a step takes {', '.join(steps)} s here just now" if steps else "as those that are finished took"
     span, cost = between(STARTING + low / slots, STARTING + high / slots), costs_of(settings.workers).told(low, high)
-    told = f"{span} ({why}, and Ray {STARTING:g} s to start)"
-    return f"{todo.number}, {side_by_side} at a time: {told}, {todo.epochs}, {cost}"
+    return (
+        f"{todo.number}, {side_by_side} at a time: {span} ({why}, and Ray {STARTING:g} s to start), "
+        f"{todo.epochs}, {cost}"
+    )
 
 
-def _elsewhere(experiment: Experiment, settings: ExperimentSettings, todo: ToDo, known: Hours | None) -> str:
+def _elsewhere(experiment: Experiment, settings: ExperimentSettings, todo: ToDo) -> str:
     """What is to do on GPUs or a cluster, of whose speed finished runs alone tell, or else the script for two cores."""
     parts, workers = [todo.number, todo.epochs], settings.workers
-    minutes = experiment.minutes.get(settings.preset)
+    known = hours(todo.planned, load_runs(settings.runs), None)
     if known and (workers.address in (None, "local") or workers.gpus is not None):
         low, high = _with_later(todo, 3600 * known.low, 3600 * known.high)
         parts.append(f"{costs_of(workers).told(low, high)}, as those that are finished took")
-    elif minutes:
-        parts.append(f"about {minutes} minutes on two cores")
+    elif told := hours(todo.planned, [], said_of(experiment, settings)):
+        least, most = _with_later(todo, 30 * told.mean, 30 * told.mean)
+        parts.append(f"about {(least + most) / 2:.0f} minutes on two cores")
     return ", ".join(parts)
 
 

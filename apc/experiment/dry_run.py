@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from apc.config import Config
+from apc.config import Config, from_dict
 from apc.escaping import counted, say
 from apc.experiment import deciding, small_folders
 from apc.experiment.definition import Experiment
-from apc.experiment.forecast import Hours, hours
-from apc.experiment.settings import ExperimentSettings
+from apc.experiment.flags import Flags
+from apc.experiment.forecast import Hours, Told, hours
+from apc.experiment.settings import ExperimentSettings, settings_of
 from apc.experiment.workers import costs_of
 from apc.runs.compared import RULE, VOTERS
 from apc.runs.folder import load_runs
@@ -97,10 +98,26 @@ def racers_of_best(settings: ExperimentSettings, queue: RunQueue | None) -> tupl
     return min(racing.race or 0, tried), min((racing.race or 0) + (racing.prefer == "paper"), tried)
 
 
-def expected(experiment: Experiment, settings: ExperimentSettings, most: int, todo: Sequence[Config]) -> Hours | None:
-    """Hours of one process that runs will take, of an experiment of so many runs; None where nothing tells."""
-    minutes = experiment.minutes.get(settings.preset)
-    return hours(todo, load_runs(settings.runs), 2 * minutes / most if minutes and most else None)
+def expected(experiment: Experiment, settings: ExperimentSettings, todo: Sequence[Config]) -> Hours | None:
+    """Hours of one process that runs will take, by finished ones or by what the script says of itself; None where
+    neither tells."""
+    return hours(todo, load_runs(settings.runs), said_of(experiment, settings))
+
+
+def said_of(experiment: Experiment, settings: ExperimentSettings) -> Told | None:
+    """What an experiment's minutes tell, which are of its command without flags: on two cores, or one run at a time
+    where its rows are times."""
+    if not (minutes := experiment.minutes.get(settings.preset)):
+        return None
+    root = {"root": settings.base.root} if settings.base.root else {}
+    usual = settings_of(experiment, Flags(settings.preset, {**root, "runs": settings.runs}))
+    seconds = 60.0 * minutes * (1 if experiment.timed else 2)
+    if usual.plan:
+        first = [from_dict(point.values, usual.base) for point in usual.plan.next([])]
+        seconds *= len(first) / (usual.plan.max_points * len(usual.seeds))
+        return Told.by(seconds, first, usual.base.num_train or 1)
+    whole = to_do(experiment, usual, None)
+    return Told.by(seconds / whole.share, whole.planned, usual.base.num_train or 1)
 
 
 def show(
@@ -124,14 +141,12 @@ def show(
         if settings.search.objectives[0] == RULE:
             enough = settings.search.trials >= VOTERS
             print(f"compared by {'the vote of all' if enough else RULE}; it takes {VOTERS} settings to vote")
-        most = len(whole.planned)
         if so_far:
             print(so_far.told)
     else:
         _list(queue)
-        most = queue.plan.max_points * len(settings.seeds)
     if todo.planned:
-        print(_cost(settings, todo, expected(experiment, settings, most, todo.planned)))
+        print(_cost(settings, todo, expected(experiment, settings, todo.planned)))
     if queue is not None:
         counts = queue.counts
         later = f", and {_between(counts.later, counts.later + counts.perhaps)} more that depend on their scores"
@@ -144,7 +159,7 @@ def show(
         print(
             f"then a race of the best {best}{papers}, each with at most {racing.race_seeds} further seeds: "
             f"at most {runs} runs, {runs * settings.base.epochs} epochs"
-            + _taken(settings, expected(experiment, settings, most, [settings.base] * runs), "")
+            + _taken(settings, expected(experiment, settings, [settings.base] * runs), "")
         )
     return 0
 

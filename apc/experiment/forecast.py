@@ -13,7 +13,7 @@ Kind = tuple[Any, ...]
 _ALIKE = ("dataset", "method", "encoder", "image_size")
 """Fields in which a finished run must equal one to do, to tell its time."""
 _SPREAD = 2.0
-"""Factor either way of a time that only the script's own expectation tells."""
+"""Factor either way of a time that one run, a few steps or the script's own expectation tells."""
 
 
 def kind_of(cfg: Config) -> Kind:
@@ -46,16 +46,29 @@ class Pace:
         """Of one run: the mean, and the 10th and 90th percentile, for the load of a machine is common to its runs."""
         each = sorted(self.seconds)
         last = len(each) - 1
-        share = _passes(cfg, cfg.epochs, cfg.rounds) * images / 3600
+        share = passes(cfg) * images / 3600
         low, high = each[round(0.1 * last)], each[round(0.9 * last)]
-        if not last:  # one run tells no spread
+        if not last:  # one number tells no spread
             low, high = low / _SPREAD, high * _SPREAD
         return Hours(share * sum(each) / len(each), share * low, share * high)
 
 
-def pace(done: Iterable[Row], cfg: Config) -> tuple[Pace, int] | None:
-    """Pace of the finished runs that are like `cfg`, and how many images they trained on; None where none is. Those of
-    a version with other fields do not count."""
+class Told(NamedTuple):
+    """What tells how long runs take."""
+
+    pace: Pace
+    images: int
+    """How many a run trains on that takes all there are."""
+
+    @classmethod
+    def by(cls, seconds: float, configs: Sequence[Config], images: int) -> "Told":
+        """By the seconds that runs take, one after another."""
+        return cls(Pace((seconds / sum(passes(cfg) * (cfg.num_train or images) for cfg in configs),)), images)
+
+
+def pace(done: Iterable[Row], cfg: Config) -> Told | None:
+    """Pace of the finished runs that are like `cfg`; None where none is. Those of a version with other fields do not
+    count."""
     seconds, images = [], 0
     for row in done:
         trained = (row.stamp.get("images") or {}).get("train", 0)
@@ -65,29 +78,28 @@ def pace(done: Iterable[Row], cfg: Config) -> tuple[Pace, int] | None:
             with suppress(ValueError):
                 seconds.append(spent / (_passes(from_dict(row.config), len(row.curve), begun) * trained))
                 images = trained
-    return (Pace(tuple(seconds)), images) if seconds else None
+    return Told(Pace(tuple(seconds)), images) if seconds else None
+
+
+def passes(cfg: Config) -> float:
+    """Epochs that take as long as a run: its own, and the masks of its rounds."""
+    return _passes(cfg, cfg.epochs, cfg.rounds)
 
 
 def _passes(cfg: Config, epochs: int, rounds: int) -> float:
-    """Epochs that take as long as so many and the masks of so many rounds."""
     return epochs + rounds * epochs_of_masks(cfg) if rounds else epochs
 
 
-def hours(todo: Sequence[Config], done: Sequence[Row], minutes: float | None) -> Hours | None:
-    """Hours of one process for `todo`: by finished runs like each, or `minutes` a run; None where neither tells."""
+def hours(todo: Sequence[Config], done: Sequence[Row], otherwise: Told | None) -> Hours | None:
+    """Hours of one process for `todo`: by finished runs like each, or as is told `otherwise`; None where neither
+    tells."""
     total, known = Hours(0.0, 0.0, 0.0), dict[Kind, Hours | None]()
     for cfg in todo:
-        alike = (*kind_of(cfg), _passes(cfg, cfg.epochs, cfg.rounds), cfg.num_train)
+        alike = (*kind_of(cfg), passes(cfg), cfg.num_train)
         if alike not in known:
-            known[alike] = _one(cfg, done, minutes)
+            told = pace(done, cfg) or otherwise
+            known[alike] = told.pace.of(cfg, cfg.num_train or told.images) if told else None
         if (one := known[alike]) is None:
             return None
         total = total.plus(one)
     return total
-
-
-def _one(cfg: Config, done: Sequence[Row], minutes: float | None) -> Hours | None:
-    """Hours of one run."""
-    if told := pace(done, cfg):
-        return told[0].of(cfg, cfg.num_train or told[1])
-    return None if minutes is None else Hours(minutes / 60, minutes / 60 / _SPREAD, minutes / 60 * _SPREAD)

@@ -109,7 +109,7 @@ def test_of_other_machines_and_of_gpus_a_step_here_says_nothing(
 ) -> None:
     assert places(Workers(address="auto")) is None and places(Workers(gpus=0.5)) is None
     assert places(Workers(cpus=2)) == 1 and places(Workers(num_workers=4)) == 1
-    assert said(["--gpus", "1", *words], capsys) == ("27 to 33 runs, 270 to 330 epochs, about 25 minutes on two cores")
+    assert said(["--gpus", "1", *words], capsys) == ("27 to 33 runs, 270 to 330 epochs, about 21 minutes on two cores")
 
 
 def test_a_run_is_its_epochs_and_its_scorings() -> None:

@@ -23,7 +23,7 @@ from apc.search.spaces import first_over
 from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
 from apc.training.run import identity
-from experiments import choosing, grid_lambda, search_joint
+from experiments import choosing, grid_lambda, search_joint, table5_efficiency, table7_pooling
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
@@ -60,6 +60,25 @@ def test_a_search_whose_schedule_is_too_short_for_a_rung_says_so(
     for asked in (["--stop-early", "none"], ["--rungs", "2"], ["--sampler", "random", "--objectives", "miou_crf"]):
         assert search_space([*words, *asked]) == 0
         assert told not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("experiment", "words", "told"),
+    [
+        (table7_pooling.EXPERIMENT, [], "200 epochs, about 0.5 hours (0.2 to 0.9)"),  # 14 minutes of two cores
+        (table7_pooling.EXPERIMENT, ["--epochs", "20"], "400 epochs, about 0.9 hours (0.5 to 1.9)"),
+        (table7_pooling.EXPERIMENT, ["--seeds", "10"], "400 epochs, about 0.9 hours (0.5 to 1.9)"),
+        (table7_pooling.EXPERIMENT, ["--smoke"], "8 epochs, about 0.0 hours (0.0 to 0.0)"),
+        (table5_efficiency.EXPERIMENT, [], "150 epochs, about 0.4 hours (0.2 to 0.8)"),  # 25 minutes, a run at a time
+        (search_joint.JOINT, [], "at most 226 epochs, about 0.4 hours (0.2 to 0.8)"),  # 12 minutes, with its rungs
+        (search_joint.JOINT, ["--stop-early", "none"], "400 epochs, about 0.7 hours (0.4 to 1.4)"),
+    ],
+)
+def test_the_minutes_of_a_script_are_those_of_its_epochs_and_tell_those_of_other_flags(
+    experiment: Experiment, words: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(experiment, [*words, "--weights=", "--dry-run", "--runs", str(tmp_path)]) == 0
+    assert f"\n{told} of one process for the runs to do: " in capsys.readouterr().out
 
 
 def begun(words: Sequence[str], runs: Path, ended: int, epochs: int) -> None:

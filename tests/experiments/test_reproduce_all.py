@@ -12,7 +12,7 @@ from report_rows import whole
 
 from apc.config import pocket, to_dict
 from apc.experiment import pictures as pictured
-from apc.experiment.forecast import hours
+from apc.experiment.forecast import Told, hours
 from apc.experiment.main import in_turn
 from apc.experiment.pictures import Picture
 from apc.experiment.runner import ExperimentRun
@@ -37,8 +37,10 @@ def test_hours_follow_the_finished_runs_that_are_alike() -> None:
     alone = hours([BASE], past[:1], None)
     assert alone and alone == pytest.approx((0.1, 0.05, 0.2))
     assert hours([replace(BASE, method="afa")], past, None) is None
-    guess = hours([replace(BASE, method="afa")], past, 30)
+    half_an_hour = Told.by(1800.0, [BASE], images=960)
+    guess = hours([replace(BASE, method="afa")], past, half_an_hour)
     assert guess and guess == pytest.approx((0.5, 0.25, 1.0))
+    assert hours([replace(BASE, epochs=20, num_train=480)], [], half_an_hour) == guess
 
 
 def test_a_dry_run_of_everything_counts_shared_runs_once_and_writes_nothing(
