@@ -8,7 +8,7 @@ A run is its setting, seed, data and code, so a later script finds what an earli
 row, Table 8's last row and the paper's point of Figures 4 and 5 are one run. Tables 5 and 6, which report times, train
 one run at a time unless --max-concurrent says otherwise; all other flags go to every script. `--dry-run` tells for each
 what is done and what is to do, and the hours to expect, with `--price` the money. Figures 6 and 7 are drawn of the
-finished runs at the end. About 330 minutes on the embedded data with two cores.
+finished runs at the end. About 250 minutes on the embedded data with two cores.
 Expect failed runs to stop nothing: the exit code is 1 in the end and the same command tries them again.
 """
 
@@ -24,16 +24,15 @@ from apc.experiment import pictures as pictured
 from apc.experiment.config_flags import preset_of
 from apc.experiment.definition import Experiment
 from apc.experiment.dry_run import expected
-from apc.experiment.flags import Deciding, Flags, Workers, add_place, command_line, read_flags
+from apc.experiment.flags import Deciding, Flags, Workers, add_place, command_line
 from apc.experiment.forecast import Hours
-from apc.experiment.main import in_turn
+from apc.experiment.main import flags_of, in_turn
 from apc.experiment.pictures import without
 from apc.experiment.runner import ExperimentRun
-from apc.experiment.settings import for_step, settings_of
-from apc.experiment.workers import costs_of
+from apc.experiment.settings import ExperimentSettings, for_step, settings_of
+from apc.experiment.workers import costs_of, places
 from apc.files import end_if_unread
 from apc.flags import Flag, choose_from, flag_of, taken
-from apc.parallel import cores
 from apc.reporting.catalogue import modules_of, pictures_of, tables_of
 from apc.reporting.table_entry import PageEntry
 
@@ -75,9 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _in_turn(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
         return code
-    except BrokenPipeError as error:
+    except OSError as error:
         end_if_unread(error)
-        raise
+        complain(f"{NAME}: {error.filename or 'a file'}: {error.strerror or error}")
+        return 2
 
 
 def _in_turn(words: list[str]) -> int:
@@ -92,17 +92,18 @@ def _in_turn(words: list[str]) -> int:
             loaded = {name: steps for name, steps in loaded.items() if steps[0].by_default}
         pictures = {name: module.PICTURE for name, module in modules.items() if pictures_of(module)}
         words = without(words, {"--only"})
-        handed = _handed(loaded, words)
+        handed = _handed(loaded, words, flags)
+        settings = {name: _settings(name, steps, handed[name]) for name, steps in loaded.items()}
         dry = "dry_run" in flags.values
         if dry and loaded:
-            _tell(loaded, flags, handed)
+            _tell(loaded, settings, flags)
     except ValueError as error:
         complain(f"{NAME}: {error}")
         return 2
     failed = 0
     for name, steps in () if dry else loaded.items():
         print(f"\n== {name}", flush=True)
-        code = in_turn(steps, [*handed[name], *_alone(steps[0], flags)])
+        code = in_turn(steps, handed[name])
         if code > 1:
             return code
         failed |= code
@@ -119,7 +120,7 @@ def _flags(words: Sequence[str]) -> Flags:
     """What the command line says: the flags of all experiments, and `--only`."""
     preset, rest = preset_of(words)
     line = command_line(
-        NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 330}, preset
+        NAME, "Every table and figure of the paper, runs that several share once", {}, {"pocket": 250}, preset
     )
     line.add(Deciding, "how much")
     line.add(Choice, "which scripts")
@@ -127,43 +128,52 @@ def _flags(words: Sequence[str]) -> Flags:
     return Flags(preset, line.read(rest))
 
 
-def _handed(loaded: dict[str, list[Experiment]], words: Sequence[str]) -> dict[str, list[str]]:
-    """The words that each script gets: those with seeds of their own no `--seeds`, unless it is for no other."""
+def _handed(loaded: dict[str, list[Experiment]], words: Sequence[str], flags: Flags) -> dict[str, list[str]]:
+    """The words that each script gets: those with seeds of their own no `--seeds`, unless it is for no other; those
+    whose rows are times one run at a time, since runs side by side slow each other."""
     own = {name for name, steps in loaded.items() if all(step.own_seeds for step in steps)}
     rest = without(words, {"--seeds"})
-    return {name: rest if name in own and len(own) < len(loaded) else list(words) for name in loaded}
+    handed = {name: rest if name in own and len(own) < len(loaded) else list(words) for name in loaded}
+    alone = [] if "max_concurrent" in flags.values else ["--max-concurrent", "1"]
+    return {name: [*mine, *(alone if loaded[name][0].timed else [])] for name, mine in handed.items()}
 
 
-def _alone(step: Experiment, flags: Flags) -> list[str]:
-    """Runs side by side slow each other, so times are taken one run at a time."""
-    return ["--max-concurrent", "1"] if step.timed and "max_concurrent" not in flags.values else []
+def _settings(name: str, steps: list[Experiment], words: Sequence[str]) -> dict[str, ExperimentSettings]:
+    """What the words come to for each step of a script, but for one whose plan others will have found: a slip is said
+    before the first script has trained for hours."""
+    try:
+        flags = flags_of(steps, words)
+        planned = [step for step in steps if not step.plan_of_results]
+        return {step.name: settings_of(step, for_step(step, steps, flags)) for step in planned}
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
-def _tell(loaded: dict[str, list[Experiment]], flags: Flags, handed: dict[str, list[str]]) -> None:
+def _tell(
+    loaded: dict[str, list[Experiment]], settings_by: dict[str, dict[str, ExperimentSettings]], flags: Flags
+) -> None:
     """What is done and what is to do, a run that several scripts share counted with the first; and the hours."""
     width = max(map(len, loaded))
     print(f"{'':<{width}}  {'done':>5} {'to do':>6} {'shared':>7}  hours on this machine (10 % to 90 %)")
     known: set[str] = set()
     total: Hours | None = Hours(0.0, 0.0, 0.0)
-    of_processes, runs = Hours(0.0, 0.0, 0.0), 0
+    of_processes, runs, beside = Hours(0.0, 0.0, 0.0), 0, ""
     for name, steps in loaded.items():
-        mine = [*handed[name], *_alone(steps[0], flags)]
-        side = 1 if _alone(steps[0], flags) else _side_by_side(taken(Workers, flags.values))
         for step in steps:
             if step.plan_of_results:
                 print(f"{'':<{width}}  and a comparison of what the searches choose")
                 continue
-            settings = settings_of(
-                step, for_step(step, steps, read_flags(steps[0], mine))
-            )  # all steps have the flags of the first
+            settings = settings_by[name][step.name]
             if settings.search:
                 print(f"{step.name:<{width}}  a search of {settings.search.trials} trials")
+                beside = " beside the searches"
                 continue
             queue = ExperimentRun(step, settings).queue()
             todo = [job for job in queue.waiting if job.run not in known]
-            shared, later = len(queue.waiting) - len(todo), queue.counts.later
+            shared, later = len(queue.waiting) - len(todo), queue.counts.later + queue.counts.perhaps
             known |= {job.run for job in todo}
             hours = expected(step, settings, [job.config for job in todo])
+            side = places(settings.workers) or 1  # on GPUs and a cluster nobody knows
             wall = Hours(*(each / side for each in hours)) if hours else None
             total = total.plus(wall) if total and wall else None
             of_processes = of_processes.plus(hours) if hours else of_processes
@@ -173,12 +183,7 @@ def _tell(loaded: dict[str, list[Experiment]], flags: Flags, handed: dict[str, l
             counts = f"{queue.counts.done:>5} {len(todo):>6} {shared:>7}"
             print(f"{step.name:<{width}}  {counts}  {wall or 'unknown'}{more}")
     cost = costs_of(taken(Workers, flags.values)).told(3600 * of_processes.low, 3600 * of_processes.high)
-    print(f"\n{runs} runs to do, about {f'{total}: {cost}' if total else 'an unknown number of hours'}")
-
-
-def _side_by_side(workers: Workers) -> int:
-    """Runs that this machine trains at once."""
-    return workers.max_concurrent or max(cores() // (workers.cpus * workers.num_workers), 1)
+    print(f"\n{runs} runs to do{beside}, about {f'{total}: {cost}' if total else 'an unknown number of hours'}")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import search_spaces
 from apc.config import PRESETS
 from apc.escaping import complain, say
 from apc.experiment.definition import Experiment
-from apc.experiment.flags import read_flags
+from apc.experiment.flags import Flags, read_flags
 from apc.experiment.runner import ExperimentRun
 from apc.experiment.settings import for_step, settings_of
 from apc.files import end_if_unread
@@ -26,9 +26,7 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
     that failed keeps no later step from its turn: of a study it stays failed, however often the command is given."""
     first = steps[0]
     try:
-        flags = read_flags(of_all(steps), sys.argv[1:] if argv is None else argv)
-        if "choose" in flags.values and len({step.metric for step in steps if step.chooses}) > 1:
-            raise ValueError("--choose: this script compares what settings may be chosen by; leave it out")
+        flags = flags_of(steps, sys.argv[1:] if argv is None else argv)
         settings = settings_of(first, for_step(first, steps, flags))
         if "decide" in flags.values and not any(step.claims or step.bests for step in steps):
             complain(f"{first.called}: note: there is no claim to decide, so --decide adds no seeds")
@@ -60,6 +58,14 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
     except KeyboardInterrupt:
         print("interrupted before anything was started", file=sys.stderr)
         return 130
+
+
+def flags_of(steps: Sequence[Experiment], words: Sequence[str]) -> Flags:
+    """The command line of a script; ValueError for a slip."""
+    flags = read_flags(of_all(steps), words)
+    if "choose" in flags.values and len({step.metric for step in steps if step.chooses}) > 1:
+        raise ValueError("--choose: this script compares what settings may be chosen by; leave it out")
+    return flags
 
 
 def of_all(steps: Sequence[Experiment]) -> Experiment:

@@ -122,7 +122,45 @@ def test_scripts_with_seeds_of_their_own_are_run_beside_others_and_refuse_seeds_
     told = capsys.readouterr().out
     assert "\ntable7_pooling      0      8" in told and "\nchoosing " in told
     assert reproduce_all.main(words) == 2
-    assert capsys.readouterr().err == ("reproduce_all: --seeds 2: this script has seeds of its own (0); leave it out\n")
+    assert capsys.readouterr().err == (
+        "reproduce_all: choosing: --seeds 2: this script has seeds of its own (0); leave it out\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--theta", "0.8", "--only=figure4_theta_epsilon"], "figure4_theta_epsilon: --theta: this experiment varies"),
+        (["--choose", "labels", "--only=search_without_masks"], "search_without_masks: --choose: this script compares"),
+    ],
+)
+def test_what_a_later_script_refuses_is_said_before_the_first_one_begins(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reproduce_all, "in_turn", lambda *_: pytest.fail("a script has begun"))
+    assert reproduce_all.main(["--only=table7_pooling", "--weights=", *words]) == 2
+    assert capsys.readouterr().err.startswith(f"reproduce_all: {told}")
+
+
+def test_no_more_runs_are_told_to_go_side_by_side_than_the_machine_has_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("apc.parallel.cores", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    words = [
+        "--only=table7_pooling",
+        "--only=choosing",
+        "--only=grid_lambda",
+        "--weights=",
+        "--dry-run",
+        "--runs",
+        str(tmp_path),
+    ]
+    for more in ([], ["--max-concurrent", "16"]):
+        assert reproduce_all.main([*words, *more]) == 0
+        told = capsys.readouterr().out
+        assert re.search(r"\ngrid_lambda +0 +12 +3  0.1 hours .*, and at most 18 more runs\n", told)
+        assert "\n32 runs to do beside the searches, about 0.4 hours (0.2 to 0.7): " in told
 
 
 def test_no_picture_is_handed_a_flag_that_it_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
@@ -149,7 +187,7 @@ def test_reproduce_all_draws_the_pictures_after_the_runs_without_the_flags_of_tr
     monkeypatch.setattr(reproduce_all, "in_turn", trained)
     monkeypatch.setattr(reproduce_all.pictured, "main", drawn)
     only = [f"--only={name}" for name in ("figure7_qualitative", "figure6_heatmaps", "table7_pooling")]
-    assert reproduce_all.main([*only, "--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]) == 2
+    assert reproduce_all.main([*only, "--cpus", "2", "--retries=2", "--verbose", "--smoke", "--seeds", "1"]) == 2
     assert [name for name, _ in called] == ["table7_pooling", "figure7_qualitative", "figure6_heatmaps"]
-    assert called[0][1] == ["--cpus", "2", "--log=wandb", "--verbose", "--smoke", "--seeds", "1"]
+    assert called[0][1] == ["--cpus", "2", "--retries=2", "--verbose", "--smoke", "--seeds", "1"]
     assert called[1][1] == called[2][1] == ["--smoke", "--seeds", "1"]
