@@ -144,10 +144,11 @@ def front(result: Result, metrics: Sequence[str]) -> list[Point]:
     return [point for (point, _), best in zip(result, unbeaten(scores, metrics), strict=True) if best]
 
 
-def table(result: Result, metrics: Sequence[str], chooses: bool) -> list[str]:
-    """Lines for a terminal: mean, spread and number of seeds of every point; the chosen ones marked in a search."""
+def table(result: Result, metrics: Sequence[str], chosen_by: Result) -> list[str]:
+    """Lines for a terminal: mean, spread and number of seeds of every point; in a search those marked that are chosen by
+    the runs `chosen_by`, of which there are none where nothing is chosen."""
     width = max((len(point.label) for point, _ in result), default=0)
-    chosen = front(result, metrics) if len(metrics) > 1 else [winner_of(result, metrics[0])]
+    chosen = front(chosen_by, metrics) if len(metrics) > 1 else [winner_of(chosen_by, metrics[0])]
     mark = "  front" if len(metrics) > 1 else "  best"
     lines = [f"{'':<{width}}  {', '.join(metrics)}, mean ± standard deviation (seeds)"]
     for point, rows in result:
@@ -158,5 +159,5 @@ def table(result: Result, metrics: Sequence[str], chooses: bool) -> list[str]:
             cells.append(f"{statistics.fmean(values):6.2f}{spread} ({len(values)})" if values else "     –")
         failed, stopped = sum(bool(row.error) for row in rows), sum(bool(row.stopped) for row in rows)
         bad = (f"  {failed} failed" if failed else "") + ("  stopped early" if stopped else "")
-        lines.append(f"{point.label:<{width}}  {'  '.join(cells)}{bad}{mark if chooses and point in chosen else ''}")
+        lines.append(f"{point.label:<{width}}  {'  '.join(cells)}{bad}{mark if point in chosen else ''}")
     return lines

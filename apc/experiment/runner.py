@@ -230,7 +230,8 @@ class ExperimentRun:
         """Write everything, and show the table, what failed, and where the files are."""
         settings, page = self.settings, self._write(result)
         metrics = (compared_by(rows_of(result), settings.metrics[0]), *settings.metrics[1:])
-        say("\n".join(["", *outputs.table(result, metrics, self.experiment.chooses), *self._how_compared(result)]))
+        chosen_by = deciding.begun_with(settings, result) if self.experiment.chooses else []
+        say("\n".join(["", *outputs.table(result, metrics, chosen_by), *self._how_compared(result)]))
         if self.raced:
             say("\n".join(["", *racing.lines(self.raced), *racing.failed(self.raced)]))
         again, kept = "the same command tries them again", "the study keeps them as failed trials"
@@ -242,7 +243,7 @@ class ExperimentRun:
             if count := sum(bool(row.error) for row in rows):
                 print(f"{count} of {len(rows)} runs{of} failed; {later}")
                 failed = True
-        if self.experiment.chooses and outputs.winner_of(result, metrics[0]):
+        if outputs.winner_of(chosen_by, metrics[0]):
             best = self._rows_file.with_suffix(".best.toml")
             say(f"{best}: the best setting; `{self._train_command(best)}` trains it")
         if (curves := RunsFolder(settings.runs).tune).is_dir():

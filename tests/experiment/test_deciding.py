@@ -1,5 +1,6 @@
 """`--decide N`: which rows get another seed, when that ends, and what a killed command does again."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from apc.config import pocket, to_dict
 from apc.experiment import deciding
 from apc.experiment.flags import Flags
 from apc.experiment.main import main
+from apc.experiment.runner import ExperimentRun
 from apc.experiment.settings import ExperimentSettings, settings_of
 from apc.runs.rows import Row
 from apc.search.plans import Interrupted, Plan, Point, Result, points
-from experiments import figure4_theta_epsilon, table2_pseudo_masks, table7_pooling
+from experiments import figure4_theta_epsilon, grid_lambda, table2_pseudo_masks, table7_pooling
 from search_spaces import theta_epsilon
 
 TABLE7 = table7_pooling.EXPERIMENT
@@ -116,6 +118,30 @@ def test_rows_that_are_even_settle_a_claim_and_rows_that_score_the_same_are_not_
 def test_what_is_chosen_is_chosen_by_the_seeds_that_all_settings_have() -> None:
     result = decided(Trained(noisy(2.0)), most=6)
     assert {tuple(seeds) for seeds in seeds_of(deciding.begun_with(table(6), result)).values()} == {(0, 1, 2)}
+
+
+def test_the_setting_that_the_terminal_calls_best_is_that_of_best_toml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def score(label: str, seed: int) -> float:  # a rival that is behind at the seeds of all, and far ahead later
+        rival = (49.0, 51.0, 46.0, 70.0, 70.0)[seed]
+        return {"lambda1=0.02 lambda2=0": 50.0 - seed % 2, "lambda1=0.1 lambda2=0": rival}.get(label, 20.0)
+
+    def search(run: ExperimentRun) -> Result:
+        assert run.plan
+        return Trained(score).first(run.plan, run.settings.seeds)
+
+    monkeypatch.setattr(ExperimentRun, "prepare", lambda run: None)
+    monkeypatch.setattr(ExperimentRun, "search", search)
+    monkeypatch.setattr("apc.reporting.page.build", lambda reports: reports)
+    place = ["--runs", str(tmp_path / "runs"), "--reports", str(tmp_path)]
+    assert main(grid_lambda.EXPERIMENT, ["--weights=", "--decide", "5", *place]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "undecided: lambda1" in " ".join(lines)
+    (best,) = [line for line in lines if line.endswith("  best")]
+    assert best.startswith("lambda1=0.02 lambda2=0 ")
+    chosen = tomllib.loads((tmp_path / "results/grid_lambda/pocket.best.toml").read_text())
+    assert (chosen["lambda1"], chosen["lambda2"]) == (0.02, 0.0)
 
 
 def test_a_row_that_is_measured_on_the_runs_of_another_asks_for_those() -> None:
