@@ -56,7 +56,7 @@ def in_turn(steps: Sequence[Experiment], argv: Sequence[str] | None = None) -> i
         complain(f"{first.called}: {reason}; the same command goes on where it was")
         return 2
     except KeyboardInterrupt:
-        print("interrupted before anything was started", file=sys.stderr)
+        print("stopped; the same command goes on where it was", file=sys.stderr)
         return 130
 
 

@@ -68,13 +68,13 @@ class ExperimentRun:
                 result = self.search()
                 if self.settings.decide:
                     result = deciding.decided(self.experiment, self.settings, result, self._one_seed, self._measured)
-                self.race(result)
             except Interrupted as stop:
                 return self._interrupted(stop)
             try:
+                self.race(result)
                 result = self._measured(result)
-            except KeyboardInterrupt:
-                return self._interrupted(Interrupted(result))
+            except KeyboardInterrupt as stop:  # also while the votes of racers are counted
+                return self._interrupted(stop if isinstance(stop, Interrupted) else Interrupted(result))
             try:
                 return self._finish(result)
             except KeyboardInterrupt:  # every run is on disk by now

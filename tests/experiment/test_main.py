@@ -290,6 +290,19 @@ def test_a_failed_run_of_a_step_keeps_no_later_step_from_its_turn_and_what_ends_
     assert begun == ["one", "two", "three"][:gone]
 
 
+def test_ctrl_c_before_a_later_step_has_begun_does_not_say_that_nothing_was_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def go(run: apc.experiment.runner.ExperimentRun) -> int:
+        if run.experiment.name == "two":  # as its data is opened
+            raise KeyboardInterrupt
+        return 0
+
+    monkeypatch.setattr(apc.experiment.runner.ExperimentRun, "go", go)
+    assert in_turn([replace(grid_lambda.EXPERIMENT, name=name) for name in ("one", "two")], []) == 130
+    assert capsys.readouterr().err == "stopped; the same command goes on where it was\n"
+
+
 def test_a_comparison_of_what_a_failed_search_has_not_chosen_is_told_and_not_begun(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

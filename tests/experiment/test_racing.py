@@ -197,6 +197,18 @@ def test_an_interrupted_race_keeps_its_rows_and_best_toml_and_the_same_command_g
     assert tomllib.loads((RESULTS / "pocket.best.toml").read_text())["pooling"] == "adaptive_k"
 
 
+def test_ctrl_c_while_the_racers_are_chosen_keeps_what_the_search_has_found(
+    driver: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("apc.experiment.racing.race_of", stopped)
+    assert search_space([*WORDS, "--race", "3"]) == 130
+    assert "interrupted: 4 finished runs are kept; the same command goes on from there" in capsys.readouterr().err
+    assert len(load_rows(RESULTS / "pocket.jsonl")) == 4
+
+
 def test_a_race_takes_what_there_is_and_says_so(
     driver: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
