@@ -7,7 +7,8 @@ Settings are drawn quasi-randomly from a space that holds good and bad ones, eac
 score that opens no mask is compared with `held_miou`: its rank correlation over the settings, what its choice loses,
 and how many masked photographs choose as well. `label_rule` was written down before these runs, `border_rule` on the
 first of them and `branch_rule` on all (docs/explanation/selection.md). 150 settings of five epochs take about 45
-minutes with two cores on the embedded data. Expect products of several scores to hold where single ones are fooled.
+minutes with two cores on the embedded data, of its whole schedule 90 minutes. Expect products of several scores to hold
+where single ones are fooled.
 """
 
 from dataclasses import replace

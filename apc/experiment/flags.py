@@ -160,9 +160,8 @@ class Flags(NamedTuple):
 def read_flags(experiment: Experiment, words: Sequence[str]) -> Flags:
     """The command line of an experiment; ValueError for a slip."""
     preset, rest = preset_of(words)
-    line = command_line(
-        experiment.called, experiment.told(PRESETS[preset]()), experiment.seeds, experiment.minutes, preset
-    )
+    seeds = {} if experiment.own_seeds else experiment.seeds
+    line = command_line(experiment.called, experiment.told(PRESETS[preset]()), seeds, experiment.minutes, preset)
     if experiment.searches:
         usual = usual_search(experiment)
         line.add(SearchSettings, "how it is searched", defaults=usual)
@@ -199,7 +198,7 @@ def command_line(
     add_fields(line, "fields", {f.name for f in fields(Config)} - {*SHOWN}, preset, hidden=True)
     line.on("--help-fields", lambda: fields_help(name, preset))
     answer_old_spellings(line)
-    usual = _seeds_told(seeds) if seeds else "each script's own"
+    usual = _seeds_told(seeds) if seeds else "the script's own"
     line.add(Choosing, "how much")
     line.add(
         Amount, "how much", texts={"seeds": f"How many, or which: 0,3,4; `3,` is seed 3 alone (default: {usual})."}

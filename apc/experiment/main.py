@@ -69,15 +69,15 @@ def flags_of(steps: Sequence[Experiment], words: Sequence[str]) -> Flags:
 
 
 def of_all(steps: Sequence[Experiment]) -> Experiment:
-    """What the help of a script is about: its first step, with the titles of all in order, and their minutes, to five
-    where they add up."""
+    """What the help of a script is about: its first step, with the titles of all in order, their claims, and their
+    minutes, to five where they add up."""
     first, *later = steps
     if not later:
         return first
     known = {preset for preset in first.minutes if all(preset in step.minutes for step in later)}
     sums = {preset: 5 * round(sum(step.minutes[preset] for step in steps) / 5) for preset in known}
     titles = "; ".join(f"{number}. {step.title}" for number, step in enumerate(steps, 1))
-    return replace(first, title=titles, minutes=sums)
+    return replace(first, title=titles, minutes=sums, claims=tuple(claim for step in steps for claim in step.claims))
 
 
 def search_space(words: Sequence[str]) -> int:

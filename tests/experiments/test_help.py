@@ -71,6 +71,7 @@ def test_a_script_of_several_steps_is_called_by_its_own_name(capsys: pytest.Capt
     told = " ".join(capsys.readouterr().out.split())
     assert told.startswith("usage: search_without_masks [pocket|") and "search_by_masks" not in told
     assert "(about 30 minutes on pocket with two cores)" in told
+    assert "(default: the script's own)" in told and " --decide N " in told  # of its last step, which has claims
     assert "chosen by image labels; 3. What labels choose against what masks choose. Searched: pooling" in told
     assert in_turn(search_without_masks.STEPS, ["--trails", "3"]) == 2
     assert capsys.readouterr().err.startswith("search_without_masks: there is no flag --trails")
