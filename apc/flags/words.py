@@ -127,6 +127,8 @@ def _read(word: str, kind: Any) -> Any:
             return float(word)
         except ValueError:
             raise ValueError("it must be a number") from None
+    if kind is Path and not word:  # a variable of a shell that is not set; Path would take it for this folder
+        raise ValueError("it must name a file or a folder")
     return kind(word)
 
 

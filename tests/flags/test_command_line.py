@@ -94,6 +94,8 @@ def test_only_what_is_named_is_read() -> None:
         ([*NEEDED, "--kinds", "bleu"], "--kinds is 'bleu'; choose from red, blue (did you mean blue?)"),
         ([*NEEDED, "--share"], "--share needs a value; count --help tells which"),
         ([*NEEDED, "--verbose=1"], "--verbose takes no value"),
+        (["a", "b", "--out", ""], "--out is ''; it must name a file or a folder"),
+        (["", "b", "--out", "o"], "folder is ''; it must name a file or a folder"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
