@@ -146,9 +146,11 @@ def _of_training(words: Sequence[str]) -> list[str]:
 
 def _without_folders(words: Sequence[str]) -> list[str]:
     """The flags with folders of this machine by their last name, and without where runs and reports lie."""
-    rest = without(words, {"--runs", "--reports"})
+    rest: list[str] = []
+    for word in without(words, {"--runs", "--reports"}):
+        rest += dashed(word).split("=", 1) if word.startswith("--") else [word]
     return [
-        Path(word).name if before in ("--root", "--weights") else word
+        Path(word).name if before in ("--root", "--weights", "--deeplab-weights", "--config") else word
         for before, word in zip(["", *rest], rest, strict=False)
     ]
 
