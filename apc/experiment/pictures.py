@@ -22,6 +22,7 @@ from apc.flags import dashed, taken
 from apc.reporting.names import file_name
 from apc.reporting.table_entry import PictureEntry
 from apc.runs.folder import RunFolder, load_run
+from apc.search.space_checks import check_method
 
 if TYPE_CHECKING:
     from apc.data import Split
@@ -116,6 +117,7 @@ def find(settings: Mapping[str, dict[str, Any]], base: Config, runs: Path) -> di
 
     folders = {}
     for label, values in settings.items():
+        check_method(values, base, label)
         cfg = replace(base, **values)
         folders[label] = runs / identity(cfg)
         if load_run(runs, folders[label].name) and not load_run(runs, folders[label].name, to_dict(cfg)):

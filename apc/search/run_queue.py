@@ -11,6 +11,7 @@ from apc.files import one_look
 from apc.runs.folder import load_run
 from apc.runs.rows import Row
 from apc.search.plans import Plan, Point, Result, ToCome, to_come
+from apc.search.space_checks import check_method
 
 
 class AtRung(NamedTuple):
@@ -137,6 +138,7 @@ class RunQueue:
 
     def _jobs(self, point: Point) -> list[Job]:
         """A point's runs, one a seed."""
+        check_method(point.values, self.base, f"point {point.label!r}")
         configs = [replace(from_dict(point.values, self.base), seed=seed) for seed in point.seeds or self.seeds]
         return [Job(point, cfg, self.identify(cfg)) for cfg in configs]
 

@@ -116,6 +116,18 @@ def fits(values: Mapping[str, Any], base: Config, source: str) -> None:
         from_dict(values, base)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
+    check_method(values, base, source)
+
+
+OF_APC = ("pooling", "k", "k_share", "theta", "lambda1", "lambda2", "epsilon")
+"""Fields that no other method reads."""
+
+
+def check_method(values: Mapping[str, Any], base: Config, source: str) -> None:
+    """ValueError where values vary, over another method, what apc alone has: its runs would all be one run."""
+    idle = [name for name in OF_APC if name in values]
+    if idle and "method" not in values and base.method != "apc":
+        raise ValueError(f"{source}: {', '.join(idle)}: only method apc has that, and the method is {base.method}")
 
 
 def check_first(values: Mapping[str, Any], space: Space, source: str) -> None:

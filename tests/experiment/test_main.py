@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from studies import advance
 
 import apc.experiment.runner
 from apc.config import pocket, to_dict
+from apc.experiment import pictures
 from apc.experiment.definition import Experiment
 from apc.experiment.flags import Flags, read_flags
 from apc.experiment.main import in_turn, main, search_space, space_experiment, spaces_told
@@ -23,7 +24,15 @@ from apc.search.spaces import first_over
 from apc.search.study_in_rungs import study_of
 from apc.search.study_settings import StudyDefinition
 from apc.training.run import identity
-from experiments import choosing, grid_lambda, search_joint, table5_efficiency, table7_pooling
+from experiments import (
+    choosing,
+    figure6_heatmaps,
+    grid_lambda,
+    search_joint,
+    table5_efficiency,
+    table6_peers,
+    table7_pooling,
+)
 
 pytestmark = pytest.mark.usefixtures("sketched")
 
@@ -247,6 +256,26 @@ def test_a_search_stamps_its_rows_with_how_it_was_searched_and_shares_no_name_wi
         },
     }
     assert [path.name for path in Path("reports/results").iterdir()] == ["space_joint"]
+
+
+@pytest.mark.parametrize(
+    ("method", "call", "told"),
+    [
+        ("toco", lambda words: search_space(["pooling", *words]), "apc search pooling: point 'average': pooling"),
+        ("afa", lambda words: search_space(["simple", *words]), "simple: space_simple: theta, lambda1, lambda2"),
+        ("afa", lambda words: main(table6_peers.EXPERIMENT, words), "table6_peers: point 'baseline': pooling, lambda2"),
+        ("afa", lambda words: pictures.main(figure6_heatmaps.PICTURE, words), "figure6_heatmaps: APC: pooling"),
+    ],
+)
+def test_what_only_apc_has_is_not_varied_over_another_method(
+    method: str,
+    call: Callable[[list[str]], int],
+    told: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(["--method", method, "--weights=", "--dry-run", "--runs", str(tmp_path)]) == 2
+    assert f"{told}: only method apc has that, and the method is {method}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
