@@ -35,6 +35,7 @@ class DoctorFlags:
 def command(words: list[str]) -> int:
     flags = parse(DoctorFlags, words, "apc doctor")
     at_least(1, num_workers=flags.num_workers, cpus=flags.cpus)
+    at_least(0, gpus=flags.gpus)
     from apc.search.doctor import examine_here
 
     checks = examine_here(flags.runs) if flags.quick else _every_node(flags)

@@ -145,8 +145,8 @@ def front(result: Result, metrics: Sequence[str]) -> list[Point]:
 
 
 def table(result: Result, metrics: Sequence[str], chosen_by: Result) -> list[str]:
-    """Lines for a terminal: mean, spread and number of seeds of every point; in a search those marked that are chosen by
-    the runs `chosen_by`, of which there are none where nothing is chosen."""
+    """Lines for a terminal: mean, spread and number of seeds of every point; of a search those marked that the runs
+    `chosen_by` choose, of which there are none where nothing is chosen."""
     width = max((len(point.label) for point, _ in result), default=0)
     chosen = front(chosen_by, metrics) if len(metrics) > 1 else [winner_of(chosen_by, metrics[0])]
     mark = "  front" if len(metrics) > 1 else "  best"

@@ -6,11 +6,11 @@ from pathlib import Path
 from apc.flags.words import flag_of
 
 
-def at_least(least: int, **counts: int | None) -> None:
+def at_least(least: int, **counts: float | None) -> None:
     """ValueError where a flag's value is below the least that it may be."""
     for name, value in counts.items():
         if value is not None and value < least:
-            raise ValueError(f"{flag_of(name)} is {value}; it must be at least {least}")
+            raise ValueError(f"{flag_of(name)} is {value:g}; it must be at least {least}")
 
 
 def runs_folder() -> Path:

@@ -180,6 +180,8 @@ def test_what_would_fail_is_said_in_one_line_with_exit_code_2(
     assert "would fail  cluster     --address 127.0.0.1:1: no Ray cluster answers there" in told.stdout
     assert main(["doctor", "--cpus", "0"]) == 2
     assert "--cpus is 0; it must be at least 1" in capsys.readouterr().err
+    assert main(["doctor", "--quick", "--gpus", "-1", "--runs", str(tmp_path)]) == 2
+    assert "--gpus is -1; it must be at least 0" in capsys.readouterr().err
 
 
 def test_a_search_refuses_a_node_with_other_versions_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
