@@ -145,12 +145,13 @@ def train(
         if new_stage or epoch == first:
             method.encoder.open_last(cfg.unfreeze_blocks, learn=epoch >= cfg.frozen_epochs)
         method.begin(epoch, split, at)
-        if state and epoch == first and method.teacher:
+        if state and method.teacher:
             restore_model(run_folder.state, method.teacher.average, state.teacher)
         if new_stage or epoch == first:
             optimizer, step = optimizer_of(method, cfg), Step.of(method, cfg, device, frozen_features)
             if state and not new_stage:
                 restore_optimizer(run_folder.state, optimizer, state)
+        state = None  # a model's memory, and its moments'
         terms = _epoch(step, optimizer, split, epoch, place)
         seconds["train"] += time.perf_counter() - wall
         cpu_of_all, most_held = over_processes(time.process_time() + at.elsewhere - cpu, peak_gib(device), device)
