@@ -149,10 +149,11 @@ def files_below(top: Path, *, hidden: bool = True) -> list[Path]:
             for entry in entries:
                 if entry.name.startswith(".") and not hidden:
                     continue
-                if entry.is_dir():  # real folders first
-                    (waiting.append if entry.is_symlink() else waiting.appendleft)(entry.path)
-                elif entry.is_file():
-                    found.append(Path(entry.path))
+                with suppress(OSError):  # a link to itself, or into what is somebody else's
+                    if entry.is_dir():  # real folders first
+                        (waiting.append if entry.is_symlink() else waiting.appendleft)(entry.path)
+                    elif entry.is_file():
+                        found.append(Path(entry.path))
     return sorted(found)
 
 
