@@ -75,7 +75,8 @@ def _is_nobodys(part: Path, abandoned: float) -> bool:
             return True
         except PermissionError:
             pass
-    return time.time() - part.stat().st_mtime > abandoned
+    # A folder's own time tells of what lies in it and not of what lies in that.
+    return time.time() - max(path.lstat().st_mtime for path in (part, *part.rglob("*"))) > abandoned
 
 
 @contextmanager
