@@ -86,8 +86,9 @@ def named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         told = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
-        file = told if told and not is_part(Path(told)) else str(path)
-        raise OSError(error.errno, error.strerror or str(error), file) from None
+        if told and not is_part(Path(told)):  # another file, or a store
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
 @contextmanager
