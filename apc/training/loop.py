@@ -33,7 +33,7 @@ from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches, decoded
 from apc.training.schedule import optimizer_of, rate_share
 from apc.training.state import State, joined, load_state, parted, restore_model, restore_optimizer, save_state
-from apc.training.step import Step, means, over_processes, require_finite
+from apc.training.step import Step, means, over_processes, require_finite, require_together
 
 Report = Callable[[dict[str, float]], None]
 FEATURES_GIB = 2.0  # memory a process may spend on the outputs of closed blocks
@@ -136,6 +136,7 @@ def train(
         method.masks = parted(state.masks)
         if place.rank == 0:
             run_folder.write_epochs(curve)  # which a process that was killed may have left an epoch behind
+    require_together(first, device)
 
     at = Workplace(device, run_folder, frozen_features)
     for epoch in range(first, min(until or cfg.epochs, cfg.epochs)):
