@@ -75,7 +75,8 @@ def _is_nobodys(part: Path, abandoned: float) -> bool:
             return True
         except PermissionError:
             pass
-    return time.time() - part.stat().st_mtime > abandoned
+    # A folder's own time tells of what lies in it and not of what lies in that.
+    return time.time() - max(path.lstat().st_mtime for path in (part, *part.rglob("*"))) > abandoned
 
 
 @contextmanager
@@ -85,8 +86,9 @@ def named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         told = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes | os.PathLike) else ""
-        file = told if told and not is_part(Path(told)) else str(path)
-        raise OSError(error.errno, error.strerror or str(error), file) from None
+        if told and not is_part(Path(told)):  # another file, or a store
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
 @contextmanager
@@ -149,10 +151,11 @@ def files_below(top: Path, *, hidden: bool = True) -> list[Path]:
             for entry in entries:
                 if entry.name.startswith(".") and not hidden:
                     continue
-                if entry.is_dir():  # real folders first
-                    (waiting.append if entry.is_symlink() else waiting.appendleft)(entry.path)
-                elif entry.is_file():
-                    found.append(Path(entry.path))
+                with suppress(OSError):  # a link to itself, or into what is somebody else's
+                    if entry.is_dir():  # real folders first
+                        (waiting.append if entry.is_symlink() else waiting.appendleft)(entry.path)
+                    elif entry.is_file():
+                        found.append(Path(entry.path))
     return sorted(found)
 
 

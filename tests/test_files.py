@@ -52,6 +52,15 @@ def test_a_folder_that_is_not_there_is_made_only_where_it_is_to_be(tmp_path: Pat
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
+def test_a_link_that_leads_nowhere_or_to_itself_hides_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for name in ("a", "z", "below/b"):
+        (tmp_path / name).touch()
+    for name, target in (("loop", "loop"), ("nowhere", "absent"), ("below/up", "..")):
+        (tmp_path / name).symlink_to(target)
+    assert files.files_below(tmp_path) == [tmp_path / "a", tmp_path / "below" / "b", tmp_path / "z"]
+
+
 def test_a_fingerprint_is_the_first_12_digits_of_the_contents_sha256(path: Path) -> None:
     assert file_fingerprint(str(path)) == "7692c3ad3540"
     assert files.hash_of(b"one") == "7692c3ad3540"

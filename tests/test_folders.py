@@ -89,9 +89,13 @@ def test_parts_of_killed_processes_are_swept_and_nothing_else(tmp_path: Path) ->
     assert sorted(tmp_path.iterdir()) == sorted([*mine, tmp_path / "below"])
     sweep(tmp_path, below=True)
     assert list((tmp_path / "below").iterdir()) == [folder]
-    os.utime(mine[-1], (0, 0))  # of another machine, and long ago
-    sweep(tmp_path)
+    (folder / "images").mkdir()
+    (folder / "images" / "a").touch()  # written just now
+    for path in (mine[-1], folder):  # of another machine, and long ago
+        os.utime(path, (0, 0))
+    sweep(tmp_path, below=True)
     assert sorted(tmp_path.iterdir()) == sorted([*mine[:-1], tmp_path / "below"])
+    assert list((tmp_path / "below").iterdir()) == [folder]
 
 
 def test_a_name_as_long_as_a_file_may_have_is_written_whole(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from apc.escaping import short
 def check_type(name: str, value: Any, hint: Any) -> None:
     if get_origin(hint) is tuple:
         one = get_args(hint)[0]
-        if not isinstance(value, tuple) or not all(_is_number(v, one) for v in value):
+        if not isinstance(value, tuple) or not all(_is_number(v, one) and abs(v) < 10**30 for v in value):
             wanted = "whole numbers, such as 3 6 9 12" if one is int else "numbers, such as 1 0.75"
             raise ValueError(f"{name} is {short(value)}; it must be {wanted}")
     elif get_origin(hint) is Literal:

@@ -203,7 +203,7 @@ class Config:
     grad_clip: Annotated[float, Between(0, 1e6)] = 0.0
     """Largest norm of the gradient; 0 is off."""
     amp: Literal["none", "bf16"] = "none"
-    """Autocast of encoder and heads; losses and pooling stay in float32."""
+    """Autocast of encoder and heads; HV-BiLSTM, pooling and losses stay in float32."""
     features_dtype: Literal["float32", "bf16"] = "float32"
     """Digits of what blocks that never learn hand on, in training and in scoring, kept or computed anew: bf16 halves
     what `--cache-gib` takes."""

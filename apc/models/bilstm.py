@@ -35,9 +35,11 @@ class HVBiLSTM(nn.Module):
                         nn.init.ones_(p.data[hidden : 2 * hidden])  # torch orders the gates i, f, g, o
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda or not torch.is_autocast_enabled(x.device.type):
+        if not torch.is_autocast_enabled(x.device.type):
             return self._read(x)
-        with torch.autocast(x.device.type, enabled=False):  # few CPUs have an LSTM in bfloat16
+        # Few CPUs have an LSTM in bfloat16, and that of cuDNN is one in float16 under any autocast (torch's
+        # AutocastRNN.cpp): there the segmentation loss's gradient of the paper's batch, some 1e-8, would be 0.
+        with torch.autocast(x.device.type, enabled=False):
             return self._read(x.float())
 
     def _read(self, x: Tensor) -> Tensor:

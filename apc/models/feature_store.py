@@ -76,7 +76,7 @@ class FeatureStore:
         self.folder, self.most = folder(), int(gib * 2**30)
         self._files = dict[str, RowFile]()
         self._full_until = 0.0
-        with self._held() as held:
+        with suppress(OSError), self._held() as held:  # where nothing can be kept, rows are made each time
             sweep(self.folder)
             held.counted()
 

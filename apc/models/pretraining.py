@@ -16,6 +16,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,7 +77,8 @@ def pretrained_state() -> dict[str, Tensor]:
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
             with open(file.with_suffix(".lock"), "w", encoding="utf-8") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
+                with suppress(OSError):  # a file system without locks: two may make the same weights
+                    fcntl.flock(lock, fcntl.LOCK_EX)  # the system lets go of it when its holder dies
                 if not file.is_file():
                     sweep(file.parent)
                     write_encoded(file, save(pretrain()))

@@ -116,9 +116,9 @@ def read_weights(path: str) -> dict[str, Tensor]:
     try:
         safe = path.endswith(".safetensors")
         state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, ValueError, EOFError, KeyError) as error:
+    except (SafetensorError, RuntimeError, OSError, ValueError, KeyError) as error:
         raise ValueError(f"weights: {path} cannot be read ({str(error).splitlines()[0]})") from None
-    except Exception as error:  # torch raises pickle's own errors for a file that is not a checkpoint
+    except Exception as error:  # torch raises pickle's own errors, without a word, for a file that is not a checkpoint
         raise ValueError(f"weights: {path} is not a weights file ({type(error).__name__})") from None
     if isinstance(state, dict) and not safe:
         state = state.get("model", state.get("state_dict", state))

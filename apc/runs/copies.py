@@ -13,7 +13,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from apc.files import part_in, write_atomically
+from apc.files import cache_folder, part_in, write_atomically
 from apc.runs.store import IMPATIENCE, KINDS, PATIENCE, Store, StoreFault, store_at
 
 MARK = ".apc-store"
@@ -42,8 +42,11 @@ def address(place: str | os.PathLike[str]) -> str:
 def folder_of(place: str | os.PathLike[str]) -> Path:
     """Where a store's copy lies on this machine, whether it is there or not; of a folder the folder."""
     if url := address(place):
-        home = Path(os.environ.get("APC_CACHE") or Path.home() / ".cache" / "apc").resolve()
-        return home / "stores" / f"{url.rpartition('/')[2][:40]}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+        return (
+            cache_folder().resolve()
+            / "stores"
+            / f"{url.rpartition('/')[2][:40]}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+        )
     text = os.fspath(place)
     return Path("/" + text.partition(":")[2].lstrip("/")) if text.lower().startswith("file:/") else Path(text)
 

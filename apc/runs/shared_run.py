@@ -128,15 +128,16 @@ class SharedRun(RunHere):
     def _bring_state(self, *, exactly: bool) -> None:
         """Have the training state of the store where it is further than the one here or, for processes that train
         together, another one."""
-        stored = self.store.read(self._object(self.folder.curve))
-        there = len(stored[0].splitlines()) if stored else 0
-        here = len(self.folder.curve.read_bytes().splitlines()) if self._has_state() else 0
-        if there > here or (exactly and there != here):
+        there = (self.store.read(self._object(self.folder.curve)) or [b""])[0]
+        here = self.folder.curve.read_bytes() if self._has_state() else b""
+        if here == there:
+            return
+        if exactly or len(there.splitlines()) > len(here.splitlines()):
             for path in (*self.folder.best.needed, self.folder.state, self.folder.curve):
                 if not self.store.fetch(self._object(path), path):
                     path.unlink(missing_ok=True)
-        elif here > there and not exactly:
-            self._upload(self.folder.curve.read_bytes())  # the other processes take it from there
+        else:
+            self._upload(here)  # the other processes take it from there
 
     def _has_state(self) -> bool:
         return self.folder.state.is_file() and self.folder.curve.is_file()

@@ -102,7 +102,7 @@ def _described(folder: RunFolder) -> tuple[str, str]:
     if not written:
         return "", ""
     epochs = folder.epochs()
-    age = time.time() - max(path.stat().st_mtime for path in written)
+    age = max(time.time() - max(path.stat().st_mtime for path in written), 0.0)  # clocks differ
     pace = epochs[-1].get("seconds", 0.0) / epochs[-1]["epoch"] if epochs else 0.0
     alive = at_work(folder)
     kind = "in progress" if alive or (alive is None and age < max(STALE, 5 * pace)) else "interrupted"

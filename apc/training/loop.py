@@ -33,7 +33,7 @@ from apc.runs.scores import LABEL_SCORES, LOWER_IS_BETTER
 from apc.training.batches import Place, batches, decoded
 from apc.training.schedule import optimizer_of, rate_share
 from apc.training.state import State, joined, load_state, parted, restore_model, restore_optimizer, save_state
-from apc.training.step import Step, means, over_processes, require_finite
+from apc.training.step import Step, means, over_processes, require_finite, require_together
 
 Report = Callable[[dict[str, float]], None]
 FEATURES_GIB = 2.0  # memory a process may spend on the outputs of closed blocks
@@ -136,6 +136,7 @@ def train(
         method.masks = parted(state.masks)
         if place.rank == 0:
             run_folder.write_epochs(curve)  # which a process that was killed may have left an epoch behind
+    require_together(first, device)
 
     at = Workplace(device, run_folder, frozen_features)
     for epoch in range(first, min(until or cfg.epochs, cfg.epochs)):
@@ -145,12 +146,13 @@ def train(
         if new_stage or epoch == first:
             method.encoder.open_last(cfg.unfreeze_blocks, learn=epoch >= cfg.frozen_epochs)
         method.begin(epoch, split, at)
-        if state and epoch == first and method.teacher:
+        if state and method.teacher:
             restore_model(run_folder.state, method.teacher.average, state.teacher)
         if new_stage or epoch == first:
             optimizer, step = optimizer_of(method, cfg), Step.of(method, cfg, device, frozen_features)
             if state and not new_stage:
                 restore_optimizer(run_folder.state, optimizer, state)
+        state = None  # a model's memory, and its moments'
         terms = _epoch(step, optimizer, split, epoch, place)
         seconds["train"] += time.perf_counter() - wall
         cpu_of_all, most_held = over_processes(time.process_time() + at.elsewhere - cpu, peak_gib(device), device)

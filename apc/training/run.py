@@ -70,7 +70,8 @@ def run(
     folder = runs / name
     place = run_at(folder)
     place.look()
-    if (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(folder).state.exists():
+    one = processes()[1] == 1  # several look once they have met: one may find what another process has just written
+    if one and (stored := load_run(runs, name, to_dict(cfg))) and not RunFolder(folder).state.exists():
         return stored
     commit()  # remembered now: the working tree may change while this trains
     prepared = prepare(cfg, tell=asked_by_a_person, lazily=cache_gib > 0)
@@ -267,7 +268,7 @@ def _stamp(cfg: Config, prepared: Prepared, trained: Trained, images: dict[str, 
         weights_contents=weights.contents(cfg),
         mean=prepared.method.encoder.mean.flatten().tolist(),
         std=prepared.method.encoder.std.flatten().tolist(),
-        device=torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        device=torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         threads=torch.get_num_threads(),
         processes=processes()[1],
         selection="val",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import torch
 from torch import Tensor, nn
@@ -64,17 +65,20 @@ def save_state(path: Path, state: State) -> None:
 def load_state(path: Path) -> State | None:
     """The training state of a file, or None where there is none; a damaged file counts as none.
 
-    ValueError where a newer version wrote it: trained again, it would be replaced.
+    ValueError where a newer version wrote it, OSError where it cannot be opened: trained again, it would be replaced.
     """
     if not path.is_file():
         return None
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-        state = State(**{name: stored[name] for name in State._fields if name in stored})
-        newer = sorted({*stored} - {*State._fields}) + sorted({*state.config} - {*types()})
-        sound = _is_sound(state)
-    except Exception:  # a torn or foreign file: training starts again, nothing else is lost
-        return None
+    with open(path, "rb") as file:
+        try:
+            if ZipFile(file).testzip():  # torch writes checksums and compares none
+                return None
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+            state = State(**{name: stored[name] for name in State._fields if name in stored})
+            newer = sorted({*stored} - {*State._fields}) + sorted({*state.config} - {*types()})
+            sound = _is_sound(state)
+        except Exception:  # a torn or foreign file: training starts again, nothing else is lost
+            return None
     if newer:
         raise ValueError(f"{path}: made by a newer version (it has {newer[0]!r}); go on with that, or remove the file")
     return state if sound else None

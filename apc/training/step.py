@@ -150,6 +150,17 @@ def over_processes(cpu: float, gib: float, device: str) -> tuple[float, float]:
     return spent.item(), held.item()
 
 
+def require_together(first: int, device: str) -> None:
+    """ValueError where processes would begin at different epochs (from 0), and so learn from different batches: from a
+    store each has what is told by the curve, which one that was killed may have left an epoch behind its state."""
+    if dist.is_initialized():
+        ends = torch.tensor([first, -first], device=device)
+        dist.all_reduce(ends, dist.ReduceOp.MAX)
+        last, earliest = ends[0].item() + 1, 1 - ends[1].item()
+        if last != earliest:
+            raise ValueError(f"processes would begin at the epochs {earliest} to {last}; give the command again")
+
+
 def require_finite(terms: Terms, epoch: int, step: int, compat: str = "fixed") -> None:
     """Stop every process at once where any process's loss is not finite, and say what helps."""
     finite = torch.isfinite(terms["loss"]).float()

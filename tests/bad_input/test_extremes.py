@@ -23,6 +23,8 @@ TOML: dict[str, tuple[str, str]] = {
     ),
     "a hexadecimal one": ("k = 0x" + "f" * 8000, "k is a number beyond all"),
     "a hexadecimal one in a list": ("decoder_blocks = [2, 0x" + "f" * 8000 + "]", "decoder_blocks is a tuple"),
+    "one of 400 digits in a list": (f"round_scales = [1, {NINES[:400]}]", "round_scales is (1, 99"),
+    "an infinite one in a list": ("round_scales = [inf]", "round_scales is (inf,); it must be numbers, such as 1 0.75"),
     "an infinite one": ("grad_clip = inf", "grad_clip is inf; it must lie between 0 and 1e+06"),
     "no number": ("theta = nan", "theta is nan; it must be a number"),
     "a day": ("lr = 2020-01-01", "lr is datetime.date(2020, 1, 1); it must be a number"),

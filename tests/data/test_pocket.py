@@ -1,5 +1,6 @@
 """The embedded data set keeps its promises, and the tiny ViT and its pre-training do."""
 
+import errno
 import itertools
 import multiprocessing
 import re
@@ -139,6 +140,19 @@ def test_the_pretraining_says_how_far_it_is_and_what_is_left_by_the_time_it_took
     # the second of 32 drawings, which are a tenth of it all, ends at 4 s; from then on every sixth tells
     assert told[1] == "pre-training: 1 %, about 10:36 min left" and told[2].startswith("pre-training: 2 %, about ")
     assert re.fullmatch(r"pre-training took \d:\d\d min, last loss \d+\.\d{3}", told[-1])
+
+
+def test_pretrained_weights_are_kept_on_a_file_system_without_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*given: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setenv("APC_CACHE", str(tmp_path))
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    monkeypatch.setattr(pretraining, "pretrain", lambda: {"a": torch.ones(2)})
+    assert pretraining.pretrained_state()["a"].tolist() == [1, 1]
+    assert pretraining.path().is_file()
 
 
 def test_pretrained_weights_fit_are_reproducible_and_leave_the_callers_random_state_alone(short: Path) -> None:

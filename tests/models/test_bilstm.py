@@ -57,3 +57,18 @@ def test_dropout_stands_before_the_bilstm_and_before_the_classifier(tiny: Config
 def test_the_decoder_drops_its_own_share(tiny: Config) -> None:
     decoder = build(replace(tiny, dropout=0.25, decoder_dropout=0.5), 9).decoder
     assert [m.p for m in decoder.modules() if isinstance(m, (nn.Dropout, nn.Dropout2d))] == [0.5]
+
+
+class OnGPU(Tensor):
+    """A tensor that says it lies on a GPU, which none of the machines that run the tests has."""
+
+    is_cuda = True  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("kind", [Tensor, OnGPU])
+def test_under_autocast_it_computes_in_float32_wherever_it_is(kind: type[Tensor]) -> None:
+    torch.manual_seed(0)
+    bilstm, x = HVBiLSTM(8), torch.rand(1, 2, 3, 8)
+    exact = bilstm(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(bilstm(x.as_subclass(kind)), exact)

@@ -206,6 +206,10 @@ def test_where_there_can_be_no_file_rows_are_made_each_time(below: Path, monkeyp
     (below / "m.rows").mkdir()
     put(store, 1, 1, made=made)
     assert made == [1, 1]
+    shutil.rmtree(below)
+    below.touch()  # or no folder, as on a node whose disk is another
+    put(FeatureStore(1), 1, made=made)
+    assert made == [1, 1, 1]
 
 
 def test_more_than_the_disk_has_is_refused_in_a_sentence(below: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,3 +116,12 @@ def test_weights_of_every_wrong_shape_are_refused_in_one_sentence(tiny: Config, 
         build_encoder(replace(tiny, weights=str(tmp_path / "a.pth")))
     assert str(tmp_path / "a.pth") in str(told.value) and SHAPES[name] in str(told.value)
     assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("length", [0, 2, 60])
+def test_a_file_of_weights_that_ends_early_is_refused_in_one_sentence(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(ValueError, match=rf"^weights: {path} is not a weights file \(EOFError\)$"):
+        weights.read_weights(str(path))

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,8 @@ def test_a_run_is_in_progress_while_its_process_lives_and_interrupted_at_once_wh
     assert at_work(run) is False
     assert status(run.path.parent).splitlines()[0].endswith(": 0 finished, 1 interrupted")
     assert status(run.path.parent).splitlines()[1].startswith("  interrupted abc: epoch 3 ended ")
+    os.utime(run.curve, (time.time() + 7200,) * 2)  # by the clock of another machine, or before this one's was set
+    assert status(run.path.parent).splitlines()[1] == "  interrupted abc: epoch 3 ended 0 s ago"
 
 
 def test_a_run_that_its_process_left_is_interrupted_though_the_process_lives(run: RunFolder) -> None:

@@ -24,7 +24,7 @@ from apc.runs.rows import Row
 from apc.training.batches import Part
 from apc.training.loop import Prepared, check_images, check_processes, train
 from apc.training.run import identity, run
-from apc.training.step import Step, over_processes
+from apc.training.step import Step, over_processes, require_together
 
 
 @pytest.mark.slow
@@ -317,6 +317,26 @@ def test_the_processor_s_seconds_and_the_memory_are_those_of_all_processes(
     _, trained = fit(replace(tiny, num_train=8), tmp_path)
     assert trained.seconds["train_cpu"] == 14.0 and trained.peak_gib == 123.0
     assert [line["cpu_seconds"] for line in trained.curve] == [7.0, 14.0]
+
+
+def test_processes_that_would_begin_at_different_epochs_are_refused(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    with monkeypatch.context() as alone:
+        alone.setattr("apc.training.loop.require_together", lambda first, device: begun.append(first))
+        for until in (1, None):
+            fit(replace(tiny, num_train=8), tmp_path, until=until)
+    assert begun == [0, 1]
+
+    def with_one_that_begins_at_epoch_2(ends: Tensor, op: object) -> None:
+        ends.copy_(torch.maximum(ends, torch.tensor([1, -1])))
+
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "all_reduce", with_one_that_begins_at_epoch_2)
+    require_together(1, "cpu")
+    with pytest.raises(ValueError, match="^processes would begin at the epochs 1 to 2; give the command again$"):
+        require_together(0, "cpu")
 
 
 @pytest.mark.parametrize("pooling", ["top_k", "adaptive_k"])

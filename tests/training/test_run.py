@@ -32,12 +32,20 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others(tiny: Conf
     assert run(replace(tiny, seed=1), runs=tmp_path / "a").curve[0]["loss"] != first.curve[0]["loss"]
 
 
-def test_a_finished_run_is_returned_without_training_again(tiny: Config, tmp_path: Path) -> None:
+def test_a_finished_run_is_returned_without_training_again(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run(tiny, runs=tmp_path)
     heard: list[dict[str, float]] = []
     assert run(tiny, runs=tmp_path, report=heard.append) == first
     assert heard == []
     assert not (tmp_path / first.run / "last.pt").exists()
+    # Of several processes one may look before another driver has finished the run, and one after.
+    met: list[str] = []
+    monkeypatch.setattr("apc.training.run.processes", lambda: (1, 2))
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: met.append("all"))
+    assert run(tiny, runs=tmp_path, report=heard.append) == first
+    assert met == ["all"] and heard == []
 
 
 def test_a_run_is_deterministic_or_not_whatever_the_run_before_it_was(

@@ -1,5 +1,9 @@
 """The state of a training that is to go on: to the bit, and never that of another config."""
 
+import builtins
+import errno
+import gc
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +15,7 @@ import torch
 from fitting import fit, folder_config, losses_of
 
 from apc.config import Config
+from apc.training.state import State, load_state
 
 
 @pytest.mark.parametrize(
@@ -33,7 +38,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
 
     with pytest.raises(Killed):
         fit(cfg, tmp_path / "parts", report=kill)
-    resumed, trained = fit(cfg, tmp_path / "parts")
+    kept: list[object] = []
+    resumed, trained = fit(
+        cfg, tmp_path / "parts", report=lambda line: kept.extend(o for o in gc.get_objects() if isinstance(o, State))
+    )
+    assert not kept, "what was resumed from is held no longer"
     assert [e["epoch"] for e in trained.curve] == [1, 2, 3]
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
@@ -99,8 +108,35 @@ def test_a_state_that_lacks_a_new_field_is_resumed(tiny: Config, tmp_path: Path)
 
 
 def test_a_damaged_training_state_starts_the_run_again(tiny: Config, tmp_path: Path) -> None:
-    (tmp_path / "last.pt").write_bytes(b"torn")
+    path = tmp_path / "last.pt"
+    path.write_bytes(b"torn")
     assert len(losses_of(fit(tiny, tmp_path)[1])) == tiny.epochs
+    whole = load_state(path)
+    assert whole and whole.epoch == tiny.epochs - 1
+    content = bytearray(path.read_bytes())
+    tensor = whole.model["classifier.weight"].numpy().tobytes()
+    content[content.index(tensor) + len(tensor) // 2] ^= 1  # one bit, of which torch takes no notice
+    path.write_bytes(content)
+    assert load_state(path) is None
+
+
+def test_a_training_state_that_cannot_be_opened_is_no_damaged_one_and_stays(
+    tiny: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit(tiny, tmp_path, until=1)
+    path, own = tmp_path / "last.pt", builtins.open
+    before = path.read_bytes()
+
+    def refused(file: Any, *how: Any, **more: Any) -> Any:
+        if file == path:
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(file))
+        return own(file, *how, **more)
+
+    monkeypatch.setattr(builtins, "open", refused)
+    with pytest.raises(PermissionError, match="last.pt"):
+        fit(tiny, tmp_path)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
 
 
 def _cut(table: dict[str, Any], *names: Any) -> None:

@@ -115,6 +115,18 @@ def test_processes_that_train_together_all_begin_where_the_one_that_holds_the_ru
     epoch(run, 1)  # of which nothing was stored when its machine went
     run_at(run.path).join()
     assert not run.state.exists() and not run.curve.exists()
+    epoch(run, 1)
+    objects = Store(URL)
+    objects.write("abc/last.pt", b"state 1 of another machine, whose last digits differ")
+    objects.write("abc/curve.jsonl", b'{"epoch": 1, "miou": 2.0}\n')
+    run_at(run.path).join()
+    assert run.state.read_bytes().endswith(b"whose last digits differ")
+    epoch(run, 1)
+    with run_at(run.path).held():  # who holds the run goes on from its own, and so do all
+        assert objects.read("abc/last.pt")[0] == b"state 1"  # type: ignore[index]
+        objects.remove("abc/last.pt")
+        run_at(run.path).join()
+        assert run.state.exists(), "what it has already is not asked for"
 
 
 def test_a_store_that_fails_costs_a_run_nothing_and_one_that_refuses_ends_it_with_its_state_here(

@@ -4,6 +4,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,6 +66,16 @@ def test_an_upload_that_ends_early_leaves_what_was_there(tmp_path: Path, s3: S3)
     s3.fault = lambda method, path: ""
     Store(URL).write("x", tmp_path / "large")
     assert Store(URL).names()["x"].size == 6 * 2**20
+
+
+def test_an_object_that_ends_early_is_a_fault_of_the_store_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = SimpleNamespace(meta={"size": 5}, stream=lambda: iter([b"12"]))
+    monkeypatch.setattr("obstore.get", lambda *asked: cut)
+    with pytest.raises(StoreFault, match="x ended after 2 of 5 bytes"):
+        Store("memory://runs").fetch("x", tmp_path / "run" / "x")
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_a_store_that_says_nothing_is_asked_again(monkeypatch: pytest.MonkeyPatch, s3: S3) -> None:
