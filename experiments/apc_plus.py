@@ -93,16 +93,16 @@ def better(one: str, other: str, text: str) -> Claim:
 EXPERIMENT = Experiment(
     name="apc_plus",
     title="APC+: parts beyond the paper",
-    about="From the paper's setting to APC+: photographs shown to the trained network a fifth larger, and a round of "
-    "training on its own masks of the training images, made with their labels and refined by the CRF. Beside it the "
-    "same shown at three scales and mirrored, which costs no training, a second round, a round whose masks PAR "
-    "refines or nothing, the paper's setting trained 2.3 times as long, as two rounds take, and a short training with "
-    "a large K before the round, without and with crops and colours. That rounds help was found in prototypes, scored "
-    "on all validation photographs of voc-animals; the size was chosen by the half of their masks that chooses, of "
-    "four, and so were the scales, of three sets, by one of these runs; and that APC+ has one round by its time, at "
-    "most twice the paper's, once these rows were there: before, it had two. Processor seconds there were taken beside "
-    "other work. "
-    "The paper has no such table.",
+    about="From the paper's setting to APC+: photographs, but not the embedded pictures, shown to the trained network "
+    "a fifth larger, and a round of training on its own masks of the training images, made with their labels and "
+    "refined by the CRF. Beside it the same shown at three scales and mirrored, which costs no training, a second "
+    "round, a round whose masks PAR refines or nothing, the paper's setting trained 2.3 times as long, as two "
+    "rounds take, and a short training with a large K before the round, without and with crops and colours. That "
+    "rounds help was found in prototypes, scored on all validation photographs of voc-animals; the size was "
+    "chosen by the half of their masks that chooses, of four, and so were the scales, of three sets, by one of "
+    "these runs; and that APC+ has one round was decided by its time, at most twice the paper's, once these rows "
+    "were there: before, it had two. Processor seconds there were taken beside other work. The paper has no such "
+    "table.",
     place=125,
     plan=ladder,
     measure=shown_otherwise,

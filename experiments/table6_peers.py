@@ -52,8 +52,9 @@ def over_scales(result: Result, runs: Path, root: str) -> Result:
 EXPERIMENT = Experiment(
     name="table6_peers",
     title="Table 6: APC, ViT-PCM, AFA and ToCo under equal conditions",
-    about="All methods on the same data and encoder, scored alike; ViT-PCM's second stage has epochs of its own "
-    "beyond those that all have, and its time to 95 % cannot end before them. Its rows of the embedded data were made "
+    about="All methods on the same data and encoder, scored alike; the schedule is APC's, and hardly anything "
+    "was tuned for the others; ViT-PCM's second stage has epochs of its own beyond those that all have, and its time "
+    "to 95 % cannot end before them. Its rows of the embedded data were made "
     "later, beside other work, and an epoch of them has 1.3 times APC's seconds; that is little beside 13, 13 and 16 "
     "epochs to 95 % where APC has 5, 5 and 8, and at APC's pace they would still take 87 to 112 s to its 34 to 58. "
     "Of photographs AFA and ToCo were trained on a GPU, APC and ViT-PCM on a "

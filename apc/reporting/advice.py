@@ -109,20 +109,20 @@ def without_masks(ledgers: Ledgers) -> list[str]:
     """What the choice by image labels loses to that by half of the masks, in the table of most settings of each data
     set."""
     told = [
-        f"{_behind(max(own, key=lambda line: line.settings).points)} on {in_markdown(dataset)}"
+        f"{_lost(max(own, key=lambda line: line.settings).points)} on {in_markdown(dataset)}"
         for dataset, lines in ledgers.items()
         if (own := [line for line in lines if line.rule == BEHIND])
     ]
     if not told:
         return []
-    lead = "beside the choice of half the masks that of image labels, of settings drawn at random, lies "
+    lead = "a choice by image labels, where half the masks could have chosen, "
     return [f"[Without masks](details/optimism.md): {lead}{', '.join(told)}"]
 
 
-def _behind(points: Spread) -> str:
-    """ "1.8 [−2.4, 6.0] behind", and ahead what is below zero"""
+def _lost(points: Spread) -> str:
+    """ "loses 1.8 [−2.4, 6.0]", and gains what is below zero"""
     mean, low, high = points
-    return f"{_points(points)} behind" if mean >= 0 else f"{_points(Spread(-mean, -high, -low))} ahead"
+    return f"loses {_points(points)}" if mean >= 0 else f"gains {_points(Spread(-mean, -high, -low))}"
 
 
 def _points(points: Spread) -> str:
@@ -145,28 +145,32 @@ def luck(ledgers: Ledgers) -> list[str]:
         rule = next(iter(shared or rules))
         widest = max(rules[rule], key=lambda points: points.mean)
         told.setdefault(rule, []).append(f"{_points(widest)} on {in_markdown(dataset)}")
-    lead = "the score of a setting, by the masks that chose it, is too high by up to "
-    points = [f"{', '.join(own)} (by {rule.chosen_by}, against {rule.against})" for rule, own in told.items()]
+    lead = "masks that choose a setting score it too high, at most by "
+    points = [f"{', '.join(own)} ({rule.chosen_by} against {rule.against})" for rule, own in told.items()]
     return [f"[Luck](details/optimism.md): {lead}{', '.join(points)}"] if told else []
 
 
 def use(series: Sequence[Series], sections: Sequence[Section]) -> list[str]:
-    """For each data set the row that is ahead in the tables whose claims are explained, and by how much; then how to
-    train what a search chose."""
-    told: dict[str, list[str]] = {}
+    """For each data set what was confirmed of our own, and the row that is ahead in each table whose claims are
+    explained; then how to train what a search chose."""
+    told: dict[str, tuple[list[str], list[str]]] = {}
     for section in sections:
-        own = told.setdefault(section.dataset, [])
+        ours, leading = told.setdefault(section.dataset, ([], []))
         if of_a_table(section) and any(claim.metrics[0] == section.entry.metric for claim in section.entry.claims):
-            own += [ahead] if (ahead := _ahead(section)) and len(own) < MOST else []
+            leading += [best] if (best := _ahead(section)) and len(leading) < MOST else []
         elif not (section.entry.printed or section.entry.search or section.entry.compares):
-            own += _confirmed(section)
-    best = [f"On {in_markdown(dataset)} use {'; '.join(lines)}" for dataset, lines in told.items() if lines]
-    return [*best, *_command(series, sections)]
+            ours += _confirmed(section)
+    lines = []
+    for dataset, (ours, leading) in told.items():
+        ahead = "ahead: " * bool(ours) + "; ".join(leading)
+        parts = [*ours, *([ahead] if leading else [])]
+        lines += [f"On {in_markdown(dataset)} use {'; '.join(parts)}"] * bool(parts)
+    return [*lines, *_command(series, sections)]
 
 
 def _confirmed(section: Section) -> list[str]:
     """Of a table of ours its first question, where the answer is yes, and how the same under a condition came out:
-    "APC+ ✓ +4.4 [2.4, 6.4] (3) over the paper's setting, ? +1.2 [−0.3, 2.7] (3) both shown larger"."""
+    "APC+ (`--plus`) ✓ +4.4 [2.4, 6.4] (3) over the paper's setting, ? +1.2 [−0.3, 2.7] (3) both shown larger"."""
     asked = [j for j in of_first_groups(section.judged) if j.ours and j.counts]
     if not asked or asked[0].verdict.outcome != "reproduced":
         return []
@@ -178,7 +182,8 @@ def _confirmed(section: Section) -> list[str]:
         for j in others
         if j.claim.startswith(f"{first.claim}, ") and j.verdict.difference.summary.n
     ]
-    return [", ".join([f"{name} {_told(first)} over the {_named(worse)}", *under])]
+    flag = " (`--plus`)" if name == "APC+" else ""
+    return [", ".join([f"{name}{flag} {_told(first)} over the {_named(worse)}", *under])]
 
 
 def _told(j: Judged) -> str:
@@ -192,9 +197,8 @@ others, as the paper has them."""
 
 
 def _ahead(section: Section) -> str:
-    """ "top-K pooling (T7, 55.2: ✓ +4.5 [3.0, 5.9] (5) on adaptive-K pooling)": the best and the next one, of the rows
-    with several seeds if there are two, by the means over the seeds that they have in common; its mean is the table's.
-    """
+    """ "top-K pooling (T7: ✓ +4.5 [3.0, 5.9] (5) on adaptive-K)": the best and the next one, of the rows with several
+    seeds if there are two, by the means over the seeds that they have in common."""
     first, metric = section.shown, section.entry.metric
     if not first or metric not in ONE_SCORE:
         return ""
@@ -209,9 +213,9 @@ def _ahead(section: Section) -> str:
         return ""
     best, rival = (scores[label] for label in order[:2])
     sign = SIGNS[judge(best, rival, first.group.level, first.group.fewest(metric, order[:2])).outcome]
-    ahead = f"{sign} {measured(paired(best, rival, first.group.level).summary)} on {_named(order[1])}"
-    place = section.entry.title.split(":")[0].replace("Table ", "T")
-    return f"{_named(order[0])} ({place}, {summary(best.values()).mean:.1f}: {ahead})"
+    next_one = _named(order[1]).removesuffix(" pooling")
+    ahead = f"{sign} {measured(paired(best, rival, first.group.level).summary)} on {next_one}"
+    return f"{_named(order[0])} ({section.entry.title.split(':')[0].replace('Table ', 'T')}: {ahead})"
 
 
 def _named(label: str) -> str:
@@ -234,5 +238,5 @@ def _command(series: Sequence[Series], sections: Sequence[Section]) -> list[str]
         train = as_code(train_command(preset, config="FILE", **files))
         best = in_link(f"results/{section.entry.name}/{section.dataset}.best.toml")
         title = in_markdown(section.entry.title.split(":")[0])
-        return [f"Use what “{title}” chose: {train} with [this file]({best})"]
+        return [f"On {in_markdown(section.dataset)}, too: what “{title}” chose, {train} with [this file]({best})"]
     return []

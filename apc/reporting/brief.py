@@ -231,7 +231,7 @@ def _items(lines: Sequence[str]) -> str:
 
 
 def _measured(j: Judged) -> str:
-    """ " (+6.3 [+0.3, +12.8], paper +1.8: ≥ half)": behind a claim; empty where nothing was run."""
+    """ " (+6.3 [+0.3, +12.8], paper +1.8: 3.5 × the paper's)": behind a claim; empty where nothing was run."""
     measured = tables.difference(j.verdict.difference.summary, tables.unit_of(j.metric))
     paper = j.paper.split(" (")[0]
     if measured == tables.PENDING:

@@ -178,8 +178,8 @@ def _unlike(sections: Sequence[Section]) -> str:
             of_search = each.entry.search or each.entry.compares
             title = "searches" if of_search else in_markdown(_place(each.entry.title))
             found.setdefault(in_markdown(each.dataset), []).append(title)
-    told = [f"on {data} {', '.join(dict.fromkeys(titles))}" for data, titles in found.items()]
-    return f" Unlike today's presets: {'; '.join(told)}." if told else ""
+    told = [f"{' and '.join(dict.fromkeys(titles))} on {data}" for data, titles in found.items()]
+    return f" Not as today's presets have it: {'; '.join(told)}." if told else ""
 
 
 def _to_section(title: str) -> str:

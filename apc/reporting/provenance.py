@@ -80,7 +80,8 @@ def schedule(rows: Collection[Row]) -> str:
 
 
 def in_brief(rows: Collection[Row]) -> str:
-    """What most rows have in common: "10 epochs, 960 images of 8 classes, encoder pocket, scored on 256"."""
+    """What most rows have in common: "10 epochs, 960 images of 8 classes, encoder pocket, scored on 256
+    images"."""
 
     def usual(values: Iterable[object]) -> str:
         counts = Counter(in_markdown(value) for value in values if value is not None)
@@ -90,7 +91,8 @@ def in_brief(rows: Collection[Row]) -> str:
     return (
         f"{usual(row.config.get('epochs') for row in rows)} epochs, {usual(i.get('train') for i in images)} images of "
         f"{usual(len(row.classes) - 1 for row in rows if row.classes)} classes, encoder "
-        f"{usual(row.config.get('encoder') for row in rows)}, scored on {usual(i.get('val') for i in images)}"
+        f"{usual(row.config.get('encoder') for row in rows)}, scored on "
+        f"{usual(i.get('val') for i in images)} images"
     )
 
 

@@ -7,8 +7,9 @@ trained networks held; none below 40 images) says what other photographs of the 
 is sure over images and not over seeds is one of these few networks, not yet of the method.
 
 A claim is **reproduced** when the interval over seeds of its difference lies above 0, **contradicted** when it lies
-below, *undecided* otherwise; *one seed* has a difference and no spread, and is counted as undecided; *pending* is
-what has no two runs to compare. A value that is claimed to be the best is reproduced only once every value of its plan
+below, *undecided* otherwise, and as long as one of its rows lacks seeds that the other has; *one seed* has a difference
+and no spread, and is counted as undecided; *pending* is what has no two runs to compare, of times none on one kind of
+device. A value that is claimed to be the best is reproduced only once every value of its plan
 has a score, and contradicted only where a rival beats it at a level corrected for the number of rivals. A claim counts
 once, by the score in the column *by*; other scores are of the same runs and no further evidence. If two rows were truly
 equal, one claim in twenty would be judged wrongly; claims are not corrected for their number.

@@ -78,6 +78,8 @@ def sentence(found: Size) -> str:
 
 
 def short(found: Size) -> str:
-    """The same in a narrow cell: "≥ half", "< half", "other sign", "even", "open" or nothing."""
-    words = {"at least half of it": "≥ half", "smaller": "< half", "no difference": "even"}
+    """The same in a narrow cell: "4.2 × the paper's", "0.2 × the paper's: < half", "other sign", "even", "open" or
+    nothing."""
+    of_it = f"{found.ratio:.1f} × the paper's".replace("-", "−")
+    words = {"at least half of it": of_it, "smaller": f"{of_it}: < half", "no difference": "even"}
     return words.get(found.word, found.word)

@@ -43,7 +43,9 @@ def test_a_difference_is_told_as_a_share_of_the_printed_one() -> None:
     half = 4.302652729911275 * 0.5 / math.sqrt(3)
     said = size(AROUND_4, 5.0, "miou")
     assert said[1:] == pytest.approx((0.8, (4 - half) / 5, (4 + half) / 5))
-    assert sentence(said) == "0.80 [0.55, 1.05] of the printed: at least half of it" and short(said) == "≥ half"
+    assert (
+        sentence(said) == "0.80 [0.55, 1.05] of the printed: at least half of it" and short(said) == "0.8 × the paper's"
+    )
     assert sentence(size(NOTHING, None, "miou")) == "no difference beyond ±0.5 points"
     assert sentence(size(AROUND_4, None, "miou")) == sentence(Size()) == short(Size()) == ""
 
