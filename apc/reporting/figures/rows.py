@@ -124,7 +124,6 @@ def by_class(scores: Mapping[str, Mapping[str, Sequence[float]]], metric: str, p
     ax.set_yticks(range(len(classes)), classes)
     ax.set_ylim(len(classes) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
-    ax.set_xlim(left=0)
     ax.set_xlabel(f"IoU of the class (%), {metric}")
     legend_below(figure, [ax])
     return save(figure, path)

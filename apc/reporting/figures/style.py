@@ -94,8 +94,10 @@ def _plain(value: Any) -> Any:
 
 
 def points(series: int, **more: Any) -> dict[str, Any]:
-    """How the points of the nth series of a figure look, in matplotlib's words: colour and marker, no line."""
-    return {"color": COLOURS[series % 8], "marker": MARKERS[(series + series // 8) % 8], "linestyle": "none"} | more
+    """How the points of the nth series of a figure look, in matplotlib's words: colour and marker, no line; hollow
+    where the colours come a second time."""
+    look = {"color": COLOURS[series % 8], "marker": MARKERS[(series + series // 8) % 8], "linestyle": "none"}
+    return look | ({"markerfacecolor": "white"} if series // 8 % 2 else {}) | more
 
 
 def empty(width: float, height: float, rows: int, columns: int, **options: Any) -> "tuple[Figure, list[Axes]]":
