@@ -89,8 +89,9 @@ class Segmenter:
             return lambda: labelled
         branches = self._branches(photo)
         p = branches[self.branch]
-        small = self.cfg.scored_size, self.cfg.scored_size
-        heat = at_size(branches["patch"], small).cpu() if self.heat and "patch" in branches else torch.zeros(0, *small)
+        heat = branches["patch"].float().cpu() if self.heat and "patch" in branches else torch.zeros(0, *p.shape[1:])
+        if self.scales and len(heat):  # as small as that of one showing
+            heat = at_size(heat, (self.cfg.scored_size, self.cfg.scored_size))
         size = photo.shape[0], photo.shape[1]
         refines = self.cfg.crf != "none"
         seen = _at_most(photo, CRF_PIXELS) if refines else photo
