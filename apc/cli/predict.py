@@ -30,7 +30,7 @@ class PredictFlags:
     """Side in pixels to which photographs are resized; default: as scored."""
     multi_scale: tuple[float, ...] = ()
     """Show each photograph at these multiples of that size, such as 0.75 1 1.25, plain and mirrored, and take the mean:
-    better masks for several times the time; default: as it is, once."""
+    mostly better masks for several times the time; default: as it is, once."""
     crf: str = ""
     """Dense CRF: none, vit_pcm, afa, toco, toco_cam, irn, deeplab or pocket; default: the model's own. Photographs
     above a megapixel are refined at a megapixel, as many at once as there are cores."""
