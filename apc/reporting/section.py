@@ -147,7 +147,8 @@ def glance(entry: TableEntry, dataset: str, reports: Path) -> Section:
 def _trained(entry: TableEntry, group: Group) -> str:
     """Schedule, images and encoder of a group, and what else it has otherwise than its preset of today."""
     told, devices = _unlike(entry, group), sorted({str(row.stamp.get("device", "cpu")) for row in group.rows})
-    where = "" if devices == ["cpu"] else f", on {' and '.join(map(in_markdown, devices))}"
+    named = ["a processor" if device == "cpu" else in_markdown(device) for device in devices]
+    where = "" if devices == ["cpu"] else f", on {' and '.join(named)}"
     return schedule(group.rows) + where + (f"; unlike the preset: {', '.join(told)}" if told else "")
 
 
