@@ -40,6 +40,7 @@ def test_tables_of_another_schedule_or_device_than_most_are_named(tmp_path: Path
     assert "Mostly on pocket: 10 epochs, " in text and "scored on 256 images (T9: 30 epochs, H200)." in text
     details = (tmp_path / "details" / "table9_cosine.pocket.md").read_text()
     assert "Trained where there was no Ray; such runs are made by:" in details
+    assert "its weights not named, on NVIDIA H200" in details
 
 
 def test_a_table_of_two_devices_is_said_to_be_of_the_other_one_in_part(tmp_path: Path) -> None:
@@ -50,6 +51,7 @@ def test_a_table_of_two_devices_is_said_to_be_of_the_other_one_in_part(tmp_path:
     save_rows(tmp_path / "results/table9_cosine/pocket.jsonl", [on_gpu, replace(on_gpu, run="b"), other])
     text = " ".join(first_screen(tmp_path, "table7_pooling", pooling_rows(3, **preset)).split())
     assert "scored on 256 images (T9: in part H200)." in text
+    assert "on NVIDIA H200 and a processor" in (tmp_path / "details" / "table9_cosine.pocket.md").read_text()
 
 
 def test_the_main_claims_are_shown_decided_or_not_each_with_its_seeds(tmp_path: Path) -> None:
