@@ -12,7 +12,7 @@ Three steps, each of which goes on where it was:
    search chose, five seeds that neither search has trained.
 
 Both choose by `tune_miou`, the score of every second validation image; `held_miou`, that of the others, judges. On the
-embedded data it takes about 30 minutes with two cores, and 50 where nothing is given up. Expect top-K pooling with
+embedded data it takes about 35 minutes with two cores, and 55 where nothing is given up. Expect top-K pooling with
 about the paper's K and weights from the joint search, and four to five points more than the paper's setting on the
 images that neither search has seen.
 """

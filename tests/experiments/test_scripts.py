@@ -30,7 +30,7 @@ def plan_of(experiment: Experiment, folder: Path) -> Plan:
     """The plan on the embedded data; where a search is compared, with what both might have chosen."""
     if experiment.plan_of_results:
         for k, name in enumerate(experiment.compares, start=7):
-            best = {knob: default_of(knob) for knob in experiment.knobs or ()} | {"k": k}
+            best = {knob: default_of(knob) for knob in experiment.knobs or ()} | {"k": k, "pooling": "top_k"}
             lines = [f"{knob} = {value!r}" for knob, value in best.items()]
             (folder / name).mkdir()
             (folder / name / "pocket.best.toml").write_text("\n".join(lines))
