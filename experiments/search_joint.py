@@ -33,7 +33,7 @@ METRIC = "tune_miou"
 FRESH = tuple(range(5, 10))
 """Seeds of the comparison; the searches train 0, and 0 to 2."""
 
-PAPER, POOLING = "paper's setting", "paper's setting, that pooling"
+PAPER, POOLING = "paper's setting", "paper's setting, pooling of the search"
 COLUMNS = ("tune_miou", "held_miou", "miou", "miou_crf", "test_miou")
 
 

@@ -29,7 +29,8 @@ def test_the_pooling_that_the_joint_search_chose_is_judged_alone_too(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("weights", "names"), [({}, "joint search and paper's setting, that pooling"), ({"lambda2": 0.0}, "joint search")]
+    ("weights", "names"),
+    [({}, "joint search and paper's setting, pooling of the search"), ({"lambda2": 0.0}, "joint search")],
 )
 def test_a_setting_that_is_several_of_them_is_one_row(weights: dict[str, float], names: str, tmp_path: Path) -> None:
     rows = compared(tmp_path, search_joint={"pooling": "top_k"} | weights, search_staged={})

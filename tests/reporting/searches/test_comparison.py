@@ -20,7 +20,12 @@ def test_the_searches_are_compared_by_cost_and_judged_by_the_held_out_images(tmp
     ]
     save_rows(tmp_path / "results/search_joint/pocket.jsonl", joint_rows())
     save_rows(tmp_path / "results/search_staged/pocket.jsonl", staged)
-    scores = {"paper's setting": 40, "paper's setting, that pooling": 44.9, "joint search": 45, "staged search": 40.1}
+    scores = {
+        "paper's setting": 40,
+        "paper's setting, pooling of the search": 44.9,
+        "joint search": 45,
+        "staged search": 40.1,
+    }
     judging = judged_rows(scores)
     text = page(tmp_path, "search_judged", judging)
     assert "What the two searches cost and found" in text and "best within 40 epochs" in text
@@ -36,7 +41,7 @@ def test_the_searches_are_compared_by_cost_and_judged_by_the_held_out_images(tmp
 
 
 def test_one_setting_under_two_names_is_compared_with_the_others_and_not_with_itself(tmp_path: Path) -> None:
-    scores = {"paper's setting and staged search": 40, "joint search and paper's setting, that pooling": 45}
+    scores = {"paper's setting and staged search": 40, "joint search and paper's setting, pooling of the search": 45}
     text = page(tmp_path, "search_judged", judged_rows(scores))
     assert list(verdicts(text, "The joint search against the staged one").values()) == ["**confirmed**"] * 2
     assert "the staged search's setting beats" not in text
